@@ -1,0 +1,1 @@
+"""From named task losses to the one number that is minimised."""

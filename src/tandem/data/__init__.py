@@ -1,0 +1,1 @@
+"""Data sets, from files or a formula to batches."""

@@ -1,0 +1,29 @@
+"""The batch: what every data set gives and every task reads."""
+
+from typing import TypedDict
+
+from torch import Tensor
+
+MISSING_LABEL = -100
+"""Class label of a row that has none (the index that torch's cross-entropy ignores)."""
+
+MISSING_PIXEL = 255
+"""Mask value that counts nowhere; a mask that is wholly missing is 255 everywhere."""
+
+
+class Batch(TypedDict, total=False):
+    """A batch of N rows. Targets that a data set does not have are absent; targets that a row does not have are *missing*.
+
+    Attributes:
+        image: (N, C, H, W) float32 in [0, 1].
+        label: (N,) int64 class index, `MISSING_LABEL` where unknown.
+        mask: (N, 1, H, W) uint8 with 0, 1 and `MISSING_PIXEL`.
+        id: N names, unique in the data set.
+        draw: (N,) int64, one number for each row and epoch, from which random augmentation is derived.
+    """
+
+    image: Tensor
+    label: Tensor
+    mask: Tensor
+    id: list[str]
+    draw: Tensor

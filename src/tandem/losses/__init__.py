@@ -1,0 +1,1 @@
+"""Losses: logits in, one file for each kind of target."""

@@ -1,0 +1,1 @@
+"""Metrics whose counts are kept over a whole split and divided once."""

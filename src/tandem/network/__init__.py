@@ -1,0 +1,1 @@
+"""Backbone and decoder: one pass serves all tasks."""

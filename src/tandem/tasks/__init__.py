@@ -1,0 +1,1 @@
+"""Tasks: one question about an image each."""
