@@ -1,1 +1,9 @@
 """What happens around training: sweep, files, progress."""
+
+from tandem.callbacks.logits_check import LogitsCheck
+from tandem.callbacks.metrics_csv import MetricsCSV
+from tandem.callbacks.panels import Panels
+from tandem.callbacks.progress import EpochLog, Progress
+from tandem.callbacks.threshold_sweep import ThresholdSweep
+
+__all__ = ["EpochLog", "LogitsCheck", "MetricsCSV", "Panels", "Progress", "ThresholdSweep"]

@@ -19,7 +19,8 @@ class Batch(TypedDict, total=False):
         label: (N,) int64 class index, `MISSING_LABEL` where unknown.
         mask: (N, 1, H, W) uint8 with 0, 1 and `MISSING_PIXEL`.
         id: N names, unique in the data set.
-        draw: (N,) int64, one number for each row and epoch, from which random augmentation is derived.
+        draw: (N, K) float32 uniform numbers in [0, 1), one row's own in each epoch, from which augmentation is derived;
+            in training batches only.
     """
 
     image: Tensor

@@ -1,0 +1,6 @@
+"""Trains: `python scripts/train.py --help`."""
+
+from tandem.train import main
+
+if __name__ == "__main__":
+    main()

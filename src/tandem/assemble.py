@@ -1,0 +1,67 @@
+"""From a whole configuration to the objects of a training run."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tandem.build import build, build_each
+from tandem.errors import ConfigError
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+    from tandem.data.datamodule import DataModule
+    from tandem.module import MultiTaskModule
+
+
+def make_data(config: Mapping[str, Any]) -> "DataModule":
+    """The data module; files are not touched yet."""
+    from tandem.data.datamodule import DataModule
+
+    loader = config["loader"]
+    if loader["batch_size"] < 1:
+        raise ConfigError(f"loader.batch_size is {loader['batch_size']}, but must be at least 1")
+    augment = build(config["augment"], "augment") if config["augment"] else None
+    source = build(config["data"], "data")
+    return DataModule(source, augment, loader["batch_size"], loader["workers"], config["seed"])
+
+
+def make_module(config: Mapping[str, Any], data: "DataModule") -> "MultiTaskModule":
+    """Network, tasks and balance, with weights drawn from the global seed."""
+    from tandem.module import MultiTaskModule
+
+    tasks = {name: build(node, f"tasks.{name}", name=name, data=data.info) for name, node in config["tasks"].items()}
+    if not tasks:
+        raise ConfigError("there is no task; choose task=classification, task=segmentation or both")
+    dense = any(task.dense for task in tasks.values())
+    return MultiTaskModule(
+        network=build(config["network"], "network", channels=data.info.channels, dense=dense),
+        tasks=tasks,
+        balance=build(config["balance"], "balance", tasks=tuple(tasks)),
+        optimizer=build(config["optimizer"], "optimizer"),
+        scheduler=build(config["scheduler"], "scheduler") if config["scheduler"] else None,
+        monitor=config["monitor"],
+        seed=config["seed"],
+    )
+
+
+def make_trainer(config: Mapping[str, Any], folder: Path) -> "pl.Trainer":
+    """Lightning's trainer with callbacks and loggers, all of which write into the run's folder."""
+    placed = _place(config, folder)
+    trainer: pl.Trainer = build(
+        placed["trainer"],
+        "trainer",
+        callbacks=list(build_each(placed["callbacks"], "callbacks").values()),
+        logger=list(build_each(placed["logger"], "logger").values()) or False,
+        default_root_dir=str(folder),
+    )
+    return trainer
+
+
+def _place(node: Any, folder: Path) -> Any:
+    """The same containers with `{run}` in any text replaced by the run's folder, which no yaml can know."""
+    if isinstance(node, Mapping):
+        return {key: _place(value, folder) for key, value in node.items()}
+    if isinstance(node, list):
+        return [_place(value, folder) for value in node]
+    return node.replace("{run}", str(folder)) if isinstance(node, str) else node

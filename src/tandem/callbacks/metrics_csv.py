@@ -1,0 +1,54 @@
+"""One row an epoch in `metrics.csv`, which survives an interruption."""
+
+import csv
+import io
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+
+from tandem.files import write_text
+
+
+class MetricsCSV(pl.Callback):
+    """Keeps every logged number of every epoch in one table.
+
+    Lightning's own CSV logger starts its file anew when a run resumes, and loses what was there; this one goes on,
+    and drops only rows of epochs that are trained again.
+
+    Args:
+        path: the file.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self.rows: list[dict[str, Any]] = []
+
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Takes up the rows of an interrupted run."""
+        self.rows = [row for row in read_metrics(self.path) if int(row["epoch"]) < trainer.current_epoch]
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Adds the epoch's row and writes the table."""
+        values = {key: float(value) for key, value in trainer.callback_metrics.items() if not key.endswith("step_loss")}
+        rates = [group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups]
+        row = {"epoch": trainer.current_epoch, "step": trainer.global_step, "lr": rates[0], **values}
+        self.rows.append(row)
+        if trainer.is_global_zero:
+            self._write()
+
+    def _write(self) -> None:
+        columns = list(dict.fromkeys(key for row in self.rows for key in row))
+        text = io.StringIO()
+        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(self.rows)
+        write_text(self.path, text.getvalue())
+
+
+def read_metrics(path: Path) -> list[dict[str, str]]:
+    """The rows of a `metrics.csv`; none if there is no file."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))

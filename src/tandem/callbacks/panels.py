@@ -1,0 +1,98 @@
+"""Image panels and the Dice-against-threshold curve, for trackers and for the run's folder."""
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from pytorch_lightning.loggers import TensorBoardLogger
+
+from tandem.callbacks.threshold_sweep import ThresholdSweep
+from tandem.module import MultiTaskModule
+from tandem.reports.figures import sweep_figure
+from tandem.reports.panels import Picture, panel_row, panel_sheet
+
+
+class Panels(pl.Callback):
+    """Shows the first cases of a split: picture, true mask, predicted mask, error.
+
+    While training they go to TensorBoard every few epochs, with the Dice-against-threshold curve; when the best
+    checkpoint is evaluated they are kept as PNG in the run's folder.
+
+    Args:
+        folder: where PNG files go.
+        count: cases of a split.
+        every: epochs between two sets of panels.
+    """
+
+    def __init__(self, folder: str | Path, count: int = 8, every: int = 5) -> None:
+        self.folder = Path(folder)
+        self.count = count
+        self.every = every
+        self.rows: dict[str, list[Picture]] = {}
+
+    def _collect(self, module: pl.LightningModule, outputs: Any, batch: Any) -> None:
+        assert isinstance(module, MultiTaskModule)
+        for name, output in outputs.items():
+            rows = self.rows.setdefault(name, [])
+            if not module.tasks[name].dense:
+                continue
+            for place, row in enumerate(output.rows[: self.count - len(rows)].tolist()):
+                predicted = output.probabilities[place, 0] >= module.tasks[name].threshold[0]
+                rows.append(panel_row(batch["image"][row].cpu(), output.target[place, 0].cpu(), predicted.cpu()))
+
+    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begins a new set."""
+        self.rows = {}
+
+    def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begins a new set."""
+        self.rows = {}
+
+    def on_validation_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Collects cases, with the threshold as it stands."""
+        if self._due(trainer):
+            self._collect(pl_module, outputs, batch)
+
+    def on_test_batch_end(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Collects cases."""
+        self._collect(pl_module, outputs, batch)
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Gives the set to TensorBoard while training, to files afterwards."""
+        if not self._due(trainer):
+            return
+        if trainer.state.fn == "fit":
+            self._to_tensorboard(trainer)
+        else:
+            self._to_files("val")
+
+    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Writes the set to files."""
+        self._to_files("test")
+
+    def _due(self, trainer: pl.Trainer) -> bool:
+        last = trainer.current_epoch + 1 == trainer.max_epochs
+        while_training = trainer.current_epoch % self.every == 0 or last
+        return not trainer.sanity_checking and (trainer.state.fn != "fit" or while_training)
+
+    def _to_tensorboard(self, trainer: pl.Trainer) -> None:
+        writers = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]
+        sweeps = [callback for callback in trainer.callbacks if isinstance(callback, ThresholdSweep)]  # type: ignore[attr-defined]
+        for writer in writers:
+            for name, rows in self.rows.items():
+                if rows:
+                    writer.add_image(f"val/{name}/panels", panel_sheet(rows), trainer.global_step, dataformats="HWC")
+            for prefix, curve in (item for sweep in sweeps for item in sweep.curves.items()):
+                writer.add_figure(f"{prefix}/dice_against_threshold", sweep_figure(curve), trainer.global_step)
+
+    def _to_files(self, stage: str) -> None:
+        from PIL import Image
+
+        for name, rows in self.rows.items():
+            if rows:
+                self.folder.mkdir(parents=True, exist_ok=True)
+                Image.fromarray(panel_sheet(rows)).save(self.folder / f"{stage}_{name}.png")

@@ -1,0 +1,56 @@
+"""What is seen while a run trains: a bar in a terminal, a line an epoch everywhere."""
+
+import logging
+import sys
+from collections.abc import Sequence
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import RichProgressBar
+from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTheme
+
+log = logging.getLogger(__name__)
+
+
+class Progress(RichProgressBar):
+    """Lightning's rich progress bar with the losses of the step and the numbers that decide.
+
+    Args:
+        show: logged values to show beside the losses, where they exist.
+        refresh_rate: batches between two updates of the bar.
+    """
+
+    def __init__(self, show: Sequence[str] = (), refresh_rate: int = 1) -> None:
+        super().__init__(refresh_rate=refresh_rate, theme=RichProgressBarTheme(metrics_format=".3f"))
+        self.show = tuple(show)
+
+    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, int | str | float | dict[str, float]]:
+        """Losses of the step, then the chosen values of the last epoch."""
+        known = trainer.callback_metrics
+        losses = [key for key in known if key.endswith("/step_loss")]
+        chosen = [key for key in self.show if key in known]
+        return {_short(key): float(known[key]) for key in (*losses, *chosen)}
+
+
+def _short(key: str) -> str:
+    """A logged name for a narrow bar: `train/segmentation/step_loss` becomes `seg loss`."""
+    _, *task, metric = key.split("/")
+    return " ".join([*(name[:3] for name in task), metric.removeprefix("step_")])
+
+
+class EpochLog(pl.Callback):
+    """Writes a line an epoch to the log, so that a run without a terminal shows its progress too.
+
+    Args:
+        show: logged values that the line holds, where they exist.
+    """
+
+    def __init__(self, show: Sequence[str] = ()) -> None:
+        self.show = tuple(show)
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Losses and the chosen values of the epoch that ends."""
+        known = trainer.callback_metrics
+        values = [f"{key} {float(known[key]):.4f}" for key in self.show if key in known]
+        # in a terminal the bar shows the same; a second voice would tear it
+        level = logging.DEBUG if sys.stdout.isatty() else logging.INFO
+        log.log(level, "epoch %d/%d  %s", trainer.current_epoch, (trainer.max_epochs or 0) - 1, "  ".join(values))

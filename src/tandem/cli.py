@@ -1,0 +1,81 @@
+"""The command line: Hydra around a task, with every foreseeable error as one line and an honest exit code."""
+
+import logging
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn
+
+from omegaconf import DictConfig
+
+from tandem import config as configuration
+from tandem.errors import TandemError
+from tandem.hints import explain
+from tandem.jobs import one_line, run_job
+
+log = logging.getLogger(__name__)
+
+FULL_ERRORS = "HYDRA_FULL_ERROR"
+"""Hydra's own switch for whole tracebacks; honoured where the user has set it."""
+
+
+def run(task: Callable[[DictConfig, Path], Any], config_name: str) -> None:
+    """Runs a task under Hydra, alone or as the jobs of a multirun, and exits with 1 where something failed.
+
+    Args:
+        task: called with the job's configuration and folder; what it returns is the job's objective.
+        config_name: the primary configuration in the shipped folder.
+    """
+    import hydra
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    wants_traceback = os.environ.get(FULL_ERRORS) == "1"
+    # Hydra then raises instead of printing, so that the message can be made into one line here.
+    os.environ[FULL_ERRORS] = "1"
+    configuration.register()
+    folder = str(configuration.config_folder())
+    application = hydra.main(version_base="1.3", config_path=folder, config_name=config_name)(_as_job(task))
+    try:
+        application()
+    except (HydraException, OmegaConfBaseException, TandemError) as error:
+        if wants_traceback:
+            raise
+        _fail(one_line(error) if isinstance(error, TandemError) else explain(error))
+    except KeyboardInterrupt:
+        _fail("interrupted; the same command goes on where it stopped", code=130)
+
+
+def _as_job(task: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], Any]:
+    """The function that Hydra calls for each job. In a sweep a failure stays in its job; alone it ends the process."""
+
+    def job(config: DictConfig) -> Any:
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        hydra_config = HydraConfig.get()
+        folder = Path(hydra_config.runtime.output_dir)
+        try:
+            return run_job(task, config, folder, list(hydra_config.overrides.task))
+        except Exception as error:
+            _report(error, folder)
+            if hydra_config.mode == RunMode.MULTIRUN:
+                return None
+            raise SystemExit(1) from None
+
+    job.__module__ = "tandem.cli"  # Hydra names the job after the module; its log file is named in conf instead
+    return job
+
+
+def _report(error: Exception, folder: Path) -> None:
+    if isinstance(error, TandemError):
+        log.error("error: %s", one_line(error))
+    else:
+        log.exception("error: %s", one_line(error))
+        log.error("the traceback is in %s", folder / "error.txt")
+
+
+def _fail(message: str, code: int = 1) -> NoReturn:
+    sys.stderr.write(f"error: {message}\n")
+    raise SystemExit(code)

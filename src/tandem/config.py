@@ -1,0 +1,151 @@
+"""The typed root of a configuration, where it is looked for, and the identity (hash) of a run.
+
+Nothing heavy is imported here, so that `--help` and `--cfg job` answer at once.
+"""
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+NOT_IDENTITY = (
+    "name",
+    "runs",
+    "hydra",
+    "logger",
+    "callbacks.progress",
+    "callbacks.panels",
+    "data.cache",
+    "trainer.enable_progress_bar",
+    "trainer.log_every_n_steps",
+)
+"""Settings that change where or how a run is shown, but no number of it."""
+
+PATHS = ("data.root",)
+"""Settings that are paths: one folder is one identity, however it is typed."""
+
+
+@dataclass
+class LoaderConfig:
+    """How batches are made: pictures in a batch, and worker processes (0: none, right for data held in memory)."""
+
+    batch_size: int = 16
+    workers: int = 0
+
+
+@dataclass
+class TrainConfig:
+    """The root of `conf/train.yaml`: a key that is not listed here is refused while the configuration is composed."""
+
+    name: str = MISSING
+    seed: int = 0
+    runs: str = "runs"
+    monitor: str = MISSING
+    mode: str = MISSING
+    data: Any = MISSING
+    augment: Any = MISSING
+    loader: LoaderConfig = field(default_factory=LoaderConfig)
+    network: Any = MISSING
+    tasks: Any = MISSING
+    balance: Any = MISSING
+    optimizer: Any = MISSING
+    scheduler: Any = None
+    trainer: Any = MISSING
+    callbacks: Any = MISSING
+    logger: Any = MISSING
+
+
+def config_folder() -> Path:
+    """The folder of the shipped configuration: inside the installed package, or beside `src` in a checkout."""
+    here = Path(__file__).resolve().parent
+    packaged = here / "conf"
+    return packaged if packaged.is_dir() else here.parents[1] / "conf"
+
+
+def register() -> None:
+    """Makes the typed root and the resolver `run_hash` known to Hydra; may be called again."""
+    from hydra.core.config_store import ConfigStore
+
+    ConfigStore.instance().store(name="schema_train", node=TrainConfig)
+    OmegaConf.register_new_resolver("run_hash", _run_hash, replace=True)
+
+
+def _run_hash(*, _root_: DictConfig) -> str:
+    plain = {key: value for key, value in _plain(_root_).items() if key != "hydra"}
+    return run_hash(plain)
+
+
+def _plain(root: DictConfig) -> dict[str, Any]:
+    """The configuration without Hydra's own part, resolved; a value still missing stays `???` and is reported later."""
+    chosen = OmegaConf.masked_copy(root, [key for key in root if key != "hydra"])
+    plain = OmegaConf.to_container(chosen, resolve=True, throw_on_missing=False)
+    assert isinstance(plain, dict)
+    return {str(key): value for key, value in plain.items()}
+
+
+def run_hash(config: Mapping[str, Any]) -> str:
+    """Twelve hex digits that name a run: SHA-256 over every setting that can change its numbers.
+
+    Args:
+        config: the resolved configuration as plain containers.
+
+    Example:
+        >>> run_hash({"seed": 1, "name": "a"}) == run_hash({"name": "b", "seed": 1})
+        True
+        >>> run_hash({"seed": 1}) == run_hash({"seed": 2})
+        False
+    """
+    defining = copy.deepcopy(dict(config))
+    for key in NOT_IDENTITY:
+        _change(defining, key, None)
+    for key in PATHS:
+        _change(defining, key, lambda path: str(Path(path).expanduser().resolve()))
+    canonical = json.dumps(defining, sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def _change(config: dict[str, Any], key: str, change: Any) -> None:
+    """Drops the entry at a dotted key (`change` is None) or replaces its value, where there is one."""
+    *parents, last = key.split(".")
+    node: Any = config
+    for parent in parents:
+        node = node.get(parent) if isinstance(node, dict) else None
+    if isinstance(node, dict) and node.get(last) is not None:
+        if change is None:
+            del node[last]
+        else:
+            node[last] = change(node[last])
+
+
+def resolve(config: DictConfig) -> dict[str, Any]:
+    """The job's configuration as plain containers with every interpolation resolved.
+
+    Raises:
+        ConfigError: a mandatory value that was not given.
+    """
+    from tandem.errors import ConfigError
+
+    missing = sorted(OmegaConf.missing_keys(config))
+    if missing:
+        raise ConfigError(f"{missing[0]} has no value; give it, for instance {missing[0]}=VALUE on the command line")
+    return _plain(config)
+
+
+def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested containers as one dict with dotted keys, as trackers want their settings.
+
+    Example:
+        >>> flatten({"optimizer": {"lr": 0.1}, "seed": 1})
+        {'optimizer.lr': 0.1, 'seed': 1}
+    """
+    items = node.items() if isinstance(node, Mapping) else enumerate(node)
+    flat: dict[str, Any] = {}
+    for key, value in items:
+        name = f"{prefix}{key}"
+        flat |= flatten(value, f"{name}.") if isinstance(value, Mapping | list) and value else {name: value}
+    return flat

@@ -1,0 +1,94 @@
+"""What became of a job: a status file in its folder, a traceback where it failed, a summary after a sweep."""
+
+import os
+import traceback
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from hydra.experimental.callback import Callback
+from omegaconf import DictConfig
+
+from tandem.errors import TandemError
+from tandem.files import read_json, write_json, write_text
+
+SWEEP_VARIABLE = "TANDEM_SWEEP"
+"""Environment variable that carries a sweep's identity to its jobs, in whichever process they run."""
+
+
+def run_job(task: Callable[[DictConfig, Path], Any], config: DictConfig, folder: Path, overrides: list[str]) -> Any:
+    """Runs one job and leaves `status.json` in its folder, and `error.txt` with the traceback where it failed.
+
+    Args:
+        task: called with the job's configuration and folder.
+        config: the job's configuration.
+        folder: the job's own folder.
+        overrides: what was typed, for the summary.
+
+    Returns:
+        What the task returns.
+
+    Raises:
+        Exception: whatever the task raised, after it was written down.
+    """
+    sweep = os.environ.get(SWEEP_VARIABLE)
+    status = folder / "status.json"
+    error_file = folder / "error.txt"
+    write_json(status, {"state": "running", "sweep": sweep, "overrides": overrides, "process": os.getpid()})
+    error_file.unlink(missing_ok=True)
+    try:
+        result = task(config, folder)
+    except Exception as error:
+        write_text(error_file, traceback.format_exc())
+        failure = {"state": "failed", "sweep": sweep, "overrides": overrides, "error": one_line(error)}
+        write_json(status, failure)
+        raise
+    write_json(status, {"state": "finished", "sweep": sweep, "overrides": overrides})
+    return result
+
+
+def one_line(error: BaseException) -> str:
+    """An error as one line: the message alone where it was written for users, with its type otherwise."""
+    text = " ".join(str(error).split())
+    return text if isinstance(error, TandemError) else f"{type(error).__name__}: {text}"
+
+
+class SweepSummary(Callback):
+    """Hydra callback: after a multirun says which jobs failed and why, and ends the process with exit code 1 if any did."""
+
+    def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Names this sweep, so that its jobs can be told from those of earlier launches."""
+        os.environ[SWEEP_VARIABLE] = uuid.uuid4().hex
+
+    def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
+        """Prints the summary.
+
+        Raises:
+            SystemExit: a job failed; an ordinary exception would be swallowed by Hydra.
+        """
+        from rich.console import Console
+        from rich.markup import escape
+
+        sweep = os.environ.pop(SWEEP_VARIABLE, None)
+        jobs = sweep_jobs(Path(config.hydra.sweep.dir), sweep)
+        failed = [(folder, status) for folder, status in jobs if status["state"] != "finished"]
+        console = Console(stderr=True, soft_wrap=True)
+        for folder, status in failed:
+            reason = status.get("error", f"still marked '{status['state']}': it was killed")
+            typed = " ".join(status["overrides"]) or "no overrides"
+            console.print(f"[red]failed[/] {escape(str(folder))} ({escape(typed)}): {escape(reason)}", highlight=False)
+        console.print(f"sweep: {len(jobs) - len(failed)} finished, {len(failed)} failed", highlight=False)
+        if failed:
+            raise SystemExit(1)
+
+
+def sweep_jobs(folder: Path, sweep: str | None) -> list[tuple[Path, dict[str, Any]]]:
+    """The folder and status of each job of one sweep.
+
+    Args:
+        folder: the sweep's folder; job folders lie in it.
+        sweep: the identity given to the sweep when it started.
+    """
+    found = [(path.parent, read_json(path)) for path in sorted(folder.glob("*/status.json"))]
+    return [(path, status) for path, status in found if status["sweep"] == sweep]

@@ -1,0 +1,98 @@
+"""Several losses as one: named terms, each with a weight and each logged."""
+
+from collections.abc import Mapping
+from typing import TypeVar, cast
+
+from torch import Tensor, nn
+
+from tandem.errors import ConfigError
+from tandem.losses.checks import number
+from tandem.losses.contract import KINDS, Kind, Loss
+
+T = TypeVar("T")
+
+
+class Composite(Loss):
+    """A weighted sum of named losses of one kind: total = sum_k weights[k] * terms[k].
+
+    The call gives the terms, *unweighted* and by name; who calls adds them up with `weights`, so that each term can
+    be logged with and without its weight, and a weight can change over the epochs. It is written in yaml alone:
+
+        defaults:
+          - /loss/binary@terms.dice: dice
+          - /loss/binary@terms.bce: bce
+          - _self_
+        _target_: tandem.losses.Composite
+        weights: {dice: 1.0, bce: 1.0}
+
+    A composite may be a term of another: its terms are then called `outer/inner`, and their weights are multiplied.
+
+    Attributes:
+        kind: the kind that all terms share.
+        terms: the losses by name.
+        weights: the weight of each named term; may be changed between calls.
+
+    Args:
+        terms: losses by name. A name is part of what is logged, so it is an identifier.
+        weights: one number, at least 0, for each term; at least one above 0.
+
+    Raises:
+        tandem.errors.ConfigError: if there are no terms, a term is no loss, the kinds differ, the names of terms and
+            weights differ, or a weight is negative or all are 0.
+
+    Example:
+        >>> import torch
+        >>> from tandem.losses.binary import BCE, Dice
+        >>> loss = Composite({"dice": Dice(), "bce": BCE()}, {"dice": 1.0, "bce": 0.5})
+        >>> terms = loss(torch.zeros(1, 1, 2, 2), torch.ones(1, 1, 2, 2))
+        >>> {name: round(term.item(), 4) for name, term in terms.items()}
+        {'dice': 0.3333, 'bce': 0.6931}
+        >>> round(sum(loss.weights[name] * term.item() for name, term in terms.items()), 4)
+        0.6799
+    """
+
+    def __init__(self, terms: Mapping[str, nn.Module], weights: Mapping[str, float]) -> None:
+        super().__init__()
+        if not isinstance(terms, Mapping) or not isinstance(weights, Mapping) or not terms:
+            raise ConfigError("a composite loss has no terms or no weights; name at least one loss under `terms`")
+        if set(terms) != set(weights):
+            found = f"the terms {sorted(map(str, terms))} but weights for {sorted(map(str, weights))}"
+            raise ConfigError(f"a composite loss has {found}; use the same names in both")
+        kinds = {name: _kind(name, term) for name, term in terms.items()}
+        if len(set(kinds.values())) > 1:
+            found = ", ".join(f"{name} is {kind}" for name, kind in kinds.items())
+            raise ConfigError(f"a composite loss mixes kinds: {found}; take all terms from one folder of conf/loss")
+        outer = {name: number(f"weights.{name}", weights[name], 0.0, float("inf"), "use 0 or more") for name in terms}
+        if not any(outer.values()):
+            raise ConfigError("every weight of a composite loss is 0, so nothing would be learnt; give one above 0")
+        self.kind = next(iter(kinds.values()))
+        self.terms = nn.ModuleDict(terms)
+        self.weights = {
+            label: weight * inner
+            for name, weight in outer.items()
+            for label, inner in _named(name, getattr(terms[name], "weights", 1.0)).items()
+        }
+
+    def forward(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
+        """The unweighted terms by name, each a scalar; shapes and errors are those of the terms."""
+        values: dict[str, Tensor] = {}
+        for name, term in self.terms.items():
+            values |= _named(name, term(logits, target))
+        return values
+
+
+def _kind(name: object, term: object) -> Kind:
+    if not isinstance(name, str) or not name.isidentifier() or hasattr(nn.ModuleDict(), name):
+        mend = "use letters, digits and _, but no name of torch's ModuleDict"
+        raise ConfigError(f"a term of a composite loss cannot be called {name!r}; {mend}")
+    kind = getattr(term, "kind", None)
+    if not isinstance(term, nn.Module) or kind not in KINDS:
+        mend = f"take a loss that names its kind ({', '.join(KINDS)})"
+        raise ConfigError(f"the term {name!r} of a composite loss is a {type(term).__name__}; {mend}")
+    return cast(Kind, kind)
+
+
+def _named(name: str, value: T | dict[str, T]) -> dict[str, T]:
+    if isinstance(value, dict):
+        return {f"{name}/{inner}": part for inner, part in value.items()}
+    return {name: value}

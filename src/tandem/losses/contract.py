@@ -1,0 +1,152 @@
+"""What every loss is: its kind, its call, and the work that all losses of a kind share."""
+
+from typing import Literal, get_args
+
+import torch
+from torch import Tensor, nn
+
+from tandem.losses import checks
+from tandem.losses.reduce import masked_mean
+
+Kind = Literal["binary", "multiclass", "regression", "embedding"]
+"""What a target is: yes/no for each channel, one class of C, a number, or a place in a space."""
+
+KINDS: tuple[str, ...] = get_args(Kind)
+
+
+class Loss(nn.Module):
+    """Base of every loss. Called as `loss(logits, target)`; gives a scalar, or named terms (see `Composite`).
+
+    A loss names its `kind`, and is refused by a task of another kind when the configuration is built. It takes logits
+    (never probabilities) and computes in float32 at least.
+
+    Attributes:
+        kind: one of `KINDS`; a class attribute, except where it follows from the parts.
+    """
+
+    kind: Kind
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._called = False
+
+    def _wait(self, device: torch.device) -> bool:
+        """Whether to look at the target's values now.
+
+        Always off the GPU. On it this would stall every step, so only in the first call, which finds a data set with
+        the wrong values and says so in one line; later a wrong value fails as an assertion on the device: still never
+        silent.
+        """
+        wait = device.type != "cuda" or not self._called
+        self._called = True
+        return wait and not torch.compiler.is_compiling()
+
+
+def _upcast(logits: Tensor) -> Tensor:
+    return logits if logits.dtype == torch.float64 else logits.float()
+
+
+class BinaryLoss(Loss):
+    """Base of the losses for yes/no questions, one for each channel.
+
+    A subclass writes `element` if its value is a mean over pixels, or `compute` for anything else. Either sees clean
+    input: checked, at least float32, and 0 in logits and target wherever there is no target.
+
+    Shapes:
+        logits: (N, C) or (N, C, *spatial), any floating dtype.
+        target: the same shape, any dtype; 0, 1, or 255 where it counts nowhere (the logit may then be NaN).
+
+    If nothing counts at all, the value is 0, connected to the graph, with the gradient 0; a task leaves such batches
+    out.
+
+    Raises:
+        tandem.errors.DataError: if the shapes differ (nothing is broadcast) or the target holds another value.
+
+    Example:
+        >>> class Brier(BinaryLoss):
+        ...     def element(self, logits, target):
+        ...         return (torch.sigmoid(logits) - target) ** 2
+        >>> Brier()(torch.zeros(2, 1), torch.tensor([[1], [255]]))
+        tensor(0.2500)
+    """
+
+    kind: Kind = "binary"
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Check, upcast, blank out what has no target, and compute."""
+        checks.binary_shapes(logits, target)
+        valid = checks.binary_valid(target, self._wait(target.device))
+        logits = _upcast(logits)
+        target = target.to(logits.dtype)
+        if valid is not None:
+            # Before the kernel, not after: NaN * 0 would still be NaN in the gradient.
+            logits = torch.where(valid, logits, 0.0)
+            target = torch.where(valid, target, 0.0)
+        return self.compute(logits, target, valid)
+
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
+        """The loss of clean input; by default the mean of `element` over what counts.
+
+        Args:
+            logits: (N, C, *spatial), float32 or float64.
+            target: the same shape and dtype, 0 or 1.
+            valid: the same shape, bool, False where nothing counts; None: all counts.
+
+        Returns:
+            A scalar.
+        """
+        return masked_mean(self.element(logits, target), valid)
+
+    def element(self, logits: Tensor, target: Tensor) -> Tensor:
+        """The loss of each element, in the shape of the logits."""
+        raise NotImplementedError(f"{type(self).__name__} needs `element` or `compute`")
+
+
+class MulticlassLoss(Loss):
+    """Base of the losses for one answer out of C, for labels and dense masks alike.
+
+    A subclass writes `element` if its value is a mean over rows or pixels, or `compute` for anything else. Either sees
+    clean input: checked, at least float32, and logits 0 and class 0 wherever there is no target.
+
+    Shapes:
+        logits: (N, C) or (N, C, *spatial), C >= 2, any floating dtype.
+        target: (N, *spatial), any integer dtype; a class index, or -100 or 255 where missing (the logits may then be
+            NaN). With more than 255 classes 255 is a class, and only -100 is missing.
+
+    If nothing counts at all, the value is 0, connected to the graph, with the gradient 0; a task leaves such batches
+    out.
+
+    Raises:
+        tandem.errors.DataError: if the shapes do not fit (nothing is broadcast) or the target holds another value.
+    """
+
+    kind: Kind = "multiclass"
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Check, upcast, blank out what has no target, and compute."""
+        checks.multiclass_shapes(logits, target)
+        target = target.long()  # first: in uint8, -100 would compare equal to 156
+        valid = checks.multiclass_valid(target, logits.shape[1], self._wait(target.device))
+        logits = _upcast(logits)
+        if valid is not None:
+            # Before the kernel, not after: NaN * 0 would still be NaN in the gradient.
+            logits = torch.where(valid.unsqueeze(1), logits, 0.0)
+            target = torch.where(valid, target, 0)
+        return self.compute(logits, target, valid)
+
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
+        """The loss of clean input; by default the mean of `element` over what counts.
+
+        Args:
+            logits: (N, C, *spatial), float32 or float64.
+            target: (N, *spatial), int64, 0 to C - 1.
+            valid: (N, *spatial), bool, False where nothing counts; None: all counts.
+
+        Returns:
+            A scalar.
+        """
+        return masked_mean(self.element(logits, target), valid)
+
+    def element(self, logits: Tensor, target: Tensor) -> Tensor:
+        """The loss of each row or pixel, in the shape of the target."""
+        raise NotImplementedError(f"{type(self).__name__} needs `element` or `compute`")

@@ -1,0 +1,97 @@
+"""Losses for one answer out of C, for labels and dense masks alike; see `MulticlassLoss` for the shapes."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from tandem.losses import functional
+from tandem.losses.checks import class_count, class_weights, number
+from tandem.losses.contract import MulticlassLoss
+from tandem.losses.reduce import masked_mean
+
+
+def _buffer(weights: list[float] | None) -> Tensor | None:
+    return None if weights is None else torch.tensor(weights)
+
+
+class CrossEntropy(MulticlassLoss):
+    """Softmax cross-entropy: sum of [-(1 - e) w_y log p_y - (e / C) sum_c w_c log p_c] / sum of w_y.
+
+    Both sums run over what has a target. p: softmax of the logits over the C classes. y: target. w: class weights, 1
+    if none. e: label smoothing. As in torch, the weighted sum is divided by the weights of the targets, not by their
+    number; if these weights are all 0, the value is 0. Shapes and errors: `MulticlassLoss`.
+
+    Source: Good, Rational Decisions, 1952 (the logarithmic score); label smoothing: Szegedy et al., Rethinking the
+    Inception Architecture, 2016.
+
+    Args:
+        weight: one weight for each class, none below 0; None for none. A number of weights that is not the number of
+            classes is refused in the first call.
+        label_smoothing: share of the target that is spread over all classes, in [0, 1].
+
+    Example:
+        >>> CrossEntropy()(torch.zeros(2, 4), torch.tensor([1, -100]))
+        tensor(1.3863)
+    """
+
+    weight: Tensor | None
+
+    def __init__(self, weight: Sequence[float] | None = None, label_smoothing: float = 0.0) -> None:
+        super().__init__()
+        # Not in checkpoints: the configuration says it.
+        self.register_buffer("weight", _buffer(class_weights("weight", weight)), persistent=False)
+        self.label_smoothing = number("label_smoothing", label_smoothing, 0.0, 1.0, "0 is none, 0.1 is usual")
+
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
+        """The weighted mean."""
+        weight = self.weight
+        if weight is not None:
+            class_count("weight", weight, logits.shape[1])
+            weight = weight.to(logits)
+        element = F.cross_entropy(logits, target, weight, reduction="none", label_smoothing=self.label_smoothing)
+        mean = masked_mean(element, valid)
+        return mean if weight is None else _ratio(mean, masked_mean(weight[target], valid))
+
+
+def _ratio(mean: Tensor, weight: Tensor) -> Tensor:
+    # A mean weight of 0 means that nothing counts: 0 / 1 rather than torch's 0 / 0.
+    return mean / torch.where(weight > 0, weight, 1.0)
+
+
+class Focal(MulticlassLoss):
+    """Softmax focal loss: the mean of -a_y (1 - p_y)^gamma log p_y over what has a target.
+
+    p: softmax of the logits over the C classes (not one sigmoid for each class, as in some libraries). y: target. a:
+    class weights, 1 if none; unlike in `CrossEntropy` the mean is over the number of targets, as in the binary focal
+    loss. gamma = 0 without alpha is the cross-entropy. Value and gradient are finite for every gamma, also where p_y
+    rounds to 1. Shapes and errors: `MulticlassLoss`.
+
+    Source: Lin et al., Focal Loss for Dense Object Detection (RetinaNet), 2017, with softmax for sigmoid.
+
+    Args:
+        gamma: focusing, at least 0.
+        alpha: one weight for each class, none below 0; None for none. A number of weights that is not the number of
+            classes is refused in the first call.
+
+    Example:
+        >>> Focal(gamma=1)(torch.zeros(1, 2), torch.tensor([1]))
+        tensor(0.3466)
+    """
+
+    alpha: Tensor | None
+
+    def __init__(self, gamma: float = 2.0, alpha: Sequence[float] | None = None) -> None:
+        super().__init__()
+        self.gamma = number("gamma", gamma, 0.0, float("inf"), "0 is plain cross-entropy, 2 is usual")
+        # Not in checkpoints: the configuration says it.
+        self.register_buffer("alpha", _buffer(class_weights("alpha", alpha)), persistent=False)
+
+    def element(self, logits: Tensor, target: Tensor) -> Tensor:
+        """-a_y (1 - p_y)^gamma log p_y."""
+        focal = functional.softmax_focal(logits, target, self.gamma)
+        if self.alpha is None:
+            return focal
+        class_count("alpha", self.alpha, logits.shape[1])
+        return focal * self.alpha.to(logits)[target]

@@ -1,0 +1,79 @@
+"""Means over what has a target, and nothing else."""
+
+from typing import Literal, NamedTuple, get_args
+
+import torch
+from torch import Tensor
+
+Per = Literal["image", "batch"]
+"""What one overlap is measured on: each image by itself, or the whole batch at once."""
+
+PER: tuple[str, ...] = get_args(Per)
+
+
+def masked_sum(values: Tensor, valid: Tensor | None, dims: tuple[int, ...]) -> Tensor:
+    """Sum of the valid values over some dimensions.
+
+    Args:
+        values: any shape.
+        valid: bool, a shape that broadcasts to that of the values, False where a value counts nowhere; None: all count.
+        dims: dimensions to sum over; () leaves the values as they are (torch itself would sum over all).
+    """
+    if valid is not None:
+        values = torch.where(valid, values, 0.0)
+    return values.sum(dims) if dims else values
+
+
+def masked_mean(values: Tensor, valid: Tensor | None) -> Tensor:
+    """Mean of the valid values: their sum over their number, so that what has no target dilutes nothing.
+
+    Args:
+        values: any shape; where not valid they must be finite if a gradient flows through them, since 0 * NaN = NaN.
+        valid: bool, the same shape, False where a value counts nowhere; None: all count.
+
+    Returns:
+        A scalar. If nothing is valid: 0, still connected to the graph, with the gradient 0 (0 / 1, not 0 / 0).
+
+    Example:
+        >>> masked_mean(torch.tensor([1.0, 3.0, 100.0]), torch.tensor([True, True, False]))
+        tensor(2.)
+    """
+    if valid is None:
+        return values.mean() if values.numel() else values.sum()
+    return torch.where(valid, values, 0.0).sum() / valid.sum().clamp_min(1)
+
+
+class Overlap(NamedTuple):
+    """Soft counts of a prediction against a target, one for each cell: (N, C) per image, (C,) per batch.
+
+    Attributes:
+        intersection: I, sum of probability x target.
+        predicted: P, sum of probability.
+        actual: T, sum of target.
+        pixels: n, number of valid pixels.
+    """
+
+    intersection: Tensor
+    predicted: Tensor
+    actual: Tensor
+    pixels: Tensor
+
+
+def overlap(probability: Tensor, target: Tensor, valid: Tensor | None, per: str) -> Overlap:
+    """Count a prediction against a target, in plain sums (no matrix product, which might run in TF32).
+
+    Args:
+        probability: (N, C, *spatial) in [0, 1].
+        target: the same shape, 0 or 1, and 0 where not valid.
+        valid: bool, the same shape or (N, 1, *spatial); None: all count.
+        per: `"image"` or `"batch"`.
+    """
+    dims = tuple(range(2, probability.ndim))
+    if per == "batch":
+        dims = (0, *dims)
+    predicted = masked_sum(probability, valid, dims)
+    if valid is None:
+        pixels = torch.full_like(predicted, probability.numel() / max(predicted.numel(), 1))
+    else:
+        pixels = masked_sum(valid.expand_as(probability).to(probability.dtype), None, dims)
+    return Overlap(masked_sum(probability * target, None, dims), predicted, masked_sum(target, None, dims), pixels)

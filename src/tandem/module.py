@@ -1,0 +1,111 @@
+"""The Lightning module: knows tasks, not losses."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from torch import Tensor, nn
+
+from tandem.network.network import Network
+from tandem.tasks.output import TaskOutput
+from tandem.tasks.task import Task
+
+Outputs = dict[str, TaskOutput]
+
+
+class MultiTaskModule(pl.LightningModule):
+    """One network, several tasks, one number to minimise.
+
+    Args:
+        network: pictures to shared features, in one pass.
+        tasks: by name; their heads are built here.
+        balance: named task losses to a scalar.
+        optimizer: parameters to an optimiser.
+        scheduler: optimiser to a learning-rate scheduler, stepped at each epoch's end, or None.
+        monitor: the logged value that says which epoch is best.
+        seed: every training step starts its random numbers from (seed, step), so that a resumed run is an unbroken one.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        tasks: Mapping[str, Task],
+        balance: nn.Module,
+        optimizer: Callable[[Any], torch.optim.Optimizer],
+        scheduler: Callable[[torch.optim.Optimizer], Any] | None = None,
+        monitor: str = "val/loss",
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.network = network
+        self.tasks = nn.ModuleDict(dict(tasks))
+        self.balance = balance
+        self.make_optimizer = optimizer
+        self.make_scheduler = scheduler
+        self.monitor = monitor
+        self.seed = seed
+        for task in tasks.values():
+            task.attach(network.channels)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        """(N, C, H, W) images in [0, 1] to each task's logits."""
+        features = self.network(image)
+        return {name: task(features) for name, task in self.tasks.items()}
+
+    def answer(self, batch: Mapping[str, Any], stage: str) -> Outputs:
+        """Each task's output for the rows that carry its target; a task without any is left out."""
+        logits = self(batch["image"])
+        answers = {name: task.answer(logits[name], batch) for name, task in self.tasks.items()}
+        outputs = {name: output for name, output in answers.items() if output is not None}
+        for name, output in outputs.items():
+            self.tasks[name].update(output, stage)
+        return outputs
+
+    def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> dict[str, Any] | None:
+        """The loss of a batch; a batch without any target is passed over."""
+        torch.manual_seed(self.seed * 1_000_003 + self.global_step)
+        outputs = self.answer(batch, "train")
+        if not outputs:
+            return None
+        losses = {name: output.loss for name, output in outputs.items()}
+        loss = self.balance(losses)
+        self.log("train/step_loss", loss.detach())
+        self.log_dict({f"train/{name}/step_loss": value.detach() for name, value in losses.items()})
+        return {"loss": loss, "outputs": outputs}
+
+    def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> Outputs:
+        """Each task's output, for callbacks."""
+        return self.answer(batch, "val")
+
+    def test_step(self, batch: Mapping[str, Any], batch_idx: int) -> Outputs:
+        """Each task's output, for callbacks."""
+        return self.answer(batch, "test")
+
+    def log_stage(self, stage: str) -> None:
+        """Logs losses and metrics of a whole split, each counted over the split and divided once."""
+        values = {key: value for task in self.tasks.values() for key, value in task.compute(stage).items()}
+        losses = {name: values[key] for name in self.tasks if (key := f"{stage}/{name}/loss") in values}
+        if losses:
+            values[f"{stage}/loss"] = self.balance(losses).detach()
+        self.log_dict(values)
+
+    def on_train_epoch_end(self) -> None:
+        """Logs the training split's values."""
+        self.log_stage("train")
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs the validation split's values."""
+        self.log_stage("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Logs the test split's values."""
+        self.log_stage("test")
+
+    def configure_optimizers(self) -> Any:
+        """The optimiser, and the scheduler at each epoch's end."""
+        optimizer = self.make_optimizer(self.parameters())
+        if self.make_scheduler is None:
+            return optimizer
+        plan = {"scheduler": self.make_scheduler(optimizer), "interval": "epoch", "monitor": self.monitor}
+        return {"optimizer": optimizer, "lr_scheduler": plan}

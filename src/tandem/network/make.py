@@ -1,0 +1,96 @@
+"""Makes a network from names: a timm backbone, a decoder of segmentation-models-pytorch."""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from tandem.errors import ConfigError
+from tandem.hints import nearest
+from tandem.network import small_cnn
+from tandem.network.network import Network
+from tandem.network.weights import pretrained_options, statistics
+
+
+def make_network(
+    channels: int,
+    dense: bool,
+    backbone: str,
+    decoder: str,
+    decoder_options: Mapping[str, Any] | None = None,
+    backbone_options: Mapping[str, Any] | None = None,
+    depth: int = 5,
+    output_stride: int = 32,
+    pretrained: bool = False,
+    weights: str | None = None,
+) -> Network:
+    """A timm backbone under a decoder of segmentation-models-pytorch.
+
+    Args:
+        channels: channels of an image.
+        dense: whether a task needs a dense map; without one no decoder is built.
+        backbone: any timm model that gives feature maps at strides 2 or 4 to 32, or `small_cnn`.
+        decoder: `unet`, `unetplusplus`, `fpn`, `deeplabv3plus` or another architecture of the library.
+        decoder_options: further arguments of that architecture.
+        backbone_options: further arguments of the timm model, for instance `drop_path_rate`.
+        depth: feature levels that are used, 3 to 5.
+        output_stride: stride of the deepest level; 8 or 16 dilate the backbone instead of shrinking the map.
+        pretrained: whether to start from timm's weights.
+        weights: file of weights (.safetensors or .pth) to start from instead.
+
+    Raises:
+        ConfigError: an unknown backbone or decoder, a combination they refuse, weights that cannot be had.
+    """
+    small_cnn.register()
+    _check_backbone(backbone)
+    loading = pretrained_options(backbone, pretrained, weights)
+    encoder_options: dict[str, Any] = {"in_channels": channels, **(backbone_options or {}), **(loading or {})}
+    start = True if loading is not None else None
+    try:
+        if dense:
+            body = _with_decoder(
+                decoder,
+                output_stride,
+                {"encoder_weights": start, "encoder_depth": depth, **(decoder_options or {}), **encoder_options},
+                backbone,
+            )
+            encoder, decoding, width = body.encoder, body.decoder, body.segmentation_head[0].in_channels
+        else:
+            encoder = _backbone_alone(backbone, depth, output_stride, start, encoder_options)
+            decoding, width = None, 0
+    except (TypeError, ValueError, KeyError, RuntimeError, AssertionError, NotImplementedError) as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"backbone '{backbone}' with decoder '{decoder}' (depth {depth}): {reason}") from error
+    mean, std = statistics(backbone, channels)
+    return Network(encoder, decoding, width, mean, std)
+
+
+def _backbone_alone(name: str, depth: int, stride: int, start: bool | None, options: Mapping[str, Any]) -> Any:
+    from segmentation_models_pytorch.encoders import get_encoder
+
+    return get_encoder(f"tu-{name}", depth=depth, output_stride=stride, weights=start, **options)
+
+
+def _with_decoder(decoder: str, stride: int, options: Mapping[str, Any], backbone: str) -> Any:
+    """The library's whole model, of which encoder and decoder are used; heads belong to tasks."""
+    import segmentation_models_pytorch as smp
+
+    known: dict[str, type[nn.Module]] = dict(smp.MODEL_ARCHITECTURES_MAPPING)
+    del known["dpt"]  # takes tokens of a vision transformer, not feature maps
+    if decoder not in known:
+        raise ConfigError(f"no decoder '{decoder}': {nearest(decoder, known)}")
+    dilates = "encoder_output_stride" in inspect.signature(known[decoder]).parameters
+    if dilates:
+        options = {**options, "encoder_output_stride": stride}
+    elif stride != 32:
+        raise ConfigError(f"decoder '{decoder}' needs output_stride=32, not {stride}")
+    return known[decoder](encoder_name=f"tu-{backbone}", classes=1, **options)
+
+
+def _check_backbone(name: str) -> None:
+    import timm
+
+    if not timm.is_model(name.split(".")[0]):
+        close = timm.list_models(f"*{name.split('_')[0]}*")[:12]
+        raise ConfigError(f"timm has no backbone '{name}': {nearest(name, close or timm.list_models('resnet*')[:12])}")

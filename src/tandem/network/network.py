@@ -1,0 +1,46 @@
+"""The shared network: one pass through the backbone serves every task."""
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tandem.network.features import FeatureChannels, Features
+
+
+class Network(nn.Module):
+    """Pictures to shared features.
+
+    Pictures are normalised with the backbone's own statistics, padded at the right and bottom by repeating the edge
+    until the backbone's stride divides them, and passed through the backbone once.
+
+    Args:
+        encoder: backbone in the manner of segmentation-models-pytorch: `out_channels`, `output_stride`, a list of maps.
+        decoder: takes that list and gives one dense map, or None.
+        dense_channels: channels of that map.
+        mean: of the normalisation, one for each image channel, in units of the grey range [0, 1].
+        std: likewise.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self, encoder: nn.Module, decoder: nn.Module | None, dense_channels: int, mean: Sequence[float], std: Sequence[float]
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.channels = FeatureChannels(int(encoder.out_channels[-1]), dense_channels)  # type: ignore[index]
+        self.stride = max(int(encoder.output_stride), 2 ** (len(encoder.out_channels) - 1))  # type: ignore[arg-type]
+        self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1))
+
+    def forward(self, image: Tensor) -> Features:
+        """(N, C, H, W) images in [0, 1] to `Features`."""
+        height, width = image.shape[-2:]
+        image = F.pad((image - self.mean) / self.std, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
+        pyramid = self.encoder(image)
+        dense = None if self.decoder is None else self.decoder(pyramid)
+        return Features(pyramid[-1], dense, (image.shape[-2], image.shape[-1]), (height, width))

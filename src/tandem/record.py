@@ -1,0 +1,94 @@
+"""What a run leaves behind so that others can tell how it came about."""
+
+import platform
+import subprocess
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tandem.data.samples import SPLITS
+from tandem.errors import DataError
+from tandem.files import read_json, write_json
+
+if TYPE_CHECKING:
+    from tandem.data.datamodule import DataModule
+
+PACKAGES = (
+    "tandem", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "segmentation-models-pytorch",
+    "hydra-core", "omegaconf", "numpy", "scikit-learn", "pillow",
+)  # fmt: skip
+"""Packages whose version can change a number."""
+
+
+def keep_data(data: "DataModule", folder: Path) -> dict[str, str]:
+    """Writes the splits and the data's fingerprint into a run's folder, or compares with what lies there.
+
+    Args:
+        data: after `setup`.
+        folder: the run's folder.
+
+    Returns:
+        The fingerprint.
+
+    Raises:
+        DataError: the data are not those that the run began with.
+    """
+    from tandem.data.splits import write_splits
+
+    now = data.fingerprint()
+    kept = folder / "data.json"
+    if kept.exists():
+        before = read_json(kept)["fingerprint"]
+        if changed := sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)):
+            raise DataError(
+                f"data '{data.info.name}' changed since this run began ({', '.join(changed)} differ); "
+                f"give the new run another name=..., or remove {folder}"
+            )
+        return now
+    write_splits(folder / "splits.csv", data.splits, data.info.classes)
+    rows = {split: len(data.splits[split]) for split in SPLITS}
+    write_json(kept, {"name": data.info.name, "rows": rows, "fingerprint": now})
+    return now
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine, threads and the state of the code."""
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    return {
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "platform": platform.platform(),
+        "git": git_state(Path(__file__).parent),
+    }
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit and whether anything was changed since, or None where the code is no checkout."""
+    commit = _git(folder, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return {"commit": commit, "changed": bool(_git(folder, "status", "--porcelain"))}
+
+
+def _git(folder: Path, *command: str) -> str | None:
+    try:
+        done = subprocess.run(  # noqa: S603 (fixed words, no shell)
+            ["git", "-C", str(folder), *command],  # noqa: S607 (git from the user's PATH is what they mean)
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=True,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

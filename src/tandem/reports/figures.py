@@ -1,0 +1,53 @@
+"""Figures of the report and of the trackers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.figure import Figure
+
+LABELS = {"dice_global": "over all pixels", "dice_lesion": "mean over lesion images"}
+
+
+def sweep_figure(curve: Mapping[str, Sequence[float]], chosen: float | None = None) -> Figure:
+    """Dice against threshold.
+
+    Args:
+        curve: `thresholds`, `dice_global`, `dice_lesion`, as the threshold sweep keeps them.
+        chosen: the stored threshold, marked if given.
+    """
+    figure, axes = _axes("threshold", "Dice")
+    for key, label in LABELS.items():
+        axes.plot(curve["thresholds"], [float("nan") if v is None else v for v in curve[key]], label=label)
+    if chosen is not None:
+        axes.axvline(chosen, color="0.4", linestyle="--", linewidth=1, label=f"stored threshold {chosen:.2f}")
+    axes.set_ylim(0, 1)
+    axes.legend(frameon=False)
+    return figure
+
+
+def history_figure(epochs: Sequence[int], lines: Mapping[str, Sequence[float]], unit: str, best: int | None) -> Figure:
+    """Values over epochs.
+
+    Args:
+        epochs: their numbers, from 0.
+        lines: values by name.
+        unit: what the vertical axis shows.
+        best: the best epoch, marked if given.
+    """
+    figure, axes = _axes("epoch", unit)
+    for name, values in lines.items():
+        axes.plot(epochs, values, label=name, marker="." if len(epochs) < 12 else None)
+    if best is not None:
+        axes.axvline(best, color="0.4", linestyle="--", linewidth=1, label=f"best epoch {best}")
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _axes(x: str, y: str) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(5.2, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure, axes

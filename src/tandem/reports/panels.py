@@ -1,0 +1,61 @@
+"""Pictures of what a segmentation got right and wrong."""
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tandem.data.batch import MISSING_PIXEL
+
+Picture = npt.NDArray[np.uint8]
+
+HIT = (70, 180, 90)
+MISS = (235, 170, 40)
+FALSE = (220, 60, 70)
+UNKNOWN = (90, 90, 90)
+
+
+def panel_row(image: Tensor, mask: Tensor, predicted: Tensor) -> Picture:
+    """One case: picture, true mask, predicted mask, and where they agree.
+
+    In the last, green is found, orange missed, red invented; grey has no truth.
+
+    Args:
+        image: (C, H, W) in [0, 1].
+        mask: (H, W) with 0, 1 and 255.
+        predicted: (H, W) bool.
+
+    Returns:
+        (H, 4 W, 3) uint8.
+    """
+    grey = (image.float().mean(0).clamp(0, 1) * 255).byte()
+    base = grey.unsqueeze(-1).expand(*grey.shape, 3).clone()
+    true = mask == 1
+    error = base // 2
+    for where, colour in (
+        (true & predicted, HIT),
+        (true & ~predicted, MISS),
+        (~true & predicted, FALSE),
+        (mask == MISSING_PIXEL, UNKNOWN),
+    ):
+        error[where] = torch.tensor(colour, dtype=torch.uint8)
+    shown_truth = torch.where(mask == MISSING_PIXEL, 90, true.byte() * 255).byte()
+    parts = [base, _as_colour(shown_truth), _as_colour(predicted.byte() * 255), error]
+    row: Picture = torch.cat(parts, dim=1).numpy()
+    return row
+
+
+def panel_sheet(rows: list[Picture], gap: int = 4) -> Picture:
+    """Cases below each other, with a light gap.
+
+    Args:
+        rows: pictures of one size, at least one.
+        gap: pixels between two.
+    """
+    space = np.full((gap, *rows[0].shape[1:]), 230, dtype=np.uint8)
+    stacked = [part for row in rows for part in (row, space)][:-1]
+    return np.concatenate(stacked, axis=0)
+
+
+def _as_colour(grey: Tensor) -> Tensor:
+    return grey.unsqueeze(-1).expand(*grey.shape, 3)

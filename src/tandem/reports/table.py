@@ -1,0 +1,85 @@
+"""The table at a run's end: lesion images and images without a lesion stand apart."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+WORDS = {
+    "dice": "Dice (official)",
+    "dice_at_0.5": "Dice at 0.5",
+    "iou": "IoU",
+    "dice_global": "Dice over all pixels",
+    "precision": "pixel precision",
+    "recall": "pixel recall",
+    "threshold": "threshold (from val)",
+    "dice_lesion": "Dice per image",
+    "dice_lesion_at_0.5": "Dice per image at 0.5",
+    "iou_lesion": "IoU per image",
+    "specificity_empty": "predicted empty",
+    "balanced_accuracy": "balanced accuracy",
+    "accuracy": "accuracy",
+    "f1_macro": "F1, macro",
+    "auroc": "AUROC, macro",
+    "loss": "loss",
+}
+"""How metrics are called in tables, in this order; others follow under their logged name."""
+
+GROUPS = {
+    "dice_lesion": "with lesion",
+    "dice_lesion_at_0.5": "with lesion",
+    "iou_lesion": "with lesion",
+    "specificity_empty": "without lesion",
+}
+"""Metrics over a part of the images only, and which part; all others are over all images."""
+
+Row = tuple[str, float | None, float | None]
+
+
+def result_groups(metrics: Mapping[str, float | None], tasks: Iterable[str]) -> Iterator[tuple[str, str, list[Row]]]:
+    """Task, which images, and rows (metric, validation, test), in the order in which they are read.
+
+    Args:
+        metrics: by logged name, as in `results.json`.
+        tasks: names of the tasks.
+    """
+    order = list(WORDS)
+    for task in tasks:
+        names = dict.fromkeys(key.split("/", 2)[2] for key in metrics if key.split("/")[1] == task)
+        names = dict.fromkeys(sorted(names, key=lambda name: order.index(name) if name in WORDS else len(order)))
+        for group in ("all", *dict.fromkeys(GROUPS.values())):
+            rows = [
+                (WORDS.get(name, name), metrics.get(f"val/{task}/{name}"), metrics.get(f"test/{task}/{name}"))
+                for name in names
+                if GROUPS.get(name, "all") == group
+            ]
+            if rows:
+                yield task, group, rows
+
+
+def format_value(value: float | None) -> str:
+    """Three digits; a dash where there is nothing to be known."""
+    return "-" if value is None or value != value else f"{value:.3f}"  # noqa: PLR0124 (nan)
+
+
+def print_results(results: Mapping[str, Any], folder: Path) -> None:
+    """Prints the table of a run and where its report lies.
+
+    Args:
+        results: content of `results.json`.
+        folder: the run's folder.
+    """
+    table = Table(title=f"{escape(results['name'])}: best epoch {results['best_epoch']} by {escape(results['monitor'])}")
+    for column, justify in (("task", "left"), ("images", "left"), ("metric", "left"), ("val", "right"), ("test", "right")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for task, group, rows in result_groups(results["metrics"], results["tasks"]):
+        for index, (name, val, test) in enumerate(rows):
+            heading = (escape(task), group) if index == 0 else ("", "")
+            table.add_row(*heading, escape(name), format_value(val), format_value(test))
+        table.add_section()
+    console = Console()
+    console.print(table)
+    console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True, markup=False)

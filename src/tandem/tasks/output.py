@@ -1,0 +1,28 @@
+"""What a task says about a batch; all that callbacks may read."""
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+
+class TaskOutput(NamedTuple):
+    """A task's answer for the rows of a batch that carry its target.
+
+    Attributes:
+        probabilities: (M, C) or (M, C, H, W) float32 in [0, 1], without gradient.
+        target: the target of these rows, as the task's losses take it.
+        losses: named terms of the loss, weighted, scalars; their sum is what the task minimises.
+        rows: (M,) int64, which rows of the batch these are.
+        logit_range: (2,) smallest and largest logit, to notice probabilities where logits belong.
+    """
+
+    probabilities: Tensor
+    target: Tensor
+    losses: dict[str, Tensor]
+    rows: Tensor
+    logit_range: Tensor
+
+    @property
+    def loss(self) -> Tensor:
+        """The task's loss, a scalar with gradient."""
+        return sum(self.losses.values(), start=self.probabilities.new_zeros(()))

@@ -1,0 +1,163 @@
+"""A task: one question about the shared features."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, Metric, MetricCollection
+
+from tandem.data.datamodule import DataInfo
+from tandem.errors import ConfigError
+from tandem.network.features import FeatureChannels, Features
+from tandem.tasks.output import TaskOutput
+
+STAGES = ("train", "val", "test")
+
+
+class Task(nn.Module, ABC):
+    """One question: head, loss, metrics and threshold.
+
+    A new kind of task is a subclass that says which target it reads and how, and one yaml.
+
+    Args:
+        name: the task's name in the configuration and in logged values.
+        data: what is known of the data.
+        loss: takes (logits, target); of this task's `kind`.
+        metrics: by name, functions that make a torchmetrics metric for this task's number of classes. A metric sees
+            probabilities and targets of labelled rows, of a whole split.
+
+    Attributes:
+        kind: kind of target: `binary`, `multiclass`, ...; a loss of another kind is refused.
+        target: the entry of the batch that this task learns.
+        dense: whether the head reads the decoder's map.
+        channels: logits for one row or pixel.
+        threshold: (channels,) where a probability counts as yes; found on validation data, kept in the checkpoint.
+
+    Raises:
+        ConfigError: a loss of another kind, or of none.
+    """
+
+    kind: ClassVar[str]
+    target: ClassVar[str]
+    dense: ClassVar[bool]
+    threshold: Tensor
+
+    def __init__(self, name: str, data: DataInfo, loss: nn.Module, metrics: Mapping[str, Any] | None = None) -> None:
+        super().__init__()
+        kind = getattr(loss, "kind", None)
+        if kind != self.kind:
+            label = getattr(loss, "__name__", type(loss).__name__)
+            raise ConfigError(
+                f"the loss {label} is {f'a {kind} loss' if kind else 'of no kind'}, but this task needs a {self.kind} "
+                f"one; choose loss/{self.kind}@tasks.{name}.loss=..."
+            )
+        self.name = name
+        self.data = data
+        self.loss = loss
+        self.head: nn.Module = nn.Identity()
+        made = {key: self._make_metric(make) for key, make in (metrics or {}).items()}
+        # nn.ModuleDict refuses the key "train", a method's name, so every stage is prefixed
+        self.metrics = nn.ModuleDict({f"at_{stage}": _collection(made) for stage in STAGES})
+        terms = ["loss", *(f"loss/{term}" for term in getattr(loss, "weights", {}))]
+        self.loss_means = nn.ModuleDict(
+            {f"at_{stage}": nn.ModuleDict({term: MeanMetric() for term in terms}) for stage in STAGES}
+        )
+        self.register_buffer("threshold", torch.full((self.channels,), 0.5))
+
+    @property
+    @abstractmethod
+    def channels(self) -> int:
+        """Logits for one row or pixel."""
+
+    @abstractmethod
+    def make_head(self, channels: FeatureChannels) -> nn.Module:
+        """The head: takes `Features`, gives logits."""
+
+    @abstractmethod
+    def labelled(self, target: Tensor) -> Tensor:
+        """(N,) bool: which rows carry a target."""
+
+    @abstractmethod
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Logits to probabilities."""
+
+    def _make_metric(self, make: Any) -> Metric:
+        metric = make(**self.metric_arguments())
+        assert isinstance(metric, Metric), f"{make} makes no torchmetrics metric"
+        return metric
+
+    def metric_arguments(self) -> dict[str, Any]:
+        """What each metric is told, for instance the number of classes."""
+        return {}
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Names of the channels, for metrics that give one value for each."""
+        return [str(index) for index in range(self.channels)]
+
+    def attach(self, channels: FeatureChannels) -> None:
+        """Builds the head for a network of these channels."""
+        self.head = self.make_head(channels)
+
+    def forward(self, features: Features) -> Tensor:
+        """Shared features to logits, in whatever precision training uses."""
+        logits: Tensor = self.head(features)
+        return logits
+
+    def answer(self, logits: Tensor, batch: Mapping[str, Any]) -> TaskOutput | None:
+        """Losses and probabilities of the labelled rows, or None where a batch has none.
+
+        Args:
+            logits: of the whole batch.
+            batch: with this task's target, if the data set has it.
+        """
+        target = batch.get(self.target)
+        if target is None:
+            return None
+        rows = self.labelled(target).nonzero().squeeze(1)
+        if len(rows) == 0:
+            return None
+        if len(rows) < len(target):
+            logits, target = logits[rows], target[rows]
+        terms = self.loss(logits, target)
+        if isinstance(terms, Tensor):
+            terms = {"": terms}
+        weights = getattr(self.loss, "weights", {})
+        losses = {name: weights.get(name, 1.0) * term for name, term in terms.items()}  # "" is a loss of one term
+        seen = logits.detach().float()
+        extremes = torch.stack([seen.amin(), seen.amax()])
+        return TaskOutput(self.probabilities(seen), target, losses, rows, extremes)
+
+    def update(self, output: TaskOutput, stage: str) -> None:
+        """Adds a batch to the stage's running losses and metrics; losses count by rows."""
+        means = self.loss_means[f"at_{stage}"]
+        for name, term in {"": output.loss, **output.losses}.items():
+            means[f"loss/{name}" if name else "loss"].update(term.detach(), weight=len(output.rows))
+        self.metrics[f"at_{stage}"].update(output.probabilities, output.target)
+
+    def compute(self, stage: str) -> dict[str, Tensor]:
+        """The stage's losses and metrics under their logged names, and starts anew; empty if no row had a target."""
+        means, metrics = self.loss_means[f"at_{stage}"], self.metrics[f"at_{stage}"]
+        found: dict[str, Tensor] = {}
+        if means["loss"].update_called:
+            found = {name: mean.compute() for name, mean in means.items() if mean.update_called}
+            found |= self._named(metrics.compute())
+        for metric in (*means.values(), metrics):
+            metric.reset()
+        return {f"{stage}/{self.name}/{key}": value for key, value in found.items()}
+
+    def _named(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Scalars by their names; a metric with a value for each class becomes one scalar a class."""
+        named: dict[str, Tensor] = {}
+        for key, value in values.items():
+            if value.ndim == 0:
+                named[key] = value
+            else:
+                named |= {f"{key}/{name}": entry for name, entry in zip(self.class_names, value, strict=True)}
+        return named
+
+
+def _collection(metrics: Mapping[str, Metric]) -> MetricCollection:
+    return MetricCollection({name: metric.clone() for name, metric in metrics.items()}, compute_groups=False)

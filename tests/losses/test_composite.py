@@ -1,0 +1,85 @@
+"""Composites: named unweighted terms, weights beside them, and what is refused."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from tandem.errors import ConfigError
+from tandem.losses import Composite, MulticlassLoss
+from tandem.losses.binary import BCE, BCEFocal, Dice, Focal
+from tandem.losses.multiclass import CrossEntropy
+
+LOGITS = torch.randn(3, 1, 4, 4, generator=torch.Generator().manual_seed(0))
+TARGET = (LOGITS > 0.5).long()
+
+
+def test_terms_are_unweighted_and_weights_stand_beside_them() -> None:
+    loss = Composite({"dice": Dice(), "bce": BCE()}, {"bce": 0.25, "dice": 2})
+    terms = loss(LOGITS, TARGET)
+    assert loss.weights == {"dice": 2, "bce": 0.25}
+    assert list(terms) == list(loss.weights)
+    assert torch.equal(terms["dice"], Dice()(LOGITS, TARGET))
+    assert torch.equal(terms["bce"], BCE()(LOGITS, TARGET))
+
+
+def test_kind_is_that_of_the_terms() -> None:
+    assert Composite({"a": Dice(), "b": BCE()}, {"a": 1, "b": 1}).kind == "binary"
+    assert Composite({"a": CrossEntropy()}, {"a": 1}).kind == "multiclass"
+    assert not hasattr(Composite, "kind")
+
+
+def test_a_composite_as_a_term_is_flattened() -> None:
+    loss = Composite({"dice": Dice(), "pixels": BCEFocal(bce_weight=0.5, focal_weight=2)}, {"dice": 1, "pixels": 0.5})
+    assert loss.weights == {"dice": 1, "pixels/bce": 0.25, "pixels/focal": 1}
+    terms = loss(LOGITS, TARGET)
+    assert list(terms) == list(loss.weights)
+    assert torch.equal(terms["pixels/focal"], Focal(gamma=3)(LOGITS, TARGET))
+
+
+def test_terms_move_with_the_composite() -> None:
+    loss = Composite({"ce": CrossEntropy(weight=[1, 2])}, {"ce": 1})
+    assert [buffer.dtype for buffer in loss.double().buffers()] == [torch.float64]
+
+
+class Kindless(nn.Module):
+    """A loss by name only."""
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        return (logits - target).mean()
+
+
+class OddKind(MulticlassLoss):
+    """A loss of a kind that does not exist."""
+
+    kind = "binery"  # type: ignore[assignment]
+
+
+@pytest.mark.parametrize(
+    ("terms", "weights", "message"),
+    [
+        ({}, {}, "no terms"),
+        (None, None, "no terms"),
+        ({"bce": BCE()}, None, "no weights"),
+        ({"bce": BCE()}, {}, r"the terms \['bce'\] but weights for \[\]; use the same names in both"),
+        ({"bce": BCE()}, {"bce": 1, "dice": 1}, r"the terms \['bce'\] but weights for \['bce', 'dice'\]"),
+        ({"bce": BCE(), "dice": Dice()}, {"bce": 1}, r"the terms \['bce', 'dice'\] but weights for \['bce'\]"),
+        ({"bce": BCE(), "ce": CrossEntropy()}, {"bce": 1, "ce": 1}, "mixes kinds: bce is binary, ce is multiclass"),
+        ({"bce": BCE()}, {"bce": -1}, r"weights.bce = -1 is outside \[0, inf\]; use 0 or more"),
+        ({"bce": BCE()}, {"bce": "1"}, "weights.bce = '1' is not a finite number"),
+        ({"bce": BCE()}, {"bce": 0.0}, "every weight of a composite loss is 0"),
+        (
+            {"own": Kindless()},
+            {"own": 1},
+            "the term 'own' of a composite loss is a Kindless; take a loss that names its kind",
+        ),
+        ({"own": OddKind()}, {"own": 1}, "the term 'own' of a composite loss is a OddKind"),
+        ({"own": {"gamma": 1}}, {"own": 1}, "the term 'own' of a composite loss is a dict"),
+        ({"a.b": BCE()}, {"a.b": 1}, "cannot be called 'a.b'"),
+        ({"keys": BCE()}, {"keys": 1}, "cannot be called 'keys'; use letters, digits and _"),
+        ({1: BCE()}, {1: 1}, "cannot be called 1"),
+    ],
+)
+def test_bad_parts_are_refused(terms: dict[str, nn.Module], weights: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as refusal:
+        Composite(terms, weights)
+    assert "\n" not in str(refusal.value)
