@@ -44,7 +44,9 @@ def build(node: Mapping[str, Any], where: str, **arguments: Any) -> Any:
     from hydra.utils import instantiate
 
     if "_target_" not in node:
-        raise ConfigError(f"{where} has no _target_, so nothing can be made of it; choose an option of its config group")
+        raise ConfigError(
+            f"{where} has no _target_, so nothing can be made of it; choose an option of its config group"
+        )
     for key, inner in _targets(node, where):
         _check_arguments(key, inner, resolve_target(str(inner["_target_"]), key))
     try:

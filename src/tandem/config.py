@@ -19,6 +19,9 @@ NOT_IDENTITY = (
     "hydra",
     "logger",
     "callbacks.progress",
+    "callbacks.epoch_log",
+    "callbacks.logits_check",
+    "callbacks.metrics_csv",
     "callbacks.panels",
     "data.cache",
     "trainer.enable_progress_bar",
@@ -82,7 +85,7 @@ def _run_hash(*, _root_: DictConfig) -> str:
 
 def _plain(root: DictConfig) -> dict[str, Any]:
     """The configuration without Hydra's own part, resolved; a value still missing stays `???` and is reported later."""
-    chosen = OmegaConf.masked_copy(root, [key for key in root if key != "hydra"])
+    chosen = OmegaConf.masked_copy(root, [str(key) for key in root if key != "hydra"])
     plain = OmegaConf.to_container(chosen, resolve=True, throw_on_missing=False)
     assert isinstance(plain, dict)
     return {str(key): value for key, value in plain.items()}

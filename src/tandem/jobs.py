@@ -55,7 +55,7 @@ def one_line(error: BaseException) -> str:
 
 
 class SweepSummary(Callback):
-    """Hydra callback: after a multirun says which jobs failed and why, and ends the process with exit code 1 if any did."""
+    """Hydra callback: says after a multirun which jobs failed and why, and then ends the process with exit code 1."""
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Names this sweep, so that its jobs can be told from those of earlier launches."""

@@ -39,7 +39,8 @@ class MultiTaskModule(pl.LightningModule):
     ) -> None:
         super().__init__()
         self.network = network
-        self.tasks = nn.ModuleDict(dict(tasks))
+        self.tasks = dict(tasks)
+        self.task_modules = nn.ModuleDict(self.tasks)  # the same, where Lightning and checkpoints find them
         self.balance = balance
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler

@@ -88,7 +88,7 @@ def train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         log.info("going on from %s", last)
     trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
     metrics = _evaluate_best(trainer, module, data, folder)
-    results = _results(config, trainer, module, metrics, fingerprint, time.time() - started)
+    results = _results(config, trainer, module, metrics, fingerprint, folder, time.time() - started)
     _log_summary(trainer, config, metrics)
     write_json(folder / RESULTS, results)
     write_report(folder)
@@ -110,7 +110,9 @@ def _check_config(config: Mapping[str, Any]) -> None:
         raise ConfigError(f"monitor is '{config['monitor']}'; the best epoch is chosen on validation data, so val/...")
     task = rest.split("/")[0]
     if "/" in rest and task not in config["tasks"]:
-        raise ConfigError(f"monitor is '{config['monitor']}', but there is no task '{task}': {', '.join(config['tasks'])}")
+        raise ConfigError(
+            f"monitor is '{config['monitor']}', but there is no task '{task}': {', '.join(config['tasks'])}"
+        )
 
 
 def _quieten() -> None:
@@ -144,6 +146,7 @@ def _results(
     module: "MultiTaskModule",
     metrics: Mapping[str, float],
     fingerprint: Mapping[str, str],
+    folder: Path,
     seconds: float,
 ) -> dict[str, Any]:
     import torch
@@ -151,7 +154,7 @@ def _results(
     from tandem.callbacks import ThresholdSweep
     from tandem.record import environment
 
-    best = torch.load(trainer.checkpoint_callback.best_model_path, weights_only=True, map_location="cpu")  # type: ignore[union-attr]
+    best = torch.load(folder / BEST, weights_only=True, map_location="cpu")
     sweeps = [callback for callback in trainer.callbacks if isinstance(callback, ThresholdSweep)]  # type: ignore[attr-defined]
     binary = {name: task for name, task in module.tasks.items() if task.kind == "binary"}
     return {
@@ -163,7 +166,7 @@ def _results(
         "best_epoch": best["epoch"],
         "epochs": trainer.current_epoch,
         "metrics": dict(metrics),
-        "thresholds": {name: task.threshold.tolist() for name, task in binary.items()},  # type: ignore[union-attr, operator]
+        "thresholds": {name: task.threshold.tolist() for name, task in binary.items()},
         "curves": {prefix: curve for sweep in sweeps for prefix, curve in sweep.curves.items()},
         "tasks": {name: {"loss": config["tasks"][name]["loss"]["_target_"]} for name in config["tasks"]},
         "data": {"name": config["data"]["_target_"], "fingerprint": dict(fingerprint)},

@@ -82,11 +82,11 @@ def test_no_step_on_a_gpu_waits_for_it_after_the_first() -> None:
     logits = torch.randn(2, 3, 4, 4, device="cuda", requires_grad=True)
     yes, which = torch.ones(2, 3, 4, 4, device="cuda").byte(), torch.ones(2, 4, 4, device="cuda").byte()
     losses = [(BCE(), yes), (CrossEntropy(weight=[1, 2, 3]).cuda(), which)]
-    for loss, target in losses:
-        loss(logits, target)
+    first = [loss(logits, target).item() for loss, target in losses]
     torch.cuda.set_sync_debug_mode("error")
     try:
         for loss, target in losses:
             loss(logits, target).backward()
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    assert [loss(logits, target).item() for loss, target in losses] == first  # to the bit: a resumed run starts anew

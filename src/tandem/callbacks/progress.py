@@ -23,7 +23,9 @@ class Progress(RichProgressBar):
         super().__init__(refresh_rate=refresh_rate, theme=RichProgressBarTheme(metrics_format=".3f"))
         self.show = tuple(show)
 
-    def get_metrics(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> dict[str, int | str | float | dict[str, float]]:
+    def get_metrics(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule
+    ) -> dict[str, int | str | float | dict[str, float]]:
         """Losses of the step, then the chosen values of the last epoch."""
         known = trainer.callback_metrics
         losses = [key for key in known if key.endswith("/step_loss")]

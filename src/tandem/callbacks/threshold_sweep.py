@@ -61,7 +61,9 @@ class ThresholdSweep(pl.Callback):
             results = sweep.compute()
             for channel, result in enumerate(results):
                 index = self._choose(tasks[name], channel, result, fitting)
-                prefix = f"{stage}/{name}" if len(results) == 1 else f"{stage}/{name}/{tasks[name].class_names[channel]}"
+                prefix = (
+                    f"{stage}/{name}" if len(results) == 1 else f"{stage}/{name}/{tasks[name].class_names[channel]}"
+                )
                 module.log_dict({f"{prefix}/{key}": value for key, value in self._values(result, index).items()})
                 self.curves[prefix] = _curves(result)
 
@@ -88,7 +90,13 @@ class ThresholdSweep(pl.Callback):
         self._start(pl_module)
 
     def on_validation_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Counts a batch."""
         self._update(outputs)
@@ -103,7 +111,13 @@ class ThresholdSweep(pl.Callback):
         self._start(pl_module)
 
     def on_test_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int, dataloader_idx: int = 0
+        self,
+        trainer: pl.Trainer,
+        pl_module: pl.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+        dataloader_idx: int = 0,
     ) -> None:
         """Counts a batch."""
         self._update(outputs)
@@ -117,7 +131,7 @@ def _swept(module: pl.LightningModule) -> Iterator[tuple[str, Task]]:
     """The dense yes/no tasks."""
     assert isinstance(module, MultiTaskModule)
     for name, task in module.tasks.items():
-        if isinstance(task, Task) and task.kind == "binary" and task.dense:
+        if task.kind == "binary" and task.dense:
             yield name, task
 
 

@@ -34,7 +34,9 @@ def _check_targets(name: str, split: str, samples: Samples, classes: int) -> Non
     if wrong.any():
         row = int(wrong.flatten(1).any(1).nonzero()[0])
         value = int(samples.masks[row][wrong[row]][0])
-        raise DataError(f"data '{name}', {split} '{samples.ids[row]}': mask value {value}; a mask holds 0, 1 or 255 (missing)")
+        raise DataError(
+            f"data '{name}', {split} '{samples.ids[row]}': mask value {value}; a mask holds 0, 1 or 255 (missing)"
+        )
     labels = samples.labels
     bad = ((labels < 0) & (labels != MISSING_LABEL)) | (labels >= classes)
     if bad.any():

@@ -42,7 +42,11 @@ class Samples:
             shapes["groups"] = len(self.groups)
         if wrong := {name: length for name, length in shapes.items() if length != n}:
             raise DataError(f"{n} ids, but {wrong}: every sample needs exactly one of each")
-        kinds = {"images": (self.images, torch.uint8), "labels": (self.labels, torch.int64), "masks": (self.masks, torch.uint8)}
+        kinds = {
+            "images": (self.images, torch.uint8),
+            "labels": (self.labels, torch.int64),
+            "masks": (self.masks, torch.uint8),
+        }
         for name, (tensor, dtype) in kinds.items():
             if tensor.dtype != dtype:
                 raise DataError(f"{name} are {tensor.dtype}, but must be {dtype}")
@@ -63,7 +67,7 @@ class Samples:
         )
 
     def fingerprint(self) -> str:
-        """SHA-256 over ids, pixels, masks and labels: equal exactly when the split holds the same data in the same order."""
+        """SHA-256 over ids, pixels, masks and labels: equal where a split holds the same data in the same order."""
         digest = hashlib.sha256("\n".join(self.ids).encode())
         for tensor in (self.images, self.masks, self.labels):
             digest.update(f"|{tuple(tensor.shape)}|".encode())

@@ -128,17 +128,19 @@ def multiclass_shapes(logits: Tensor, target: Tensor) -> None:
 def binary_valid(target: Tensor, wait: bool = True) -> Tensor | None:
     """Where a binary target counts; None if everywhere.
 
+    On a GPU never None, so that a step computes the same bits whether or not its call was the first, which waits.
+
     Args:
         target: values 0, 1 and 255, any dtype.
         wait: look at the values now (which waits for a GPU). If not, a wrong value fails later, as an assertion on the
-            device, and the answer is never None.
+            device.
 
     Raises:
         DataError: for any other value, naming up to three.
     """
     if target.dtype == torch.int8:
         target = target.short()  # int8 cannot hold 255: torch would compare with -1
-    if wait and target.numel():
+    if wait and target.numel() and not target.is_cuda:
         # Comparisons are slow next to sums: what usually comes is told apart without them.
         low, high = target.aminmax()
         whole = not target.is_floating_point() or bool(target.frac().sum() == 0)
@@ -157,7 +159,8 @@ def binary_valid(target: Tensor, wait: bool = True) -> Tensor | None:
 def multiclass_valid(target: Tensor, classes: int, wait: bool = True) -> Tensor | None:
     """Where a multiclass target counts; None if everywhere.
 
-    -100 is missing, and so is 255 as long as it cannot be a class (classes <= 255).
+    -100 is missing, and so is 255 as long as it cannot be a class (classes <= 255). On a GPU never None, as in
+    `binary_valid`.
 
     Args:
         target: int64 class indices (a narrower type cannot hold both marks, and torch would compare modulo 256).
@@ -167,7 +170,7 @@ def multiclass_valid(target: Tensor, classes: int, wait: bool = True) -> Tensor 
     Raises:
         DataError: for any other value, naming up to three.
     """
-    if wait and target.numel():
+    if wait and target.numel() and not target.is_cuda:
         low, high = target.aminmax()
         if bool((low >= 0) & (high < min(classes, MISSING_PIXEL))):
             return None

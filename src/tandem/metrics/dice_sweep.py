@@ -34,6 +34,7 @@ class DiceSweep(Metric):
     """
 
     full_state_update = False
+    thresholds: Tensor
     histograms: list[Tensor]
     not_a_number: Tensor
 
@@ -60,9 +61,9 @@ class DiceSweep(Metric):
             raise DataError(f"probabilities are {tuple(probabilities.shape)}, but the target {tuple(target.shape)}")
         p, kind = probabilities.float(), target.long()
         self.not_a_number += (p.isnan() & (kind != MISSING_PIXEL)).sum()
-        bins = len(self.thresholds) + 1  # type: ignore[arg-type]
+        bins = len(self.thresholds) + 1
         # the number of thresholds that are <= p, so that `p >= threshold[k]` where it exceeds k
-        passed = torch.bucketize(p, self.thresholds, right=True)  # type: ignore[arg-type]
+        passed = torch.bucketize(p, self.thresholds, right=True)
         images, channels = p.shape[0], p.shape[1]
         row = torch.arange(images * channels, device=p.device).view(images, channels, *[1] * (p.ndim - 2))
         kind = torch.where(kind == MISSING_PIXEL, 2, kind)
@@ -80,7 +81,7 @@ class DiceSweep(Metric):
             raise DataError(f"{int(self.not_a_number)} probabilities are not a number; training has diverged")
         counts = dim_zero_cat(self.histograms).long().cpu()
         passed = counts.flip(-1).cumsum(-1).flip(-1)  # (M, C, 2, T + 1): how many passed at least k thresholds
-        grid = self.thresholds.cpu()  # type: ignore[operator]
+        grid = self.thresholds.cpu()
         return [
             SweepResult(
                 thresholds=grid,

@@ -115,7 +115,7 @@ def _iou(tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
 
 
 def _ratio(part: Tensor, whole: Tensor, known: Tensor) -> Tensor:
-    """part / whole in float64; nan where `known` is 0, for then there is nothing to be right about."""
+    """Part / whole in float64; nan where `known` is 0, for then there is nothing to be right about."""
     nan = torch.full_like(whole, float("nan"), dtype=torch.float64)
     return torch.where(known > 0, part.double() / whole.double().clamp(min=1), nan)
 

@@ -27,7 +27,12 @@ class Network(nn.Module):
     std: Tensor
 
     def __init__(
-        self, encoder: nn.Module, decoder: nn.Module | None, dense_channels: int, mean: Sequence[float], std: Sequence[float]
+        self,
+        encoder: nn.Module,
+        decoder: nn.Module | None,
+        dense_channels: int,
+        mean: Sequence[float],
+        std: Sequence[float],
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -40,7 +45,9 @@ class Network(nn.Module):
     def forward(self, image: Tensor) -> Features:
         """(N, C, H, W) images in [0, 1] to `Features`."""
         height, width = image.shape[-2:]
-        image = F.pad((image - self.mean) / self.std, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
+        image = F.pad(
+            (image - self.mean) / self.std, (0, -width % self.stride, 0, -height % self.stride), mode="replicate"
+        )
         pyramid = self.encoder(image)
         dense = None if self.decoder is None else self.decoder(pyramid)
         return Features(pyramid[-1], dense, (image.shape[-2], image.shape[-1]), (height, width))

@@ -58,7 +58,7 @@ def _block(channels: int, width: int) -> nn.Sequential:
 
 
 def small_cnn(pretrained: bool = False, **options: Any) -> nn.Module:
-    """timm's entry point; there are no weights to load."""
+    """Timm's entry point; there are no weights to load."""
     model = build_model_with_cfg(SmallCNN, "small_cnn", pretrained, feature_cfg={}, **options)
     assert isinstance(model, nn.Module)
     return model

@@ -19,7 +19,8 @@ p.note { color: #666; margin-top: .2rem; }
 table { border-collapse: collapse; } td, th { padding: .2rem .9rem .2rem 0; text-align: left; }
 thead th { border-bottom: 1px solid #999; } td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; }
 tr.first td { border-top: 1px solid #ddd; }
-figure { margin: 0 1rem 1rem 0; display: inline-block; vertical-align: top; } figcaption { color: #666; font-size: .85rem; }
+figure { margin: 0 1rem 1rem 0; display: inline-block; vertical-align: top; }
+figcaption { color: #666; font-size: .85rem; }
 img { max-width: 100%; } img.panels { width: 40rem; image-rendering: pixelated; }
 details { margin-top: 1rem; } pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: .8rem; }
 """
@@ -75,12 +76,13 @@ def _table(results: Mapping[str, Any]) -> str:
             cells = "".join(f"<td>{escape(cell) if index == 0 else ''}</td>" for cell in (task, group))
             numbers = "".join(f"<td class='n'>{format_value(value)}</td>" for value in (val, test))
             body.append(f"<tr{' class=first' if index == 0 else ''}>{cells}<td>{escape(name)}</td>{numbers}</tr>")
-    head = "<thead><tr><th>task</th><th>images</th><th>metric</th><th class='n'>val</th><th class='n'>test</th></tr></thead>"
+    head = "<th>task</th><th>images</th><th>metric</th><th class='n'>val</th><th class='n'>test</th>"
     note = (
-        "<p class='note'>The threshold was chosen on validation data, on which Dice is therefore optimistic, and applied "
-        "to test data. Means per image are over images with a lesion; a dash means that nothing can be known.</p>"
+        "<p class='note'>The threshold was chosen on validation data, on which Dice is therefore optimistic, "
+        "and applied to test data. Means per image are over images with a lesion; a dash: nothing can be known.</p>"
     )
-    return f"<h2>Results of the best checkpoint</h2><table>{head}<tbody>{''.join(body)}</tbody></table>{note}"
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return f"<h2>Results of the best checkpoint</h2>{table}{note}"
 
 
 def _sweeps(results: Mapping[str, Any]) -> list[str]:
@@ -101,7 +103,11 @@ def _history(rows: Sequence[Mapping[str, str]], best: int) -> list[str]:
     epochs = [int(row["epoch"]) for row in rows]
     columns = [key for key in rows[-1] if "/" in key]
     losses = [key for key in columns if key.endswith("/loss")]
-    scores = [key for key in columns if key.endswith(("/dice", "/balanced_accuracy", "/dice_lesion")) and key.startswith("val/")]
+    scores = [
+        key
+        for key in columns
+        if key.endswith(("/dice", "/balanced_accuracy", "/dice_lesion")) and key.startswith("val/")
+    ]
     figures = []
     for caption, keys in (("loss", losses), ("validation scores", scores)):
         lines = {key: [float(row[key]) if row[key] else float("nan") for row in rows] for key in keys}

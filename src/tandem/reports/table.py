@@ -1,5 +1,6 @@
 """The table at a run's end: lesion images and images without a lesion stand apart."""
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -62,7 +63,7 @@ def result_groups(metrics: Mapping[str, float | None], tasks: Iterable[str]) -> 
 
 def format_value(value: float | None) -> str:
     """Three digits; a dash where there is nothing to be known."""
-    return "-" if value is None or value != value else f"{value:.3f}"  # noqa: PLR0124 (nan)
+    return "-" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
 def print_results(results: Mapping[str, Any], folder: Path) -> None:
@@ -72,8 +73,16 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
         results: content of `results.json`.
         folder: the run's folder.
     """
-    table = Table(title=f"{escape(results['name'])}: best epoch {results['best_epoch']} by {escape(results['monitor'])}")
-    for column, justify in (("task", "left"), ("images", "left"), ("metric", "left"), ("val", "right"), ("test", "right")):
+    table = Table(
+        title=f"{escape(results['name'])}: best epoch {results['best_epoch']} by {escape(results['monitor'])}"
+    )
+    for column, justify in (
+        ("task", "left"),
+        ("images", "left"),
+        ("metric", "left"),
+        ("val", "right"),
+        ("test", "right"),
+    ):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     for task, group, rows in result_groups(results["metrics"], results["tasks"]):
         for index, (name, val, test) in enumerate(rows):

@@ -6,11 +6,12 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric, MetricCollection
+from torchmetrics import Metric
 
 from tandem.data.datamodule import DataInfo
 from tandem.errors import ConfigError
 from tandem.network.features import FeatureChannels, Features
+from tandem.tasks.meters import Meters
 from tandem.tasks.output import TaskOutput
 
 STAGES = ("train", "val", "test")
@@ -58,12 +59,11 @@ class Task(nn.Module, ABC):
         self.loss = loss
         self.head: nn.Module = nn.Identity()
         made = {key: self._make_metric(make) for key, make in (metrics or {}).items()}
-        # nn.ModuleDict refuses the key "train", a method's name, so every stage is prefixed
-        self.metrics = nn.ModuleDict({f"at_{stage}": _collection(made) for stage in STAGES})
-        terms = ["loss", *(f"loss/{term}" for term in getattr(loss, "weights", {}))]
-        self.loss_means = nn.ModuleDict(
-            {f"at_{stage}": nn.ModuleDict({term: MeanMetric() for term in terms}) for stage in STAGES}
-        )
+        terms = tuple(getattr(loss, "weights", {}))
+        self.meters = {stage: Meters(terms, made, self.class_names) for stage in STAGES}
+        # nn.ModuleDict refuses the key "train", a method's name; registered one by one, meters follow the task's device
+        for stage, meters in self.meters.items():
+            self.add_module(f"{stage}_meters", meters)
         self.register_buffer("threshold", torch.full((self.channels,), 0.5))
 
     @property
@@ -85,7 +85,10 @@ class Task(nn.Module, ABC):
 
     def _make_metric(self, make: Any) -> Metric:
         metric = make(**self.metric_arguments())
-        assert isinstance(metric, Metric), f"{make} makes no torchmetrics metric"
+        if not isinstance(metric, Metric):
+            raise ConfigError(
+                f"{type(metric).__name__} among the metrics of task '{self.name}' is no torchmetrics metric"
+            )
         return metric
 
     def metric_arguments(self) -> dict[str, Any]:
@@ -131,33 +134,9 @@ class Task(nn.Module, ABC):
         return TaskOutput(self.probabilities(seen), target, losses, rows, extremes)
 
     def update(self, output: TaskOutput, stage: str) -> None:
-        """Adds a batch to the stage's running losses and metrics; losses count by rows."""
-        means = self.loss_means[f"at_{stage}"]
-        for name, term in {"": output.loss, **output.losses}.items():
-            means[f"loss/{name}" if name else "loss"].update(term.detach(), weight=len(output.rows))
-        self.metrics[f"at_{stage}"].update(output.probabilities, output.target)
+        """Adds a batch to the stage's running losses and metrics."""
+        self.meters[stage].update(output)
 
     def compute(self, stage: str) -> dict[str, Tensor]:
         """The stage's losses and metrics under their logged names, and starts anew; empty if no row had a target."""
-        means, metrics = self.loss_means[f"at_{stage}"], self.metrics[f"at_{stage}"]
-        found: dict[str, Tensor] = {}
-        if means["loss"].update_called:
-            found = {name: mean.compute() for name, mean in means.items() if mean.update_called}
-            found |= self._named(metrics.compute())
-        for metric in (*means.values(), metrics):
-            metric.reset()
-        return {f"{stage}/{self.name}/{key}": value for key, value in found.items()}
-
-    def _named(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Scalars by their names; a metric with a value for each class becomes one scalar a class."""
-        named: dict[str, Tensor] = {}
-        for key, value in values.items():
-            if value.ndim == 0:
-                named[key] = value
-            else:
-                named |= {f"{key}/{name}": entry for name, entry in zip(self.class_names, value, strict=True)}
-        return named
-
-
-def _collection(metrics: Mapping[str, Metric]) -> MetricCollection:
-    return MetricCollection({name: metric.clone() for name, metric in metrics.items()}, compute_groups=False)
+        return {f"{stage}/{self.name}/{key}": value for key, value in self.meters[stage].compute().items()}

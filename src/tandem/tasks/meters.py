@@ -1,0 +1,57 @@
+"""Running losses and metrics of a task over one split."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import cast
+
+from torch import Tensor, nn
+from torchmetrics import MeanMetric, Metric, MetricCollection
+
+from tandem.tasks.output import TaskOutput
+
+
+class Meters(nn.Module):
+    """Adds up batches; every value is counted over the split and divided once.
+
+    Losses are means over rows. A value that no row contributed to is absent, not 0.
+
+    Args:
+        terms: names of the loss's terms.
+        metrics: metrics by name; clones are kept.
+        class_names: names of the entries of a metric that gives one value for each class.
+    """
+
+    def __init__(self, terms: Sequence[str], metrics: Mapping[str, Metric], class_names: Sequence[str]) -> None:
+        super().__init__()
+        self.losses = nn.ModuleDict({name: MeanMetric() for name in ("loss", *(f"loss/{term}" for term in terms))})
+        self.metrics = MetricCollection(
+            {name: metric.clone() for name, metric in metrics.items()}, compute_groups=False
+        )
+        self.class_names = tuple(class_names)
+
+    def update(self, output: TaskOutput) -> None:
+        """Adds a batch."""
+        values = {"loss": output.loss, **{f"loss/{name}": term for name, term in output.losses.items() if name}}
+        for name, meter in self._loss_meters():
+            meter.update(values[name].detach(), weight=len(output.rows))
+        self.metrics.update(output.probabilities, output.target)
+
+    def compute(self) -> dict[str, Tensor]:
+        """The values by name; empty if nothing was added. Starts anew."""
+        found: dict[str, Tensor] = {}
+        if all(meter.update_called for _, meter in self._loss_meters()):
+            found = {name: meter.compute() for name, meter in self._loss_meters()}
+            for name, value in self.metrics.compute().items():
+                found |= self._named(name, value)
+        for _, meter in self._loss_meters():
+            meter.reset()
+        self.metrics.reset()
+        return found
+
+    def _loss_meters(self) -> Iterator[tuple[str, MeanMetric]]:
+        for name, meter in self.losses.items():
+            yield name, cast("MeanMetric", meter)
+
+    def _named(self, name: str, value: Tensor) -> dict[str, Tensor]:
+        if value.ndim == 0:
+            return {name: value}
+        return {f"{name}/{label}": entry for label, entry in zip(self.class_names, value, strict=True)}
