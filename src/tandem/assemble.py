@@ -47,11 +47,16 @@ def make_module(config: Mapping[str, Any], data: "DataModule") -> "MultiTaskModu
 
 def make_trainer(config: Mapping[str, Any], folder: Path) -> "pl.Trainer":
     """Lightning's trainer with callbacks and loggers, all of which write into the run's folder."""
+    from pytorch_lightning.callbacks import ProgressBar
+
     placed = _place(config, folder)
+    callbacks = list(build_each(placed["callbacks"], "callbacks").values())
+    if not placed["trainer"].get("enable_progress_bar", True):  # Lightning refuses a bar that was switched off
+        callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
     trainer: pl.Trainer = build(
         placed["trainer"],
         "trainer",
-        callbacks=list(build_each(placed["callbacks"], "callbacks").values()),
+        callbacks=callbacks,
         logger=list(build_each(placed["logger"], "logger").values()) or False,
         default_root_dir=str(folder),
     )

@@ -99,7 +99,7 @@ def _locate(target: str, where: str) -> Any:
         return getattr(importlib.import_module(module_name), name)
     except ModuleNotFoundError as error:
         raise ConfigError(
-            f"{where}: cannot import '{error.name}' for _target_ '{target}'; is it installed, or its folder on PYTHONPATH?"
+            f"{where}: cannot import '{error.name}' of '{target}'; is it installed, or its folder on PYTHONPATH?"
         ) from error
     except AttributeError as error:
         public = [key for key in vars(importlib.import_module(module_name)) if not key.startswith("_")]

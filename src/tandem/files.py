@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
+import numpy as np
+
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Writes a file so that a crash leaves the old one or the new one, never half of one.
@@ -40,6 +42,16 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Reads a JSON file."""
     return json.loads(path.read_text(encoding="utf-8"))
+
+
+def shortest(value: float) -> float:
+    """The number with the fewest digits that is the same float32: what was logged in single precision, without noise.
+
+    Example:
+        >>> shortest(0.38999998569488525)
+        0.39
+    """
+    return float(str(np.float32(value)))
 
 
 def _finite(value: Any) -> Any:

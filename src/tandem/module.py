@@ -89,11 +89,12 @@ class MultiTaskModule(pl.LightningModule):
         losses = {name: values[key] for name in self.tasks if (key := f"{stage}/{name}/loss") in values}
         if losses:
             values[f"{stage}/loss"] = self.balance(losses).detach()
-        self.log_dict(values)
+        self.log_dict(values, on_step=False, on_epoch=True, batch_size=1)
 
-    def on_train_epoch_end(self) -> None:
-        """Logs the training split's values."""
-        self.log_stage("train")
+    def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
+        """Logs the training split's values with the last batch: at the epoch's end callbacks come before the module."""
+        if self.trainer.is_last_batch:
+            self.log_stage("train")
 
     def on_validation_epoch_end(self) -> None:
         """Logs the validation split's values."""

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from tandem.assemble import make_data, make_module, make_trainer
 from tandem.config import resolve, run_hash
 from tandem.errors import ConfigError
-from tandem.files import read_json, write_json, write_text
+from tandem.files import read_json, shortest, write_json, write_text
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -136,7 +136,7 @@ def _evaluate_best(trainer: "pl.Trainer", module: "MultiTaskModule", data: Any, 
     found: dict[str, float] = {}
     for evaluate in (trainer.validate, trainer.test):
         for values in evaluate(module, datamodule=data, ckpt_path=best, weights_only=True, verbose=False):
-            found |= {key: float(value) for key, value in values.items()}
+            found |= {key: shortest(float(value)) for key, value in values.items()}
     return found
 
 
@@ -166,13 +166,13 @@ def _results(
         "best_epoch": best["epoch"],
         "epochs": trainer.current_epoch,
         "metrics": dict(metrics),
-        "thresholds": {name: task.threshold.tolist() for name, task in binary.items()},
+        "thresholds": {name: [shortest(value) for value in task.threshold.tolist()] for name, task in binary.items()},
         "curves": {prefix: curve for sweep in sweeps for prefix, curve in sweep.curves.items()},
-        "tasks": {name: {"loss": config["tasks"][name]["loss"]["_target_"]} for name in config["tasks"]},
-        "data": {"name": config["data"]["_target_"], "fingerprint": dict(fingerprint)},
+        "data": {"fingerprint": dict(fingerprint)},
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
         "seconds": round(seconds, 1),
         **environment(),
+        "config": dict(config),
     }
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from tandem.files import write_text
+from tandem.files import shortest, write_text
 
 
 class MetricsCSV(pl.Callback):
@@ -23,17 +23,21 @@ class MetricsCSV(pl.Callback):
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         self.rows: list[dict[str, Any]] = []
+        self.rate = float("nan")
 
-    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Takes up the rows of an interrupted run."""
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Takes up the rows of an interrupted run; only now does the trainer know where it goes on."""
         self.rows = [row for row in read_metrics(self.path) if int(row["epoch"]) < trainer.current_epoch]
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Notes the learning rate that the epoch is trained with."""
+        self.rate = float(trainer.optimizers[0].param_groups[0]["lr"])
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Adds the epoch's row and writes the table."""
-        values = {key: float(value) for key, value in trainer.callback_metrics.items() if not key.endswith("step_loss")}
-        rates = [group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups]
-        row = {"epoch": trainer.current_epoch, "step": trainer.global_step, "lr": rates[0], **values}
-        self.rows.append(row)
+        known = trainer.callback_metrics
+        values = {key: shortest(float(known[key])) for key in known if not key.endswith("step_loss")}
+        self.rows.append({"epoch": trainer.current_epoch, "step": trainer.global_step, "lr": self.rate, **values})
         if trainer.is_global_zero:
             self._write()
 

@@ -12,7 +12,7 @@ MISSING_PIXEL = 255
 
 
 class Batch(TypedDict, total=False):
-    """A batch of N rows. Targets that a data set does not have are absent; targets that a row does not have are *missing*.
+    """A batch of N rows; a target that the data set lacks is absent, one that a row lacks is *missing*.
 
     Attributes:
         image: (N, C, H, W) float32 in [0, 1].

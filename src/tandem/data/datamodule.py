@@ -67,7 +67,7 @@ class DataModule(pl.LightningDataModule):
             self.splits = splits
 
     def fingerprint(self) -> dict[str, str]:
-        """What identifies the data: a hash of each split's names, pixels and targets, and of the files they came from."""
+        """What identifies the data: a hash of each split's names, pixels and targets, and of the files."""
         pixels = {split: samples.fingerprint() for split, samples in self.splits.items()}
         files = getattr(self.source, "files_fingerprint", None)
         return {**pixels, "files": files} if files else pixels

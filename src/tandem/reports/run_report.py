@@ -61,7 +61,8 @@ def write_report(folder: Path) -> Path:
 
 
 def _heading(results: Mapping[str, Any]) -> str:
-    tasks = ", ".join(f"{name} ({task['loss'].rpartition('.')[2]})" for name, task in results["tasks"].items())
+    losses = {name: task["loss"]["_target_"].rpartition(".")[2] for name, task in results["config"]["tasks"].items()}
+    tasks = ", ".join(f"{name} ({loss})" for name, loss in losses.items())
     facts = (
         f"tasks: {tasks}; seed {results['seed']}; best epoch {results['best_epoch']} of {results['epochs']} by "
         f"{results['monitor']}; {results['parameters']:,} parameters; {results['seconds']:.0f} s on {results['device']}"
@@ -71,7 +72,7 @@ def _heading(results: Mapping[str, Any]) -> str:
 
 def _table(results: Mapping[str, Any]) -> str:
     body = []
-    for task, group, rows in result_groups(results["metrics"], results["tasks"]):
+    for task, group, rows in result_groups(results["metrics"], results["config"]["tasks"]):
         for index, (name, val, test) in enumerate(rows):
             cells = "".join(f"<td>{escape(cell) if index == 0 else ''}</td>" for cell in (task, group))
             numbers = "".join(f"<td class='n'>{format_value(value)}</td>" for value in (val, test))

@@ -84,7 +84,7 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
         ("test", "right"),
     ):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
-    for task, group, rows in result_groups(results["metrics"], results["tasks"]):
+    for task, group, rows in result_groups(results["metrics"], results["config"]["tasks"]):
         for index, (name, val, test) in enumerate(rows):
             heading = (escape(task), group) if index == 0 else ("", "")
             table.add_row(*heading, escape(name), format_value(val), format_value(test))
