@@ -64,9 +64,11 @@ def make_trainer(config: Mapping[str, Any], folder: Path) -> "pl.Trainer":
 
 
 def _place(node: Any, folder: Path) -> Any:
-    """The same containers with `{run}` in any text replaced by the run's folder, which no yaml can know."""
+    """The same containers with `{run}` and `{hash}` in any text replaced by the run's folder and its name, its hash."""
     if isinstance(node, Mapping):
         return {key: _place(value, folder) for key, value in node.items()}
     if isinstance(node, list):
         return [_place(value, folder) for value in node]
-    return node.replace("{run}", str(folder)) if isinstance(node, str) else node
+    if isinstance(node, str):
+        return node.replace("{run}", str(folder)).replace("{hash}", folder.name)
+    return node

@@ -97,8 +97,12 @@ class MultiTaskModule(pl.LightningModule):
             self.log_stage("train")
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the validation split's values."""
-        self.log_stage("val")
+        """Logs the validation split's values; those of the few batches of a sanity check count nowhere."""
+        if self.trainer.sanity_checking:
+            for task in self.tasks.values():
+                task.reset("val")
+        else:
+            self.log_stage("val")
 
     def on_test_epoch_end(self) -> None:
         """Logs the test split's values."""

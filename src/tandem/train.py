@@ -16,6 +16,7 @@ from tandem.files import read_json, shortest, write_json, write_text
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
+    from tandem.data.datamodule import DataModule
     from tandem.module import MultiTaskModule
 
 log = logging.getLogger(__name__)
@@ -83,16 +84,35 @@ def train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     fingerprint = keep_data(data, folder)
     write_config(config, folder)
 
+    _announce(data, module, trainer)
+    try:
+        _fit(trainer, module, data, folder)
+        metrics = _evaluate_best(trainer, module, data, folder)
+        results = _results(config, trainer, module, metrics, fingerprint, folder, time.time() - started)
+        _log_summary(trainer, config, metrics)
+    finally:
+        _finish_loggers(trainer)
+    write_json(folder / RESULTS, results)
+    write_report(folder)
+    return results
+
+
+def _fit(trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", folder: Path) -> None:
     last = folder / LAST
     if last.exists():
         log.info("going on from %s", last)
     trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
-    metrics = _evaluate_best(trainer, module, data, folder)
-    results = _results(config, trainer, module, metrics, fingerprint, folder, time.time() - started)
-    _log_summary(trainer, config, metrics)
-    write_json(folder / RESULTS, results)
-    write_report(folder)
-    return results
+
+
+def _announce(data: "DataModule", module: "MultiTaskModule", trainer: "pl.Trainer") -> None:
+    """Says what is about to be trained on what, so that a wrong split or task is seen before it costs a night."""
+    from tandem.data.samples import describe_split
+
+    for split, samples in data.splits.items():
+        log.info("data %s, %s", data.info.name, describe_split(split, samples, data.info.classes))
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    device = trainer.strategy.root_device
+    log.info("tasks %s; %s parameters; on %s", ", ".join(module.tasks), f"{parameters:,}", device)
 
 
 def write_config(config: Mapping[str, Any], folder: Path) -> None:
@@ -130,7 +150,9 @@ def _quieten() -> None:
     logging.getLogger("pytorch_lightning.accelerators.cuda").setLevel(logging.WARNING)
 
 
-def _evaluate_best(trainer: "pl.Trainer", module: "MultiTaskModule", data: Any, folder: Path) -> dict[str, float]:
+def _evaluate_best(
+    trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", folder: Path
+) -> dict[str, float]:
     """Every number of the best checkpoint on validation and test data; thresholds come from the checkpoint."""
     best = str(folder / BEST)
     found: dict[str, float] = {}
@@ -176,6 +198,16 @@ def _results(
     }
 
 
+def _finish_loggers(trainer: "pl.Trainer") -> None:
+    """Ends each tracker's run, without which the jobs of a sweep would all be one run to wandb."""
+    from pytorch_lightning.loggers import WandbLogger
+
+    for logger in trainer.loggers:
+        logger.finalize("success")
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()
+
+
 def _log_summary(trainer: "pl.Trainer", config: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
     """Gives each tracker the settings and the best checkpoint's numbers as its summary."""
     from pytorch_lightning.loggers import TensorBoardLogger
@@ -189,4 +221,3 @@ def _log_summary(trainer: "pl.Trainer", config: Mapping[str, Any], metrics: Mapp
         else:
             logger.log_hyperparams(settings)
             logger.log_metrics({f"best/{key}": value for key, value in metrics.items()})
-        logger.finalize("success")

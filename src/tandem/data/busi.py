@@ -114,7 +114,9 @@ class BUSI:
         ids, labels = [record.id for record in records], [record.label for record in records]
         groups = self._groups(ids, [record.id for record in everything], decoded["thumbnails"])
         mixed = mixed_groups(groups, labels)
-        log.info("busi: %d pictures, %d groups, %d of mixed class: %s", len(ids), len(set(groups)), len(mixed), mixed)
+        log.info("busi: %d pictures in %d groups of near-duplicates", len(ids), len(set(groups)))
+        if mixed:
+            log.info("busi: %d groups mix classes: those of %s", len(mixed), ", ".join(mixed))
         rows_of = split_rows(labels, groups, self.fractions, self.split_seed, CLASSES)
         return {
             split: Samples(

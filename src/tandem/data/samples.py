@@ -7,10 +7,25 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from tandem.data.batch import Batch
+from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL, Batch
 from tandem.errors import DataError
 
 SPLITS = ("train", "val", "test")
+
+
+def describe_split(name: str, samples: "Samples", classes: Sequence[str]) -> str:
+    """A split in one line: pictures, classes, and what is missing.
+
+    Args:
+        name: of the split.
+        samples: its content.
+        classes: names of the classes.
+    """
+    counts = [f"{int((samples.labels == index).sum())} {label}" for index, label in enumerate(classes)]
+    unlabelled = int((samples.labels == MISSING_LABEL).sum())
+    unmasked = int((samples.masks == MISSING_PIXEL).flatten(1).all(1).sum())
+    missing = [f"{count} without {what}" for what, count in (("label", unlabelled), ("mask", unmasked)) if count]
+    return f"{name}: {len(samples)} pictures ({', '.join(counts + missing)})"
 
 
 @dataclass(frozen=True)

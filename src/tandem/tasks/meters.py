@@ -42,10 +42,14 @@ class Meters(nn.Module):
             found = {name: meter.compute() for name, meter in self._loss_meters()}
             for name, value in self.metrics.compute().items():
                 found |= self._named(name, value)
+        self.reset()
+        return found
+
+    def reset(self) -> None:
+        """Forgets what was added."""
         for _, meter in self._loss_meters():
             meter.reset()
         self.metrics.reset()
-        return found
 
     def _loss_meters(self) -> Iterator[tuple[str, MeanMetric]]:
         for name, meter in self.losses.items():

@@ -137,6 +137,10 @@ class Task(nn.Module, ABC):
         """Adds a batch to the stage's running losses and metrics."""
         self.meters[stage].update(output)
 
+    def reset(self, stage: str) -> None:
+        """Forgets what was added to a stage."""
+        self.meters[stage].reset()
+
     def compute(self, stage: str) -> dict[str, Tensor]:
         """The stage's losses and metrics under their logged names, and starts anew; empty if no row had a target."""
         return {f"{stage}/{self.name}/{key}": value for key, value in self.meters[stage].compute().items()}

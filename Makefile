@@ -1,0 +1,39 @@
+# Two commands: `make demo` and `make test`. Both set up what they need, once.
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+READY := $(VENV)/.ready
+
+.PHONY: demo test lint lock setup clean help
+
+help: ## what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(READY) ## set up, train on the built-in phantoms, print the table and where the report is
+	$(PYTHON) scripts/train.py experiment=demo
+
+test: $(READY) lint ## set up, check style and types, run every test
+	$(PYTHON) -m pytest -n 2 --dist worksteal
+
+lint: $(READY) ## style and types
+	$(VENV)/bin/ruff check src scripts tests
+	$(VENV)/bin/ruff format --check src scripts tests
+	$(VENV)/bin/mypy
+
+setup: $(READY) ## the environment alone
+
+# uv checks every hash and compiles bytecode, without which each start of Python takes twice as long; its own line of
+# the lock is what pip installs it from. Other tests of the environment's age than this file are not needed.
+$(READY): requirements.lock pyproject.toml
+	test -x $(PYTHON) || python3 -m venv $(VENV)
+	awk '/^uv==/ { found = 1 } found { print } found && !/\\$$/ { exit }' requirements.lock > $(VENV)/uv.txt
+	$(VENV)/bin/uv --version >/dev/null 2>&1 || $(PYTHON) -m pip install --quiet --require-hashes -r $(VENV)/uv.txt
+	VIRTUAL_ENV=$(VENV) UV_COMPILE_BYTECODE=1 $(VENV)/bin/uv pip sync --quiet --require-hashes requirements.lock
+	VIRTUAL_ENV=$(VENV) UV_COMPILE_BYTECODE=1 $(VENV)/bin/uv pip install --quiet --no-deps --no-build-isolation -e .
+	touch $(READY)
+
+lock: ## resolve the dependencies anew into requirements.lock, which names no index
+	$(VENV)/bin/uv pip compile pyproject.toml --universal --all-extras --generate-hashes --quiet --upgrade \
+		--custom-compile-command "make lock" --output-file requirements.lock
+
+clean: ## remove what was made, but no runs
+	rm -rf $(VENV) dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,80 @@
+"""The numbers of a finished run: the best checkpoint on validation and test data, and how they came about."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tandem.config import run_hash
+from tandem.files import shortest
+from tandem.record import environment
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+    from tandem.data.datamodule import DataModule
+    from tandem.module import MultiTaskModule
+
+RESULTS = "results.json"
+BEST = "best.ckpt"
+LAST = "last.ckpt"
+
+
+def evaluate_best(
+    trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", folder: Path
+) -> dict[str, float]:
+    """Every number of the best checkpoint on validation and test data; thresholds come from the checkpoint.
+
+    Args:
+        trainer: that trained it.
+        module: gets the checkpoint's weights and thresholds.
+        data: where both splits come from.
+        folder: the run's folder, with the checkpoint.
+    """
+    found: dict[str, float] = {}
+    for evaluate in (trainer.validate, trainer.test):
+        for values in evaluate(module, datamodule=data, ckpt_path=str(folder / BEST), weights_only=True, verbose=False):
+            found |= {key: shortest(float(value)) for key, value in values.items()}
+    return found
+
+
+def collect_results(
+    config: Mapping[str, Any],
+    trainer: "pl.Trainer",
+    module: "MultiTaskModule",
+    metrics: Mapping[str, float],
+    fingerprint: Mapping[str, str],
+    folder: Path,
+) -> dict[str, Any]:
+    """What `results.json` holds, but for the duration.
+
+    Args:
+        config: the resolved configuration.
+        trainer: after the best checkpoint was evaluated.
+        module: with the best checkpoint's thresholds.
+        metrics: by logged name.
+        fingerprint: of the data.
+        folder: the run's folder, with the best checkpoint.
+    """
+    import torch
+
+    from tandem.callbacks import ThresholdSweep
+
+    best = torch.load(folder / BEST, weights_only=True, map_location="cpu")
+    sweeps = [callback for callback in trainer.callbacks if isinstance(callback, ThresholdSweep)]  # type: ignore[attr-defined]
+    binary = {name: task for name, task in module.tasks.items() if task.kind == "binary"}
+    return {
+        "name": config["name"],
+        "hash": run_hash(config),
+        "seed": config["seed"],
+        "monitor": config["monitor"],
+        "mode": config["mode"],
+        "best_epoch": best["epoch"],
+        "epochs": trainer.current_epoch,
+        "metrics": dict(metrics),
+        "thresholds": {name: [shortest(value) for value in task.threshold.tolist()] for name, task in binary.items()},
+        "curves": {prefix: curve for sweep in sweeps for prefix, curve in sweep.curves.items()},
+        "data": {"fingerprint": dict(fingerprint)},
+        "parameters": sum(parameter.numel() for parameter in module.parameters()),
+        **environment(),
+        "config": dict(config),
+    }

@@ -1,0 +1,41 @@
+"""What every tracker is given at a run's end."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tandem.config import flatten
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+NOT_SETTINGS = ("callbacks", "logger", "runs")
+"""Parts of the configuration that say nothing of what was trained."""
+
+
+def log_summary(trainer: "pl.Trainer", config: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
+    """Gives each tracker the settings and the best checkpoint's numbers.
+
+    Args:
+        trainer: with its loggers.
+        config: the resolved configuration.
+        metrics: of the best checkpoint, by logged name.
+    """
+    from pytorch_lightning.loggers import TensorBoardLogger
+
+    settings = flatten({key: config[key] for key in config if key not in NOT_SETTINGS})
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.log_hyperparams(settings, dict(metrics))
+        else:
+            logger.log_hyperparams(settings)
+            logger.log_metrics({f"best/{key}": value for key, value in metrics.items()})
+
+
+def finish(trainer: "pl.Trainer") -> None:
+    """Ends each tracker's run, without which the jobs of a sweep would all be one run to wandb."""
+    from pytorch_lightning.loggers import WandbLogger
+
+    for logger in trainer.loggers:
+        logger.finalize("success")
+        if isinstance(logger, WandbLogger):
+            logger.experiment.finish()
