@@ -6,7 +6,6 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tandem.data.samples import SPLITS
 from tandem.errors import DataError
 from tandem.files import read_json, write_json
 
@@ -46,7 +45,7 @@ def keep_data(data: "DataModule", folder: Path) -> dict[str, str]:
             )
         return now
     write_splits(folder / "splits.csv", data.splits, data.info.classes)
-    rows = {split: len(data.splits[split]) for split in SPLITS}
+    rows = {split: len(samples) for split, samples in data.splits.items()}
     write_json(kept, {"name": data.info.name, "rows": rows, "fingerprint": now})
     return now
 

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from tandem.assemble import make_data, make_module, make_trainer
-from tandem.config import resolve, run_hash
+from tandem.config import resolve
 from tandem.errors import ConfigError
-from tandem.files import read_json, shortest, write_json, write_text
+from tandem.files import read_json, write_json, write_text
+from tandem.results import LAST, RESULTS
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -20,10 +21,6 @@ if TYPE_CHECKING:
     from tandem.module import MultiTaskModule
 
 log = logging.getLogger(__name__)
-
-RESULTS = "results.json"
-BEST = "best.ckpt"
-LAST = "last.ckpt"
 
 
 def main() -> None:
@@ -74,6 +71,8 @@ def train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
     from tandem.record import keep_data
     from tandem.reports.run_report import write_report
+    from tandem.results import collect_results, evaluate_best
+    from tandem.trackers import finish, log_summary
 
     started = time.time()
     pl.seed_everything(config["seed"], workers=True, verbose=False)
@@ -87,11 +86,12 @@ def train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     _announce(data, module, trainer)
     try:
         _fit(trainer, module, data, folder)
-        metrics = _evaluate_best(trainer, module, data, folder)
-        results = _results(config, trainer, module, metrics, fingerprint, folder, time.time() - started)
-        _log_summary(trainer, config, metrics)
+        metrics = evaluate_best(trainer, module, data, folder)
+        results = collect_results(config, trainer, module, metrics, fingerprint, folder)
+        log_summary(trainer, config, metrics)
     finally:
-        _finish_loggers(trainer)
+        finish(trainer)
+    results["seconds"] = round(time.time() - started, 1)
     write_json(folder / RESULTS, results)
     write_report(folder)
     return results
@@ -148,76 +148,3 @@ def _quieten() -> None:
         warnings.filterwarnings("ignore", message=message)
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     logging.getLogger("pytorch_lightning.accelerators.cuda").setLevel(logging.WARNING)
-
-
-def _evaluate_best(
-    trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", folder: Path
-) -> dict[str, float]:
-    """Every number of the best checkpoint on validation and test data; thresholds come from the checkpoint."""
-    best = str(folder / BEST)
-    found: dict[str, float] = {}
-    for evaluate in (trainer.validate, trainer.test):
-        for values in evaluate(module, datamodule=data, ckpt_path=best, weights_only=True, verbose=False):
-            found |= {key: shortest(float(value)) for key, value in values.items()}
-    return found
-
-
-def _results(
-    config: Mapping[str, Any],
-    trainer: "pl.Trainer",
-    module: "MultiTaskModule",
-    metrics: Mapping[str, float],
-    fingerprint: Mapping[str, str],
-    folder: Path,
-    seconds: float,
-) -> dict[str, Any]:
-    import torch
-
-    from tandem.callbacks import ThresholdSweep
-    from tandem.record import environment
-
-    best = torch.load(folder / BEST, weights_only=True, map_location="cpu")
-    sweeps = [callback for callback in trainer.callbacks if isinstance(callback, ThresholdSweep)]  # type: ignore[attr-defined]
-    binary = {name: task for name, task in module.tasks.items() if task.kind == "binary"}
-    return {
-        "name": config["name"],
-        "hash": run_hash(config),
-        "seed": config["seed"],
-        "monitor": config["monitor"],
-        "mode": config["mode"],
-        "best_epoch": best["epoch"],
-        "epochs": trainer.current_epoch,
-        "metrics": dict(metrics),
-        "thresholds": {name: [shortest(value) for value in task.threshold.tolist()] for name, task in binary.items()},
-        "curves": {prefix: curve for sweep in sweeps for prefix, curve in sweep.curves.items()},
-        "data": {"fingerprint": dict(fingerprint)},
-        "parameters": sum(parameter.numel() for parameter in module.parameters()),
-        "seconds": round(seconds, 1),
-        **environment(),
-        "config": dict(config),
-    }
-
-
-def _finish_loggers(trainer: "pl.Trainer") -> None:
-    """Ends each tracker's run, without which the jobs of a sweep would all be one run to wandb."""
-    from pytorch_lightning.loggers import WandbLogger
-
-    for logger in trainer.loggers:
-        logger.finalize("success")
-        if isinstance(logger, WandbLogger):
-            logger.experiment.finish()
-
-
-def _log_summary(trainer: "pl.Trainer", config: Mapping[str, Any], metrics: Mapping[str, float]) -> None:
-    """Gives each tracker the settings and the best checkpoint's numbers as its summary."""
-    from pytorch_lightning.loggers import TensorBoardLogger
-
-    from tandem.config import flatten
-
-    settings = flatten({key: config[key] for key in config if key not in ("callbacks", "logger", "runs")})
-    for logger in trainer.loggers:
-        if isinstance(logger, TensorBoardLogger):
-            logger.log_hyperparams(settings, dict(metrics))
-        else:
-            logger.log_hyperparams(settings)
-            logger.log_metrics({f"best/{key}": value for key, value in metrics.items()})

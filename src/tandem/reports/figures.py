@@ -26,7 +26,7 @@ def sweep_figure(curve: Mapping[str, Sequence[float]], chosen: float | None = No
 
 
 def history_figure(epochs: Sequence[int], lines: Mapping[str, Sequence[float]], unit: str, best: int | None) -> Figure:
-    """Values over epochs.
+    """Values over epochs; training is dashed, in the colour of the same value on validation data.
 
     Args:
         epochs: their numbers, from 0.
@@ -35,8 +35,13 @@ def history_figure(epochs: Sequence[int], lines: Mapping[str, Sequence[float]], 
         best: the best epoch, marked if given.
     """
     figure, axes = _axes("epoch", unit)
+    colours: dict[str, str] = {}
     for name, values in lines.items():
-        axes.plot(epochs, values, label=name, marker="." if len(epochs) < 12 else None)
+        stage, _, rest = name.partition("/")
+        colour = colours.setdefault(rest, f"C{len(colours)}")
+        style = "--" if stage == "train" else "-"
+        axes.plot(epochs, values, style, color=colour, label=name, marker="." if len(epochs) < 12 else None)
+    axes.xaxis.get_major_locator().set_params(integer=True)
     if best is not None:
         axes.axvline(best, color="0.4", linestyle="--", linewidth=1, label=f"best epoch {best}")
     axes.legend(frameon=False, fontsize=8)

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -11,9 +12,12 @@ from tandem.callbacks.metrics_csv import read_metrics
 from tandem.files import read_json, write_text
 from tandem.reports.table import format_value, result_groups
 
+SCORES = r"val/[^/]+/(dice|dice_lesion|balanced_accuracy)"
+"""Logged values that the learning curves show beside the losses."""
+
 STYLE = """
 :root { color-scheme: light; }
-body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 62rem; margin: 2rem auto; padding: 0 1rem; }
+body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 66rem; margin: 2rem auto; padding: 0 1rem; }
 h1 { font-size: 1.5rem; margin-bottom: 0; } h2 { font-size: 1.1rem; margin-top: 2.2rem; }
 p.note { color: #666; margin-top: .2rem; }
 table { border-collapse: collapse; } td, th { padding: .2rem .9rem .2rem 0; text-align: left; }
@@ -21,7 +25,7 @@ thead th { border-bottom: 1px solid #999; } td.n, th.n { text-align: right; font
 tr.first td { border-top: 1px solid #ddd; }
 figure { margin: 0 1rem 1rem 0; display: inline-block; vertical-align: top; }
 figcaption { color: #666; font-size: .85rem; }
-img { max-width: 100%; } img.panels { width: 40rem; image-rendering: pixelated; }
+img { max-width: 100%; } img.plot { width: 30rem; } img.panels { width: 40rem; image-rendering: pixelated; }
 details { margin-top: 1rem; } pre { background: #f6f6f6; padding: .8rem; overflow-x: auto; font-size: .8rem; }
 """
 
@@ -61,13 +65,20 @@ def write_report(folder: Path) -> Path:
 
 
 def _heading(results: Mapping[str, Any]) -> str:
-    losses = {name: task["loss"]["_target_"].rpartition(".")[2] for name, task in results["config"]["tasks"].items()}
-    tasks = ", ".join(f"{name} ({loss})" for name, loss in losses.items())
+    tasks = ", ".join(f"{name} ({_loss_name(task['loss'])})" for name, task in results["config"]["tasks"].items())
     facts = (
         f"tasks: {tasks}; seed {results['seed']}; best epoch {results['best_epoch']} of {results['epochs']} by "
         f"{results['monitor']}; {results['parameters']:,} parameters; {results['seconds']:.0f} s on {results['device']}"
     )
     return f"<h1>{escape(results['name'])}</h1><p class='note'>{escape(facts)}</p>"
+
+
+def _loss_name(loss: Mapping[str, Any]) -> str:
+    """The class of a loss, or of each term of a composite one."""
+    terms = loss.get("terms")
+    if terms:
+        return " + ".join(_loss_name(term) for term in terms.values())
+    return str(loss["_target_"]).rpartition(".")[2]
 
 
 def _table(results: Mapping[str, Any]) -> str:
@@ -104,11 +115,7 @@ def _history(rows: Sequence[Mapping[str, str]], best: int) -> list[str]:
     epochs = [int(row["epoch"]) for row in rows]
     columns = [key for key in rows[-1] if "/" in key]
     losses = [key for key in columns if key.endswith("/loss")]
-    scores = [
-        key
-        for key in columns
-        if key.endswith(("/dice", "/balanced_accuracy", "/dice_lesion")) and key.startswith("val/")
-    ]
+    scores = [key for key in columns if re.fullmatch(SCORES, key)]
     figures = []
     for caption, keys in (("loss", losses), ("validation scores", scores)):
         lines = {key: [float(row[key]) if row[key] else float("nan") for row in rows] for key in keys}
