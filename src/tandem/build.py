@@ -88,11 +88,8 @@ def resolve_target(target: str, where: str) -> Callable[..., Any]:
     _check_name(target, where)
     found = _locate(target, where)
     home = getattr(found, "__module__", None) or ""
-    if inspect.isclass(found):
-        good = _inside(home, _allowed())
-    else:
-        good = callable(found) and _inside(home, (*PARTS, *_own()))
-    if not good:
+    homes = _allowed() if inspect.isclass(found) else (*PARTS, *_own())
+    if not callable(found) or not _inside(home, homes):
         raise ConfigError(f"{where}: _target_ '{target}' is not a class (or a function of tandem) that may be used")
     return found  # type: ignore[no-any-return]
 
@@ -194,7 +191,7 @@ def _call(target: Callable[..., Any], where: str, /, *args: Any, **kwargs: Any) 
     except Exception as error:
         text = " ".join(str(error).split())
         kind = "" if isinstance(error, TypeError | ValueError) else f"{type(error).__name__}: "
-        raise ConfigError(f"{where} ({target.__module__}.{target.__qualname__}): {kind}{text}") from error
+        raise ConfigError(f"{where} ({target.__qualname__}): {kind}{text}") from error
 
 
 def _placed(message: str, where: str, keys: Mapping[str, Any]) -> str:

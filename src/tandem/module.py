@@ -24,7 +24,8 @@ class MultiTaskModule(pl.LightningModule):
         optimizer: parameters to an optimiser.
         scheduler: optimiser to a learning-rate scheduler, stepped at each epoch's end, or None.
         monitor: the logged value that says which epoch is best.
-        seed: every training step starts its random numbers from (seed, step), so that a resumed run is an unbroken one.
+        seed: every training batch starts its random numbers from (seed, batch), so that a resumed run is an unbroken
+            one; batches whose gradients are accumulated into one step have different numbers.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class MultiTaskModule(pl.LightningModule):
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> dict[str, Any] | None:
         """The loss of a batch; a batch without any target is passed over."""
-        torch.manual_seed(self.seed * 1_000_003 + self.global_step)
+        torch.manual_seed(self.seed * 1_000_003 + self.trainer.fit_loop.total_batch_idx)
         outputs = self.answer(batch, "train")
         if not outputs:
             return None

@@ -24,6 +24,7 @@ class MetricsCSV(pl.Callback):
         self.path = Path(path)
         self.rows: list[dict[str, Any]] = []
         self.rate = float("nan")
+        self.validated = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Takes up the rows of an interrupted run; only now does the trainer know where it goes on."""
@@ -32,10 +33,16 @@ class MetricsCSV(pl.Callback):
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Notes the learning rate that the epoch is trained with."""
         self.rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+        self.validated = False
+
+    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Notes that the epoch has validation values; else Lightning would show those of an earlier one."""
+        self.validated = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Adds the epoch's row and writes the table."""
         known = trainer.callback_metrics
+        stale = "step_loss" if self.validated else ("step_loss", ...)
         values = {key: shortest(float(known[key])) for key in known if not key.endswith("step_loss")}
         self.rows.append({"epoch": trainer.current_epoch, "step": trainer.global_step, "lr": self.rate, **values})
         if trainer.is_global_zero:

@@ -25,7 +25,7 @@ class ThresholdSweep(pl.Callback):
     Args:
         low: lowest threshold.
         high: highest threshold.
-        step: distance between two.
+        step: distance between two, at least 0.0001.
         official: whether the Dice that counts is `global` (over all pixels) or `per_image` (mean over lesion images).
 
     Raises:
@@ -33,19 +33,21 @@ class ThresholdSweep(pl.Callback):
     """
 
     def __init__(self, low: float = 0.1, high: float = 0.9, step: float = 0.01, official: Aggregate = "global") -> None:
-        if not (0 < low <= high < 1 and step > 0):
-            raise ConfigError(f"low={low}, high={high}, step={step}: need 0 < low <= high < 1 and a step above 0")
+        if not (0 < low <= high < 1 and step >= 1e-4):
+            raise ConfigError(f"low={low}, high={high}, step={step}: need 0 < low <= high < 1 and step >= 0.0001")
         if official not in ("global", "per_image"):
             raise ConfigError(f"official is '{official}', but must be 'global' or 'per_image'")
-        count = round((high - low) / step) + 1
+        count = int((high - low) / step + 1e-6) + 1
         self.grid = [round(low + index * step, 9) for index in range(count)]
         self.official: Aggregate = official
         self.sweeps: dict[str, DiceSweep] = {}
         self.curves: dict[str, dict[str, list[float]]] = {}
 
     def _start(self, module: pl.LightningModule) -> None:
-        counted = sorted({*self.grid, FIXED})
-        self.sweeps = {name: DiceSweep(counted).to(module.device) for name, _ in _swept(module)}
+        grid = torch.tensor([*self.grid, FIXED])
+        # with the stored threshold, which may come from a run with another grid
+        counted = {name: torch.cat([grid, task.threshold.cpu()]).unique() for name, task in _swept(module)}
+        self.sweeps = {name: DiceSweep(counts.tolist()).to(module.device) for name, counts in counted.items()}
 
     def _update(self, outputs: Outputs) -> None:
         for name, sweep in self.sweeps.items():

@@ -37,6 +37,7 @@ class DiceSweep(Metric):
     thresholds: Tensor
     histograms: list[Tensor]
     not_a_number: Tensor
+    not_a_target: Tensor
 
     def __init__(self, thresholds: Sequence[float], **options: Any) -> None:
         super().__init__(**options)
@@ -46,6 +47,7 @@ class DiceSweep(Metric):
         self.register_buffer("thresholds", grid, persistent=False)
         self.add_state("histograms", default=[], dist_reduce_fx="cat")
         self.add_state("not_a_number", default=torch.tensor(0), dist_reduce_fx="sum")
+        self.add_state("not_a_target", default=torch.tensor(0), dist_reduce_fx="sum")
 
     def update(self, probabilities: Tensor, target: Tensor) -> None:
         """Adds a batch.
@@ -60,13 +62,16 @@ class DiceSweep(Metric):
         if probabilities.shape != target.shape:
             raise DataError(f"probabilities are {tuple(probabilities.shape)}, but the target {tuple(target.shape)}")
         p, kind = probabilities.float(), target.long()
-        self.not_a_number += (p.isnan() & (kind != MISSING_PIXEL)).sum()
+        missing = kind == MISSING_PIXEL
+        # noted here, refused in `compute`, so that no batch waits for the device
+        self.not_a_number += (p.isnan() & ~missing).sum()
+        self.not_a_target += ((target != 0) & (target != 1) & ~missing).sum()
         bins = len(self.thresholds) + 1
         # the number of thresholds that are <= p, so that `p >= threshold[k]` where it exceeds k
         passed = torch.bucketize(p, self.thresholds, right=True)
         images, channels = p.shape[0], p.shape[1]
         row = torch.arange(images * channels, device=p.device).view(images, channels, *[1] * (p.ndim - 2))
-        kind = torch.where(kind == MISSING_PIXEL, 2, kind)
+        kind = kind.clamp(0, 2)
         flat = ((row * 3 + kind) * bins + passed).flatten()
         counts = torch.bincount(flat, minlength=images * channels * 3 * bins)
         self.histograms.append(counts.view(images, channels, 3, bins)[:, :, :2].to(torch.int32))
@@ -75,8 +80,10 @@ class DiceSweep(Metric):
         """One `SweepResult` for each channel.
 
         Raises:
-            DataError: a probability was not a number.
+            DataError: a probability was not a number, or a target outside its set.
         """
+        if int(self.not_a_target):
+            raise DataError(f"{int(self.not_a_target)} target values are none of 0, 1 and {MISSING_PIXEL} (missing)")
         if int(self.not_a_number):
             raise DataError(f"{int(self.not_a_number)} probabilities are not a number; training has diverged")
         counts = dim_zero_cat(self.histograms).long().cpu()

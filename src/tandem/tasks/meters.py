@@ -3,10 +3,36 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import cast
 
+import torch
 from torch import Tensor, nn
-from torchmetrics import MeanMetric, Metric, MetricCollection
+from torchmetrics import Metric, MetricCollection
 
 from tandem.tasks.output import TaskOutput
+
+
+class RowMean(Metric):
+    """Mean over rows of what is given as means over batches; nan if one of them is nan.
+
+    Torchmetrics' own mean leaves nan out, so that a diverged loss looks healthy, and waits for the device to do so.
+    """
+
+    full_state_update = False
+    total: Tensor
+    rows: Tensor
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.add_state("total", torch.tensor(0.0), "sum")
+        self.add_state("rows", torch.tensor(0), "sum")
+
+    def update(self, mean: Tensor, rows: int) -> None:
+        """Adds a batch of so many rows by its mean, a scalar."""
+        self.total += mean * rows
+        self.rows += rows
+
+    def compute(self) -> Tensor:
+        """A scalar."""
+        return self.total / self.rows
 
 
 class Meters(nn.Module):
@@ -22,7 +48,7 @@ class Meters(nn.Module):
 
     def __init__(self, terms: Sequence[str], metrics: Mapping[str, Metric], class_names: Sequence[str]) -> None:
         super().__init__()
-        self.losses = nn.ModuleDict({name: MeanMetric() for name in ("loss", *(f"loss/{term}" for term in terms))})
+        self.losses = nn.ModuleDict({name: RowMean() for name in ("loss", *(f"loss/{term}" for term in terms))})
         self.metrics = MetricCollection(
             {name: metric.clone() for name, metric in metrics.items()}, compute_groups=False
         )
@@ -32,7 +58,7 @@ class Meters(nn.Module):
         """Adds a batch."""
         values = {"loss": output.loss, **{f"loss/{name}": term for name, term in output.losses.items() if name}}
         for name, meter in self._loss_meters():
-            meter.update(values[name].detach(), weight=len(output.rows))
+            meter.update(values[name].detach(), len(output.rows))
         self.metrics.update(output.probabilities, output.target)
 
     def compute(self) -> dict[str, Tensor]:
@@ -51,9 +77,9 @@ class Meters(nn.Module):
             meter.reset()
         self.metrics.reset()
 
-    def _loss_meters(self) -> Iterator[tuple[str, MeanMetric]]:
+    def _loss_meters(self) -> Iterator[tuple[str, RowMean]]:
         for name, meter in self.losses.items():
-            yield name, cast("MeanMetric", meter)
+            yield name, cast("RowMean", meter)
 
     def _named(self, name: str, value: Tensor) -> dict[str, Tensor]:
         if value.ndim == 0:

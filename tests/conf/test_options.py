@@ -1,0 +1,88 @@
+"""Every option of every config group composes and trains one tiny epoch."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from hydra import compose, initialize_config_dir
+
+from tandem.config import config_folder, register, resolve
+from tandem.train import train
+
+TINY = [
+    "experiment=tiny",
+    "data.train=12",
+    "data.val=12",
+    "data.test=12",
+    "data.seed=3",  # every class is in every split of so few
+    "trainer.enable_progress_bar=false",
+    "callbacks.panels.count=1",
+]
+
+SHRINK = {
+    "demo": ["data.size=32", "trainer.max_epochs=1", *TINY[1:]],
+    "busi": ["data.size=32", "trainer.max_epochs=1", "trainer.accelerator=cpu", "network.backbone=small_cnn", *TINY[5:]],
+    "tiny": TINY[1:],
+}
+"""How each experiment is made small without changing what it is."""
+
+# Where an option goes if it is not simply group=option.
+PLACE = {
+    "loss/binary": "loss/binary@tasks.segmentation.loss",
+    "loss/multiclass": "loss/multiclass@tasks.classification.loss",
+    "metrics": "metrics@tasks.classification.metrics",
+}
+
+# Parts that other options are made of, not choices.
+PARTS = {"network/shared"}
+
+
+def options() -> list[tuple[str, str]]:
+    """Each (group, option) of the shipped configuration."""
+    root = config_folder()
+    found = [(path.parent.relative_to(root).as_posix(), path.stem) for path in sorted(root.rglob("*/*.yaml"))]
+    return [(group, option) for group, option in found if group not in PARTS]
+
+
+def run(overrides: list[str], folder: Path) -> dict[str, float]:
+    """Composes as the command line would, trains, gives the metrics."""
+    register()
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        config = compose("train", [*overrides, f"runs={folder}"])
+    results = train(resolve(config), folder)
+    assert isinstance(results["metrics"], dict)
+    return results["metrics"]
+
+
+def overrides_for(group: str, option: str, busi_tree: Callable[[int], Path]) -> list[str]:
+    """What is typed to try one option on tiny data."""
+    uses_busi = option == "busi" and group in ("data", "experiment")
+    root = []
+    if uses_busi:
+        root = [f"data.root={busi_tree(8)}", "data.groups=none", "data.fractions={train: 0.5, val: 0.25, test: 0.25}"]
+    if group == "experiment":
+        return [f"experiment={option}", *SHRINK[option], *root]
+    if group == "data" and uses_busi:
+        return ["experiment=tiny", "data=busi", *root, *TINY[5:]]
+    backbone = ["network.backbone=mobilenetv2_050"] if group == "network" else []  # some decoders dilate it
+    size = ["data.size=128"] if option == "pan" else []  # it halves the deepest map three times
+    return [*TINY, f"{PLACE.get(group, group)}={option}", *backbone, *size]
+
+
+@pytest.mark.parametrize(("group", "option"), options(), ids=lambda value: str(value))
+def test_every_option_trains_one_tiny_epoch(
+    group: str, option: str, tmp_path: Path, busi_tree: Callable[[int], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TANDEM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("WANDB_SILENT", "true")
+    metrics = run(overrides_for(group, option, busi_tree), tmp_path / "run")
+    for file in ("results.json", "best.ckpt", "last.ckpt", "metrics.csv", "splits.csv", "config.yaml", "report.html"):
+        assert (tmp_path / "run" / file).stat().st_size > 0
+    assert "test/loss" in metrics
+
+
+def test_one_task_alone_is_the_matched_baseline(tmp_path: Path) -> None:
+    classification = run([*TINY, "task=classification"], tmp_path / "class")
+    segmentation = run([*TINY, "task=segmentation"], tmp_path / "mask")
+    assert {key.split("/")[1] for key in classification} == {"classification", "loss"}
+    assert {key.split("/")[1] for key in segmentation} == {"segmentation", "loss"}

@@ -1,0 +1,68 @@
+"""The wheel works outside any checkout, with the configuration that it carries."""
+
+import os
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel of this checkout, built without a network."""
+    folder = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(REPOSITORY)]
+    subprocess.run(build, check=True, capture_output=True, text=True)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The scripts of an environment with the wheel, which borrows the other packages from this one."""
+    folder = tmp_path_factory.mktemp("env")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
+    python = folder / "bin" / "python"
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    # a path line does not run the .pth files of that folder, so this checkout's editable install is not seen
+    (folder / "lib" / version / "site-packages" / "borrowed.pth").write_text(sysconfig.get_path("purelib"))
+    uv = Path(sys.executable).parent / "uv"
+    subprocess.run([uv, "pip", "install", "--quiet", "--no-deps", "--python", str(python), str(wheel)], check=True)
+    return folder / "bin"
+
+
+def run(installed: Path, cwd: Path, *arguments: str) -> str:
+    """Runs the installed command far from the checkout."""
+    variables = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
+    done = subprocess.run(
+        [installed / "tandem-train", *arguments],
+        cwd=cwd,
+        env={**variables, "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout
+
+
+def test_the_wheel_carries_the_whole_configuration(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    shipped = {f"tandem/{path.relative_to(REPOSITORY).as_posix()}" for path in (REPOSITORY / "conf").rglob("*.yaml")}
+    assert shipped <= names
+
+
+def test_help_comes_from_the_wheel(installed: Path, tmp_path: Path) -> None:
+    assert "loss/binary" in run(installed, tmp_path, "--help")
+
+
+@pytest.mark.slow
+def test_a_small_demo_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
+    small = ["data.size=32", "data.train=12", "data.val=12", "data.test=12", "data.seed=3", "trainer.max_epochs=1"]
+    shown = run(installed, tmp_path, "experiment=demo", *small)
+    assert "report:" in shown
+    assert len(list(tmp_path.glob("runs/demo/*/report.html"))) == 1
