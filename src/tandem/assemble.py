@@ -1,6 +1,6 @@
 """From a whole configuration to the objects of a training run."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ def make_data(config: Mapping[str, Any]) -> "DataModule":
     loader = config["loader"]
     if loader["batch_size"] < 1:
         raise ConfigError(f"loader.batch_size is {loader['batch_size']}, but must be at least 1")
+    if loader["workers"] < 0:
+        raise ConfigError(f"loader.workers is {loader['workers']}, but must be at least 0")
     augment = build(config["augment"], "augment") if config["augment"] else None
     source = build(config["data"], "data")
     return DataModule(source, augment, loader["batch_size"], loader["workers"], config["seed"])
@@ -34,15 +36,27 @@ def make_module(config: Mapping[str, Any], data: "DataModule") -> "MultiTaskModu
     if not tasks:
         raise ConfigError("there is no task; choose task=classification, task=segmentation or both")
     dense = any(task.dense for task in tasks.values())
+    optimizer = build(config["optimizer"], "optimizer")
+    scheduler = build(config["scheduler"], "scheduler") if config["scheduler"] else None
+    _try_out(optimizer, scheduler)
     return MultiTaskModule(
         network=build(config["network"], "network", channels=data.info.channels, dense=dense),
         tasks=tasks,
         balance=build(config["balance"], "balance", tasks=tuple(tasks)),
-        optimizer=build(config["optimizer"], "optimizer"),
-        scheduler=build(config["scheduler"], "scheduler") if config["scheduler"] else None,
+        optimizer=optimizer,
+        scheduler=scheduler,
         monitor=config["monitor"],
         seed=config["seed"],
     )
+
+
+def _try_out(optimizer: Callable[..., Any], scheduler: Callable[..., Any] | None) -> None:
+    """Makes both for a single weight, so that a bad value is refused now and not after the data were read."""
+    from torch import nn, zeros
+
+    trial = optimizer([nn.Parameter(zeros(1, 1))])
+    if scheduler is not None:
+        scheduler(trial)
 
 
 def make_trainer(config: Mapping[str, Any], folder: Path) -> "pl.Trainer":

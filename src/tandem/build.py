@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any
+from typing import Any, get_args
 
 from tandem.errors import ConfigError, TandemError
 from tandem.hints import nearest
@@ -62,7 +62,7 @@ def build(node: Mapping[str, Any], where: str, **arguments: Any) -> Any:
     Raises:
         ConfigError: a target that is not allowed or not there, an unknown or missing argument, a value refused.
     """
-    if "_target_" not in node:
+    if not isinstance(node, Mapping) or "_target_" not in node:
         raise ConfigError(
             f"{where} has no _target_, so nothing can be made of it; choose an option of its config group"
         )
@@ -148,23 +148,40 @@ def _targets(node: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 def _check_arguments(where: str, node: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
     target = resolve_target(node["_target_"], where)
-    given = node.keys() - _HYDRA_KEYS
-    if doubled := sorted(given & arguments.keys()):
+    given = sorted(node.keys() - _HYDRA_KEYS)
+    if doubled := [key for key in given if key in arguments]:
         raise ConfigError(f"{where}.{doubled[0]} cannot be chosen here, tandem fills it in; remove it")
-    try:
-        parameters = inspect.signature(target).parameters
-    except ValueError:  # some classes written in C have no signature; calling them tells
+    parameters = _parameters(target)
+    if parameters is None:
         return
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
-        for key in sorted(given):
+        for key in given:
             if key not in parameters:
                 choices = [name for name in parameters if name not in arguments]
                 raise ConfigError(f"unknown key '{where}.{key}': {nearest(key, choices)}")
+    for key in given:
+        if key in parameters and isinstance(node[key], str) and _numeric(parameters[key].annotation):
+            raise ConfigError(f"{where}.{key} is {node[key]!r}, but must be a number")
     if not node.get("_partial_") and not node.get("_args_"):
         for name, p in parameters.items():
             named = p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
             if named and p.default is p.empty and name not in given and name not in arguments:
                 raise ConfigError(f"{where} lacks '{name}'; give {where}.{name}")
+
+
+def _parameters(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:
+    try:
+        return inspect.signature(target, eval_str=True).parameters
+    except ValueError:  # some classes written in C have no signature; calling them tells
+        return None
+    except Exception:  # annotations that only a type checker can read
+        return inspect.signature(target).parameters
+
+
+def _numeric(annotation: Any) -> bool:
+    """Whether an annotation admits numbers, and no text that could mean one of them."""
+    names = {getattr(kind, "__name__", "") for kind in get_args(annotation) or (annotation,)}
+    return bool(names & {"int", "float"}) and names <= {"int", "float", "bool", "NoneType", "Tensor"}
 
 
 def _make(node: Any, where: str, arguments: Mapping[str, Any] | None = None) -> Any:
@@ -190,7 +207,8 @@ def _call(target: Callable[..., Any], where: str, /, *args: Any, **kwargs: Any) 
         raise type(error)(_placed(str(error), where, kwargs)) from error
     except Exception as error:
         text = " ".join(str(error).split())
-        kind = "" if isinstance(error, TypeError | ValueError) else f"{type(error).__name__}: "
+        plain = isinstance(error, TypeError | ValueError) or type(error).__module__ != "builtins"
+        kind = "" if plain and text else f"{type(error).__name__}: "
         raise ConfigError(f"{where} ({target.__qualname__}): {kind}{text}") from error
 
 

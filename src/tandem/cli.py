@@ -3,6 +3,7 @@
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NoReturn
@@ -28,26 +29,24 @@ def run(task: Callable[[DictConfig, Path], Any], config_name: str) -> None:
         config_name: the primary configuration in the shipped folder.
     """
     import hydra
-    from hydra.errors import HydraException
-    from omegaconf.errors import OmegaConfBaseException
 
-    wants_traceback = os.environ.get(FULL_ERRORS) == "1"
+    verbose = os.environ.get(FULL_ERRORS) == "1"
     # Hydra then raises instead of printing, so that the message can be made into one line here.
     os.environ[FULL_ERRORS] = "1"
     configuration.register()
     folder = str(configuration.config_folder())
-    application = hydra.main(version_base="1.3", config_path=folder, config_name=config_name)(_as_job(task))
+    application = hydra.main(version_base="1.3", config_path=folder, config_name=config_name)(_as_job(task, verbose))
     try:
         application()
-    except (HydraException, OmegaConfBaseException, TandemError) as error:
-        if wants_traceback:
-            raise
-        _fail(one_line(error) if isinstance(error, TandemError) else explain(error))
     except KeyboardInterrupt:
         _fail("interrupted; the same command goes on where it stopped", code=130)
+    except Exception as error:  # a job keeps its own errors, so this one arose while the configuration was composed
+        if verbose:
+            raise
+        _fail(one_line(error) if isinstance(error, TandemError) else explain(error))
 
 
-def _as_job(task: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], Any]:
+def _as_job(task: Callable[[DictConfig, Path], Any], verbose: bool) -> Callable[[DictConfig], Any]:
     """The function that Hydra calls for each job. In a sweep a failure stays in its job; alone it ends the process."""
 
     def job(config: DictConfig) -> Any:
@@ -59,7 +58,7 @@ def _as_job(task: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
         try:
             return run_job(task, config, folder, list(hydra_config.overrides.task))
         except Exception as error:
-            _report(error, folder)
+            _report(error, folder, verbose)
             if hydra_config.mode == RunMode.MULTIRUN:
                 return None
             raise SystemExit(1) from None
@@ -68,12 +67,17 @@ def _as_job(task: Callable[[DictConfig, Path], Any]) -> Callable[[DictConfig], A
     return job
 
 
-def _report(error: Exception, folder: Path) -> None:
-    if isinstance(error, TandemError):
-        log.error("error: %s", one_line(error))
-    else:
-        log.exception("error: %s", one_line(error))
-        log.error("the traceback is in %s", folder / "error.txt")
+def _report(error: Exception, folder: Path, verbose: bool) -> None:
+    """One line on stderr and in the job's log file; the traceback of what nobody foresaw is pointed at."""
+    line = f"error: {one_line(error)}"
+    if not isinstance(error, TandemError):
+        line += f" (traceback: {folder / 'error.txt'})"
+    sys.stderr.write(f"{line}\n")
+    if verbose:
+        traceback.print_exception(error)
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(log.makeRecord(log.name, logging.ERROR, __file__, 0, line, (), None))
 
 
 def _fail(message: str, code: int = 1) -> NoReturn:

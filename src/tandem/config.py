@@ -6,12 +6,14 @@ Nothing heavy is imported here, so that `--help` and `--cfg job` answer at once.
 import copy
 import hashlib
 import json
+import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 NOT_IDENTITY = (
     "name",
@@ -29,8 +31,8 @@ NOT_IDENTITY = (
 )
 """Settings that change where or how a run is shown, but no number of it."""
 
-PATHS = ("data.root",)
-"""Settings that are paths: one folder is one identity, however it is typed."""
+PATHS = ("data.root", "data.subset", "network.weights")
+"""Settings that are paths: one folder or file is one identity, however it is typed."""
 
 
 @dataclass
@@ -70,6 +72,18 @@ def config_folder() -> Path:
     return packaged if packaged.is_dir() else here.parents[1] / "conf"
 
 
+def shipped_groups() -> list[str]:
+    """The questions that the shipped configuration asks: names of its folders."""
+    return sorted(path.name for path in config_folder().iterdir() if path.is_dir())
+
+
+def shipped_places() -> set[str]:
+    """Where nested groups are chosen in the shipped configuration, such as `loss/binary@tasks.segmentation.loss`."""
+    written = re.compile(r"^\s*- (?:override )?/([\w/]+@tasks[\w.]+):", re.MULTILINE)
+    texts = (path.read_text(encoding="utf-8") for path in config_folder().rglob("*.yaml"))
+    return {place for text in texts for place in written.findall(text)}
+
+
 def register() -> None:
     """Makes the typed root and the resolver `run_hash` known to Hydra; may be called again."""
     from hydra.core.config_store import ConfigStore
@@ -105,38 +119,51 @@ def run_hash(config: Mapping[str, Any]) -> str:
     """
     defining = copy.deepcopy(dict(config))
     for key in NOT_IDENTITY:
-        _change(defining, key, None)
+        parent, last = _parent(defining, key)
+        parent.pop(last, None)
     for key in PATHS:
-        _change(defining, key, lambda path: str(Path(path).expanduser().resolve()))
+        parent, last = _parent(defining, key)
+        if isinstance(path := parent.get(last), str):
+            parent[last] = str(Path(path).expanduser().resolve())
     canonical = json.dumps(defining, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 
 
-def _change(config: dict[str, Any], key: str, change: Any) -> None:
-    """Drops the entry at a dotted key (`change` is None) or replaces its value, where there is one."""
+def _parent(config: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
+    """The dict that a dotted key leads into (an empty one, where it leads nowhere), and the key's last part."""
     *parents, last = key.split(".")
     node: Any = config
     for parent in parents:
         node = node.get(parent) if isinstance(node, dict) else None
-    if isinstance(node, dict) and node.get(last) is not None:
-        if change is None:
-            del node[last]
-        else:
-            node[last] = change(node[last])
+    return (node if isinstance(node, dict) else {}), last
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
     """The job's configuration as plain containers with every interpolation resolved.
 
     Raises:
-        ConfigError: a mandatory value that was not given.
+        ConfigError: a mandatory value that was not given, a key at the root that means nothing, a name that names no
+            folder, a reference that leads nowhere.
     """
     from tandem.errors import ConfigError
+    from tandem.hints import explain, nearest
 
-    missing = sorted(OmegaConf.missing_keys(config))
+    root = OmegaConf.get_type(config)
+    known = {entry.name for entry in fields(root)} if is_dataclass(root) else set(map(str, config))
+    for key in map(str, config):  # `+key=...` can add one all the same
+        if key not in known | {"hydra"}:
+            raise ConfigError(f"unknown key '{key}': {nearest(key, known)}")
+    try:
+        missing = sorted(OmegaConf.missing_keys(config))
+        plain = _plain(config)
+    except OmegaConfBaseException as error:
+        raise ConfigError(explain(error)) from error
     if missing:
-        raise ConfigError(f"{missing[0]} has no value; give it, for instance {missing[0]}=VALUE on the command line")
-    return _plain(config)
+        raise ConfigError(f"{missing[0]} has no value; give it, for instance {missing[0]}=VALUE")
+    name = str(plain.get("name", "-"))
+    if not name.strip() or ".." in Path(name).parts or Path(name).is_absolute():
+        raise ConfigError(f"name is '{name}', but it names a folder below '{plain.get('runs')}'")
+    return plain
 
 
 def flatten(node: Any, prefix: str = "") -> dict[str, Any]:

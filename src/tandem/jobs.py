@@ -3,7 +3,7 @@
 import os
 import traceback
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -30,28 +30,36 @@ def run_job(task: Callable[[DictConfig, Path], Any], config: DictConfig, folder:
         What the task returns.
 
     Raises:
+        KeyboardInterrupt: the user stopped it, be it that a library has made an exit of that.
         Exception: whatever the task raised, after it was written down.
     """
     sweep = os.environ.get(SWEEP_VARIABLE)
-    status = folder / "status.json"
     error_file = folder / "error.txt"
-    write_json(status, {"state": "running", "sweep": sweep, "overrides": overrides, "process": os.getpid()})
+
+    def note(state: str, **more: Any) -> None:
+        write_json(folder / "status.json", {"state": state, "sweep": sweep, "overrides": overrides, **more})
+
+    note("running", process=os.getpid())
     error_file.unlink(missing_ok=True)
     try:
         result = task(config, folder)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
+            raise
+        note("interrupted")
+        raise KeyboardInterrupt from stop
     except Exception as error:
         write_text(error_file, traceback.format_exc())
-        failure = {"state": "failed", "sweep": sweep, "overrides": overrides, "error": one_line(error)}
-        write_json(status, failure)
+        note("failed", error=one_line(error))
         raise
-    write_json(status, {"state": "finished", "sweep": sweep, "overrides": overrides})
+    note("finished")
     return result
 
 
 def one_line(error: BaseException) -> str:
     """An error as one line: the message alone where it was written for users, with its type otherwise."""
     text = " ".join(str(error).split())
-    return text if isinstance(error, TandemError) else f"{type(error).__name__}: {text}"
+    return text if isinstance(error, TandemError) else f"{type(error).__name__}: {text}".removesuffix(": ")
 
 
 class SweepSummary(Callback):
@@ -70,8 +78,9 @@ class SweepSummary(Callback):
         from rich.console import Console
         from rich.markup import escape
 
-        sweep = os.environ.pop(SWEEP_VARIABLE, None)
-        jobs = sweep_jobs(Path(config.hydra.sweep.dir), sweep)
+        sweep = os.environ.pop(SWEEP_VARIABLE, "")
+        # a swept name or experiment puts jobs beside the folder that the sweep as a whole would have
+        jobs = sweep_jobs({Path(config.runs), Path(config.hydra.sweep.dir)}, sweep)
         failed = [(folder, status) for folder, status in jobs if status["state"] != "finished"]
         console = Console(stderr=True, soft_wrap=True)
         for folder, status in failed:
@@ -83,12 +92,22 @@ class SweepSummary(Callback):
             raise SystemExit(1)
 
 
-def sweep_jobs(folder: Path, sweep: str | None) -> list[tuple[Path, dict[str, Any]]]:
-    """The folder and status of each job of one sweep.
+def sweep_jobs(folders: Iterable[Path], sweep: str) -> list[tuple[Path, dict[str, Any]]]:
+    """The folder and status of each job of one sweep, in order of their folders.
 
     Args:
-        folder: the sweep's folder; job folders lie in it.
+        folders: where to look for job folders, at any depth.
         sweep: the identity given to the sweep when it started.
     """
-    found = [(path.parent, read_json(path)) for path in sorted(folder.glob("*/status.json"))]
-    return [(path, status) for path, status in found if status["sweep"] == sweep]
+    found = {path.resolve(): path for folder in folders for path in folder.rglob("status.json")}
+    jobs = [(path.parent, _status(path)) for path in sorted(found.values())]
+    return [(folder, status) for folder, status in jobs if status.get("sweep") == sweep]
+
+
+def _status(path: Path) -> dict[str, Any]:
+    """What a status file says; nothing, if it is another program's."""
+    try:
+        status = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return status if isinstance(status, dict) else {}

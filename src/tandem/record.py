@@ -67,7 +67,7 @@ def environment() -> dict[str, Any]:
 def git_state(folder: Path) -> dict[str, Any] | None:
     """Commit and whether anything was changed since, or None where the code is no checkout."""
     commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None:
+    if commit is None or not _git(folder, "ls-files", "."):  # an installed package may lie inside another's checkout
         return None
     return {"commit": commit, "changed": bool(_git(folder, "status", "--porcelain"))}
 

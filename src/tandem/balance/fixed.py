@@ -17,7 +17,7 @@ class FixedWeights(nn.Module):
         tasks: names of the tasks that are trained.
 
     Raises:
-        ConfigError: a task without weight, a negative weight, or none above 0.
+        ConfigError: a task without weight, a weight without task, a negative weight, or none above 0.
     """
 
     def __init__(self, weights: Mapping[str, float], tasks: tuple[str, ...]) -> None:
@@ -29,7 +29,7 @@ class FixedWeights(nn.Module):
             if name not in tasks:
                 raise ConfigError(f"balance.weights.{name} is for no task; there are: {', '.join(tasks)}")
             if not 0 <= weight < float("inf"):
-                raise ConfigError(f"balance.weights.{name} is {weight}, but must be at least 0")
+                raise ConfigError(f"balance.weights.{name} is {weight}, but must be a number of at least 0")
         if not any(weights.values()):
             raise ConfigError("every balance.weights is 0, so nothing would be learned")
         self.weights = {name: float(weight) for name, weight in weights.items()}

@@ -42,8 +42,8 @@ class MetricsCSV(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Adds the epoch's row and writes the table."""
         known = trainer.callback_metrics
-        stale = "step_loss" if self.validated else ("step_loss", ...)
-        values = {key: shortest(float(known[key])) for key in known if not key.endswith("step_loss")}
+        fresh = [key for key in known if self.validated or not key.startswith("val/")]
+        values = {key: shortest(float(known[key])) for key in fresh if not key.endswith("step_loss")}
         self.rows.append({"epoch": trainer.current_epoch, "step": trainer.global_step, "lr": self.rate, **values})
         if trainer.is_global_zero:
             self._write()

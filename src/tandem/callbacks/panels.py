@@ -6,7 +6,8 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
-from tandem.callbacks.threshold_sweep import ThresholdSweep
+from tandem.callbacks.threshold_sweep import ThresholdSweep, dense_binary_tasks
+from tandem.errors import ConfigError
 from tandem.module import MultiTaskModule
 from tandem.reports.figures import sweep_figure
 from tandem.reports.panels import Picture, panel_row, panel_sheet
@@ -20,11 +21,16 @@ class Panels(pl.Callback):
 
     Args:
         folder: where PNG files go.
-        count: cases of a split.
-        every: epochs between two sets of panels.
+        count: cases of a split, at least 0.
+        every: epochs between two sets of panels, at least 1.
+
+    Raises:
+        ConfigError: a number below that.
     """
 
     def __init__(self, folder: str | Path, count: int = 8, every: int = 5) -> None:
+        if count < 0 or every < 1:
+            raise ConfigError(f"count={count}, every={every}: need count >= 0 and every >= 1")
         self.folder = Path(folder)
         self.count = count
         self.every = every
@@ -32,12 +38,13 @@ class Panels(pl.Callback):
 
     def _collect(self, module: pl.LightningModule, outputs: Any, batch: Any) -> None:
         assert isinstance(module, MultiTaskModule)
-        for name, output in outputs.items():
+        for name, task in dense_binary_tasks(module):
             rows = self.rows.setdefault(name, [])
-            if not module.tasks[name].dense:
+            output = outputs.get(name)
+            if output is None or len(rows) == self.count:
                 continue
             for place, row in enumerate(output.rows[: self.count - len(rows)].tolist()):
-                predicted = output.probabilities[place, 0] >= module.tasks[name].threshold[0]
+                predicted = output.probabilities[place, 0] >= task.threshold[0]
                 rows.append(panel_row(batch["image"][row].cpu(), output.target[place, 0].cpu(), predicted.cpu()))
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -80,11 +87,11 @@ class Panels(pl.Callback):
         if trainer.state.fn == "fit":
             self._to_tensorboard(trainer)
         else:
-            self._to_files("val")
+            self._to_files(trainer, "val")
 
     def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Writes the set to files."""
-        self._to_files("test")
+        self._to_files(trainer, "test")
 
     def _due(self, trainer: pl.Trainer) -> bool:
         last = trainer.current_epoch + 1 == trainer.max_epochs
@@ -101,10 +108,10 @@ class Panels(pl.Callback):
             for prefix, curve in (item for sweep in sweeps for item in sweep.curves.items()):
                 writer.add_figure(f"{prefix}/dice_against_threshold", sweep_figure(curve), trainer.global_step)
 
-    def _to_files(self, stage: str) -> None:
+    def _to_files(self, trainer: pl.Trainer, stage: str) -> None:
         from PIL import Image
 
         for name, rows in self.rows.items():
-            if rows:
+            if rows and trainer.is_global_zero:
                 self.folder.mkdir(parents=True, exist_ok=True)
                 Image.fromarray(panel_sheet(rows)).save(self.folder / f"{stage}_{name}.png")

@@ -29,8 +29,11 @@ class Progress(RichProgressBar):
         """Losses of the step, then the chosen values of the last epoch."""
         known = trainer.callback_metrics
         losses = [key for key in known if key.endswith("/step_loss")]
-        chosen = [key for key in self.show if key in known]
-        return {_short(key): float(known[key]) for key in (*losses, *chosen)}
+        shown: dict[str, int | str | float | dict[str, float]] = {}
+        for key in (*losses, *(key for key in self.show if key in known)):
+            short = _short(key)
+            shown[key if short in shown else short] = float(known[key])
+        return shown
 
 
 def _short(key: str) -> str:

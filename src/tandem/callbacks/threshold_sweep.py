@@ -45,9 +45,11 @@ class ThresholdSweep(pl.Callback):
 
     def _start(self, module: pl.LightningModule) -> None:
         grid = torch.tensor([*self.grid, FIXED])
-        # with the stored threshold, which may come from a run with another grid
-        counted = {name: torch.cat([grid, task.threshold.cpu()]).unique() for name, task in _swept(module)}
-        self.sweeps = {name: DiceSweep(counts.tolist()).to(module.device) for name, counts in counted.items()}
+        self.sweeps = {}
+        for name, task in dense_binary_tasks(module):
+            # with the stored threshold, which may come from a run with another grid
+            counted = torch.unique(torch.cat([grid, task.threshold.cpu()]))
+            self.sweeps[name] = DiceSweep(counted.tolist()).to(module.device)
 
     def _update(self, outputs: Outputs) -> None:
         for name, sweep in self.sweeps.items():
@@ -56,7 +58,7 @@ class ThresholdSweep(pl.Callback):
 
     def _finish(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
         fitting = stage == "val" and trainer.state.fn == "fit"
-        tasks = dict(_swept(module))
+        tasks = dict(dense_binary_tasks(module))
         for name, sweep in self.sweeps.items():
             if not sweep.update_called:
                 continue
@@ -129,8 +131,8 @@ class ThresholdSweep(pl.Callback):
         self._finish(trainer, pl_module, "test")
 
 
-def _swept(module: pl.LightningModule) -> Iterator[tuple[str, Task]]:
-    """The dense yes/no tasks."""
+def dense_binary_tasks(module: pl.LightningModule) -> Iterator[tuple[str, Task]]:
+    """The tasks with a yes/no question for each pixel, by name."""
     assert isinstance(module, MultiTaskModule)
     for name, task in module.tasks.items():
         if task.kind == "binary" and task.dense:

@@ -58,8 +58,9 @@ class Augment(nn.Module):
         ):
             if not 0 <= value <= top:
                 raise ConfigError(f"{name} is {value}, but must lie in [0, {top:g}]")
-        if len(scale) != 2 or not 0 < scale[0] <= scale[1]:
-            raise ConfigError(f"scale is {list(scale)}, but must be [smallest, largest] with 0 < smallest <= largest")
+        edges = tuple(scale) if isinstance(scale, Sequence) else ()
+        if len(edges) != 2 or not 0 < edges[0] <= edges[1] < math.inf:
+            raise ConfigError(f"scale is {scale}, but must be [smallest, largest] with 0 < smallest <= largest")
         self.flips = (horizontal_flip, vertical_flip)
         self.angle = math.radians(rotate)
         self.scale = (float(scale[0]), float(scale[1]))

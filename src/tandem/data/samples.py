@@ -65,8 +65,10 @@ class Samples:
         for name, (tensor, dtype) in kinds.items():
             if tensor.dtype != dtype:
                 raise DataError(f"{name} are {tensor.dtype}, but must be {dtype}")
-        if self.images.shape[-2:] != self.masks.shape[-2:]:
-            raise DataError(f"images are {tuple(self.images.shape[-2:])}, but masks {tuple(self.masks.shape[-2:])}")
+        of_masks = (n, 1, *self.images.shape[2:])
+        if self.images.ndim != 4 or tuple(self.masks.shape) != of_masks or self.labels.ndim != 1:
+            found = ", ".join(f"{name} {tuple(tensor.shape)}" for name, (tensor, _) in kinds.items())
+            raise DataError(f"{found}: need (N, C, H, W), (N,) and (N, 1, H, W)")
 
     def __len__(self) -> int:
         return len(self.ids)

@@ -61,7 +61,7 @@ class DiceSweep(Metric):
         """
         if probabilities.shape != target.shape:
             raise DataError(f"probabilities are {tuple(probabilities.shape)}, but the target {tuple(target.shape)}")
-        p, kind = probabilities.float(), target.long()
+        p, kind = probabilities.float().contiguous(), target.long()
         missing = kind == MISSING_PIXEL
         # noted here, refused in `compute`, so that no batch waits for the device
         self.not_a_number += (p.isnan() & ~missing).sum()

@@ -2,15 +2,25 @@
 
 import inspect
 from collections.abc import Mapping
+from difflib import get_close_matches
+from pickle import UnpicklingError
+from textwrap import shorten
 from typing import Any
 
+from safetensors import SafetensorError
 from torch import nn
 
 from tandem.errors import ConfigError
 from tandem.hints import nearest
 from tandem.network import small_cnn
 from tandem.network.network import Network
-from tandem.network.weights import pretrained_options, statistics
+from tandem.network.weights import check_arrived, pretrained_options, statistics
+
+REFUSALS = (
+    *(TypeError, ValueError, KeyError, RuntimeError, AssertionError),
+    *(OSError, EOFError, UnpicklingError, SafetensorError),
+)
+"""What the libraries raise for parts that do not fit together, and for files that they cannot read."""
 
 
 def make_network(
@@ -59,9 +69,12 @@ def make_network(
         else:
             encoder = _backbone_alone(backbone, depth, output_stride, start, encoder_options)
             decoding, width = None, 0
-    except (TypeError, ValueError, KeyError, RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = " ".join(str(error).split())
-        raise ConfigError(f"backbone '{backbone}' with decoder '{decoder}' (depth {depth}): {reason}") from error
+    except REFUSALS as error:
+        file = f", weights '{weights}'" if weights else ""
+        reason = shorten(str(error), 400, placeholder=" ...") or type(error).__name__
+        raise ConfigError(f"backbone '{backbone}' with decoder '{decoder}' (depth {depth}{file}): {reason}") from error
+    if weights is not None:
+        check_arrived(encoder, weights)
     mean, std = statistics(backbone, channels)
     return Network(encoder, decoding, width, mean, std)
 
@@ -92,5 +105,5 @@ def _check_backbone(name: str) -> None:
     import timm
 
     if not timm.is_model(name.split(".")[0]):
-        close = timm.list_models(f"*{name.split('_')[0]}*")[:12]
-        raise ConfigError(f"timm has no backbone '{name}': {nearest(name, close or timm.list_models('resnet*')[:12])}")
+        close = get_close_matches(name, timm.list_models(), n=8, cutoff=0.5)
+        raise ConfigError(f"timm has no backbone '{name}': {nearest(name, close or timm.list_models('resnet*')[:8])}")

@@ -6,8 +6,18 @@ import torch
 from timm.models import build_model_with_cfg, generate_default_cfgs, register_model
 from torch import Tensor, nn
 
-default_cfgs = generate_default_cfgs({"small_cnn.untrained": {"mean": (0.5,) * 3, "std": (0.5,) * 3}})
-"""Where timm looks up a model's statistics, by this name, in the module that defines the model."""
+default_cfgs = generate_default_cfgs(
+    {
+        "small_cnn.untrained": {
+            "mean": (0.5,) * 3,
+            "std": (0.5,) * 3,
+            "first_conv": "block0.0",
+            "classifier": "head",
+        }
+    }
+)
+"""Where timm looks up a model's statistics, by this name, in the module that defines the model; the names of its first
+and last layer let weights of other channels and classes be loaded."""
 
 
 class SmallCNN(nn.Module):

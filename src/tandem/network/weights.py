@@ -1,9 +1,14 @@
 """Pretrained weights: found at once or refused at once, never after a minute of retries."""
 
+import logging
 from pathlib import Path
 from typing import Any
 
+from torch import Tensor, nn
+
 from tandem.errors import ConfigError
+
+log = logging.getLogger(__name__)
 
 PATIENCE = 3.0
 """Seconds to wait for the weights' host before it counts as out of reach."""
@@ -28,6 +33,37 @@ def pretrained_options(backbone: str, pretrained: bool, weights: str | None) -> 
         return None
     _check_available(backbone)
     return {}
+
+
+def check_arrived(encoder: nn.Module, weights: str) -> None:
+    """Makes sure that an encoder holds what a file gave; of another model's file timm takes what fits, without a word.
+
+    A tensor is known again by its size and sum, since names differ between files. The first, which is converted to the
+    channels of the image, is not looked at.
+
+    Args:
+        encoder: after loading.
+        weights: the file.
+
+    Raises:
+        ConfigError: most of the encoder is not from the file. Less is a warning.
+    """
+    from timm.models import load_state_dict
+
+    held = {_mark(tensor) for tensor in load_state_dict(weights).values() if tensor.is_floating_point()}
+    parameters = list(encoder.named_parameters())[1:]
+    absent = [name for name, parameter in parameters if _mark(parameter) not in held]
+    if len(absent) > len(parameters) / 2:
+        raise ConfigError(
+            f"network.weights: '{weights}' is of another model; it lacks {len(absent)} of the backbone's "
+            f"{len(parameters)} tensors"
+        )
+    if absent:
+        log.warning("'%s' lacks %d of the backbone's tensors, which stay random: %s", weights, len(absent), absent[0])
+
+
+def _mark(tensor: Tensor) -> tuple[int, float]:
+    return tensor.numel(), round(float(tensor.detach().double().sum()), 6)
 
 
 def statistics(backbone: str, channels: int) -> tuple[list[float], list[float]]:
@@ -64,6 +100,7 @@ def _check_available(backbone: str) -> None:
 
 
 def _reachable(address: str) -> bool:
+    from http.client import HTTPException
     from urllib.error import HTTPError
     from urllib.request import Request, urlopen
 
@@ -72,5 +109,5 @@ def _reachable(address: str) -> bool:
             return True
     except HTTPError:
         return True
-    except OSError:
+    except (OSError, ValueError, HTTPException):
         return False

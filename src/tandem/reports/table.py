@@ -49,7 +49,8 @@ def result_groups(metrics: Mapping[str, float | None], tasks: Iterable[str]) -> 
     """
     order = list(WORDS)
     for task in tasks:
-        names = dict.fromkeys(key.split("/", 2)[2] for key in metrics if key.split("/")[1] == task)
+        split = (key.split("/", 2) for key in metrics)
+        names = dict.fromkeys(parts[2] for parts in split if len(parts) == 3 and parts[1] == task)
         names = dict.fromkeys(sorted(names, key=lambda name: order.index(name) if name in WORDS else len(order)))
         for group in ("all", *dict.fromkeys(GROUPS.values())):
             rows = [

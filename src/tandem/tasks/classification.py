@@ -8,8 +8,12 @@ from torch import Tensor, nn
 
 from tandem.data.batch import MISSING_LABEL
 from tandem.data.datamodule import DataInfo
+from tandem.errors import ConfigError
+from tandem.hints import nearest
 from tandem.network.features import FeatureChannels, Features
 from tandem.tasks.task import Task
+
+POOLS = ("avg", "max", "avgmax", "catavgmax")
 
 
 class ClassificationHead(nn.Module):
@@ -46,6 +50,9 @@ class ClassificationTask(Task):
         metrics: makers of torchmetrics metrics; each is told `num_classes`.
         pool: how the map becomes a vector: `avg`, `max`, `avgmax` or `catavgmax`.
         dropout: before the last layer, in [0, 1).
+
+    Raises:
+        ConfigError: an unknown pooling, a dropout out of range.
     """
 
     kind: ClassVar[str] = "multiclass"
@@ -62,6 +69,10 @@ class ClassificationTask(Task):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(name, data, loss, metrics)
+        if pool not in POOLS:
+            raise ConfigError(f"no pooling '{pool}': {nearest(pool, POOLS)}")
+        if not 0 <= dropout < 1:
+            raise ConfigError(f"dropout is {dropout}, but must lie in [0, 1)")
         self.pool = pool
         self.dropout = dropout
 

@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
-from torchmetrics import Metric
+from torchmetrics import Metric, MetricCollection
 
 from tandem.data.datamodule import DataInfo
 from tandem.errors import ConfigError
@@ -37,7 +37,7 @@ class Task(nn.Module, ABC):
         threshold: (channels,) where a probability counts as yes; found on validation data, kept in the checkpoint.
 
     Raises:
-        ConfigError: a loss of another kind, or of none.
+        ConfigError: a loss of another kind, or of none; a name that cannot be logged or kept.
     """
 
     kind: ClassVar[str]
@@ -47,6 +47,8 @@ class Task(nn.Module, ABC):
 
     def __init__(self, name: str, data: DataInfo, loss: nn.Module, metrics: Mapping[str, Any] | None = None) -> None:
         super().__init__()
+        for what, given in (("a task", name), *(("a metric", key) for key in metrics or {})):
+            _check_name(what, given)
         kind = getattr(loss, "kind", None)
         if kind != self.kind:
             label = getattr(loss, "__name__", type(loss).__name__)
@@ -144,3 +146,9 @@ class Task(nn.Module, ABC):
     def compute(self, stage: str) -> dict[str, Tensor]:
         """The stage's losses and metrics under their logged names, and starts anew; empty if no row had a target."""
         return {f"{stage}/{self.name}/{key}": value for key, value in self.meters[stage].compute().items()}
+
+
+def _check_name(what: str, name: str) -> None:
+    """Names become keys of torch's ModuleDict and parts of logged names, where `loss` stands for the task's own."""
+    if not name.isidentifier() or name == "loss" or hasattr(MetricCollection([]), name):
+        raise ConfigError(f"{what} cannot be called '{name}'; use letters, digits and _, but no word of torch's own")

@@ -1,0 +1,81 @@
+"""What is shown while a run trains."""
+
+import logging
+import sys
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import DataLoader
+
+from tandem.callbacks import EpochLog, Progress, ThresholdSweep
+from tandem.data.batch import Batch
+
+Make = Callable[..., Any]
+
+
+def feed(batches: list[Batch]) -> DataLoader[Batch]:
+    return DataLoader(batches, batch_size=None)  # type: ignore[arg-type]
+
+
+def shown(bar: Progress, **known: float) -> dict[str, Any]:
+    values = {key.replace("__", "/"): torch.tensor(value) for key, value in known.items()}
+    found: dict[str, Any] = bar.get_metrics(cast(pl.Trainer, SimpleNamespace(callback_metrics=values)), cast(Any, None))
+    return found
+
+
+def test_names_are_short_and_only_the_chosen_values_are_shown() -> None:
+    bar = Progress(show=["val/segmentation/dice", "val/classification/balanced_accuracy", "val/absent"])
+    found = shown(
+        bar,
+        train__step_loss=3.0,
+        train__segmentation__step_loss=1.0,
+        train__classification__step_loss=2.0,
+        val__segmentation__dice=0.5,
+        val__segmentation__iou=0.25,
+    )
+    assert found == {"loss": 3.0, "seg loss": 1.0, "cla loss": 2.0, "seg dice": 0.5}
+
+
+def test_no_value_hides_another_of_the_same_short_name() -> None:
+    found = shown(
+        Progress(show=["val/loss", "val/segment/loss"]),
+        train__step_loss=1.0,
+        train__segmentation__step_loss=2.0,
+        val__loss=3.0,
+        val__segment__loss=4.0,
+    )
+    assert found == {"loss": 1.0, "seg loss": 2.0, "val/loss": 3.0, "val/segment/loss": 4.0}
+
+
+def test_the_bar_runs(module: Make, trainer: Make, batches: Make, capsys: pytest.CaptureFixture[str]) -> None:
+    bar = Progress(show=["val/segmentation/dice"])
+    run = trainer(ThresholdSweep(), bar, max_epochs=2, enable_progress_bar=True)
+    model = module()
+    run.fit(model, feed(batches(0)), feed(batches(1)))
+    assert set(bar.get_metrics(run, model)) == {"loss", "seg loss", "seg dice"}
+    assert "seg dice: 0." in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(("terminal", "level"), [(False, logging.INFO), (True, logging.DEBUG)])
+def test_a_line_an_epoch_goes_to_the_log(
+    terminal: bool,
+    level: int,
+    module: Make,
+    trainer: Make,
+    batches: Make,
+    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
+    caplog.set_level(logging.DEBUG, "tandem")
+    run = trainer(ThresholdSweep(), EpochLog(show=["val/segmentation/dice", "val/absent"]), max_epochs=2)
+    run.fit(module(), feed(batches(0)), feed(batches(1)))
+    lines = [record for record in caplog.records if record.name == "tandem.callbacks.progress"]
+    value = f"{run.callback_metrics['val/segmentation/dice'].item():.4f}"
+    expected = [f"epoch {epoch}/1  val/segmentation/dice {value}" for epoch in (0, 1)]
+    assert [record.getMessage() for record in lines] == expected
+    assert {record.levelno for record in lines} == {level}

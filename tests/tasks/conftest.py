@@ -1,0 +1,10 @@
+"""What tasks are told of the data."""
+
+import pytest
+
+from tandem.data.datamodule import DataInfo
+
+
+@pytest.fixture(scope="session")
+def info() -> DataInfo:
+    return DataInfo("made up", ("normal", "benign", "malignant"), 1)

@@ -1,0 +1,107 @@
+"""Losses and metrics of a whole split, whatever its batches."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, recall_score, roc_auc_score
+from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, MulticlassF1Score, MulticlassRecall
+
+from tandem.data.datamodule import DataInfo
+from tandem.losses import multiclass
+from tandem.tasks import ClassificationTask
+from tandem.tasks.meters import Meters, RowMean
+from tandem.tasks.output import TaskOutput
+
+METRICS: dict[str, Any] = {
+    "accuracy": lambda num_classes: MulticlassAccuracy(num_classes, average="micro"),
+    "balanced_accuracy": lambda num_classes: MulticlassAccuracy(num_classes, average="macro"),
+    "f1_macro": lambda num_classes: MulticlassF1Score(num_classes, average="macro"),
+    "recall": lambda num_classes: MulticlassRecall(num_classes, average="none"),
+    "auroc": lambda num_classes: MulticlassAUROC(num_classes, average="macro"),
+}
+
+
+@pytest.mark.parametrize("batch", [1, 7, 40])
+def test_metrics_of_a_split_equal_those_of_scikit_learn(info: DataInfo, batch: int) -> None:
+    rng = np.random.default_rng(0)
+    logits = torch.from_numpy(rng.normal(size=(40, 3)).astype(np.float32))
+    label = torch.from_numpy(rng.choice([-100, 0, 1, 2], 40, p=[0.3, 0.4, 0.2, 0.1]))
+    label[7:14] = -100  # a batch without any
+    task = ClassificationTask("diagnosis", info, multiclass.CrossEntropy(), METRICS)
+    for start in range(0, 40, batch):
+        output = task.answer(logits[start : start + batch], {"label": label[start : start + batch]})
+        if output is not None:
+            task.update(output, "val")
+    found = {name: float(value) for name, value in task.compute("val").items()}
+    known = label != -100
+    truth = label[known].numpy()
+    p = torch.softmax(logits[known].double(), 1).numpy()
+    answer = p.argmax(1)
+    recalls = recall_score(truth, answer, average=None)
+    expected = {
+        "loss": -np.log(p[np.arange(len(truth)), truth]).mean(),
+        "accuracy": accuracy_score(truth, answer),
+        "balanced_accuracy": balanced_accuracy_score(truth, answer),
+        "f1_macro": f1_score(truth, answer, average="macro"),
+        "recall/normal": recalls[0],
+        "recall/benign": recalls[1],
+        "recall/malignant": recalls[2],
+        "auroc": roc_auc_score(truth, p, multi_class="ovr", average="macro"),
+    }
+    assert found == pytest.approx({f"val/diagnosis/{name}": value for name, value in expected.items()}, abs=1e-6)
+
+
+def test_values_that_no_row_contributed_to_are_absent(info: DataInfo) -> None:
+    task = ClassificationTask("diagnosis", info, multiclass.CrossEntropy(), METRICS)
+    assert task.answer(torch.zeros(2, 3), {"label": torch.tensor([-100, -100])}) is None
+    assert task.compute("val") == {}
+
+
+def output(loss: float, rows: int, **terms: float) -> TaskOutput:
+    losses = {name: torch.tensor(value) for name, value in terms.items()} or {"": torch.tensor(loss)}
+    some = torch.zeros(rows, 3)
+    return TaskOutput(some, torch.zeros(rows, dtype=torch.int64), losses, torch.arange(rows), torch.zeros(2))
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.floats(-100, 100, width=32), st.integers(1, 64)), min_size=1, max_size=8))
+def test_a_mean_counts_rows_not_batches(batches: list[tuple[float, int]]) -> None:
+    meters = Meters((), {}, ())
+    for loss, rows in batches:
+        meters.update(output(loss, rows))
+    expected = math.fsum(loss * rows for loss, rows in batches) / sum(rows for _, rows in batches)
+    assert meters.compute()["loss"].item() == pytest.approx(expected, rel=1e-4, abs=1e-4)
+    assert meters.compute() == {}
+
+
+def test_terms_are_kept_apart() -> None:
+    meters = Meters(("dice", "bce"), {}, ())
+    meters.update(output(0, 1, dice=1.0, bce=10.0))
+    meters.update(output(0, 3, dice=2.0, bce=20.0))
+    found = {name: value.item() for name, value in meters.compute().items()}
+    assert found == pytest.approx({"loss": 77 / 4, "loss/dice": 7 / 4, "loss/bce": 70 / 4})
+
+
+@pytest.mark.parametrize("place", [0, 1, 2])
+def test_a_loss_that_is_not_a_number_shows(place: int) -> None:
+    mean = RowMean()
+    for index in range(3):
+        mean.update(torch.tensor(float("nan") if index == place else 1.0), 2)
+    assert mean.compute().isnan()
+    mean.reset()
+    mean.update(torch.tensor(2.0), 5)
+    assert mean.compute().item() == 2.0
+
+
+def test_a_metric_keeps_its_own_count_for_each_stage(info: DataInfo) -> None:
+    metric = MulticlassAccuracy(3)
+    first, second = Meters((), {"accuracy": metric}, ()), Meters((), {"accuracy": metric}, ())
+    first.update(output(1.0, 2))
+    assert first.compute()["accuracy"] == 1.0
+    assert second.compute() == {}
+    assert not metric.update_called
