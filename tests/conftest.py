@@ -41,9 +41,7 @@ Command = Callable[..., Outcome]
 
 
 @pytest.fixture
-def tandem_train(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> Command:
+def tandem_train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
     """`tandem-train` in this process and in `tmp_path`: no second start of Python, torch and Lightning."""
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig

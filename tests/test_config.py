@@ -62,6 +62,26 @@ def test_what_only_shows_or_places_a_run_is_no_part_of_its_identity(
     assert run_hash(put(default, key, value)) == run_hash(default)
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (["name=a", "runs=here"], ["name=b", "runs=there"]),
+        (["logger=tensorboard"], ["logger=none"]),
+        (["callbacks.progress=null", "callbacks.panels.count=3"], ["callbacks.metrics_csv=null"]),
+        (["trainer.enable_progress_bar=false"], ["trainer.log_every_n_steps=1"]),
+        (
+            ["experiment=busi", "data.root=x", "data.cache=here"],
+            ["experiment=busi", "data.root=./x", "data.cache=null"],
+        ),
+    ],
+    ids=str,
+)
+def test_the_same_run_shown_or_kept_otherwise_is_the_same_run(
+    composed: Composer, first: list[str], second: list[str]
+) -> None:
+    assert run_hash(resolve(composed(*first))) == run_hash(resolve(composed(*second)))
+
+
 def test_every_other_setting_is_part_of_the_identity(composed: Composer) -> None:
     plain = resolve(composed("scheduler=cosine", "augment=light", "loss/binary@tasks.segmentation.loss=dice_bce"))
     seen = {run_hash(plain)}

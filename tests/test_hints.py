@@ -95,7 +95,7 @@ CASES = [
     (["data=nothing_like_it"], "no option 'nothing_like_it' in the config group 'data': there are: busi, phantom"),
     (
         ["loss/binary@tasks.segmentation.loss=focall"],
-        "no option 'focall' in the config group 'loss/binary': did you mean 'focal'? (there are: bce, ",
+        "no option 'focall' in the config group 'loss/binary': did you mean 'focal'? (there are: ",
     ),
     (
         ["task=[segmentation,detection]"],

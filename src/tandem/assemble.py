@@ -65,12 +65,12 @@ def make_trainer(config: Mapping[str, Any], folder: Path) -> "pl.Trainer":
 
     placed = _place(config, folder)
     callbacks = list(build_each(placed["callbacks"], "callbacks").values())
-    if not placed["trainer"].get("enable_progress_bar", True):  # Lightning refuses a bar that was switched off
-        callbacks = [callback for callback in callbacks if not isinstance(callback, ProgressBar)]
+    # Lightning refuses a bar that was switched off, and puts up its own where there is none
+    shown = placed["trainer"].get("enable_progress_bar", True) and any(isinstance(c, ProgressBar) for c in callbacks)
     trainer: pl.Trainer = build(
-        placed["trainer"],
+        {**placed["trainer"], "enable_progress_bar": shown},
         "trainer",
-        callbacks=callbacks,
+        callbacks=[callback for callback in callbacks if shown or not isinstance(callback, ProgressBar)],
         logger=list(build_each(placed["logger"], "logger").values()) or False,
         default_root_dir=str(folder),
     )

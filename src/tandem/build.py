@@ -16,20 +16,8 @@ from typing import Any, get_args
 from tandem.errors import ConfigError, TandemError
 from tandem.hints import nearest
 
-PARTS = (
-    "tandem.balance",
-    "tandem.callbacks",
-    "tandem.data.augment",
-    "tandem.data.busi",
-    "tandem.data.phantom",
-    "tandem.losses",
-    "tandem.metrics",
-    "tandem.network",
-    "tandem.tasks",
-)
-"""Modules of this package whose classes and functions a `_target_` may name; none of them runs or overwrites things."""
-
-LIBRARIES = (
+CLASSES = (
+    "tandem",
     "torch.nn",
     "torch.optim",
     "torchmetrics",
@@ -40,7 +28,10 @@ LIBRARIES = (
     "pytorch_lightning.trainer",
     "pytorch_lightning.Trainer",
 )
-"""Modules of others, of which a `_target_` may name classes only: among their functions some import what one likes."""
+"""Modules whose classes a `_target_` may name: to make an object of one runs no program and loads no file of code."""
+
+FUNCTIONS = ("tandem.network.make_network",)
+"""Functions that a `_target_` may name, each by itself: others beside them import, write or call what one likes."""
 
 ALLOW_VARIABLE = "TANDEM_ALLOW"
 """Environment variable with further module names, comma-separated: the user's own code, which a config cannot name."""
@@ -88,19 +79,15 @@ def resolve_target(target: str, where: str) -> Callable[..., Any]:
     _check_name(target, where)
     found = _locate(target, where)
     home = getattr(found, "__module__", None) or ""
-    homes = _allowed() if inspect.isclass(found) else (*PARTS, *_own())
-    if not callable(found) or not _inside(home, homes):
-        raise ConfigError(f"{where}: _target_ '{target}' is not a class (or a function of tandem) that may be used")
+    homes = (*CLASSES, *_own()) if inspect.isclass(found) else _own()
+    if target not in FUNCTIONS and not (callable(found) and _inside(home, homes)):
+        raise ConfigError(f"{where}: _target_ '{target}' is not a class of an allowed module")
     return found  # type: ignore[no-any-return]
 
 
 def _own() -> tuple[str, ...]:
     names = (name.strip() for name in os.environ.get(ALLOW_VARIABLE, "").split(","))
     return tuple(filter(None, names))
-
-
-def _allowed() -> tuple[str, ...]:
-    return (*PARTS, *LIBRARIES, *_own())
 
 
 def _inside(path: str, modules: tuple[str, ...]) -> bool:
@@ -112,7 +99,7 @@ def _check_name(target: Any, where: str) -> None:
     parts = target.split(".") if isinstance(target, str) else []
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise ConfigError(f"{where}: _target_ {target!r} is not the dotted name of a class, such as torch.optim.AdamW")
-    if not _inside(target, _allowed()):
+    if not _inside(target, (*CLASSES, *_own())):
         module = target.rpartition(".")[0]
         raise ConfigError(
             f"{where}: _target_ '{target}' is not allowed; if it is your own code, or you trust it like your own, "

@@ -7,8 +7,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
-import numpy as np
-
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Writes a file so that a crash leaves the old one or the new one, never half of one.
@@ -51,6 +49,8 @@ def shortest(value: float) -> float:
         >>> shortest(0.38999998569488525)
         0.39
     """
+    import numpy as np  # not at the top: the command line needs this module before it can answer
+
     return float(str(np.float32(value)))
 
 

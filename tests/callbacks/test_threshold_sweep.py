@@ -261,11 +261,14 @@ def test_the_grid_ends_at_or_below_its_highest(knobs: dict[str, Any], grid: list
 def test_a_half_is_counted_but_not_chosen_where_it_is_not_on_the_grid(
     module: Make, trainer: Make, batches: Make
 ) -> None:
-    model = module()
-    run = trainer(ThresholdSweep(low=0.2, high=0.8, step=0.25))
-    run.fit(model, feed(batches(0)), feed(batches(1)))
-    assert round(model.tasks["segmentation"].threshold.item(), 6) in (0.2, 0.45, 0.7)
-    assert run.callback_metrics["val/segmentation/dice_at_0.5"].item() == pytest.approx(dice(batches(1), 0.5), abs=1e-6)
+    mask = torch.zeros(1, 1, 4, 4)
+    mask[..., :2] = 1
+    val = [Batch(image=torch.logit(0.46 + 0.05 * mask), mask=mask.to(torch.uint8), id=["a"])]
+    run, model = trainer(ThresholdSweep(low=0.2, high=0.8, step=0.25)), module()
+    run.fit(model, feed(batches(0)), feed(val))
+    assert run.callback_metrics["val/segmentation/dice_at_0.5"] == 1.0
+    assert run.callback_metrics["val/segmentation/dice"].item() == pytest.approx(2 / 3)
+    assert model.tasks["segmentation"].threshold.item() == np.float32(0.45)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,13 @@ TINY = [
 
 SHRINK = {
     "demo": ["data.size=32", "trainer.max_epochs=1", *TINY[1:]],
-    "busi": ["data.size=32", "trainer.max_epochs=1", "trainer.accelerator=cpu", "network.backbone=small_cnn", *TINY[5:]],
+    "busi": [
+        "data.size=32",
+        "trainer.max_epochs=1",
+        "trainer.accelerator=cpu",
+        "network.backbone=small_cnn",
+        *TINY[5:],
+    ],
     "tiny": TINY[1:],
 }
 """How each experiment is made small without changing what it is."""

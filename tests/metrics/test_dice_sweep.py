@@ -177,6 +177,13 @@ def test_one_pixel_one_image_one_threshold_keeps_its_dimensions() -> None:
     assert result.at(0, "per_image")["dice"] == 1.0
 
 
+def test_a_large_picture_fits_its_counts() -> None:
+    shape = (1, 1, 300, 300)
+    (result,) = swept(torch.full(shape, 0.95), torch.ones(shape, dtype=torch.uint8))
+    assert result.positives.tolist() == [90_000]
+    assert set(result.true_positives.flatten().tolist()) == {90_000}
+
+
 def test_reset_forgets_and_clones_are_independent() -> None:
     p, target = pictures(2, 1, 4, 4)
     other, truth = pictures(3, 1, 4, 4, seed=1)
@@ -261,15 +268,21 @@ def test_two_processes_with_unequal_shares_equal_one(tmp_path: Path) -> None:
     rows = [[[6, 1], [0, 3, 7]], [[5, 2, 4]]]
     data = tmp_path / "data.pt"
     torch.save({"p": p, "target": target, "grid": torch.tensor(GRID, dtype=torch.float64), "rows": rows}, data)
-    command = [sys.executable, "-W", "ignore", "-c", PROCESS]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    if sys.platform == "linux":
+        environment["GLOO_SOCKET_IFNAME"] = "lo"  # a machine need not know its own name
+    command = [sys.executable, "-W", "ignore", "-c", PROCESS]
     running = [
         subprocess.Popen(
             [*command, str(rank), str(tmp_path / "store"), str(data)], stdout=subprocess.PIPE, env=environment
         )
         for rank in range(2)
     ]
-    answers = [json.loads(process.communicate(timeout=120)[0]) for process in running]
+    try:
+        answers = [json.loads(process.communicate(timeout=120)[0]) for process in running]
+    finally:
+        for process in running:
+            process.kill()
     (one,) = swept(p, target)
     expected = [one.curve("global").tolist(), one.curve("per_image").tolist()]
     for answer in answers:

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tandem.errors import ConfigError
 from tandem.network import Network, make_network
-from tandem.tasks.classification import ClassificationHead
+from tandem.tasks.pooled import PooledHead
 from tandem.tasks.segmentation import DenseHead
 
 CONF = Path(__file__).parents[2] / "conf" / "network"
@@ -42,7 +42,7 @@ def check(network: Network, channels: int, size: tuple[int, int]) -> None:
     assert features.dense is not None
     assert features.dense.shape[:2] == (2, network.channels.dense)
     assert [padded[0] // features.dense.shape[2], padded[1] // features.dense.shape[3]] in ([1, 1], [4, 4], [8, 8])
-    heads = ClassificationHead(network.channels.deep, 3, "avg", 0.0), DenseHead(network.channels.dense, 1)
+    heads = PooledHead(network.channels.deep, 3, "avg", 0.0), DenseHead(network.channels.dense, 1)
     first = next(network.encoder.parameters())
     for head, shape in zip(heads, [(2, 3), (2, 1, height, width)], strict=True):
         logits: Tensor = head(features)

@@ -7,6 +7,8 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from tandem.module import MultiTaskModule
+
 log = logging.getLogger(__name__)
 
 
@@ -35,7 +37,10 @@ class LogitsCheck(pl.Callback):
         dataloader_idx: int = 0,
     ) -> None:
         """Widens each task's range."""
+        assert isinstance(pl_module, MultiTaskModule)
         for name, output in outputs.items():
+            if pl_module.tasks[name].kind not in ("binary", "multiclass"):  # others have no probabilities to mistake
+                continue
             low, high = self.ranges.get(name, output.logit_range)
             self.ranges[name] = torch.stack([low.minimum(output.logit_range[0]), high.maximum(output.logit_range[1])])
 

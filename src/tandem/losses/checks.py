@@ -1,80 +1,10 @@
-"""What a loss refuses: knobs out of range when it is built; wrong shapes and target values when it is called."""
-
-import math
-from collections.abc import Sequence
-from numbers import Real
+"""What a loss refuses when it is called: wrong shapes and wrong target values."""
 
 import torch
 from torch import Tensor
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
-from tandem.errors import ConfigError, DataError
-
-# ---------------------------------------------------------------------------------------------------------------- knobs
-
-
-def number(name: str, value: object, least: float, most: float, mend: str) -> float:
-    """A knob that must be a finite number in [least, most].
-
-    Args:
-        name: name of the knob, for the message.
-        value: what the user gave.
-        least: smallest value allowed.
-        most: largest value allowed; may be infinite.
-        mend: what to do about a wrong value, for the message.
-
-    Raises:
-        ConfigError: for anything else, `True` and `False` included.
-    """
-    if isinstance(value, bool) or not isinstance(value, Real) or not math.isfinite(value):
-        raise ConfigError(f"{name} = {value!r} is not a finite number; {mend}")
-    if not least <= float(value) <= most:
-        raise ConfigError(f"{name} = {value} is outside [{least:g}, {most:g}]; {mend}")
-    return float(value)
-
-
-def balance(value: object) -> float | None:
-    """The `alpha` of a binary loss: None for no balancing, or the weight of the positives, inside (0, 1).
-
-    Raises:
-        ConfigError: for 0, 1 and anything outside; 0 and 1 would silence all positives or all negatives.
-    """
-    if value is None:
-        return None
-    mend = "use null for no balancing or a value inside (0, 1)"
-    alpha = number("alpha", value, 0.0, 1.0, mend)
-    if alpha in (0.0, 1.0):
-        silent = "negative" if alpha else "positive"
-        raise ConfigError(f"alpha = {alpha:g} would give every {silent} the weight 0; {mend}")
-    return alpha
-
-
-def class_weights(name: str, value: object) -> list[float] | None:
-    """One number for each class, none below 0 and not all 0; None for no weighting.
-
-    Raises:
-        ConfigError: for anything else.
-    """
-    if value is None:
-        return None
-    mend = "give one number for each class, or null for none"
-    if not isinstance(value, Sequence) or isinstance(value, str | bytes):
-        raise ConfigError(f"{name} = {value!r} is not a list; {mend}")
-    weights = [number(f"{name}[{i}]", weight, 0.0, math.inf, mend) for i, weight in enumerate(value)]
-    if len(weights) < 2 or not any(weights):
-        raise ConfigError(f"{name} = {weights} would weigh no two classes against each other; {mend}")
-    return weights
-
-
-def class_count(name: str, weights: Tensor, classes: int) -> None:
-    """Refuse class weights that do not fit the logits.
-
-    Raises:
-        ConfigError: if their number is not the number of classes.
-    """
-    if len(weights) != classes:
-        raise ConfigError(f"{name} has {len(weights)} numbers for {classes} classes; give one for each class")
-
+from tandem.errors import DataError
 
 # --------------------------------------------------------------------------------------------------------------- shapes
 
@@ -122,6 +52,53 @@ def multiclass_shapes(logits: Tensor, target: Tensor) -> None:
         raise DataError(f"multiclass loss: target is {target.dtype}; give integer class indices")
 
 
+def map_shapes(logits: Tensor, loss: str) -> None:
+    """Refuse what is no map: anything but (N, C, H, W) and (N, C, D, H, W).
+
+    Raises:
+        DataError: otherwise.
+    """
+    if logits.ndim not in (4, 5):
+        raise DataError(
+            f"{loss}: logits have shape {tuple(logits.shape)}, but this loss measures shapes; "
+            "give (N, C, H, W) or (N, C, D, H, W)"
+        )
+
+
+def regression_shapes(prediction: Tensor, target: Tensor) -> None:
+    """Refuse anything but (N, C, *spatial) numbers with a floating-point target of the very same shape.
+
+    Raises:
+        DataError: otherwise; nothing is broadcast, as (8, 1) against (8,) would silently become (8, 8).
+    """
+    for name, value in (("prediction", prediction), ("target", target)):
+        if not value.is_floating_point():
+            raise DataError(f"regression loss: {name} is {value.dtype}; give floating-point numbers, nan where missing")
+    if prediction.ndim < 2 or prediction.shape != target.shape:
+        raise DataError(
+            f"regression loss: prediction {tuple(prediction.shape)} and target {tuple(target.shape)} "
+            "are not of one shape (N, C); reshape the target, nothing is broadcast"
+        )
+
+
+def embedding_shapes(embeddings: Tensor, labels: Tensor) -> None:
+    """Refuse anything but (N, D) embeddings with (N,) integer labels.
+
+    Raises:
+        DataError: otherwise.
+    """
+    if not embeddings.is_floating_point() or embeddings.ndim != 2:
+        found = f"{tuple(embeddings.shape)} of {embeddings.dtype}"
+        raise DataError(f"embedding loss: embeddings have shape {found}; give floating-point (N, D)")
+    if tuple(labels.shape) != (len(embeddings),):
+        raise DataError(
+            f"embedding loss: embeddings {tuple(embeddings.shape)} need labels {(len(embeddings),)}, "
+            f"not {tuple(labels.shape)}; nothing is broadcast"
+        )
+    if labels.is_floating_point() or labels.is_complex() or labels.dtype == torch.bool:
+        raise DataError(f"embedding loss: labels are {labels.dtype}; give integers")
+
+
 # --------------------------------------------------------------------------------------------------------------- values
 
 
@@ -140,6 +117,8 @@ def binary_valid(target: Tensor, wait: bool = True) -> Tensor | None:
     """
     if target.dtype == torch.int8:
         target = target.short()  # int8 cannot hold 255: torch would compare with -1
+    if target.dtype == torch.bool and not target.is_cuda:
+        return None  # no other values exist
     if wait and target.numel() and not target.is_cuda:
         # Comparisons are slow next to sums: what usually comes is told apart without them.
         low, high = target.aminmax()
@@ -182,6 +161,58 @@ def multiclass_valid(target: Tensor, classes: int, wait: bool = True) -> Tensor 
     wrong = valid & ((target < 0) | (target >= classes))
     _refuse(target, wrong, "multiclass", f"0 to {classes - 1} and {missing}", wait)
     return valid
+
+
+def regression_valid(target: Tensor, wait: bool = True) -> Tensor | None:
+    """Where a regression target is known; None if everywhere. On a GPU never None, as in `binary_valid`.
+
+    Args:
+        target: finite numbers, or nan where missing.
+        wait: as in `binary_valid`.
+
+    Raises:
+        DataError: for an infinite value.
+    """
+    if wait and not target.is_cuda and bool(target.sum().isfinite()):
+        return None
+    _refuse(target, target.isinf(), "regression", "finite numbers and nan (missing)", wait)
+    return ~target.isnan()
+
+
+def embedding_valid(labels: Tensor, wait: bool = True) -> Tensor:
+    """Which rows have a label: not -100.
+
+    Args:
+        labels: int64, at least 0, or -100 where missing.
+        wait: as in `binary_valid`.
+
+    Raises:
+        DataError: for any other value, naming up to three.
+    """
+    valid = labels != MISSING_LABEL
+    _refuse(labels, valid & (labels < 0), "embedding", f"0 and above and {MISSING_LABEL} (missing)", wait)
+    return valid
+
+
+def whole_cells(valid: Tensor | None, loss: str) -> None:
+    """Refuse masks of which only a part is missing, for losses that cannot leave pixels out.
+
+    Args:
+        valid: (N, C, *spatial), bool; None: all valid.
+        loss: name of the loss, for the message.
+
+    Raises:
+        DataError: if a channel of an image has both valid and missing pixels.
+    """
+    if valid is None:
+        return
+    known = valid.flatten(2)
+    partly = known.any(2) & ~known.all(2)
+    if bool(partly.any()):
+        raise DataError(
+            f"{loss}: {int(partly.sum())} of {partly.numel()} masks have missing pixels ({MISSING_PIXEL}), which this "
+            "loss cannot leave out; complete or drop these masks, or choose a loss without distances and skeletons"
+        )
 
 
 def _refuse(target: Tensor, wrong: Tensor, kind: str, allowed: str, wait: bool) -> None:

@@ -6,8 +6,8 @@ from typing import TypeVar, cast
 from torch import Tensor, nn
 
 from tandem.errors import ConfigError
-from tandem.losses.checks import number
 from tandem.losses.contract import KINDS, Kind, Loss
+from tandem.losses.knobs import number
 
 T = TypeVar("T")
 
@@ -29,6 +29,7 @@ class Composite(Loss):
 
     Attributes:
         kind: the kind that all terms share.
+        needs_maps: whether any term needs maps.
         terms: the losses by name.
         weights: the weight of each named term; may be changed between calls.
 
@@ -66,6 +67,7 @@ class Composite(Loss):
         if not any(outer.values()):
             raise ConfigError("every weight of a composite loss is 0, so nothing would be learnt; give one above 0")
         self.kind = next(iter(kinds.values()))
+        self.needs_maps = any(getattr(term, "needs_maps", False) for term in terms.values())
         self.terms = nn.ModuleDict(terms)
         self.weights = {
             label: weight * inner

@@ -22,9 +22,11 @@ class Loss(nn.Module):
 
     Attributes:
         kind: one of `KINDS`; a class attribute, except where it follows from the parts.
+        needs_maps: whether it takes maps only, (N, C, H, W) or (N, C, D, H, W), each whole or wholly missing.
     """
 
     kind: Kind
+    needs_maps: bool = False
 
     def __init__(self) -> None:
         super().__init__()
@@ -150,3 +152,75 @@ class MulticlassLoss(Loss):
     def element(self, logits: Tensor, target: Tensor) -> Tensor:
         """The loss of each row or pixel, in the shape of the target."""
         raise NotImplementedError(f"{type(self).__name__} needs `element` or `compute`")
+
+
+class RegressionLoss(Loss):
+    """Base of the losses for numbers. A subclass writes `element`, the cost of each number.
+
+    Shapes:
+        prediction: (N, C) or (N, C, *spatial), any floating dtype; the head's output, without any activation.
+        target: the same shape, any floating dtype; finite, or nan where missing (the prediction may then be nan too).
+
+    The value is the mean over the known numbers. If there are none, it is 0, connected to the graph, with the
+    gradient 0; a task leaves such batches out.
+
+    Raises:
+        tandem.errors.DataError: if the shapes differ (nothing is broadcast), the target holds integers (which have no
+            nan, so that a mark such as -100 would be learnt) or an infinite value.
+    """
+
+    kind: Kind = "regression"
+
+    def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """Check, upcast, blank out what has no target, and average."""
+        checks.regression_shapes(prediction, target)
+        valid = checks.regression_valid(target, self._wait(target.device))
+        prediction = _upcast(prediction)
+        target = target.to(prediction.dtype)
+        if valid is not None:
+            # Before the kernel, not after: NaN * 0 would still be NaN in the gradient.
+            prediction = torch.where(valid, prediction, 0.0)
+            target = torch.where(valid, target, 0.0)
+        return masked_mean(self.element(prediction, target), valid)
+
+    def element(self, prediction: Tensor, target: Tensor) -> Tensor:
+        """The loss of each number, in the shape of the prediction; both are finite where known, and 0 elsewhere."""
+        raise NotImplementedError(f"{type(self).__name__} needs `element`")
+
+
+class EmbeddingLoss(Loss):
+    """Base of the losses for places in a space. A subclass writes `compute`, on rows that all have a label.
+
+    Shapes:
+        embeddings: (N, D), any floating dtype; the head's output, not normalised.
+        labels: (N,), any integer dtype; at least 0, or -100 where missing (the embedding may then be NaN).
+
+    Rows without a label are dropped. A batch from which nothing can be learnt (no rows, no two of one class, one class
+    only) gives 0, connected to the graph, with the gradient 0. Finding the pairs waits for a GPU in every step.
+
+    Raises:
+        tandem.errors.DataError: if the shapes do not fit or the labels hold another value.
+    """
+
+    kind: Kind = "embedding"
+
+    def forward(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Check, upcast, drop what has no label, and compute."""
+        checks.embedding_shapes(embeddings, labels)
+        labels = labels.long()  # first: in uint8, -100 would compare equal to 156
+        known = checks.embedding_valid(labels, self._wait(labels.device))
+        embeddings, labels = _upcast(embeddings[known]), labels[known]
+        # The sum keeps the value on the graph whatever the kernel leaves out, and a NaN visible.
+        return self.compute(embeddings, labels) + 0 * embeddings.sum()
+
+    def compute(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """The loss of clean input.
+
+        Args:
+            embeddings: (M, D), float32 or float64.
+            labels: (M,), int64, at least 0.
+
+        Returns:
+            A scalar.
+        """
+        raise NotImplementedError(f"{type(self).__name__} needs `compute`")

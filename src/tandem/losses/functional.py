@@ -26,7 +26,24 @@ def binary_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
 
 
-def sigmoid_focal(logits: Tensor, target: Tensor, gamma: float, alpha: float | None = None) -> Tensor:
+def power(base: Tensor, exponent: float) -> Tensor:
+    """base^exponent for base >= 0, with the gradient 0 where the base is 0 (below 1 it would be infinite).
+
+    Args:
+        base: any shape; what rounding has made negative counts as 0.
+        exponent: at least 0.
+    """
+    if exponent == 1:
+        return base
+    return base.clamp_min(torch.finfo(base.dtype).tiny).pow(exponent)
+
+
+def weigh(values: Tensor, target: Tensor, alpha: float) -> Tensor:
+    """The values times alpha where the target is 1, and times 1 - alpha where it is 0."""
+    return values * ((2 * alpha - 1) * target + (1 - alpha))
+
+
+def sigmoid_focal(logits: Tensor, target: Tensor, gamma: float | Tensor, alpha: float | None = None) -> Tensor:
     """-a_t (1 - p_t)^gamma log p_t, with p_t = p for positives, 1 - p for negatives.
 
     The power is taken in log space, (1 - p_t)^gamma = exp(gamma log(1 - p_t)), so that its gradient is finite for
@@ -36,7 +53,7 @@ def sigmoid_focal(logits: Tensor, target: Tensor, gamma: float, alpha: float | N
     Args:
         logits: any shape.
         target: the same shape and dtype, 0 or 1.
-        gamma: at least 0; 0 is the cross-entropy.
+        gamma: at least 0; 0 is the cross-entropy. A tensor: one for each element.
         alpha: a_t is alpha for positives and 1 - alpha for negatives; None: 1 for both.
 
     Returns:
@@ -50,7 +67,7 @@ def sigmoid_focal(logits: Tensor, target: Tensor, gamma: float, alpha: float | N
     cross_entropy = binary_cross_entropy(logits, target)
     log_wrong = logits * (1 - 2 * target) - cross_entropy
     focal = cross_entropy * torch.exp(gamma * log_wrong)
-    return focal if alpha is None else focal * ((2 * alpha - 1) * target + (1 - alpha))
+    return focal if alpha is None else weigh(focal, target, alpha)
 
 
 def softmax_focal(logits: Tensor, target: Tensor, gamma: float) -> Tensor:
@@ -65,9 +82,27 @@ def softmax_focal(logits: Tensor, target: Tensor, gamma: float) -> Tensor:
         (N, *spatial).
     """
     cross_entropy = F.cross_entropy(logits, target, reduction="none")
-    # The floor is met only where p_t rounds to 1: there the power has no finite derivative for gamma < 1.
-    wrong = (-torch.expm1(-cross_entropy)).clamp_min(torch.finfo(logits.dtype).tiny)
-    return cross_entropy * wrong.pow(gamma)
+    return cross_entropy * power(-torch.expm1(-cross_entropy), gamma)
+
+
+def asymmetric(logits: Tensor, target: Tensor, gamma_pos: float, gamma_neg: float, clip: float) -> Tensor:
+    """-(1 - p)^gamma_pos log p for positives, -q^gamma_neg log(1 - q) with q = max(p - clip, 0) for negatives.
+
+    Args:
+        logits: any shape.
+        target: the same shape and dtype, 0 or 1.
+        gamma_pos: focusing of the positives, at least 0.
+        gamma_neg: focusing of the negatives, at least 0.
+        clip: in [0, 1); negatives with a probability up to it cost nothing.
+
+    Returns:
+        The same shape.
+    """
+    if clip == 0:
+        return sigmoid_focal(logits, target, gamma_neg + (gamma_pos - gamma_neg) * target)
+    right = (torch.sigmoid(-logits) + clip).clamp_max(1)  # 1 - q, never below clip, so its logarithm is finite
+    negative = -power(1 - right, gamma_neg) * torch.log(right)
+    return torch.where(target > 0, sigmoid_focal(logits, torch.ones_like(target), gamma_pos), negative)
 
 
 def dice(cells: Overlap, smooth: float = 0.0) -> Tensor:
@@ -78,6 +113,54 @@ def dice(cells: Overlap, smooth: float = 0.0) -> Tensor:
         smooth: s, at least 0, in pixels.
     """
     return 1 - (2 * cells.intersection + smooth) / (cells.predicted + cells.actual + smooth)
+
+
+def jaccard(cells: Overlap, smooth: float = 0.0) -> Tensor:
+    """1 - (I + s) / (P + T - I + s), for cells with T > 0.
+
+    Args:
+        cells: the counts I, P, T.
+        smooth: s, at least 0, in pixels.
+    """
+    return tversky(cells, 1.0, 1.0, smooth)
+
+
+def tversky(cells: Overlap, alpha: float, beta: float, smooth: float = 0.0) -> Tensor:
+    """1 - (I + s) / (I + alpha FP + beta FN + s), with FP = P - I and FN = T - I, for cells with T > 0.
+
+    Args:
+        cells: the counts I, P, T.
+        alpha: weight of the false positives, above 0.
+        beta: weight of the false negatives, above 0, so that nothing is divided by 0.
+        smooth: s, at least 0, in pixels.
+    """
+    wrong = alpha * (cells.predicted - cells.intersection) + beta * (cells.actual - cells.intersection)
+    return 1 - (cells.intersection + smooth) / (cells.intersection + wrong + smooth)
+
+
+def lovasz(errors: Tensor, target: Tensor) -> Tensor:
+    """The Lovasz extension of the Jaccard loss: the sum over i of max(e_i, 0) (J_i - J_{i-1}).
+
+    The errors e are sorted from large to small. J_i is the Jaccard loss of a prediction that has the i worst pixels
+    wrong and all others right, J_0 = 0. For given order this is linear in the errors, so only the weights need the
+    sorted pixels, and no gradient flows through the sorting.
+
+    Args:
+        errors: (..., pixels); below 0 where a pixel counts nowhere.
+        target: the same shape, 0 or 1, 0 where a pixel counts nowhere.
+
+    Returns:
+        (...).
+    """
+    with torch.no_grad():
+        order = errors.argsort(dim=-1, descending=True)
+        actual = target.sum(-1, keepdim=True)
+        missed = target.gather(-1, order).cumsum(-1)
+        wrong = torch.arange(1, errors.shape[-1] + 1, device=errors.device, dtype=errors.dtype)
+        jaccard = 1 - (actual - missed) / (actual + wrong - missed)
+        steps = torch.diff(jaccard, dim=-1, prepend=torch.zeros_like(actual))
+        weights = torch.zeros_like(errors).scatter(-1, order, steps)
+    return (errors.relu() * weights).sum(-1)
 
 
 def empty(cells: Overlap) -> Tensor:

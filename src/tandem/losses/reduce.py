@@ -39,7 +39,8 @@ def masked_mean(values: Tensor, valid: Tensor | None) -> Tensor:
         tensor(2.)
     """
     if valid is None:
-        return values.mean() if values.numel() else values.sum()
+        # The gradient of a sum is one number that is read everywhere; that of a mean would be written out.
+        return values.sum() / max(values.numel(), 1)
     return torch.where(valid, values, 0.0).sum() / valid.sum().clamp_min(1)
 
 
@@ -77,3 +78,18 @@ def overlap(probability: Tensor, target: Tensor, valid: Tensor | None, per: str)
     else:
         pixels = masked_sum(valid.expand_as(probability).to(probability.dtype), None, dims)
     return Overlap(masked_sum(probability * target, None, dims), predicted, masked_sum(target, None, dims), pixels)
+
+
+def pooled(values: Tensor, per: str) -> Tensor:
+    """The values of each cell in a row, in the order of the cells of `overlap`.
+
+    Args:
+        values: (N, C, *spatial).
+        per: `"image"` or `"batch"`.
+
+    Returns:
+        (N, C, pixels) per image, (C, N x pixels) per batch.
+    """
+    if per == "batch":
+        return values.transpose(0, 1).flatten(1)
+    return values.flatten(2) if values.ndim > 2 else values.unsqueeze(2)

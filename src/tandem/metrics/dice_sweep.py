@@ -64,8 +64,8 @@ class DiceSweep(Metric):
         p, kind = probabilities.float().contiguous(), target.long()
         missing = kind == MISSING_PIXEL
         # noted here, refused in `compute`, so that no batch waits for the device
-        self.not_a_number += (p.isnan() & ~missing).sum()
-        self.not_a_target += ((target != 0) & (target != 1) & ~missing).sum()
+        self.not_a_number = self.not_a_number + (p.isnan() & ~missing).sum()
+        self.not_a_target = self.not_a_target + ((target != 0) & (target != 1) & ~missing).sum()
         bins = len(self.thresholds) + 1
         # the number of thresholds that are <= p, so that `p >= threshold[k]` where it exceeds k
         passed = torch.bucketize(p, self.thresholds, right=True)

@@ -27,8 +27,8 @@ class RowMean(Metric):
 
     def update(self, mean: Tensor, rows: int) -> None:
         """Adds a batch of so many rows by its mean, a scalar."""
-        self.total += mean * rows
-        self.rows += rows
+        self.total = self.total + mean * rows  # not in place: Lightning's inference mode may have made the tensor
+        self.rows = self.rows + rows
 
     def compute(self) -> Tensor:
         """A scalar."""

@@ -77,13 +77,17 @@ class Task(nn.Module, ABC):
     def make_head(self, channels: FeatureChannels) -> nn.Module:
         """The head: takes `Features`, gives logits."""
 
+    def read_target(self, batch: Mapping[str, Any]) -> Tensor | None:
+        """This task's target in a batch, or None where the data set has none."""
+        return batch.get(self.target)
+
     @abstractmethod
     def labelled(self, target: Tensor) -> Tensor:
         """(N,) bool: which rows carry a target."""
 
     @abstractmethod
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Logits to probabilities."""
+        """Logits to probabilities; for other kinds of target, to what metrics compare with it."""
 
     def _make_metric(self, make: Any) -> Metric:
         metric = make(**self.metric_arguments())
@@ -118,7 +122,7 @@ class Task(nn.Module, ABC):
             logits: of the whole batch.
             batch: with this task's target, if the data set has it.
         """
-        target = batch.get(self.target)
+        target = self.read_target(batch)
         if target is None:
             return None
         rows = self.labelled(target).nonzero().squeeze(1)

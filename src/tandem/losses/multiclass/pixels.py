@@ -1,14 +1,15 @@
-"""Losses for one answer out of C, for labels and dense masks alike; see `MulticlassLoss` for the shapes."""
+"""Multiclass losses that look at each row or pixel by itself."""
 
 from collections.abc import Sequence
+from math import inf
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from tandem.losses import functional
-from tandem.losses.checks import class_count, class_weights, number
 from tandem.losses.contract import MulticlassLoss
+from tandem.losses.knobs import class_count, class_weights, number
 from tandem.losses.reduce import masked_mean
 
 
@@ -84,7 +85,7 @@ class Focal(MulticlassLoss):
 
     def __init__(self, gamma: float = 2.0, alpha: Sequence[float] | None = None) -> None:
         super().__init__()
-        self.gamma = number("gamma", gamma, 0.0, float("inf"), "0 is plain cross-entropy, 2 is usual")
+        self.gamma = number("gamma", gamma, 0.0, inf, "0 is plain cross-entropy, 2 is usual")
         # Not in checkpoints: the configuration says it.
         self.register_buffer("alpha", _buffer(class_weights("alpha", alpha)), persistent=False)
 
@@ -95,3 +96,51 @@ class Focal(MulticlassLoss):
             return focal
         class_count("alpha", self.alpha, logits.shape[1])
         return focal * self.alpha.to(logits)[target]
+
+
+class Poly(MulticlassLoss):
+    """PolyLoss (Poly-1): the mean of -log p_y + epsilon (1 - p_y) over what has a target.
+
+    p: softmax of the logits over the C classes. y: target. The cross-entropy is the sum over j of (1 - p_y)^j / j;
+    epsilon changes the weight of its first term. epsilon = 0 is the cross-entropy; above 0, answers that are right but
+    not sure are pulled more. Shapes and errors: `MulticlassLoss`.
+
+    Source: Leng et al., PolyLoss: A Polynomial Expansion Perspective of Classification Loss Functions, 2022.
+
+    Args:
+        epsilon: at least -1; below, being right would be punished where p_y is near 1. The paper uses 2 for images.
+
+    Example:
+        >>> Poly(epsilon=1)(torch.zeros(1, 2), torch.tensor([1]))
+        tensor(1.1931)
+    """
+
+    def __init__(self, epsilon: float = 2.0) -> None:
+        super().__init__()
+        self.epsilon = number("epsilon", epsilon, -1.0, inf, "0 is cross_entropy, 2 is usual")
+
+    def element(self, logits: Tensor, target: Tensor) -> Tensor:
+        """-log p_y + epsilon (1 - p_y)."""
+        cross_entropy = F.cross_entropy(logits, target, reduction="none")
+        return cross_entropy - self.epsilon * torch.expm1(-cross_entropy)
+
+
+class Hinge(MulticlassLoss):
+    """Multiclass hinge loss: the mean of max(0, 1 + max over c != y of z_c - z_y) over what has a target.
+
+    z: logits. y: target. An answer that beats every other class by a margin of 1 costs nothing and has no gradient;
+    the probabilities are thus not calibrated. Shapes and errors: `MulticlassLoss`.
+
+    Source: Crammer & Singer, On the Algorithmic Implementation of Multiclass Kernel-Based Vector Machines, 2001.
+
+    Example:
+        >>> Hinge()(torch.tensor([[0.5, 0.25, -1.0]]), torch.tensor([0]))
+        tensor(0.7500)
+    """
+
+    def element(self, logits: Tensor, target: Tensor) -> Tensor:
+        """max(0, 1 + max over c != y of z_c - z_y)."""
+        answer = target.unsqueeze(1)
+        classes = torch.arange(logits.shape[1], device=logits.device).view(-1, *[1] * (logits.ndim - 2))
+        rival = torch.where(classes == answer, -torch.inf, logits).amax(1)
+        return torch.relu(1 + rival - logits.gather(1, answer).squeeze(1))

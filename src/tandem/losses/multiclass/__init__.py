@@ -1,0 +1,6 @@
+"""Losses for one answer out of C, for labels and dense masks alike; see `MulticlassLoss` for the shapes."""
+
+from tandem.losses.multiclass.overlap import Dice, Lovasz, OverlapLoss, Tversky
+from tandem.losses.multiclass.pixels import CrossEntropy, Focal, Hinge, Poly
+
+__all__ = ["CrossEntropy", "Dice", "Focal", "Hinge", "Lovasz", "OverlapLoss", "Poly", "Tversky"]

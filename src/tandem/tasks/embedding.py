@@ -1,0 +1,60 @@
+"""Which pictures are alike?"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from tandem.data.batch import MISSING_LABEL
+from tandem.data.datamodule import DataInfo
+from tandem.errors import ConfigError
+from tandem.tasks.pooled import PooledTask
+
+
+class EmbeddingTask(PooledTask):
+    """A place on the unit sphere for each picture, near those of its class.
+
+    Args:
+        name: the task's name.
+        data: what is known of the data.
+        loss: an embedding loss.
+        metrics: makers of retrieval metrics, which see unit vectors.
+        pool: how the map becomes a vector: `avg`, `max`, `avgmax` or `catavgmax`.
+        dropout: before the last layer, in [0, 1).
+        dimensions: of the space, at least 2.
+
+    Raises:
+        ConfigError: a value out of range.
+    """
+
+    kind: ClassVar[str] = "embedding"
+    target: ClassVar[str] = "label"
+
+    def __init__(
+        self,
+        name: str,
+        data: DataInfo,
+        loss: nn.Module,
+        metrics: Mapping[str, Any] | None = None,
+        pool: str = "avg",
+        dropout: float = 0.0,
+        dimensions: int = 32,
+    ) -> None:
+        if dimensions < 2:
+            raise ConfigError(f"dimensions is {dimensions}, but must be at least 2")
+        self.dimensions = dimensions
+        super().__init__(name, data, loss, metrics, pool, dropout)
+
+    @property
+    def channels(self) -> int:
+        """One number for each dimension."""
+        return self.dimensions
+
+    def labelled(self, target: Tensor) -> Tensor:
+        """Rows whose label is not -100."""
+        return target != MISSING_LABEL
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Unit vectors."""
+        return F.normalize(logits, dim=1)

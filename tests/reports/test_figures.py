@@ -1,0 +1,57 @@
+"""Figures hold the numbers they are given."""
+
+import io
+import math
+
+import numpy as np
+import pytest
+from matplotlib.figure import Figure
+from PIL import Image
+
+from tandem.reports.figures import history_figure, sweep_figure
+
+CURVE = {"thresholds": [0.1, 0.5, 0.9], "dice_global": [0.2, 0.7, 0.3], "dice_lesion": [0.1, None, math.nan]}
+
+
+def lines(figure: Figure) -> dict[str, list[float]]:
+    return {str(line.get_label()): np.asarray(line.get_ydata(), dtype=float).tolist() for line in figure.axes[0].lines}
+
+
+def drawn(figure: Figure) -> int:
+    """How many different greys the drawn figure has."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=50)
+    with Image.open(buffer) as image:
+        return len(np.unique(np.asarray(image.convert("L"))))
+
+
+def test_dice_against_threshold() -> None:
+    figure = sweep_figure(CURVE, 0.5)  # type: ignore[arg-type]
+    found = lines(figure)
+    assert found["over all pixels"] == [0.2, 0.7, 0.3]
+    assert found["mean over lesion images"][0] == 0.1
+    assert np.isnan(found["mean over lesion images"][1:]).all(), "null in results.json is a gap"
+    assert figure.axes[0].lines[2].get_xdata() == [0.5, 0.5]
+    assert "stored threshold 0.50" in found
+    assert figure.axes[0].get_ylim() == (0, 1)
+    assert drawn(figure) > 10
+
+
+def test_without_a_chosen_threshold_none_is_marked() -> None:
+    assert set(lines(sweep_figure(CURVE))) == {"over all pixels", "mean over lesion images"}  # type: ignore[arg-type]
+
+
+def test_a_curve_of_which_nothing_is_known_can_be_drawn() -> None:
+    nothing = {"thresholds": [0.1, 0.5], "dice_global": [None, None], "dice_lesion": [math.nan, math.nan]}
+    assert drawn(sweep_figure(nothing)) > 10  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("epochs", "best"), [(1, 0), (3, 2), (30, 4), (3, None)])
+def test_values_over_epochs(epochs: int, best: int | None) -> None:
+    values = {"val/loss": [1 / (1 + epoch) for epoch in range(epochs)]}
+    figure = history_figure(range(epochs), values, "loss", best)
+    found = lines(figure)
+    assert found["val/loss"] == values["val/loss"]
+    assert (f"best epoch {best}" in found) == (best is not None)
+    assert figure.axes[0].get_ylabel() == "loss"
+    assert drawn(figure) > 10

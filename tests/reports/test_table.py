@@ -1,0 +1,75 @@
+"""The table at a run's end."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from tandem.reports.table import format_value, print_results, result_groups
+
+METRICS = {
+    "val/loss": 1.0,
+    "val/segmentation/specificity_empty": 0.75,
+    "val/segmentation/threshold": 0.41,
+    "val/segmentation/dice_lesion": 0.6,
+    "val/segmentation/loss": 0.4,
+    "val/segmentation/loss/bce": 0.1,
+    "val/segmentation/dice": 0.8,
+    "val/classification/recall/benign": 0.9,
+    "val/classification/balanced_accuracy": 0.7,
+    "test/segmentation/dice": 0.78,
+    "test/segmentation/dice_lesion": None,
+    "test/classification/balanced_accuracy": 0.65,
+    "seconds": 3.0,
+    "val/other/dice": 0.1,
+}
+
+
+def test_lesion_images_and_empty_images_stand_apart_in_reading_order() -> None:
+    assert list(result_groups(METRICS, ["classification", "segmentation"])) == [
+        ("classification", "all", [("balanced accuracy", 0.7, 0.65), ("recall/benign", 0.9, None)]),
+        (
+            "segmentation",
+            "all",
+            [
+                ("Dice (official)", 0.8, 0.78),
+                ("threshold (from val)", 0.41, None),
+                ("loss", 0.4, None),
+                ("loss/bce", 0.1, None),
+            ],
+        ),
+        ("segmentation", "with lesion", [("Dice per image", 0.6, None)]),
+        ("segmentation", "without lesion", [("predicted empty", 0.75, None)]),
+    ]
+
+
+def test_a_task_without_numbers_has_no_rows() -> None:
+    assert list(result_groups(METRICS, ["age"])) == []
+    assert list(result_groups({}, ["segmentation"])) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.5, "0.500"), (0.12345, "0.123"), (0.0, "0.000"), (None, "-"), (math.nan, "-"), (12.3456, "12.346")],
+)
+def test_three_digits_or_a_dash(value: float | None, text: str) -> None:
+    assert format_value(value) == text
+
+
+def test_the_printed_table_names_run_epoch_and_report(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    results = {
+        "name": "my [bold]run",
+        "best_epoch": 3,
+        "monitor": "val/segmentation/dice",
+        "metrics": METRICS,
+        "config": {"tasks": {"segmentation": {}, "classification": {}}},
+    }
+    print_results(results, tmp_path / "a very long folder name" / ("x" * 90))
+    out = capsys.readouterr().out
+    assert "my [bold]run: best epoch 3 by val/segmentation/dice" in " ".join(out.split())
+    assert f"report: {tmp_path / 'a very long folder name' / ('x' * 90) / 'report.html'}" in out, "on one line"
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in out.splitlines() if "│" in line]
+    assert ["segmentation", "all", "Dice (official)", "0.800", "0.780"] in rows
+    assert ["segmentation", "with lesion", "Dice per image", "0.600", "-"] in rows
+    assert ["segmentation", "without lesion", "predicted empty", "0.750", "-"] in rows
+    assert ["", "", "recall/benign", "0.900", "-"] in rows
