@@ -37,7 +37,12 @@ def commands() -> list[str]:
 
 def environment(**extra: str) -> dict[str, str]:
     """One thread, so that tests side by side do not wait for each other."""
-    return {**os.environ, "OMP_NUM_THREADS": "1", "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}", **extra}
+    return {
+        **os.environ,
+        "OMP_NUM_THREADS": "1",
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        **extra,
+    }
 
 
 def execute(words: list[str], cwd: Path, **extra: str) -> str:
@@ -59,9 +64,7 @@ TRAINING = [command for command in commands() if command.startswith("python scri
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", TRAINING)
-def test_a_training_command_runs_as_typed(
-    command: str, tmp_path: Path, busi_tree: Callable[[int], Path]
-) -> None:
+def test_a_training_command_runs_as_typed(command: str, tmp_path: Path, busi_tree: Callable[[int], Path]) -> None:
     words = [sys.executable, str(REPOSITORY / "scripts" / "train.py"), *shlex.split(command)[2:]]
     if "--help" in words or "--cfg" in words:
         assert "tasks" in execute(words, tmp_path)

@@ -1,5 +1,6 @@
 """Training as its user sees it: repeatable, resumable, honest about its data."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -14,6 +15,7 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from tandem.config import config_folder, register, resolve
+from tandem.data.samples import Samples
 from tandem.errors import ConfigError, DataError
 from tandem.train import train
 
@@ -122,6 +124,31 @@ def test_data_that_changed_are_refused_and_nothing_is_written(tmp_path: Path) ->
 def test_a_monitor_that_cannot_be_is_refused(override: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         train(configuration(override), tmp_path)
+
+
+def test_a_monitor_that_nothing_logs_is_named_with_the_nearest(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="did you mean 'val/segmentation/dice'"):
+        train(configuration("monitor=val/segmentation/dicee", "trainer.max_epochs=1"), tmp_path)
+    assert not (tmp_path / "results.json").exists()
+
+
+def test_a_monitored_task_without_any_validation_target_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tandem.data.phantom import Phantom
+
+    load = Phantom.load
+
+    def without_masks(self: Phantom) -> dict[str, Samples]:
+        splits = load(self)
+        return {**splits, "val": dataclasses.replace(splits["val"], masks=torch.full_like(splits["val"].masks, 255))}
+
+    monkeypatch.setattr(Phantom, "load", without_masks)
+    with pytest.raises(DataError, match="no picture of the split 'val' has a target for task 'segmentation'"):
+        train(configuration(), tmp_path)
+    other = ["monitor=val/classification/balanced_accuracy", "trainer.max_epochs=1"]
+    metrics = train(configuration(*other), tmp_path / "other")["metrics"]
+    assert not [key for key in metrics if key.startswith("val/segmentation/dice")]
 
 
 def command(folder: Path, *overrides: str) -> list[str]:

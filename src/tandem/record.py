@@ -66,24 +66,24 @@ def environment() -> dict[str, Any]:
 
 def git_state(folder: Path) -> dict[str, Any] | None:
     """Commit and whether anything was changed since, or None where the code is no checkout."""
-    commit = _git(folder, "rev-parse", "HEAD")
-    if commit is None or not _git(folder, "ls-files", "."):  # an installed package may lie inside another's checkout
-        return None
-    return {"commit": commit, "changed": bool(_git(folder, "status", "--porcelain"))}
 
+    def git(*command: str) -> str | None:  # in here, where no configuration can name it: git runs what it is told to
+        try:
+            done = subprocess.run(  # noqa: S603 (fixed words, no shell)
+                ["git", "-C", str(folder), *command],  # noqa: S607 (git from the user's PATH is what they mean)
+                capture_output=True,
+                text=True,
+                timeout=10,
+                check=True,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
 
-def _git(folder: Path, *command: str) -> str | None:
-    try:
-        done = subprocess.run(  # noqa: S603 (fixed words, no shell)
-            ["git", "-C", str(folder), *command],  # noqa: S607 (git from the user's PATH is what they mean)
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=True,
-        )
-    except (OSError, subprocess.SubprocessError):
+    commit = git("rev-parse", "HEAD")
+    if commit is None or not git("ls-files", "."):  # an installed package may lie inside another's checkout
         return None
-    return done.stdout.strip()
+    return {"commit": commit, "changed": bool(git("status", "--porcelain"))}
 
 
 def _version(name: str) -> str | None:

@@ -10,8 +10,9 @@ from omegaconf import DictConfig
 
 from tandem.assemble import make_data, make_module, make_trainer
 from tandem.config import resolve
-from tandem.errors import ConfigError
+from tandem.errors import ConfigError, DataError
 from tandem.files import read_json, write_json, write_text
+from tandem.hints import nearest
 from tandem.results import LAST, RESULTS
 
 if TYPE_CHECKING:
@@ -83,6 +84,7 @@ def train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     fingerprint = keep_data(data, folder)
     write_config(config, folder)
 
+    _check_monitored(config["monitor"], module, data)
     _announce(data, module, trainer)
     try:
         _fit(trainer, module, data, folder)
@@ -98,10 +100,20 @@ def train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
 
 
 def _fit(trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", folder: Path) -> None:
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
     last = folder / LAST
     if last.exists():
         log.info("going on from %s", last)
-    trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    try:
+        trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+    except MisconfigurationException as error:
+        logged = [key for key in trainer.callback_metrics if key.startswith("val/")]
+        if module.monitor in logged or not logged:
+            raise
+        raise ConfigError(
+            f"monitor is '{module.monitor}', which nothing logs: {nearest(module.monitor, logged)}"
+        ) from error
 
 
 def _announce(data: "DataModule", module: "MultiTaskModule", trainer: "pl.Trainer") -> None:
@@ -135,6 +147,18 @@ def _check_config(config: Mapping[str, Any]) -> None:
         )
 
 
+def _check_monitored(monitor: str, module: "MultiTaskModule", data: "DataModule") -> None:
+    """Refuses a run whose best epoch could never be told."""
+    samples = data.splits["val"]
+    task = module.tasks.get(monitor.split("/")[1])
+    target = None if task is None else task.read_target({"label": samples.labels, "mask": samples.masks})
+    if task is not None and (target is None or not bool(task.labelled(target).any())):
+        raise DataError(
+            f"no picture of the split 'val' has a target for task '{task.name}', whose {monitor} says which epoch is "
+            "best; give it some, or set monitor=val/... and mode=... of another task"
+        )
+
+
 def _quieten() -> None:
     """Hides advice of libraries that does not apply here; errors and our own warnings stay."""
     import warnings
@@ -143,6 +167,7 @@ def _quieten() -> None:
         r".*does not have many workers.*",  # data held in memory needs none
         r".*Checkpoint directory .* exists and is not empty.*",  # a resumed run's own folder
         r".*The number of training batches .* is smaller than the logging interval.*",
+        r".*`training_step` returned `None`.*",  # a batch without any target is passed over, as documented
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",  # Lightning's own
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -32,11 +32,18 @@ SHRINK = {
 }
 """How each experiment is made small without changing what it is."""
 
-# Where an option goes if it is not simply group=option.
-PLACE = {
-    "loss/binary": "loss/binary@tasks.segmentation.loss",
-    "loss/multiclass": "loss/multiclass@tasks.classification.loss",
-    "metrics": "metrics@tasks.classification.metrics",
+# The task that a group inside a task is tried on; its options are chosen with group@tasks.<task>....
+TASK = {
+    "loss/binary": "segmentation",
+    "loss/multiclass": "classification",
+    "loss/regression": "regression",
+    "loss/embedding": "embedding",
+}
+METRICS = {
+    "none": "segmentation",
+    "classification": "classification",
+    "regression": "regression",
+    "retrieval": "embedding",
 }
 
 # Parts that other options are made of, not choices.
@@ -72,7 +79,11 @@ def overrides_for(group: str, option: str, busi_tree: Callable[[int], Path]) -> 
         return ["experiment=tiny", "data=busi", *root, *TINY[5:]]
     backbone = ["network.backbone=mobilenetv2_050"] if group == "network" else []  # some decoders dilate it
     size = ["data.size=128"] if option == "pan" else []  # it halves the deepest map three times
-    return [*TINY, f"{PLACE.get(group, group)}={option}", *backbone, *size]
+    task = METRICS[option] if group == "metrics" else TASK.get(group)
+    if task:
+        place = "metrics" if group == "metrics" else "loss"
+        return [*TINY, f"task={task}", f"{group}@tasks.{task}.{place}={option}"]
+    return [*TINY, f"{group}={option}", *backbone, *size]
 
 
 @pytest.mark.parametrize(("group", "option"), options(), ids=lambda value: str(value))

@@ -3,7 +3,6 @@
 import math
 
 import kornia.losses
-import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
 import torch
@@ -44,8 +43,9 @@ def cells(shape: tuple[int, ...], *tensors: Tensor) -> list[list[Tensor]]:
 
 
 def total(loss: UnifiedFocal, logits: Tensor, target: Tensor) -> Tensor:
-    terms = loss(logits, target)
-    return loss.weights["focal"] * terms["focal"] + loss.weights["tversky"] * terms["tversky"]
+    terms: dict[str, Tensor] = loss(logits, target)
+    weighted = [loss.weights[name] * term for name, term in terms.items()]
+    return torch.stack(weighted).sum()
 
 
 # ---------------------------------------------------------------------------------------------------------- Jaccard
@@ -153,28 +153,33 @@ def test_trap_focal_tversky_at_a_perfect_prediction(gamma: float) -> None:
 
 
 @DENSE
-def test_image_lovasz_equals_smp_and_kornia(shape: tuple[int, ...]) -> None:
+def test_image_lovasz_equals_kornia_and_smp(shape: tuple[int, ...]) -> None:
     logits, target = case(*shape)
     flat = [x.reshape(-1, 1, x[0, 0].numel(), 1) for x in (logits, target)]  # each cell an image
-    close(Lovasz()(logits, target), smp.losses.LovaszLoss("binary", per_image=True)(*flat))
     close(Lovasz()(logits, target), kornia.losses.lovasz_hinge_loss(flat[0], flat[1][:, 0]))
+    close(Lovasz()(logits.float(), target), smp.losses.LovaszLoss("binary", per_image=True)(flat[0].float(), flat[1]))
 
 
 @EACH_SHAPE
-def test_batch_lovasz_equals_smp(shape: tuple[int, ...]) -> None:
+def test_batch_lovasz_equals_kornia_and_smp(shape: tuple[int, ...]) -> None:
     logits, target = case(*shape)
-    oracle = smp.losses.LovaszLoss("binary")
-    expected = torch.stack([oracle(z, y) for z, y in cells(shape, logits, target)]).mean()
-    close(Lovasz("batch")(logits, target), expected)
+    heaps = cells(shape, logits, target)
+    expected = [kornia.losses.lovasz_hinge_loss(z[..., None], y[0][..., None]) for z, y in heaps]
+    close(Lovasz("batch")(logits, target), torch.stack(expected).mean())
+    single = [smp.losses.LovaszLoss("binary")(z.float(), y) for z, y in heaps]
+    close(Lovasz("batch")(logits.float(), target), torch.stack(single).mean())
 
 
-def test_lovasz_gradient_equals_smp() -> None:
+def test_lovasz_gradient_equals_kornia() -> None:
     logits, target = case(3, 1, 8, 8)
-    close(gradient(Lovasz(), logits, target), gradient(smp.losses.LovaszLoss("binary", per_image=True), logits, target))
+    free = logits.clone().requires_grad_()
+    kornia.losses.lovasz_hinge_loss(free, target[:, 0]).backward()  # type: ignore[no-untyped-call]
+    assert free.grad is not None
+    close(gradient(Lovasz(), logits, target), free.grad)
 
 
 def test_lovasz_with_missing_pixels_equals_smp() -> None:
-    logits, target = case(3, 1, 8, 8)
+    logits, target = (x.float() for x in case(3, 1, 8, 8))
     target[:, :, 3] = 255
     oracle = smp.losses.LovaszLoss("binary", per_image=True, ignore_index=255)
     close(Lovasz()(logits, target), oracle(logits, target))
@@ -188,14 +193,15 @@ def test_lovasz_of_hard_answers_is_twice_1_minus_iou() -> None:
 
 
 def test_trap_lovasz_on_an_empty_target_pushes_one_pixel() -> None:
-    logits, target = case(1, 1, 8, 8)[0], torch.zeros(1, 1, 8, 8)
+    logits, target = case(1, 1, 8, 8)[0].float(), torch.zeros(1, 1, 8, 8)
     assert (gradient(smp.losses.LovaszLoss("binary"), logits, target) > 0).sum() == 1  # SMP
     assert (gradient(Lovasz(), logits, target) > 0).all()
     assert torch.equal(Lovasz()(logits, target), Dice()(logits, target))
 
 
 def test_trap_lovasz_that_pools_the_channels() -> None:
-    logits, target = case(2, 3, 4, 5)
+    logits, target = (x.float() for x in case(2, 3, 4, 5))
+    logits *= torch.tensor([0.1, 1.0, 5.0]).view(3, 1, 1)
     pooled = smp.losses.LovaszLoss("multilabel")(logits, target)  # SMP: all channels are one heap
     assert abs(pooled - Lovasz("batch")(logits, target)) > 0.01
 
@@ -206,24 +212,25 @@ def test_trap_lovasz_that_pools_the_channels() -> None:
 def unified_by_hand(
     logits: Tensor, target: Tensor, delta: float, gamma: float, asymmetric: bool
 ) -> tuple[float, float]:
-    """The authors' equations, in numpy, per image and channel."""
-    p, y = logits.sigmoid().numpy(), target.numpy()
-    front = delta * -y * np.log(p) * (1 if asymmetric else (1 - p) ** gamma)
-    back = (1 - delta) * -(1 - y) * np.log(1 - p) * p**gamma
+    """The authors' equations, per pixel, and per image and channel."""
+    p, y = logits.sigmoid().flatten(2), target.flatten(2)
+    front = delta * -y * p.log() * (1 if asymmetric else (1 - p) ** gamma)
+    back = (1 - delta) * -(1 - y) * (1 - p).log() * p**gamma
 
-    def side(p: np.ndarray, y: np.ndarray) -> np.ndarray:
-        axes = tuple(range(2, p.ndim))
-        hit, missed, invented = ((a * b).sum(axes) for a, b in ((p, y), (1 - p, y), (p, 1 - y)))
+    def side(p: Tensor, y: Tensor) -> Tensor:
+        hit, missed, invented = ((a * b).sum(2) for a, b in ((p, y), (1 - p, y), (p, 1 - y)))
         return 1 - hit / (hit + delta * missed + (1 - delta) * invented)
 
     other = side(1 - p, 1 - y) ** (1 if asymmetric else 1 - gamma)
-    return float((front + back).mean()), float(((side(p, y) ** (1 - gamma) + other) / 2).mean())
+    return (front + back).mean().item(), ((side(p, y) ** (1 - gamma) + other) / 2).mean().item()
 
 
 @pytest.mark.parametrize("asymmetric", [True, False])
 @pytest.mark.parametrize(("delta", "gamma"), [(0.6, 0.5), (0.8, 0.2), (0.5, 0.0)])
 @DENSE
-def test_unified_focal_equals_numpy(shape: tuple[int, ...], delta: float, gamma: float, asymmetric: bool) -> None:
+def test_unified_focal_equals_the_authors_equations(
+    shape: tuple[int, ...], delta: float, gamma: float, asymmetric: bool
+) -> None:
     logits, target = case(*shape)
     focal, tversky = unified_by_hand(logits, target, delta, gamma, asymmetric)
     terms = UnifiedFocal(0.3, delta, gamma, asymmetric)(logits, target)

@@ -4,7 +4,6 @@ import sys
 
 import pytest
 import torch
-from scipy.ndimage import distance_transform_edt
 from torch import Tensor, nn
 
 from tandem.errors import ConfigError, DataError
@@ -12,6 +11,7 @@ from tandem.losses import Composite
 from tandem.losses.binary import BCE, Boundary, CenterlineDice, Dice, Hausdorff
 
 monai = pytest.importorskip("monai.losses")
+distance_transform_edt = pytest.importorskip("scipy.ndimage").distance_transform_edt
 
 SHAPES = pytest.mark.parametrize("shape", [(3, 1, 12, 9), (2, 3, 8, 8), (2, 2, 6, 5, 4)], ids=str)
 

@@ -39,10 +39,18 @@ def test_every_file_builds_a_loss_of_its_folder_and_names_all_knobs(path: Path) 
     assert set(config) - {"_target_"} == set(inspect.signature(get_class(config["_target_"])).parameters)
 
 
-def test_the_files_of_the_first_release_are_there() -> None:
-    names = {f"{path.parent.name}/{path.stem}" for path in FILES}
-    binary = {f"binary/{name}" for name in ("bce", "focal", "bce_focal", "dice", "dice_bce")}
-    assert names >= binary | {"multiclass/cross_entropy", "multiclass/focal"}
+CATALOGUE = {
+    "binary": "bce balanced_bce focal bce_focal dice jaccard tversky focal_tversky dice_bce dice_focal unified_focal lovasz "
+    "hinge asymmetric brier boundary hausdorff cldice",
+    "multiclass": "cross_entropy focal dice tversky dice_ce dice_focal lovasz hinge poly",
+    "regression": "mse mae huber",
+    "embedding": "contrastive triplet supcon",
+}
+
+
+@pytest.mark.parametrize("kind", CATALOGUE)
+def test_the_files_of_the_catalogue_are_there(kind: str) -> None:
+    assert {path.stem for path in FILES if path.parent.name == kind} >= set(CATALOGUE[kind].split())
 
 
 def test_knobs_reach_the_loss() -> None:
@@ -66,6 +74,21 @@ def test_terms_of_a_composite_can_be_swept_and_swapped() -> None:
     swapped = built(choice, f"loss/binary@{HERE}.terms.bce=focal", f"{HERE}.terms.bce.gamma=1")
     assert isinstance(swapped.terms["bce"], Focal)
     assert swapped.terms["bce"].gamma == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "choice", "terms"),
+    [
+        ("binary", "dice_focal", {"dice": "Dice", "focal": "Focal"}),
+        ("multiclass", "dice_ce", {"dice": "Dice", "ce": "CrossEntropy"}),
+        ("multiclass", "dice_focal", {"dice": "Dice", "focal": "Focal"}),
+    ],
+)
+def test_composites_are_written_in_yaml_alone(kind: str, choice: str, terms: dict[str, str]) -> None:
+    loss = built(f"+loss/{kind}@{HERE}={choice}")
+    assert type(loss) is Composite
+    assert {name: type(term).__name__ for name, term in loss.terms.items()} == terms
+    assert loss.weights == dict.fromkeys(terms, 1)
 
 
 def test_lists_and_dicts_of_hydra_are_accepted_as_they_are() -> None:

@@ -375,7 +375,12 @@ def test_logits_must_be_scores(choice: str) -> None:
 @EACH
 def test_other_values_of_target_are_refused(choice: str) -> None:
     logits, target = case(choice, shapes(choice)[-1])
-    wrong = {"binary": [2, -1, 254, -100], "multiclass": [3, -1, 254], "regression": [math.inf], "embedding": [-1, -5]}
+    wrong: dict[str, list[float]] = {
+        "binary": [2, -1, 254, -100],
+        "multiclass": [3, -1, 254],
+        "regression": [math.inf],
+        "embedding": [-1, -5],
+    }
     for value in wrong[kind_of(choice)]:
         target.view(-1)[-1] = value
         with pytest.raises(DataError, match=f"{kind_of(choice)} loss: the target holds {value:g}; ") as refusal:

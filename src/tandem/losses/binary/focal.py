@@ -29,6 +29,7 @@ class Focal(BinaryLoss):
             refused with `tandem.errors.ConfigError`.
 
     Example:
+        >>> import torch
         >>> one_pixel = torch.logit(torch.tensor([[0.3]]))
         >>> Focal(gamma=2, alpha=0.25)(one_pixel, torch.tensor([[1]]))
         tensor(0.1475)
@@ -60,6 +61,7 @@ class BCEFocal(Composite):
         focal_weight: weight of the focal loss, at least 0.
 
     Example:
+        >>> import torch
         >>> loss = BCEFocal(gamma=2)
         >>> {name: round(term.item(), 4) for name, term in loss(torch.zeros(1, 1), torch.ones(1, 1)).items()}
         {'bce': 0.6931, 'focal': 0.1733}
@@ -94,6 +96,7 @@ class Asymmetric(BinaryLoss):
         clip: probability up to which a negative costs nothing, in [0, 1); 0 for none.
 
     Example:
+        >>> import torch
         >>> Asymmetric()(torch.zeros(1, 1), torch.tensor([[1]])), Asymmetric()(torch.zeros(1, 1), torch.tensor([[0]]))
         (tensor(0.3466), tensor(0.0245))
     """
