@@ -11,8 +11,9 @@ from pytorch_lightning.callbacks import ModelCheckpoint, ProgressBar
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from tandem.assemble import make_data, make_module, make_trainer
-from tandem.config import config_folder, register, resolve
+from tandem.config import register, resolve
 from tandem.errors import ConfigError
+from tandem.shipped import config_folder
 
 Configure = Callable[..., dict[str, Any]]
 SMALL = ["experiment=tiny", "data.train=12", "data.val=12", "data.test=12", "data.seed=3"]

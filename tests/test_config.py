@@ -13,9 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 
-from tandem import config as configuration
-from tandem.config import NOT_IDENTITY, PATHS, config_folder, flatten, register, resolve, run_hash
+from tandem.config import NOT_IDENTITY, PATHS, flatten, register, resolve, run_hash
 from tandem.errors import ConfigError
+from tandem.shipped import config_folder, shipped_groups, shipped_places
 
 Composer = Callable[..., DictConfig]
 
@@ -240,6 +240,6 @@ def test_flatten_loses_nothing(tree: dict[str, Any]) -> None:
 
 def test_the_shipped_folder_and_what_it_asks() -> None:
     assert (config_folder() / "train.yaml").is_file()
-    assert {"data", "network", "task", "loss", "optimizer", "experiment"} <= set(configuration.shipped_groups())
-    assert "loss/binary@tasks.segmentation.loss" in configuration.shipped_places()
-    assert "loss/multiclass@tasks.classification.loss" in configuration.shipped_places()
+    assert {"data", "network", "task", "loss", "optimizer", "experiment"} <= set(shipped_groups())
+    assert "loss/binary@tasks.segmentation.loss" in shipped_places()
+    assert "loss/multiclass@tasks.classification.loss" in shipped_places()

@@ -7,9 +7,10 @@ from hydra import compose, initialize_config_dir
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tandem.config import config_folder, register, resolve
+from tandem.config import register, resolve
 from tandem.errors import ConfigError
 from tandem.hints import SHOWN, explain, nearest
+from tandem.shipped import config_folder
 
 
 @pytest.mark.parametrize(
@@ -161,7 +162,7 @@ def test_a_mistake_is_explained_in_one_line(told: Callable[..., str], overrides:
 
 
 def test_every_shipped_place_is_known(told: Callable[..., str]) -> None:
-    from tandem.config import shipped_places
+    from tandem.shipped import shipped_places
 
     for place in shipped_places():  # of the tasks that are chosen, and of others
         option = f"no option 'nothing_like_it' in the config group '{place.split('@')[0]}'"

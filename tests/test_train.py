@@ -14,9 +14,10 @@ import pytest
 import torch
 from hydra import compose, initialize_config_dir
 
-from tandem.config import config_folder, register, resolve
+from tandem.config import register, resolve
 from tandem.data.samples import Samples
 from tandem.errors import ConfigError, DataError
+from tandem.shipped import config_folder
 from tandem.train import train
 
 REPOSITORY = Path(__file__).parents[1]
@@ -95,7 +96,7 @@ def test_results_name_what_they_rest_on(finished: Path) -> None:
 
 
 def test_the_best_epoch_is_the_one_whose_official_dice_is_highest(finished: Path) -> None:
-    from tandem.callbacks.metrics_csv import read_metrics
+    from tandem.reports.metrics_table import read_metrics
 
     dice = [float(row["val/segmentation/dice"]) for row in read_metrics(finished / "metrics.csv")]
     assert read(finished)["best_epoch"] == dice.index(max(dice))

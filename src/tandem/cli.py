@@ -14,6 +14,7 @@ from tandem import config as configuration
 from tandem.errors import TandemError
 from tandem.hints import explain
 from tandem.jobs import one_line, run_job
+from tandem.shipped import config_folder
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +35,7 @@ def run(task: Callable[[DictConfig, Path], Any], config_name: str) -> None:
     # Hydra then raises instead of printing, so that the message can be made into one line here.
     os.environ[FULL_ERRORS] = "1"
     configuration.register()
-    folder = str(configuration.config_folder())
+    folder = str(config_folder())
     application = hydra.main(version_base="1.3", config_path=folder, config_name=config_name)(_as_job(task, verbose))
     try:
         application()

@@ -6,7 +6,6 @@ Nothing heavy is imported here, so that `--help` and `--cfg job` answer at once.
 import copy
 import hashlib
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
@@ -14,6 +13,9 @@ from typing import Any
 
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+
+from tandem.errors import ConfigError
+from tandem.hints import explain, nearest
 
 NOT_IDENTITY = (
     "name",
@@ -26,6 +28,7 @@ NOT_IDENTITY = (
     "callbacks.metrics_csv",
     "callbacks.panels",
     "data.cache",
+    "loader.workers",
     "trainer.enable_progress_bar",
     "trainer.log_every_n_steps",
 )
@@ -63,25 +66,6 @@ class TrainConfig:
     trainer: Any = MISSING
     callbacks: Any = MISSING
     logger: Any = MISSING
-
-
-def config_folder() -> Path:
-    """The folder of the shipped configuration: inside the installed package, or beside `src` in a checkout."""
-    here = Path(__file__).resolve().parent
-    packaged = here / "conf"
-    return packaged if packaged.is_dir() else here.parents[1] / "conf"
-
-
-def shipped_groups() -> list[str]:
-    """The questions that the shipped configuration asks: names of its folders."""
-    return sorted(path.name for path in config_folder().iterdir() if path.is_dir())
-
-
-def shipped_places() -> set[str]:
-    """Where nested groups are chosen in the shipped configuration, such as `loss/binary@tasks.segmentation.loss`."""
-    written = re.compile(r"^\s*- (?:override )?/([\w/]+@tasks[\w.]+):", re.MULTILINE)
-    texts = (path.read_text(encoding="utf-8") for path in config_folder().rglob("*.yaml"))
-    return {place for text in texts for place in written.findall(text)}
 
 
 def register() -> None:
@@ -145,9 +129,6 @@ def resolve(config: DictConfig) -> dict[str, Any]:
         ConfigError: a mandatory value that was not given, a key at the root that means nothing, a name that names no
             folder, a reference that leads nowhere.
     """
-    from tandem.errors import ConfigError
-    from tandem.hints import explain, nearest
-
     root = OmegaConf.get_type(config)
     known = {entry.name for entry in fields(root)} if is_dataclass(root) else set(map(str, config))
     for key in map(str, config):  # `+key=...` can add one all the same

@@ -4,6 +4,8 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 
+from tandem.shipped import config_folder, shipped_groups, shipped_places
+
 SHOWN = 24
 """Up to so many choices are listed; of more, the nearest."""
 
@@ -59,8 +61,6 @@ def _unknown_key(error: BaseException) -> str | None:
     from omegaconf import DictConfig
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
-    from tandem.config import shipped_groups
-
     parent = getattr(error, "parent_node", None)
     if not isinstance(error, ConfigAttributeError | ConfigKeyError) or not isinstance(parent, DictConfig):
         return None
@@ -79,8 +79,6 @@ def _unknown_key(error: BaseException) -> str | None:
 def _unknown_choice(error: BaseException) -> str | None:
     """An option that a config group does not have."""
     from hydra.errors import MissingConfigException
-
-    from tandem.config import config_folder
 
     if not isinstance(error, MissingConfigException) or not error.missing_cfg_file:
         return None
@@ -102,8 +100,6 @@ def _wrong_count(error: BaseException) -> str | None:
 def _not_chosen(error: BaseException) -> str | None:
     """An option for a place (group@package) where nothing is chosen, or an option of another group."""
     from hydra.errors import ConfigCompositionException
-
-    from tandem.config import shipped_places
 
     match = re.match(r"Could not override '([\w/]+)@([\w.]+)'", str(error))
     if not isinstance(error, ConfigCompositionException) or not match:

@@ -135,6 +135,8 @@ def write_config(config: Mapping[str, Any], folder: Path) -> None:
 
 
 def _check_config(config: Mapping[str, Any]) -> None:
+    if not 0 <= config["seed"] < 2**32:
+        raise ConfigError(f"seed is {config['seed']}, but must be at least 0 and below 2^32")
     if config["mode"] not in ("min", "max"):
         raise ConfigError(f"mode is '{config['mode']}', but must be 'min' or 'max'")
     stage, _, rest = config["monitor"].partition("/")

@@ -11,8 +11,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from tandem.callbacks import MetricsCSV, ThresholdSweep
-from tandem.callbacks.metrics_csv import read_metrics
 from tandem.data.batch import Batch
+from tandem.reports.metrics_table import read_metrics
 
 Make = Callable[..., Any]
 SHIFTS = [0.0, 1.0, -1.0, 2.0, -2.0]

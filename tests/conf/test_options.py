@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from tandem.config import config_folder, register, resolve
+from tandem.config import register, resolve
+from tandem.shipped import config_folder
 from tandem.train import train
 
 TINY = [

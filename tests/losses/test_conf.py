@@ -40,8 +40,8 @@ def test_every_file_builds_a_loss_of_its_folder_and_names_all_knobs(path: Path) 
 
 
 CATALOGUE = {
-    "binary": "bce balanced_bce focal bce_focal dice jaccard tversky focal_tversky dice_bce dice_focal unified_focal lovasz "
-    "hinge asymmetric brier boundary hausdorff cldice",
+    "binary": "bce balanced_bce focal bce_focal dice jaccard tversky focal_tversky dice_bce dice_focal unified_focal "
+    "lovasz hinge asymmetric brier boundary hausdorff cldice",
     "multiclass": "cross_entropy focal dice tversky dice_ce dice_focal lovasz hinge poly",
     "regression": "mse mae huber",
     "embedding": "contrastive triplet supcon",

@@ -1,13 +1,12 @@
 """One row an epoch in `metrics.csv`, which survives an interruption."""
 
-import csv
-import io
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 
-from tandem.files import shortest, write_text
+from tandem.files import shortest
+from tandem.reports.metrics_table import read_metrics, write_metrics
 
 
 class MetricsCSV(pl.Callback):
@@ -46,20 +45,4 @@ class MetricsCSV(pl.Callback):
         values = {key: shortest(float(known[key])) for key in fresh if not key.endswith("step_loss")}
         self.rows.append({"epoch": trainer.current_epoch, "step": trainer.global_step, "lr": self.rate, **values})
         if trainer.is_global_zero:
-            self._write()
-
-    def _write(self) -> None:
-        columns = list(dict.fromkeys(key for row in self.rows for key in row))
-        text = io.StringIO()
-        writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(self.rows)
-        write_text(self.path, text.getvalue())
-
-
-def read_metrics(path: Path) -> list[dict[str, str]]:
-    """The rows of a `metrics.csv`; none if there is no file."""
-    if not path.exists():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+            write_metrics(self.path, self.rows)

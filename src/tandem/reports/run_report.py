@@ -8,8 +8,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from tandem.callbacks.metrics_csv import read_metrics
 from tandem.files import read_json, write_text
+from tandem.reports.metrics_table import read_metrics
 from tandem.reports.table import format_value, result_groups
 
 SCORES = r"val/[^/]+/(dice|dice_lesion|balanced_accuracy)"

@@ -48,6 +48,8 @@ class CrossEntropy(MulticlassLoss):
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
         """The weighted mean."""
         weight = self.weight
+        if weight is None and self.label_smoothing == 0:
+            return masked_mean(functional.cross_entropy(logits, target), valid)
         if weight is not None:
             class_count("weight", weight, logits.shape[1])
             weight = weight.to(logits)
@@ -121,8 +123,8 @@ class Poly(MulticlassLoss):
 
     def element(self, logits: Tensor, target: Tensor) -> Tensor:
         """-log p_y + epsilon (1 - p_y)."""
-        cross_entropy = F.cross_entropy(logits, target, reduction="none")
-        return cross_entropy - self.epsilon * torch.expm1(-cross_entropy)
+        cost = functional.cross_entropy(logits, target)
+        return cost - self.epsilon * torch.expm1(-cost)
 
 
 class Hinge(MulticlassLoss):
