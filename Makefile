@@ -11,8 +11,9 @@ help: ## what can be made
 demo: $(READY) ## set up, train on the built-in phantoms, print the table and where the report is
 	$(PYTHON) scripts/train.py experiment=demo
 
+# two processes of one thread each; with more threads they would wait for each other
 test: $(READY) lint ## set up, check style and types, run every test
-	$(PYTHON) -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal
 
 lint: $(READY) ## style and types
 	$(VENV)/bin/ruff check src scripts tests
@@ -22,7 +23,7 @@ lint: $(READY) ## style and types
 setup: $(READY) ## the environment alone
 
 # uv checks every hash and compiles bytecode, without which each start of Python takes twice as long; its own line of
-# the lock is what pip installs it from. Other tests of the environment's age than this file are not needed.
+# the lock is what pip installs it from.
 $(READY): requirements.lock pyproject.toml
 	test -x $(PYTHON) || python3 -m venv $(VENV)
 	awk '/^uv==/ { found = 1 } found { print } found && !/\\$$/ { exit }' requirements.lock > $(VENV)/uv.txt
