@@ -71,7 +71,8 @@ def test_a_training_command_runs_as_typed(command: str, tmp_path: Path, busi_tre
         return
     small = [*SMALL, *FEW]
     if "experiment=busi" in words:
-        words = [word.replace("PATH/Dataset_BUSI_with_GT", str(busi_tree(8))) for word in words]
+        root = str(busi_tree(8))
+        words = [word.replace("PATH/Dataset_BUSI_with_GT", root) for word in words]
         small = [*SMALL, "data.groups=none", "data.fractions={train: 0.5, val: 0.25, test: 0.25}"]
     shown = execute([*words, *small], tmp_path, TANDEM_CACHE=str(tmp_path / "cache"))
     assert "report:" in shown
