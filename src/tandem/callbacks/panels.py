@@ -1,19 +1,21 @@
 """Image panels and the Dice-against-threshold curve, for trackers and for the run's folder."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.loggers import TensorBoardLogger
 
+from tandem.callbacks.split import SplitCallback
 from tandem.callbacks.threshold_sweep import ThresholdSweep, dense_binary_tasks
 from tandem.errors import ConfigError
-from tandem.module import MultiTaskModule
+from tandem.module import MultiTaskModule, Outputs
 from tandem.reports.figures import sweep_figure
 from tandem.reports.panels import Picture, panel_row, panel_sheet
 
 
-class Panels(pl.Callback):
+class Panels(SplitCallback):
     """Shows the first cases of a split: picture, true mask, predicted mask, error.
 
     While training they go to TensorBoard every few epochs, with the Dice-against-threshold curve; when the best
@@ -36,8 +38,16 @@ class Panels(pl.Callback):
         self.every = every
         self.rows: dict[str, list[Picture]] = {}
 
-    def _collect(self, module: pl.LightningModule, outputs: Any, batch: Any) -> None:
-        assert isinstance(module, MultiTaskModule)
+    def begin(self, trainer: pl.Trainer, module: MultiTaskModule, stage: str) -> None:
+        """Begins a new set."""
+        self.rows = {}
+
+    def see(
+        self, trainer: pl.Trainer, module: MultiTaskModule, stage: str, outputs: Outputs, batch: Mapping[str, Any]
+    ) -> None:
+        """Collects cases, with the threshold as it stands."""
+        if not self._due(trainer):
+            return
         for name, task in dense_binary_tasks(module):
             rows = self.rows.setdefault(name, [])
             output = outputs.get(name)
@@ -47,56 +57,17 @@ class Panels(pl.Callback):
                 predicted = output.probabilities[place, 0] >= task.threshold[0]
                 rows.append(panel_row(batch["image"][row].cpu(), output.target[place, 0].cpu(), predicted.cpu()))
 
-    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins a new set."""
-        self.rows = {}
-
-    def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins a new set."""
-        self.rows = {}
-
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Collects cases, with the threshold as it stands."""
-        if self._due(trainer):
-            self._collect(pl_module, outputs, batch)
-
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Collects cases."""
-        self._collect(pl_module, outputs, batch)
-
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+    def end(self, trainer: pl.Trainer, module: MultiTaskModule, stage: str) -> None:
         """Gives the set to TensorBoard while training, to files afterwards."""
-        if not self._due(trainer):
-            return
-        if trainer.state.fn == "fit":
+        if trainer.state.fn != "fit":
+            self._to_files(trainer, stage)
+        elif self._due(trainer):
             self._to_tensorboard(trainer)
-        else:
-            self._to_files(trainer, "val")
-
-    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Writes the set to files."""
-        self._to_files(trainer, "test")
 
     def _due(self, trainer: pl.Trainer) -> bool:
+        """Always after training; every few epochs, and in the last, while training."""
         last = trainer.current_epoch + 1 == trainer.max_epochs
-        while_training = trainer.current_epoch % self.every == 0 or last
-        return not trainer.sanity_checking and (trainer.state.fn != "fit" or while_training)
+        return trainer.state.fn != "fit" or trainer.current_epoch % self.every == 0 or last
 
     def _to_tensorboard(self, trainer: pl.Trainer) -> None:
         writers = [logger.experiment for logger in trainer.loggers if isinstance(logger, TensorBoardLogger)]

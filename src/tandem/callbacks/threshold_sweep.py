@@ -1,11 +1,12 @@
 """The official Dice of an epoch: the best over all thresholds, on validation data and nowhere else."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pytorch_lightning as pl
 import torch
 
+from tandem.callbacks.split import SplitCallback
 from tandem.errors import ConfigError
 from tandem.metrics import Aggregate, DiceSweep, SweepResult
 from tandem.module import MultiTaskModule, Outputs
@@ -15,7 +16,7 @@ FIXED = 0.5
 """The threshold that is always reported beside the best one, which is optimistic on the data it was chosen on."""
 
 
-class ThresholdSweep(pl.Callback):
+class ThresholdSweep(SplitCallback):
     """Finds each dense binary task's threshold at the end of a validation epoch and stores it in the task.
 
     It sees every validation probability once, logs Dice at the best threshold as `val/<task>/dice`, with IoU, the
@@ -43,7 +44,8 @@ class ThresholdSweep(pl.Callback):
         self.sweeps: dict[str, DiceSweep] = {}
         self.curves: dict[str, dict[str, list[float]]] = {}
 
-    def _start(self, module: pl.LightningModule) -> None:
+    def begin(self, trainer: pl.Trainer, module: MultiTaskModule, stage: str) -> None:
+        """Begins with empty histograms."""
         grid = torch.tensor([*self.grid, FIXED])
         self.sweeps = {}
         for name, task in dense_binary_tasks(module):
@@ -51,12 +53,16 @@ class ThresholdSweep(pl.Callback):
             counted = torch.unique(torch.cat([grid, task.threshold.cpu()]))
             self.sweeps[name] = DiceSweep(counted.tolist()).to(module.device)
 
-    def _update(self, outputs: Outputs) -> None:
+    def see(
+        self, trainer: pl.Trainer, module: MultiTaskModule, stage: str, outputs: Outputs, batch: Mapping[str, Any]
+    ) -> None:
+        """Counts a batch."""
         for name, sweep in self.sweeps.items():
             if name in outputs:
                 sweep.update(outputs[name].probabilities, outputs[name].target)
 
-    def _finish(self, trainer: pl.Trainer, module: pl.LightningModule, stage: str) -> None:
+    def end(self, trainer: pl.Trainer, module: MultiTaskModule, stage: str) -> None:
+        """Logs; while training it also chooses a threshold on validation data and stores it."""
         fitting = stage == "val" and trainer.state.fn == "fit"
         tasks = dict(dense_binary_tasks(module))
         for name, sweep in self.sweeps.items():
@@ -65,9 +71,8 @@ class ThresholdSweep(pl.Callback):
             results = sweep.compute()
             for channel, result in enumerate(results):
                 index = self._choose(tasks[name], channel, result, fitting)
-                prefix = (
-                    f"{stage}/{name}" if len(results) == 1 else f"{stage}/{name}/{tasks[name].class_names[channel]}"
-                )
+                label = "" if len(results) == 1 else f"/{tasks[name].class_names[channel]}"
+                prefix = f"{stage}/{name}{label}"
                 module.log_dict({f"{prefix}/{key}": value for key, value in self._values(result, index).items()})
                 self.curves[prefix] = _curves(result)
 
@@ -89,51 +94,9 @@ class ThresholdSweep(pl.Callback):
             "dice_lesion_at_0.5": fixed["dice_lesion"],
         }
 
-    def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins with empty histograms."""
-        self._start(pl_module)
 
-    def on_validation_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Counts a batch."""
-        self._update(outputs)
-
-    def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Chooses, stores and logs; after the sanity check it does none of these."""
-        if not trainer.sanity_checking:
-            self._finish(trainer, pl_module, "val")
-
-    def on_test_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins with empty histograms."""
-        self._start(pl_module)
-
-    def on_test_batch_end(
-        self,
-        trainer: pl.Trainer,
-        pl_module: pl.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
-        dataloader_idx: int = 0,
-    ) -> None:
-        """Counts a batch."""
-        self._update(outputs)
-
-    def on_test_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Logs at the stored threshold; nothing is chosen on test data."""
-        self._finish(trainer, pl_module, "test")
-
-
-def dense_binary_tasks(module: pl.LightningModule) -> Iterator[tuple[str, Task]]:
+def dense_binary_tasks(module: MultiTaskModule) -> Iterator[tuple[str, Task]]:
     """The tasks with a yes/no question for each pixel, by name."""
-    assert isinstance(module, MultiTaskModule)
     for name, task in module.tasks.items():
         if task.kind == "binary" and task.dense:
             yield name, task
