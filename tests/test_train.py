@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from tandem.config import register, resolve
 from tandem.data.samples import Samples
 from tandem.errors import ConfigError, DataError
 from tandem.shipped import config_folder
-from tandem.train import train
+from tandem.train import train, train_job
 
 REPOSITORY = Path(__file__).parents[1]
 TINY = [
@@ -120,11 +121,26 @@ def test_data_that_changed_are_refused_and_nothing_is_written(tmp_path: Path) ->
         ("mode=up", "mode is 'up'"),
         ("monitor=test/segmentation/dice", "chosen on validation data"),
         ("monitor=val/detection/dice", "there is no task 'detection'"),
+        ("monitor=val", "must be like val/<task>/<metric>"),
+        ("monitor=val/loss", "less is better; set mode=min"),
+        ("callbacks.best=null", "callbacks.best is off"),
+        ("+trainer.fast_dev_run=true", "use experiment=tiny"),
     ],
 )
 def test_a_monitor_that_cannot_be_is_refused(override: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         train(configuration(override), tmp_path)
+
+
+def test_a_finished_run_without_its_page_gets_it(
+    finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(finished, tmp_path / "run")
+    (tmp_path / "run" / "report.html").unlink()
+    register()
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        train_job(compose("train", TINY), tmp_path / "run")
+    assert (tmp_path / "run" / "report.html").stat().st_size > 0
 
 
 def test_a_monitor_that_nothing_logs_is_named_with_the_nearest(tmp_path: Path) -> None:

@@ -31,11 +31,16 @@ def log_summary(trainer: "pl.Trainer", config: Mapping[str, Any], metrics: Mappi
             logger.log_metrics({f"best/{key}": value for key, value in metrics.items()})
 
 
-def finish(trainer: "pl.Trainer") -> None:
-    """Ends each tracker's run, without which the jobs of a sweep would all be one run to wandb."""
+def finish(trainer: "pl.Trainer", failed: bool = False) -> None:
+    """Ends each tracker's run, without which the jobs of a sweep would all be one run to wandb.
+
+    Args:
+        trainer: with its loggers.
+        failed: whether the run ended before it had results.
+    """
     from pytorch_lightning.loggers import WandbLogger
 
     for logger in trainer.loggers:
-        logger.finalize("success")
+        logger.finalize("failed" if failed else "success")
         if isinstance(logger, WandbLogger):
-            logger.experiment.finish()
+            logger.experiment.finish(exit_code=int(failed))

@@ -38,6 +38,7 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
         config: the composed configuration.
         folder: the run's folder.
     """
+    from tandem.reports.run_report import REPORT, write_report
     from tandem.reports.table import print_results
 
     plain = resolve(config)
@@ -47,6 +48,8 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
         results = read_json(finished)
     else:
         results = train(plain, folder)
+    if not (folder / REPORT).exists():  # also where a finished run was cut before its page was written
+        write_report(folder)
     print_results(results, folder)
     value = results["metrics"].get(plain["monitor"])
     return None if value is None else float(value)
@@ -84,6 +87,7 @@ def train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     fingerprint = keep_data(data, folder)
     write_config(config, folder)
 
+    resumed = (folder / LAST).exists()
     _check_monitored(config["monitor"], module, data)
     _announce(data, module, trainer)
     try:
@@ -91,8 +95,11 @@ def train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         metrics = evaluate_best(trainer, module, data, folder)
         results = collect_results(config, trainer, module, metrics, fingerprint, folder)
         log_summary(trainer, config, metrics)
-    finally:
-        finish(trainer)
+    except BaseException:
+        finish(trainer, failed=True)
+        raise
+    finish(trainer)
+    results["resumed"] = resumed
     results["seconds"] = round(time.time() - started, 1)
     write_json(folder / RESULTS, results)
     write_report(folder)
@@ -139,7 +146,15 @@ def _check_config(config: Mapping[str, Any]) -> None:
         raise ConfigError(f"seed is {config['seed']}, but must be at least 0 and below 2^32")
     if config["mode"] not in ("min", "max"):
         raise ConfigError(f"mode is '{config['mode']}', but must be 'min' or 'max'")
+    if not config["callbacks"].get("best"):
+        raise ConfigError("callbacks.best is off, but the best checkpoint is what results are made of; leave it on")
+    if config["trainer"].get("fast_dev_run"):
+        raise ConfigError("trainer.fast_dev_run keeps no checkpoint to make results of; use experiment=tiny instead")
+    if config["mode"] == "max" and "loss" in config["monitor"].split("/"):
+        raise ConfigError(f"monitor is '{config['monitor']}', of which less is better; set mode=min with it")
     stage, _, rest = config["monitor"].partition("/")
+    if not rest:
+        raise ConfigError(f"monitor is '{config['monitor']}', but must be like val/<task>/<metric> or val/loss")
     if stage != "val":
         raise ConfigError(f"monitor is '{config['monitor']}'; the best epoch is chosen on validation data, so val/...")
     task = rest.split("/")[0]

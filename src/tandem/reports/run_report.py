@@ -12,6 +12,8 @@ from tandem.files import read_json, write_text
 from tandem.reports.metrics_table import read_metrics
 from tandem.reports.table import format_value, result_groups
 
+REPORT = "report.html"
+
 SCORES = r"val/[^/]+/(dice|dice_lesion|balanced_accuracy)"
 """Logged values that the learning curves show beside the losses."""
 
@@ -55,7 +57,7 @@ def write_report(folder: Path) -> Path:
     ]
     body = "\n".join(parts)
     title = escape(f"tandem: {results['name']}")
-    page = folder / "report.html"
+    page = folder / REPORT
     write_text(
         page,
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{title}</title>"
@@ -67,8 +69,9 @@ def write_report(folder: Path) -> Path:
 def _heading(results: Mapping[str, Any]) -> str:
     tasks = ", ".join(f"{name} ({_loss_name(task['loss'])})" for name, task in results["config"]["tasks"].items())
     facts = (
-        f"tasks: {tasks}; seed {results['seed']}; best epoch {results['best_epoch']} of {results['epochs']} by "
-        f"{results['monitor']}; {results['parameters']:,} parameters; {results['seconds']:.0f} s on {results['device']}"
+        f"tasks: {tasks}; seed {results['seed']}; best epoch {results['best_epoch']} of 0 to {results['epochs'] - 1} "
+        f"by {results['monitor']}; {results['parameters']:,} parameters; "
+        f"{results['seconds']:.0f} s on {results['device']}"
     )
     return f"<h1>{escape(results['name'])}</h1><p class='note'>{escape(facts)}</p>"
 

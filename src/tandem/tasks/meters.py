@@ -36,9 +36,11 @@ class RowMean(Metric):
 
 
 class Meters(nn.Module):
-    """Adds up batches; every value is counted over the split and divided once.
+    """Adds up batches. Metrics are counted over the split and divided once.
 
-    Losses are means over rows. A value that no row contributed to is absent, not 0.
+    Losses are the batches' means weighted by their rows: where a loss is not itself a mean over rows (Dice over a
+    batch, class weights, partly missing masks) they depend a little on the batch size, as the training loss does.
+    A value that no row contributed to is absent, not 0.
 
     Args:
         terms: names of the loss's terms.

@@ -49,6 +49,8 @@ class Task(nn.Module, ABC):
         super().__init__()
         for what, given in (("a task", name), *(("a metric", key) for key in metrics or {})):
             _check_name(what, given)
+        if isinstance(loss, str):
+            raise ConfigError(f"a loss is not chosen by name alone; write loss/{self.kind}@tasks.{name}.loss={loss}")
         kind = getattr(loss, "kind", None)
         if kind != self.kind:
             label = getattr(loss, "__name__", type(loss).__name__)

@@ -1,0 +1,40 @@
+"""The best and the last checkpoint of a run, which find each other again when the run's folder was moved."""
+
+from pathlib import Path
+from typing import Any
+
+from pytorch_lightning.callbacks import ModelCheckpoint
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps `best.ckpt`, by the one monitored value, and `last.ckpt` after each epoch.
+
+    Lightning's own forgets the best value so far when a run goes on in a folder of another name, and would then
+    overwrite the best checkpoint with a worse one; this one takes the paths to be in its folder.
+
+    Args:
+        folder: where both lie.
+        monitor: the logged value that says which epoch is best.
+        mode: `min` or `max`.
+    """
+
+    def __init__(self, folder: str | Path, monitor: str, mode: str) -> None:
+        super().__init__(
+            dirpath=folder,
+            filename="best",
+            monitor=monitor,
+            mode=mode,
+            save_top_k=1,
+            save_last=True,
+            save_on_train_epoch_end=True,
+            enable_version_counter=False,
+        )
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes up a state, wherever its folder was when it was saved."""
+        here = {key: self._here(value) if key.endswith("_path") else value for key, value in state_dict.items()}
+        here["best_k_models"] = {self._here(path): score for path, score in state_dict["best_k_models"].items()}
+        super().load_state_dict({**here, "dirpath": self.dirpath})
+
+    def _here(self, path: str) -> str:
+        return str(Path(self.dirpath or "") / Path(path).name) if path else path
