@@ -253,3 +253,9 @@ def test_a_sweep_over_names_counts_every_job(tandem_train: Callable[..., Any], t
     assert done.code == 1
     assert done.err.splitlines()[-1] == "sweep: 0 finished, 2 failed"
     assert {path.parent.parent.name for path in tmp_path.glob("runs/*/*/error.txt")} == {"a", "b c"}
+
+
+def test_a_sweep_over_where_runs_lie_counts_every_job(tandem_train: Callable[..., Any]) -> None:
+    done = tandem_train("-m", "experiment=tiny", "runs=here,there", "data.noise=7")
+    assert done.code == 1
+    assert done.err.splitlines()[-1] == "sweep: 0 finished, 2 failed"

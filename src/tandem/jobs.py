@@ -65,6 +65,13 @@ def one_line(error: BaseException) -> str:
 class SweepSummary(Callback):
     """Hydra callback: says after a multirun which jobs failed and why, and then ends the process with exit code 1."""
 
+    def __init__(self) -> None:
+        self.folders: set[Path] = set()
+
+    def on_job_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Remembers a job's folder, which may lie anywhere if `runs` itself is swept."""
+        self.folders.add(Path(config.hydra.runtime.output_dir))
+
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Names this sweep, so that its jobs can be told from those of earlier launches."""
         os.environ[SWEEP_VARIABLE] = uuid.uuid4().hex
@@ -80,7 +87,7 @@ class SweepSummary(Callback):
 
         sweep = os.environ.pop(SWEEP_VARIABLE, "")
         # a swept name or experiment puts jobs beside the folder that the sweep as a whole would have
-        jobs = sweep_jobs({Path(config.runs), Path(config.hydra.sweep.dir)}, sweep)
+        jobs = sweep_jobs({Path(config.runs), Path(config.hydra.sweep.dir), *self.folders}, sweep)
         failed = [(folder, status) for folder, status in jobs if status["state"] != "finished"]
         console = Console(stderr=True, soft_wrap=True)
         for folder, status in failed:

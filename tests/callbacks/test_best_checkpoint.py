@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytorch_lightning as pl
 import torch
 
 from tandem.callbacks import BestCheckpoint
@@ -21,8 +22,9 @@ def test_the_best_value_survives_a_move(tmp_path: Path) -> None:
     assert after.best_k_models == {moved: score}
     assert after.best_model_path == after.kth_best_model_path == moved
     assert after.last_model_path == str(tmp_path / "new" / "last.ckpt")
-    assert not after.check_monitor_top_k(None, torch.tensor(0.6))  # type: ignore[arg-type]
-    assert after.check_monitor_top_k(None, torch.tensor(0.8))  # type: ignore[arg-type]
+    trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False)
+    assert not after.check_monitor_top_k(trainer, torch.tensor(0.6))
+    assert after.check_monitor_top_k(trainer, torch.tensor(0.8))
 
 
 def test_a_state_without_any_checkpoint_is_taken_up(tmp_path: Path) -> None:
