@@ -87,7 +87,7 @@ class SweepSummary(Callback):
 
         sweep = os.environ.pop(SWEEP_VARIABLE, "")
         # a swept name or experiment puts jobs beside the folder that the sweep as a whole would have
-        jobs = sweep_jobs({Path(config.runs), Path(config.hydra.sweep.dir), *self.folders}, sweep)
+        jobs = sweep_jobs([*self.folders, Path(config.hydra.sweep.dir), Path(config.runs)], sweep)
         failed = [(folder, status) for folder, status in jobs if status["state"] != "finished"]
         console = Console(stderr=True, soft_wrap=True)
         for folder, status in failed:
@@ -103,7 +103,7 @@ def sweep_jobs(folders: Iterable[Path], sweep: str) -> list[tuple[Path, dict[str
     """The folder and status of each job of one sweep, in order of their folders.
 
     Args:
-        folders: where to look for job folders, at any depth.
+        folders: where to look for job folders, at any depth; of two ways to one folder the later is shown.
         sweep: the identity given to the sweep when it started.
     """
     found = {path.resolve(): path for folder in folders for path in folder.rglob("status.json")}

@@ -150,13 +150,13 @@ def _check_config(config: Mapping[str, Any]) -> None:
         raise ConfigError("callbacks.best is off, but the best checkpoint is what results are made of; leave it on")
     if config["trainer"].get("fast_dev_run"):
         raise ConfigError("trainer.fast_dev_run keeps no checkpoint to make results of; use experiment=tiny instead")
-    if config["mode"] == "max" and "loss" in config["monitor"].split("/"):
-        raise ConfigError(f"monitor is '{config['monitor']}', of which less is better; set mode=min with it")
     stage, _, rest = config["monitor"].partition("/")
     if not rest:
         raise ConfigError(f"monitor is '{config['monitor']}', but must be like val/<task>/<metric> or val/loss")
     if stage != "val":
         raise ConfigError(f"monitor is '{config['monitor']}'; the best epoch is chosen on validation data, so val/...")
+    if config["mode"] == "max" and "loss" in config["monitor"].split("/"):
+        raise ConfigError(f"monitor is '{config['monitor']}', of which less is better; set mode=min with it")
     task = rest.split("/")[0]
     if "/" in rest and task not in config["tasks"]:
         raise ConfigError(

@@ -135,7 +135,7 @@ def test_both_tasks_give_a_full_page(run: Callable[..., Page]) -> None:
         ["segmentation", "without lesion", "predicted empty", "-", "-"],
     ]
     for words in (
-        "tasks: classification (CrossEntropy), segmentation (BCEFocal); seed 7; best epoch 1 of 2",
+        "tasks: classification (CrossEntropy), segmentation (BCEFocal); seed 7; best epoch 1 of 0 to 1",
         "1,234,567 parameters; 61 s on a small machine",
         "git 0123abcd with changes",
         "data train: abc123",
