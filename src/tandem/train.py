@@ -87,11 +87,12 @@ def train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     fingerprint = keep_data(data, folder)
     write_config(config, folder)
 
-    resumed = (folder / LAST).exists()
+    last = folder / LAST
+    resumed = last.exists()
     _check_monitored(config["monitor"], module, data)
     _announce(data, module, trainer)
     try:
-        _fit(trainer, module, data, folder)
+        _fit(trainer, module, data, last if resumed else None)
         metrics = evaluate_best(trainer, module, data, folder)
         results = collect_results(config, trainer, module, metrics, fingerprint, folder)
         log_summary(trainer, config, metrics)
@@ -106,14 +107,13 @@ def train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     return results
 
 
-def _fit(trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", folder: Path) -> None:
+def _fit(trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", last: Path | None) -> None:
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
-    last = folder / LAST
-    if last.exists():
+    if last is not None:
         log.info("going on from %s", last)
     try:
-        trainer.fit(module, datamodule=data, ckpt_path=str(last) if last.exists() else None, weights_only=True)
+        trainer.fit(module, datamodule=data, ckpt_path=None if last is None else str(last), weights_only=True)
     except MisconfigurationException as error:
         logged = [key for key in trainer.callback_metrics if key.startswith("val/")]
         if module.monitor in logged or not logged:
