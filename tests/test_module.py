@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassAccuracy
 
 import tandem.module
-from tandem.balance import FixedWeights
+from tandem.balance import Balance, FixedWeights
 from tandem.callbacks import LogitsCheck, MetricsCSV, Panels, ThresholdSweep
 from tandem.data.batch import Batch
 from tandem.data.datamodule import DataModule
@@ -328,7 +328,7 @@ def test_a_plateau_scheduler_follows_the_monitor(
 
 
 def test_losses_and_balance_are_trained_too(make: Callable[..., MultiTaskModule]) -> None:
-    class Learnt(nn.Module):
+    class Learnt(Balance):
         def __init__(self) -> None:
             super().__init__()
             self.scale = nn.Parameter(torch.ones(()))

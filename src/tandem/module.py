@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
 
+from tandem.balance.balance import Balance
 from tandem.network.network import Network
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.task import Task
@@ -32,7 +33,7 @@ class MultiTaskModule(pl.LightningModule):
         self,
         network: Network,
         tasks: Mapping[str, Task],
-        balance: nn.Module,
+        balance: Balance,
         optimizer: Callable[[Any], torch.optim.Optimizer],
         scheduler: Callable[[torch.optim.Optimizer], Any] | None = None,
         monitor: str = "val/loss",
@@ -47,6 +48,7 @@ class MultiTaskModule(pl.LightningModule):
         self.make_scheduler = scheduler
         self.monitor = monitor
         self.seed = seed
+        self.losses: dict[str, Tensor] = {}  # of the training step under way, by task, with their graph
         for task in tasks.values():
             task.attach(network.channels)
 
@@ -70,11 +72,16 @@ class MultiTaskModule(pl.LightningModule):
         outputs = self.answer(batch, "train")
         if not outputs:
             return None
-        losses = {name: output.loss for name, output in outputs.items()}
-        loss = self.balance(losses)
+        self.losses = {name: output.loss for name, output in outputs.items()}
+        loss = self.balance(self.losses)
         self.log("train/step_loss", loss.detach())
-        self.log_dict({f"train/{name}/step_loss": value.detach() for name, value in losses.items()})
+        self.log_dict({f"train/{name}/step_loss": value.detach() for name, value in self.losses.items()})
         return {"loss": loss, "outputs": outputs}
+
+    def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
+        """Lightning's hook: gradients as the balance wants them; clipping, accumulation and schedules stay its own."""
+        self.balance.backward(loss, self.losses, list(self.network.parameters()))
+        self.losses = {}
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> Outputs:
         """Each task's output, for callbacks."""

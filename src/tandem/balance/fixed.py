@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 
-from torch import Tensor, nn
+from torch import Tensor
 
+from tandem.balance.balance import Balance
 from tandem.errors import ConfigError
 
 
-class FixedWeights(nn.Module):
+class FixedWeights(Balance):
     """The weighted sum of task losses, `L = sum_t w_t L_t`, over the tasks that a step has targets for.
 
     With weights 1 : 1 it is the baseline that the specialised methods have to beat (Kurin et al., 2022).

@@ -1,0 +1,81 @@
+"""What the benchmarks share: alternating timings, medians, ratios, a table that says which bar holds."""
+
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.table import Table
+
+
+@dataclass(frozen=True)
+class Row:
+    """One comparison.
+
+    Attributes:
+        what: was measured.
+        ours: and in which unit, as text.
+        peer: the fastest or named counterpart, with its figure, as text.
+        ratio: the number that the bar speaks of.
+        bar: the limit in words, such as `<= 1.1`; empty where there is none.
+        holds: whether the ratio keeps the bar.
+    """
+
+    what: str
+    ours: str
+    peer: str
+    ratio: float
+    bar: str = ""
+    holds: bool = True
+
+
+def seconds(functions: Mapping[str, Callable[[], object]], repeats: int = 7) -> dict[str, float]:
+    """The median time of each function in seconds. Rounds alternate, so that a noisy minute falls on all of them.
+
+    Args:
+        functions: by name; each is called once before anything is measured.
+        repeats: rounds.
+    """
+    for function in functions.values():
+        function()
+    taken: dict[str, list[float]] = {name: [] for name in functions}
+    for _ in range(repeats):
+        for name, function in functions.items():
+            start = time.perf_counter()
+            function()
+            taken[name].append(time.perf_counter() - start)
+    return {name: statistics.median(values) for name, values in taken.items()}
+
+
+def at_most(what: str, ours: float, peers: Mapping[str, float], limit: float, unit: str = "ms") -> Row:
+    """Ours against the least of some peers; the ratio ours / peer may be `limit` at most.
+
+    Args:
+        what: was measured.
+        ours: in `unit`.
+        peers: by name, in `unit`; where there are none, the row has no bar.
+        limit: of the ratio.
+        unit: for the table.
+    """
+    if not peers:
+        return Row(what, f"{ours:.3g} {unit}", "no counterpart", float("nan"))
+    name = min(peers, key=peers.__getitem__)
+    ratio = ours / peers[name]
+    return Row(what, f"{ours:.3g} {unit}", f"{name} {peers[name]:.3g} {unit}", ratio, f"<= {limit}", ratio <= limit)
+
+
+def at_least(what: str, ours: float, peer: str, theirs: float, limit: float, unit: str = "ms") -> Row:
+    """How many times faster ours is than one peer; the ratio peer / ours must be `limit` at least."""
+    ratio = theirs / ours
+    return Row(what, f"{ours:.3g} {unit}", f"{peer} {theirs:.3g} {unit}", ratio, f">= {limit}", ratio >= limit)
+
+
+def show(title: str, rows: Sequence[Row]) -> bool:
+    """Prints a table; gives whether every bar holds."""
+    table = Table("what", "tandem", "peer", "ratio", "bar", "", title=title, title_justify="left")
+    for row in rows:
+        verdict = ("[green]holds[/]" if row.holds else "[red]missed[/]") if row.bar else ""
+        table.add_row(row.what, row.ours, row.peer, f"{row.ratio:.2f}", row.bar, verdict)
+    Console(width=140).print(table)
+    return all(row.holds for row in rows)
