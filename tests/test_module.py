@@ -15,7 +15,7 @@ from torch.utils.data import DataLoader
 from torchmetrics.classification import MulticlassAccuracy
 
 import tandem.module
-from tandem.balance import Balance, FixedWeights
+from tandem.balance import FixedWeights
 from tandem.callbacks import LogitsCheck, MetricsCSV, Panels, ThresholdSweep
 from tandem.data.batch import Batch
 from tandem.data.datamodule import DataModule
@@ -328,9 +328,9 @@ def test_a_plateau_scheduler_follows_the_monitor(
 
 
 def test_losses_and_balance_are_trained_too(make: Callable[..., MultiTaskModule]) -> None:
-    class Learnt(Balance):
+    class Learnt(FixedWeights):
         def __init__(self) -> None:
-            super().__init__()
+            super().__init__(dict.fromkeys(BOTH, 1.0), BOTH)
             self.scale = nn.Parameter(torch.ones(()))
 
     module = make()
