@@ -35,11 +35,11 @@ def test_a_job_gives_its_result_and_leaves_its_state(tmp_path: Path, monkeypatch
         assert given is config
         assert folder == tmp_path
         during = read_json(folder / "status.json")
-        assert during == {"state": "running", "sweep": "s", "overrides": ["a=1"], "process": os.getpid()}
+        assert during == {"state": "running", "sweep": "s", "job": 0, "overrides": ["a=1"], "process": os.getpid()}
         return 0.5
 
     assert run_job(task, config, tmp_path, ["a=1"]) == 0.5
-    assert read_json(tmp_path / "status.json") == {"state": "finished", "sweep": "s", "overrides": ["a=1"]}
+    assert read_json(tmp_path / "status.json") == {"state": "finished", "sweep": "s", "job": 0, "overrides": ["a=1"]}
     assert not (tmp_path / "error.txt").exists()
 
 

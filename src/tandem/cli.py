@@ -57,7 +57,8 @@ def _as_job(task: Callable[[DictConfig, Path], Any], verbose: bool) -> Callable[
         hydra_config = HydraConfig.get()
         folder = Path(hydra_config.runtime.output_dir)
         try:
-            return run_job(task, config, folder, list(hydra_config.overrides.task))
+            number = hydra_config.job.num if hydra_config.mode == RunMode.MULTIRUN else 0
+            return run_job(task, config, folder, list(hydra_config.overrides.task), number)
         except Exception as error:
             _report(error, folder, verbose)
             if hydra_config.mode == RunMode.MULTIRUN:

@@ -12,12 +12,15 @@ from omegaconf import DictConfig
 
 from tandem.errors import TandemError
 from tandem.files import read_json, write_json, write_text
+from tandem.results import RESULTS
 
 SWEEP_VARIABLE = "TANDEM_SWEEP"
 """Environment variable that carries a sweep's identity to its jobs, in whichever process they run."""
 
 
-def run_job(task: Callable[[DictConfig, Path], Any], config: DictConfig, folder: Path, overrides: list[str]) -> Any:
+def run_job(
+    task: Callable[[DictConfig, Path], Any], config: DictConfig, folder: Path, overrides: list[str], number: int = 0
+) -> Any:
     """Runs one job and leaves `status.json` in its folder, and `error.txt` with the traceback where it failed.
 
     Args:
@@ -25,6 +28,7 @@ def run_job(task: Callable[[DictConfig, Path], Any], config: DictConfig, folder:
         config: the job's configuration.
         folder: the job's own folder.
         overrides: what was typed, for the summary.
+        number: which job of its sweep this is.
 
     Returns:
         What the task returns.
@@ -37,7 +41,8 @@ def run_job(task: Callable[[DictConfig, Path], Any], config: DictConfig, folder:
     error_file = folder / "error.txt"
 
     def note(state: str, **more: Any) -> None:
-        write_json(folder / "status.json", {"state": state, "sweep": sweep, "overrides": overrides, **more})
+        said = {"state": state, "sweep": sweep, "job": number, "overrides": overrides}
+        write_json(folder / "status.json", {**said, **more})
 
     note("running", process=os.getpid())
     error_file.unlink(missing_ok=True)
@@ -85,10 +90,14 @@ class SweepSummary(Callback):
         from rich.console import Console
         from rich.markup import escape
 
+        from tandem.reports.sweep_table import Job, print_sweep
+
         sweep = os.environ.pop(SWEEP_VARIABLE, "")
         # a swept name or experiment puts jobs beside the folder that the sweep as a whole would have
         jobs = sweep_jobs([*self.folders, Path(config.hydra.sweep.dir), Path(config.runs)], sweep)
         failed = [(folder, status) for folder, status in jobs if status["state"] != "finished"]
+        finished = [(folder, status) for folder, status in jobs if (folder / RESULTS).exists()]
+        print_sweep([Job(status["overrides"], read_json(folder / RESULTS)) for folder, status in finished], Console())
         console = Console(stderr=True, soft_wrap=True)
         for folder, status in failed:
             reason = status.get("error", f"still marked '{status['state']}': it was killed")
@@ -100,7 +109,7 @@ class SweepSummary(Callback):
 
 
 def sweep_jobs(folders: Iterable[Path], sweep: str) -> list[tuple[Path, dict[str, Any]]]:
-    """The folder and status of each job of one sweep, in order of their folders.
+    """The folder and status of each job of one sweep, in their order.
 
     Args:
         folders: where to look for job folders, at any depth; of two ways to one folder the later is shown.
@@ -108,7 +117,8 @@ def sweep_jobs(folders: Iterable[Path], sweep: str) -> list[tuple[Path, dict[str
     """
     found = {path.resolve(): path for folder in folders for path in folder.rglob("status.json")}
     jobs = [(path.parent, _status(path)) for path in sorted(found.values())]
-    return [(folder, status) for folder, status in jobs if status.get("sweep") == sweep]
+    members = [(folder, status) for folder, status in jobs if status.get("sweep") == sweep]
+    return sorted(members, key=lambda member: member[1].get("job", 0))
 
 
 def _status(path: Path) -> dict[str, Any]:

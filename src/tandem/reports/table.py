@@ -62,6 +62,24 @@ def result_groups(metrics: Mapping[str, float | None], tasks: Iterable[str]) -> 
                 yield task, group, rows
 
 
+def headline(metrics: Mapping[str, float | None], task: str) -> str | None:
+    """The metric that speaks for a task: the first of `WORDS` that it has, its first other one, or its loss.
+
+    Args:
+        metrics: by logged name.
+        task: name of the task.
+
+    Example:
+        >>> headline({"val/lesion/loss": 0.1, "val/lesion/iou": 0.4, "val/lesion/dice": 0.5}, "lesion")
+        'dice'
+    """
+    parts = (key.split("/", 2) for key in metrics)
+    names = [name for _, owner, name in (part for part in parts if len(part) == 3) if owner == task]
+    ranked = [name for name in WORDS if name in names and name != "loss"]
+    others = [name for name in names if not name.startswith("loss")]
+    return next(iter([*ranked, *others, *names]), None)
+
+
 def format_value(value: float | None) -> str:
     """Three digits; a dash where there is nothing to be known."""
     return "-" if value is None or math.isnan(value) else f"{value:.3f}"
