@@ -65,7 +65,7 @@ def test_loader_settings_out_of_range(configured: Configure, key: str, value: in
 
 def test_both_tasks_share_one_network(configured: Configure) -> None:
     config = configured()
-    module = make_module(config, make_data(config))
+    module = make_module(config, make_data(config).info)
     assert list(module.tasks) == ["classification", "segmentation"]
     logits = module(torch.rand(2, 1, 32, 32))
     assert logits["classification"].shape == (2, 3)
@@ -77,7 +77,7 @@ def test_one_task_alone_builds_a_decoder_only_where_it_needs_one(
     configured: Configure, task: str, decoder: bool
 ) -> None:
     config = configured(f"task={task}")
-    module = make_module(config, make_data(config))
+    module = make_module(config, make_data(config).info)
     assert list(module.tasks) == [task]
     assert (module.network.decoder is not None) == decoder
     assert config["monitor"].startswith(f"val/{task}/")
@@ -88,7 +88,7 @@ def test_the_weights_follow_from_the_global_seed(configured: Configure) -> None:
 
     def weights(seed: int) -> torch.Tensor:
         torch.manual_seed(seed)
-        return torch.cat([p.detach().flatten() for p in make_module(config, make_data(config)).parameters()])
+        return torch.cat([p.detach().flatten() for p in make_module(config, make_data(config).info).parameters()])
 
     assert torch.equal(weights(1), weights(1))
     assert not torch.equal(weights(1), weights(2))
@@ -96,7 +96,7 @@ def test_the_weights_follow_from_the_global_seed(configured: Configure) -> None:
 
 def test_optimiser_and_scheduler_see_every_parameter(configured: Configure) -> None:
     config = configured("optimizer.lr=0.25", "scheduler=cosine", "trainer.max_epochs=7")
-    module = make_module(config, make_data(config))
+    module = make_module(config, make_data(config).info)
     plan = module.configure_optimizers()
     held = {id(p) for group in plan["optimizer"].param_groups for p in group["params"]}
     assert held == {id(p) for p in module.parameters()}
@@ -107,7 +107,7 @@ def test_optimiser_and_scheduler_see_every_parameter(configured: Configure) -> N
 @pytest.mark.parametrize("empty", [{}, None])
 def test_no_scheduler_where_none_is_chosen(configured: Configure, empty: Any) -> None:
     config = {**configured(), "scheduler": empty}
-    assert isinstance(make_module(config, make_data(config)).configure_optimizers(), torch.optim.AdamW)
+    assert isinstance(make_module(config, make_data(config).info).configure_optimizers(), torch.optim.AdamW)
 
 
 @pytest.mark.parametrize(
@@ -132,7 +132,7 @@ def test_settings_are_refused_before_the_data_are_read(
     config = configured(*overrides)
     data = make_data(config)
     with pytest.raises(ConfigError, match=message):
-        make_module(config, data)
+        make_module(config, data.info)
     assert data.splits == {}
 
 
@@ -142,14 +142,14 @@ def test_trying_out_the_optimiser_leaves_the_random_state_alone(configured: Conf
     for choice in ("adamw", "sgd"):
         config = configured(f"optimizer={choice}")
         torch.manual_seed(0)
-        found.append(torch.cat([p.detach().flatten() for p in make_module(config, make_data(config)).parameters()]))
+        found.append(torch.cat([p.detach().flatten() for p in make_module(config, make_data(config).info).parameters()]))
     assert torch.equal(*found)
 
 
 def test_no_task_at_all(configured: Configure) -> None:
     config = {**configured(), "tasks": {}}
     with pytest.raises(ConfigError, match="there is no task; choose task=classification"):
-        make_module(config, make_data(config))
+        make_module(config, make_data(config).info)
 
 
 # -------------------------------------------------------------------------------------------------------------- trainer

@@ -30,6 +30,7 @@ def test_splits_and_fingerprint_are_kept(tmp_path: Path, tiny_source: Any) -> No
     assert kept == data.fingerprint()
     assert read_json(tmp_path / "data.json") == {
         "name": "tiny",
+        "info": {"name": "tiny", "classes": ["normal", "benign", "malignant"], "channels": 1},
         "rows": {"train": 13, "val": 6, "test": 5},
         "fingerprint": kept,
     }

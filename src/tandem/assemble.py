@@ -10,7 +10,7 @@ from tandem.errors import ConfigError
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
-    from tandem.data.datamodule import DataModule
+    from tandem.data.datamodule import DataInfo, DataModule
     from tandem.module import MultiTaskModule
 
 
@@ -28,11 +28,11 @@ def make_data(config: Mapping[str, Any]) -> "DataModule":
     return DataModule(source, augment, loader["batch_size"], loader["workers"], config["seed"])
 
 
-def make_module(config: Mapping[str, Any], data: "DataModule") -> "MultiTaskModule":
-    """Network, tasks and balance, with weights drawn from the global seed."""
+def make_module(config: Mapping[str, Any], info: "DataInfo") -> "MultiTaskModule":
+    """Network, tasks and balance, with weights drawn from the global seed; the data themselves are not needed."""
     from tandem.module import MultiTaskModule
 
-    tasks = {name: build(node, f"tasks.{name}", name=name, data=data.info) for name, node in config["tasks"].items()}
+    tasks = {name: build(node, f"tasks.{name}", name=name, data=info) for name, node in config["tasks"].items()}
     if not tasks:
         raise ConfigError("there is no task; choose task=classification, task=segmentation or both")
     dense = any(task.dense for task in tasks.values())
@@ -40,7 +40,7 @@ def make_module(config: Mapping[str, Any], data: "DataModule") -> "MultiTaskModu
     scheduler = build(config["scheduler"], "scheduler") if config["scheduler"] else None
     _try_out(optimizer, scheduler)
     return MultiTaskModule(
-        network=build(config["network"], "network", channels=data.info.channels, dense=dense),
+        network=build(config["network"], "network", channels=info.channels, dense=dense),
         tasks=tasks,
         balance=build(config["balance"], "balance", tasks=tuple(tasks)),
         optimizer=optimizer,

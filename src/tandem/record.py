@@ -2,6 +2,7 @@
 
 import platform
 import subprocess
+from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,7 +47,7 @@ def keep_data(data: "DataModule", folder: Path) -> dict[str, str]:
         return now
     write_splits(folder / "splits.csv", data.splits, data.info.classes)
     rows = {split: len(samples) for split, samples in data.splits.items()}
-    write_json(kept, {"name": data.info.name, "rows": rows, "fingerprint": now})
+    write_json(kept, {"name": data.info.name, "info": asdict(data.info), "rows": rows, "fingerprint": now})
     return now
 
 

@@ -81,7 +81,7 @@ def train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     started = time.time()
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     data = make_data(config)
-    module = make_module(config, data)
+    module = make_module(config, data.info)
     trainer = make_trainer(config, folder)
     data.setup()
     fingerprint = keep_data(data, folder)
