@@ -170,7 +170,7 @@ THROUGH_A_MODULE = [
     "tandem.data.cache.cache_folder",
     "tandem.data.splits.write_splits",
     "tandem.assemble.make_trainer",
-    "tandem.losses.extra.load",
+    "tandem.extra.load",
     # functions of libraries
     "torch.nn.functional.relu",
     "torch.nn.utils.parametrize.register_parametrization",

@@ -26,7 +26,7 @@ METRICS = {
 
 
 def test_lesion_images_and_empty_images_stand_apart_in_reading_order() -> None:
-    assert list(result_groups(METRICS, ["classification", "segmentation"])) == [
+    assert list(result_groups(METRICS, {"classification": {}, "segmentation": {}})) == [
         ("classification", "all", [("balanced accuracy", 0.7, 0.65), ("recall/benign", 0.9, None)]),
         (
             "segmentation",
@@ -43,9 +43,18 @@ def test_lesion_images_and_empty_images_stand_apart_in_reading_order() -> None:
     ]
 
 
+def test_what_leaves_out_pictures_without_lesion_stands_with_the_lesions() -> None:
+    metrics = {"val/lesion/area_error": 0.5, "val/lesion/hd95": 3.0}
+    settings = {"lesion": {"metrics": {"area_error": {"empty": "skip"}, "hd95": {"empty": "score"}}}}
+    assert [(group, rows[0][0]) for _, group, rows in result_groups(metrics, settings)] == [
+        ("all", "HD95 in pixels"),
+        ("with lesion", "area error"),
+    ]
+
+
 def test_a_task_without_numbers_has_no_rows() -> None:
-    assert list(result_groups(METRICS, ["age"])) == []
-    assert list(result_groups({}, ["segmentation"])) == []
+    assert list(result_groups(METRICS, {"age": {}})) == []
+    assert list(result_groups({}, {"segmentation": {}})) == []
 
 
 @pytest.mark.parametrize(
@@ -73,3 +82,4 @@ def test_the_printed_table_names_run_epoch_and_report(capsys: pytest.CaptureFixt
     assert ["segmentation", "with lesion", "Dice per image", "0.600", "-"] in rows
     assert ["segmentation", "without lesion", "predicted empty", "0.750", "-"] in rows
     assert ["", "", "recall/benign", "0.900", "-"] in rows
+    assert "loss/bce" not in out

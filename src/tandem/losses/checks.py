@@ -121,10 +121,10 @@ def binary_valid(target: Tensor, wait: bool = True) -> Tensor | None:
         return None  # no other values exist
     if wait and target.numel() and not target.is_cuda:
         # Comparisons are slow next to sums: what usually comes is told apart without them.
+        if _yes_no(target):
+            return None
         low, high = target.aminmax()
         whole = not target.is_floating_point() or bool(target.frac().sum() == 0)
-        if whole and bool((low >= 0) & (high <= 1)):
-            return None
         if whole and bool((low >= 0) & (high <= MISSING_PIXEL)):
             ranks = target.to(torch.uint8) + 1  # missing wraps to 0
             if int(ranks.max()) <= 2:
@@ -133,6 +133,16 @@ def binary_valid(target: Tensor, wait: bool = True) -> Tensor | None:
     wrong = valid & (target != 0) & (target != 1)
     _refuse(target, wrong, "binary", f"0, 1 and {MISSING_PIXEL} (counts nowhere)", wait)
     return valid
+
+
+def _yes_no(target: Tensor) -> bool:
+    """Whether there are no values but 0 and 1."""
+    if target.is_floating_point():
+        return bool(target.addcmul(target, target, value=-1).abs_().sum() == 0)  # y - y^2
+    if target.dtype == torch.uint8:
+        return bool(target.amax() <= 1)
+    low, high = target.aminmax()
+    return bool((low >= 0) & (high <= 1))
 
 
 def multiclass_valid(target: Tensor, classes: int, wait: bool = True) -> Tensor | None:

@@ -1,13 +1,13 @@
 """Several losses as one: named terms, each with a weight and each logged."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import TypeVar, cast
 
 from torch import Tensor, nn
 
 from tandem.errors import ConfigError
 from tandem.losses.contract import KINDS, Kind, Loss
-from tandem.losses.knobs import number
+from tandem.losses.schedule import read_weight
 
 T = TypeVar("T")
 
@@ -20,10 +20,12 @@ class Composite(Loss):
 
         defaults:
           - /loss/binary@terms.dice: dice
-          - /loss/binary@terms.bce: bce
+          - /loss/binary@terms.boundary: boundary
           - _self_
         _target_: tandem.losses.Composite
-        weights: {dice: 1.0, bce: 1.0}
+        weights:
+          dice: 1.0
+          boundary: {from: 0.0, to: 0.5, start: 0, end: 20} # in a straight line, by epochs; start is 0 if left out
 
     A composite may be a term of another: its terms are then called `outer/inner`, and their weights are multiplied.
 
@@ -31,15 +33,17 @@ class Composite(Loss):
         kind: the kind that all terms share.
         needs_maps: whether any term needs maps.
         terms: the losses by name.
-        weights: the weight of each named term; may be changed between calls.
+        weights: the weight of each named term, as it is in the epoch that `set_epoch` last named, at first 0.
+        moving: names of the terms whose weight changes over the epochs.
 
     Args:
         terms: losses by name. A name is part of what is logged, so it is an identifier.
-        weights: one number, at least 0, for each term; at least one above 0.
+        weights: for each term one number, at least 0, or a schedule over the epochs (see `read_weight` in
+            `tandem.losses.schedule`); at least one that is not always 0.
 
     Raises:
         tandem.errors.ConfigError: if there are no terms, a term is no loss, the kinds differ, the names of terms and
-            weights differ, or a weight is negative or all are 0.
+            weights differ, a weight is negative, a schedule cannot be read, or every weight is always 0.
 
     Example:
         >>> import torch
@@ -50,9 +54,13 @@ class Composite(Loss):
         {'dice': 0.3333, 'bce': 0.6931}
         >>> round(sum(loss.weights[name] * term.item() for name, term in terms.items()), 4)
         0.6799
+        >>> rising = Composite({"dice": Dice(), "bce": BCE()}, {"dice": 1.0, "bce": {"from": 0.0, "to": 1.0, "end": 4}})
+        >>> rising.set_epoch(3)
+        >>> rising.weights
+        {'dice': 1.0, 'bce': 0.75}
     """
 
-    def __init__(self, terms: Mapping[str, nn.Module], weights: Mapping[str, float]) -> None:
+    def __init__(self, terms: Mapping[str, nn.Module], weights: Mapping[str, float | Mapping[str, float]]) -> None:
         super().__init__()
         if not isinstance(terms, Mapping) or not isinstance(weights, Mapping) or not terms:
             raise ConfigError("a composite loss has no terms or no weights; name at least one loss under `terms`")
@@ -63,17 +71,25 @@ class Composite(Loss):
         if len(set(kinds.values())) > 1:
             found = ", ".join(f"{name} is {kind}" for name, kind in kinds.items())
             raise ConfigError(f"a composite loss mixes kinds: {found}; take all terms from one folder of conf/loss")
-        outer = {name: number(f"weights.{name}", weights[name], 0.0, float("inf"), "use 0 or more") for name in terms}
-        if not any(outer.values()):
+        self._outer = {name: read_weight(f"weights.{name}", weights[name]) for name in terms}
+        if not any(weight.first or weight.last for weight in self._outer.values()):
             raise ConfigError("every weight of a composite loss is 0, so nothing would be learnt; give one above 0")
         self.kind = next(iter(kinds.values()))
         self.needs_maps = any(getattr(term, "needs_maps", False) for term in terms.values())
         self.terms = nn.ModuleDict(terms)
-        self.weights = {
-            label: weight * inner
-            for name, weight in outer.items()
-            for label, inner in _named(name, getattr(terms[name], "weights", 1.0)).items()
-        }
+        self.moving = tuple(self._moving())
+        self.weights: dict[str, float] = {}
+        self.set_epoch(0)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Sets `weights`, and those of composites among the terms, to what they are at an epoch, counted from 0."""
+        self.weights = {}
+        for name, term in self.terms.items():
+            if isinstance(term, Composite):
+                term.set_epoch(epoch)
+            weight = self._outer[name].at(epoch)
+            inner = _named(name, getattr(term, "weights", 1.0))
+            self.weights |= {label: weight * value for label, value in inner.items()}
 
     def forward(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         """The unweighted terms by name, each a scalar; shapes and errors are those of the terms."""
@@ -81,6 +97,12 @@ class Composite(Loss):
         for name, term in self.terms.items():
             values |= _named(name, term(logits, target))
         return values
+
+    def _moving(self) -> Iterator[str]:
+        for name, term in self.terms.items():
+            labels = _named(name, getattr(term, "weights", 1.0))
+            inner = {f"{name}/{label}" for label in getattr(term, "moving", ())}
+            yield from labels if self._outer[name].moves else (label for label in labels if label in inner)
 
 
 def _kind(name: object, term: object) -> Kind:

@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
+from tandem.extra import load
 from tandem.losses.contract import EmbeddingLoss
-from tandem.losses.extra import load
 from tandem.losses.knobs import inside, number
 
 
@@ -19,7 +19,7 @@ class _Kernel(EmbeddingLoss):
 
     def __init__(self, loss: str, name: str, **knobs: Any) -> None:
         super().__init__()
-        self.kernel = getattr(load("pytorch_metric_learning.losses", "embedding", loss), name)(**knobs)
+        self.kernel = getattr(load("pytorch_metric_learning.losses", "embedding", f"the {loss} loss"), name)(**knobs)
 
     def compute(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """The loss of all pairs or triplets of the batch."""

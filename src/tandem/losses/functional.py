@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tandem.losses import kernels
 from tandem.losses.reduce import Overlap, masked_mean
 
 
@@ -23,7 +24,7 @@ def binary_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     Returns:
         The same shape.
     """
-    return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
+    return kernels.binary_cross_entropy(logits, target)
 
 
 def power(base: Tensor, exponent: float) -> Tensor:
@@ -38,7 +39,7 @@ def power(base: Tensor, exponent: float) -> Tensor:
     return base.clamp_min(torch.finfo(base.dtype).tiny).pow(exponent)
 
 
-def weigh(values: Tensor, target: Tensor, alpha: float) -> Tensor:
+def weigh(values: Tensor, target: Tensor, alpha: float | Tensor) -> Tensor:
     """The values times alpha where the target is 1, and times 1 - alpha where it is 0."""
     return values * ((2 * alpha - 1) * target + (1 - alpha))
 

@@ -1,7 +1,31 @@
 """Metrics whose counts are kept over a whole split and divided once."""
 
+from tandem.metrics.bins import BinnedAUROC, BinnedAveragePrecision
+from tandem.metrics.calibration import BinnedCalibrationError, BrierScore
+from tandem.metrics.classes import ClassAUROC, ClassAveragePrecision, ClassScore
 from tandem.metrics.dice_sweep import DiceSweep
+from tandem.metrics.lesions import AreaError, LesionDetection
+from tandem.metrics.masks import MaskMetric
 from tandem.metrics.retrieval import MeanAveragePrecisionAtR, PrecisionAt1
+from tandem.metrics.surface import HausdorffDistance95, SurfaceDice
 from tandem.metrics.sweep_result import Aggregate, SweepResult
 
-__all__ = ["Aggregate", "DiceSweep", "MeanAveragePrecisionAtR", "PrecisionAt1", "SweepResult"]
+__all__ = [
+    "Aggregate",
+    "AreaError",
+    "BinnedAUROC",
+    "BinnedAveragePrecision",
+    "BinnedCalibrationError",
+    "BrierScore",
+    "ClassAUROC",
+    "ClassAveragePrecision",
+    "ClassScore",
+    "DiceSweep",
+    "HausdorffDistance95",
+    "LesionDetection",
+    "MaskMetric",
+    "MeanAveragePrecisionAtR",
+    "PrecisionAt1",
+    "SurfaceDice",
+    "SweepResult",
+]

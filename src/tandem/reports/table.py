@@ -1,7 +1,7 @@
 """The table at a run's end: lesion images and images without a lesion stand apart."""
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -21,10 +21,25 @@ WORDS = {
     "dice_lesion_at_0.5": "Dice per image at 0.5",
     "iou_lesion": "IoU per image",
     "specificity_empty": "predicted empty",
+    "hd95": "HD95 in pixels",
+    "surface_dice": "surface Dice",
+    "area_error": "area error",
+    "area_bias": "area bias",
+    "lesion_f1": "lesion F1",
+    "lesion_recall": "lesion recall",
+    "lesion_precision": "lesion precision",
+    "pixel_auroc": "AUROC of pixels",
+    "pixel_ap": "AP of pixels",
     "balanced_accuracy": "balanced accuracy",
     "accuracy": "accuracy",
     "f1_macro": "F1, macro",
+    "f1_weighted": "F1, weighted",
     "auroc": "AUROC, macro",
+    "average_precision": "AP, macro",
+    "kappa": "Cohen's kappa",
+    "mcc": "Matthews correlation",
+    "calibration_error": "calibration error",
+    "brier": "Brier score",
     "loss": "loss",
 }
 """How metrics are called in tables, in this order; others follow under their logged name."""
@@ -40,15 +55,17 @@ GROUPS = {
 Row = tuple[str, float | None, float | None]
 
 
-def result_groups(metrics: Mapping[str, float | None], tasks: Iterable[str]) -> Iterator[tuple[str, str, list[Row]]]:
+def result_groups(
+    metrics: Mapping[str, float | None], tasks: Mapping[str, Any]
+) -> Iterator[tuple[str, str, list[Row]]]:
     """Task, which images, and rows (metric, validation, test), in the order in which they are read.
 
     Args:
         metrics: by logged name, as in `results.json`.
-        tasks: names of the tasks.
+        tasks: configuration of the tasks by name; of a metric that leaves out pictures without lesion it says so.
     """
     order = list(WORDS)
-    for task in tasks:
+    for task, settings in tasks.items():
         split = (key.split("/", 2) for key in metrics)
         names = dict.fromkeys(parts[2] for parts in split if len(parts) == 3 and parts[1] == task)
         names = dict.fromkeys(sorted(names, key=lambda name: order.index(name) if name in WORDS else len(order)))
@@ -56,10 +73,16 @@ def result_groups(metrics: Mapping[str, float | None], tasks: Iterable[str]) -> 
             rows = [
                 (WORDS.get(name, name), metrics.get(f"val/{task}/{name}"), metrics.get(f"test/{task}/{name}"))
                 for name in names
-                if GROUPS.get(name, "all") == group
+                if _images(name, settings) == group
             ]
             if rows:
                 yield task, group, rows
+
+
+def _images(name: str, settings: Mapping[str, Any]) -> str:
+    """Which pictures a metric is over."""
+    chosen = (settings.get("metrics") or {}).get(name) or {}
+    return "with lesion" if chosen.get("empty") == "skip" else GROUPS.get(name, "all")
 
 
 def headline(metrics: Mapping[str, float | None], task: str) -> str | None:
@@ -85,8 +108,13 @@ def format_value(value: float | None) -> str:
     return "-" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
+def _brief(key: str) -> bool:
+    """Whether a terminal shows it: parts of losses and most values by class are left to the page."""
+    return key.count("/") < 3 or key.split("/")[2] == "recall"
+
+
 def print_results(results: Mapping[str, Any], folder: Path) -> None:
-    """Prints the table of a run and where its report lies.
+    """Prints the table of a run, without parts of losses, and where its report lies.
 
     Args:
         results: content of `results.json`.
@@ -103,7 +131,8 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
         ("test", "right"),
     ):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
-    for task, group, rows in result_groups(results["metrics"], results["config"]["tasks"]):
+    shown = {key: value for key, value in results["metrics"].items() if _brief(key)}
+    for task, group, rows in result_groups(shown, results["config"]["tasks"]):
         for index, (name, val, test) in enumerate(rows):
             heading = (escape(task), group) if index == 0 else ("", "")
             table.add_row(*heading, escape(name), format_value(val), format_value(test))

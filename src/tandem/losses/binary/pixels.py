@@ -1,12 +1,17 @@
 """Binary losses that look at each pixel by itself, hard or easy alike."""
 
+from collections.abc import Sequence
+from typing import Literal
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tandem.errors import ConfigError, DataError
 from tandem.losses import functional
 from tandem.losses.contract import BinaryLoss
 from tandem.losses.knobs import balance
+from tandem.losses.open_knob import OpenKnobLoss
 
 
 class BCE(BinaryLoss):
@@ -27,7 +32,7 @@ class BCE(BinaryLoss):
         return functional.binary_cross_entropy(logits, target)
 
 
-class BalancedBCE(BinaryLoss):
+class BalancedBCE(BinaryLoss, OpenKnobLoss):
     """Balanced cross-entropy: the mean of -beta y log p - (1 - beta) (1 - y) log(1 - p) over what has a target.
 
     y: target, 0 or 1. p: sigmoid of the logit. beta: weight of the positives. With beta = the share of background
@@ -40,9 +45,10 @@ class BalancedBCE(BinaryLoss):
     Args:
         beta: weight of the positives, inside (0, 1): the *background* share of the training masks, such as 0.9 if
             lesions cover a tenth. 0 and 1 would silence one side and are refused with `tandem.errors.ConfigError`.
+            `auto`: that share, over all known pixels of the training masks and all channels, once `settle` was called.
 
     Attributes:
-        beta: read in every call, so what knows the training masks may set it before the first step.
+        beta: read in every call.
 
     Example:
         >>> one_pixel = torch.logit(torch.tensor([[0.3]]))
@@ -50,13 +56,30 @@ class BalancedBCE(BinaryLoss):
         tensor(1.0715)
     """
 
-    def __init__(self, beta: float = 0.9) -> None:
+    beta: float | Tensor | None
+
+    def __init__(self, beta: float | Literal["auto"] = 0.9) -> None:
         super().__init__()
-        self.beta = balance(beta, "beta")
+        if beta == "auto":
+            self.leave_open("beta")
+        elif isinstance(beta, str):
+            raise ConfigError(f"beta = {beta!r} is unknown; use auto or a value inside (0, 1)")
+        else:
+            self.beta = balance(beta, "beta")
+
+    def follow(self, counts: Tensor, names: Sequence[str]) -> tuple[Tensor, dict[str, float]]:
+        """The share of the negatives."""
+        no, yes = counts.sum(0).tolist()
+        if 0 in (no, yes):
+            absent = "foreground" if no else "background"
+            raise DataError(f"beta is auto, but the training masks have no {absent}; give a value inside (0, 1)")
+        beta = no / (no + yes)
+        return torch.tensor(beta), {"beta": beta}
 
     def element(self, logits: Tensor, target: Tensor) -> Tensor:
         """-beta y log p - (1 - beta) (1 - y) log(1 - p)."""
-        return functional.weigh(functional.binary_cross_entropy(logits, target), target, self.beta)
+        beta = self.settled("beta") if self.open_knob else self.beta
+        return functional.weigh(functional.binary_cross_entropy(logits, target), target, beta)
 
 
 class Brier(BinaryLoss):

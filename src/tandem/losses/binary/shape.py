@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from tandem.errors import ConfigError
+from tandem.extra import load
 from tandem.losses import checks, functional
 from tandem.losses.contract import BinaryLoss
-from tandem.losses.extra import load
 from tandem.losses.knobs import inside, number
 from tandem.losses.reduce import overlap
 
@@ -67,7 +67,7 @@ class Boundary(ShapeLoss):
     """
 
     def __init__(self) -> None:
-        super().__init__(load("monai.losses", "shape", "boundary").BoundaryLoss(reduction="none"))
+        super().__init__(load("monai.losses", "shape", "the boundary loss").BoundaryLoss(reduction="none"))
 
 
 class Hausdorff(ShapeLoss):
@@ -91,7 +91,7 @@ class Hausdorff(ShapeLoss):
 
     def __init__(self, alpha: float = 2.0) -> None:
         exponent = number("alpha", alpha, 0.0, inf, "2 is usual")
-        monai = load("monai.losses", "shape", "hausdorff")
+        monai = load("monai.losses", "shape", "the hausdorff loss")
         super().__init__(monai.HausdorffDTLoss(alpha=exponent, include_background=True, reduction="none"))
 
 
@@ -118,7 +118,7 @@ class CenterlineDice(ShapeLoss):
         if isinstance(iterations, bool) or not isinstance(iterations, int) or iterations < 1:
             raise ConfigError(f"iterations = {iterations!r} is not a whole number of at least 1; 3 is usual")
         little = inside("smooth", smooth, 0.0, inf, {0.0: "divide by 0 where there is no skeleton"}, "use 0.1")
-        monai = load("monai.losses", "shape", "cldice")
+        monai = load("monai.losses", "shape", "the cldice loss")
         super().__init__(
             monai.SoftclDiceLoss(iter_=iterations, smooth_nr=little, smooth_dr=little, smooth=1e-7, reduction="none")
         )

@@ -2,22 +2,57 @@
 
 from collections.abc import Sequence
 from math import inf
+from typing import Literal
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from tandem.errors import ConfigError
 from tandem.losses import functional
 from tandem.losses.contract import MulticlassLoss
 from tandem.losses.knobs import class_count, class_weights, number
+from tandem.losses.open_knob import OpenKnobLoss, balanced_weights
 from tandem.losses.reduce import masked_mean
 
 
-def _buffer(weights: list[float] | None) -> Tensor | None:
-    return None if weights is None else torch.tensor(weights)
+class ClassWeighted(MulticlassLoss, OpenKnobLoss):
+    """Base of the losses with a weight for each class: given, none, or `balanced` over the training targets."""
+
+    def take_weights(self, knob: str, given: Sequence[float] | str | None) -> None:
+        """Keeps the knob as a buffer, (C,) or None.
+
+        Raises:
+            tandem.errors.ConfigError: another word than `balanced`, or weights that are none.
+        """
+        if given == "balanced":
+            self.leave_open(knob)
+        elif isinstance(given, str):
+            raise ConfigError(f"{knob} = {given!r} is unknown; use balanced, one number for each class, or null")
+        else:
+            weights = class_weights(knob, given)
+            # Not in checkpoints: the configuration says it.
+            self.register_buffer(knob, None if weights is None else torch.tensor(weights), persistent=False)
+
+    def weights_for(self, knob: str, logits: Tensor) -> Tensor | None:
+        """The weights in the logits' precision, or None where there are none.
+
+        Raises:
+            tandem.errors.ConfigError: their number is not the number of classes, or they are still to be counted.
+        """
+        weights = self.settled(knob) if self.open_knob else getattr(self, knob)
+        if weights is None:
+            return None
+        class_count(knob, weights, logits.shape[1])
+        found: Tensor = weights.to(logits)
+        return found
+
+    def follow(self, counts: Tensor, names: Sequence[str]) -> tuple[Tensor, dict[str, float]]:
+        """n / (C n_c) for each class."""
+        return balanced_weights(str(self.open_knob), counts, names)
 
 
-class CrossEntropy(MulticlassLoss):
+class CrossEntropy(ClassWeighted):
     """Softmax cross-entropy: sum of [-(1 - e) w_y log p_y - (e / C) sum_c w_c log p_c] / sum of w_y.
 
     Both sums run over what has a target. p: softmax of the logits over the C classes. y: target. w: class weights, 1
@@ -29,7 +64,8 @@ class CrossEntropy(MulticlassLoss):
 
     Args:
         weight: one weight for each class, none below 0; None for none. A number of weights that is not the number of
-            classes is refused in the first call.
+            classes is refused in the first call. `balanced`: n / (C n_c) for the n training targets, n_c of class c,
+            once `settle` was called.
         label_smoothing: share of the target that is spread over all classes, in [0, 1].
 
     Example:
@@ -39,20 +75,18 @@ class CrossEntropy(MulticlassLoss):
 
     weight: Tensor | None
 
-    def __init__(self, weight: Sequence[float] | None = None, label_smoothing: float = 0.0) -> None:
+    def __init__(
+        self, weight: Sequence[float] | Literal["balanced"] | None = None, label_smoothing: float = 0.0
+    ) -> None:
         super().__init__()
-        # Not in checkpoints: the configuration says it.
-        self.register_buffer("weight", _buffer(class_weights("weight", weight)), persistent=False)
+        self.take_weights("weight", weight)
         self.label_smoothing = number("label_smoothing", label_smoothing, 0.0, 1.0, "0 is none, 0.1 is usual")
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
         """The weighted mean."""
-        weight = self.weight
+        weight = self.weights_for("weight", logits)
         if weight is None and self.label_smoothing == 0:
             return masked_mean(functional.cross_entropy(logits, target), valid)
-        if weight is not None:
-            class_count("weight", weight, logits.shape[1])
-            weight = weight.to(logits)
         element = F.cross_entropy(logits, target, weight, reduction="none", label_smoothing=self.label_smoothing)
         mean = masked_mean(element, valid)
         return mean if weight is None else _ratio(mean, masked_mean(weight[target], valid))
@@ -63,7 +97,7 @@ def _ratio(mean: Tensor, weight: Tensor) -> Tensor:
     return mean / torch.where(weight > 0, weight, 1.0)
 
 
-class Focal(MulticlassLoss):
+class Focal(ClassWeighted):
     """Softmax focal loss: the mean of -a_y (1 - p_y)^gamma log p_y over what has a target.
 
     p: softmax of the logits over the C classes (not one sigmoid for each class, as in some libraries). y: target. a:
@@ -76,7 +110,7 @@ class Focal(MulticlassLoss):
     Args:
         gamma: focusing, at least 0.
         alpha: one weight for each class, none below 0; None for none. A number of weights that is not the number of
-            classes is refused in the first call.
+            classes is refused in the first call. `balanced`: see `CrossEntropy`.
 
     Example:
         >>> Focal(gamma=1)(torch.zeros(1, 2), torch.tensor([1]))
@@ -85,19 +119,16 @@ class Focal(MulticlassLoss):
 
     alpha: Tensor | None
 
-    def __init__(self, gamma: float = 2.0, alpha: Sequence[float] | None = None) -> None:
+    def __init__(self, gamma: float = 2.0, alpha: Sequence[float] | Literal["balanced"] | None = None) -> None:
         super().__init__()
         self.gamma = number("gamma", gamma, 0.0, inf, "0 is plain cross-entropy, 2 is usual")
-        # Not in checkpoints: the configuration says it.
-        self.register_buffer("alpha", _buffer(class_weights("alpha", alpha)), persistent=False)
+        self.take_weights("alpha", alpha)
 
     def element(self, logits: Tensor, target: Tensor) -> Tensor:
         """-a_y (1 - p_y)^gamma log p_y."""
         focal = functional.softmax_focal(logits, target, self.gamma)
-        if self.alpha is None:
-            return focal
-        class_count("alpha", self.alpha, logits.shape[1])
-        return focal * self.alpha.to(logits)[target]
+        alpha = self.weights_for("alpha", logits)
+        return focal if alpha is None else focal * alpha[target]
 
 
 class Poly(MulticlassLoss):

@@ -1,4 +1,4 @@
-"""Losses of other libraries, imported only where they are chosen."""
+"""Libraries that are no dependency of tandem, imported only where what needs them is chosen."""
 
 import importlib
 from types import ModuleType
@@ -6,13 +6,13 @@ from types import ModuleType
 from tandem.errors import ConfigError
 
 
-def load(module: str, extra: str, loss: str) -> ModuleType:
+def load(module: str, extra: str, what: str) -> ModuleType:
     """A module of a library that is no dependency of tandem.
 
     Args:
         module: its dotted name.
         extra: the extra of tandem that installs it.
-        loss: name of the loss that needs it, for the message.
+        what: needs it, for the message, such as `the boundary loss`.
 
     Raises:
         ConfigError: if it cannot be imported.
@@ -21,4 +21,4 @@ def load(module: str, extra: str, loss: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         package, reason = module.partition(".")[0], " ".join(str(error).split())
-        raise ConfigError(f"the {loss} loss needs {package} ({reason}); pip install 'tandem[{extra}]'") from error
+        raise ConfigError(f"{what} needs {package} ({reason}); pip install 'tandem[{extra}]'") from error
