@@ -2,18 +2,24 @@
 
 import logging
 import os
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from PIL import Image
 
 from tandem.data.samples import SPLITS, Samples
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Page
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -41,12 +47,26 @@ Command = Callable[..., Outcome]
 
 
 @pytest.fixture
-def tandem_train(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Command:
+def tandem_train(in_process: Callable[[Callable[[], None]], Command]) -> Command:
     """`tandem-train` in this process and in `tmp_path`: no second start of Python, torch and Lightning."""
+    from tandem.train import main
+
+    return in_process(main)
+
+
+@pytest.fixture
+def in_process(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Callable[[Callable[[], None]], Command]:
+    """Makes a command of an entry point that runs under Hydra: `in_process(main)("key=value", ...)`."""
+    return lambda main: _in_process(main, monkeypatch, tmp_path, capsys)
+
+
+def _in_process(
+    main: Callable[[], None], monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Command:
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.hydra_config import HydraConfig
-
-    from tandem.train import main
 
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
@@ -92,6 +112,44 @@ def command(tmp_path: Path) -> Command:
         return Outcome(done.returncode, done.stdout, done.stderr)
 
     return run
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A page in a browser, as playwright knows it, and what went wrong: errors of scripts, anything fetched."""
+
+    page: "Page"
+    errors: list[str]
+
+
+@pytest.fixture
+def browser_page() -> Iterator[Callable[[Path], Opened]]:
+    """Opens an HTML file in chromium: `browser_page(path).errors`; skips the test where there is no chromium."""
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("no chromium on PATH")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:  # for one test alone: it keeps an event loop running
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox", "--disable-gpu"])
+
+        def open_page(path: Path) -> Opened:
+            page = browser.new_page(viewport={"width": 1280, "height": 900})
+            opened = Opened(page, [])
+            page.on("console", lambda said: opened.errors.append(said.text) if said.type == "error" else None)
+            page.on("pageerror", lambda error: opened.errors.append(str(error)))
+            page.on("request", lambda request: opened.errors.extend(_foreign(request.url, path)))
+            page.goto(path.resolve().as_uri())
+            return opened
+
+        yield open_page
+        browser.close()
+
+
+def _foreign(url: str, path: Path) -> list[str]:
+    """What a page that holds all it needs would not fetch."""
+    own = url.split("#")[0] == path.resolve().as_uri() or url.startswith(("data:", "blob:"))
+    return [] if own else [f"fetched {url}"]
 
 
 def make_samples(count: int, split: str = "train", size: tuple[int, int] = (8, 8), channels: int = 1) -> Samples:
@@ -168,3 +226,86 @@ def busi_tree(tmp_path: Path) -> Callable[[int], Path]:
         return root
 
     return make
+
+
+class Trees:
+    """Small data sets on disk, all of noise with a box as mask."""
+
+    classes = ("benign", "malignant")
+
+    @staticmethod
+    def noise(seed: int, size: tuple[int, ...] = (20, 24)) -> npt.NDArray[np.uint8]:
+        """Uint8 noise of any shape."""
+        return np.random.default_rng(seed).integers(0, 256, size, dtype=np.uint8)
+
+    @staticmethod
+    def box(value: int = 255, size: tuple[int, int] = (20, 24)) -> npt.NDArray[np.uint8]:
+        """(H, W) uint8 with a rectangle of one value."""
+        mask = np.zeros(size, dtype=np.uint8)
+        mask[4:15, 6:18] = value
+        return mask
+
+    @staticmethod
+    def save(path: Path, array: npt.NDArray[Any]) -> Path:
+        """Saves an array as a picture, with its folders."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(array).save(path)
+        return path
+
+    def folders(self, root: Path, count: int = 8, masked: Callable[[int], bool] = lambda number: True) -> Path:
+        """Class folders with `benign/a1.png`, and `benign/a1_mask.png` where `masked` says so."""
+        for label, name in enumerate(self.classes):
+            for number in range(count):
+                self.save(root / name / f"a{number}.png", self.noise(100 * label + number))
+                if masked(number):
+                    self.save(root / name / f"a{number}_mask.png", self.box())
+        return root
+
+    def table(self, root: Path, count: int = 16, **columns: Callable[[int], Any]) -> Path:
+        """`images/p0.png`, `masks/p0.png`, and `table.csv` with image, label, mask and others made from the number."""
+        made: dict[str, Callable[[int], Any]] = {
+            "image": lambda number: f"images/p{number}.png",
+            "label": lambda number: self.classes[number % 2],
+            "mask": lambda number: f"masks/p{number}.png",
+            **columns,
+        }
+        for number in range(count):
+            self.save(root / "images" / f"p{number}.png", self.noise(number))
+            self.save(root / "masks" / f"p{number}.png", self.box())
+        rows = [[str(make(number)) for make in made.values()] for number in range(count)]
+        text = "\n".join(",".join(row) for row in [list(made), *rows])
+        (root / "table.csv").write_text(f"{text}\n", encoding="utf-8")
+        return root
+
+    def medmnist(self, path: Path, channels: int = 1, classes: int = 2, labels: int = 1, size: int = 28) -> Path:
+        """An `.npz` file with MedMNIST's keys: 24, 12 and 12 rows in which every class occurs."""
+        arrays = {}
+        for split, count in (("train", 24), ("val", 12), ("test", 12)):
+            shape = (count, size, size) if channels == 1 else (count, size, size, channels)
+            arrays[f"{split}_images"] = self.noise(len(split), shape)
+            arrays[f"{split}_labels"] = ((np.arange(count)[:, None] + np.arange(labels)) % classes).astype(np.uint8)
+        np.savez(path, **arrays)  # type: ignore[arg-type]  # the stub mistakes a keyword
+        return path
+
+    def pets(self, root: Path, count: int = 12) -> Path:
+        """Oxford-IIIT Pet in torchvision's layout: two breeds of cat and one of dog."""
+        folder = root / "oxford-iiit-pet"
+        lists: dict[str, list[str]] = {"trainval": [], "test": []}
+        trimap = self.box(3)
+        trimap[trimap == 0] = 2
+        trimap[6:13, 8:16] = 1
+        for breed, (name, species) in enumerate((("Abyssinian", 1), ("basset_hound", 2), ("Bengal", 1)), start=1):
+            for number in range(count):
+                stem = f"{name}_{number}"
+                self.save(folder / "images" / f"{stem}.jpg", self.noise(100 * breed + number, (20, 24, 3)))
+                self.save(folder / "annotations" / "trimaps" / f"{stem}.png", trimap)
+                lists["test" if number % 3 == 0 else "trainval"].append(f"{stem} {breed} {species} {number}")
+        for split, lines in lists.items():
+            (folder / "annotations" / f"{split}.txt").write_text("\n".join(lines) + "\n", encoding="utf-8")
+        return root
+
+
+@pytest.fixture
+def trees() -> Trees:
+    """Makes small data sets: `trees.folders(root)`, `table`, `medmnist` and `pets`."""
+    return Trees()

@@ -243,3 +243,26 @@ def test_the_shipped_folder_and_what_it_asks() -> None:
     assert {"data", "network", "task", "loss", "optimizer", "experiment"} <= set(shipped_groups())
     assert "loss/binary@tasks.segmentation.loss" in shipped_places()
     assert "loss/multiclass@tasks.classification.loss" in shipped_places()
+
+
+def test_a_division_counts_by_its_content_wherever_it_lies(default: dict[str, Any], tmp_path: Path) -> None:
+    one, other = tmp_path / "a.csv", tmp_path / "b" / "c.csv"
+    other.parent.mkdir()
+    for path in (one, other):
+        path.write_text("id,split\nx,train\n")
+    before = run_hash(put(default, "data.split_file", str(one)))
+    assert run_hash(put(default, "data.split_file", str(other))) == before
+    one.write_text("id,split\nx,test\n")
+    assert run_hash(put(default, "data.split_file", str(one))) != before
+    assert run_hash(put(default, "data.split_file", "absent.csv")) != before
+
+
+def test_settings_of_mixed_sources_count_as_those_of_one(composed: Composer, tmp_path: Path) -> None:
+    mixed = ["data=mixed", "data@data.sources.second=busi"]
+
+    def named(root: Path, cache: str) -> str:
+        said = [f"data.sources.second.root={root}", f"data.sources.second.cache={cache}"]
+        return run_hash(resolve(composed(*mixed, *said)))
+
+    assert named(tmp_path, "a") == named(tmp_path / "x" / "..", "b")
+    assert named(tmp_path, "a") != named(tmp_path / "x", "a")

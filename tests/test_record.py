@@ -14,7 +14,7 @@ from tandem.data.datamodule import DataModule
 from tandem.data.samples import Samples
 from tandem.errors import DataError
 from tandem.files import read_json
-from tandem.record import PACKAGES, environment, git_state, keep_data
+from tandem.record import PACKAGES, environment, git_state, keep_data, read_data
 
 
 def module(source: Any) -> DataModule:
@@ -30,7 +30,15 @@ def test_splits_and_fingerprint_are_kept(tmp_path: Path, tiny_source: Any) -> No
     assert kept == data.fingerprint()
     assert read_json(tmp_path / "data.json") == {
         "name": "tiny",
-        "info": {"name": "tiny", "classes": ["normal", "benign", "malignant"], "channels": 1},
+        "info": {
+            "name": "tiny",
+            "classes": ["normal", "benign", "malignant"],
+            "channels": 1,
+            "mask_channels": ["lesion"],
+            "mask_classes": [],
+            "findings": [],
+            "columns": [],
+        },
         "rows": {"train": 13, "val": 6, "test": 5},
         "fingerprint": kept,
     }
@@ -162,3 +170,27 @@ def test_without_git_there_is_no_state(
 ) -> None:
     monkeypatch.setenv("PATH", "")
     assert git_state(tmp_path / "code") is None
+
+
+def test_all_faults_of_refused_data_are_listed_in_a_file(tiny_source: Any, tmp_path: Path) -> None:
+    from tandem.data.faults import refuse
+
+    def broken() -> None:
+        refuse([f"'{number}.png' is damaged: fetch it again" for number in range(30)], 40)
+
+    tiny_source.load = broken
+    data = DataModule(tiny_source, None, batch_size=4, workers=0, seed=0)
+    with pytest.raises(DataError, match=r"30 of 40 pictures cannot be used(.|\n)*all of them: .*faults\.txt"):
+        read_data(data, tmp_path)
+    assert len((tmp_path / "faults.txt").read_text().splitlines()) == 30
+
+
+def test_skipped_faults_are_listed_and_warned_of(
+    tiny_source: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tiny_source.skipped = ("'a.png' is damaged", "'b.png' is damaged")
+    data = DataModule(tiny_source, None, batch_size=4, workers=0, seed=0)
+    read_data(data, tmp_path)
+    assert (tmp_path / "skipped.txt").read_text() == "'a.png' is damaged\n'b.png' is damaged\n"
+    assert "2 faults were skipped, the first: 'a.png' is damaged" in caplog.text
+    assert data.splits

@@ -149,6 +149,16 @@ def test_a_monitor_that_nothing_logs_is_named_with_the_nearest(tmp_path: Path) -
     assert not (tmp_path / "results.json").exists()
 
 
+def test_a_monitored_loss_whose_weights_move_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    rising = ["loss/binary@tasks.segmentation.loss=dice_bce", "trainer.max_epochs=1"]
+    rising.append("tasks.segmentation.loss.weights.bce={from: 0.0, to: 1.0, end: 9}")
+    for monitor, warned in (("val/loss", True), ("val/segmentation/loss/dice", False)):
+        caplog.clear()
+        train(configuration(*rising, f"monitor={monitor}", "mode=min"), tmp_path / monitor)
+        said = f"monitor={monitor} compares epochs in which the term 'bce' of task 'segmentation' has different weights"
+        assert (said in caplog.text) == warned
+
+
 def test_a_monitored_task_without_any_validation_target_is_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -1,10 +1,12 @@
 """From a whole configuration to the objects of a training run."""
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.build import build, build_each
+from tandem.config import flatten
 from tandem.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -25,7 +27,9 @@ def make_data(config: Mapping[str, Any]) -> "DataModule":
         raise ConfigError(f"loader.workers is {loader['workers']}, but must be at least 0")
     augment = build(config["augment"], "augment") if config["augment"] else None
     source = build(config["data"], "data")
-    return DataModule(source, augment, loader["batch_size"], loader["workers"], config["seed"])
+    return DataModule(
+        source, augment, loader["batch_size"], loader["workers"], config["seed"], sampling=loader["sampling"]
+    )
 
 
 def make_module(config: Mapping[str, Any], info: "DataInfo") -> "MultiTaskModule":
@@ -39,7 +43,8 @@ def make_module(config: Mapping[str, Any], info: "DataInfo") -> "MultiTaskModule
     optimizer = build(config["optimizer"], "optimizer")
     scheduler = build(config["scheduler"], "scheduler") if config["scheduler"] else None
     _try_out(optimizer, scheduler)
-    return MultiTaskModule(
+    optimizer = _grouped(optimizer, config["parameters"])
+    module = MultiTaskModule(
         network=build(config["network"], "network", channels=info.channels, dense=dense),
         tasks=tasks,
         balance=build(config["balance"], "balance", tasks=tuple(tasks)),
@@ -47,7 +52,23 @@ def make_module(config: Mapping[str, Any], info: "DataInfo") -> "MultiTaskModule
         scheduler=scheduler,
         monitor=config["monitor"],
         seed=config["seed"],
+        penalties=build_each(config["penalties"], "penalties"),
     )
+    optimizer(module.named_parameters())  # tried out, so that a part that is not there is refused now
+    return module
+
+
+def _grouped(make: Callable[..., Any], settings: Mapping[str, Any]) -> Callable[..., Any]:
+    """The optimiser with its groups; a part may be written as one dotted key or as nested ones."""
+    from tandem.parameters import grouped_optimizer
+
+    factors = settings["lr_factors"] or {}
+    if not isinstance(factors, Mapping):
+        raise ConfigError(
+            f"parameters.lr_factors is {factors!r}, but must be a dict of parts, such as {{network.encoder: 0.1}}"
+        )
+    factors = flatten(factors)
+    return partial(grouped_optimizer, make=make, lr_factors=factors, decay_all=settings["decay_all"])
 
 
 def _try_out(optimizer: Callable[..., Any], scheduler: Callable[..., Any] | None) -> None:

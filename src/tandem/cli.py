@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from omegaconf import DictConfig
 
 from tandem import config as configuration
-from tandem.errors import TandemError
+from tandem.errors import ConfigError, TandemError
 from tandem.hints import explain
 from tandem.jobs import one_line, run_job
 from tandem.shipped import config_folder
@@ -29,19 +29,50 @@ def run(task: Callable[[DictConfig, Path], Any], config_name: str) -> None:
         task: called with the job's configuration and folder; what it returns is the job's objective.
         config_name: the primary configuration in the shipped folder.
     """
+    verbose = os.environ.get(FULL_ERRORS) == "1"
+    _start(_as_job(task, verbose), config_name, verbose, "interrupted; the same command goes on where it stopped")
+
+
+def run_tool(task: Callable[[dict[str, Any]], None], config_name: str, on_interrupt: str = "interrupted") -> None:
+    """Runs a command that works on finished runs or on data, and leaves no folder of its own.
+
+    Args:
+        task: called with the resolved configuration.
+        config_name: the primary configuration in the shipped folder; it takes in `tool`.
+        on_interrupt: said after Ctrl-C.
+    """
+    verbose = os.environ.get(FULL_ERRORS) == "1"
+
+    def job(config: DictConfig) -> None:
+        from hydra.core.hydra_config import HydraConfig
+        from hydra.types import RunMode
+
+        try:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:
+                raise ConfigError("-m is for training; give this command one value for each key")
+            task(configuration.resolve(config))
+        except Exception as error:  # here, since Hydra would print a line of its own first
+            if verbose:
+                traceback.print_exception(error)
+            _fail(one_line(error))
+
+    _start(job, config_name, verbose, on_interrupt)
+
+
+def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on_interrupt: str) -> None:
+    """Lets Hydra compose the configuration and call the job; every foreseeable error becomes one line."""
     import hydra
 
-    verbose = os.environ.get(FULL_ERRORS) == "1"
     # Hydra then raises instead of printing, so that the message can be made into one line here.
     os.environ[FULL_ERRORS] = "1"
-    configuration.register()
-    folder = str(config_folder())
-    application = hydra.main(version_base="1.3", config_path=folder, config_name=config_name)(_as_job(task, verbose))
+    configuration.register(config_name)
+    job.__module__ = "tandem.cli"  # Hydra names the job after the module; its log file is named in conf instead
+    application = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)(job)
     try:
         application()
     except KeyboardInterrupt:
-        _fail("interrupted; the same command goes on where it stopped", code=130)
-    except Exception as error:  # a job keeps its own errors, so this one arose while the configuration was composed
+        _fail(on_interrupt, code=130)
+    except Exception as error:  # a job of `run` keeps its own errors, so this one arose while it was composed
         if verbose:
             raise
         _fail(one_line(error) if isinstance(error, TandemError) else explain(error))
@@ -65,7 +96,6 @@ def _as_job(task: Callable[[DictConfig, Path], Any], verbose: bool) -> Callable[
                 return None
             raise SystemExit(1) from None
 
-    job.__module__ = "tandem.cli"  # Hydra names the job after the module; its log file is named in conf instead
     return job
 
 

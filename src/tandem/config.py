@@ -6,7 +6,7 @@ Nothing heavy is imported here, so that `--help` and `--cfg job` answer at once.
 import copy
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ NOT_IDENTITY = (
     "logger",
     "callbacks.progress",
     "callbacks.epoch_log",
-    "callbacks.logits_check",
+    "callbacks.collapse",
     "callbacks.metrics_csv",
     "callbacks.panels",
     "data.cache",
@@ -32,18 +32,30 @@ NOT_IDENTITY = (
     "trainer.enable_progress_bar",
     "trainer.log_every_n_steps",
 )
-"""Settings that change where or how a run is shown, but no number of it."""
+"""Settings that change where or how a run is shown, but no number of it; except a callback's that has `stop: true`."""
 
-PATHS = ("data.root", "data.subset", "network.weights")
+PATHS = ("data.root", "data.subset", "data.file", "network.weights")
 """Settings that are paths: one folder or file is one identity, however it is typed."""
+
+CONTENTS = ("data.split_file",)
+"""Settings that are files whose content is the identity, wherever they lie."""
 
 
 @dataclass
 class LoaderConfig:
-    """How batches are made: pictures in a batch, and worker processes (0: none, right for data held in memory)."""
+    """How batches are made: pictures in one, worker processes (0: right for data held in memory), sampling of rows."""
 
     batch_size: int = 16
     workers: int = 0
+    sampling: Any = "uniform"
+
+
+@dataclass
+class ParametersConfig:
+    """Which parameters the optimiser treats in which way."""
+
+    decay_all: bool = False
+    lr_factors: Any = None
 
 
 @dataclass
@@ -63,16 +75,99 @@ class TrainConfig:
     balance: Any = MISSING
     optimizer: Any = MISSING
     scheduler: Any = None
+    parameters: ParametersConfig = field(default_factory=ParametersConfig)
+    penalties: Any = None
     trainer: Any = MISSING
     callbacks: Any = MISSING
     logger: Any = MISSING
 
 
-def register() -> None:
-    """Makes the typed root and the resolver `run_hash` known to Hydra; may be called again."""
+@dataclass
+class SearchConfig:
+    """A search for a learning rate: first and last rate, and steps between them."""
+
+    low: float = 1e-6
+    high: float = 1.0
+    steps: int = 100
+
+
+@dataclass
+class FindLrConfig(TrainConfig):
+    """The root of `conf/find_lr.yaml`: what would be trained, and the search."""
+
+    find_lr: SearchConfig = field(default_factory=SearchConfig)
+
+
+@dataclass
+class HalfTrainedConfig:
+    """A made-up prediction: logits = signal (2 blurred mask - 1) + noise. Blur in pixels, the rest in logits."""
+
+    blur: float = 3.0
+    signal: float = 3.0
+    noise: float = 1.5
+    seed: int = 0
+
+
+@dataclass
+class ExplainLossConfig:
+    """The root of `conf/explain_loss.yaml`."""
+
+    name: str = MISSING
+    runs: str = "runs"
+    out: str = MISSING
+    loss: Any = None
+    data: Any = MISSING
+    split: str = "val"
+    pictures: int = 256
+    batch_size: int = 16
+    epoch: int = 0
+    border: int = 2
+    hard: float = 0.5
+    half_trained: HalfTrainedConfig = field(default_factory=HalfTrainedConfig)
+
+
+@dataclass
+class ExportConfig:
+    """The root of `conf/export.yaml`."""
+
+    run: str = MISSING
+    format: str = "onnx"
+    out: str | None = None
+    tolerance: float = 1e-4
+
+
+@dataclass
+class EvaluateConfig:
+    """The root of `conf/evaluate.yaml`."""
+
+    run: str = MISSING
+    split: str = "test"
+    threshold: Any = "stored"
+    batch_size: int | None = None
+    device: str | None = None
+    masks: bool = True
+    cases: int = 3
+    samples: int = 1000
+    seed: int = 0
+    data: Any = None
+
+
+EXTENDED = {"find_lr": FindLrConfig}
+"""Primary configurations that take in `train.yaml` and add keys of their own, with their typed roots."""
+
+
+def register(primary: str = "train") -> None:
+    """Makes the typed roots and the resolver `run_hash` known to Hydra; may be called again.
+
+    Args:
+        primary: the primary configuration, which decides what `train.yaml` may be extended with.
+    """
     from hydra.core.config_store import ConfigStore
 
-    ConfigStore.instance().store(name="schema_train", node=TrainConfig)
+    ConfigStore.instance().store(name="schema_train", node=EXTENDED.get(primary, TrainConfig))
+    ConfigStore.instance().store(name="schema_explain_loss", node=ExplainLossConfig)
+    ConfigStore.instance().store(name="schema_export", node=ExportConfig)
+    ConfigStore.instance().store(name="schema_evaluate", node=EvaluateConfig)
     OmegaConf.register_new_resolver("run_hash", _run_hash, replace=True)
 
 
@@ -103,14 +198,31 @@ def run_hash(config: Mapping[str, Any]) -> str:
     """
     defining = copy.deepcopy(dict(config))
     for key in NOT_IDENTITY:
-        parent, last = _parent(defining, key)
-        parent.pop(last, None)
-    for key in PATHS:
-        parent, last = _parent(defining, key)
-        if isinstance(path := parent.get(last), str):
-            parent[last] = str(Path(path).expanduser().resolve())
+        for parent, last in _places(defining, key):
+            if not (isinstance(node := parent.get(last), dict) and node.get("stop") is True):  # it may end a run early
+                parent.pop(last, None)
+    for key in (*PATHS, *CONTENTS):
+        for parent, last in _places(defining, key):
+            if isinstance(path := parent.get(last), str):
+                parent[last] = _content(path) if key in CONTENTS else str(Path(path).expanduser().resolve())
     canonical = json.dumps(defining, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def _content(path: str) -> str:
+    """SHA-256 of a file; the path itself where there is none, which is told of later."""
+    file = Path(path).expanduser()
+    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else path
+
+
+def _places(config: dict[str, Any], key: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """Where a setting may stand: at its key, and for `data.x` in each source of mixed data, `data.sources.<name>.x`."""
+    yield _parent(config, key)
+    group, _, rest = key.partition(".")
+    data = config.get("data")
+    sources = data.get("sources") if group == "data" and isinstance(data, dict) else None
+    for name in sources if isinstance(sources, dict) else ():
+        yield _parent(config, f"data.sources.{name}.{rest}")
 
 
 def _parent(config: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:

@@ -70,7 +70,8 @@ def _unknown_key(error: BaseException) -> str | None:
     if not group:
         return f"unknown key '{wrong}': {nearest(last, keys | set(shipped_groups()))}"
     if not keys and group in shipped_groups():
-        return f"unknown key '{wrong}': the chosen option of {group} has no keys; choose another with {group}=..."
+        place = f"{group}/{inner[0]}" if (inner := _inner_groups(group)) else group
+        return f"unknown key '{wrong}': the chosen option of {group} has no keys; choose another with {place}=..."
     hint = nearest(last, keys)
     add = "" if hint.startswith("did") else f"; to add a key that is not listed, type +{wrong}=..."
     return f"unknown key '{wrong}': {hint}{add}"
@@ -101,6 +102,9 @@ def _not_chosen(error: BaseException) -> str | None:
     """An option for a place (group@package) where nothing is chosen, or an option of another group."""
     from hydra.errors import ConfigCompositionException
 
+    whole = re.match(r"Could not override '(\w+)'", str(error))
+    if whole and (inner := _inner_groups(whole[1])):
+        return f"'{whole[1]}' is chosen by kind ({', '.join(inner)}): write {whole[1]}/{inner[0]}=..."
     match = re.match(r"Could not override '([\w/]+)@([\w.]+)'", str(error))
     if not isinstance(error, ConfigCompositionException) or not match:
         return None
@@ -110,6 +114,14 @@ def _not_chosen(error: BaseException) -> str | None:
     same = sorted(place for place in places if place.endswith(f"@{match[2]}"))
     mend = f"{match[2]} is chosen with {same[0]}=..." if same else nearest(wrong, places)
     return f"nothing is chosen with '{wrong}'; {mend}"
+
+
+def _inner_groups(group: str) -> list[str]:
+    """The groups inside a group that has no options of its own, such as those of `loss`."""
+    folder = config_folder() / group
+    if not folder.is_dir() or any(folder.glob("*.yaml")):
+        return []
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
 
 
 def _bad_value(error: BaseException) -> str | None:

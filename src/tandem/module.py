@@ -8,7 +8,9 @@ import torch
 from torch import Tensor, nn
 
 from tandem.balance.balance import Balance
+from tandem.balance.replay import same_buffers
 from tandem.network.network import Network
+from tandem.penalties import Penalties, Penalty
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.task import Task
 
@@ -22,11 +24,12 @@ class MultiTaskModule(pl.LightningModule):
         network: pictures to shared features, in one pass.
         tasks: by name; their heads are built here.
         balance: named task losses to a scalar.
-        optimizer: parameters to an optimiser.
+        optimizer: named parameters to an optimiser.
         scheduler: optimiser to a learning-rate scheduler, stepped at each epoch's end, or None.
         monitor: the logged value that says which epoch is best.
         seed: every training batch starts its random numbers from (seed, batch), so that a resumed run is an unbroken
             one; batches whose gradients are accumulated into one step have different numbers.
+        penalties: by name; part of what is minimised, but not of the logged loss.
     """
 
     def __init__(
@@ -38,6 +41,7 @@ class MultiTaskModule(pl.LightningModule):
         scheduler: Callable[[torch.optim.Optimizer], Any] | None = None,
         monitor: str = "val/loss",
         seed: int = 0,
+        penalties: Mapping[str, Penalty] | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -49,8 +53,10 @@ class MultiTaskModule(pl.LightningModule):
         self.monitor = monitor
         self.seed = seed
         self.losses: dict[str, Tensor] = {}  # of the training step under way, by task, with their graph
+        self.batch: Mapping[str, Any] = {}  # of that step
         for task in tasks.values():
             task.attach(network.channels)
+        self.penalties = Penalties(penalties or {}, self.named_parameters())
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """(N, C, H, W) images in [0, 1] to each task's logits."""
@@ -59,29 +65,53 @@ class MultiTaskModule(pl.LightningModule):
 
     def answer(self, batch: Mapping[str, Any], stage: str) -> Outputs:
         """Each task's output for the rows that carry its target; a task without any is left out."""
+        outputs = self._outputs(batch)
+        settled = self.trainer.state.fn != "fit"
+        for name, output in outputs.items():
+            self.tasks[name].update(output, stage, settled)
+        return outputs
+
+    def _outputs(self, batch: Mapping[str, Any]) -> Outputs:
         logits = self(batch["image"])
         answers = {name: task.answer(logits[name], batch) for name, task in self.tasks.items()}
-        outputs = {name: output for name, output in answers.items() if output is not None}
-        for name, output in outputs.items():
-            self.tasks[name].update(output, stage)
-        return outputs
+        return {name: output for name, output in answers.items() if output is not None}
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> dict[str, Any] | None:
         """The loss of a batch; a batch without any target is passed over."""
-        torch.manual_seed(self.seed * 1_000_003 + self.trainer.fit_loop.total_batch_idx)
+        self._seed_batch()
         outputs = self.answer(batch, "train")
         if not outputs:
             return None
+        self.batch = batch
         self.losses = {name: output.loss for name, output in outputs.items()}
         loss = self.balance(self.losses)
         self.log("train/step_loss", loss.detach())
         self.log_dict({f"train/{name}/step_loss": value.detach() for name, value in self.losses.items()})
         return {"loss": loss, "outputs": outputs}
 
+    def _seed_batch(self) -> None:
+        torch.manual_seed(self.seed * 1_000_003 + self.trainer.fit_loop.total_batch_idx)
+
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Lightning's hook: gradients as the balance wants them; clipping, accumulation and schedules stay its own."""
-        self.balance.backward(loss, self.losses, list(self.network.parameters()))
+        accumulate = self.trainer.accumulate_grad_batches > 1
+        self.balance.backward(loss, self.losses, list(self.parameters()), accumulate)
         self.losses = {}
+
+    def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
+        """Lightning's hook: the step, and what the balance learns from it."""
+        super().optimizer_step(*args, **kwargs)
+        self.balance.after_step(self.losses_again)
+
+    def losses_again(self) -> dict[str, Tensor]:
+        """The last training batch's losses with the weights of now and the same random numbers; changes nothing."""
+        with torch.no_grad(), same_buffers(self), self.trainer.precision_plugin.train_step_context():
+            self._seed_batch()
+            return {name: output.loss for name, output in self._outputs(self.batch).items()}
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Lightning's hook, once a step and before clipping: the penalties' gradients."""
+        self.log_dict(self.penalties.add_gradients(optimizer), on_step=False, on_epoch=True, batch_size=1)
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> Outputs:
         """Each task's output, for callbacks."""
@@ -91,18 +121,41 @@ class MultiTaskModule(pl.LightningModule):
         """Each task's output, for callbacks."""
         return self.answer(batch, "test")
 
-    def log_stage(self, stage: str) -> None:
-        """Logs losses and metrics of a whole split, each counted over the split and divided once."""
+    def log_stage(self, stage: str) -> dict[str, Tensor]:
+        """Logs losses and metrics of a whole split, each counted over the split and divided once; gives the losses."""
         values = {key: value for task in self.tasks.values() for key, value in task.compute(stage).items()}
         losses = {name: values[key] for name in self.tasks if (key := f"{stage}/{name}/loss") in values}
         if losses:
-            values[f"{stage}/loss"] = self.balance(losses).detach()
+            values[f"{stage}/loss"] = self.balance.weighted_sum(losses)
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=1)
+        return losses
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Sets what the tasks schedule to its values in an epoch, counted from 0."""
+        for task in self.tasks.values():
+            task.begin_epoch(epoch)
+
+    def on_fit_start(self) -> None:
+        """Refuses devices that the balance cannot bring together."""
+        self.balance.check_devices(self.trainer.world_size)
+
+    def on_train_epoch_start(self) -> None:
+        """The epoch's schedules, which its validation keeps."""
+        self.begin_epoch(self.current_epoch)
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """The schedules of the checkpoint's epoch, so that its validation gives what it gave in training."""
+        self.begin_epoch(checkpoint["epoch"])
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Logs the training split's values with the last batch: at the epoch's end callbacks come before the module."""
+        """Lets tasks learn by themselves; logs the split with its last batch, since callbacks end an epoch first."""
+        for name, output in (outputs or {}).get("outputs", {}).items():
+            self.tasks[name].after_step(output, batch)
+        if outputs:
+            weights = {f"train/{name}/weight": weight for name, weight in self.balance.effective.items()}
+            self.log_dict(weights, on_step=False, on_epoch=True, batch_size=1)
         if self.trainer.is_last_batch:
-            self.log_stage("train")
+            self.balance.on_epoch_end(self.log_stage("train"))
 
     def on_validation_epoch_end(self) -> None:
         """Logs the validation split's values; those of the few batches of a sanity check count nowhere."""
@@ -118,7 +171,7 @@ class MultiTaskModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:
         """The optimiser, and the scheduler at each epoch's end."""
-        optimizer = self.make_optimizer(self.parameters())
+        optimizer = self.make_optimizer(self.named_parameters())
         if self.make_scheduler is None:
             return optimizer
         plan = {"scheduler": self.make_scheduler(optimizer), "interval": "epoch", "monitor": self.monitor}

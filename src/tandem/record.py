@@ -1,5 +1,6 @@
 """What a run leaves behind so that others can tell how it came about."""
 
+import logging
 import platform
 import subprocess
 from dataclasses import asdict
@@ -8,16 +9,52 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import DataError
-from tandem.files import read_json, write_json
+from tandem.files import read_json, write_json, write_text
 
 if TYPE_CHECKING:
     from tandem.data.datamodule import DataModule
+
+log = logging.getLogger(__name__)
 
 PACKAGES = (
     "tandem", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "segmentation-models-pytorch",
     "hydra-core", "omegaconf", "numpy", "scikit-learn", "pillow",
 )  # fmt: skip
 """Packages whose version can change a number."""
+
+
+FAULTS = "faults.txt"
+"""Every fault of data that was refused, a line each."""
+
+SKIPPED = "skipped.txt"
+"""Every fault whose row was left out, a line each."""
+
+
+def read_data(data: "DataModule", folder: Path) -> None:
+    """Reads the data; writes what was found wrong with them into a run's folder, all of it.
+
+    Args:
+        data: before `setup`.
+        folder: the run's folder.
+
+    Raises:
+        DataError: data that cannot be used; where there are several faults, it names the file that lists them.
+    """
+    from tandem.data.faults import FaultyDataError
+
+    try:
+        data.setup()
+    except FaultyDataError as error:
+        if len(error.faults) < 2:
+            raise
+        write_text(folder / FAULTS, "\n".join(error.faults) + "\n")
+        raise DataError(f"{error};\n  all of them: {folder / FAULTS}") from error
+    if data.skipped:
+        write_text(folder / SKIPPED, "\n".join(data.skipped) + "\n")
+        log.warning(
+            "data %s: %d faults were skipped, the first: %s (all of them: %s)",
+            data.info.name, len(data.skipped), data.skipped[0], folder / SKIPPED,
+        )  # fmt: skip
 
 
 def keep_data(data: "DataModule", folder: Path) -> dict[str, str]:

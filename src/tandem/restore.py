@@ -55,12 +55,13 @@ def restore(folder: str | Path) -> TrainedRun:
     file = folder / BEST
     if not file.exists():
         raise ConfigError(f"{file} is missing, so nothing can be made of this run; train it again")
-    state = torch.load(file, weights_only=True, map_location="cpu")["state_dict"]
+    checkpoint = torch.load(file, weights_only=True, map_location="cpu")
     try:
-        module.load_state_dict(state)
+        module.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
         first = " ".join(str(error).split())[:200]
         raise DataError(f"{file} does not fit the network of {folder / RESULTS}: {first}") from error
+    module.begin_epoch(checkpoint["epoch"])
     return TrainedRun(folder, config, results, info, module.eval())
 
 

@@ -42,7 +42,7 @@ def collect_results(
     trainer: "pl.Trainer",
     module: "MultiTaskModule",
     metrics: Mapping[str, float],
-    fingerprint: Mapping[str, str],
+    data: Mapping[str, Any],
     folder: Path,
 ) -> dict[str, Any]:
     """What `results.json` holds, but for the duration.
@@ -52,15 +52,16 @@ def collect_results(
         trainer: after the best checkpoint was evaluated.
         module: with the best checkpoint's thresholds.
         metrics: by logged name.
-        fingerprint: of the data.
+        data: name, fingerprint and how many rows were skipped.
         folder: the run's folder, with the best checkpoint.
     """
     import torch
 
-    from tandem.callbacks import ThresholdSweep
+    from tandem.callbacks import CollapseWatch, ThresholdSweep
 
     best = torch.load(folder / BEST, weights_only=True, map_location="cpu")
     sweeps = [callback for callback in trainer.callbacks if isinstance(callback, ThresholdSweep)]  # type: ignore[attr-defined]
+    watches = [callback for callback in trainer.callbacks if isinstance(callback, CollapseWatch)]  # type: ignore[attr-defined]
     binary = {name: task for name, task in module.tasks.items() if task.kind == "binary"}
     return {
         "name": config["name"],
@@ -72,8 +73,9 @@ def collect_results(
         "epochs": trainer.current_epoch,
         "metrics": dict(metrics),
         "thresholds": {name: [shortest(value) for value in task.threshold.tolist()] for name, task in binary.items()},
+        "warnings": [warning for watch in watches for warning in watch.warnings],
         "curves": {prefix: curve for sweep in sweeps for prefix, curve in sweep.curves.items()},
-        "data": {"fingerprint": dict(fingerprint)},
+        "data": dict(data),
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
         **environment(),
         "config": dict(config),

@@ -1,4 +1,4 @@
-"""What every tracker is given at a run's end."""
+"""What every tracker is given beside the logged metrics: notes while a run trains, a summary at its end."""
 
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -10,6 +10,34 @@ if TYPE_CHECKING:
 
 NOT_SETTINGS = ("callbacks", "logger", "runs")
 """Parts of the configuration that say nothing of what was trained."""
+
+
+def log_numbers(trainer: "pl.Trainer", numbers: Mapping[str, float]) -> None:
+    """Gives each tracker numbers that are no metrics of the run, and so are in none of its tables.
+
+    Args:
+        trainer: with its loggers.
+        numbers: by name.
+    """
+    for logger in trainer.loggers:
+        logger.log_metrics(dict(numbers), trainer.global_step)
+
+
+def log_text(trainer: "pl.Trainer", name: str, text: str) -> None:
+    """Gives a text to each tracker that can show one.
+
+    Args:
+        trainer: with its loggers.
+        name: of the text.
+        text: a line.
+    """
+    from pytorch_lightning.loggers import TensorBoardLogger, WandbLogger
+
+    for logger in trainer.loggers:
+        if isinstance(logger, TensorBoardLogger):
+            logger.experiment.add_text(name, text, trainer.global_step)
+        elif isinstance(logger, WandbLogger):
+            logger.log_text(name, columns=["text"], data=[[text]])
 
 
 def log_summary(trainer: "pl.Trainer", config: Mapping[str, Any], metrics: Mapping[str, float]) -> None:

@@ -70,10 +70,11 @@ def train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         DataError: data that cannot be used, or that changed since the run began.
     """
     _check_config(config)
-    _quieten()
+    quieten()
     import pytorch_lightning as pl
 
-    from tandem.record import keep_data
+    from tandem.prepare import prepare
+    from tandem.record import keep_data, read_data
     from tandem.reports.run_report import write_report
     from tandem.results import collect_results, evaluate_best
     from tandem.trackers import finish, log_summary
@@ -83,23 +84,27 @@ def train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     data = make_data(config)
     module = make_module(config, data.info)
     trainer = make_trainer(config, folder)
-    data.setup()
+    read_data(data, folder)
     fingerprint = keep_data(data, folder)
     write_config(config, folder)
 
     last = folder / LAST
     resumed = last.exists()
     _check_monitored(config["monitor"], module, data)
+    _warn_of_moving(config["monitor"], module)
     _announce(data, module, trainer)
+    computed = prepare(module, data, folder)
     try:
         _fit(trainer, module, data, last if resumed else None)
         metrics = evaluate_best(trainer, module, data, folder)
-        results = collect_results(config, trainer, module, metrics, fingerprint, folder)
-        log_summary(trainer, config, metrics)
+        known = {"name": data.info.name, "fingerprint": fingerprint, "skipped": len(data.skipped)}
+        results = collect_results(config, trainer, module, metrics, known, folder)
+        log_summary(trainer, {**config, "computed": computed}, metrics)
     except BaseException:
         finish(trainer, failed=True)
         raise
     finish(trainer)
+    results["computed"] = computed
     results["resumed"] = resumed
     results["seconds"] = round(time.time() - started, 1)
     write_json(folder / RESULTS, results)
@@ -168,7 +173,7 @@ def _check_monitored(monitor: str, module: "MultiTaskModule", data: "DataModule"
     """Refuses a run whose best epoch could never be told."""
     samples = data.splits["val"]
     task = module.tasks.get(monitor.split("/")[1])
-    target = None if task is None else task.read_target({"label": samples.labels, "mask": samples.masks})
+    target = None if task is None else task.read_target(samples.targets())
     if task is not None and (target is None or not bool(task.labelled(target).any())):
         raise DataError(
             f"no picture of the split 'val' has a target for task '{task.name}', whose {monitor} says which epoch is "
@@ -176,7 +181,18 @@ def _check_monitored(monitor: str, module: "MultiTaskModule", data: "DataModule"
         )
 
 
-def _quieten() -> None:
+def _warn_of_moving(monitor: str, module: "MultiTaskModule") -> None:
+    """Says where the best epoch would be the one whose weights are the smallest, not the one that learnt the most."""
+    for name, task in module.tasks.items():
+        for term in task.moving():
+            if monitor in ("val/loss", f"val/{name}/loss", f"val/{name}/loss/{term}"):
+                log.warning(
+                    "monitor=%s compares epochs in which the term '%s' of task '%s' has different weights; monitor a "
+                    "metric, or val/%s/loss/%s/unweighted", monitor, term, name, name, term,
+                )  # fmt: skip
+
+
+def quieten() -> None:
     """Hides advice of libraries that does not apply here; errors and our own warnings stay."""
     import warnings
 

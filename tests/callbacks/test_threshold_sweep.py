@@ -14,9 +14,10 @@ from pytorch_lightning.callbacks import ModelCheckpoint
 from torch.utils.data import DataLoader
 
 from tandem.callbacks import ThresholdSweep
+from tandem.callbacks.sweep_settings import SweepSettings
 from tandem.data.batch import Batch
 from tandem.errors import ConfigError, DataError
-from tandem.metrics import Aggregate
+from tandem.metrics import Aggregate, DiceSweep
 from tandem.module import MultiTaskModule
 from tandem.tasks import SegmentationTask
 
@@ -241,6 +242,9 @@ def test_each_channel_has_its_own_threshold(
         found = run.callback_metrics[f"val/segmentation/{name}/dice"].item()
         assert found == pytest.approx(dice(alone, threshold), abs=1e-6)
     assert model.tasks["segmentation"].threshold.tolist() == [np.float32(best(core)), np.float32(best(rim))]
+    mean = (dice(core, best(core)) + dice(rim, best(rim))) / 2
+    assert run.callback_metrics["val/segmentation/dice"].item() == pytest.approx(mean, abs=1e-6)
+    assert "val/segmentation/threshold" not in run.callback_metrics
 
 
 @pytest.mark.parametrize(
@@ -255,7 +259,9 @@ def test_each_channel_has_its_own_threshold(
     ],
 )
 def test_the_grid_ends_at_or_below_its_highest(knobs: dict[str, Any], grid: list[float]) -> None:
-    assert ThresholdSweep(**knobs).grid == grid
+    settings = SweepSettings(**knobs)
+    assert settings.grid(dense=True).tolist() == np.array(grid, dtype=np.float32).tolist()
+    assert settings.changed("mask", {"exact": False}).grid(dense=False).equal(settings.grid(dense=True))
 
 
 def test_a_half_is_counted_but_not_chosen_where_it_is_not_on_the_grid(
@@ -294,3 +300,53 @@ def test_the_curve_falls_to_its_ends_and_holds_the_logged_value(module: Make, tr
     assert all(low < high for low, high in pairwise(curve["thresholds"]))
     assert max(curve["dice_global"]) == pytest.approx(run.callback_metrics["val/segmentation/dice"].item(), abs=1e-6)
     assert curve["dice_lesion"][40] == pytest.approx(dice(batches(1), 0.5, "per_image"), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "goal", "extra"),
+    [
+        ({"objective": "iou", "official": "per_image"}, {"objective": "iou", "aggregate": "per_image"}, "iou"),
+        ({"objective": "fbeta", "beta": 2.0}, {"objective": "fbeta", "beta": 2.0}, "fbeta"),
+        ({"tasks": {"segmentation": {"objective": "youden", "step": 0.05}}}, {"objective": "youden"}, "youden"),
+        ({"official": "per_image", "empty": "score"}, {"aggregate": "per_image", "empty": "score"}, "dice"),
+        ({"exact": True}, {"thresholds": "exact"}, "dice"),
+    ],
+    ids=str,
+)
+def test_another_objective_chooses_by_it_and_is_logged(
+    knobs: dict[str, Any], goal: dict[str, Any], extra: str, module: Make, trainer: Make, batches: Make
+) -> None:
+    val = batches(1, bias=-1.0)
+    run, model = trainer(ThresholdSweep(**knobs)), module()
+    run.fit(model, feed(batches(0)), feed(val))
+    thresholds = [round(0.1 + 0.05 * index, 9) for index in range(17)] if "tasks" in knobs else GRID
+    sweep = DiceSweep(**{"thresholds": thresholds, **goal})
+    for batch in val:
+        sweep.update(torch.sigmoid(batch["image"]), batch["mask"])
+    expected = sweep.compute()
+    assert model.tasks["segmentation"].threshold.item() == np.float32(float(expected.threshold))
+    found = {key.removeprefix("val/segmentation/"): float(value) for key, value in run.callback_metrics.items()}
+    assert found[extra] == pytest.approx(float(expected.score), abs=1e-6)
+    assert found["dice"] == pytest.approx(float(expected.dice), abs=1e-6)
+    assert found["dice_lesion"] == pytest.approx(dice(val, float(expected.threshold), "per_image"), abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("knobs", "message"),
+    [
+        ({"objective": "dise"}, "objective is 'dise': did you mean 'dice'"),
+        ({"objective": "youden", "official": "per_image"}, "'youden' is counted over all rows or pixels"),
+        ({"objective": "fbeta", "beta": -1.0}, "beta is -1"),
+        ({"tasks": {"mask": {"hihg": 0.5}}}, "tasks.mask has no 'hihg': did you mean 'high'"),
+        ({"tasks": {"mask": {"high": 1.5}}}, r"tasks\.mask: low=0\.1, high=1\.5"),
+    ],
+    ids=str,
+)
+def test_settings_that_mean_nothing_are_refused(knobs: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        ThresholdSweep(**knobs)
+
+
+def test_settings_of_a_task_that_there_is_not_are_refused(module: Make, trainer: Make, batches: Make) -> None:
+    with pytest.raises(ConfigError, match="names no binary task 'segmentaton': did you mean 'segmentation'"):
+        trainer(ThresholdSweep(tasks={"segmentaton": {}})).fit(module(), feed(batches(0)), feed(batches(1)))

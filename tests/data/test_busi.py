@@ -1,5 +1,7 @@
+import inspect
 import itertools
 import logging
+import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -14,10 +16,13 @@ from PIL import Image
 from tandem.data import busi
 from tandem.data.busi import BUSI, find_root, scan
 from tandem.data.checks import check_splits
-from tandem.data.pictures import open_picture, read_mask
+from tandem.data.faults import Faults
+from tandem.data.masks import read_mask
+from tandem.data.pictures import open_picture
+from tandem.data.records import Decoder
 from tandem.data.samples import SPLITS, Samples
 from tandem.data.source import Source
-from tandem.data.splits import read_table
+from tandem.data.splits import read_table, split_rows, write_splits
 from tandem.errors import ConfigError, DataError
 
 Tree = Callable[..., Path]
@@ -98,7 +103,7 @@ def test_hidden_and_other_files_are_passed_over(busi_tree: Tree) -> None:
     root = busi_tree(2)
     (root / "benign" / "._benign (1).png").write_bytes(b"resource fork")
     (root / "benign" / "Thumbs.db").write_bytes(b"preview")
-    assert len(scan(root)) == 6
+    assert len(scan(root, Faults("fail"))) == 6
 
 
 def test_normal_pictures_need_no_mask(busi_tree: Tree) -> None:
@@ -126,7 +131,7 @@ def test_masks_without_picture_and_names_used_twice(busi_tree: Tree) -> None:
     root = busi_tree(2)
     (root / "benign" / "benign (2).png").rename(root / "malignant" / "normal (1).png")
     with pytest.raises(DataError) as caught:
-        scan(root)
+        BUSI(str(root)).load()
     assert "benign (2)_mask.png' belongs to no picture" in str(caught.value)
     assert "normal (1).png' has the name of one of another class" in str(caught.value)
 
@@ -180,8 +185,8 @@ def test_the_second_load_comes_from_the_cache(
     assert fingerprint is not None
     assert len(fingerprint) == 64
     (file,) = own_cache.iterdir()
-    decode, calls = busi.decode, []
-    monkeypatch.setattr(busi, "decode", lambda *given: calls.append(given) or decode(*given))
+    decode, calls = Decoder.decode, []
+    monkeypatch.setattr(Decoder, "decode", lambda *given: calls.append(given) or decode(*given))
     assert same(BUSI(str(root.parent), size=16).load(), first)
     assert not calls
 
@@ -209,6 +214,11 @@ def test_the_second_load_comes_from_the_cache(
         {"channels": 2},
         {"split_seed": -1},
         {"fractions": {"train": 1.0}},
+        {"folds": 1, "fold": 0},
+        {"fold": 0},
+        {"fold": 5, "folds": 5},
+        {"overlays": "hide"},
+        {"on_error": "ignore"},
     ],
 )
 def test_settings_out_of_range_are_refused_before_files_are_touched(wrong: dict[str, Any]) -> None:
@@ -224,7 +234,58 @@ def test_the_configuration_names_every_knob_and_its_default() -> None:
     assert knobs.pop("_target_") == f"{BUSI.__module__}.{BUSI.__name__}"
     configured, plain = BUSI(**{str(key): value for key, value in knobs.items()}), BUSI("somewhere")
     assert vars(configured) == vars(plain)
-    assert knobs.keys() == vars(plain).keys() - {"files_fingerprint"}
+    assert list(knobs) == list(inspect.signature(BUSI).parameters)
+
+
+def test_faulty_pictures_can_be_skipped(busi_tree: Tree) -> None:
+    root = busi_tree(10)
+    (root / "benign" / "benign (2)_mask.png").unlink()
+    (root / "benign" / "benign (3).png").write_bytes(b"")
+    (root / "normal" / "lonely_mask.png").write_bytes(b"")
+    source = BUSI(str(root), size=16, on_error="skip")
+    for _ in range(2):  # decoded, and from the cache
+        ids = {name for part in source.load().values() for name in part.ids}
+        assert len(ids) == 28
+        assert not ids & {"benign (2)", "benign (3)"}
+        assert [re.findall(r"[\w ()]+\.png", line)[0] for line in source.skipped] == [
+            "lonely_mask.png", "benign (2).png", "benign (3).png",
+        ]  # fmt: skip
+
+
+def test_pictures_with_coloured_marks_can_be_left_out(busi_tree: Tree, caplog: pytest.LogCaptureFixture) -> None:
+    root = busi_tree(9)
+    rng = np.random.default_rng(0)
+    for path in sorted(root.glob("*/*).png")):
+        with Image.open(path) as image:
+            Image.fromarray(rng.integers(0, 256, (image.height, image.width), dtype=np.uint8)).convert("RGB").save(path)
+    marked = root / "benign" / "benign (4).png"
+    with Image.open(marked) as image:
+        image.paste((255, 255, 0), (3, 3, 9, 5))
+        image.save(marked)
+    caplog.set_level(logging.INFO)
+    assert len(joined(BUSI(str(root), size=16).load(), "labels")) == 27
+    assert "1 pictures with coloured marks are kept (data.overlays=drop leaves them out): benign (4)" in caplog.text
+    dropped = BUSI(str(root), size=16, overlays="drop").load()
+    ids = [name for part in dropped.values() for name in part.ids]
+    assert len(ids) == 26
+    assert "benign (4)" not in ids
+    part, row = row_of(dropped, "malignant (3)")
+    assert part.groups[row] == "malignant (3)"
+
+
+def test_folds_and_split_files(busi_tree: Tree, tmp_path: Path) -> None:
+    root, path = str(busi_tree(9)), tmp_path / "splits.csv"
+    folds = [BUSI(root, size=16, folds=3, fold=fold).load() for fold in range(3)]
+    tested = [name for fold in folds for name in fold["test"].ids]
+    assert sorted(tested) == sorted(name for part in folds[0].values() for name in part.ids)
+    write_splits(path, folds[1], busi.CLASSES)
+    assert same(BUSI(root, size=16, split_file=str(path)).load(), folds[1])
+
+
+def test_an_archive_is_as_good_as_its_folder(busi_tree: Tree, tmp_path: Path) -> None:
+    root = busi_tree(8)
+    archive = shutil.make_archive(str(tmp_path / "busi"), "zip", root.parent, root.name)
+    assert same(BUSI(archive, size=16).load(), BUSI(str(root), size=16).load())
 
 
 @pytest.fixture(scope="module")
@@ -265,20 +326,40 @@ def test_listed_near_duplicates_do_not_straddle(real: tuple[Path, dict[str, Samp
 def test_the_real_set_comes_back_from_the_cache(
     real: tuple[Path, dict[str, Samples]], real_busi: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(busi, "decode")
+    monkeypatch.delattr(Decoder, "decode")
     assert same(BUSI(str(real_busi / "Dataset_BUSI_with_GT"), cache=str(real[0])).load(), real[1])
 
 
 def test_the_real_unions_hold_their_parts(real_busi: Path) -> None:
-    several = [record for record in scan(find_root(str(real_busi))) if len(record.masks) > 1]
+    several = [record for record in scan(find_root(str(real_busi)), Faults("fail")) if len(record.masks[0] or ()) > 1]
     assert len(several) == 17
     for record in several:
         size = open_picture(record.image).size
-        union = read_mask(record.masks, 256, size)
-        parts = [read_mask([mask], 256, size) for mask in record.masks]
+        (masks,) = record.masks
+        assert masks is not None
+        union = read_mask(masks, 256, size)
+        parts = [read_mask([mask], 256, size) for mask in masks]
         assert all((part <= union).all() and part.any() for part in parts)
 
 
 def test_the_curated_subset_is_taken(real_busi: Path) -> None:
     source = BUSI(str(real_busi), size=32, subset=str(real_busi / "curated_busi.csv"))
     assert torch.bincount(joined(source.load(), "labels")).tolist() == [64, 222, 164]
+
+
+def test_the_marks_on_real_pictures_are_found(
+    real: tuple[Path, dict[str, Samples]], real_busi: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    splits = BUSI(str(real_busi), cache=str(real[0]), overlays="drop").load()
+    assert "7 pictures with coloured marks are left out: benign (234), benign (240)" in caplog.text
+    assert len(joined(splits, "labels")) == 773
+
+
+def test_the_real_division_is_what_it_was(real: tuple[Path, dict[str, Samples]]) -> None:
+    """Runs of earlier versions stay comparable; masks change nothing, since the class tells which are empty."""
+    labels = joined(real[1], "labels")
+    names = [name for split in SPLITS for name in real[1][split].ids]
+    groups = [name for split in SPLITS for name in real[1][split].groups]
+    rows = split_rows(labels, groups, {"train": 0.7, "val": 0.15, "test": 0.15}, seed=0)
+    assert all({names[row] for row in rows[split]} == set(real[1][split].ids) for split in SPLITS)

@@ -13,7 +13,7 @@ from tandem.data.datamodule import DataInfo, DataModule
 from tandem.errors import DataError
 
 
-def module(source: Any, augment: Augment | None = None, **settings: int) -> DataModule:
+def module(source: Any, augment: Augment | None = None, **settings: Any) -> DataModule:
     return DataModule(source, augment, **{"batch_size": 4, "workers": 0, "seed": 0, **settings})
 
 

@@ -9,6 +9,7 @@ from PIL import Image, ImageFilter
 
 from tandem.data.busi import find_root, scan
 from tandem.data.duplicates import group_names, join, mixed_groups, near_duplicate_groups, read_groups
+from tandem.data.faults import Faults
 from tandem.data.pictures import read_image
 from tandem.errors import DataError
 
@@ -76,7 +77,7 @@ def test_groups_from_a_table(tmp_path: Path) -> None:
 
 
 def test_real_near_duplicates_are_recovered(real_busi: Path) -> None:
-    records = scan(find_root(str(real_busi)))
+    records = scan(find_root(str(real_busi)), Faults("fail"))
     thumbnails = np.stack([read_image(record.image, 64, 1)[0] for record in records])
     start = time.perf_counter()
     found = near_duplicate_groups(thumbnails)
@@ -97,6 +98,6 @@ def test_real_near_duplicates_are_recovered(real_busi: Path) -> None:
 
 
 def test_the_reference_list_serves_as_groups(real_busi: Path) -> None:
-    ids = [record.id for record in scan(find_root(str(real_busi)))]
+    ids = [record.id for record in scan(find_root(str(real_busi)), Faults("fail"))]
     sizes = np.bincount(read_groups(real_busi / "near_duplicates_corr097.csv", ids))
     assert ((sizes > 1).sum(), sizes[sizes > 1].sum(), len(ids)) == (83, 187, 780)

@@ -34,7 +34,15 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"labels": torch.zeros(3, dtype=torch.int32)}, r"^labels are torch\.int32, but must be torch\.int64$"),
     ({"masks": torch.zeros(3, 1, 4, 5, dtype=torch.bool)}, r"^masks are torch\.bool, but must be torch\.uint8$"),
     ({"masks": torch.zeros(3, 1, 5, 4, dtype=torch.uint8)}, r"masks \(3, 1, 5, 4\): need \(N, C, H, W\), \(N,\) and"),
-    ({"masks": torch.zeros(3, 2, 4, 5, dtype=torch.uint8)}, r"masks \(3, 2, 4, 5\): need"),
+    ({"findings": torch.zeros(2, 4, dtype=torch.uint8)}, r"^3 ids, but \{'findings': 2\}"),
+    ({"findings": torch.zeros(3, 4)}, r"^findings are torch\.float32, but must be torch\.uint8$"),
+    ({"findings": torch.zeros(3, dtype=torch.uint8)}, r"need the shapes \(N, L\) and \(N,\)$"),
+    ({"columns": {"age": torch.zeros(2)}}, r"^3 ids, but \{'columns\.age': 2\}"),
+    (
+        {"columns": {"age": torch.zeros(3, dtype=torch.int64)}},
+        r"^columns\.age are torch\.int64, but must be torch\.flo",
+    ),
+    ({"columns": {"age": torch.zeros(3, 1)}}, r"need the shapes"),
     ({"masks": torch.zeros(3, 4, 5, dtype=torch.uint8)}, r"masks \(3, 4, 5\): need"),
     ({"images": torch.zeros(3, 4, 5, dtype=torch.uint8)}, r"^images \(3, 4, 5\), labels \(3,\), masks .*: need"),
     ({"labels": torch.zeros(3, 1, dtype=torch.int64)}, r"labels \(3, 1\)"),
@@ -69,6 +77,25 @@ def test_a_batch_holds_the_rows_in_the_order_asked_for() -> None:
     assert torch.equal(batch["mask"], samples.masks[[2, 0, 2]])
     assert torch.equal(batch["image"], samples.images[[2, 0, 2]].float() / 255)
     assert set(batch) == {"image", "label", "mask", "id"}
+
+
+def test_further_targets_are_in_a_batch_where_the_data_set_has_them() -> None:
+    findings = torch.tensor([[0, 1], [1, 255], [0, 0]], dtype=torch.uint8)
+    age = torch.tensor([30.0, float("nan"), 50.0])
+    none = torch.zeros(3, 0, 4, 5, dtype=torch.uint8)
+    samples = Samples(**{**parts(), "masks": none, "findings": findings, "columns": {"age": age}})
+    batch = samples.take([1, 2])
+    assert set(batch) == {"image", "label", "findings", "columns", "id"}
+    assert torch.equal(batch["findings"], findings[1:])
+    assert batch["columns"]["age"].isnan().tolist() == [True, False]
+    assert len(samples.fingerprint()) == 64
+    changed = Samples(**{**parts(), "masks": none, "findings": 1 - findings, "columns": {"age": age}})
+    assert changed.fingerprint() != samples.fingerprint()
+
+
+def test_several_mask_channels() -> None:
+    masks = torch.randint(0, 2, (3, 2, 4, 5), dtype=torch.uint8)
+    assert torch.equal(Samples(**{**parts(), "masks": masks}).take([2])["mask"], masks[2:])
 
 
 def test_types_of_a_batch() -> None:

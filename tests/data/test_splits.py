@@ -136,8 +136,8 @@ def test_an_id_in_two_splits_is_not_written(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "lacks the column id, split, class, group"),
-        ("id,split\na,train\n", "lacks the column class, group"),
+        ("", "lacks the column id, split"),
+        ("id,group\na,train\n", "lacks the column split"),
         ("id,split,class,group\na,training,x,\n", "puts 'a' in split 'training'"),
         ("id,split,class,group\na,train,x,\na,val,x,\n", "the id 'a' twice"),
         ("id,split,class,group\n,train,x,\n", "the id '' twice or empty"),

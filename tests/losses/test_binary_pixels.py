@@ -210,7 +210,7 @@ def test_trap_half_logits_with_a_float32_target() -> None:
         (BalancedBCE, {"beta": 0}, r"beta = 0 would give every positive the weight 0; use a value inside \(0, 1\)"),
         (BalancedBCE, {"beta": 1}, "beta = 1 would give every negative the weight 0"),
         (BalancedBCE, {"beta": 1.2}, r"beta = 1.2 is outside \[0, 1\]"),
-        (BalancedBCE, {"beta": "auto"}, "beta = 'auto' is not a finite number"),
+        (BalancedBCE, {"beta": "high"}, "beta = 'high' is unknown; use auto or a value inside"),
         (BalancedBCE, {"beta": None}, "beta = None is not a finite number"),
         (Asymmetric, {"gamma_pos": -1}, r"gamma_pos = -1 is outside \[0, inf\]"),
         (Asymmetric, {"gamma_neg": math.inf}, "gamma_neg = inf is not a finite number"),

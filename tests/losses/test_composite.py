@@ -41,6 +41,30 @@ def test_terms_move_with_the_composite() -> None:
     assert [buffer.dtype for buffer in loss.double().buffers()] == [torch.float64]
 
 
+def test_weights_change_over_the_epochs_and_go_back_with_them() -> None:
+    loss = Composite({"dice": Dice(), "bce": BCE()}, {"dice": 2, "bce": {"from": 1.0, "to": 0.0, "start": 2, "end": 6}})
+    assert loss.moving == ("bce",)
+    found = {}
+    for epoch in (0, 2, 3, 6, 50, 3):
+        loss.set_epoch(epoch)
+        found[epoch] = loss.weights["bce"]
+        assert loss.weights["dice"] == 2
+    assert found == {0: 1, 2: 1, 3: 0.75, 6: 0, 50: 0}
+    assert loss.state_dict() == {}, "nothing to lose in a checkpoint"
+
+
+def test_schedules_of_inner_and_outer_composites_are_multiplied() -> None:
+    inner = Composite({"bce": BCE(), "focal": Focal()}, {"bce": {"from": 0, "to": 1, "end": 4}, "focal": 3})
+    loss = Composite({"dice": Dice(), "pixels": inner}, {"dice": 1, "pixels": {"from": 1, "to": 0.5, "end": 2}})
+    loss.set_epoch(1)
+    assert loss.weights == {"dice": 1, "pixels/bce": 0.75 * 0.25, "pixels/focal": 0.75 * 3}
+    assert loss.moving == ("pixels/bce", "pixels/focal")
+    still = Composite({"dice": Dice(), "pixels": inner}, {"dice": 1, "pixels": 2})
+    assert still.moving == ("pixels/bce",)
+    still.set_epoch(4)
+    assert still.weights == {"dice": 1, "pixels/bce": 2, "pixels/focal": 6}
+
+
 class Kindless(nn.Module):
     """A loss by name only."""
 
@@ -67,6 +91,8 @@ class OddKind(MulticlassLoss):
         ({"bce": BCE()}, {"bce": -1}, r"weights.bce = -1 is outside \[0, inf\]; use 0 or more"),
         ({"bce": BCE()}, {"bce": "1"}, "weights.bce = '1' is not a finite number"),
         ({"bce": BCE()}, {"bce": 0.0}, "every weight of a composite loss is 0"),
+        ({"bce": BCE()}, {"bce": {"from": 0, "to": 0.0, "end": 3}}, "every weight of a composite loss is 0"),
+        ({"bce": BCE()}, {"bce": {"from": 0, "to": 1, "ende": 3}}, "weights.bce.ende is no part of a schedule: did"),
         (
             {"own": Kindless()},
             {"own": 1},

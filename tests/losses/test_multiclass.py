@@ -166,7 +166,7 @@ def test_order_of_rows_and_pixels_does_not_matter(loss: nn.Module, seed: int, or
         (CrossEntropy, {"label_smoothing": 1.1}, r"label_smoothing = 1.1 is outside \[0, 1\]"),
         (CrossEntropy, {"label_smoothing": None}, "label_smoothing = None is not a finite number"),
         (CrossEntropy, {"weight": 2.0}, "weight = 2.0 is not a list; give one number for each class, or null"),
-        (CrossEntropy, {"weight": "12"}, "weight = '12' is not a list"),
+        (CrossEntropy, {"weight": "12"}, "weight = '12' is unknown; use balanced, one number for each class, or null"),
         (CrossEntropy, {"weight": [1, -1]}, r"weight\[1\] = -1 is outside \[0, inf\]"),
         (CrossEntropy, {"weight": [1, math.inf]}, r"weight\[1\] = inf is not a finite number"),
         (CrossEntropy, {"weight": [0, 0]}, "would weigh no two classes"),

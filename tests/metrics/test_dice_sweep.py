@@ -2,13 +2,14 @@
 
 import copy
 import json
+import math
 import os
 import subprocess
 import sys
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +17,20 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
+from sklearn.metrics import (
+    f1_score,
+    fbeta_score,
+    jaccard_score,
+    precision_recall_curve,
+    precision_score,
+    recall_score,
+    roc_curve,
+)
 from torch import Tensor
 
 from tandem.errors import ConfigError, DataError
-from tandem.metrics import Aggregate, DiceSweep, SweepResult
+from tandem.metrics import Aggregate, DiceSweep, SweepResult, logit_thresholds
+from tandem.metrics.objective import Empty
 
 GRID = [round(0.1 + 0.01 * index, 9) for index in range(81)]
 Counts = npt.NDArray[np.int64]
@@ -32,24 +42,30 @@ def loop(p: Tensor, target: Tensor, channel: int, thresholds: Sequence[float]) -
     tp, fp = np.zeros((images, len(thresholds)), np.int64), np.zeros((images, len(thresholds)), np.int64)
     positives = np.zeros(images, np.int64)
     for image in range(images):
-        answers = p[image, channel].float().reshape(-1).numpy()
+        answers = p[image, channel].reshape(-1)
+        answers = (answers if p.dtype == torch.float64 else answers.float()).numpy()
         truths = target[image, channel].reshape(-1).numpy()
         for value, truth in zip(answers, truths, strict=True):
             if truth == 255:
                 continue
             positives[image] += truth == 1
-            for k, threshold in enumerate(np.array(thresholds, dtype=np.float32)):
+            for k, threshold in enumerate(np.array(thresholds, dtype=np.float32).astype(answers.dtype)):
                 if value >= threshold:
                     (tp if truth == 1 else fp)[image, k] += 1
     return tp, fp, positives
 
 
-def swept(p: Tensor, target: Tensor, thresholds: Sequence[float] = GRID, batch: int | None = None) -> list[SweepResult]:
-    sweep = DiceSweep(thresholds)
+def swept(p: Tensor, target: Tensor, thresholds: Sequence[float] = GRID, batch: int | None = None) -> SweepResult:
+    sweep = DiceSweep(thresholds, images=True)
     for start in range(0, len(p), batch or len(p)):
         stop = start + (batch or len(p))
         sweep.update(p[start:stop], target[start:stop])
     return sweep.compute()
+
+
+def expect_equal(found: SweepResult, expected: SweepResult) -> None:
+    for name, part in found.counts._asdict().items():
+        assert part.equal(getattr(expected.counts, name)), name
 
 
 def pictures(*shape: int, seed: int = 0, missing: bool = False) -> tuple[Tensor, Tensor]:
@@ -68,31 +84,35 @@ def pictures(*shape: int, seed: int = 0, missing: bool = False) -> tuple[Tensor,
 @pytest.mark.parametrize("shape", [(3, 1, 5, 4), (2, 3, 4, 3), (7, 1), (4, 2), (2, 1, 9), (2, 2, 3, 2, 2)], ids=str)
 def test_counts_equal_a_loop_over_thresholds(shape: tuple[int, ...], dtype: torch.dtype) -> None:
     p, target = pictures(*shape, missing=True)
-    results = swept(p.to(dtype), target)
-    assert len(results) == shape[1]
-    for channel, result in enumerate(results):
+    result, summed = swept(p.to(dtype), target), DiceSweep(GRID)
+    summed.update(p.to(dtype), target)
+    assert len(result) == shape[1]
+    assert result.thresholds.tolist() == np.array(GRID, dtype=np.float32).tolist()
+    for channel in range(shape[1]):
         tp, fp, positives = loop(p.to(dtype), target, channel, GRID)
-        assert result.true_positives.tolist() == tp.tolist()
-        assert result.false_positives.tolist() == fp.tolist()
-        assert result.positives.tolist() == positives.tolist()
-        assert result.thresholds.tolist() == np.array(GRID, dtype=np.float32).tolist()
+        counts = result[channel].counts
+        assert counts.tp[:, 0].tolist() == tp.tolist()
+        assert counts.fp[:, 0].tolist() == fp.tolist()
+        assert counts.positives[:, 0, 0].tolist() == positives.tolist()
+        known = (target[:, channel] != 255).reshape(len(target), -1).sum(1)
+        assert (counts.positives + counts.negatives)[:, 0, 0].equal(known)
+        assert summed.compute()[channel].counts.tp.flatten().tolist() == tp.sum(0).tolist()
+        assert summed.compute()[channel].counts.fp.flatten().tolist() == fp.sum(0).tolist()
 
 
 def test_every_grid_point_passes_its_own_threshold() -> None:
     p = torch.tensor(GRID).view(1, 1, 9, 9)
-    (result,) = swept(p, torch.ones_like(p, dtype=torch.uint8))
-    assert result.true_positives.tolist() == [[81 - k for k in range(81)]]
+    result = swept(p, torch.ones_like(p, dtype=torch.uint8))
+    assert result.counts.tp.flatten().tolist() == [81 - k for k in range(81)]
     below = torch.nextafter(p, torch.zeros(()))
-    (result,) = swept(below, torch.ones_like(p, dtype=torch.uint8))
-    assert result.true_positives.tolist() == [[80 - k for k in range(81)]]
+    result = swept(below, torch.ones_like(p, dtype=torch.uint8))
+    assert result.counts.tp.flatten().tolist() == [80 - k for k in range(81)]
 
 
 @pytest.mark.parametrize("dtype", [torch.uint8, torch.int64, torch.float32], ids=str)
 def test_targets_of_any_type_count_alike(dtype: torch.dtype) -> None:
     p, target = pictures(2, 1, 4, 4, missing=True)
-    expected, found = swept(p, target)[0], swept(p, target.to(dtype))[0]
-    assert found.true_positives.equal(expected.true_positives)
-    assert found.false_positives.equal(expected.false_positives)
+    expect_equal(swept(p, target.to(dtype)), swept(p, target))
 
 
 @pytest.mark.parametrize("filler", [float("nan"), float("inf"), -1.0, 0.5])
@@ -102,10 +122,7 @@ def test_missing_pixels_count_nowhere_whatever_stands_there(filler: float) -> No
     masked[:, :, :, 3:] = 255
     garbage = p.clone()
     garbage[:, :, :, 3:] = filler
-    found, expected = swept(garbage, masked)[0], swept(p[..., :3], target[..., :3])[0]
-    assert found.true_positives.equal(expected.true_positives)
-    assert found.false_positives.equal(expected.false_positives)
-    assert found.positives.equal(expected.positives)
+    expect_equal(swept(garbage, masked), swept(p[..., :3], target[..., :3]))
 
 
 @settings(max_examples=25, deadline=None)
@@ -118,18 +135,19 @@ def test_missing_pixels_count_nowhere_whatever_stands_there(filler: float) -> No
 def test_neither_batches_nor_order_change_a_bit(seed: int, count: int, cuts: list[int], missing: bool) -> None:
     p, target = pictures(count, 1, 3, 4, seed=seed, missing=missing)
     target[::3][target[::3] == 1] = 0  # some without foreground
-    (whole,) = swept(p, target)
+    whole = swept(p, target)
     order = np.random.default_rng(seed).permutation(count)
-    sweep = DiceSweep(GRID)
+    sweep = DiceSweep(GRID, images=True)
     for start, stop in pairwise(sorted({0, count, *(cut for cut in cuts if cut < count)})):
         rows = torch.from_numpy(order[start:stop])
         sweep.update(p[rows], target[rows])
-    (found,) = sweep.compute()
+    found = sweep.compute()
     for aggregate in get_args(Aggregate):
-        curve = found.curve(aggregate)
-        assert torch.equal(curve.nan_to_num(-1), whole.curve(aggregate).nan_to_num(-1))
-        assert found.best(aggregate) == whole.best(aggregate)
-        assert str(found.at(40, aggregate)) == str(whole.at(40, aggregate)), "as text, since nan is unequal to itself"
+        for empty in get_args(Empty):
+            one, other = (result.by(aggregate=aggregate, empty=empty) for result in (found, whole))
+            assert torch.equal(one.curve.dice.nan_to_num(-1), other.curve.dice.nan_to_num(-1))
+            assert one.threshold == other.threshold
+            assert str(one.iou) == str(other.iou), "as text, since nan is unequal to itself"
 
 
 def test_the_mean_of_batch_dice_is_not_what_is_reported() -> None:
@@ -144,10 +162,10 @@ def test_the_mean_of_batch_dice_is_not_what_is_reported() -> None:
         for batch in (1, 2, 4, 8, 9)
     }
     assert max(means.values()) - min(means.values()) > 0.05, "the trap is set"
-    found = {batch: swept(p, target, [0.6], batch)[0].at(0, "global") for batch in means}
-    assert len({str(values) for values in found.values()}) == 1
-    assert found[9]["dice"] == pytest.approx(means[9], abs=1e-12)
-    assert found[9]["dice_lesion"] == pytest.approx(means[1], abs=1e-12)
+    for aggregate, same in (("global", 9), ("per_image", 1)):
+        found = {float(swept(p, target, [0.6], batch).by(aggregate=aggregate).dice) for batch in means}
+        assert len(found) == 1
+        assert found.pop() == pytest.approx(means[same], abs=1e-12)
 
 
 def _flat(p: Tensor, target: Tensor, threshold: float) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
@@ -158,44 +176,48 @@ def _flat(p: Tensor, target: Tensor, threshold: float) -> tuple[npt.NDArray[np.b
 def test_numbers_equal_those_of_scikit_learn(index: int) -> None:
     p, target = pictures(5, 1, 6, 7)
     truth, answer = _flat(p, target, float(np.float32(GRID[index])))
-    values = swept(p, target)[0].at(index, "global")
-    assert values["dice"] == pytest.approx(f1_score(truth, answer), abs=1e-12)
-    assert values["iou"] == pytest.approx(jaccard_score(truth, answer), abs=1e-12)
-    assert values["precision"] == pytest.approx(precision_score(truth, answer), abs=1e-12)
-    assert values["recall"] == pytest.approx(recall_score(truth, answer), abs=1e-12)
+    result = swept(p, target)
+    assert result.dice_at(GRID[index]) == pytest.approx(f1_score(truth, answer), abs=1e-12)
+    assert result.curve.precision[index] == pytest.approx(precision_score(truth, answer), abs=1e-12)
+    assert result.curve.recall[index] == pytest.approx(recall_score(truth, answer), abs=1e-12)
+    assert result.measure("iou")[0, index] == pytest.approx(jaccard_score(truth, answer), abs=1e-12)
+    assert result.measure("specificity")[0, index] == pytest.approx(recall_score(~truth, ~answer), abs=1e-12)
+    for beta in (0.5, 2.0):
+        found = result.by(beta=beta).measure("fbeta")[0, index]
+        assert found == pytest.approx(fbeta_score(truth, answer, beta=beta), abs=1e-12)
     rows = [_flat(p[i], target[i], float(np.float32(GRID[index]))) for i in range(5)]
-    assert values["dice_lesion"] == pytest.approx(np.mean([f1_score(*row) for row in rows]), abs=1e-11)
-    assert values["iou_lesion"] == pytest.approx(np.mean([jaccard_score(*row) for row in rows]), abs=1e-11)
+    each = result.by(aggregate="per_image")
+    assert each.dice_at(GRID[index]) == pytest.approx(np.mean([f1_score(*row) for row in rows]), abs=1e-11)
+    assert each.measure("iou")[0, index] == pytest.approx(np.mean([jaccard_score(*row) for row in rows]), abs=1e-11)
 
 
 def test_one_pixel_one_image_one_threshold_keeps_its_dimensions() -> None:
-    (result,) = swept(torch.tensor([[[[0.7]]]]), torch.tensor([[[[1]]]]), [0.5])
+    result = swept(torch.tensor([[[[0.7]]]]), torch.tensor([[[[1]]]]), [0.5])
     assert result.thresholds.shape == (1,)
-    assert result.true_positives.shape == result.false_positives.shape == (1, 1)
-    assert result.positives.shape == (1,)
-    assert result.curve("global").tolist() == result.curve("per_image").tolist() == [1.0]
-    assert result.at(0, "per_image")["dice"] == 1.0
+    assert {part.shape for part in result.counts} == {(1, 1, 1)}
+    assert result.curve.dice.tolist() == result.by(aggregate="per_image").curve.dice.tolist() == [1.0]
+    assert result.dice.shape == result.threshold.shape == ()
 
 
 def test_a_large_picture_fits_its_counts() -> None:
     shape = (1, 1, 300, 300)
-    (result,) = swept(torch.full(shape, 0.95), torch.ones(shape, dtype=torch.uint8))
-    assert result.positives.tolist() == [90_000]
-    assert set(result.true_positives.flatten().tolist()) == {90_000}
+    result = swept(torch.full(shape, 0.95), torch.ones(shape, dtype=torch.uint8))
+    assert result.counts.positives.tolist() == [[[90_000]]]
+    assert set(result.counts.tp.flatten().tolist()) == {90_000}
 
 
 def test_reset_forgets_and_clones_are_independent() -> None:
     p, target = pictures(2, 1, 4, 4)
     other, truth = pictures(3, 1, 4, 4, seed=1)
-    sweep = DiceSweep(GRID)
+    sweep = DiceSweep(GRID, images=True)
     sweep.update(p, target)
     for twin in (copy.deepcopy(sweep), sweep.clone()):
         twin.update(other, truth)
-        assert len(twin.compute()[0].positives) == 5
-    assert len(sweep.compute()[0].positives) == 2
+        assert len(twin.compute().counts.tp) == 5
+    assert len(sweep.compute().counts.tp) == 2
     sweep.reset()
     sweep.update(other, truth)
-    assert sweep.compute()[0].true_positives.equal(swept(other, truth)[0].true_positives)
+    expect_equal(sweep.compute(), swept(other, truth))
 
 
 def test_reset_forgets_a_fault() -> None:
@@ -205,7 +227,7 @@ def test_reset_forgets_a_fault() -> None:
         sweep.compute()
     sweep.reset()
     sweep.update(torch.full((1, 1), 0.5), torch.ones(1, 1))
-    assert sweep.compute()[0].positives.tolist() == [1]
+    assert sweep.compute().counts.positives.tolist() == [[[1]]]
 
 
 def test_a_checkpoint_holds_nothing_of_a_sweep() -> None:
@@ -227,8 +249,7 @@ def test_a_target_outside_its_set_is_refused(value: float) -> None:
 def test_a_map_cut_out_of_a_larger_one_counts_without_a_warning() -> None:
     p, target = pictures(2, 1, 6, 6)
     cut = p.to(memory_format=torch.channels_last)[..., :5, :4]
-    found, expected = swept(cut, target[..., :5, :4])[0], swept(cut.contiguous(), target[..., :5, :4].contiguous())[0]
-    assert found.true_positives.equal(expected.true_positives)
+    expect_equal(swept(cut, target[..., :5, :4]), swept(cut.contiguous(), target[..., :5, :4].contiguous()))
 
 
 def test_shapes_that_differ_are_refused() -> None:
@@ -244,6 +265,106 @@ def test_thresholds_that_do_not_increase_inside_the_range_are_refused(thresholds
         DiceSweep(thresholds)
 
 
+@pytest.mark.parametrize("thresholds", ["all", 0.5, [[0.1, 0.2]]], ids=str)
+def test_what_are_no_thresholds_is_refused(thresholds: Any) -> None:
+    with pytest.raises(ConfigError, match="thresholds"):
+        DiceSweep(thresholds)
+
+
+def test_a_mean_over_images_needs_them_apart() -> None:
+    with pytest.raises(ConfigError, match="images=False, but the mean over images needs them apart"):
+        DiceSweep(aggregate="per_image", images=False)
+
+
+@pytest.mark.parametrize("value", [1.0001, -0.25, math.inf, 12.0, -math.inf])
+def test_a_probability_outside_its_range_is_refused(value: float) -> None:
+    sweep = DiceSweep(GRID)
+    sweep.update(torch.tensor([[0.2, value]]), torch.tensor([[0, 1]]))
+    with pytest.raises(DataError, match=r"1 probabilities lie outside of \[0, 1\]; logits or percentages were given"):
+        sweep.compute()
+
+
+def test_another_number_of_classes_is_refused() -> None:
+    sweep = DiceSweep(GRID)
+    sweep.update(torch.rand(2, 3), torch.ones(2, 3))
+    with pytest.raises(DataError, match="1 classes in this batch, but 3 in those before it"):
+        sweep.update(torch.rand(2, 1), torch.ones(2, 1))
+    sweep.reset()
+    sweep.update(torch.rand(2, 1), torch.ones(2, 1))
+    assert len(sweep.compute()) == 1
+
+
+@pytest.mark.parametrize("shape", [(3,), (2, 0), ()], ids=str)
+def test_a_shape_without_classes_is_refused(shape: tuple[int, ...]) -> None:
+    with pytest.raises(DataError, match=r"both must be \(N, C, ...\)"):
+        DiceSweep(GRID).update(torch.rand(shape), torch.rand(shape))
+
+
+@pytest.mark.parametrize("images", [True, False])
+def test_memory_grows_with_thresholds_and_images_but_not_with_pixels(images: bool) -> None:
+    sizes = {}
+    for side in (4, 32):
+        sweep = DiceSweep(GRID, images=images)
+        for _ in range(5):
+            sweep.update(*pictures(3, 2, side, side))
+        sizes[side] = sum(part.numel() * part.element_size() for part in sweep.counted)
+    assert sizes[4] == sizes[32] == (15 * 2 * 2 * 82 * 4 if images else 2 * 2 * 82 * 8)
+
+
+@pytest.mark.parametrize("images", [True, False])
+def test_the_value_of_a_batch_leaves_the_sum_as_it_is(images: bool) -> None:
+    parts = [pictures(3, 1, 4, 4, seed=seed) for seed in range(3)]
+    sweep = DiceSweep(GRID, images=images)
+    for part in parts:
+        assert sweep(*part).dice == swept(*part).dice
+    whole = swept(torch.cat([p for p, _ in parts]), torch.cat([target for _, target in parts]))
+    assert sweep.compute().curve.dice.equal(whole.curve.dice)
+
+
+def test_an_empty_batch_changes_nothing() -> None:
+    for images in (True, False):
+        sweep = DiceSweep(GRID, images=images)
+        sweep.update(torch.rand(0, 1, 4, 4), torch.rand(0, 1, 4, 4))
+        assert sweep.compute().dice.isnan()
+        sweep.update(*pictures(2, 1, 4, 4))
+        assert sweep.compute().dice == swept(*pictures(2, 1, 4, 4)).dice
+
+
+@pytest.mark.parametrize("objective", ["f1", "youden"])
+@pytest.mark.parametrize("spread", [0.3, 1.0, 4.0])
+def test_exact_is_the_optimum_over_all_distinct_probabilities(objective: Any, spread: float) -> None:
+    rng = np.random.default_rng(7)
+    truth = rng.random(3000) < 0.1
+    p = 1 / (1 + np.exp(-spread * (rng.normal(size=3000) + 1.5 * truth - 2)))
+    if objective == "f1":
+        precision, recall, _ = precision_recall_curve(truth, p)
+        best = float(np.max(2 * precision * recall / np.maximum(precision + recall, 1e-12)))
+    else:
+        wrong, right, _ = roc_curve(truth, p, drop_intermediate=False)
+        best = float(np.max(right - wrong))
+    sweep = DiceSweep("exact", objective=objective)
+    sweep.update(torch.from_numpy(p)[:, None], torch.from_numpy(truth)[:, None])
+    score = float(sweep.compute().score)
+    assert score <= best + 1e-12
+    # within 0.01 logits there are a few of the 3000 rows, of which each moves the score by about 1 / 300
+    assert score == pytest.approx(best, abs=0.004 if spread > 0.5 else 0.01)
+
+
+def test_logit_thresholds_are_symmetric_and_fine_everywhere() -> None:
+    grid = logit_thresholds()
+    assert len(grid) == 2401
+    assert (grid.diff() > 0).all()
+    assert grid[1200] == 0.5
+    torch.testing.assert_close(grid + grid.flip(0), torch.ones(2401), atol=1e-7, rtol=0)
+    torch.testing.assert_close(
+        torch.logit(grid[:1400].double()).diff(), torch.full((1399,), 0.01).double(), atol=1e-4, rtol=0
+    )
+    assert logit_thresholds(1.0, 0.5).tolist() == torch.sigmoid(torch.tensor([-1.0, -0.5, 0.0, 0.5, 1.0])).tolist()
+    for limit, step in ((0.0, 0.01), (13.0, 0.01), (12.0, 0.001), (1.0, 2.0), (math.nan, 0.01)):
+        with pytest.raises(ConfigError, match="need 0 < limit <= 12"):
+            logit_thresholds(limit, step)
+
+
 PROCESS = """
 import json, sys
 import torch
@@ -252,20 +373,26 @@ from tandem.metrics import DiceSweep
 rank, store, data = int(sys.argv[1]), sys.argv[2], sys.argv[3]
 dist.init_process_group("gloo", init_method=f"file://{store}", rank=rank, world_size=2)
 saved = torch.load(data, weights_only=True)
-sweep = DiceSweep(saved["grid"].tolist())
-for rows in saved["rows"][rank]:
-    sweep.update(saved["p"][rows], saved["target"][rows])
-result = sweep.compute()[0]
-print(json.dumps([result.curve(kind).tolist() for kind in ("global", "per_image")]
-    + [result.best(kind) for kind in ("global", "per_image")] + [len(result.positives)]))
+said = []
+for rows in saved["rows"]:
+    for images in (True, False):
+        sweep = DiceSweep(saved["grid"].tolist(), images=images)
+        for part in rows[rank]:
+            sweep.update(saved["p"][part], saved["target"][part])
+        result = sweep.compute()
+        again = sweep.compute()
+        said.append([[counts.sum(0).tolist() for counts in each.counts] for each in (result, again)]
+            + [result.threshold.tolist(), result.curve.dice.tolist()]
+            + ([result.by(aggregate="per_image").curve.dice.tolist()] if images else []))
+print(json.dumps(said))
 dist.destroy_process_group()
 """
 
 
 @pytest.mark.slow
 def test_two_processes_with_unequal_shares_equal_one(tmp_path: Path) -> None:
-    p, target = pictures(8, 1, 5, 5, missing=True)
-    rows = [[[6, 1], [0, 3, 7]], [[5, 2, 4]]]
+    p, target = pictures(8, 2, 5, 5, missing=True)
+    rows = [[[[6, 1], [0, 3, 7]], [[5, 2, 4]]], [[], [[0, 1, 2, 3], [4, 5, 6, 7]]]]  # the second: a process without any
     data = tmp_path / "data.pt"
     torch.save({"p": p, "target": target, "grid": torch.tensor(GRID, dtype=torch.float64), "rows": rows}, data)
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
@@ -283,7 +410,9 @@ def test_two_processes_with_unequal_shares_equal_one(tmp_path: Path) -> None:
     finally:
         for process in running:
             process.kill()
-    (one,) = swept(p, target)
-    expected = [one.curve("global").tolist(), one.curve("per_image").tolist()]
+    one = swept(p, target)
+    counts = [part.sum(0).tolist() for part in one.counts]
+    expected = [counts, counts, one.threshold.tolist(), one.curve.dice.tolist()]
+    apart = [*expected, one.by(aggregate="per_image").curve.dice.tolist()]
     for answer in answers:
-        assert answer == [*expected, one.best("global"), one.best("per_image"), 8]
+        assert answer == [apart, expected, apart, expected]

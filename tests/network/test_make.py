@@ -133,3 +133,51 @@ def test_what_cannot_be_made_is_refused_in_one_line(make: Make, message: str) ->
         make()
     assert "\n" not in str(error.value)
     assert len(str(error.value)) < 600
+
+
+# ------------------------------------------------------------------------------------------------------- regularisation
+
+
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("backbone", ["test_resnet", "convnext_atto", "mobilenetv2_050"])
+def test_stochastic_depth_reaches_the_backbone(backbone: str, dense: bool) -> None:
+    from timm.layers import DropPath
+
+    torch.manual_seed(0)
+    network = make_network(1, dense, backbone, "unet", UNET, drop_path=0.4)
+    rates = [part.drop_prob for part in network.encoder.modules() if isinstance(part, DropPath)]
+    assert rates == sorted(rates), "rises with depth"
+    assert 0.2 < rates[-1] < 0.4 + 1e-6
+    image = torch.rand(1, 1, 64, 64)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1)  # residual branches of a fresh ResNet are 0
+        network.train()
+        assert len({network(image).deep.sum().item() for _ in range(8)}) > 1
+        network.eval()
+        assert torch.equal(network(image).deep, network(image).deep)
+
+
+def test_no_stochastic_depth_is_the_network_as_it_was() -> None:
+    torch.manual_seed(0)
+    plain = make_network(1, True, "test_resnet", "unet", UNET)
+    torch.manual_seed(0)
+    dropped = make_network(1, True, "test_resnet", "unet", UNET, drop_path=0.3, dropout=0.3)
+    assert plain.state_dict().keys() == dropped.state_dict().keys()
+    image = torch.rand(2, 1, 64, 64)
+    with torch.no_grad():
+        assert torch.equal(plain.eval()(image).deep, dropped.eval()(image).deep)
+
+
+@pytest.mark.parametrize("backbone", ["small_cnn", "vgg11", "ghostnet_050"])
+@pytest.mark.parametrize("dense", [False, True])
+def test_a_backbone_without_residual_branches_has_no_depth_to_drop(backbone: str, dense: bool) -> None:
+    with pytest.raises(ConfigError, match=f"drop_path is 0.1, but backbone '{backbone}' has no stochastic depth"):
+        make_network(1, dense, backbone, "unet", UNET, drop_path=0.1)
+
+
+@pytest.mark.parametrize("name", ["drop_path", "dropout"])
+@pytest.mark.parametrize("value", [-0.1, 1.0, float("nan")])
+def test_shares_that_are_none_are_refused(name: str, value: float) -> None:
+    with pytest.raises(ConfigError, match=rf"^{name} is .*, but must lie in \[0, 1\)"):
+        make_network(1, False, "test_resnet", "unet", **{name: value})  # type: ignore[arg-type]

@@ -86,3 +86,27 @@ def test_in_evaluation_a_picture_does_not_depend_on_the_rest_of_the_batch(backbo
 def test_statistics_are_part_of_the_checkpoint() -> None:
     state = make_network(1, False, "test_resnet", "unet").state_dict()
     assert state["mean"].shape == state["std"].shape == (1, 1, 1, 1)
+
+
+def test_dropout_takes_whole_channels_of_the_deepest_map_alone() -> None:
+    torch.manual_seed(0)
+    network = Network(Echo(400), None, 0, [0.0] * 400, [1.0] * 400, dropout=0.25)
+    image = torch.ones(3, 400, 32, 32)
+    deep = network(image).deep
+    kept = deep.amax((2, 3)) > 0
+    assert torch.equal(deep, kept[..., None, None] * image / 0.75)
+    assert 0.65 < kept.float().mean() < 0.85
+    assert torch.equal(network.eval()(image).deep, image)
+
+
+def test_the_decoder_sees_the_same_dropped_map_as_the_heads() -> None:
+    class Last(nn.Module):
+        def forward(self, pyramid: list[Tensor]) -> Tensor:
+            assert len(pyramid) == 2
+            assert (pyramid[0] == 1).all(), "the other levels stay whole"
+            return pyramid[-1]
+
+    torch.manual_seed(0)
+    features = Network(Echo(40), Last(), 40, [0.0] * 40, [1.0] * 40, dropout=0.5)(torch.ones(1, 40, 32, 32))
+    assert features.dense is features.deep
+    assert (features.deep == 0).any()

@@ -13,6 +13,7 @@ from torchmetrics.classification import MulticlassAccuracy, MulticlassAUROC, Mul
 
 from tandem.data.datamodule import DataInfo
 from tandem.losses import multiclass
+from tandem.metrics import AreaError, BinnedAUROC
 from tandem.tasks import ClassificationTask
 from tandem.tasks.meters import Meters, RowMean
 from tandem.tasks.output import TaskOutput
@@ -64,14 +65,15 @@ def test_values_that_no_row_contributed_to_are_absent(info: DataInfo) -> None:
 
 def output(loss: float, rows: int, **terms: float) -> TaskOutput:
     losses = {name: torch.tensor(value) for name, value in terms.items()} or {"": torch.tensor(loss)}
+    bare = {name: 2 * value for name, value in losses.items()}
     some = torch.zeros(rows, 3)
-    return TaskOutput(some, torch.zeros(rows, dtype=torch.int64), losses, torch.arange(rows), torch.zeros(2))
+    return TaskOutput(some, torch.zeros(rows, dtype=torch.int64), losses, torch.arange(rows), torch.zeros(2), bare)
 
 
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(st.floats(-100, 100, width=32), st.integers(1, 64)), min_size=1, max_size=8))
 def test_a_mean_counts_rows_not_batches(batches: list[tuple[float, int]]) -> None:
-    meters = Meters((), {}, ())
+    meters = Meters({}, ())
     for loss, rows in batches:
         meters.update(output(loss, rows))
     expected = math.fsum(loss * rows for loss, rows in batches) / sum(rows for _, rows in batches)
@@ -80,11 +82,22 @@ def test_a_mean_counts_rows_not_batches(batches: list[tuple[float, int]]) -> Non
 
 
 def test_terms_are_kept_apart() -> None:
-    meters = Meters(("dice", "bce"), {}, ())
+    meters = Meters({}, ())
     meters.update(output(0, 1, dice=1.0, bce=10.0))
-    meters.update(output(0, 3, dice=2.0, bce=20.0))
+    meters.update(output(0, 3, bce=20.0, dice=2.0))
     found = {name: value.item() for name, value in meters.compute().items()}
-    assert found == pytest.approx({"loss": 77 / 4, "loss/dice": 7 / 4, "loss/bce": 70 / 4})
+    expected = {"loss": 77 / 4, "loss/dice": 7 / 4, "loss/bce": 70 / 4}
+    bare = {"loss/dice/unweighted": 14 / 4, "loss/bce/unweighted": 140 / 4}
+    assert found == pytest.approx(expected | bare)
+    meters.update(output(3.0, 2))
+    assert meters.compute() == {"loss": 3.0}, "another epoch may have other terms"
+
+
+def test_a_term_that_a_later_batch_lacks_is_no_silent_zero() -> None:
+    meters = Meters({}, ())
+    meters.update(output(0, 1, dice=1.0, bce=10.0))
+    with pytest.raises(KeyError, match="loss/bce"):
+        meters.update(output(0, 1, dice=1.0))
 
 
 @pytest.mark.parametrize("place", [0, 1, 2])
@@ -100,8 +113,24 @@ def test_a_loss_that_is_not_a_number_shows(place: int) -> None:
 
 def test_a_metric_keeps_its_own_count_for_each_stage(info: DataInfo) -> None:
     metric = MulticlassAccuracy(3)
-    first, second = Meters((), {"accuracy": metric}, ()), Meters((), {"accuracy": metric}, ())
+    first, second = Meters({"accuracy": metric}, ()), Meters({"accuracy": metric}, ())
     first.update(output(1.0, 2))
     assert first.compute()["accuracy"] == 1.0
     assert second.compute() == {}
     assert not metric.update_called
+
+
+def mask_output(probability: float) -> TaskOutput:
+    truth = torch.ones(1, 1, 4, 4, dtype=torch.uint8)
+    return TaskOutput(
+        torch.full((1, 1, 4, 4), probability), truth, {"": torch.tensor(1.0)}, torch.tensor([0]), torch.zeros(2), {}
+    )
+
+
+def test_metrics_of_masks_wait_for_a_settled_threshold() -> None:
+    meters = Meters({"area": AreaError(), "auroc": BinnedAUROC()}, ["lesion"])
+    meters.update(mask_output(0.3))
+    assert set(meters.compute()) == {"loss", "auroc"}
+    for threshold, error in ((0.3, 0.0), (0.31, 1.0)):
+        meters.update(mask_output(0.3), torch.tensor([threshold]))
+        assert float(meters.compute()["area"]) == error, "a probability at the threshold counts as yes"

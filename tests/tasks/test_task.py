@@ -1,6 +1,7 @@
 """What every task does: rows without a target, weighted terms, probabilities, refusals."""
 
 import copy
+import math
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -159,7 +160,34 @@ def test_weighted_terms_add_up_to_the_loss(info: DataInfo) -> None:
     task.update(output, "val")
     values = task.compute("val")
     assert values["val/lesion/loss/bce"] == pytest.approx(expected["bce"].item())
+    assert values["val/lesion/loss/bce/unweighted"] == pytest.approx(expected["bce"].item() / 3)
+    assert not any(term.requires_grad for term in output.unweighted.values())
     assert values["val/lesion/loss"] == pytest.approx(output.loss.item())
+
+
+def test_weights_follow_the_epoch_and_are_logged_with_the_training_split(info: DataInfo) -> None:
+    weights: dict[str, float | dict[str, float]] = {"dice": 1, "bce": {"from": 0, "to": 2, "start": 1, "end": 5}}
+    task = segment(info, Composite({"dice": binary.Dice(), "bce": binary.BCE()}, weights))
+    logits, mask = torch.zeros(2, 1, 4, 4), torch.ones(2, 1, 4, 4)
+    assert task.moving() == ("bce",)
+    for epoch, weight in ((0, 0.0), (2, 0.5), (9, 2.0), (2, 0.5)):
+        task.begin_epoch(epoch)
+        for stage in ("train", "val"):
+            task.update(answered(task, logits, mask=mask), stage)
+        train, val = task.compute("train"), task.compute("val")
+        assert train["train/lesion/weight/bce"] == weight
+        assert train["train/lesion/weight/dice"] == 1
+        assert train["train/lesion/loss/bce"] == pytest.approx(weight * math.log(2))
+        assert train["train/lesion/loss/bce/unweighted"] == pytest.approx(math.log(2))
+        assert val["val/lesion/loss"] == train["train/lesion/loss"], "validation has the weights of its epoch"
+        assert not [name for name in val if "weight/" in name]
+
+
+def test_a_loss_without_a_schedule_needs_no_epoch(info: DataInfo) -> None:
+    task = segment(info)
+    task.begin_epoch(3)
+    assert task.weights() == {}
+    assert task.moving() == ()
 
 
 @pytest.mark.parametrize(

@@ -1,10 +1,10 @@
 """What happens around training: sweep, files, progress."""
 
 from tandem.callbacks.best_checkpoint import BestCheckpoint
-from tandem.callbacks.logits_check import LogitsCheck
+from tandem.callbacks.collapse import CollapseWatch
 from tandem.callbacks.metrics_csv import MetricsCSV
 from tandem.callbacks.panels import Panels
 from tandem.callbacks.progress import EpochLog, Progress
 from tandem.callbacks.threshold_sweep import ThresholdSweep
 
-__all__ = ["BestCheckpoint", "EpochLog", "LogitsCheck", "MetricsCSV", "Panels", "Progress", "ThresholdSweep"]
+__all__ = ["BestCheckpoint", "CollapseWatch", "EpochLog", "MetricsCSV", "Panels", "Progress", "ThresholdSweep"]

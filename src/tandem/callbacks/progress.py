@@ -8,6 +8,8 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTheme
 
+from tandem.callbacks.collapse import CollapseWatch
+
 log = logging.getLogger(__name__)
 
 
@@ -26,14 +28,15 @@ class Progress(RichProgressBar):
     def get_metrics(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
-        """Losses of the step, then the chosen values of the last epoch."""
+        """Losses of the step, the chosen values of the last epoch, and a mark where training has collapsed."""
         known = trainer.callback_metrics
         losses = [key for key in known if key.endswith("/step_loss")]
         shown: dict[str, int | str | float | dict[str, float]] = {}
         for key in (*losses, *(key for key in self.show if key in known)):
             short = _short(key)
             shown[key if short in shown else short] = float(known[key])
-        return shown
+        marks = [callback.mark for callback in trainer.callbacks if isinstance(callback, CollapseWatch)]  # type: ignore[attr-defined]
+        return shown | ({"!": marks[0]} if any(marks) else {})
 
 
 def _short(key: str) -> str:

@@ -5,10 +5,15 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+from torch import Tensor
 
 from tandem.callbacks.split import SplitCallback
+from tandem.callbacks.sweep_settings import SweepSettings
+from tandem.callbacks.sweep_values import curves_of, label_values, mask_values, mean_values
 from tandem.errors import ConfigError
+from tandem.hints import nearest
 from tandem.metrics import Aggregate, DiceSweep, SweepResult
+from tandem.metrics.objective import Empty, Goal
 from tandem.module import MultiTaskModule, Outputs
 from tandem.tasks import Task
 
@@ -17,41 +22,73 @@ FIXED = 0.5
 
 
 class ThresholdSweep(SplitCallback):
-    """Finds each dense binary task's threshold at the end of a validation epoch and stores it in the task.
+    """Finds the threshold of each binary task at the end of a validation epoch, and stores it in the task.
 
-    It sees every validation probability once, logs Dice at the best threshold as `val/<task>/dice`, with IoU, the
-    threshold and Dice at 0.5 beside it. Outside of training (`validate`, `test`) it applies the stored threshold and
-    chooses nothing. The sanity check before training does not count.
+    It sees every validation probability once. For a mask it logs Dice at the best threshold as `val/<task>/dice`, with
+    IoU, the threshold and Dice at 0.5 beside it; for a question about whole pictures F1, sensitivity, specificity and
+    their kin. Each of several channels has its own threshold and is logged as `val/<task>/<channel>/...`, with the mean
+    over the channels as `val/<task>/...`. Outside of training (`validate`, `test`) the stored threshold is applied, and
+    nothing is chosen. The sanity check before training does not count.
 
     Args:
         low: lowest threshold.
         high: highest threshold.
         step: distance between two, at least 0.0001.
         official: whether the Dice that counts is `global` (over all pixels) or `per_image` (mean over lesion images).
+        exact: whether all distinct probabilities may be thresholds (see `tandem.metrics.logit_thresholds`) instead of
+            that grid; by default for whole pictures, of which there are few.
+        objective: what the best threshold is best in: `dice`, `iou`, `fbeta`, `f1`, `youden`, or `sensitivity` where
+            the specificity is at least `specificity`; by default `dice` for masks, `f1` for whole pictures.
+        beta: of `fbeta`: how many times as much recall weighs as precision.
+        specificity: the least that `sensitivity` may cost.
+        empty: images without lesion in `per_image`: `skip`, or `score` (1 where nothing is predicted, 0 otherwise).
+        tasks: other values of these for single tasks, by name.
 
     Raises:
-        ConfigError: a grid outside (0, 1), or an unknown `official`.
+        ConfigError: a grid outside (0, 1), an unknown word or task, a number out of range.
     """
 
-    def __init__(self, low: float = 0.1, high: float = 0.9, step: float = 0.01, official: Aggregate = "global") -> None:
-        if not (0 < low <= high < 1 and step >= 1e-4):
-            raise ConfigError(f"low={low}, high={high}, step={step}: need 0 < low <= high < 1 and step >= 0.0001")
-        if official not in ("global", "per_image"):
-            raise ConfigError(f"official is '{official}', but must be 'global' or 'per_image'")
-        count = int((high - low) / step + 1e-6) + 1
-        self.grid = [round(low + index * step, 9) for index in range(count)]
-        self.official: Aggregate = official
+    def __init__(
+        self,
+        low: float = 0.1,
+        high: float = 0.9,
+        step: float = 0.01,
+        official: Aggregate = "global",
+        exact: bool | None = None,
+        objective: Goal | None = None,
+        beta: float = 1.0,
+        specificity: float = 0.9,
+        empty: Empty = "skip",
+        tasks: Mapping[str, Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.settings = SweepSettings(low, high, step, exact, official, objective, beta, specificity, empty)
+        self.of_task = {name: self.settings.changed(name, changes) for name, changes in (tasks or {}).items()}
         self.sweeps: dict[str, DiceSweep] = {}
+        self.grids: dict[str, Tensor] = {}
         self.curves: dict[str, dict[str, list[float]]] = {}
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Refuses settings for a task that there is not."""
+        assert isinstance(pl_module, MultiTaskModule)
+        known = dict(binary_tasks(pl_module))
+        if unknown := [name for name in self.of_task if name not in known]:
+            raise ConfigError(
+                f"threshold_sweep.tasks names no binary task '{unknown[0]}': {nearest(unknown[0], known)}"
+            )
 
     def begin(self, trainer: pl.Trainer, module: MultiTaskModule, stage: str) -> None:
         """Begins with empty histograms."""
-        grid = torch.tensor([*self.grid, FIXED])
         self.sweeps = {}
-        for name, task in dense_binary_tasks(module):
+        for name, task in binary_tasks(module):
+            settings = self.of_task.get(name, self.settings)
+            self.grids[name] = settings.grid(task.dense)
             # with the stored threshold, which may come from a run with another grid
-            counted = torch.unique(torch.cat([grid, task.threshold.cpu()]))
-            self.sweeps[name] = DiceSweep(counted.tolist()).to(module.device)
+            counted = torch.unique(torch.cat([self.grids[name], torch.tensor([FIXED]), task.threshold.cpu()]))
+            goal = settings.goal(task.dense)
+            sweep = DiceSweep(
+                counted, goal.aggregate, goal.goal, goal.beta, goal.specificity, goal.empty, images=task.dense
+            )
+            self.sweeps[name] = sweep.to(module.device)
 
     def see(
         self, trainer: pl.Trainer, module: MultiTaskModule, stage: str, outputs: Outputs, batch: Mapping[str, Any]
@@ -64,47 +101,47 @@ class ThresholdSweep(SplitCallback):
     def end(self, trainer: pl.Trainer, module: MultiTaskModule, stage: str) -> None:
         """Logs; while training it also chooses a threshold on validation data and stores it."""
         fitting = stage == "val" and trainer.state.fn == "fit"
-        tasks = dict(dense_binary_tasks(module))
+        tasks = dict(binary_tasks(module))
         for name, sweep in self.sweeps.items():
-            if not sweep.update_called:
-                continue
-            results = sweep.compute()
-            for channel, result in enumerate(results):
-                index = self._choose(tasks[name], channel, result, fitting)
-                label = "" if len(results) == 1 else f"/{tasks[name].class_names[channel]}"
-                prefix = f"{stage}/{name}{label}"
-                module.log_dict({f"{prefix}/{key}": value for key, value in self._values(result, index).items()})
-                self.curves[prefix] = _curves(result)
+            # every process takes part where one has seen the task
+            if trainer.strategy.reduce_boolean_decision(sweep.update_called, all=False):
+                for key, value in self._report(f"{stage}/{name}", tasks[name], sweep.compute(), fitting).items():
+                    module.log(key, value)
+
+    def _report(self, prefix: str, task: Task, result: SweepResult, fitting: bool) -> dict[str, float]:
+        """Every number of a task by its logged name."""
+        questions = []
+        logged: dict[str, float] = {}
+        for channel in range(len(result)):
+            one = result[channel]
+            index = self._choose(task, channel, one, fitting)
+            values = (mask_values if task.dense else label_values)(one, index, one.index_of(FIXED))
+            place = prefix if len(result) == 1 else f"{prefix}/{task.class_names[channel]}"
+            logged |= {f"{place}/{key}": value for key, value in values.items()}
+            self.curves[place] = curves_of(one, index)
+            questions.append(values)
+        if len(questions) > 1:
+            logged |= {f"{prefix}/{key}": value for key, value in mean_values(questions).items()}
+        return logged
 
     def _choose(self, task: Task, channel: int, result: SweepResult, fitting: bool) -> int:
         """Index of the threshold to report: the best one while training, the stored one otherwise."""
         if not fitting:
             return result.index_of(float(task.threshold[channel]))
-        allowed = torch.isin(result.thresholds, torch.tensor(self.grid, dtype=torch.float32))
-        index = result.best(self.official, allowed)
+        index = int(result.best(torch.isin(result.thresholds, self.grids[task.name]))[0])
         task.threshold[channel] = result.thresholds[index].to(task.threshold.device)
         return index
 
-    def _values(self, result: SweepResult, index: int) -> dict[str, float]:
-        fixed = result.at(result.index_of(FIXED), self.official)
-        return {
-            **result.at(index, self.official),
-            "threshold": round(float(result.thresholds[index]), 6),
-            "dice_at_0.5": fixed["dice"],
-            "dice_lesion_at_0.5": fixed["dice_lesion"],
-        }
 
-
-def dense_binary_tasks(module: MultiTaskModule) -> Iterator[tuple[str, Task]]:
-    """The tasks with a yes/no question for each pixel, by name."""
+def binary_tasks(module: MultiTaskModule) -> Iterator[tuple[str, Task]]:
+    """The tasks of yes/no questions, by name."""
     for name, task in module.tasks.items():
-        if task.kind == "binary" and task.dense:
+        if task.kind == "binary":
             yield name, task
 
 
-def _curves(result: SweepResult) -> dict[str, list[float]]:
-    return {
-        "thresholds": [round(value, 6) for value in result.thresholds.tolist()],
-        "dice_global": result.curve("global").tolist(),
-        "dice_lesion": result.curve("per_image").tolist(),
-    }
+def dense_binary_tasks(module: MultiTaskModule) -> Iterator[tuple[str, Task]]:
+    """Those with a yes/no question for each pixel."""
+    for name, task in binary_tasks(module):
+        if task.dense:
+            yield name, task

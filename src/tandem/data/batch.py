@@ -8,7 +8,7 @@ MISSING_LABEL = -100
 """Class label of a row that has none (the index that torch's cross-entropy ignores)."""
 
 MISSING_PIXEL = 255
-"""Mask value that counts nowhere; a mask that is wholly missing is 255 everywhere."""
+"""Mask value that counts nowhere; a mask that is wholly missing is 255 everywhere. Also a finding that is unknown."""
 
 
 class Batch(TypedDict, total=False):
@@ -17,7 +17,10 @@ class Batch(TypedDict, total=False):
     Attributes:
         image: (N, C, H, W) float32 in [0, 1].
         label: (N,) int64 class index, `MISSING_LABEL` where unknown.
-        mask: (N, 1, H, W) uint8 with 0, 1 and `MISSING_PIXEL`.
+        mask: (N, K, H, W) uint8: K yes/no channels with 0, 1 and `MISSING_PIXEL`; or K = 1 with class indices and
+            `MISSING_PIXEL`, where the data set's masks have classes.
+        findings: (N, L) uint8 with 0, 1 and `MISSING_PIXEL`: yes/no answers about the whole picture.
+        columns: numbers by name, (N,) float32 each, nan where unknown.
         id: N names, unique in the data set.
         draw: (N, K) float32 uniform numbers in [0, 1), one row's own in each epoch, from which augmentation is derived;
             in training batches only.
@@ -26,5 +29,7 @@ class Batch(TypedDict, total=False):
     image: Tensor
     label: Tensor
     mask: Tensor
+    findings: Tensor
+    columns: dict[str, Tensor]
     id: list[str]
     draw: Tensor

@@ -6,7 +6,7 @@ import os
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -40,22 +40,19 @@ def cache_folder(given: str | None) -> Path:
     return Path(given or os.environ.get("TANDEM_CACHE") or "~/.cache/tandem").expanduser()
 
 
-def files_digest(paths: Sequence[Path], root: Path) -> str:
-    """SHA-256 over the names (relative to `root`) and bytes of files, in the order given.
+def digest(path: Path, root: Path) -> bytes:
+    """SHA-256 over the name (relative to `root`) and the bytes of a file.
 
     Raises:
         DataError: a file that cannot be read.
     """
-    digest = hashlib.sha256()
-    for path in paths:
-        try:
-            content = path.read_bytes()
-        except OSError as error:
-            raise DataError(f"{str(path)!r} cannot be read ({error.strerror}): mend the file or its rights") from error
-        name = path.relative_to(root).as_posix().encode()
-        digest.update(f"{len(name)}:{len(content)}:".encode() + name)  # lengths, so that no two lists run together
-        digest.update(content)
-    return digest.hexdigest()
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{str(path)!r} cannot be read ({error.strerror}): mend the file or its rights") from error
+    name = path.relative_to(root).as_posix().encode()
+    # lengths, so that no name and content run together
+    return hashlib.sha256(f"{len(name)}:{len(content)}:".encode() + name + content).digest()
 
 
 def fetch(path: Path, shapes: Mapping[str, tuple[int, ...]], make: Callable[[], Arrays]) -> Arrays:

@@ -6,16 +6,20 @@ import torch
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
 from tandem.data.samples import SPLITS, Samples
+from tandem.data.targets import Targets
 from tandem.errors import DataError
 
+ONE_MASK = Targets()
 
-def check_splits(name: str, splits: Mapping[str, Samples], classes: Sequence[str]) -> None:
+
+def check_splits(name: str, splits: Mapping[str, Samples], classes: Sequence[str], targets: Targets = ONE_MASK) -> None:
     """Refuses splits that would train or be scored without complaint, and mean nothing.
 
     Args:
         name: the data set, for messages.
         splits: the splits by name.
         classes: names of the classes.
+        targets: what else the rows may carry.
 
     Raises:
         DataError: a split missing or empty, a name or group in two splits, a target outside its set, a class missing.
@@ -23,28 +27,60 @@ def check_splits(name: str, splits: Mapping[str, Samples], classes: Sequence[str
     for split in SPLITS:
         if split not in splits or len(splits[split]) == 0:
             raise DataError(f"data '{name}': the split '{split}' is empty; give it pictures")
-        _check_targets(name, split, splits[split], len(classes))
+        _check_offered(name, split, splits[split], targets)
+        _check_masks(name, split, splits[split], targets.mask_values)
+        _check_labels(name, split, splits[split], len(classes))
+        _check_further(name, split, splits[split])
         _check_classes(name, split, splits[split], classes)
     _check_apart(name, {split: samples.ids for split, samples in splits.items()}, "picture")
     _check_apart(name, {split: samples.groups for split, samples in splits.items()}, "group")
 
 
-def _check_targets(name: str, split: str, samples: Samples, classes: int) -> None:
-    wrong = (samples.masks > 1) & (samples.masks != MISSING_PIXEL)
+def _check_offered(name: str, split: str, samples: Samples, targets: Targets) -> None:
+    """Refuses a source whose rows are not what it says of them."""
+    found = 0 if samples.findings is None else samples.findings.shape[1]
+    for what, has, said in (
+        ("mask channels", samples.masks.shape[1], targets.mask_depth),
+        ("findings", found, len(targets.findings)),
+        ("columns", sorted(samples.columns), sorted(targets.columns)),
+    ):
+        if has != said:
+            raise DataError(f"data '{name}': the split '{split}' has {what} {has}, but the source says {said}")
+
+
+def _check_masks(name: str, split: str, samples: Samples, values: int) -> None:
+    wrong = (samples.masks >= values) & (samples.masks != MISSING_PIXEL)
     if wrong.any():
         row = int(wrong.flatten(1).any(1).nonzero()[0])
         value = int(samples.masks[row][wrong[row]][0])
+        allowed = "0, 1" if values == 2 else f"0 to {values - 1}"
         raise DataError(
-            f"data '{name}', {split} '{samples.ids[row]}': mask value {value}; a mask holds 0, 1 or 255 (missing)"
+            f"data '{name}', {split} '{samples.ids[row]}': mask value {value}; a mask holds {allowed} or 255 (missing)"
         )
+
+
+def _check_labels(name: str, split: str, samples: Samples, classes: int) -> None:
     labels = samples.labels
     bad = ((labels < 0) & (labels != MISSING_LABEL)) | (labels >= classes)
     if bad.any():
         row = int(bad.nonzero()[0])
-        raise DataError(
-            f"data '{name}', {split} '{samples.ids[row]}': label {int(labels[row])}; "
-            f"labels are 0 to {classes - 1}, or {MISSING_LABEL} where unknown"
-        )
+        allowed = f"0 to {classes - 1}, or {MISSING_LABEL} where unknown" if classes else f"only {MISSING_LABEL} here"
+        raise DataError(f"data '{name}', {split} '{samples.ids[row]}': label {int(labels[row])}; labels are {allowed}")
+
+
+def _check_further(name: str, split: str, samples: Samples) -> None:
+    if samples.findings is not None:
+        wrong = ((samples.findings > 1) & (samples.findings != MISSING_PIXEL)).any(1)
+        if wrong.any():
+            row = int(wrong.nonzero()[0])
+            raise DataError(
+                f"data '{name}', {split} '{samples.ids[row]}': findings {samples.findings[row].tolist()}; "
+                "a finding is 0, 1 or 255 (missing)"
+            )
+    for column, values in samples.columns.items():
+        if values.isinf().any():
+            row = int(values.isinf().nonzero()[0])
+            raise DataError(f"data '{name}', {split} '{samples.ids[row]}': {column} is infinite; nan where unknown")
 
 
 def _check_classes(name: str, split: str, samples: Samples, classes: Sequence[str]) -> None:

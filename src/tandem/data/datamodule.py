@@ -1,6 +1,6 @@
 """Lightning's data module over any source: batches, augmentation, and what identifies the data."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,12 +12,15 @@ from tandem.data.batch import Batch
 from tandem.data.checks import check_splits
 from tandem.data.loading import loader
 from tandem.data.samples import Samples
+from tandem.data.sampling import class_shares, visits_by_class
 from tandem.data.source import Source
+from tandem.data.targets import Targets
+from tandem.errors import ConfigError
 
 
 @dataclass(frozen=True)
-class DataInfo:
-    """What networks and tasks need to know of the data.
+class DataInfo(Targets):
+    """What networks and tasks need to know of the data; further targets are named as in `Targets`.
 
     Attributes:
         name: the data set.
@@ -29,6 +32,18 @@ class DataInfo:
     classes: tuple[str, ...]
     channels: int
 
+    @property
+    def offered(self) -> tuple[str, ...]:
+        """What a task can learn here: `label`, `mask` (yes or no), `class mask`, `findings`, `columns`."""
+        has = {
+            "label": self.classes,
+            "mask": self.mask_channels,
+            "class mask": self.mask_classes,
+            "findings": self.findings,
+            "columns": self.columns,
+        }
+        return tuple(kind for kind, names in has.items() if names)
+
 
 class DataModule(pl.LightningDataModule):
     """Gives the batches of a source; augments training batches where they are used (on the GPU, if there is one).
@@ -39,21 +54,43 @@ class DataModule(pl.LightningDataModule):
         batch_size: rows in a batch.
         workers: worker processes of a loader.
         seed: seed of order and augmentation.
+        sampling: how often an epoch visits a row: `uniform`, `balanced`, or one weight for each class.
+
+    Raises:
+        ConfigError: a sampling that does not fit the classes.
     """
 
-    def __init__(self, source: Source, augment: Augment | None, batch_size: int, workers: int, seed: int) -> None:
+    def __init__(
+        self,
+        source: Source,
+        augment: Augment | None,
+        batch_size: int,
+        workers: int,
+        seed: int,
+        sampling: str | Sequence[float] = "uniform",
+    ) -> None:
         super().__init__()
         self.source = source
         self.augment = augment
         self.batch_size = batch_size
         self.workers = workers
         self.seed = seed
+        self.shares = None if sampling == "uniform" else class_shares(sampling, self.info.classes)
+        self.source_shares: Sequence[float] | None = getattr(source, "shares", None)
+        if self.shares is not None and self.source_shares is not None:
+            raise ConfigError(f"loader.sampling is {sampling} and data.shares is given too; choose one of them")
         self.splits: Mapping[str, Samples] = {}
 
     @property
     def info(self) -> DataInfo:
         """What is known of the data before it is read."""
-        return DataInfo(self.source.name, tuple(self.source.classes), self.source.channels)
+        targets = getattr(self.source, "targets", Targets())
+        return DataInfo(self.source.name, tuple(self.source.classes), self.source.channels, **vars(targets))
+
+    @property
+    def skipped(self) -> tuple[str, ...]:
+        """A line for each fault whose row was left out, after `setup`."""
+        return tuple(getattr(self.source, "skipped", ()))
 
     def setup(self, stage: str | None = None) -> None:
         """Reads and checks the data, once.
@@ -63,8 +100,15 @@ class DataModule(pl.LightningDataModule):
         """
         if not self.splits:
             splits = self.source.load()
-            check_splits(self.source.name, splits, self.source.classes)
+            info = self.info
+            check_splits(info.name, splits, info.classes, info)
+            if self.shares is not None:
+                visits_by_class(splits["train"], self.shares, info.classes)
             self.splits = splits
+
+    def visits(self) -> dict[str, int]:
+        """Visits of each class in an epoch, after `setup`; empty where every row is visited once."""
+        return {} if self.shares is None else visits_by_class(self.splits["train"], self.shares, self.info.classes)
 
     def fingerprint(self) -> dict[str, str]:
         """What identifies the data: a hash of each split's names, pixels and targets, and of the files."""
@@ -73,7 +117,11 @@ class DataModule(pl.LightningDataModule):
         return {**pixels, "files": files} if files else pixels
 
     def _loader(self, split: str) -> DataLoader[Batch]:
-        return loader(self.splits[split], self.batch_size, self.workers, self.seed, train=split == "train")
+        samples = self.splits[split]
+        members, shares = samples.labels, self.shares
+        if self.source_shares is not None and samples.origin is not None:
+            members, shares = samples.origin, list(self.source_shares)
+        return loader(samples, self.batch_size, self.workers, self.seed, split == "train", shares, members)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled by (seed, epoch), augmented by (seed, epoch, row)."""

@@ -1,47 +1,28 @@
 """From one split to batches: which row comes when, and which random numbers belong to it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from tandem.data.batch import Batch
 from tandem.data.counter_rng import keys, uniform
 from tandem.data.samples import Samples
+from tandem.data.sampling import ClassSampler, Rows, VisitSampler
 
 DRAWS = 16
 """Uniform numbers that each row gets in each epoch for its augmentation."""
 
 
-class EpochSampler(Sampler[int]):
-    """Visits every row once an epoch, in an order that depends on (seed, epoch) alone.
+class EpochSampler(VisitSampler):
+    """Visits every row once an epoch: `epoch * rows + row`. Arguments: `VisitSampler`."""
 
-    Gives *visits*, not rows: `epoch * rows + row`. So a worker process, which never learns of the epoch, can tell
-    both, and the order of a resumed run is that of an uninterrupted one.
-
-    Args:
-        rows: rows of the split.
-        seed: seed of the order.
-    """
-
-    def __init__(self, rows: int, seed: int) -> None:
-        super().__init__()
-        self.rows = rows
-        self.seed = seed
-        self.epoch = 0
-
-    def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning at the start of each epoch."""
-        self.epoch = epoch
-
-    def __len__(self) -> int:
-        return self.rows
-
-    def __iter__(self) -> Iterator[int]:
-        generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(self.rows, generator=generator)
-        return iter((order + self.epoch * self.rows).tolist())
+    def visits(self) -> Rows:
+        """Every row's visit."""
+        return np.arange(self.epoch * self.rows, (self.epoch + 1) * self.rows)
 
 
 class VisitDataset(Dataset[Batch]):
@@ -62,7 +43,7 @@ class VisitDataset(Dataset[Batch]):
         return len(self.samples)
 
     def __getitems__(self, visits: Sequence[int]) -> Batch:
-        """The batch of some visits; `draw` is a function of (seed, epoch, row) alone."""
+        """The batch of some visits; `draw` is a function of the seed and the visit alone."""
         where = torch.as_tensor(visits)
         batch = self.samples.take(where % len(self.samples))
         if self.random:
@@ -78,7 +59,15 @@ def _as_is(batch: Any) -> Any:
     return batch
 
 
-def loader(samples: Samples, batch_size: int, workers: int, seed: int, train: bool) -> DataLoader[Batch]:
+def loader(
+    samples: Samples,
+    batch_size: int,
+    workers: int,
+    seed: int,
+    train: bool,
+    shares: Sequence[float] | None = None,
+    members: Tensor | None = None,
+) -> DataLoader[Batch]:
     """A loader over one split.
 
     Training shuffles and leaves out a last batch of a single row, which batch normalisation cannot take; since the
@@ -90,12 +79,16 @@ def loader(samples: Samples, batch_size: int, workers: int, seed: int, train: bo
         workers: worker processes; the batches are the same whatever their number.
         seed: seed of order and augmentation.
         train: whether the split is trained on.
+        shares: of the classes in an epoch of training (see `ClassSampler`); None visits each row once.
+        members: (N,) what the shares are of, where it is not the classes but, for instance, the source of a row.
     """
     rows = len(samples)
+    known = samples.labels if members is None else members
+    sampler = EpochSampler(rows, seed) if shares is None else ClassSampler(known, shares, seed)
     return DataLoader(
         VisitDataset(samples, seed, random=train),
         batch_size=batch_size,
-        sampler=EpochSampler(rows, seed) if train else None,
+        sampler=sampler if train else None,
         shuffle=False,
         num_workers=workers,
         persistent_workers=workers > 0,

@@ -1,4 +1,4 @@
-"""One picture or mask from its file: read, checked, brought to size."""
+"""One picture from its file: read, checked, brought to size."""
 
 import struct
 import warnings
@@ -15,31 +15,37 @@ from tandem.errors import DataError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-DECODER = 1
-"""Version of what this module makes of a file; raised with every change of its results, so that caches are renewed."""
+DECODER = 2
+"""Version of what pictures and masks are made of from a file; raised with every change, so that caches are renewed."""
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
 """The file formats read; Pillow knows many more, some of which start other programs."""
 
+ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
+"""How the names of files of these formats end, in lower case."""
+
 MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
 """Pillow's modes of at most 8 bits per channel; conversion from deeper ones would clip without a word."""
 
-SHOWN_FAULTS = 10
+DEEP_MODES = ("I;16", "I;16B", "I;16L", "I", "F")
+"""Pillow's grey modes of 16 or more bits, which `shallow` brings to 8."""
+
 SHOWN_VALUES = 5
 
 
-def open_picture(path: Path) -> "Image":
+def open_picture(path: Path, modes: Sequence[str] = MODES) -> "Image":
     """Opens a picture and decodes all of it.
 
     Args:
-        path: a PNG, JPEG, BMP or TIFF file with at most 8 bits per channel.
+        path: a PNG, JPEG, BMP or TIFF file.
+        modes: Pillow's modes that are accepted; by default, those of at most 8 bits per channel.
 
     Returns:
         The picture in its own size and mode.
 
     Raises:
-        DataError: a file that is absent, no picture, truncated, damaged, deeper than 8 bits, or larger than Pillow's
-            limit against decompression bombs (about 89 million pixels).
+        DataError: a file that is absent, no picture, truncated, damaged, of another mode, of several pages, or larger
+            than Pillow's limit against decompression bombs (about 89 million pixels).
     """
     from PIL import Image, UnidentifiedImageError
 
@@ -50,6 +56,7 @@ def open_picture(path: Path) -> "Image":
             with Image.open(path, formats=FORMATS) as checked:
                 checked.verify()  # the checksums of a PNG; without them, a flipped bit changes small masks silently
             with Image.open(path, formats=FORMATS) as picture:
+                pages = getattr(picture, "n_frames", 1)
                 picture.load()
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"picture {name} is too large ({_line(error)}): shrink it below Pillow's limit") from error
@@ -57,11 +64,43 @@ def open_picture(path: Path) -> "Image":
         raise DataError(f"picture {name} does not exist: fetch the file again") from error
     except UnidentifiedImageError as error:
         raise DataError(f"{name} is not a picture ({', '.join(FORMATS)}): fetch the file again") from error
-    except (OSError, SyntaxError, ValueError, EOFError, zlib.error, struct.error) as error:
+    except (OSError, SyntaxError, ValueError, TypeError, EOFError, zlib.error, struct.error) as error:
         raise DataError(f"picture {name} is truncated or damaged ({_line(error)}): fetch the file again") from error
-    if picture.mode not in MODES:
+    if pages > 1:
+        raise DataError(f"picture {name} has {pages} pages: save the one that is meant in a file of its own")
+    if picture.mode not in modes:
         raise DataError(f"picture {name} is not 8-bit grey or RGB (Pillow's mode {picture.mode}): save it as one")
     return picture
+
+
+def shallow(picture: "Image", path: Path, grey_range: tuple[float, float] | None) -> "Image":
+    """A picture of at most 8 bits per channel: deep grey levels are mapped from a range to 0 to 255, ends clipped.
+
+    Args:
+        picture: as `open_picture` gives it with `DEEP_MODES`.
+        path: its file, for messages.
+        grey_range: the levels that become 0 and 255; None for 0 and 65535. Nothing happens to 8-bit pictures.
+
+    Raises:
+        DataError: pixels that are not a number; levels outside 0 to 65535 without a range.
+    """
+    from PIL import Image
+
+    if picture.mode not in DEEP_MODES:
+        return picture
+    levels = np.asarray(picture, dtype=np.float32)
+    name = repr(str(path))
+    if not np.isfinite(levels).all():
+        bad = int((~np.isfinite(levels)).sum())
+        raise DataError(f"picture {name} has {bad} pixels that are no finite numbers (nan): mend or remove it")
+    if grey_range is None and (picture.mode == "F" or levels.min() < 0 or levels.max() > 65535):
+        raise DataError(
+            f"picture {name} has levels from {levels.min():g} to {levels.max():g} (Pillow's mode {picture.mode}): say "
+            "which of them are black and white with data.grey_range=[low,high]"
+        )
+    low, high = grey_range or (0, 65535)
+    scaled = np.clip((levels - np.float32(low)) * np.float32(255 / (high - low)), 0, 255)
+    return Image.fromarray(np.rint(scaled).astype(np.uint8))
 
 
 def fit(picture: "Image", size: int, channels: int) -> NDArray[np.uint8]:
@@ -93,82 +132,8 @@ def read_image(path: Path, size: int, channels: int) -> NDArray[np.uint8]:
     return fit(open_picture(path), size, channels)
 
 
-def read_mask(paths: Sequence[Path], size: int, image_size: tuple[int, int]) -> NDArray[np.uint8]:
-    """Reads the masks of one picture, unites them in their own size and brings them to a square by nearest neighbour.
-
-    Args:
-        paths: mask files, each with 0 for background and 1 or 255 for lesion; none gives an empty mask.
-        size: side of the result in pixels.
-        image_size: width and height of the picture that the masks belong to.
-
-    Returns:
-        (1, size, size) uint8 with 0 and 1.
-
-    Raises:
-        DataError: as `open_picture`; a mask of another size than its picture; values other than the above.
-    """
-    from PIL import Image
-
-    united = np.zeros(image_size[::-1], dtype=np.uint8)
-    for path in paths:
-        picture = open_picture(path)
-        if picture.size != image_size:
-            raise DataError(
-                f"mask {str(path)!r} is {_by(picture.size)}, but its picture {_by(image_size)} (width x height): "
-                "mend the mask or the pairing of the two files"
-            )
-        united |= _lesion(picture, path)
-    square = Image.fromarray(united).resize((size, size), Image.Resampling.NEAREST)
-    return np.array(square, dtype=np.uint8)[None]
-
-
-def refuse(faults: Sequence[str], total: int, what: str = "pictures") -> None:
-    """Raises one error for all faults found; its first line stands on its own.
-
-    Args:
-        faults: one line each; none raises nothing.
-        total: how many things were looked at.
-        what: what these things are.
-
-    Raises:
-        DataError: the count, the first fault, and on further lines the next ones, ten in all.
-    """
-    if not faults:
-        return
-    if len(faults) == 1:
-        raise DataError(faults[0])
-    lines = [f"{len(faults)} of {total} {what} cannot be used; the first: {faults[0]}", *faults[1:SHOWN_FAULTS]]
-    if len(faults) > SHOWN_FAULTS:
-        lines.append(f"... and {len(faults) - SHOWN_FAULTS} more")
-    raise DataError("\n  ".join(lines))
-
-
-def _lesion(picture: "Image", path: Path) -> NDArray[np.uint8]:
-    """(H, W) uint8 with 0 and 1 from a mask in its own size; refuses colours, transparency and grey levels."""
-    grey = _grey(picture, path)
-    values = np.unique(grey).tolist()
-    if set(values) - {0} not in (set(), {1}, {255}):
-        shown = ", ".join(map(str, values[:SHOWN_VALUES])) + (", ..." if len(values) > SHOWN_VALUES else "")
-        raise DataError(
-            f"mask {str(path)!r} holds {len(values)} values ({shown}), but may hold only 0 and either 1 or 255: "
-            "threshold it and save it as PNG (JPEG blurs the edges)"
-        )
-    return (grey > 0).astype(np.uint8)
-
-
-def _grey(picture: "Image", path: Path) -> NDArray[np.uint8]:
-    """(H, W) uint8 levels of a mask; colour channels that agree count as grey."""
-    if picture.mode in ("1", "L"):
-        return np.asarray(picture).astype(np.uint8)
-    *colours, alpha = np.moveaxis(np.asarray(picture.convert("RGBA")), -1, 0)
-    if any((colour != colours[0]).any() for colour in colours):
-        raise DataError(f"mask {str(path)!r} is in colour: save it in black and white")
-    if (alpha != 255).any():
-        raise DataError(f"mask {str(path)!r} has transparent pixels: flatten it and save it in black and white")
-    return np.asarray(colours[0], dtype=np.uint8)
-
-
-def _by(size: tuple[int, int]) -> str:
+def by(size: tuple[int, int]) -> str:
+    """Width and height, as errors show them."""
     return f"{size[0]}x{size[1]}"
 
 

@@ -1,8 +1,9 @@
 """One split of a data set, held in memory as whole tensors."""
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -22,10 +23,11 @@ def describe_split(name: str, samples: "Samples", classes: Sequence[str]) -> str
         classes: names of the classes.
     """
     counts = [f"{int((samples.labels == index).sum())} {label}" for index, label in enumerate(classes)]
-    unlabelled = int((samples.labels == MISSING_LABEL).sum())
-    unmasked = int((samples.masks == MISSING_PIXEL).flatten(1).all(1).sum())
+    unlabelled = int((samples.labels == MISSING_LABEL).sum()) if classes else 0
+    unmasked = int((samples.masks == MISSING_PIXEL).flatten(1).all(1).sum()) if samples.masks.shape[1] else 0
     missing = [f"{count} without {what}" for what, count in (("label", unlabelled), ("mask", unmasked)) if count]
-    return f"{name}: {len(samples)} pictures ({', '.join(counts + missing)})"
+    details = ", ".join(counts + missing)
+    return f"{name}: {len(samples)} pictures" + (f" ({details})" if details else "")
 
 
 @dataclass(frozen=True)
@@ -35,9 +37,13 @@ class Samples:
     Attributes:
         images: (N, C, H, W) uint8.
         labels: (N,) int64 class index, -100 where unknown.
-        masks: (N, 1, H, W) uint8 with 0, 1 and 255 (missing).
+        masks: (N, K, H, W) uint8: K yes/no channels with 0, 1 and 255 (missing), or one channel of class indices and
+            255; K is 0 where the data set has no masks.
         ids: N names, unique in the data set.
         groups: N names; rows of one group (a patient, near-duplicates) stay in one split. Empty where rows stand alone.
+        findings: (N, L) uint8 with 0, 1 and 255 (missing), or None.
+        columns: numbers by name, (N,) float32 each, nan where unknown.
+        origin: (N,) int64, from which of several sources a row comes, or None.
 
     Raises:
         DataError: lengths or value types that do not fit together.
@@ -48,6 +54,9 @@ class Samples:
     masks: Tensor
     ids: tuple[str, ...]
     groups: tuple[str, ...] = ()
+    findings: Tensor | None = None
+    columns: Mapping[str, Tensor] = field(default_factory=dict)
+    origin: Tensor | None = None
 
     def __post_init__(self) -> None:
         """Refuses arrays that do not belong together, since a shifted label would train without complaint."""
@@ -55,38 +64,99 @@ class Samples:
         shapes = {"images": len(self.images), "labels": len(self.labels), "masks": len(self.masks)}
         if self.groups:
             shapes["groups"] = len(self.groups)
+        if self.findings is not None:
+            shapes["findings"] = len(self.findings)
+        if self.origin is not None:
+            shapes["origin"] = len(self.origin)
+        shapes |= {f"columns.{name}": len(column) for name, column in self.columns.items()}
         if wrong := {name: length for name, length in shapes.items() if length != n}:
             raise DataError(f"{n} ids, but {wrong}: every sample needs exactly one of each")
+        self._check_types()
+        of_masks = (n, self.masks.shape[1] if self.masks.ndim > 1 else 0, *self.images.shape[2:])
+        if self.images.ndim != 4 or tuple(self.masks.shape) != of_masks or self.labels.ndim != 1:
+            parts = (("images", self.images), ("labels", self.labels), ("masks", self.masks))
+            found = ", ".join(f"{name} {tuple(tensor.shape)}" for name, tensor in parts)
+            raise DataError(f"{found}: need (N, C, H, W), (N,) and (N, K, H, W)")
+        if (self.findings is not None and self.findings.ndim != 2) or any(c.ndim != 1 for c in self.columns.values()):
+            raise DataError("findings and columns need the shapes (N, L) and (N,)")
+
+    def _check_types(self) -> None:
         kinds = {
             "images": (self.images, torch.uint8),
             "labels": (self.labels, torch.int64),
             "masks": (self.masks, torch.uint8),
+            **({} if self.findings is None else {"findings": (self.findings, torch.uint8)}),
+            **{f"columns.{name}": (column, torch.float32) for name, column in self.columns.items()},
         }
         for name, (tensor, dtype) in kinds.items():
             if tensor.dtype != dtype:
                 raise DataError(f"{name} are {tensor.dtype}, but must be {dtype}")
-        of_masks = (n, 1, *self.images.shape[2:])
-        if self.images.ndim != 4 or tuple(self.masks.shape) != of_masks or self.labels.ndim != 1:
-            found = ", ".join(f"{name} {tuple(tensor.shape)}" for name, (tensor, _) in kinds.items())
-            raise DataError(f"{found}: need (N, C, H, W), (N,) and (N, 1, H, W)")
 
     def __len__(self) -> int:
         return len(self.ids)
 
+    def targets(self, rows: Sequence[int] | Tensor | None = None) -> dict[str, Any]:
+        """The targets of some rows, or of all, under their names in a batch; those that the data set lacks are absent.
+
+        Args:
+            rows: indices into the split; None gives the tensors themselves, not copies.
+        """
+        index: Any = ... if rows is None else torch.as_tensor(rows, dtype=torch.int64)
+        found: dict[str, Any] = {"label": self.labels[index]}
+        if self.masks.shape[1]:
+            found["mask"] = self.masks[index]
+        if self.findings is not None:
+            found["findings"] = self.findings[index]
+        if self.columns:
+            found["columns"] = {name: column[index] for name, column in self.columns.items()}
+        return found
+
+    def pick(self, rows: Sequence[int] | Tensor) -> "Samples":
+        """A split of some rows, in the order given."""
+        index = torch.as_tensor(rows, dtype=torch.int64)
+        named = index.tolist()
+        return Samples(
+            images=self.images[index],
+            labels=self.labels[index],
+            masks=self.masks[index],
+            ids=tuple(self.ids[row] for row in named),
+            groups=tuple(self.groups[row] for row in named) if self.groups else (),
+            findings=None if self.findings is None else self.findings[index],
+            columns={name: column[index] for name, column in self.columns.items()},
+            origin=None if self.origin is None else self.origin[index],
+        )
+
     def take(self, rows: Sequence[int] | Tensor) -> Batch:
         """The batch of some rows, indexed in one operation; images become float32 in [0, 1]."""
         index = torch.as_tensor(rows, dtype=torch.int64)
-        return Batch(
-            image=self.images[index].float().div_(255),
-            label=self.labels[index],
-            mask=self.masks[index],
-            id=[self.ids[i] for i in index.tolist()],
-        )
+        batch = Batch(image=self.images[index].float().div_(255), id=[self.ids[i] for i in index.tolist()])
+        batch.update(self.targets(index))  # type: ignore[typeddict-item]  # its keys are the batch's
+        return batch
 
     def fingerprint(self) -> str:
-        """SHA-256 over ids, pixels, masks and labels: equal where a split holds the same data in the same order."""
+        """SHA-256 over ids, pixels and targets: equal where a split holds the same data in the same order."""
         digest = hashlib.sha256("\n".join(self.ids).encode())
-        for tensor in (self.images, self.masks, self.labels):
-            digest.update(f"|{tuple(tensor.shape)}|".encode())
-            digest.update(tensor.contiguous().numpy().data)
+        further = [("findings", self.findings)] if self.findings is not None else []
+        further += [(f"columns.{name}", self.columns[name]) for name in sorted(self.columns)]
+        for name, tensor in (("", self.images), ("", self.masks), ("", self.labels), *further):
+            digest.update(f"{name}|{tuple(tensor.shape)}|".encode())
+            if tensor.numel():
+                digest.update(tensor.contiguous().numpy().data)
         return digest.hexdigest()
+
+
+def join_samples(parts: Sequence[Samples]) -> Samples:
+    """Splits with the same targets and picture sizes as one; where only some have groups, other rows stand alone."""
+    grouped = any(part.groups for part in parts)
+    findings = [part.findings for part in parts if part.findings is not None]
+    origins = [part.origin for part in parts if part.origin is not None]
+    return Samples(
+        images=torch.cat([part.images for part in parts]),
+        labels=torch.cat([part.labels for part in parts]),
+        masks=torch.cat([part.masks for part in parts]),
+        ids=tuple(name for part in parts for name in part.ids),
+        groups=tuple(name for part in parts for name in part.groups or part.ids) if grouped else (),
+        findings=torch.cat(findings) if findings else None,
+        columns={name: torch.cat([part.columns[name] for part in parts]) for name in parts[0].columns},
+        origin=torch.cat(origins) if origins else None,
+    )

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from tandem.data.batch import MISSING_LABEL
+from tandem.data.faults import refuse
 from tandem.data.samples import SPLITS, Samples
 from tandem.errors import ConfigError, DataError
 from tandem.files import write_text
@@ -33,16 +34,21 @@ def check_fractions(fractions: Mapping[str, float]) -> dict[str, float]:
 
 
 def split_rows(
-    labels: ArrayLike, groups: Sequence[str], fractions: Mapping[str, float], seed: int, classes: Sequence[str] = ()
+    labels: ArrayLike,
+    groups: Sequence[str],
+    fractions: Mapping[str, float],
+    seed: int,
+    classes: Sequence[str] = (),
+    masked: ArrayLike | None = None,
 ) -> dict[str, NDArray[np.int64]]:
     r"""Divides rows so that no group straddles two splits and each split has its share of every class.
 
     Groups are taken largest first, those of equal size in an order drawn from the seed; each goes where it raises
     \(\sum_{s,c} (n_{sc} - t_{sc})^2 / t_{sc}\) least, where \(n_{sc}\) counts the rows of class c in split s and
-    \(t_{sc}\) is the count that the fractions ask for. Rows that stand alone come last and even out what the groups
-    left, so that counts are met to about a row; the folds of `StratifiedGroupKFold` are of one size, and shares put
-    together from them are coarser. The draw is a hash of seed and group name, so the division does not depend on the
-    order of rows.
+    \(t_{sc}\) is the count that the fractions ask for; rows of one class with and without a mask count apart. Rows that
+    stand alone come last and even out what the groups left, so that counts are met to about a row; the folds of
+    `StratifiedGroupKFold` are of one size, and shares put together from them are coarser. The draw is a hash of seed
+    and group name, so the division does not depend on the order of rows.
 
     Args:
         labels: (N,) class indices; -100 (unknown) is divided like a class of its own, but need not be in every split.
@@ -50,6 +56,8 @@ def split_rows(
         fractions: the share of each split, above 0, together 1.
         seed: any integer.
         classes: names of the classes for errors; if given, each of them must occur.
+        masked: (N,) whole numbers from 0 that tell apart rows without a mask, with an empty and with a filled one;
+            every split gets its share of these too, within each class.
 
     Returns:
         For each split of `fractions` its rows, ascending; every row is in exactly one.
@@ -57,7 +65,9 @@ def split_rows(
     Raises:
         DataError: a class that is missing from a split.
     """
-    strata, stratum = np.unique(np.asarray(labels), return_inverse=True)
+    kinds = np.zeros(len(groups), dtype=np.int64) if masked is None else np.asarray(masked, dtype=np.int64)
+    strata, stratum = np.unique(np.stack([np.asarray(labels), kinds], axis=1), axis=0, return_inverse=True)
+    stratum = stratum.reshape(-1)
     names, member = np.unique(np.asarray(groups), return_inverse=True)
     counts = np.zeros((len(names), len(strata)))
     np.add.at(counts, (member, stratum), 1)
@@ -69,8 +79,9 @@ def split_rows(
         rise = (counts[group] * (placed + counts[group] / 2) / target).sum(1)  # halved, less what all splits share
         home[group] = rise.argmin()
         placed[home[group]] += counts[group]
-    held = {int(label): placed[:, column] for column, label in enumerate(strata)}
-    sizes = {int(label): int((counts[:, column] > 0).sum()) for column, label in enumerate(strata)}
+    columns = {int(label): strata[:, 0] == label for label in np.unique(strata[:, 0])}
+    held = {label: placed[:, where].sum(1) for label, where in columns.items()}
+    sizes = {label: int((counts[:, where] > 0).any(1).sum()) for label, where in columns.items()}
     _check_present(held, sizes, list(fractions), classes)
     return {split: np.flatnonzero(home[member] == index) for index, split in enumerate(fractions)}
 
@@ -86,8 +97,12 @@ def _check_present(
         if absent := [split for split, rows in zip(splits, held[label], strict=True) if rows == 0]:
             raise DataError(
                 f"class {name} is missing from split {' and '.join(absent)}, with {held[label].sum():.0f} pictures in "
-                f"{groups[label]} groups: add pictures, raise data.fractions.{absent[0]} or change data.split_seed"
+                f"{groups[label]} groups: add pictures, {_larger(absent[0])} or change data.split_seed"
             )
+
+
+def _larger(split: str) -> str:
+    return f"raise data.fractions.{split}" if split in SPLITS else "lower data.folds"
 
 
 def write_splits(path: Path, samples_by_split: Mapping[str, Samples], classes: Sequence[str]) -> None:
@@ -120,19 +135,23 @@ def write_splits(path: Path, samples_by_split: Mapping[str, Samples], classes: S
 
 
 def read_splits(path: Path) -> dict[str, str]:
-    """The split of each id, from a file that `write_splits` wrote.
+    """The split of each id, from a file that `write_splits` wrote, or any other with the columns `id,split`.
 
     Raises:
-        DataError: a file that cannot be read, missing columns, an unknown split, an id that is empty or occurs twice.
+        DataError: a file that cannot be read, missing columns; all rows with an unknown split, or an id that is empty
+            or occurs twice.
     """
     split_of: dict[str, str] = {}
-    for entry in read_table(path, COLUMNS):
+    faults = []
+    rows = read_table(path, COLUMNS[:2])
+    for entry in rows:
         name, split = entry["id"], entry["split"]
         if split not in SPLITS:
-            raise DataError(f"{str(path)!r} puts {name!r} in split {split!r}, but only {', '.join(SPLITS)} exist")
+            faults.append(f"{str(path)!r} puts {name!r} in split {split!r}, but only {', '.join(SPLITS)} exist")
         if not name or name in split_of:
-            raise DataError(f"{str(path)!r} lists the id {name!r} twice or empty: each row needs an id of its own")
+            faults.append(f"{str(path)!r} lists the id {name!r} twice or empty: each row needs an id of its own")
         split_of[name] = split
+    refuse(faults, len(rows), "rows")
     return split_of
 
 
@@ -160,7 +179,7 @@ def read_table(path: Path, columns: Sequence[str], delimiter: str = ",") -> list
     if absent := [column for column in columns if column not in header]:
         wanted, found = delimiter.join(columns), delimiter.join(header)[:80]
         raise DataError(f"table {name} lacks the column {', '.join(absent)}: begin it with {wanted!r}, not {found!r}")
-    for number, row in enumerate(rows, start=1):
-        if None in row or None in row.values():
-            raise DataError(f"table {name}, row {number} below the header, has not {len(header)} cells: mend this row")
+    ragged = [number for number, row in enumerate(rows, start=1) if None in row or None in row.values()]
+    faults = [f"table {name}, row {row} below the header, has not {len(header)} cells: mend this row" for row in ragged]
+    refuse(faults, len(rows), "rows")
     return rows

@@ -6,7 +6,7 @@ from typing import TypeVar, cast
 from torch import Tensor, nn
 
 from tandem.errors import ConfigError
-from tandem.losses.contract import KINDS, Kind, Loss
+from tandem.losses.contract import KINDS, CleanedLoss, Kind, Loss
 from tandem.losses.schedule import read_weight
 
 T = TypeVar("T")
@@ -94,8 +94,13 @@ class Composite(Loss):
     def forward(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         """The unweighted terms by name, each a scalar; shapes and errors are those of the terms."""
         values: dict[str, Tensor] = {}
+        cleaned: tuple[Tensor, Tensor, Tensor | None] | None = None
         for name, term in self.terms.items():
-            values |= _named(name, term(logits, target))
+            if isinstance(term, CleanedLoss) and type(term).forward is CleanedLoss.forward:
+                cleaned = cleaned or term.clean(logits, target)  # once for all terms, as they share a kind
+                values[name] = term.compute(*cleaned)
+            else:
+                values |= _named(name, term(logits, target))
         return values
 
     def _moving(self) -> Iterator[str]:

@@ -48,7 +48,23 @@ def _upcast(logits: Tensor) -> Tensor:
     return logits if logits.dtype == torch.float64 else logits.float()
 
 
-class BinaryLoss(Loss):
+class CleanedLoss(Loss):
+    """Base of the losses that compute on cleaned input, so that several of them can share the cleaning."""
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        """Check, upcast, blank out what has no target, and compute."""
+        return self.compute(*self.clean(logits, target))
+
+    def clean(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Logits, target and validity as `compute` takes them; the same for all losses of a kind."""
+        raise NotImplementedError(f"{type(self).__name__} needs `clean`")
+
+    def compute(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
+        """The loss of cleaned input."""
+        raise NotImplementedError(f"{type(self).__name__} needs `compute`")
+
+
+class BinaryLoss(CleanedLoss):
     """Base of the losses for yes/no questions, one for each channel.
 
     A subclass writes `element` if its value is a mean over pixels, or `compute` for anything else. Either sees clean
@@ -74,8 +90,8 @@ class BinaryLoss(Loss):
 
     kind: Kind = "binary"
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Check, upcast, blank out what has no target, and compute."""
+    def clean(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Check, upcast, and blank out what has no target."""
         checks.binary_shapes(logits, target)
         valid = checks.binary_valid(target, self._wait(target.device))
         logits = _upcast(logits)
@@ -84,7 +100,7 @@ class BinaryLoss(Loss):
             # Before the kernel, not after: NaN * 0 would still be NaN in the gradient.
             logits = torch.where(valid, logits, 0.0)
             target = torch.where(valid, target, 0.0)
-        return self.compute(logits, target, valid)
+        return logits, target, valid
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
         """The loss of clean input; by default the mean of `element` over what counts.
@@ -104,7 +120,7 @@ class BinaryLoss(Loss):
         raise NotImplementedError(f"{type(self).__name__} needs `element` or `compute`")
 
 
-class MulticlassLoss(Loss):
+class MulticlassLoss(CleanedLoss):
     """Base of the losses for one answer out of C, for labels and dense masks alike.
 
     A subclass writes `element` if its value is a mean over rows or pixels, or `compute` for anything else. Either sees
@@ -124,8 +140,8 @@ class MulticlassLoss(Loss):
 
     kind: Kind = "multiclass"
 
-    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
-        """Check, upcast, blank out what has no target, and compute."""
+    def clean(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Check, upcast, and blank out what has no target."""
         checks.multiclass_shapes(logits, target)
         target = target.long()  # first: in uint8, -100 would compare equal to 156
         valid = checks.multiclass_valid(target, logits.shape[1], self._wait(target.device))
@@ -134,7 +150,7 @@ class MulticlassLoss(Loss):
             # Before the kernel, not after: NaN * 0 would still be NaN in the gradient.
             logits = torch.where(valid.unsqueeze(1), logits, 0.0)
             target = torch.where(valid, target, 0)
-        return self.compute(logits, target, valid)
+        return logits, target, valid
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
         """The loss of clean input; by default the mean of `element` over what counts.

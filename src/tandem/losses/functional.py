@@ -10,8 +10,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tandem.losses import kernels
-from tandem.losses.reduce import Overlap, masked_mean
+from tandem.losses.reduce import Overlap, masked_mean, pooled
+
+_SORTED = 2**17  # pixels sorted at a time: what sorting needs is several times as large
 
 
 def binary_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
@@ -24,7 +25,7 @@ def binary_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
     Returns:
         The same shape.
     """
-    return kernels.binary_cross_entropy(logits, target)
+    return F.binary_cross_entropy_with_logits(logits, target, reduction="none")
 
 
 def power(base: Tensor, exponent: float) -> Tensor:
@@ -154,29 +155,53 @@ def tversky(cells: Overlap, alpha: float, beta: float, smooth: float = 0.0) -> T
     return 1 - (cells.intersection + smooth) / (cells.intersection + wrong + smooth)
 
 
-def lovasz(errors: Tensor, target: Tensor) -> Tensor:
-    """The Lovasz extension of the Jaccard loss: the sum over i of max(e_i, 0) (J_i - J_{i-1}).
+def lovasz(
+    values: Tensor, target: Tensor, valid: Tensor | None, per: str, error: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """The Lovasz extension of the Jaccard loss: the sum over i of max(e_i, 0) (J_i - J_{i-1}), for each cell.
 
     The errors e are sorted from large to small. J_i is the Jaccard loss of a prediction that has the i worst pixels
     wrong and all others right, J_0 = 0. For given order this is linear in the errors, so only the weights need the
     sorted pixels, and no gradient flows through the sorting.
 
     Args:
-        errors: (..., pixels); below 0 where a pixel counts nowhere.
+        values: (N, C, *spatial), logits or probabilities.
         target: the same shape, 0 or 1, 0 where a pixel counts nowhere.
+        valid: bool, the same shape or (N, 1, *spatial); None: all count.
+        per: what a cell is, `"image"` or `"batch"`.
+        error: values and target to errors, element by element.
 
     Returns:
-        (...).
+        (N, C) per image, (C,) per batch.
     """
-    with torch.no_grad():
-        order = errors.argsort(dim=-1, descending=True)
-        actual = target.sum(-1, keepdim=True)
-        missed = target.gather(-1, order).cumsum(-1)
-        wrong = torch.arange(1, errors.shape[-1] + 1, device=errors.device, dtype=errors.dtype)
-        jaccard = 1 - (actual - missed) / (actual + wrong - missed)
-        steps = torch.diff(jaccard, dim=-1, prepend=torch.zeros_like(actual))
-        weights = torch.zeros_like(errors).scatter(-1, order, steps)
-    return (errors.relu() * weights).sum(-1)
+    heaps = pooled(values, per)
+    size = max(_SORTED // max(heaps.shape[-1], 1), 1)
+    parts = [x.flatten(0, -2).split(size) for x in (heaps, pooled(target, per))]
+    if valid is not None:
+        parts.append(pooled(valid.expand_as(values), per).flatten(0, -2).split(size))
+    costs = [_lovasz(*part, error=error) for part in zip(*parts, strict=True)]
+    return torch.cat(costs).reshape(heaps.shape[:-1])
+
+
+def _lovasz(
+    values: Tensor, target: Tensor, valid: Tensor | None = None, *, error: Callable[[Tensor, Tensor], Tensor]
+) -> Tensor:
+    """(cells, pixels) to (cells,)."""
+    errors = error(values, target)
+    if valid is not None:
+        errors = torch.where(valid, errors, -1.0)
+    return (errors * _steps(errors.detach(), target)).sum(-1)
+
+
+def _steps(errors: Tensor, target: Tensor) -> Tensor:
+    """J_i - J_{i-1} at the place of each error, 0 where it is below 0; (cells, pixels)."""
+    order = errors.argsort(dim=-1, descending=True)
+    actual = target.sum(-1, keepdim=True)
+    missed = target.gather(-1, order).cumsum(-1)
+    wrong = torch.arange(1, errors.shape[-1] + 1, device=errors.device, dtype=errors.dtype)
+    jaccard = 1 - (actual - missed) / (actual + wrong - missed)
+    steps = torch.diff(jaccard, dim=-1, prepend=torch.zeros_like(actual))
+    return torch.zeros_like(errors).scatter(-1, order, steps) * (errors > 0)
 
 
 def empty(cells: Overlap) -> Tensor:
@@ -205,7 +230,15 @@ def overlap_mean(cells: Overlap, loss: Callable[[Overlap], Tensor]) -> Tensor:
     Returns:
         A scalar; 0, connected to the graph, if no cell has a valid pixel.
     """
+    if _all_have_foreground(cells.actual):
+        return masked_mean(loss(cells), None)
     foreground = cells.actual > 0
     # Both sides of a `where` are differentiated: T = 1 keeps the unused side free of 0 / 0.
     costs = torch.where(foreground, loss(cells._replace(actual=cells.actual.clamp_min(1))), empty(cells))
     return masked_mean(costs, cells.pixels > 0)
+
+
+def _all_have_foreground(actual: Tensor) -> bool:
+    # A look at the values makes a GPU wait, so there the general case must do.
+    looks = not (actual.is_cuda or torch.compiler.is_compiling()) and actual.numel() > 0
+    return looks and bool(actual.amin() > 0)

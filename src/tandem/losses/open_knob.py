@@ -26,7 +26,7 @@ class OpenKnobLoss(Loss):
         """Makes a knob wait for `settle`, or for a checkpoint."""
         self.register_buffer(knob, None)
         self.open_knob = knob
-        self.register_load_state_dict_pre_hook(_make_room)
+        self.register_load_state_dict_pre_hook(_make_room)  # type: ignore[no-untyped-call]
 
     def settle(self, counts: Tensor, names: Sequence[str]) -> dict[str, float]:
         """Computes the open knob from the training targets; nothing where none was left open.

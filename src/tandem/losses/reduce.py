@@ -5,8 +5,6 @@ from typing import Literal, NamedTuple, get_args
 import torch
 from torch import Tensor
 
-from tandem.losses.kernels import sums
-
 Per = Literal["image", "batch"]
 """What one overlap is measured on: each image by itself, or the whole batch at once."""
 
@@ -74,16 +72,12 @@ def overlap(probability: Tensor, target: Tensor, valid: Tensor | None, per: str)
     dims = tuple(range(2, probability.ndim))
     if per == "batch":
         dims = (0, *dims)
-    if valid is not None:
-        probability = torch.where(valid, probability, 0.0)
-    intersection, predicted = sums(probability, target, dims) if dims else (probability * target, probability)
-    actual = target.sum(dims) if dims else target
+    predicted = masked_sum(probability, valid, dims)
     if valid is None:
-        pixels = torch.full_like(actual, probability.numel() / max(actual.numel(), 1))
+        pixels = torch.full_like(predicted, probability.numel() / max(predicted.numel(), 1))
     else:
-        pixels = valid.expand_as(probability).to(probability.dtype)
-        pixels = pixels.sum(dims) if dims else pixels
-    return Overlap(intersection, predicted, actual, pixels)
+        pixels = masked_sum(valid.expand_as(probability).to(probability.dtype), None, dims)
+    return Overlap(masked_sum(probability * target, None, dims), predicted, masked_sum(target, None, dims), pixels)
 
 
 def pooled(values: Tensor, per: str) -> Tensor:

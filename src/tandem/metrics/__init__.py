@@ -3,12 +3,14 @@
 from tandem.metrics.bins import BinnedAUROC, BinnedAveragePrecision
 from tandem.metrics.calibration import BinnedCalibrationError, BrierScore
 from tandem.metrics.classes import ClassAUROC, ClassAveragePrecision, ClassScore
-from tandem.metrics.dice_sweep import DiceSweep
+from tandem.metrics.dice_sweep import DiceSweep, logit_thresholds
 from tandem.metrics.lesions import AreaError, LesionDetection
 from tandem.metrics.masks import MaskMetric
+from tandem.metrics.objective import Aggregate, Objective
 from tandem.metrics.retrieval import MeanAveragePrecisionAtR, PrecisionAt1
 from tandem.metrics.surface import HausdorffDistance95, SurfaceDice
-from tandem.metrics.sweep_result import Aggregate, SweepResult
+from tandem.metrics.sweep_result import Curve, SweepResult
+from tandem.metrics.uncertainty import Interval, Nested, bootstrap, nested
 
 __all__ = [
     "Aggregate",
@@ -20,12 +22,19 @@ __all__ = [
     "ClassAUROC",
     "ClassAveragePrecision",
     "ClassScore",
+    "Curve",
     "DiceSweep",
     "HausdorffDistance95",
+    "Interval",
     "LesionDetection",
     "MaskMetric",
     "MeanAveragePrecisionAtR",
+    "Nested",
+    "Objective",
     "PrecisionAt1",
     "SurfaceDice",
     "SweepResult",
+    "bootstrap",
+    "logit_thresholds",
+    "nested",
 ]

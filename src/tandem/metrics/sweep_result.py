@@ -1,60 +1,134 @@
-"""Counts at every threshold, and the numbers that follow from them. Pure: nothing here remembers a batch."""
+"""What a sweep found: the best threshold of each class, and every number at any threshold that was counted."""
 
-from typing import Literal
+from dataclasses import replace
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-Aggregate = Literal["global", "per_image"]
+from tandem.errors import ConfigError
+from tandem.metrics.counts import Counts, precision, recall
+from tandem.metrics.objective import Objective, highest, mean
+from tandem.metrics.uncertainty import Interval, Nested, bootstrap, nested
+
+
+class Curve(NamedTuple):
+    """Numbers against threshold, float64; (T,), or (C, T) for C > 1 classes. What cannot be known is nan.
+
+    Attributes:
+        thresholds: (T,), ascending, float32.
+        dice: of the objective's aggregate.
+        precision: over all pixels.
+        recall: over all pixels.
+    """
+
+    thresholds: Tensor
+    dice: Tensor
+    precision: Tensor
+    recall: Tensor
 
 
 class SweepResult:
-    """True and false positives of M images at T thresholds, for one yes/no question.
+    """Counts of M images for C yes/no questions at T thresholds, and what follows from them.
 
-    A pixel counts as yes where `p >= threshold`. With TP, FP, FN at a threshold:
+    A pixel counts as yes where `p >= threshold`. Numbers are float64 tensors without dimension, or of shape (C,) where
+    C > 1; `result[c]` is the result of one class.
 
-        dice = 2 TP / (2 TP + FP + FN),  iou = TP / (TP + FP + FN).
-
-    *global* sums the counts over all images and divides once; *per image* is the mean of each image's own value over
-    the images that have foreground. Images without foreground stand apart, as `specificity_empty`.
-
-    Attributes:
+    Args:
         thresholds: (T,) ascending, float32.
-        true_positives: (M, T) int64.
-        false_positives: (M, T) int64.
-        positives: (M,) int64, foreground pixels of each image.
+        counts: of single images, (M, C, T) and (M, C, 1) int64; of M = 1 where images were not kept apart.
+        objective: what the best threshold is best in.
+        images: whether images were kept apart.
     """
 
     # no dataclass: torchmetrics would reach into one and drop dimensions of length 1
-    def __init__(self, thresholds: Tensor, true_positives: Tensor, false_positives: Tensor, positives: Tensor) -> None:
+    def __init__(self, thresholds: Tensor, counts: Counts, objective: Objective, images: bool = True) -> None:
         self.thresholds = thresholds
-        self.true_positives = true_positives
-        self.false_positives = false_positives
-        self.positives = positives
+        self.counts = counts
+        self.objective = objective
+        self.images = images
+        self.interval: Interval | None = None
 
-    def curve(self, aggregate: Aggregate) -> Tensor:
-        """(T,) float64: Dice at each threshold; nan where no image has foreground."""
-        if aggregate == "global":
-            return _dice(*self._summed())
-        return _mean(_dice(*self._of_lesion_images()))
+    def __len__(self) -> int:
+        """How many classes."""
+        return self.counts.tp.shape[1]
 
-    def best(self, aggregate: Aggregate, candidates: Tensor | None = None) -> int:
-        """Index of the threshold with the highest Dice.
+    def __getitem__(self, channel: int) -> "SweepResult":
+        if not -len(self) <= channel < len(self):
+            raise IndexError(channel)
+        counts = Counts(*(part[:, channel].unsqueeze(1) for part in self.counts))
+        return SweepResult(self.thresholds, counts, self.objective, self.images)
+
+    def by(self, **changes: Any) -> "SweepResult":
+        """The same counts under another objective, for instance `by(aggregate="per_image")`.
+
+        Raises:
+            ConfigError: a bad objective, or a mean over images that were not kept apart.
+        """
+        objective = replace(self.objective, **changes)
+        counts = self._single() if objective.aggregate == "per_image" else self.counts
+        return SweepResult(self.thresholds, counts, objective, self.images)
+
+    @property
+    def threshold(self) -> Tensor:
+        """The threshold that is best in the objective.
 
         Of equally good ones it is the nearest to 0.5, then the lower. Without any foreground no threshold is better
         than another, so it is then the nearest to 0.5.
+        """
+        return self._shaped(self.thresholds.double()[self.best()])
+
+    @property
+    def dice(self) -> Tensor:
+        """Dice at that threshold, which is optimistic on the data that it was chosen on; nan without foreground."""
+        return self._at_best("dice")
+
+    @property
+    def iou(self) -> Tensor:
+        """IoU at that threshold."""
+        return self._at_best("iou")
+
+    @property
+    def score(self) -> Tensor:
+        """The objective at that threshold."""
+        return self._shaped(self.objective.score(self.counts).gather(1, self.best()[:, None])[:, 0])
+
+    @property
+    def curve(self) -> Curve:
+        """Dice, precision and recall at every threshold."""
+        summed = self.counts.summed()
+        lines = (self.measure("dice"), precision(summed), recall(summed))
+        return Curve(self.thresholds, *(self._shaped(line) for line in lines))
+
+    def dice_at(self, threshold: float) -> Tensor:
+        """Dice at a threshold that was counted.
+
+        Raises:
+            ValueError: it was not.
+        """
+        return self._shaped(self.measure("dice")[:, self.index_of(threshold)])
+
+    def measure(self, name: str) -> Tensor:
+        """(C, T) a number at every threshold: `dice`, `iou`, `fbeta`, or one of `tandem.metrics.counts.MEASURES`."""
+        return self.objective.measure(name, self.counts)
+
+    def specificity_empty(self) -> Tensor:
+        """(C, T) share of the images without foreground in which nothing is predicted; nan where there are none.
+
+        Raises:
+            ConfigError: images were not kept apart.
+        """
+        counts = self._single()
+        empty = (counts.positives == 0) & (counts.negatives > 0)
+        return mean(torch.where(empty, (counts.fp == 0).double(), torch.nan))
+
+    def best(self, candidates: Tensor | None = None) -> Tensor:
+        """(C,) index of the best threshold of each class; see `threshold`.
 
         Args:
-            aggregate: whose Dice counts.
             candidates: (T,) bool, which thresholds may be chosen; all by default.
         """
-        score = torch.nan_to_num(self.curve(aggregate), nan=0.0)
-        if candidates is not None:
-            score = score.masked_fill(~candidates, -1.0)
-        # rounded, since in float32 0.52 lies nearer to 0.5 than 0.48 does
-        distance = (self.thresholds.double() - 0.5).abs().round(decimals=6)
-        distance = distance.masked_fill(score < score.max(), float("inf"))
-        return int(torch.argmin(distance))
+        return highest(self.objective.rank(self.counts), self.thresholds, candidates)
 
     def index_of(self, threshold: float) -> int:
         """Index of a threshold that was counted.
@@ -67,65 +141,24 @@ class SweepResult:
             raise ValueError(f"threshold {threshold:g} was not counted; add it to the thresholds of the sweep")
         return int(hits[0])
 
-    def at(self, index: int, aggregate: Aggregate) -> dict[str, float]:
-        """Every number at one threshold, by its logged name.
+    def bootstrap(self, samples: int = 1000, level: float = 0.95, seed: int = 0) -> Interval:
+        """Intervals over images; see `tandem.metrics.uncertainty.bootstrap`."""
+        found = bootstrap(self.thresholds, self._single(), self.objective, samples, level, seed)
+        return Interval(*map(self._shaped, found))
 
-        Args:
-            index: of the threshold.
-            aggregate: whose Dice and IoU are `dice` and `iou`.
+    def nested(self, repeats: int = 100, seed: int = 0) -> Nested:
+        """The score on images that did not choose the threshold; see `tandem.metrics.uncertainty.nested`."""
+        return Nested(*map(self._shaped, nested(self.thresholds, self._single(), self.objective, repeats, seed)))
 
-        Returns:
-            `dice`, `iou` (of the aggregate), `dice_global`, `dice_lesion` and `iou_lesion` (means over images with
-            foreground), `precision`, `recall` (global), `specificity_empty` (share of images without foreground where
-            nothing is predicted). What cannot be known is nan.
-        """
-        tp, fp, fn = (counts[index] for counts in self._summed())
-        lesion_tp, lesion_fp, lesion_fn = (counts[:, index] for counts in self._of_lesion_images())
-        empty = self.positives == 0
-        clean = (self.false_positives[empty, index] == 0).double()
-        dice = {"global": _dice(tp, fp, fn), "per_image": _mean(_dice(lesion_tp, lesion_fp, lesion_fn))}
-        iou = {"global": _iou(tp, fp, fn), "per_image": _mean(_iou(lesion_tp, lesion_fp, lesion_fn))}
-        values = {
-            "dice": dice[aggregate],
-            "iou": iou[aggregate],
-            "dice_global": dice["global"],
-            "dice_lesion": dice["per_image"],
-            "iou_lesion": iou["per_image"],
-            "precision": _ratio(tp, tp + fp, tp + fp),
-            "recall": _ratio(tp, tp + fn, tp + fn),
-            "specificity_empty": _mean(clean),
-        }
-        return {name: float(value) for name, value in values.items()}
+    def _single(self) -> Counts:
+        """Counts of single images, or the error that there are none."""
+        if not self.images:
+            raise ConfigError("this sweep does not keep images apart; make it with images=True")
+        return self.counts
 
-    def _summed(self) -> tuple[Tensor, Tensor, Tensor]:
-        tp, fp = self.true_positives.sum(0), self.false_positives.sum(0)
-        return tp, fp, self.positives.sum() - tp
+    def _at_best(self, name: str) -> Tensor:
+        return self._shaped(self.measure(name).gather(1, self.best()[:, None])[:, 0])
 
-    def _of_lesion_images(self) -> tuple[Tensor, Tensor, Tensor]:
-        some = self.positives > 0
-        tp, fp = self.true_positives[some], self.false_positives[some]
-        return tp, fp, self.positives[some].unsqueeze(1) - tp
-
-
-def _dice(tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
-    return _ratio(2 * tp, 2 * tp + fp + fn, tp + fn)
-
-
-def _iou(tp: Tensor, fp: Tensor, fn: Tensor) -> Tensor:
-    return _ratio(tp, tp + fp + fn, tp + fn)
-
-
-def _ratio(part: Tensor, whole: Tensor, known: Tensor) -> Tensor:
-    """Part / whole in float64; nan where `known` is 0, for then there is nothing to be right about."""
-    nan = torch.full_like(whole, float("nan"), dtype=torch.float64)
-    return torch.where(known > 0, part.double() / whole.double().clamp(min=1), nan)
-
-
-def _mean(values: Tensor) -> Tensor:
-    """Mean over images of values in [0, 1]; nan where there are none.
-
-    Whole multiples of 2^-40 are summed (up to 8 million images), so that the order of the images changes no bit.
-    """
-    if len(values) == 0:
-        return torch.full(values.shape[1:], float("nan"), dtype=torch.float64)
-    return (values * 2**40).round().long().sum(0).double() / (len(values) * 2**40)
+    def _shaped(self, values: Tensor) -> Tensor:
+        """(C, ...) as it is, without the first dimension where there is one class."""
+        return values[0] if len(self) == 1 else values

@@ -8,6 +8,7 @@ from textwrap import shorten
 from typing import Any
 
 from safetensors import SafetensorError
+from timm.layers import DropPath
 from torch import nn
 
 from tandem.errors import ConfigError
@@ -34,6 +35,8 @@ def make_network(
     output_stride: int = 32,
     pretrained: bool = False,
     weights: str | None = None,
+    drop_path: float = 0.0,
+    dropout: float = 0.0,
 ) -> Network:
     """A timm backbone under a decoder of segmentation-models-pytorch.
 
@@ -48,6 +51,9 @@ def make_network(
         output_stride: stride of the deepest level; 8 or 16 dilate the backbone instead of shrinking the map.
         pretrained: whether to start from timm's weights.
         weights: file of weights (.safetensors or .pth) to start from instead.
+        drop_path: stochastic depth (Huang et al., 2016): share of pictures for which a residual branch of the backbone
+            is left out in training, rising from 0 at the first to this at the last, in [0, 1).
+        dropout: share of the deepest map's channels that is dropped in training, in [0, 1).
 
     Raises:
         ConfigError: an unknown backbone or decoder, a combination they refuse, weights that cannot be had.
@@ -55,7 +61,11 @@ def make_network(
     small_cnn.register()
     _check_backbone(backbone)
     loading = pretrained_options(backbone, pretrained, weights)
-    encoder_options: dict[str, Any] = {"in_channels": channels, **(backbone_options or {}), **(loading or {})}
+    for name, share in (("drop_path", drop_path), ("dropout", dropout)):
+        if not 0 <= share < 1:
+            raise ConfigError(f"{name} is {share}, but must lie in [0, 1)")
+    path = {"drop_path_rate": drop_path} if drop_path else {}
+    encoder_options: dict[str, Any] = {"in_channels": channels, **(backbone_options or {}), **path, **(loading or {})}
     start = True if loading is not None else None
     try:
         if dense:
@@ -70,13 +80,24 @@ def make_network(
             encoder = _backbone_alone(backbone, depth, output_stride, start, encoder_options)
             decoding, width = None, 0
     except REFUSALS as error:
+        if drop_path and "drop_path_rate" in str(error):
+            raise _without_depth(backbone, drop_path) from error
         file = f", weights '{weights}'" if weights else ""
         reason = shorten(str(error), 400, placeholder=" ...") or type(error).__name__
         raise ConfigError(f"backbone '{backbone}' with decoder '{decoder}' (depth {depth}{file}): {reason}") from error
     if weights is not None:
         check_arrived(encoder, weights)
     mean, std = statistics(backbone, channels)
-    return Network(encoder, decoding, width, mean, std)
+    if drop_path and not any(isinstance(part, DropPath) for part in encoder.modules()):  # taken, and left unused
+        raise _without_depth(backbone, drop_path)
+    return Network(encoder, decoding, width, mean, std, dropout)
+
+
+def _without_depth(backbone: str, share: float) -> ConfigError:
+    return ConfigError(
+        f"drop_path is {share}, but backbone '{backbone}' has no stochastic depth; set it to 0, or take a backbone "
+        "with residual branches, such as resnet18"
+    )
 
 
 def _backbone_alone(name: str, depth: int, stride: int, start: bool | None, options: Mapping[str, Any]) -> Any:

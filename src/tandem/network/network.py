@@ -22,6 +22,8 @@ class Network(nn.Module):
         dense_channels: channels of that map.
         mean: of the normalisation, one for each image channel, in units of the grey range [0, 1].
         std: likewise.
+        dropout: share of the deepest map's channels that is dropped in training, for decoder and heads alike, in
+            [0, 1); whole channels, since the pixels of one are much alike.
     """
 
     mean: Tensor
@@ -34,9 +36,11 @@ class Network(nn.Module):
         dense_channels: int,
         mean: Sequence[float],
         std: Sequence[float],
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.encoder = encoder
+        self.drop = nn.Dropout2d(dropout)
         self.decoder = decoder
         self.channels = FeatureChannels(int(encoder.out_channels[-1]), dense_channels)  # type: ignore[index]
         self.stride = max(int(encoder.output_stride), 2 ** (len(encoder.out_channels) - 1))  # type: ignore[arg-type]
@@ -50,6 +54,7 @@ class Network(nn.Module):
         image = (image - self.mean) / self.std
         image = F.pad(image, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
         image = image.contiguous(memory_format=torch.channels_last)
-        pyramid = self.encoder(image)
+        *levels, deepest = self.encoder(image)
+        pyramid = [*levels, self.drop(deepest)]
         dense = None if self.decoder is None else self.decoder(pyramid)
         return Features(pyramid[-1], dense, (image.shape[-2], image.shape[-1]), (height, width))

@@ -1,7 +1,6 @@
 """Running losses and metrics of a task over one split."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from typing import cast
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -26,12 +25,12 @@ class RowMean(Metric):
         self.add_state("rows", torch.tensor(0), "sum")
 
     def update(self, mean: Tensor, rows: int) -> None:
-        """Adds a batch of so many rows by its mean, a scalar."""
+        """Adds a batch of so many rows by its mean, a scalar, or by several, (K,), in the same order each time."""
         self.total = self.total + mean * rows  # not in place: Lightning's inference mode may have made the tensor
         self.rows = self.rows + rows
 
     def compute(self) -> Tensor:
-        """A scalar."""
+        """A scalar, or (K,)."""
         return self.total / self.rows
 
 
@@ -43,47 +42,79 @@ class Meters(nn.Module):
     A value that no row contributed to is absent, not 0.
 
     Args:
-        terms: names of the loss's terms.
-        metrics: metrics by name; clones are kept.
+        metrics: metrics by name; clones are kept. One with `needs_mask` sees answers of yes or no, and only where the
+            threshold is settled.
         class_names: names of the entries of a metric that gives one value for each class.
     """
 
-    def __init__(self, terms: Sequence[str], metrics: Mapping[str, Metric], class_names: Sequence[str]) -> None:
+    def __init__(self, metrics: Mapping[str, Metric], class_names: Sequence[str]) -> None:
         super().__init__()
-        self.losses = nn.ModuleDict({name: RowMean() for name in ("loss", *(f"loss/{term}" for term in terms))})
+        self.losses = RowMean()
+        self.names: tuple[str, ...] = ()
         self.metrics = MetricCollection(
             {name: metric.clone() for name, metric in metrics.items()}, compute_groups=False
         )
         self.class_names = tuple(class_names)
 
-    def update(self, output: TaskOutput) -> None:
-        """Adds a batch."""
-        values = {"loss": output.loss, **{f"loss/{name}": term for name, term in output.losses.items() if name}}
-        for name, meter in self._loss_meters():
-            meter.update(values[name].detach(), len(output.rows))
-        self.metrics.update(output.probabilities, output.target)
+    def update(self, output: TaskOutput, threshold: Tensor | None = None) -> None:
+        """Adds a batch, of the same terms as those before it.
+
+        Args:
+            output: of a task.
+            threshold: (C,), where it is settled; None while training still moves it.
+        """
+        values = _losses(output)
+        if self.losses.update_called:
+            values = {name: values[name] for name in self.names}
+        self.names = tuple(values)
+        self.losses.update(torch.stack(list(values.values())), len(output.rows))
+        for metric in self._metrics().values():
+            if not getattr(metric, "needs_mask", False):
+                metric.update(output.probabilities, output.target)
+            elif threshold is not None:
+                metric.update(answers(output.probabilities, threshold), output.target)
 
     def compute(self) -> dict[str, Tensor]:
         """The values by name; empty if nothing was added. Starts anew."""
         found: dict[str, Tensor] = {}
-        if all(meter.update_called for _, meter in self._loss_meters()):
-            found = {name: meter.compute() for name, meter in self._loss_meters()}
-            for name, value in self.metrics.compute().items():
-                found |= self._named(name, value)
+        if self.losses.update_called:
+            means = self.losses.compute().view(-1)  # torchmetrics gives one mean of one as a scalar
+            found = dict(zip(self.names, means.unbind(), strict=True))
+            for name, metric in self._metrics().items():
+                found |= self._named(name, metric.compute()) if metric.update_called else {}
         self.reset()
         return found
 
     def reset(self) -> None:
         """Forgets what was added."""
-        for _, meter in self._loss_meters():
-            meter.reset()
+        self.losses.reset()
         self.metrics.reset()
 
-    def _loss_meters(self) -> Iterator[tuple[str, RowMean]]:
-        for name, meter in self.losses.items():
-            yield name, cast("RowMean", meter)
+    def _metrics(self) -> dict[str, Metric]:
+        return dict(self.metrics.items())
 
     def _named(self, name: str, value: Tensor) -> dict[str, Tensor]:
         if value.ndim == 0:
             return {name: value}
         return {f"{name}/{label}": entry for label, entry in zip(self.class_names, value, strict=True)}
+
+
+def answers(probabilities: Tensor, threshold: Tensor) -> Tensor:
+    """Yes or no: whether each probability reaches its channel's threshold.
+
+    Args:
+        probabilities: (N, C) or (N, C, *spatial).
+        threshold: (C,).
+
+    Example:
+        >>> answers(torch.tensor([[0.3, 0.3]]), torch.tensor([0.3, 0.4])).tolist()
+        [[True, False]]
+    """
+    return probabilities >= threshold.view(1, -1, *[1] * (probabilities.ndim - 2))
+
+
+def _losses(output: TaskOutput) -> dict[str, Tensor]:
+    """The loss, and each of its named terms with and without its weight, under the names that are logged."""
+    named = {f"loss/{name}": term.detach() for name, term in output.losses.items() if name}
+    bare = {f"loss/{name}/unweighted": term for name, term in output.unweighted.items() if name}
+    return {"loss": output.loss.detach(), **named, **bare}

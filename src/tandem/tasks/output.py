@@ -11,9 +11,11 @@ class TaskOutput(NamedTuple):
     Attributes:
         probabilities: (M, C) or (M, C, H, W) float32 in [0, 1], without gradient.
         target: the target of these rows, as the task's losses take it.
-        losses: named terms of the loss, weighted, scalars; their sum is what the task minimises.
+        losses: named terms of the loss, weighted, scalars; their sum is what the task minimises. A loss of one term
+            has it under the name "".
         rows: (M,) int64, which rows of the batch these are.
         logit_range: (2,) smallest and largest logit, to notice probabilities where logits belong.
+        unweighted: the terms of the loss without their weights, scalars without gradient.
     """
 
     probabilities: Tensor
@@ -21,6 +23,7 @@ class TaskOutput(NamedTuple):
     losses: dict[str, Tensor]
     rows: Tensor
     logit_range: Tensor
+    unweighted: dict[str, Tensor]
 
     @property
     def loss(self) -> Tensor:

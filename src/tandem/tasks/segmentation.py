@@ -1,32 +1,48 @@
 """Where is it?"""
 
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from tandem.adversarial.adversary import Adversary
 from tandem.data.batch import MISSING_PIXEL
+from tandem.data.datamodule import DataInfo
+from tandem.errors import ConfigError
 from tandem.network.features import FeatureChannels, Features
+from tandem.tasks.from_training import check_prior_bias
+from tandem.tasks.meters import RowMean
+from tandem.tasks.output import TaskOutput
 from tandem.tasks.task import Task
+
+SUPERVISED = "supervised"
+"""What a loss of one term is called where an adversary gives a second one."""
+
+ADVERSARIAL = "adversarial"
+"""The term of the loss that an adversary gives."""
 
 
 class DenseHead(nn.Module):
-    """One convolution on the dense map, brought to the size of the picture.
+    """Drops out, and maps the dense map to logits by one convolution, brought to the size of the picture.
 
     Args:
         channels: of the dense map.
         outputs: logits for one pixel.
+        dropout: share of the channels that is dropped in training, in [0, 1); whole channels, since the pixels of one
+            are much alike (Tompson et al., 2015).
     """
 
-    def __init__(self, channels: int, outputs: int) -> None:
+    def __init__(self, channels: int, outputs: int, dropout: float = 0.0) -> None:
         super().__init__()
+        self.drop = nn.Dropout2d(dropout)
         self.logits = nn.Conv2d(channels, outputs, 3, padding=1)
 
     def forward(self, features: Features) -> Tensor:
         """`Features` to (N, outputs, H, W) logits."""
         assert features.dense is not None, "a dense task needs a network with a decoder"
-        logits: Tensor = self.logits(features.dense)
+        logits: Tensor = self.logits(self.drop(features.dense))
         if logits.shape[-2:] != features.padded:
             logits = F.interpolate(logits, features.padded, mode="bilinear", align_corners=False)
         height, width = features.size
@@ -37,20 +53,74 @@ class SegmentationTask(Task):
     """Foreground or not, for each pixel of a picture.
 
     The threshold is found on validation data by the threshold sweep and applied everywhere else.
+
+    An adversary adds the term `adversarial` to the loss, in training only, so that validation and test losses can be
+    compared with those of a run without; and `train/<task>/adversarial/d_loss`, `d_accuracy` and `g_loss`, which is
+    the term without its weight.
+
+    Args:
+        name: the task's name.
+        data: what is known of the data.
+        loss: a binary loss.
+        metrics: makers of torchmetrics metrics.
+        adversary: gives a further term of the loss, or None.
+        dropout: share of the dense map's channels that is dropped in training before the last layer, in [0, 1).
+        prior_bias: whether the last layer begins with the bias that answers with the share of foreground in the
+            training masks; or that share, inside (0, 1).
+
+    Raises:
+        ConfigError: a loss that has a term of a name that is taken; something else in the adversary's place; a value
+            out of range.
     """
 
     kind: ClassVar[str] = "binary"
     target: ClassVar[str] = "mask"
     dense: ClassVar[bool] = True
 
+    def __init__(
+        self,
+        name: str,
+        data: DataInfo,
+        loss: nn.Module,
+        metrics: Mapping[str, Any] | None = None,
+        adversary: Adversary | None = None,
+        dropout: float = 0.0,
+        prior_bias: bool | float = False,
+    ) -> None:
+        super().__init__(name, data, loss, metrics)
+        if not 0 <= dropout < 1:
+            raise ConfigError(f"dropout is {dropout}, but must lie in [0, 1)")
+        self.dropout = dropout
+        self.prior_bias = check_prior_bias(prior_bias, shares=True)
+        self.adversary = adversary or None  # the option `none` is empty
+        if self.adversary is None:
+            return
+        if not isinstance(self.adversary, Adversary):
+            raise ConfigError(f"an adversary is chosen with adversary@tasks.{name}.adversary={adversary}")
+        for term in (SUPERVISED, ADVERSARIAL):
+            if term in super().weights():
+                raise ConfigError(f"beside an adversary no term of the loss may be called '{term}'; rename it")
+        self.played = RowMean()
+
     @property
     def channels(self) -> int:
-        """One yes/no question."""
-        return 1
+        """One yes/no question for each channel of the masks."""
+        return len(self.data.mask_channels)
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """The data set's names of these channels."""
+        return self.data.mask_channels
+
+    def attach(self, channels: FeatureChannels) -> None:
+        """Builds the head, and the discriminator for these pictures."""
+        super().attach(channels)
+        if self.adversary is not None:
+            self.adversary.attach(self.data.channels + self.channels)
 
     def make_head(self, channels: FeatureChannels) -> nn.Module:
         """A convolution on the decoder's map."""
-        return DenseHead(channels.dense, self.channels)
+        return DenseHead(channels.dense, self.channels, self.dropout)
 
     def labelled(self, target: Tensor) -> Tensor:
         """Rows with at least one pixel that is not 255."""
@@ -59,3 +129,45 @@ class SegmentationTask(Task):
     def probabilities(self, logits: Tensor) -> Tensor:
         """Sigmoid for each pixel."""
         return torch.sigmoid(logits)
+
+    def answer(self, logits: Tensor, batch: Mapping[str, Any]) -> TaskOutput | None:
+        """Losses and probabilities of the labelled rows, in training with the adversary's term."""
+        output = super().answer(logits, batch)
+        if output is None or self.adversary is None or not self.training:
+            return output
+        term = self.adversary.term(batch["image"][output.rows], logits[output.rows], output.target)
+        losses, unweighted = (
+            {name or SUPERVISED: value for name, value in terms.items()} for terms in (output.losses, output.unweighted)
+        )
+        losses[ADVERSARIAL] = self.adversary.weight * term
+        unweighted[ADVERSARIAL] = term.detach()
+        return output._replace(losses=losses, unweighted=unweighted)
+
+    def weights(self) -> dict[str, float]:
+        """The weight of each named term of the loss in the current epoch, with the adversary's."""
+        more = {} if self.adversary is None else {ADVERSARIAL: self.adversary.weight}
+        return super().weights() | more
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Sets the loss's and the adversary's weights to those of an epoch."""
+        super().begin_epoch(epoch)
+        if self.adversary is not None:
+            self.adversary.set_epoch(epoch)
+
+    def after_step(self, output: TaskOutput, batch: Mapping[str, Any]) -> None:
+        """The adversary learns from the masks that were predicted in the step."""
+        if self.adversary is not None:
+            played = self.adversary.learn(batch["image"][output.rows], output.probabilities, output.target)
+            self.played.update(torch.stack([played["d_loss"], played["d_accuracy"]]), len(output.rows))
+
+    def compute(self, stage: str) -> dict[str, Tensor]:
+        """The stage's losses and metrics, of the training split with those of the adversary, and starts anew."""
+        found = super().compute(stage)
+        if stage == "train" and self.adversary is not None and self.played.update_called:
+            prefix = f"{stage}/{self.name}"
+            d_loss, d_accuracy = self.played.compute().unbind()
+            g_loss = found[f"{prefix}/loss/{ADVERSARIAL}/unweighted"]
+            played = {"d_loss": d_loss, "g_loss": g_loss, "d_accuracy": d_accuracy}
+            found |= {f"{prefix}/adversarial/{name}": value for name, value in played.items()}
+            self.played.reset()
+        return found

@@ -9,8 +9,11 @@ from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
 from tandem.data.datamodule import DataInfo
+from tandem.data.samples import Samples
 from tandem.errors import ConfigError
+from tandem.losses.open_knob import open_losses
 from tandem.network.features import FeatureChannels, Features
+from tandem.tasks.from_training import count_answers, set_prior_bias, settle_loss
 from tandem.tasks.meters import Meters
 from tandem.tasks.output import TaskOutput
 
@@ -33,6 +36,8 @@ class Task(nn.Module, ABC):
         kind: kind of target: `binary`, `multiclass`, ...; a loss of another kind is refused.
         target: the entry of the batch that this task learns.
         dense: whether the head reads the decoder's map.
+        prior_bias: whether the last layer begins with the bias that answers with the prior probability: that of the
+            training targets, or a given one.
         channels: logits for one row or pixel.
         threshold: (channels,) where a probability counts as yes; found on validation data, kept in the checkpoint.
 
@@ -43,6 +48,7 @@ class Task(nn.Module, ABC):
     kind: ClassVar[str]
     target: ClassVar[str]
     dense: ClassVar[bool]
+    prior_bias: bool | float = False
     threshold: Tensor
 
     def __init__(self, name: str, data: DataInfo, loss: nn.Module, metrics: Mapping[str, Any] | None = None) -> None:
@@ -58,17 +64,26 @@ class Task(nn.Module, ABC):
                 f"the loss {label} is {f'a {kind} loss' if kind else 'of no kind'}, but this task needs a {self.kind} "
                 f"one; choose loss/{self.kind}@tasks.{name}.loss=..."
             )
+        if self.needs not in data.offered:
+            raise ConfigError(
+                f"task '{name}' learns from a {self.needs}, but data '{data.name}' has none (it has: "
+                f"{', '.join(data.offered) or 'nothing'}); choose another task=... or other data"
+            )
         self.name = name
         self.data = data
         self.loss = loss
         self.head: nn.Module = nn.Identity()
         made = {key: self._make_metric(make) for key, make in (metrics or {}).items()}
-        terms = tuple(getattr(loss, "weights", {}))
-        self.meters = {stage: Meters(terms, made, self.class_names) for stage in STAGES}
+        self.meters = {stage: Meters(made, self.class_names) for stage in STAGES}
         # nn.ModuleDict refuses the key "train", a method's name; registered one by one, meters follow the task's device
         for stage, meters in self.meters.items():
             self.add_module(f"{stage}_meters", meters)
         self.register_buffer("threshold", torch.full((self.channels,), 0.5))
+
+    @property
+    def needs(self) -> str:
+        """Which of `DataInfo.offered` this task learns from."""
+        return self.target
 
     @property
     @abstractmethod
@@ -97,6 +112,8 @@ class Task(nn.Module, ABC):
             raise ConfigError(
                 f"{type(metric).__name__} among the metrics of task '{self.name}' is no torchmetrics metric"
             )
+        if (size := getattr(metric, "for_channels", None)) is not None:
+            size(self.channels)
         return metric
 
     def metric_arguments(self) -> dict[str, Any]:
@@ -135,23 +152,88 @@ class Task(nn.Module, ABC):
         terms = self.loss(logits, target)
         if isinstance(terms, Tensor):
             terms = {"": terms}
-        weights = getattr(self.loss, "weights", {})
+        weights = self.weights()
         losses = {name: weights.get(name, 1.0) * term for name, term in terms.items()}  # "" is a loss of one term
+        unweighted = {name: term.detach() for name, term in terms.items()}
         seen = logits.detach().float()
         extremes = torch.stack([seen.amin(), seen.amax()])
-        return TaskOutput(self.probabilities(seen), target, losses, rows, extremes)
+        return TaskOutput(self.probabilities(seen), target, losses, rows, extremes, unweighted)
 
-    def update(self, output: TaskOutput, stage: str) -> None:
-        """Adds a batch to the stage's running losses and metrics."""
-        self.meters[stage].update(output)
+    def prepare(self, samples: Samples) -> dict[str, float]:
+        """Before the first step: gives the loss and the last layer what they take from the training targets.
+
+        The loss's part is in the checkpoint; the bias is one of its weights, so a resumed run overwrites it.
+
+        Args:
+            samples: the training split, and no other.
+
+        Returns:
+            What was computed, by dotted name below `tasks.<name>`; empty where nothing was asked for.
+
+        Raises:
+            ConfigError: a head without a bias to set, a kind of target that cannot be counted.
+            DataError: an answer that never occurs in training.
+        """
+        given = None if isinstance(self.prior_bias, bool) else self.prior_bias
+        asked = bool(open_losses(self.loss)) or (self.prior_bias is True)
+        counts = count_answers(self, samples) if asked else None
+        found = {} if counts is None else settle_loss(self, counts)
+        if self.prior_bias is not False:
+            found |= set_prior_bias(self, counts, given)
+        return {f"tasks.{self.name}.{key}": value for key, value in found.items()}
+
+    def weights(self) -> dict[str, float]:
+        """The weight of each named term of the loss in the current epoch; empty for a loss of one term."""
+        return dict(getattr(self.loss, "weights", {}))
+
+    def moving(self) -> tuple[str, ...]:
+        """The named terms of the loss whose weight changes over the epochs."""
+        return tuple(getattr(self.loss, "moving", ()))
+
+    def begin_epoch(self, epoch: int) -> None:
+        """Before an epoch of training and its validation: whatever is scheduled takes the values of that epoch.
+
+        Args:
+            epoch: counted from 0; that of the checkpoint, where one is evaluated.
+        """
+        set_epoch = getattr(self.loss, "set_epoch", None)
+        if set_epoch is not None:
+            set_epoch(epoch)
+
+    def after_step(self, output: TaskOutput, batch: Mapping[str, Any]) -> None:
+        """After each training step in which this task had a target: what it learns by an optimiser of its own.
+
+        By default nothing. Random numbers are those of the step, so that a resumed run draws them again.
+
+        Args:
+            output: this task's answer in that step.
+            batch: the step's batch.
+        """
+
+    def update(self, output: TaskOutput, stage: str, settled: bool = False) -> None:
+        """Adds a batch to the stage's running losses and metrics.
+
+        Args:
+            output: of the batch.
+            stage: `train`, `val` or `test`.
+            settled: whether training moves the threshold no more, so that metrics of masks count.
+        """
+        self.meters[stage].update(output, self.threshold if settled else None)
 
     def reset(self, stage: str) -> None:
         """Forgets what was added to a stage."""
         self.meters[stage].reset()
 
     def compute(self, stage: str) -> dict[str, Tensor]:
-        """The stage's losses and metrics under their logged names, and starts anew; empty if no row had a target."""
-        return {f"{stage}/{self.name}/{key}": value for key, value in self.meters[stage].compute().items()}
+        """The stage's losses and metrics under their logged names, and starts anew; empty if no row had a target.
+
+        Each named term of the loss is there twice: `loss/<term>` as it enters the sum, with its weight, so that these
+        add up to `loss`; and `loss/<term>/unweighted`. Of the training split, `weight/<term>` is that of the epoch.
+        """
+        found = self.meters[stage].compute()
+        if found and stage == "train":
+            found |= {f"weight/{name}": torch.tensor(weight) for name, weight in self.weights().items()}
+        return {f"{stage}/{self.name}/{key}": value for key, value in found.items()}
 
 
 def _check_name(what: str, name: str) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 from tandem.losses import functional
 from tandem.losses.contract import BinaryLoss
 from tandem.losses.knobs import inside, number, pooling
-from tandem.losses.reduce import Overlap, overlap, pooled
+from tandem.losses.reduce import Overlap, overlap
 
 _SMOOTH = "use 0, or a fraction of a small lesion's pixels"
 _ALPHA = {0.0: "let false positives cost nothing, so that all lesion would be perfect"}
@@ -192,8 +192,5 @@ class Lovasz(OverlapLoss):
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
         """Sort each cell, and average."""
-        errors = 1 - logits * (2 * target - 1)
-        if valid is not None:
-            errors = torch.where(valid, errors, -1.0)
-        costs = functional.lovasz(pooled(errors, self.per), pooled(target, self.per))
+        costs = functional.lovasz(logits, target, valid, self.per, lambda z, y: 1 - z * (2 * y - 1))
         return functional.overlap_mean(overlap(torch.sigmoid(logits), target, valid, self.per), lambda _: costs)

@@ -78,7 +78,7 @@ class BalancedBCE(BinaryLoss, OpenKnobLoss):
 
     def element(self, logits: Tensor, target: Tensor) -> Tensor:
         """-beta y log p - (1 - beta) (1 - y) log(1 - p)."""
-        beta = self.settled("beta") if self.open_knob else self.beta
+        beta = self.settled("beta") if self.open_knob or self.beta is None else self.beta
         return functional.weigh(functional.binary_cross_entropy(logits, target), target, beta)
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 from tandem.losses import functional
 from tandem.losses.contract import MulticlassLoss
 from tandem.losses.knobs import inside, number, pooling
-from tandem.losses.reduce import Overlap, overlap, pooled
+from tandem.losses.reduce import Overlap, overlap
 
 _SMOOTH = "use 0, or a fraction of a small object's pixels"
 _ALPHA = {0.0: "let false positives cost nothing"}
@@ -139,8 +139,5 @@ class Lovasz(OverlapLoss):
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
         """Sort each cell, and average."""
         probability, answer, known = torch.softmax(logits, 1), one_hot(logits, target, valid), _shared(valid)
-        errors = (probability - answer).abs()
-        if known is not None:
-            errors = torch.where(known, errors, -1.0)
-        costs = functional.lovasz(pooled(errors, self.per), pooled(answer, self.per))
+        costs = functional.lovasz(probability, answer, known, self.per, lambda p, y: (p - y).abs())
         return functional.overlap_mean(overlap(probability, answer, known, self.per), lambda _: costs)

@@ -48,7 +48,7 @@ class ClassWeighted(MulticlassLoss, OpenKnobLoss):
         return found
 
     def follow(self, counts: Tensor, names: Sequence[str]) -> tuple[Tensor, dict[str, float]]:
-        """n / (C n_c) for each class."""
+        """The weights n / (C n_c)."""
         return balanced_weights(str(self.open_knob), counts, names)
 
 
@@ -85,6 +85,9 @@ class CrossEntropy(ClassWeighted):
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
         """The weighted mean."""
         weight = self.weights_for("weight", logits)
+        if valid is None and target.numel() and weight is None:
+            # torch's own mean is the fastest; of nothing it would be NaN, and so with weights that are all 0
+            return F.cross_entropy(logits, target, label_smoothing=self.label_smoothing)
         if weight is None and self.label_smoothing == 0:
             return masked_mean(functional.cross_entropy(logits, target), valid)
         element = F.cross_entropy(logits, target, weight, reduction="none", label_smoothing=self.label_smoothing)

@@ -1,0 +1,6 @@
+"""Shows what a loss pulls at: `python scripts/explain_loss.py --help`."""
+
+from tandem.explain_loss import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,6 @@
+"""Makes a run one file: `python scripts/export.py --help`."""
+
+from tandem.export import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,30 @@
+"""Computing a batch once more without a trace."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import nn
+
+
+@contextmanager
+def same_buffers(module: nn.Module) -> Iterator[None]:
+    """Puts back every buffer at the end, such as the statistics that a normalisation layer gathers in training.
+
+    Args:
+        module: whose buffers, with those of its parts, are kept.
+
+    Example:
+        >>> norm = nn.BatchNorm1d(2)
+        >>> with same_buffers(norm):
+        ...     _ = norm(torch.ones(4, 2))
+        >>> norm.running_mean
+        tensor([0., 0.])
+    """
+    kept = [(buffer, buffer.clone()) for buffer in module.buffers()]
+    try:
+        yield
+    finally:
+        with torch.no_grad():
+            for buffer, value in kept:
+                buffer.copy_(value)

@@ -1,0 +1,66 @@
+"""TorchJD's own methods."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+
+from tandem.balance.gradient_level import GradientBalance, Matrix, Vector
+from tandem.errors import ConfigError
+from tandem.hints import nearest
+
+ENDING = "Weighting"
+"""What TorchJD calls the classes that give coefficients from inner products."""
+
+
+class TorchJD(GradientBalance):
+    """Any method of TorchJD that finds coefficients from the gradients' inner products and keeps no state.
+
+    For methods without an option of their own, FairGrad for instance, and for comparisons. Those with one need no
+    TorchJD: they are solved exactly and remember nothing, where its UPGrad is right to 1e-4 and its CAGrad to 1e-8,
+    with more packages installed, its MGDA stops early with three tasks, and what its Nash-MTL remembers is in no
+    checkpoint.
+
+    Lengths are TorchJD's, mostly those of the tasks' mean. The fixed weights multiply the losses beforehand. Inner
+    products are scaled to a trace of T: below 1e-4 TorchJD takes them for 0.
+
+    Source: Quinton and Rey, 2024, "Jacobian descent for multi-objective optimization".
+
+    Args:
+        weights: `w_t` for each task, at least 0.
+        tasks: names of the tasks that are trained.
+        method: TorchJD's name for it, such as `FairGrad`.
+        options: of the method.
+
+    Raises:
+        ConfigError: TorchJD, or what the method needs, is not installed; an unknown method or option; a method with a
+            state, which no checkpoint would hold.
+    """
+
+    def __init__(
+        self,
+        weights: Mapping[str, float],
+        tasks: tuple[str, ...],
+        method: str,
+        options: Mapping[str, object] | None = None,
+    ) -> None:
+        super().__init__(weights, tasks)
+        try:
+            from torchjd import Stateful, aggregation
+        except ImportError as error:
+            raise ConfigError(f"this balance needs torchjd ({error}); pip install 'tandem[balance]'") from error
+        known = [key.removesuffix(ENDING) for key in aggregation.__all__ if key.endswith(ENDING) and key != ENDING]
+        if method not in known:
+            raise ConfigError(f"method '{method}' finds no coefficients in TorchJD: {nearest(method, known)}")
+        kind = getattr(aggregation, f"{method}{ENDING}")
+        if issubclass(kind, Stateful):
+            raise ConfigError(f"method {method} remembers what no checkpoint holds, so a cut run could not go on")
+        try:
+            self.find = kind(**(options or {}))
+        except (ImportError, TypeError, ValueError) as error:
+            raise ConfigError(f"method {method}: {' '.join(str(error).split())}") from error
+
+    def coefficients(self, products: Matrix, weights: Vector, names: tuple[str, ...]) -> Vector:
+        """What TorchJD makes of the weighted losses' inner products."""
+        found = self.find(torch.from_numpy(weights[:, None] * products * weights))
+        return np.asarray(weights * found.numpy())

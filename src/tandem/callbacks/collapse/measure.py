@@ -1,0 +1,132 @@
+"""What is measured while a run trains: gradients of a step, predictions of a split."""
+
+from collections.abc import Mapping, Sequence
+from itertools import combinations
+
+import torch
+from torch import Tensor, nn
+from torchmetrics import Metric
+
+from tandem.balance.jacobian import gramian, shared_parameters, task_gradients
+from tandem.callbacks.collapse.history import Predicted
+from tandem.data.batch import MISSING_PIXEL
+from tandem.tasks.output import TaskOutput
+
+
+def shared_gram(loss: Tensor, losses: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]) -> Tensor:
+    """Inner products of the tasks' gradients, weighted as in the loss, over the parameters that tasks share.
+
+    `G_st = w_s w_t <dL_s/dtheta, dL_t/dtheta>` with `w_t = dL/dL_t`, whatever the balance. The graph is kept, `.grad`
+    is left alone and no random number is drawn.
+
+    Args:
+        loss: the scalar that is minimised.
+        losses: of the tasks, with their graph.
+        parameters: of the network.
+
+    Returns:
+        (T, T) float64 on the CPU.
+    """
+    found = torch.autograd.grad(loss, list(losses.values()), retain_graph=True, allow_unused=True)
+    pairs = zip(losses.items(), found, strict=True)
+    weights = {name: torch.zeros_like(value) if weight is None else weight for (name, value), weight in pairs}
+    gradients = task_gradients(losses, parameters, weights, keep_graph=True)
+    shared = shared_parameters(gradients)
+    return gramian([[row[index] for index in shared] for row in gradients.values()])
+
+
+def shares_and_cosines(names: Sequence[str], gram: Tensor) -> tuple[dict[str, float], dict[str, float]]:
+    """Each task's share of the sum of norms, and the cosine of each pair, by `first/second`; none of a zero gradient.
+
+    Args:
+        names: of the tasks.
+        gram: (T, T), from `shared_gram`.
+
+    Example:
+        >>> shares_and_cosines(["a", "b"], torch.tensor([[9.0, -3.0], [-3.0, 1.0]]))
+        ({'a': 0.75, 'b': 0.25}, {'a/b': -1.0})
+    """
+    values = gram.tolist()
+    norms = gram.diagonal().sqrt().tolist()
+    total = sum(norms)
+    shares = {name: norm / total for name, norm in zip(names, norms, strict=True)} if total > 0 else {}
+    cosines = {
+        f"{names[i]}/{names[j]}": values[i][j] / (norms[i] * norms[j])
+        for i, j in combinations(range(len(names)), 2)
+        if norms[i] * norms[j] > 0
+    }
+    return shares, cosines
+
+
+class Predictions(Metric):
+    """Counts what a task with probabilities predicts over a split, and the range of its logits.
+
+    Args:
+        kind: `binary` or `multiclass`.
+        channels: of the task.
+    """
+
+    full_state_update = False
+    low: Tensor
+    high: Tensor
+    least: Tensor
+    most: Tensor
+    chosen: Tensor
+    true: Tensor
+    known: Tensor
+
+    def __init__(self, kind: str, channels: int) -> None:
+        super().__init__()
+        self.kind = kind
+        self.add_state("low", torch.tensor(torch.inf), "min")
+        self.add_state("high", torch.tensor(-torch.inf), "max")
+        self.add_state("least", torch.full((channels,), torch.inf), "min")
+        self.add_state("most", torch.full((channels,), -torch.inf), "max")
+        for name in ("chosen", "true", "known"):
+            self.add_state(name, torch.zeros(channels, dtype=torch.long), "sum")
+
+    def update(self, output: TaskOutput, threshold: Tensor) -> None:
+        """Adds a batch.
+
+        Args:
+            output: of the task.
+            threshold: (channels,) where a probability counts as yes; unused by multiclass tasks.
+        """
+        self.low = torch.minimum(self.low, output.logit_range[0])
+        self.high = torch.maximum(self.high, output.logit_range[1])
+        probabilities, target = output.probabilities, output.target
+        flat = probabilities.transpose(0, 1).flatten(1)
+        self.least = torch.minimum(self.least, flat.amin(dim=1))
+        self.most = torch.maximum(self.most, flat.amax(dim=1))
+        if self.kind == "binary":
+            pixels = (1, -1, *(1,) * (probabilities.ndim - 2))
+            known = target != MISSING_PIXEL
+            chosen, true = (probabilities >= threshold.view(pixels)) & known, (target == 1) & known
+            self.chosen = self.chosen + _by_channel(chosen)
+            self.true = self.true + _by_channel(true)
+            self.known = self.known + _by_channel(known)
+        else:
+            target = target.long()
+            classes = len(self.chosen)
+            known = (target >= 0) & (target < classes)  # -100, and 255 where that is no class
+            self.chosen = self.chosen + torch.bincount(probabilities.argmax(dim=1)[known], minlength=classes)
+            self.true = self.true + torch.bincount(target[known], minlength=classes)
+            self.known = self.known + known.sum()
+
+    def compute(self) -> dict[str, Tensor]:
+        """The range of the logits, the shares, and how far probabilities differ."""
+        known = self.known.clamp(min=1)
+        shares = {"chosen": self.chosen / known, "true": self.true / known}
+        return {"low": self.low, "high": self.high, **shares, "spread": (self.most - self.least).amax()}
+
+    def predicted(self) -> Predicted:
+        """What `compute` gives, in plain numbers."""
+        found = {
+            name: value.flatten().tolist() for name, value in self.compute().items()
+        }  # torchmetrics drops dimensions
+        low, high, spread = (found[name][0] for name in ("low", "high", "spread"))
+        return Predicted(self.kind, low, high, found["chosen"], found["true"], spread)
+
+
+def _by_channel(answers: Tensor) -> Tensor:
+    return answers.transpose(0, 1).flatten(1).sum(1)

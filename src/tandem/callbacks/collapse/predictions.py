@@ -1,0 +1,87 @@
+"""Detectors that look at what is predicted on the validation split."""
+
+from tandem.callbacks.collapse.finding import Finding, lower_rate, other_loss
+from tandem.callbacks.collapse.history import History, Limits
+
+NONE = 0.01
+"""A side of a mask is gone where less than this share of its true pixels is predicted."""
+
+ALL = 0.99
+"""One class is predicted only where it has at least this share of the pictures."""
+
+ALIKE = 0.1
+"""Predictions are all alike where no class's probability differs by more between two pictures."""
+
+
+def probabilities_as_logits(history: History, limits: Limits) -> list[Finding]:
+    """Every logit of a whole validation epoch lies in [0, 1]: there is a sigmoid or softmax in the head.
+
+    Logits of a trained head have both signs. Nothing is waited for: no later epoch can make the numbers right. A
+    network that says the same of every picture may have small logits of one sign, though.
+    """
+    found = []
+    for task, seen in history.last.predicted.items():
+        if seen.low >= 0 and seen.high <= 1 and (seen.kind == "binary" or seen.spread > ALIKE):
+            saw = f"every logit of validation epoch {history.last.number} lies in [{seen.low:.3f}, {seen.high:.3f}]; "
+            saw += "these look like probabilities where logits belong, so its losses and metrics would be wrong"
+            attempt = "remove the sigmoid or softmax at the end of its head; losses and tasks apply it themselves"
+            found.append(
+                Finding("probabilities_as_logits", saw, attempt, {"lowest": seen.low, "highest": seen.high}, task)
+            )
+    return found
+
+
+def stuck_dice(history: History, limits: Limits) -> list[Finding]:
+    """The official Dice stays below 0.01."""
+    found = []
+    for task in history.last.dice:
+        recent = limits.recent(history, lambda epoch: epoch.dice, task)
+        if recent and max(recent) < 0.01:
+            saw = f"its validation Dice was at most {max(recent):.2g} in each of the last {len(recent)} epochs"
+            attempt = f"{other_loss(task)}; {lower_rate(history.last.rate)}"
+            found.append(Finding("stuck_dice", saw, attempt, {"dice": recent[-1]}, task))
+    return found
+
+
+def one_sided_mask(history: History, limits: Limits) -> list[Finding]:
+    """Every pixel, or nearly, is predicted as background, or every one as foreground."""
+    found = []
+    for task, seen in history.last.predicted.items():
+        recent = limits.recent(history, lambda epoch: epoch.predicted, task)
+        if seen.kind != "binary" or not recent:
+            continue
+        for channel, true in enumerate(seen.true):
+            shares = [entry.chosen[channel] for entry in recent]
+            if true > 0 and max(shares) <= NONE * true:
+                side, mend = "background", other_loss(task)
+            elif true < 1 and max(1 - share for share in shares) <= NONE * (1 - true):
+                side, mend = "foreground", "check that logits are what the head gives and the loss takes"
+            else:
+                continue
+            saw = f"everything was predicted as {side} in each of the last {len(recent)} epochs: "
+            saw += f"{shares[-1]:.2%} of the validation pixels are called foreground, {true:.2%} are"
+            attempt = f"{mend}; {lower_rate(history.last.rate)}"
+            numbers = {"channel": channel, "predicted": shares[-1], "true": true}
+            found.append(Finding("one_sided_mask", saw, attempt, numbers, task))
+            break
+    return found
+
+
+def one_class(history: History, limits: Limits) -> list[Finding]:
+    """One class of several is predicted for every picture, or nearly."""
+    found = []
+    for task, seen in history.last.predicted.items():
+        recent = limits.recent(history, lambda epoch: epoch.predicted, task)
+        if seen.kind != "multiclass" or not recent:
+            continue
+        index = max(range(len(seen.chosen)), key=seen.chosen.__getitem__)
+        least = min(entry.chosen[index] for entry in recent)
+        if least < ALL or seen.true[index] > 0.95:
+            continue
+        saw = f"class {index} was predicted for at least {least:.1%} of the validation pictures in each of the last "
+        saw += f"{len(recent)} epochs, though only {seen.true[index]:.1%} are of it"
+        attempt = f"draw classes equally often (loader.sampling=balanced), loss/multiclass@tasks.{task}.loss=focal, or "
+        attempt += lower_rate(history.last.rate)
+        numbers = {"class": index, "predicted": seen.chosen[index], "true": seen.true[index]}
+        found.append(Finding("one_class", saw, attempt, numbers, task))
+    return found

@@ -1,0 +1,253 @@
+"""One's own pictures: a folder, with or without a table that lists what is in it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tandem.data.archives import folder_of
+from tandem.data.batch import MISSING_LABEL
+from tandem.data.division import FRACTIONS, Division
+from tandem.data.faults import Faults, check_on_error
+from tandem.data.filed import Filing
+from tandem.data.layout import Layout, Template
+from tandem.data.masks import BACKGROUND, MaskValues
+from tandem.data.masks import mask_values as read_mask_values
+from tandem.data.records import Decoder, Record
+from tandem.data.rows import Row
+from tandem.data.samples import Samples
+from tandem.data.table import Table, read_columns
+from tandem.data.targets import Targets
+from tandem.errors import ConfigError, DataError
+
+COLUMNS = {"image": "image", "label": "label", "masks": "mask"}
+CLASS_MASKS = "classes"
+
+
+class Folder:
+    """Pictures below a folder, described by its layout or by a table, decoded once into memory.
+
+    Without a table, the paths say everything: `images` and `masks` are templates of paths below the root, without
+    ending, in which `{id}`, `{class}`, `{group}` and `{split}` stand for one name each and `*` for anything within a
+    name. Masks belong to the picture that agrees in the fields which both templates have, and are united:
+
+    * class folders with masks beside the pictures: `{class}/{id}` and `{class}/{id}_mask*`
+    * masks in a parallel folder: `images/{class}/{id}` and `masks/{class}/{id}`
+    * published splits: `{split}/{class}/{id}`; a folder for each patient: `{class}/{group}/{id}`
+
+    With a table, `columns` says which of its columns hold what, and a cell without text is an unknown target.
+
+    Pictures may be grey or RGB, PNG, JPEG, BMP or TIFF, of any size, and are stretched to a square; deeper grey levels
+    are brought to 8 bits by `grey_range`. Whatever cannot be used is told of at once, a line for each fault.
+
+    Args:
+        root: the folder, or a zip or tar archive of it.
+        name: of the data set, as shown in logs and results; letters, digits, `_` and `-`.
+        size: side of the square pictures in pixels, 8 to 4096.
+        channels: 1 for grey, 3 for RGB.
+        grey_range: levels of pictures deeper than 8 bits that become black and white; None for 0 and 65535.
+        table: path of a csv or Parquet file from the root, or None.
+        columns: of the table, see `tandem.data.table.Columns`; `image`, and `label`, `masks`, `id`, `group`, `split`,
+            `findings`, `numbers` where there are such.
+        images: template of the pictures' paths, without a table.
+        masks: template of the masks' paths, one for each mask channel by name, or None.
+        classes: names of the classes in the order of their indices, or a name for each value that stands in the table
+            or folder name; None for those that occur, in alphabetical order.
+        mask_values: names by value or colour of a mask's pixels, see `tandem.data.masks.mask_values`. Several names
+            give each pixel one class.
+        no_mask: what a picture without a mask file means: `missing` (unknown) or `empty` (nothing to see).
+        near_duplicates: whether pictures that look alike are kept in one split (time grows with the square of their
+            number).
+        fractions: shares of `train`, `val` and `test`, above 0, together 1.
+        split_seed: draws the division; 0 or more.
+        folds: number of folds for cross-validation, or None.
+        fold: the fold that is tested on, from 0.
+        split_file: csv file `id,split`, such as the `splits.csv` of another run, or None.
+        resplit: whether a division that the table or layout brings is disregarded.
+        on_error: `fail` refuses the data set for any fault in it, `skip` leaves out the pictures concerned.
+        cache: folder of the disk cache; None for `$TANDEM_CACHE` or `~/.cache/tandem`.
+
+    Attributes:
+        name: as given.
+        channels: as given.
+        files_fingerprint: after `load`, the SHA-256 over names and bytes of all files used; None before.
+        skipped: after `load`, a line for each fault that was skipped.
+
+    Raises:
+        ConfigError: an argument out of its range.
+    """
+
+    def __init__(
+        self,
+        root: str,
+        *,
+        name: str = "folder",
+        size: int = 128,
+        channels: int = 1,
+        grey_range: Sequence[float] | None = None,
+        table: str | None = None,
+        columns: Mapping[str, Any] = COLUMNS,
+        images: str = "{class}/{id}",
+        masks: str | Mapping[str, str] | None = "{class}/{id}_mask*",
+        classes: Sequence[str] | Mapping[str, str] | None = None,
+        mask_values: Mapping[str, str] | None = None,
+        no_mask: str = "missing",
+        near_duplicates: bool = True,
+        fractions: Mapping[str, float] = FRACTIONS,
+        split_seed: int = 0,
+        folds: int | None = None,
+        fold: int | None = None,
+        split_file: str | None = None,
+        resplit: bool = False,
+        on_error: str = "fail",
+        cache: str | None = None,
+    ) -> None:
+        if not re.fullmatch(r"[\w-]+", str(name)):
+            raise ConfigError(f"data.name is {name!r}, but may hold letters, digits, _ and - only")
+        if no_mask not in ("missing", "empty"):
+            raise ConfigError(f"data.no_mask is {no_mask!r}, but must be 'missing' or 'empty'")
+        self.name = name
+        self.channels = channels
+        self.root = root
+        self.cache = cache
+        self.no_mask = no_mask
+        self.on_error = check_on_error(on_error)
+        self.given_classes = classes
+        values = read_mask_values(mask_values)
+        channel = _channel(values)
+        self.rows_from: Table | Layout
+        if table is not None:
+            said = read_columns(columns, channel)
+            self.rows_from = Table(table, said)
+            self.offered = _targets(tuple(said.masks), values, said.findings, said.numbers)
+        else:
+            named = {channel: masks} if isinstance(masks, str) else dict(masks or {})
+            forms = {
+                key: Template(form, f"data.masks.{key}" if key != channel else "data.masks")
+                for key, form in named.items()
+            }
+            self.rows_from = Layout(Template(images, "data.images"), forms)
+            self.offered = _targets(tuple(forms), values, (), ())
+        self.decoder = Decoder(size, channels, self.offered.mask_depth, values, _range(grey_range), deep=True)
+        self.division = Division(fractions, split_seed, folds, fold, split_file)
+        self.resplit, self.near_duplicates = resplit, near_duplicates
+        self.listed: tuple[Path, list[Row], list[str]] | None = None
+        self.files_fingerprint: str | None = None
+        self.skipped: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Names of the classes; where they are not given, the folder or table is looked through for them."""
+        given = self.given_classes
+        if isinstance(given, Mapping):
+            return tuple(dict.fromkeys(str(name) for name in given.values()))
+        if given is not None:
+            return tuple(map(str, given))
+        if (
+            isinstance(self.rows_from, Table)
+            and self.rows_from.columns.label
+            and not isinstance(self.rows_from.columns.label, str)
+        ):
+            return tuple(self.rows_from.columns.label)
+        _, rows, _ = self._list()
+        return tuple(sorted({row.label for row in rows if row.label}, key=_natural))
+
+    @property
+    def targets(self) -> Targets:
+        """What else there is; masks only where a picture has one."""
+        _, rows, _ = self._list()
+        if any(channel for row in rows for channel in row.masks):
+            return self.offered
+        return Targets(mask_channels=(), findings=self.offered.findings, columns=self.offered.columns)
+
+    def load(self) -> dict[str, Samples]:
+        """The splits `train`, `val` and `test`.
+
+        Raises:
+            DataError: a root or table that cannot be used, files or rows that cannot be used (counted, and ten of them
+                named), a class missing from a split.
+        """
+        root, rows, faults = self._list()
+        noted = Faults(self.on_error)
+        noted.found += faults
+        records = self._records(rows, noted)
+        decoder = self.decoder if self.targets.mask_depth else Decoder(**{**vars(self.decoder), "mask_depth": 0})
+        filing = Filing(self.name, self.targets, decoder, self.division, self.resplit, self.near_duplicates, self.cache)
+        splits, self.files_fingerprint = filing.read(records, self.classes, root, noted)
+        self.skipped = tuple(noted.found)
+        return splits
+
+    def _list(self) -> tuple[Path, list[Row], list[str]]:
+        """The root, its rows and what is wrong with others; looked through once."""
+        if self.listed is None:
+            root = folder_of(self.root, self.cache).resolve()
+            if not root.is_dir():
+                raise DataError(f"data.root={self.root!r} is not a folder: give the folder with the pictures")
+            faults = Faults(self.on_error)
+            self.listed = (root, self.rows_from.rows(root, faults), faults.found)
+        return self.listed
+
+    def _records(self, rows: Sequence[Row], faults: Faults) -> list[Record]:
+        classes = self.classes
+        named = self.given_classes if isinstance(self.given_classes, Mapping) else {}
+        name_of = {**{name: name for name in classes}, **{str(value): str(name) for value, name in named.items()}}
+        index = {name: place for place, name in enumerate(classes)}
+        masked = self.targets.mask_depth > 0
+        records = []
+        for row in rows:
+            if row.label and row.label not in name_of:
+                place = row.place or f"picture {str(row.image)!r}"
+                faults.add(f"the class {row.label!r} is none of data.classes ({', '.join(name_of)})", place)
+                continue
+            label = index[name_of[row.label]] if row.label else MISSING_LABEL
+            masks = tuple(channel or (() if self.no_mask == "empty" else None) for channel in row.masks)
+            split = "" if self.resplit else row.split
+            records.append(
+                Record(
+                    row.id,
+                    row.image,
+                    label,
+                    masks if masked else (),
+                    row.group,
+                    split,
+                    row.findings,
+                    row.columns,
+                    row.place,
+                )
+            )
+        return records
+
+
+def _channel(values: MaskValues | None) -> str:
+    """Name of a single mask channel."""
+    if values is None:
+        return Targets().mask_channels[0]
+    return values.names[0] if len(values.names) == 1 else CLASS_MASKS
+
+
+def _targets(
+    channels: tuple[str, ...], values: MaskValues | None, findings: Sequence[str], columns: Sequence[str]
+) -> Targets:
+    if values is None or len(values.names) == 1 or not channels:
+        return Targets(mask_channels=channels, findings=tuple(findings), columns=tuple(columns))
+    if len(channels) > 1:
+        raise ConfigError(
+            f"data.mask_values names {len(values.names)} classes, but there are {len(channels)} mask channels "
+            f"({', '.join(channels)}), which are yes/no questions; give one or the other"
+        )
+    classes = (BACKGROUND, *values.names)
+    return Targets(mask_channels=(), mask_classes=classes, findings=tuple(findings), columns=tuple(columns))
+
+
+def _range(given: Sequence[float] | None) -> tuple[float, float] | None:
+    if given is None:
+        return None
+    ends = tuple(given)
+    if len(ends) != 2 or not ends[0] < ends[1]:
+        raise ConfigError(f"data.grey_range is {list(given)}, but must be [black, white] with black < white")
+    return float(ends[0]), float(ends[1])
+
+
+def _natural(name: str) -> tuple[bool, int, str]:
+    """Numbers in their own order, before words."""
+    return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)

@@ -1,0 +1,260 @@
+"""The MedMNIST collection (Yang et al., "MedMNIST v2", Scientific Data 10:41, 2023): small, with official splits."""
+
+import hashlib
+import logging
+import urllib.request
+from collections.abc import Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tandem.data.batch import MISSING_LABEL
+from tandem.data.cache import DAMAGE
+from tandem.data.division import FRACTIONS, Division
+from tandem.data.faults import Faults, check_on_error
+from tandem.data.otsu import otsu_masks
+from tandem.data.samples import SPLITS, Samples, join_samples
+from tandem.data.targets import Targets
+from tandem.errors import ConfigError, DataError
+from tandem.files import write_whole
+from tandem.hints import nearest
+
+log = logging.getLogger(__name__)
+
+SIZES = (28, 64, 128, 224)
+MASKS = ("none", "otsu", "otsu_dark")
+MULTILABEL = "multi-label, binary-class"
+ORDINAL = "ordinal-regression"
+GRADE = "grade"
+WEAK = "weak_lesion"
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class MedMNIST:
+    """A 2-D set of the MedMNIST collection by its flag; channels, class names and kind are the package's own.
+
+    Sets of one class a picture (binary and multi-class) have `label`; the ordinal one (retinamnist) has its grade as a
+    number too, the column `grade`; the multi-label one (chestmnist) has `findings` and no classes.
+
+    There are no masks. `masks=otsu` makes weak ones by Otsu's threshold on the grey levels of each picture, which show
+    what is bright, not what an expert would draw; the data set is then called weak wherever its name stands.
+
+    Args:
+        flag: such as `pneumoniamnist`.
+        size: 28, 64, 128 or 224.
+        masks: `none`, `otsu` (weak: the bright side of each picture) or `otsu_dark` (the dark side).
+        file: the `.npz` file; None looks in `root`.
+        root: folder for files as the medmnist package names them.
+        download: whether a file that is not there is fetched, which needs a network.
+        verify: whether the file must have the official checksum.
+        fractions: as in `Division`, for `resplit`.
+        split_seed: draws the division; 0 or more.
+        folds: number of folds for cross-validation, or None.
+        fold: the fold that is tested on, from 0.
+        split_file: csv file `id,split`, or None.
+        resplit: whether the official splits are thrown together and divided anew.
+        on_error: `fail` refuses the set for a label out of range, `skip` leaves out the row.
+
+    Attributes:
+        name: the flag; with weak masks, a name that says so.
+        kind: what the package calls the task.
+        channels: of the pictures.
+        targets: findings, columns and weak masks.
+        files_fingerprint: after `load`, the MD5 of the file.
+        skipped: after `load`, a line for each row that was left out.
+
+    Raises:
+        ConfigError: an unknown flag, or an argument out of range.
+    """
+
+    def __init__(
+        self,
+        flag: str,
+        *,
+        size: int = 28,
+        masks: str = "none",
+        file: str | None = None,
+        root: str = "~/.medmnist",
+        download: bool = False,
+        verify: bool = True,
+        fractions: Mapping[str, float] = FRACTIONS,
+        split_seed: int = 0,
+        folds: int | None = None,
+        fold: int | None = None,
+        split_file: str | None = None,
+        resplit: bool = False,
+        on_error: str = "fail",
+    ) -> None:
+        known = info_table()
+        if flag not in known:
+            raise ConfigError(f"data.flag is {flag!r}: {nearest(flag, known)}")
+        if size not in SIZES:
+            raise ConfigError(f"data.size is {size!r}, but {flag} exists in {', '.join(map(str, SIZES))} pixels only")
+        if masks not in MASKS:
+            raise ConfigError(f"data.masks is {masks!r}: {nearest(masks, MASKS)}")
+        self.flag, self.size, self.masks = flag, size, masks
+        self.official = known[flag]
+        self.kind = str(self.official["task"])
+        self.channels = int(self.official["n_channels"])
+        self.name = flag if masks == "none" else f"{flag}-weak-{masks}"
+        self.file, self.root, self.download, self.verify = file, root, download, verify
+        self.division = Division(fractions, split_seed, folds, fold, split_file)
+        self.resplit = resplit
+        self.on_error = check_on_error(on_error)
+        names = tuple(self.official["label"][key] for key in sorted(self.official["label"], key=int))
+        multilabel = self.kind == MULTILABEL
+        self.classes: tuple[str, ...] = () if multilabel else names
+        self.targets = Targets(
+            mask_channels=() if masks == "none" else (WEAK,),
+            findings=names if multilabel else (),
+            columns=(GRADE,) if self.kind == ORDINAL else (),
+        )
+        self.files_fingerprint: str | None = None
+        self.skipped: tuple[str, ...] = ()
+
+    def load(self) -> dict[str, Samples]:
+        """The splits `train`, `val` and `test`: the official ones, or those drawn; ids are `train/000012`.
+
+        Raises:
+            DataError: a file that is absent, damaged, not the official one or not of this set; labels out of range.
+        """
+        path = self._find()
+        self.files_fingerprint = checksum(path)
+        if self.verify and self.files_fingerprint != self._official("MD5"):
+            raise DataError(
+                f"{str(path)!r} is not the official {self._stem} (md5 {self.files_fingerprint}, not "
+                f"{self._official('MD5')}): fetch it again, or say data.verify=false to use it all the same"
+            )
+        arrays = self._checked(path, read_npz(path))
+        faults = Faults(self.on_error)
+        parts = {split: self._samples(path, split, arrays, faults) for split in SPLITS}
+        faults.settle(sum(len(arrays[f"{split}_labels"]) for split in SPLITS), "rows")
+        self.skipped = tuple(faults.found)
+        if self.masks != "none":
+            log.warning("%s: the masks are weak: Otsu's threshold, not an expert's outline", self.name)
+        redivided = self.resplit or self.division.folds is not None or self.division.file is not None
+        return self._divided(parts) if redivided else parts
+
+    @cached_property
+    def _stem(self) -> str:
+        """Name of the official file."""
+        return f"{self.flag}{'' if self.size == 28 else f'_{self.size}'}.npz"
+
+    def _official(self, key: str) -> str:
+        return str(self.official[key if self.size == 28 else f"{key}_{self.size}"])
+
+    def _find(self) -> Path:
+        """The file, fetched if need be."""
+        path = Path(self.file or Path(self.root) / self._stem).expanduser()
+        if path.is_file():
+            return path
+        if self.file is not None:
+            raise DataError(f"data.file={self.file!r} is not a file: give the path of {self._stem}")
+        if not self.download:
+            raise DataError(
+                f"{str(path)!r} is not there: give data.file=..., or fetch it with data.download=true (needs a network)"
+            )
+        fetch_checked(self._official("url"), self._official("MD5"), path)
+        return path
+
+    def _checked(self, path: Path, arrays: Arrays) -> Arrays:
+        """The arrays, which are those of this set and size."""
+        labels = len(self.targets.findings) or 1
+        colours = () if self.channels == 1 else (self.channels,)
+        for split in SPLITS:
+            images, answers = arrays[f"{split}_images"], arrays[f"{split}_labels"]
+            shapes = ((len(images), self.size, self.size, *colours), (len(images), labels))
+            right = images.dtype == np.uint8 and np.issubdtype(answers.dtype, np.integer)
+            if not right or (images.shape, answers.shape) != shapes:
+                raise DataError(
+                    f"{str(path)!r}: {split} has images {images.dtype} {images.shape} and labels {answers.dtype} "
+                    f"{answers.shape}, but {self.flag} at {self.size} pixels has uint8 {shapes[0]} and whole numbers "
+                    f"{shapes[1]}: see data.flag and data.size"
+                )
+        return arrays
+
+    def _samples(self, path: Path, split: str, arrays: Arrays, faults: Faults) -> Samples:
+        images, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"].astype(np.int64)
+        limit = 2 if self.targets.findings else len(self.classes)
+        wrong = ((labels < 0) | (labels >= limit)).any(1)
+        for row in np.flatnonzero(wrong).tolist():
+            shown = labels[row].tolist() if self.targets.findings else int(labels[row, 0])
+            faults.add(f"label {shown} is not in 0 to {limit - 1}: mend the file", f"{str(path)!r}, {split} row {row}")
+        kept = np.flatnonzero(~wrong)
+        pixels = images[kept][:, None] if self.channels == 1 else images[kept].transpose(0, 3, 1, 2)
+        pixels = np.ascontiguousarray(pixels)
+        masks = np.empty((len(kept), 0, self.size, self.size), np.uint8)
+        if self.masks != "none":
+            masks = otsu_masks(pixels, dark=self.masks == "otsu_dark")
+        answers = torch.from_numpy(labels[kept])
+        multilabel = bool(self.targets.findings)
+        return Samples(
+            images=torch.from_numpy(pixels),
+            labels=torch.full((len(kept),), MISSING_LABEL) if multilabel else answers[:, 0].clone(),
+            masks=torch.from_numpy(masks),
+            ids=tuple(f"{split}/{row:06d}" for row in kept.tolist()),
+            findings=answers.to(torch.uint8) if multilabel else None,
+            columns={name: answers[:, 0].float() for name in self.targets.columns},
+        )
+
+    def _divided(self, parts: Mapping[str, Samples]) -> dict[str, Samples]:
+        """The official splits thrown together and divided anew."""
+        whole = join_samples([parts[split] for split in SPLITS])
+        labels = whole.labels.tolist()
+        rows = self.division.rows(whole.ids, labels, whole.ids, self.classes, left_out=bool(self.skipped))
+        return {split: whole.pick(index.tolist()) for split, index in rows.items()}
+
+
+def info_table() -> dict[str, dict[str, Any]]:
+    """The package's own table of its 2-D sets."""
+    from medmnist import INFO
+
+    return {flag: entry for flag, entry in INFO.items() if not flag.endswith("3d")}
+
+
+def checksum(path: Path) -> str:
+    """MD5 of a file, as MedMNIST publishes it; it tells files apart, and is no protection against forgery."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def read_npz(path: Path) -> Arrays:
+    """The six arrays of a MedMNIST file, without unpickling.
+
+    Raises:
+        DataError: a file that is damaged, holds pickles or lacks an array.
+    """
+    names = [f"{split}_{what}" for split in SPLITS for what in ("images", "labels")]
+    try:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
+            if absent := [name for name in names if name not in archive.files]:
+                raise DataError(f"{str(path)!r} lacks {', '.join(absent)}: it is no MedMNIST file")
+            return {name: archive[name] for name in names}
+    except DAMAGE as error:
+        text = " ".join(str(error).split())[:120]
+        raise DataError(f"{str(path)!r} is damaged or no .npz file of plain arrays ({text}): fetch it again") from error
+
+
+def fetch_checked(url: str, md5: str, path: Path) -> None:
+    """Downloads a file, whole and with the right checksum or not at all.
+
+    Raises:
+        DataError: no network, an answer that is not the file.
+    """
+    if not url.startswith("https://"):
+        raise DataError(f"{url!r} is not fetched, since it is no https address: fetch it by hand, give data.file=...")
+    log.info("fetching %s", url)
+    try:
+        with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 (https only, see above)
+            content = answer.read()
+    except OSError as error:
+        text = " ".join(str(error).split())
+        raise DataError(f"{url} cannot be fetched ({text}): fetch it by hand and give data.file=...") from error
+    if (found := hashlib.md5(content, usedforsecurity=False).hexdigest()) != md5:
+        raise DataError(f"{url} gave a file with the md5 {found}, not {md5}: try again, or fetch it by hand")
+    write_whole(path, lambda file: file.write(content))

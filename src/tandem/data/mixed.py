@@ -1,0 +1,139 @@
+"""Several data sets with different targets in one run."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+
+import torch
+
+from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
+from tandem.data.samples import SPLITS, Samples, join_samples
+from tandem.data.source import Source
+from tandem.data.targets import Targets
+from tandem.errors import ConfigError, DataError
+
+
+class Mixed:
+    """Pictures of several sources together: some with a class only, some with a mask only, some with both.
+
+    Classes of the same name are one class; what a source does not have is missing in its rows, and counts nowhere.
+    Rows are named `<source>/<id>`. Each split is made of the sources' splits of that name.
+
+    Args:
+        sources: by name; all with pictures of one size and number of channels, and the same kind of masks, if any.
+        size: side of the pictures of all sources, which is checked; None for any that they agree in.
+        shares: how often an epoch of training visits each source, in proportion, by name; None visits each row once.
+            No row is drawn twice before all of its source were.
+
+    Attributes:
+        name: "mixed" with the names of the sources' data sets.
+        classes: of all sources, in order of first appearance.
+        channels: of all sources.
+        targets: of all sources.
+        shares: for each source, in their order, or None.
+        files_fingerprint: after `load`, a SHA-256 over those of the sources.
+        skipped: after `load`, a line for each row that a source left out.
+
+    Raises:
+        ConfigError: no source, channels that differ, shares of other sources or below 0.
+        DataError: sources with different kinds of masks.
+    """
+
+    def __init__(
+        self, sources: Mapping[str, Source], size: int | None = None, shares: Mapping[str, float] | None = None
+    ) -> None:
+        if not sources:
+            raise ConfigError("data.sources is empty; give each source a name, such as data@data.sources.mine=busi")
+        if wrong := [name for name, source in sources.items() if not hasattr(source, "load")]:
+            raise ConfigError(
+                f"data.sources.{wrong[0]} is no data set; choose one with data@data.sources.{wrong[0]}=..."
+            )
+        self.sources = dict(sources)
+        depths = {name: source.channels for name, source in sources.items()}
+        if len(set(depths.values())) > 1:
+            raise ConfigError(f"data.sources differ in channels ({depths}); give all of them the same")
+        self.channels = next(iter(depths.values()))
+        self.size = size
+        self.name = "mixed-" + "-".join(source.name for source in sources.values())
+        self.shares = None if shares is None else _checked_shares(shares, self.sources)
+        self.files_fingerprint: str | None = None
+        self.skipped: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Of all sources, in order of first appearance."""
+        return tuple(dict.fromkeys(name for source in self.sources.values() for name in source.classes))
+
+    @property
+    def targets(self) -> Targets:
+        """Of all sources."""
+        offered = {name: _offered(source) for name, source in self.sources.items()}
+        masks = {(of.mask_channels, of.mask_classes): name for name, of in offered.items() if of.mask_depth}
+        if len(masks) > 1:
+            said = "; ".join(f"{name}: {', '.join(max(kind))}" for kind, name in masks.items())
+            raise DataError(f"data.sources have different kinds of masks ({said}); name and read them alike")
+        channels, classes = next(iter(masks), ((), ()))
+        findings = dict.fromkeys(name for of in offered.values() for name in of.findings)
+        columns = dict.fromkeys(name for of in offered.values() for name in of.columns)
+        return Targets(mask_channels=channels, mask_classes=classes, findings=tuple(findings), columns=tuple(columns))
+
+    def load(self) -> dict[str, Samples]:
+        """The splits `train`, `val` and `test`.
+
+        Raises:
+            DataError: as the sources; pictures of different sizes.
+        """
+        loaded = {name: source.load() for name, source in self.sources.items()}
+        sizes = {name: tuple(splits["train"].images.shape[2:]) for name, splits in loaded.items()}
+        if len(set(sizes.values())) > 1 or self.size not in (None, *next(iter(sizes.values()))):
+            raise DataError(
+                f"data.sources have pictures of the sizes {sizes}; give all of them one, data.size={self.size}"
+            )
+        files = [getattr(source, "files_fingerprint", None) or "" for source in self.sources.values()]
+        self.files_fingerprint = hashlib.sha256("|".join(files).encode()).hexdigest() if any(files) else None
+        self.skipped = tuple(
+            f"{name}: {line}" for name, source in self.sources.items() for line in getattr(source, "skipped", ())
+        )
+        return {
+            split: join_samples([self._widened(name, loaded[name][split]) for name in self.sources]) for split in SPLITS
+        }
+
+    def _widened(self, name: str, samples: Samples) -> Samples:
+        """A source's split with the classes and targets of all sources, and where it comes from."""
+        source, targets, count = self.sources[name], self.targets, len(samples)
+        place = {label: index for index, label in enumerate(self.classes)}
+        index = torch.tensor([*(place[label] for label in source.classes), MISSING_LABEL])
+        labels = torch.where(samples.labels == MISSING_LABEL, len(source.classes), samples.labels)
+        masks = samples.masks
+        if masks.shape[1] != targets.mask_depth:
+            masks = torch.full((count, targets.mask_depth, *samples.images.shape[2:]), MISSING_PIXEL, dtype=torch.uint8)
+        findings = torch.full((count, len(targets.findings)), MISSING_PIXEL, dtype=torch.uint8)
+        for column, finding in enumerate(_offered(source).findings):
+            assert samples.findings is not None, "a source with findings has them in its samples"
+            findings[:, targets.findings.index(finding)] = samples.findings[:, column]
+        nothing = torch.full((count,), torch.nan)
+        return replace(
+            samples,
+            labels=index[labels],
+            masks=masks,
+            ids=tuple(f"{name}/{row}" for row in samples.ids),
+            groups=tuple(f"{name}/{group}" for group in samples.groups),
+            findings=findings if targets.findings else None,
+            columns={column: samples.columns.get(column, nothing) for column in targets.columns},
+            origin=torch.full((count,), list(self.sources).index(name)),
+        )
+
+
+def _offered(source: Source) -> Targets:
+    targets: Targets = getattr(source, "targets", Targets())
+    return targets
+
+
+def _checked_shares(shares: Mapping[str, float], sources: Mapping[str, Source]) -> tuple[float, ...]:
+    if sorted(shares) != sorted(sources):
+        raise ConfigError(f"data.shares names {', '.join(shares)}, but the sources are {', '.join(sources)}")
+    numbers = [shares[name] for name in sources]
+    right = all(isinstance(share, int | float) and not isinstance(share, bool) and share >= 0 for share in numbers)
+    if not right or not 0 < sum(numbers) < float("inf"):
+        raise ConfigError(f"data.shares is {dict(shares)}, but needs numbers from 0, not all of them 0")
+    return tuple(map(float, numbers))

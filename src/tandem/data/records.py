@@ -1,0 +1,229 @@
+"""Rows of a data set made of files: which files belong to a row, and what they hold once they are decoded."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
+from tandem.data.cache import Arrays, cache_folder, digest, fetch
+from tandem.data.duplicates import THUMBNAIL
+from tandem.data.faults import Faults
+from tandem.data.masks import MaskValues, square, unite
+from tandem.data.pictures import DECODER, DEEP_MODES, MODES, fit, open_picture, shallow
+from tandem.data.samples import Samples
+from tandem.data.targets import Targets
+from tandem.errors import ConfigError, DataError
+
+NO_MASK, EMPTY_MASK, FILLED_MASK = 0, 1, 2
+"""What is known of a row's masks, for stratification."""
+
+COLOURFUL = 40
+"""A pixel is coloured where its channels differ by more levels than this, which JPEG's do not in a grey picture."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """The files and targets of one picture.
+
+    Attributes:
+        id: unique in the data set.
+        image: the picture.
+        label: index of its class, -100 where unknown.
+        masks: for each mask channel its files; () is an empty mask, None an unknown one.
+        group: whose members stay in one split; empty where it stands alone.
+        split: where the data set itself puts it; empty where it does not say.
+        findings: 0, 1 or 255 each.
+        columns: numbers, nan where unknown.
+        place: names the row of a table, for messages.
+    """
+
+    id: str
+    image: Path
+    label: int = MISSING_LABEL
+    masks: tuple[tuple[Path, ...] | None, ...] = ()
+    group: str = ""
+    split: str = ""
+    findings: tuple[int, ...] = ()
+    columns: tuple[float, ...] = ()
+    place: str = ""
+
+    @property
+    def files(self) -> list[Path]:
+        """The picture and its masks."""
+        return [self.image, *(path for channel in self.masks for path in channel or ())]
+
+
+@dataclass(frozen=True)
+class Decoded:
+    """Records with what their files hold, in the same order.
+
+    Attributes:
+        records: those that could be used.
+        arrays: `images`, `masks`, grey `thumbnails`, what is known of the `masked`, and whether `coloured`.
+        fingerprint: SHA-256 over names and bytes of all files used.
+    """
+
+    records: tuple[Record, ...]
+    arrays: Arrays
+    fingerprint: str
+
+    def samples(self, rows: NDArray[np.int64], groups: Sequence[str], targets: Targets) -> Samples:
+        """Some of the rows as a split.
+
+        Args:
+            rows: which.
+            groups: of all rows; empty where rows stand alone.
+            targets: what the data set has.
+        """
+        chosen = [self.records[row] for row in rows]
+        findings = torch.tensor([record.findings for record in chosen], dtype=torch.uint8)
+        columns = torch.tensor([record.columns for record in chosen], dtype=torch.float32).reshape(len(chosen), -1)
+        return Samples(
+            images=torch.from_numpy(self.arrays["images"][rows]),
+            labels=torch.tensor([record.label for record in chosen], dtype=torch.int64),
+            masks=torch.from_numpy(self.arrays["masks"][rows]),
+            ids=tuple(record.id for record in chosen),
+            groups=tuple(groups[row] for row in rows) if groups else (),
+            findings=findings if targets.findings else None,
+            columns={name: columns[:, place].clone() for place, name in enumerate(targets.columns)},
+        )
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """How files become arrays.
+
+    Attributes:
+        size: side of the square pictures in pixels, 8 to 4096.
+        channels: 1 for grey, 3 for RGB.
+        mask_depth: channels of a mask.
+        values: what the values of a mask mean; None for 0 and 1 or 255.
+        grey_range: levels of pictures deeper than 8 bits that become black and white; None for 0 and 65535.
+        deep: whether such pictures are read at all.
+
+    Raises:
+        ConfigError: a value out of range.
+    """
+
+    size: int
+    channels: int
+    mask_depth: int = 1
+    values: MaskValues | None = None
+    grey_range: tuple[float, float] | None = None
+    deep: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot work, before any file is touched."""
+        if type(self.size) is not int or not 8 <= self.size <= 4096:
+            raise ConfigError(f"data.size is {self.size!r}, but must be a whole number of pixels from 8 to 4096")
+        if type(self.channels) is not int or self.channels not in (1, 3):
+            raise ConfigError(f"data.channels is {self.channels!r}, but must be 1 (grey) or 3 (RGB)")
+
+    def read(self, records: Sequence[Record], root: Path, name: str, cache: str | None, faults: Faults) -> Decoded:
+        """Decodes all records, or takes them from the disk cache; those that cannot be used are noted and left out.
+
+        Args:
+            records: the rows.
+            root: the folder that file names are relative to.
+            name: of the data set, for the cache file.
+            cache: folder of the disk cache, or None for the default.
+            faults: gets a line for each record that cannot be used.
+        """
+        import PIL
+
+        present, fingerprint = _fingerprint(records, root, faults)
+        recipe = f"{fingerprint}|{_structure(present, root)}|{self}|{DECODER}|{PIL.__version__}"
+        path = cache_folder(cache) / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()}.npz"
+        arrays = fetch(path, self.shapes(len(present)), lambda: self.decode(present))
+        for row in np.flatnonzero(arrays["usable"] == 0).tolist():
+            if fault := self._decode_row(arrays, row, present[row]):
+                faults.add(fault, present[row].place)
+        usable = np.flatnonzero(arrays["usable"])
+        if len(usable) < len(present):
+            arrays = {key: array[usable] for key, array in arrays.items()}
+        return Decoded(tuple(present[row] for row in usable), arrays, fingerprint)
+
+    def shapes(self, count: int) -> dict[str, tuple[int, ...]]:
+        """The arrays that `decode` gives for `count` records, and their shapes."""
+        return {
+            "images": (count, self.channels, self.size, self.size),
+            "masks": (count, self.mask_depth, self.size, self.size),
+            "thumbnails": (count, THUMBNAIL, THUMBNAIL),
+            "masked": (count,),
+            "coloured": (count,),
+            "usable": (count,),
+        }
+
+    def decode(self, records: Sequence[Record]) -> Arrays:
+        """Decodes pictures and masks; what is not `usable` stays 0.
+
+        Thumbnails, and what is known of the masks, are taken from the originals, so that neither groups nor divisions
+        depend on `size`.
+        """
+        arrays = {name: np.zeros(shape, np.uint8) for name, shape in self.shapes(len(records)).items()}
+        for row, record in enumerate(records):
+            self._decode_row(arrays, row, record)
+        return arrays
+
+    def _decode_row(self, arrays: Arrays, row: int, record: Record) -> str | None:
+        """Fills in a row, or says why it cannot be used."""
+        try:
+            picture = open_picture(record.image, (*MODES, *DEEP_MODES) if self.deep else MODES)
+            picture = shallow(picture, record.image, self.grey_range)
+            masks, masked = self._masks(record, picture.size)
+        except DataError as error:
+            return str(error)
+        arrays["images"][row] = fit(picture, self.size, self.channels)
+        arrays["thumbnails"][row] = fit(picture, THUMBNAIL, 1)[0]
+        arrays["masks"][row] = masks
+        arrays["masked"][row] = masked
+        arrays["coloured"][row] = picture.mode not in ("1", "L", "LA") and _coloured(np.asarray(picture.convert("RGB")))
+        arrays["usable"][row] = 1
+        return None
+
+    def _masks(self, record: Record, image_size: tuple[int, int]) -> tuple[NDArray[np.uint8], int]:
+        """(K, size, size), and what is known of them."""
+        masks = np.full((self.mask_depth, self.size, self.size), MISSING_PIXEL, dtype=np.uint8)
+        masked = NO_MASK
+        for channel, paths in enumerate(record.masks):
+            if paths is None:
+                continue
+            whole = unite(paths, image_size, self.values)
+            masks[channel] = square(whole, self.size)[0]
+            filled = bool(((whole > 0) & (whole != MISSING_PIXEL)).any())
+            masked = max(masked, FILLED_MASK if filled else EMPTY_MASK)
+        return masks, masked
+
+
+def _fingerprint(records: Sequence[Record], root: Path, faults: Faults) -> tuple[list[Record], str]:
+    """The records whose files can be read, and SHA-256 over names and bytes of these files."""
+    present = []
+    whole = hashlib.sha256()
+    for record in records:
+        try:
+            parts = [digest(path, root) for path in record.files]
+        except DataError as error:
+            faults.add(str(error), record.place)
+            continue
+        present.append(record)
+        whole.update(b"".join(parts))
+    return present, whole.hexdigest()
+
+
+def _structure(records: Sequence[Record], root: Path) -> str:
+    """Which files belong to which row and channel."""
+    whole = hashlib.sha256()
+    for record in records:
+        masks = [None if paths is None else [str(path.relative_to(root)) for path in paths] for paths in record.masks]
+        whole.update(f"{record.image.relative_to(root)}|{masks}\n".encode())
+    return whole.hexdigest()
+
+
+def _coloured(pixels: NDArray[np.uint8]) -> bool:
+    """Whether more than one pixel in a thousand has a colour."""
+    return bool((pixels.max(2) - pixels.min(2) > COLOURFUL).mean() > 0.001)

@@ -1,0 +1,52 @@
+"""A row an image, written while the split goes by."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytorch_lightning as pl
+
+from tandem.callbacks.split import SplitCallback
+from tandem.data.batch import MISSING_LABEL
+from tandem.evaluate.parts import Images, Part
+from tandem.evaluate.rows import RowsFile
+from tandem.module import MultiTaskModule, Outputs
+
+
+class Collector(SplitCallback):
+    """Gives each task's answers to its part and writes what that says of each image.
+
+    Args:
+        parts: by task.
+        rows: the file.
+        classes: names of the classes.
+    """
+
+    def __init__(self, parts: Mapping[str, Part], rows: RowsFile, classes: Sequence[str]) -> None:
+        self.parts = parts
+        self.rows = rows
+        self.classes = classes
+        self.seen = 0
+
+    def see(
+        self, trainer: pl.Trainer, module: MultiTaskModule, stage: str, outputs: Outputs, batch: Mapping[str, Any]
+    ) -> None:
+        """Writes the rows of a batch; the cells of a task are empty where an image has no target for it."""
+        ids, labels = batch["id"], self._labels(batch)
+        table: list[dict[str, Any]] = [{"id": name, "class": label} for name, label in zip(ids, labels, strict=True)]
+        for name, part in self.parts.items():
+            if name not in outputs:
+                continue
+            rows = outputs[name].rows.tolist()
+            images = Images(
+                [self.seen + row for row in rows], [ids[row] for row in rows], [labels[row] for row in rows]
+            )
+            for row, cells in zip(rows, part.see(outputs[name], images), strict=True):
+                table[row] |= {f"{name}.{column}": value for column, value in cells.items()}
+        self.seen += len(ids)
+        self.rows.write(table)
+
+    def _labels(self, batch: Mapping[str, Any]) -> list[str]:
+        """Names of the images' classes; empty where unknown."""
+        if "label" not in batch or not self.classes:
+            return [""] * len(batch["id"])
+        return ["" if label == MISSING_LABEL else self.classes[label] for label in batch["label"].tolist()]

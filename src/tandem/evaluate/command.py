@@ -1,0 +1,69 @@
+"""The command: reads the run back, goes through the split once, writes `evaluation/<split>/`."""
+
+import logging
+from collections.abc import Mapping
+from typing import Any
+
+from tandem.evaluate.settings import Settings, read_settings
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """The command of `scripts/evaluate.py`."""
+    from tandem.cli import run_tool
+
+    run_tool(evaluate_job, "evaluate", "interrupted; the same command begins again")
+
+
+def evaluate_job(config: Mapping[str, Any]) -> None:
+    """Evaluates, prints the table and says where the report lies.
+
+    Args:
+        config: the resolved configuration of `conf/evaluate.yaml`.
+    """
+    from tandem.reports.evaluation.terminal import print_evaluation
+
+    evaluation = evaluate_run(read_settings(config))
+    print_evaluation(evaluation)
+
+
+def evaluate_run(settings: Settings) -> dict[str, Any]:
+    """Writes `metrics.json`, `images.csv`, `curves.json`, `masks/` and `report.html` below `evaluation/<split>/`.
+
+    Each file is whole or not there, and the page is written last: where it lies, all others belong to it.
+
+    Args:
+        settings: run, split, threshold.
+
+    Returns:
+        What is in `metrics.json`.
+
+    Raises:
+        ConfigError: no finished run, a threshold for a task that has none, a device that is not there.
+        DataError: data that cannot be read, or are not those of the run.
+    """
+    from tandem.evaluate.look import Look
+    from tandem.evaluate.record import begin, collect, note_look
+    from tandem.evaluate.split import read_split, walk
+    from tandem.evaluate.thresholds import set_thresholds
+    from tandem.files import write_json
+    from tandem.reports.evaluation.page import write_page
+    from tandem.restore import restore
+
+    run = restore(settings.run)
+    run.module.begin_epoch(run.results["best_epoch"])  # of losses whose weights change over the epochs
+    split = read_split(run, settings)
+    thresholds = set_thresholds(run, split, settings)
+    folder = begin(settings.folder)
+    log.info("%s on %d pictures of %s", run.results["name"], len(split.samples), settings.split)
+    metrics, parts = walk(run.module, split, settings, folder)
+    looks = note_look(folder, run, settings, thresholds)
+    findings = {name: part.finish(settings.samples, settings.seed, settings.split != "test") for name, part in parts}
+    evaluation = collect(run, settings, split, thresholds, metrics, findings, looks)
+    write_json(folder / "curves.json", {name: found.lines for name, found in findings.items()})
+    look = Look(run.module, split.samples)
+    shown = {name: part.show(look, settings.cases) for name, part in parts}
+    write_page(folder, evaluation, findings, shown)
+    write_json(folder / "metrics.json", evaluation)
+    return evaluation

@@ -1,0 +1,43 @@
+"""Predicted masks as pictures."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
+import numpy.typing as npt
+
+from tandem.files import write_whole
+
+
+def file_name(task: str, image: str, channel: str = "") -> str:
+    """Where an image's mask lies, below the folder of the evaluation; no name of an image leads out of it.
+
+    Example:
+        >>> file_name("segmentation", "benign (1)"), file_name("segmentation", "../a", "cyst")
+        ('masks/segmentation/benign (1).png', 'masks/segmentation/..%2Fa.cyst.png')
+    """
+    return f"masks/{task}/{quote(image, safe=' ()[]+,=@')}{f'.{quote(channel)}' if channel else ''}.png"
+
+
+def write_mask(path: Path, mask: npt.NDArray[np.bool_]) -> None:
+    """Writes a 1-bit PNG, whole or not at all, in the size that the network saw.
+
+    Args:
+        path: the file.
+        mask: (H, W).
+    """
+    from PIL import Image
+
+    write_whole(path, lambda file: Image.fromarray(mask).save(file, format="png"))
+
+
+def write_classes(path: Path, classes: npt.NDArray[np.uint8]) -> None:
+    """Writes class indices as an 8-bit grey PNG, whole or not at all.
+
+    Args:
+        path: the file.
+        classes: (H, W).
+    """
+    from PIL import Image
+
+    write_whole(path, lambda file: Image.fromarray(classes).save(file, format="png"))

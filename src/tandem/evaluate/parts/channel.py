@@ -1,0 +1,192 @@
+"""One yes/no question about each pixel: counts of each image, and every number that follows from them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from tandem.callbacks.sweep_settings import SweepSettings
+from tandem.data.batch import MISSING_PIXEL
+from tandem.evaluate.bootstrap import Array, mean_of, ratio
+from tandem.evaluate.sweeps import bands, worth
+from tandem.files import shortest
+from tandem.metrics import BinnedAUROC, BinnedCalibrationError, DiceSweep
+from tandem.metrics.lesions import match_pieces
+
+FIXED = 0.5
+
+COUNTS = (
+    "known", "area_true", "area_predicted", "intersection", "area_predicted_at_0.5", "intersection_at_0.5",
+    "lesions_true", "lesions_predicted", "lesions_matched",
+)  # fmt: skip
+"""Of each image, in pixels and lesions (connected pieces)."""
+
+COLUMNS = ("threshold", "dice", "iou", *COUNTS)
+"""Cells of `images.csv`."""
+
+
+class Channel:
+    """Collects one channel of a segmentation.
+
+    Args:
+        threshold: that is applied.
+        settings: of the run's threshold sweep.
+    """
+
+    def __init__(self, threshold: float, settings: SweepSettings) -> None:
+        self.threshold = threshold
+        self.goal = settings.goal(dense=True)
+        self.grid = settings.grid(dense=True)
+        counted = torch.unique(torch.cat([self.grid, torch.tensor([FIXED, threshold])]))
+        goal = self.goal
+        self.sweep = DiceSweep(counted, goal.aggregate, goal.goal, goal.beta, goal.specificity, goal.empty, images=True)
+        self.pixels = BinnedAUROC()
+        self.calibration = BinnedCalibrationError()
+        self.counted: list[npt.NDArray[np.int64]] = []
+
+    def see(self, probabilities: Tensor, target: Tensor) -> list[Mapping[str, Any]]:
+        """Adds a batch.
+
+        Args:
+            probabilities: (M, H, W) float32.
+            target: (M, H, W) with 0, 1 and 255.
+
+        Returns:
+            Cells of each image. Dice and IoU are nan without lesion.
+        """
+        p, truth = probabilities.cpu(), target.cpu()
+        for metric in (self.sweep, self.pixels, self.calibration):
+            metric.update(p[:, None], truth[:, None])
+        found = np.stack([self._count(one, mask) for one, mask in zip(p, truth, strict=True)])
+        self.counted.append(found)
+        dice, iou = overlap(found)
+        return [
+            {"threshold": shortest(self.threshold), "dice": d, "iou": i, **dict(zip(COUNTS, row, strict=True))}
+            for d, i, row in zip(dice.tolist(), iou.tolist(), found.tolist(), strict=True)
+        ]
+
+    def _count(self, p: Tensor, target: Tensor) -> npt.NDArray[np.int64]:
+        known, true = target != MISSING_PIXEL, target == 1
+        counts = [int(known.sum()), int(true.sum())]
+        for threshold in (self.threshold, FIXED):
+            drawn = (p >= threshold) & known
+            counts += [int(drawn.sum()), int((drawn & true).sum())]
+        matched, pieces, lesions = match_pieces(((p >= self.threshold) & known).numpy(), true.numpy(), 0.0)
+        return np.array([*counts, lesions, pieces, matched], dtype=np.int64)
+
+    @property
+    def counts(self) -> npt.NDArray[np.int64]:
+        """(M, len(COUNTS)), of all images."""
+        return np.concatenate(self.counted)
+
+    def lines(self, samples: int, seed: int) -> dict[str, Any]:
+        """What is drawn: Dice against threshold over all pixels and per image, ranking and reliability of pixels."""
+        from tandem.evaluate.ranking import curves
+        from tandem.evaluate.reliability import from_sums
+
+        result = self.sweep.compute()
+        hits, false = (part[0].numpy() for part in self.pixels.counts())
+        line: dict[str, Any] = {
+            "sweep_global": bands(result, ("dice",), samples, seed, goal="dice", aggregate="global"),
+            "sweep_per_image": bands(
+                result, ("dice",), samples, seed, goal="dice", aggregate="per_image", empty="skip"
+            ),
+            "reliability": from_sums(self.calibration.sums.numpy()),
+        }
+        if hits.sum() and false.sum():
+            used = (hits + false) > 0
+            line["ranking"] = curves(hits[used], false[used], np.linspace(1, 0, len(hits))[used])
+            del line["ranking"]["threshold"]  # bins are no thresholds
+            line["operating"] = self._operating()
+        return line
+
+    def worth(self, samples: int, seed: int) -> dict[str, Any]:
+        """What the best threshold is worth on images that did not choose it; see `tandem.evaluate.sweeps.worth`."""
+        return worth(self.sweep.compute(), self.grid, samples, seed)
+
+    def _operating(self) -> dict[str, float]:
+        of = dict(zip(COUNTS, self.counts.sum(0).tolist(), strict=True))
+        negatives = of["known"] - of["area_true"]
+        return {
+            "sensitivity": of["intersection"] / of["area_true"],
+            "false_positive_rate": (of["area_predicted"] - of["intersection"]) / negatives,
+            "precision": of["intersection"] / of["area_predicted"] if of["area_predicted"] else float("nan"),
+        }
+
+
+def overlap(counts: npt.NDArray[np.int64]) -> tuple[Array, Array]:
+    """(M,) Dice and IoU of each image, nan without lesion.
+
+    Args:
+        counts: (M, len(COUNTS)).
+
+    Raises:
+        AssertionError: Dice below IoU, which no masks can have.
+    """
+    _, true, drawn, hits = counts[:, :4].T.astype(np.float64)
+    dice, iou = ratio(2 * hits, true + drawn, known=true), ratio(hits, true + drawn - hits, known=true)
+    assert not (dice < iou).any(), "Dice below IoU: the counts are wrong"
+    return dice, iou
+
+
+class MaskMeasure:
+    """Every number of drawn masks as a function of how often each image counts.
+
+    Args:
+        counts: (M, len(COUNTS)).
+        aggregate: of the official Dice, `global` or `per_image`.
+        empty: images without lesion in the latter, `skip` or `score`.
+    """
+
+    def __init__(self, counts: npt.NDArray[np.int64], aggregate: str, empty: str) -> None:
+        self.counts = counts.astype(np.float64)
+        self.aggregate = aggregate
+        self.empty = empty
+        self.known, self.true, self.drawn, self.hits, self.drawn_half, self.hits_half = self.counts[:, :6].T
+        self.without = (self.true == 0) & (self.known > 0)
+
+    def __call__(self, weights: Array) -> dict[str, Array]:
+        """(R,) values by logged name, from (R, M) weights."""
+        whole, half = (self._dice(weights, *masks) for masks in self._masks())
+        tp, true, drawn = weights @ self.hits, weights @ self.true, weights @ self.drawn
+        lesions, pieces, matched = (weights @ self.counts[:, 6:]).T
+        error = ratio(self.drawn - self.true, self.true)
+        official = "dice_global" if self.aggregate == "global" else "dice_official"
+        found = {
+            "dice": whole[official],
+            "iou": whole[official.replace("dice", "iou")],
+            "dice_global": whole["dice_global"],
+            "dice_lesion": whole["dice_lesion"],
+            "iou_lesion": whole["iou_lesion"],
+            "precision": ratio(tp, drawn),
+            "recall": ratio(tp, true),
+            "specificity_empty": mean_of(weights, np.where(self.without, (self.drawn == 0).astype(float), np.nan)),
+            "dice_at_0.5": half[official],
+            "dice_lesion_at_0.5": half["dice_lesion"],
+            "area_error": mean_of(weights, np.abs(error)),
+            "area_bias": mean_of(weights, error),
+            "lesion_f1": ratio(2 * matched, pieces + lesions),
+            "lesion_recall": ratio(matched, lesions),
+            "lesion_precision": ratio(matched, pieces),
+        }
+        for dice, iou in (("dice", "iou"), ("dice_lesion", "iou_lesion")):
+            assert not (found[dice] < found[iou] - 1e-12).any(), f"{dice} below {iou}: the counts are wrong"
+        return found
+
+    def _masks(self) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
+        return (self.hits, self.drawn), (self.hits_half, self.drawn_half)
+
+    def _dice(self, weights: Array, hits: Array, drawn: Array) -> dict[str, Array]:
+        """Dice and IoU over all pixels, per lesion image, and as the run's policy for empty masks has it."""
+        found: dict[str, Array] = {}
+        nothing = np.where(self.without, (drawn == 0).astype(np.float64), np.nan)
+        for name, part, both in (("dice", 2 * hits, self.true + drawn), ("iou", hits, self.true + drawn - hits)):
+            per_image = ratio(part, both, known=self.true)
+            scored = np.where(self.without, nothing, per_image) if self.empty == "score" else per_image
+            found[f"{name}_global"] = ratio(weights @ part, weights @ both, known=weights @ self.true)
+            found[f"{name}_lesion"] = mean_of(weights, per_image)
+            found[f"{name}_official"] = mean_of(weights, scored)
+        return found

@@ -1,0 +1,128 @@
+"""Which class is each pixel of: overlap of each class, confusion of pixels, cases."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tandem.data.batch import MISSING_PIXEL
+from tandem.evaluate.bootstrap import Array, estimate, mean_known, mean_of, ratio
+from tandem.evaluate.findings import Drawing, Findings, Score, Shown, Table
+from tandem.evaluate.mask_files import file_name, write_classes
+from tandem.evaluate.parts.part import Images, Part
+from tandem.reports.evaluation import figures
+from tandem.tasks import Task, TaskOutput
+
+if TYPE_CHECKING:
+    from tandem.evaluate.look import Look
+    from tandem.evaluate.split import Split
+
+CELLS = ("area_true", "area_predicted", "intersection")
+OF_CLASS = {"dice_of": "Dice over pixels", "iou_of": "IoU over pixels", "dice_image": "Dice per image"}
+NOTE = (
+    "With 95 % bootstrap intervals over images. A class that an image lacks has no Dice there and is left out of its "
+    "mean per image; over pixels a class that is neither there nor predicted is a dash. Pixels without truth (255) "
+    "count nowhere."
+)
+
+
+class ClassMasks(Part):
+    """One class of C for each pixel. Arguments: `Part`."""
+
+    kind: ClassVar[str] = "multiclass"
+    dense: ClassVar[bool] = True
+
+    def __init__(self, task: Task, split: "Split", folder: Path | None) -> None:
+        super().__init__(task, split, folder)
+        self.kept: list[npt.NDArray[np.int64]] = []
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Areas of each class, and where the mask lies."""
+        return [f"{name}.{cell}" for name in self.task.class_names for cell in CELLS] + (
+            ["file"] if self.folder else []
+        )
+
+    def read(self, output: TaskOutput, images: Images) -> list[Mapping[str, Any]]:
+        """Counts pixels; writes the predicted masks."""
+        classes = self.task.channels
+        predicted, target = output.probabilities.argmax(1).cpu().numpy(), output.target.cpu().numpy()
+        rows: list[Mapping[str, Any]] = []
+        for name, drawn, truth in zip(images.ids, predicted, target, strict=True):
+            known = truth != MISSING_PIXEL
+            pairs = truth[known] * classes + drawn[known]
+            matrix = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+            self.kept.append(matrix)
+            of_class = np.stack([matrix.sum(1), matrix.sum(0), matrix.diagonal()], axis=1)
+            cells: dict[str, Any] = dict(zip(self.columns, of_class.ravel().tolist(), strict=False))
+            if self.folder is not None:
+                cells["file"] = file_name(self.task.name, name)
+                write_classes(self.folder / cells["file"], drawn.astype(np.uint8))
+            rows.append(cells)
+        return rows
+
+    def finish(self, samples: int, seed: int, choosing: bool) -> Findings:
+        """Overlap of each class, with intervals."""
+        if not self.kept:
+            return Findings({}, notes=["No image of this split has a mask."])
+        names, matrices = self.task.class_names, np.stack(self.kept)
+        scores = estimate(OverlapMeasure(matrices, names), len(matrices), samples, seed)
+        rows: list[list[str | int | float | Score]] = [
+            [name, int((matrices[:, c].sum(1) > 0).sum()), *(scores[f"{key}/{name}"] for key in OF_CLASS)]
+            for c, name in enumerate(names)
+        ]
+        matrix = matrices.sum(0)
+        drawing = Drawing(
+            figures.confusion(matrix, names, counts=False), "Confusion of pixels: share of the true class"
+        )
+        table = Table("By class of pixel", ["class", "images with it", *OF_CLASS.values()], rows, NOTE)
+        return Findings(scores, [table], [drawing], {"confusion": matrix.tolist()})
+
+    def show(self, look: "Look", count: int) -> list[Shown]:
+        """Best, median and worst images by the mean Dice of the classes that are there."""
+        if not self.kept or not count:
+            return []
+        dice = mean_known(OverlapMeasure(np.stack(self.kept), self.task.class_names).dice[:, 1:])
+        scored = np.flatnonzero(~np.isnan(dice))
+        scored = scored[np.argsort(-dice[scored], kind="stable")]
+        middle = max(0, (len(scored) - count) // 2)
+        groups = {"Best": scored[:count], "Median": scored[middle : middle + count], "Worst": scored[-count:][::-1]}
+        return [
+            look.class_masks(
+                self.task,
+                f"{title} by mean Dice of the foreground classes",
+                [(self.places[row], f"{self.ids[row]}: Dice {dice[row]:.3f}") for row in rows.tolist()],
+            )
+            for title, rows in groups.items()
+        ]
+
+
+class OverlapMeasure:
+    """Overlap of each class as a function of how often each image counts.
+
+    Args:
+        matrices: (M, C, C) pixels of each image; rows are true classes.
+        names: of the classes.
+
+    Attributes:
+        dice: (M, C) of each image; nan where it lacks the class.
+    """
+
+    def __init__(self, matrices: npt.NDArray[np.int64], names: Sequence[str]) -> None:
+        self.names = names
+        self.hits = matrices.diagonal(axis1=1, axis2=2).astype(np.float64)
+        self.true, self.drawn = matrices.sum(2).astype(np.float64), matrices.sum(1).astype(np.float64)
+        self.dice = ratio(2 * self.hits, self.true + self.drawn, known=self.true)
+
+    def __call__(self, weights: Array) -> dict[str, Array]:
+        """(R,) values by name, from (R, M) weights."""
+        hits, true, drawn = (weights @ part for part in (self.hits, self.true, self.drawn))
+        dice, iou = ratio(2 * hits, true + drawn), ratio(hits, true + drawn - hits)
+        assert not (dice < iou - 1e-12).any(), "Dice below IoU: the counts are wrong"
+        found = {"dice": mean_known(dice), "iou": mean_known(iou)}
+        for c, name in enumerate(self.names):
+            found |= {f"dice_of/{name}": dice[:, c], f"iou_of/{name}": iou[:, c]}
+            found |= {f"dice_image/{name}": mean_of(weights, self.dice[:, c])}
+        return found

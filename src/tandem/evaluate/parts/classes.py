@@ -1,0 +1,184 @@
+"""Which class is it: confusion, curves, calibration, class-wise scores."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from tandem.evaluate.bootstrap import Array, estimate, mean_known, mean_of, ratio
+from tandem.evaluate.findings import Drawing, Findings, Score, Shown, Table
+from tandem.evaluate.parts.part import Images, Part
+from tandem.evaluate.ranking import areas, curves_of, rank
+from tandem.evaluate.reliability import reliability
+from tandem.files import shortest
+from tandem.reports.evaluation import figures
+from tandem.tasks import Task, TaskOutput
+
+if TYPE_CHECKING:
+    from tandem.evaluate.look import Look
+    from tandem.evaluate.split import Split
+
+OF_CLASS = {"recall": "recall", "precision": "precision", "f1": "F1", "auroc": "AUROC", "average_precision": "AP"}
+"""Scores of one class against the rest, and what the table calls them."""
+
+
+class Classes(Part):
+    """One class of C for each image. Arguments: `Part`."""
+
+    kind: ClassVar[str] = "multiclass"
+    dense: ClassVar[bool] = False
+
+    def __init__(self, task: Task, split: "Split", folder: Path | None) -> None:
+        super().__init__(task, split, folder)
+        self.kept: list[tuple[Array, npt.NDArray[np.int64]]] = []
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """True and predicted class, and a probability for each class."""
+        return ["true", "predicted", *(f"probability.{name}" for name in self.task.class_names)]
+
+    def read(self, output: TaskOutput, images: Images) -> list[Mapping[str, Any]]:
+        """Keeps probabilities and classes."""
+        names = self.task.class_names
+        probabilities, target = output.probabilities.cpu(), output.target.cpu()
+        self.kept.append((probabilities.double().numpy(), target.numpy()))
+        return [
+            {
+                "true": names[true],
+                "predicted": names[predicted],
+                **{f"probability.{name}": shortest(p) for name, p in zip(names, row, strict=True)},
+            }
+            for true, predicted, row in zip(
+                target.tolist(), probabilities.argmax(1).tolist(), probabilities.tolist(), strict=True
+            )
+        ]
+
+    def finish(self, samples: int, seed: int, choosing: bool) -> Findings:
+        """Scores over the classes and of each, with intervals."""
+        if not self.kept:
+            return Findings({}, notes=["No image of this split has a target."])
+        names = self.task.class_names
+        p, y = self._arrays()
+        scores = estimate(ClassMeasure(p, y, names), len(y), samples, seed)
+        matrix = confusion(p.argmax(1), y, len(names))
+        curves = {name: curves_of(rank(p[:, c], y == c)) for c, name in enumerate(names) if 0 < (y == c).sum() < len(y)}
+        points = {name: self._operating(matrix, c) for c, name in enumerate(names) if name in curves}
+        sure = reliability(p.max(1), (p.argmax(1) == y).astype(np.float64))
+        return Findings(
+            scores,
+            [self._table(scores, matrix)],
+            [
+                Drawing(
+                    figures.confusion(matrix, names), "Confusion matrix: images, and their share of the true class"
+                ),
+                Drawing(
+                    figures.roc(curves, points), "ROC of each class against the rest; the point: the predicted class"
+                ),
+                Drawing(
+                    figures.precision_recall(curves, points), "Precision and recall of each class against the rest"
+                ),
+                Drawing(
+                    figures.reliability({"predicted class": sure}), "Reliability of the predicted class's probability"
+                ),
+            ],
+            {"confusion": matrix.tolist(), "ranking": curves, "operating": points, "reliability": sure},
+        )
+
+    def show(self, look: "Look", count: int) -> list[Shown]:
+        """Grad-CAM of the surest mistakes and of the surest right answers."""
+        if not self.kept or not count:
+            return []
+        p, y = self._arrays()
+        answer, sure = p.argmax(1), p.max(1)
+        picked: list[tuple[int, int, str]] = []
+        for title, among in (("wrong", answer != y), ("right", answer == y)):
+            rows = np.flatnonzero(among)
+            for row in rows[np.argsort(-sure[rows], kind="stable")][:count].tolist():
+                said = f"{title}: {self.ids[row]}, {self._said(answer[row], sure[row], y[row])}"
+                picked.append((self.places[row], int(answer[row]), said))
+        return [look.cams(self.task, picked)]
+
+    def _said(self, answer: int, sure: float, true: int) -> str:
+        names = self.task.class_names
+        return f"predicted {names[answer]} ({sure:.2f}), true {names[true]}"
+
+    def _arrays(self) -> tuple[Array, npt.NDArray[np.int64]]:
+        """(M, C) probabilities and (M,) classes."""
+        return np.concatenate([p for p, _ in self.kept]), np.concatenate([y for _, y in self.kept])
+
+    def _operating(self, matrix: npt.NDArray[np.int64], c: int) -> dict[str, float]:
+        """Where a class's answers lie on its curves."""
+        hits, support, claimed, total = matrix[c, c], matrix[c].sum(), matrix[:, c].sum(), matrix.sum()
+        return {
+            "sensitivity": float(hits / support),
+            "false_positive_rate": float((claimed - hits) / (total - support)),
+            "precision": float(hits / claimed) if claimed else float("nan"),
+        }
+
+    def _table(self, scores: Mapping[str, Score], matrix: npt.NDArray[np.int64]) -> Table:
+        rows: list[list[str | int | float | Score]] = [
+            [name, int(matrix[c].sum()), *(scores[f"{key}/{name}"] for key in OF_CLASS)]
+            for c, name in enumerate(self.task.class_names)
+        ]
+        note = (
+            "Each class against the rest, with 95 % bootstrap intervals over images. A class that the split lacks is "
+            "a dash, and no part of a mean. Images without a label count nowhere."
+        )
+        return Table("By class", ["class", "images", *OF_CLASS.values()], rows, note)
+
+
+def confusion(predicted: npt.NDArray[np.int64], true: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.int64]:
+    """(C, C) images; rows are true classes."""
+    return np.bincount(true * classes + predicted, minlength=classes * classes).reshape(classes, classes)
+
+
+class ClassMeasure:
+    """Every score of a classification as a function of how often each image counts.
+
+    Args:
+        p: (M, C) probabilities.
+        y: (M,) classes.
+        names: of the classes.
+    """
+
+    def __init__(self, p: Array, y: npt.NDArray[np.int64], names: Sequence[str]) -> None:
+        self.names = names
+        self.cells = np.eye(len(names) ** 2)[y * len(names) + p.argmax(1)]
+        self.brier = ((p - np.eye(len(names))[y]) ** 2).sum(1)
+        self.ranked = [rank(p[:, c], y == c) for c in range(len(names))]
+
+    def __call__(self, weights: Array) -> dict[str, Array]:
+        """(R,) values by name, from (R, M) weights."""
+        classes = len(self.names)
+        matrix = (weights @ self.cells).reshape(-1, classes, classes)
+        hits, support, claimed = matrix.diagonal(axis1=1, axis2=2), matrix.sum(2), matrix.sum(1)
+        total = support.sum(1)
+        ranked = [areas(one, weights) for one in self.ranked]
+        of_class = {
+            "recall": ratio(hits, support),
+            "precision": ratio(hits, claimed, known=support),
+            "f1": ratio(2 * hits, support + claimed, known=support),
+            "auroc": np.stack([auroc for auroc, _ in ranked], axis=1),
+            "average_precision": np.stack([precision for _, precision in ranked], axis=1),
+        }
+        chance = (support * claimed).sum(1) / total**2
+        spread = np.sqrt((total**2 - (support**2).sum(1)) * (total**2 - (claimed**2).sum(1)))
+        agreed = hits.sum(1) / total
+        found = {
+            "accuracy": agreed,
+            "balanced_accuracy": mean_known(of_class["recall"]),
+            "f1_macro": mean_known(of_class["f1"]),
+            "f1_weighted": np.nansum(of_class["f1"] * support, axis=1) / total,
+            "auroc": mean_known(of_class["auroc"]),
+            "average_precision": mean_known(of_class["average_precision"]),
+            "kappa": ratio(agreed - chance, 1 - chance),
+            "mcc": np.where(
+                spread > 0, (hits.sum(1) * total - (support * claimed).sum(1)) / np.maximum(spread, 1), 0.0
+            ),
+            "brier": mean_of(weights, self.brier),
+        }
+        for key, values in of_class.items():
+            found |= {f"{key}/{name}": values[:, c] for c, name in enumerate(self.names)}
+        return found

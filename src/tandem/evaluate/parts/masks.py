@@ -1,0 +1,166 @@
+"""Where is it: overlap against threshold and lesion size, cases, and tables by class."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+
+from tandem.evaluate.bootstrap import estimate
+from tandem.evaluate.findings import Drawing, Findings, Score, Shown, Table
+from tandem.evaluate.mask_files import file_name, write_mask
+from tandem.evaluate.parts.channel import COLUMNS, Channel, MaskMeasure, overlap
+from tandem.evaluate.parts.part import Images, Part
+from tandem.reports.evaluation import figures
+from tandem.tasks import Task, TaskOutput
+from tandem.tasks.meters import answers
+
+if TYPE_CHECKING:
+    from tandem.evaluate.look import Look
+    from tandem.evaluate.split import Split
+
+OF_CLASS = {
+    "dice_lesion": "Dice per image", "iou_lesion": "IoU per image", "dice_global": "Dice over pixels",
+    "recall": "pixel recall", "precision": "pixel precision", "area_bias": "area bias", "lesion_f1": "lesion F1",
+    "specificity_empty": "predicted empty",
+}  # fmt: skip
+"""Numbers of the images of one class, and what the table calls them."""
+
+POLICY = {
+    "skip": "Images without lesion have no Dice or IoU and are left out of means per image",
+    "score": "Images without lesion are left out of means per lesion image; in the official mean per image they score "
+    "1 where nothing is drawn and 0 otherwise",
+}
+
+
+class Masks(Part):
+    """C yes/no questions about each pixel. Arguments: `Part`."""
+
+    kind: ClassVar[str] = "binary"
+    dense: ClassVar[bool] = True
+
+    def __init__(self, task: Task, split: "Split", folder: Path | None) -> None:
+        super().__init__(task, split, folder)
+        settings = split.sweep.of_task.get(task.name, split.sweep.settings)
+        self.channels = [Channel(threshold, settings) for threshold in task.threshold.tolist()]
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Counts and overlap for each channel, and where the mask lies."""
+        prefixes = [self._prefix(c) for c in range(len(self.channels))]
+        return [f"{prefix}{cell}" for prefix in prefixes for cell in (*COLUMNS, *(["file"] if self.folder else []))]
+
+    def _prefix(self, c: int) -> str:
+        return "" if len(self.channels) == 1 else f"{self.task.class_names[c]}."
+
+    def read(self, output: TaskOutput, images: Images) -> list[Mapping[str, Any]]:
+        """Counts pixels and lesions; writes the predicted masks."""
+        drawn = answers(output.probabilities, self.task.threshold).cpu().numpy()
+        rows: list[dict[str, Any]] = [{} for _ in images.ids]
+        for c, channel in enumerate(self.channels):
+            cells = channel.see(output.probabilities[:, c], output.target[:, c])
+            for place, (row, found) in enumerate(zip(rows, cells, strict=True)):
+                row |= {f"{self._prefix(c)}{key}": value for key, value in found.items()}
+                if self.folder is not None:
+                    name = file_name(self.task.name, images.ids[place], self._prefix(c).rstrip("."))
+                    write_mask(self.folder / name, drawn[place, c])
+                    row[f"{self._prefix(c)}file"] = name
+        return list(rows)
+
+    def finish(self, samples: int, seed: int, choosing: bool) -> Findings:
+        """Scores with intervals, over all images and of each class of image."""
+        if not self.ids:
+            return Findings({}, notes=["No image of this split has a mask."])
+        scores: dict[str, Score] = {}
+        tables, drawings = [], []
+        lines: dict[str, Any] = {}
+        estimates: dict[str, Any] = {}
+        for c, channel in enumerate(self.channels):
+            name, prefix = self.task.class_names[c], self._prefix(c).replace(".", "/")
+            found = estimate(self._measure(channel), len(self.ids), samples, seed)
+            scores |= {f"{prefix}{key}": score for key, score in found.items()}
+            tables.append(self._table(c, channel, samples, seed))
+            lines[name] = channel.lines(samples, seed)
+            drawings += self._drawn(self._prefix(c).rstrip("."), channel, lines[name])
+            if choosing:
+                estimates[name] = channel.worth(samples, seed)
+        return Findings(scores, tables, drawings, lines, estimates)
+
+    def show(self, look: "Look", count: int) -> list[Shown]:
+        """Best, median and worst lesion images, and where most was drawn without a lesion, for each channel."""
+        return [
+            look.masks(self.task, c, title, picked)
+            for c, channel in enumerate(self.channels)
+            for title, picked in self._cases(channel, count).items()
+            if picked
+        ]
+
+    def _measure(self, channel: Channel, rows: Any = slice(None)) -> MaskMeasure:
+        return MaskMeasure(channel.counts[rows], channel.goal.aggregate, channel.goal.empty)
+
+    def _table(self, c: int, channel: Channel, samples: int, seed: int) -> Table:
+        """By class of image, and over all of them."""
+        classes = np.array(self.classes)
+        names = [
+            name for name in dict.fromkeys([*self.split.classes, *self.classes]) if name and (classes == name).any()
+        ]
+        groups = {name: np.flatnonzero(classes == name) for name in names} | {"all": np.arange(len(classes))}
+        rows: list[list[str | int | float | Score]] = []
+        for name, members in groups.items():
+            found = estimate(self._measure(channel, members), len(members), samples, seed)
+            lesions = int((channel.counts[members, 1] > 0).sum())
+            rows.append([name, len(members), lesions, *(found[key] for key in OF_CLASS)])
+        note = (
+            f"With 95 % bootstrap intervals over images, at threshold {channel.threshold:.3g}. "
+            f"{POLICY[channel.goal.empty]}; over pixels they count by what is wrongly drawn, and 'predicted empty' is "
+            "the share of them in which nothing is. Pixels without truth (255) count nowhere. Area bias: "
+            "(drawn - true) / true."
+        )
+        title = "By class of image" + (f": {self.task.class_names[c]}" if len(self.channels) > 1 else "")
+        return Table(title, ["class", "images", "with lesion", *OF_CLASS.values()], rows, note)
+
+    def _drawn(self, name: str, channel: Channel, line: Mapping[str, Any]) -> list[Drawing]:
+        said = f"{name}: " if name else ""
+        dice, _ = overlap(channel.counts)
+        area = channel.counts[:, 1] / np.maximum(channel.counts[:, 0], 1)
+        ranking = {name or self.task.name: line["ranking"]} if "ranking" in line else {}
+        points = {name or self.task.name: line["operating"]} if "operating" in line else {}
+        per_image = {f"image_{key}": value for key, value in line["sweep_per_image"].items()}
+        labels = {"dice": "over all pixels", "image_dice": "mean over lesion images"}
+        return [
+            Drawing(
+                figures.sweep({**line["sweep_global"], **per_image}, labels, channel.threshold, "Dice"),
+                f"{said}Dice against threshold, with 95 % bootstrap interval over images",
+            ),
+            Drawing(
+                figures.against_size(area, dice, self.classes), f"{said}Dice of each lesion image against its size"
+            ),
+            Drawing(figures.roc(ranking, points), f"{said}ROC of pixels; the point: the threshold that was applied"),
+            Drawing(figures.precision_recall(ranking, points), f"{said}Precision and recall of pixels"),
+            Drawing(figures.reliability({"pixels": line["reliability"]}), f"{said}Reliability of pixels"),
+        ]
+
+    def _cases(self, channel: Channel, count: int) -> dict[str, list[tuple[int, str]]]:
+        """(place in the split, what is said of it) of the images that are shown, by what they show."""
+        dice, iou = overlap(channel.counts)
+        scored = np.flatnonzero(~np.isnan(dice))
+        scored = scored[np.argsort(-dice[scored], kind="stable")]
+        middle = max(0, (len(scored) - count) // 2)
+        without = np.flatnonzero(np.isnan(dice) & (channel.counts[:, 2] > 0))
+        without = without[np.argsort(-channel.counts[without, 2], kind="stable")][:count]
+        groups = {"Best": scored[:count], "Median": scored[middle : middle + count], "Worst": scored[-count:][::-1]}
+        cases = {
+            f"{title} by Dice": [
+                (self.places[row], f"{self._who(row)}: Dice {dice[row]:.3f}, IoU {iou[row]:.3f}")
+                for row in rows.tolist()
+            ]
+            for title, rows in groups.items()
+            if count
+        }
+        cases["Without lesion, most drawn"] = [
+            (self.places[row], f"{self._who(row)}: {channel.counts[row, 2]} pixels drawn") for row in without.tolist()
+        ]
+        return cases
+
+    def _who(self, row: int) -> str:
+        return f"{self.ids[row]}" + (f", {self.classes[row]}" if self.classes[row] else "")

@@ -1,0 +1,195 @@
+"""Yes/no questions about whole pictures: curves with the chosen operating point, calibration, F1 against threshold."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from tandem.data.batch import MISSING_PIXEL
+from tandem.evaluate.bootstrap import Array, estimate, ratio
+from tandem.evaluate.findings import Drawing, Findings, Score, Shown, Table
+from tandem.evaluate.parts.classes import confusion
+from tandem.evaluate.parts.part import Images, Part
+from tandem.evaluate.ranking import areas, curves_of, rank
+from tandem.evaluate.reliability import reliability
+from tandem.evaluate.sweeps import bands, worth
+from tandem.files import shortest
+from tandem.metrics import DiceSweep
+from tandem.reports.evaluation import figures
+from tandem.tasks import Task, TaskOutput
+
+if TYPE_CHECKING:
+    from tandem.evaluate.look import Look
+    from tandem.evaluate.split import Split
+
+OF_QUESTION = {
+    "f1": "F1", "sensitivity": "sensitivity", "specificity": "specificity", "precision": "precision", "auroc": "AUROC",
+    "average_precision": "AP",
+}  # fmt: skip
+"""Scores of one question, and what the table calls them."""
+
+DRAWN = 8
+"""At most so many questions are drawn, the first ones; the tables hold all."""
+
+GRID = torch.arange(1, 100) / 100
+
+
+class Questions(Part):
+    """C yes/no questions about each image. Arguments: `Part`."""
+
+    kind: ClassVar[str] = "binary"
+    dense: ClassVar[bool] = False
+
+    def __init__(self, task: Task, split: "Split", folder: Path | None) -> None:
+        super().__init__(task, split, folder)
+        self.kept: list[tuple[Array, npt.NDArray[np.int64]]] = []
+        self.thresholds = task.threshold.cpu().double().numpy()
+
+    @property
+    def columns(self) -> Sequence[str]:
+        """Probability, answer, truth and threshold of each question."""
+        cells = ("probability", "predicted", "true", "threshold")
+        return [f"{name}.{cell}" for name in self.task.class_names for cell in cells]
+
+    def read(self, output: TaskOutput, images: Images) -> list[Mapping[str, Any]]:
+        """Keeps probabilities and answers."""
+        p, y = output.probabilities.cpu().double().numpy(), output.target.cpu().numpy().astype(np.int64)
+        self.kept.append((p, y))
+        rows: list[Mapping[str, Any]] = []
+        for probabilities, truths in zip(p, y, strict=True):
+            cells: dict[str, Any] = {}
+            for c, name in enumerate(self.task.class_names):
+                cells[f"{name}.probability"] = shortest(probabilities[c])
+                cells[f"{name}.predicted"] = int(probabilities[c] >= self.thresholds[c])
+                cells[f"{name}.true"] = "" if truths[c] == MISSING_PIXEL else int(truths[c])
+                cells[f"{name}.threshold"] = shortest(self.thresholds[c])
+            rows.append(cells)
+        return rows
+
+    def finish(self, samples: int, seed: int, choosing: bool) -> Findings:
+        """Scores of each question, with intervals."""
+        if not self.kept:
+            return Findings({}, notes=["No image of this split has a target."])
+        names = self.task.class_names
+        scores: dict[str, Score] = {}
+        rows: list[list[str | int | float | Score]] = []
+        lines: dict[str, Any] = {}
+        estimates: dict[str, Any] = {}
+        drawings: list[Drawing] = []
+        for c, name in enumerate(names):
+            p, y = self._question(c)
+            if not len(y):
+                continue
+            measure = QuestionMeasure(p, y, self.thresholds[c])
+            found = estimate(measure, len(y), samples, seed)
+            scores |= {key if len(names) == 1 else f"{name}/{key}": score for key, score in found.items()}
+            rows.append([name, int(y.sum()), int(len(y) - y.sum()), *(found[key] for key in OF_QUESTION)])
+            sweep = self._sweep(p, y, self.thresholds[c])
+            lines[name] = {
+                "reliability": reliability(p, y.astype(np.float64)),
+                "sweep": bands(sweep, ("f1",), samples, seed),
+            }
+            if 0 < y.sum() < len(y):
+                lines[name] |= {"ranking": curves_of(rank(p, y == 1)), "operating": measure.operating()}
+            if choosing:
+                estimates[name] = worth(sweep, GRID, samples, seed)
+            if c < DRAWN:
+                drawings += self._drawn(name, lines[name], confusion((p >= self.thresholds[c]).astype(int), y, 2), c)
+        note = "At the threshold that was applied, with 95 % bootstrap intervals over images. Unknown answers count nowhere."
+        table = Table("By question", ["question", "yes", "no", *OF_QUESTION.values()], rows, note)
+        return Findings(scores, [table], [*self._curves(lines), *drawings], lines, estimates)
+
+    def show(self, look: "Look", count: int) -> list[Shown]:
+        """Grad-CAM of the surest wrong and the surest right answers to the first question."""
+        p, y = self._question(0) if self.kept else (np.zeros(0), np.zeros(0, dtype=np.int64))
+        if not len(y) or not count:
+            return []
+        known = np.flatnonzero(np.concatenate([truth[:, 0] for _, truth in self.kept]) != MISSING_PIXEL)
+        name, answer = self.task.class_names[0], (p >= self.thresholds[0]).astype(int)
+        distance = np.abs(p - self.thresholds[0])
+        picked = []
+        for title, among in (("wrong", answer != y), ("right", answer == y)):
+            rows = np.flatnonzero(among)
+            for row in rows[np.argsort(-distance[rows], kind="stable")][:count].tolist():
+                said = f"{title}: {self.ids[known[row]]}, {name} {p[row]:.2f}, true {'yes' if y[row] else 'no'}"
+                picked.append((self.places[known[row]], 0, said))
+        return [look.cams(self.task, picked)]
+
+    def _question(self, c: int) -> tuple[Array, npt.NDArray[np.int64]]:
+        """Probabilities and answers of one question, where they are known."""
+        p, y = (np.concatenate([part[which][:, c] for part in self.kept]) for which in (0, 1))
+        known = y != MISSING_PIXEL
+        return p[known], y[known].astype(np.int64)
+
+    def _sweep(self, p: Array, y: npt.NDArray[np.int64], threshold: float) -> Any:
+        settings = self.split.sweep.of_task.get(self.task.name, self.split.sweep.settings)
+        goal = settings.goal(dense=False)
+        counted = torch.unique(torch.cat([GRID, torch.tensor([threshold], dtype=torch.float32)]))
+        sweep = DiceSweep(counted, goal.aggregate, goal.goal, goal.beta, goal.specificity, goal.empty, images=True)
+        sweep.update(torch.from_numpy(p)[:, None], torch.from_numpy(y)[:, None])
+        return sweep.compute()
+
+    def _curves(self, lines: Mapping[str, Any]) -> list[Drawing]:
+        shown = {name: line for name, line in list(lines.items())[:DRAWN] if "ranking" in line}
+        ranking = {name: line["ranking"] for name, line in shown.items()}
+        points = {name: line["operating"] for name, line in shown.items()}
+        calibration = {name: line["reliability"] for name, line in list(lines.items())[:DRAWN]}
+        return [
+            Drawing(figures.roc(ranking, points), "ROC; the point: the threshold that was applied"),
+            Drawing(
+                figures.precision_recall(ranking, points), "Precision and recall; the point: the applied threshold"
+            ),
+            Drawing(figures.reliability(calibration), "Reliability of the probability of yes"),
+        ]
+
+    def _drawn(self, name: str, line: Mapping[str, Any], matrix: npt.NDArray[np.int64], c: int) -> list[Drawing]:
+        threshold = float(self.thresholds[c])
+        return [
+            Drawing(figures.confusion(matrix, ("no", "yes")), f"{name}: confusion matrix at {threshold:.3g}"),
+            Drawing(
+                figures.sweep(line["sweep"], {"f1": "F1"}, threshold, "F1"),
+                f"{name}: F1 against threshold, with 95 % bootstrap interval over images",
+            ),
+        ]
+
+
+class QuestionMeasure:
+    """Every score of a yes/no question as a function of how often each image counts.
+
+    Args:
+        p: (M,) probabilities.
+        y: (M,) 0 or 1.
+        threshold: from which on a probability counts as yes.
+    """
+
+    def __init__(self, p: Array, y: npt.NDArray[np.int64], threshold: float) -> None:
+        yes, claimed = y == 1, p >= threshold
+        self.cells = np.stack([yes & claimed, ~yes & claimed, yes, ~yes], axis=1).astype(np.float64)
+        self.ranked = rank(p, yes)
+
+    def __call__(self, weights: Array) -> dict[str, Array]:
+        """(R,) values by name, from (R, M) weights."""
+        tp, fp, positives, negatives = (weights @ self.cells).T
+        auroc, average_precision = areas(self.ranked, weights)
+        sensitivity, specificity = ratio(tp, positives), ratio(negatives - fp, negatives)
+        return {
+            "f1": ratio(2 * tp, tp + fp + positives, known=positives),
+            "precision": ratio(tp, tp + fp),
+            "sensitivity": sensitivity,
+            "specificity": specificity,
+            "youden": sensitivity + specificity - 1,
+            "auroc": auroc,
+            "average_precision": average_precision,
+        }
+
+    def operating(self) -> dict[str, float]:
+        """Where the threshold lies on the curves."""
+        at = self(np.ones((1, len(self.cells))))
+        return {
+            "sensitivity": float(at["sensitivity"][0]),
+            "false_positive_rate": float(1 - at["specificity"][0]),
+            "precision": float(at["precision"][0]),
+        }

@@ -1,0 +1,48 @@
+"""Which thresholds are applied: those that the run has stored, given ones, or ones fitted on validation data."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from tandem.callbacks.threshold_sweep import binary_tasks
+from tandem.errors import ConfigError
+from tandem.evaluate.settings import FIT, STORED, Settings
+from tandem.evaluate.split import Split, apply, make_trainer
+from tandem.files import shortest
+from tandem.hints import nearest
+from tandem.restore import TrainedRun
+
+
+def set_thresholds(run: TrainedRun, split: Split, settings: Settings) -> dict[str, list[float]]:
+    """Puts the thresholds that were asked for into the tasks of a run.
+
+    Args:
+        run: whose tasks have stored ones.
+        split: on which they are fitted, if that was asked for.
+        settings: what was asked for.
+
+    Returns:
+        By task, one for each channel.
+
+    Raises:
+        ConfigError: a task that has no threshold, or that there is not.
+    """
+    tasks = dict(binary_tasks(run.module))
+    asked: Mapping[str, Any] = settings.threshold if isinstance(settings.threshold, Mapping) else {}
+    if unknown := [name for name in asked if name not in tasks]:
+        raise ConfigError(f"threshold names '{unknown[0]}', which has none: {nearest(unknown[0], tasks)}")
+    if not asked and settings.threshold != STORED:
+        if not tasks:
+            raise ConfigError(f"threshold={settings.threshold}, but no task of this run has a threshold; leave it out")
+        asked = dict.fromkeys(tasks, settings.threshold)
+    if fitted := [name for name, value in asked.items() if value == FIT]:
+        apply(make_trainer(split, [split.sweep]), run.module, split)
+        for name in fitted:
+            result, grid = split.sweep.sweeps[name].compute(), split.sweep.grids[name]
+            best = result.best(torch.isin(result.thresholds, grid))
+            tasks[name].threshold.copy_(result.thresholds[best])
+    for name, value in asked.items():
+        if value not in (STORED, FIT):
+            tasks[name].threshold.fill_(value)
+    return {name: [shortest(value) for value in task.threshold.tolist()] for name, task in tasks.items()}

@@ -1,0 +1,129 @@
+"""The command: traces, writes, compares, and only then leaves the file."""
+
+import logging
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tandem.errors import ConfigError, DataError
+from tandem.hints import nearest
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tandem.export.formats import Ask
+    from tandem.inference import Inference
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """The command of `scripts/export.py`."""
+    from tandem.cli import run_tool
+
+    run_tool(export_job, "export")
+
+
+def export_job(config: Mapping[str, Any]) -> None:
+    """Exports and says where the file lies.
+
+    Args:
+        config: the resolved configuration of `conf/export.yaml`.
+    """
+    out = None if config["out"] is None else Path(config["out"])
+    file, difference = export_run(Path(config["run"]), config["format"], out, config["tolerance"])
+    size = file.stat().st_size / 1e6
+    log.info("%s: %.1f MB, at most %.1e away from PyTorch", file, size, difference)
+
+
+def export_run(
+    folder: Path, format_name: str = "onnx", out: Path | None = None, tolerance: float = 1e-4
+) -> tuple[Path, float]:
+    """Writes one file with preprocessing, network, probabilities, thresholded answers, and metadata.
+
+    Args:
+        folder: of a finished run.
+        format_name: `onnx` or `torch`.
+        out: the file; None: `export/model.onnx` or `export/model.pt2` in the run's folder.
+        tolerance: how far a probability may be from PyTorch's.
+
+    Returns:
+        The file, and the largest difference of a probability that was seen.
+
+    Raises:
+        ConfigError: an unknown format, a run that is none, a library that is missing.
+        DataError: a network that cannot be exported, or a file that does not answer as PyTorch does; none is left.
+    """
+    from tandem.export.formats import FORMATS
+    from tandem.export.program import metadata, trace
+    from tandem.files import write_whole
+    from tandem.inference import Inference
+    from tandem.restore import restore
+
+    if format_name not in FORMATS:
+        raise ConfigError(f"format is '{format_name}': {nearest(format_name, list(FORMATS))}")
+    if not 0 < tolerance < math.inf:
+        raise ConfigError(f"tolerance is {tolerance}, but must be above 0")
+    kind = FORMATS[format_name]()
+    run = restore(folder)
+    inference = Inference(run.module)
+    size = int(run.config["data"].get("size") or 4 * run.module.network.stride)
+    log.info("tracing %s of %s", ", ".join(run.module.tasks), folder)
+    program, any_size = trace(inference, run.info.channels, size)
+    said = metadata(run, inference, any_size)
+    file = out or folder / "export" / f"model{kind.suffix}"
+    content = kind.pack(program, inference.names, said)
+    stride = run.module.network.stride
+    sides = [(size, size), (2 * stride, 3 * stride)] if any_size else [(size, size)]
+    difference = largest_difference(inference, kind.open(content), run.info.channels, sides)
+    if not difference <= tolerance:
+        raise DataError(
+            f"{format_name} answers up to {difference:.1e} away from PyTorch, more than tolerance={tolerance:.0e}; "
+            "no file was left"
+        )
+    write_whole(file, lambda place: place.write(content))
+    return file, difference
+
+
+def largest_difference(inference: "Inference", ask: "Ask", channels: int, sides: Sequence[tuple[int, int]]) -> float:
+    """The largest difference of a probability between a file and PyTorch, over batches of one and three pictures.
+
+    Pictures are noise, ramps and flat grey. Yes/no answers are compared where the probability is not within the same
+    difference of its threshold; one that differs elsewhere counts as 1.
+
+    Args:
+        inference: in PyTorch.
+        ask: the file.
+        channels: of a picture.
+        sides: heights and widths to try.
+    """
+    import torch
+
+    worst = 0.0
+    for height, width in sides:
+        generator = torch.Generator().manual_seed(0)
+        noise = torch.randint(0, 256, (1, channels, height, width), dtype=torch.uint8, generator=generator)
+        ramp = torch.linspace(0, 255, width).to(torch.uint8).expand(1, channels, height, width)
+        pictures = torch.cat([noise, ramp, torch.full_like(noise, 128)])
+        for batch in (pictures, pictures[:1].contiguous()):
+            with torch.inference_mode():
+                expected = dict(zip(inference.names, inference(batch), strict=True))
+            found = dict(zip(inference.names, ask(batch), strict=True))
+            worst = max(worst, *(_difference(name, expected, found, inference) for name in expected))
+    return worst
+
+
+def _difference(
+    name: str, expected: "Mapping[str, Tensor]", found: "Mapping[str, Tensor]", inference: "Inference"
+) -> float:
+    here, there = expected[name], found[name]
+    if here.shape != there.shape or here.dtype != there.dtype:
+        return math.inf
+    if not name.endswith("_answer"):
+        away = float((here.double() - there.double()).abs().max())
+        return math.inf if math.isnan(away) else away
+    task = inference.module.tasks[name.removesuffix("_answer")]
+    probabilities = expected[name.replace("_answer", "_probabilities")]
+    margin = (probabilities - task.threshold.view(1, -1, *[1] * (probabilities.ndim - 2))).abs()
+    return float(((here != there) & (margin > 1e-5)).any())

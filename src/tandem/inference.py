@@ -1,0 +1,44 @@
+"""A trained network as others use it: pictures in, probabilities and answers out."""
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+
+from tandem.module import MultiTaskModule
+from tandem.tasks.meters import answers
+
+
+class Inference(nn.Module):
+    """Preprocessing, network, probabilities and thresholded answers in one module, with one tensor for each output.
+
+    Shapes:
+        image: (N, C, H, W) uint8, grey values 0 to 255.
+        outputs, in the order of `names`: `<task>_probabilities`, (N, K) or (N, K, H, W) float32; for yes/no questions
+            also `<task>_answer`, the same shape, uint8: 1 where the probability reaches the question's threshold.
+
+    Args:
+        module: a trained one; put into evaluation mode, and its weights are fixed.
+    """
+
+    def __init__(self, module: MultiTaskModule) -> None:
+        super().__init__()
+        self.module = module.eval().requires_grad_(False)
+        self.names = tuple(name for name, _ in self._outputs())
+
+    def _outputs(self) -> Iterator[tuple[str, str]]:
+        for name, task in self.module.tasks.items():
+            yield f"{name}_probabilities", name
+            if task.kind == "binary":
+                yield f"{name}_answer", name
+
+    def forward(self, image: Tensor) -> tuple[Tensor, ...]:
+        """The outputs, as `names` calls them."""
+        logits = self.module(image.float() / 255)
+        found: dict[str, Tensor] = {}
+        for name, task in self.module.tasks.items():
+            probabilities = task.probabilities(logits[name].float())
+            found[f"{name}_probabilities"] = probabilities
+            if task.kind == "binary":
+                found[f"{name}_answer"] = answers(probabilities, task.threshold).to(torch.uint8)
+        return tuple(found[name] for name in self.names)

@@ -1,0 +1,195 @@
+"""Figures of the page of an evaluation; each takes plain numbers."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.figure import Figure
+
+Lines = Mapping[str, Mapping[str, Sequence[Any]]]
+Points = Mapping[str, Mapping[str, float]]
+
+
+def confusion(matrix: npt.NDArray[np.int64], names: Sequence[str], counts: bool = True) -> Figure:
+    """A confusion matrix: colour is the share of the true class.
+
+    Args:
+        matrix: (C, C); rows are true classes.
+        names: of the classes.
+        counts: whether the counts are written beside the shares.
+    """
+    side = max(3.4, 0.75 * len(names) + 1.6)
+    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    axes = figure.add_subplot()
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*matrix.shape):
+        text = f"{shares[row, column]:.0%}"
+        label = f"{matrix[row, column]}\n{text}" if counts else text
+        colour = "white" if shares[row, column] > 0.6 else "black"
+        axes.text(column, row, label, ha="center", va="center", color=colour, fontsize=9)
+    axes.set_xticks(range(len(names)), names, rotation=30 if len(names) > 3 else 0)
+    axes.set_yticks(range(len(names)), names)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
+    return figure
+
+
+def roc(lines: Lines, points: Points) -> Figure:
+    """Sensitivity against false positive rate.
+
+    Args:
+        lines: by name, `sensitivity` and `false_positive_rate` from the highest score down.
+        points: by name, the chosen operating point.
+    """
+    figure, axes = _axes("1 - specificity", "sensitivity", square=True)
+    axes.plot([0, 1], [0, 1], color="0.75", linewidth=1)
+    for index, (name, line) in enumerate(lines.items()):
+        x, y = [0.0, *line["false_positive_rate"]], [0.0, *line["sensitivity"]]
+        axes.plot(x, y, color=f"C{index}", label=name, linewidth=1.4)
+        if name in points:
+            axes.plot(
+                points[name]["false_positive_rate"], points[name]["sensitivity"], "o", color=f"C{index}", mec="black"
+            )
+    _legend(axes, lines, "lower right")
+    return figure
+
+
+def precision_recall(lines: Lines, points: Points) -> Figure:
+    """Precision against recall; arguments as of `roc`, with `precision` in both."""
+    figure, axes = _axes("recall", "precision", square=True)
+    for index, (name, line) in enumerate(lines.items()):
+        rising = np.flatnonzero(np.diff([0.0, *line["sensitivity"]]) > 0)  # as average precision counts them
+        x, y = ([values[place] for place in rising.tolist()] for values in (line["sensitivity"], line["precision"]))
+        x, y = [0.0, *x], [*y[:1], *y]
+        axes.step(x, y, where="pre", color=f"C{index}", label=name, linewidth=1.4)
+        if name in points:
+            axes.plot(points[name]["sensitivity"], points[name]["precision"], "o", color=f"C{index}", mec="black")
+    _legend(axes, lines, "lower left")
+    return figure
+
+
+def reliability(lines: Lines) -> Figure:
+    """Share of yes against mean probability in bins, over how many answers fall into each.
+
+    Args:
+        lines: by name, `probability`, `share` and `count`.
+    """
+    figure = Figure(figsize=(4.4, 4.4), layout="constrained")
+    axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
+    axes.plot([0, 1], [0, 1], color="0.75", linewidth=1)
+    for index, (name, line) in enumerate(lines.items()):
+        axes.plot(line["probability"], line["share"], "o-", markersize=4, color=f"C{index}", label=name)
+        below.plot(line["probability"], line["count"], "o-", markersize=3, color=f"C{index}")
+    axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="share that is so")
+    below.set(xlabel="mean probability in a bin", ylabel="answers")
+    if any(line["count"] for line in lines.values()):
+        below.set_yscale("log")
+    for part in (axes, below):
+        _plain(part)
+    _legend(axes, lines, "upper left")
+    return figure
+
+
+def sweep(line: Mapping[str, Sequence[Any]], labels: Mapping[str, str], chosen: float, unit: str) -> Figure:
+    """Numbers against threshold, with their intervals.
+
+    Args:
+        line: `thresholds`, and for each key of `labels` the number, `<key>.low` and `<key>.high`.
+        labels: what each is called.
+        chosen: the threshold that was applied.
+        unit: of the vertical axis.
+    """
+    figure, axes = _axes("threshold", unit)
+    at = np.asarray(line["thresholds"])
+    for index, (key, label) in enumerate(labels.items()):
+        middle, low, high = (np.array(line[name], dtype=float) for name in (key, f"{key}.low", f"{key}.high"))
+        axes.fill_between(at, low, high, color=f"C{index}", alpha=0.15, linewidth=0)
+        axes.plot(at, middle, color=f"C{index}", label=label)
+    axes.axvline(chosen, color="0.4", linestyle="--", linewidth=1, label=f"applied: {chosen:.3g}")
+    axes.set_ylim(0, 1)
+    axes.legend(frameon=False)
+    return figure
+
+
+def against_size(area: npt.NDArray[np.float64], dice: npt.NDArray[np.float64], classes: Sequence[str]) -> Figure:
+    """Dice of each lesion image against its lesion's share of the picture, with means of thirds by size.
+
+    Args:
+        area: (M,) share of the picture.
+        dice: (M,), nan without lesion.
+        classes: M names; empty where unknown.
+    """
+    figure, axes = _axes("lesion's share of the picture", "Dice")
+    shown = ~np.isnan(dice)
+    names = np.array(classes)
+    for name in dict.fromkeys(names[shown].tolist()):
+        these = shown & (names == name)
+        axes.plot(area[these], dice[these], "o", markersize=4, alpha=0.6, label=name or "unknown class")
+    order = np.flatnonzero(shown)[np.argsort(area[shown])]
+    for index, third in enumerate(part for part in np.array_split(order, 3) if len(part)):
+        label = "mean of a third by size" if index == 0 else None
+        ends = [area[third].min(), area[third].max()]
+        axes.plot(ends, [dice[third].mean()] * 2, color="black", linewidth=2, label=label)
+    if shown.any():
+        axes.set_xscale("log")
+        axes.legend(frameon=False, fontsize=8)
+    axes.set_ylim(-0.02, 1.02)
+    return figure
+
+
+def agreement(predicted: npt.NDArray[np.float64], true: npt.NDArray[np.float64], classes: Sequence[str]) -> Figure:
+    """Predicted against true numbers.
+
+    Args:
+        predicted: (M,).
+        true: (M,).
+        classes: M names; empty where unknown.
+    """
+    figure, axes = _axes("true", "predicted")
+    names = np.array(classes)
+    for name in dict.fromkeys(names.tolist()):
+        axes.plot(true[names == name], predicted[names == name], "o", markersize=4, alpha=0.6, label=name or "images")
+    ends = [float(min(true.min(), predicted.min())), float(max(true.max(), predicted.max()))]
+    axes.plot(ends, ends, color="0.75", linewidth=1)
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def places(points: npt.NDArray[np.float64], classes: Sequence[str]) -> Figure:
+    """A map of images.
+
+    Args:
+        points: (M, 2).
+        classes: M names.
+    """
+    figure, axes = _axes("first direction", "second direction")
+    names = np.array(classes)
+    for name in dict.fromkeys(names.tolist()):
+        axes.plot(*points[names == name].T, "o", markersize=4, alpha=0.6, label=name)
+    axes.legend(frameon=False, fontsize=8)
+    return figure
+
+
+def _axes(x: str, y: str, square: bool = False) -> tuple[Figure, Any]:
+    figure = Figure(figsize=(4.4, 4.4) if square else (5.2, 3.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    if square:
+        axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.01), aspect="equal")
+    _plain(axes)
+    return figure, axes
+
+
+def _plain(axes: Any) -> None:
+    axes.grid(alpha=0.25)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _legend(axes: Any, lines: Mapping[str, Any], place: str) -> None:
+    if lines:
+        axes.legend(frameon=False, fontsize=8, loc=place)
+    else:
+        axes.text(0.5, 0.5, "nothing to draw:\nonly one of yes and no occurs", ha="center", transform=axes.transAxes)

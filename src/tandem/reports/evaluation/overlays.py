@@ -1,0 +1,74 @@
+"""Rows of pictures of one image: its mask, and what was found."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from matplotlib import colormaps
+from torch import Tensor
+
+from tandem.data.batch import MISSING_PIXEL
+from tandem.reports.panels import FALSE, UNKNOWN
+
+if TYPE_CHECKING:
+    from tandem.reports.panels import Picture
+
+OUTLINE = (90, 200, 255)
+
+
+def class_row(image: Tensor, mask: Tensor, predicted: Tensor) -> "Picture":
+    """One case of a task about the class of each pixel: picture, true and predicted classes, and where they differ.
+
+    Args:
+        image: (C, H, W) in [0, 1].
+        mask: (H, W) class indices, and 255.
+        predicted: (H, W) class indices.
+
+    Returns:
+        (H, 4 W, 3) uint8.
+    """
+    base = _grey(image)
+    palette = (np.array([(0.0, 0.0, 0.0), *colormaps["tab10"].colors]) * 255).astype(np.uint8)  # type: ignore[attr-defined]
+    unknown = (mask == MISSING_PIXEL).numpy()
+    true, drawn = (palette[np.where(unknown, 0, part.numpy()) % len(palette)] for part in (mask, predicted))
+    true[unknown] = UNKNOWN
+    error = base // 2
+    error[((mask != predicted).numpy()) & ~unknown] = FALSE
+    error[unknown] = UNKNOWN
+    return np.concatenate([base, true, drawn, error], axis=1)
+
+
+def cam_row(image: Tensor, mask: Tensor | None, heat: Tensor) -> "Picture":
+    """Picture, true mask where there is one, and a map of importance over the picture with the mask's outline.
+
+    Args:
+        image: (C, H, W) in [0, 1].
+        mask: (K, H, W) with 255 where unknown, or None.
+        heat: (H, W), at least 0; drawn relative to its highest value.
+
+    Returns:
+        (H, 3 W, 3) or (H, 2 W, 3) uint8.
+    """
+    base = _grey(image)
+    strength = (heat / heat.max().clamp(min=1e-12)).numpy()
+    colour = (colormaps["inferno"](strength)[..., :3] * 255).astype(np.float64)
+    over = (0.5 * base + 0.5 * colour).astype(np.uint8)
+    if mask is None:
+        return np.concatenate([base, over], axis=1)
+    known = mask != MISSING_PIXEL
+    lesion = ((mask > 0) & known).any(0)
+    over[_outline(lesion).numpy()] = OUTLINE
+    truth = torch.where(known.any(0), lesion.byte() * 255, UNKNOWN[0]).byte().numpy()
+    return np.concatenate([base, np.repeat(truth[..., None], 3, axis=2), over], axis=1)
+
+
+def _outline(mask: Tensor) -> Tensor:
+    """Pixels of a (H, W) mask of which a neighbour lies outside."""
+    padded = torch.nn.functional.pad(mask.float()[None, None], (1, 1, 1, 1), mode="replicate")
+    inner = -torch.nn.functional.max_pool2d(-padded, 3, stride=1)[0, 0]
+    return mask & (inner == 0)
+
+
+def _grey(image: Tensor) -> "Picture":
+    grey = (image.float().mean(0).clamp(0, 1) * 255).byte().numpy()
+    return np.repeat(grey[..., None], 3, axis=2)

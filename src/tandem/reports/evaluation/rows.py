@@ -1,0 +1,47 @@
+"""The rows of an evaluation's table, for the page and the terminal."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, NamedTuple
+
+from tandem.reports.table import WORDS, result_groups
+
+
+class Row(NamedTuple):
+    """One number.
+
+    Attributes:
+        task: its name, in the first row of it and of a group of images; empty otherwise.
+        images: which images it is over, likewise.
+        metric: what it is called.
+        value: nan or None where nothing can be known.
+        interval: low and high end, where there is one.
+    """
+
+    task: str
+    images: str
+    metric: str
+    value: float | None
+    interval: tuple[float | None, float | None] | None
+
+
+def rows_of(evaluation: Mapping[str, Any]) -> Iterator[Row]:
+    """The numbers in the order in which they are read, without parts of losses and values of single classes.
+
+    Args:
+        evaluation: content of its `metrics.json`.
+    """
+    split, intervals = evaluation["split"], evaluation["intervals"]
+    names = [key for key in evaluation["metrics"] if key.count("/") == 2]
+    values: dict[str, float | None] = {}
+    ends: dict[str, float | None] = {}
+    for key in names:  # `result_groups` knows two splits; here they are the number, and the ends of its interval
+        rest = key.removeprefix(split)
+        low, high = intervals.get(key, (None, None))
+        values[f"val{rest}"] = evaluation["metrics"][key]
+        ends |= {f"val{rest}": low, f"test{rest}": high}
+    pairs = zip(result_groups(values, evaluation["tasks"]), result_groups(ends, evaluation["tasks"]), strict=True)
+    for (task, group, rows), (_, _, intervals_of) in pairs:
+        for index, ((metric, value, _), (_, low, high)) in enumerate(zip(rows, intervals_of, strict=True)):
+            interval = None if low is None and high is None else (low, high)
+            said = "threshold" if metric == WORDS["threshold"] else metric  # it may be another than the stored one
+            yield Row(task if index == 0 else "", group if index == 0 else "", said, value, interval)

@@ -1,0 +1,64 @@
+"""How much is it?"""
+
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from torch import Tensor, nn
+
+from tandem.data.datamodule import DataInfo
+from tandem.errors import ConfigError
+from tandem.hints import nearest
+from tandem.tasks.pooled import PooledTask
+
+
+class ColumnTask(PooledTask):
+    """A number that the data set has for each picture, such as an age or a grade.
+
+    Args:
+        name: the task's name.
+        data: what is known of the data.
+        loss: a regression loss.
+        column: which of the data set's numbers.
+        metrics: makers of torchmetrics metrics.
+        pool: how the map becomes a vector: `avg`, `max`, `avgmax` or `catavgmax`.
+        dropout: before the last layer, in [0, 1).
+
+    Raises:
+        ConfigError: data without that number, an unknown pooling, a dropout out of range.
+    """
+
+    kind: ClassVar[str] = "regression"
+    target: ClassVar[str] = "columns"
+
+    def __init__(
+        self,
+        name: str,
+        data: DataInfo,
+        loss: nn.Module,
+        column: str,
+        metrics: Mapping[str, Any] | None = None,
+        pool: str = "avg",
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(name, data, loss, metrics, pool, dropout)
+        if column not in data.columns:
+            raise ConfigError(f"column is '{column}', which data '{data.name}' lacks: {nearest(column, data.columns)}")
+        self.column = column
+
+    @property
+    def channels(self) -> int:
+        """One number."""
+        return 1
+
+    def read_target(self, batch: Mapping[str, Any]) -> Tensor | None:
+        """(N, 1) float32, nan where unknown."""
+        columns = batch.get(self.target)
+        return None if columns is None else columns[self.column].unsqueeze(1)
+
+    def labelled(self, target: Tensor) -> Tensor:
+        """Rows whose number is known."""
+        return ~target.isnan().any(dim=1)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """The predicted numbers, as they are."""
+        return logits

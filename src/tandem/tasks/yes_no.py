@@ -1,0 +1,95 @@
+"""Is it one of these?"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
+from tandem.data.datamodule import DataInfo
+from tandem.errors import ConfigError
+from tandem.hints import nearest
+from tandem.tasks.pooled import PooledTask
+
+
+class YesNoTask(PooledTask):
+    """Yes/no questions about a picture whose answers follow from its class: is it malignant, is there a lesion?
+
+    Each question has a logit, a probability and, found on validation data, a threshold of its own.
+
+    Args:
+        name: the task's name.
+        data: what is known of the data.
+        loss: a binary loss.
+        questions: by name, the classes for which the answer is yes.
+        metrics: makers of torchmetrics metrics, which see (N, C) probabilities and answers.
+        pool: how the map becomes a vector: `avg`, `max`, `avgmax` or `catavgmax`.
+        dropout: before the last layer, in [0, 1).
+
+    Raises:
+        ConfigError: no question, one that no or every class answers with yes, an unknown class; a value out of range.
+    """
+
+    kind: ClassVar[str] = "binary"
+    target: ClassVar[str] = "label"
+    answers: Tensor
+
+    def __init__(
+        self,
+        name: str,
+        data: DataInfo,
+        loss: nn.Module,
+        questions: Mapping[str, Sequence[str]],
+        metrics: Mapping[str, Any] | None = None,
+        pool: str = "avg",
+        dropout: float = 0.0,
+    ) -> None:
+        _check_questions(questions, data)
+        self.questions = {question: tuple(yes) for question, yes in questions.items()}
+        super().__init__(name, data, loss, metrics, pool, dropout)
+        table = [[label in yes for label in data.classes] for yes in self.questions.values()]
+        self.register_buffer("answers", torch.tensor(table, dtype=torch.uint8).T.contiguous(), persistent=False)
+
+    @property
+    def channels(self) -> int:
+        """One logit for each question."""
+        return len(self.questions)
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """The questions."""
+        return list(self.questions)
+
+    def read_target(self, batch: Mapping[str, Any]) -> Tensor | None:
+        """(N, questions) uint8: 0 or 1, 255 where the class is unknown."""
+        label = batch.get(self.target)
+        if label is None:
+            return None
+        return self.answers[label.clamp(min=0)].masked_fill((label == MISSING_LABEL)[:, None], MISSING_PIXEL)
+
+    def labelled(self, target: Tensor) -> Tensor:
+        """Rows whose class is known."""
+        return (target != MISSING_PIXEL).any(dim=1)
+
+    def probabilities(self, logits: Tensor) -> Tensor:
+        """Sigmoid for each question."""
+        return torch.sigmoid(logits)
+
+
+def _check_questions(questions: Mapping[str, Sequence[str]], data: DataInfo) -> None:
+    if not questions:
+        raise ConfigError("questions is empty; give one, such as {malignant: [malignant]}")
+    for question, yes in questions.items():
+        if not question.isidentifier():
+            raise ConfigError(f"a question cannot be called '{question}'; use letters, digits and _")
+        if isinstance(yes, str):
+            raise ConfigError(f"questions.{question} is the text '{yes}', but must be a list: [{yes}]")
+        if unknown := [label for label in yes if label not in data.classes]:
+            raise ConfigError(
+                f"questions.{question}: data '{data.name}' has no class '{unknown[0]}': "
+                f"{nearest(str(unknown[0]), data.classes)}"
+            )
+        if not 0 < len(set(yes)) < len(data.classes):
+            which = "every" if yes else "no"
+            raise ConfigError(f"questions.{question} is answered with yes by {which} class; name some of them")

@@ -1,0 +1,294 @@
+"""One's own pictures: every layout, table, depth and kind of mask gives the rows that a reader would expect."""
+
+import inspect
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from omegaconf import OmegaConf
+from PIL import Image
+
+from tandem.data.checks import check_splits
+from tandem.data.folder import Folder
+from tandem.data.samples import SPLITS, Samples, join_samples
+from tandem.shipped import config_folder
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_CACHE", str(tmp_path / "cache"))
+
+
+def load(root: Path, **settings: Any) -> Samples:
+    """All rows of a folder in order of their ids, after the checks of the data module."""
+    source = Folder(str(root), **{"size": 16, "near_duplicates": False, **settings})
+    splits = source.load()
+    check_splits(source.name, splits, source.classes, source.targets)
+    whole = join_samples([splits[split] for split in SPLITS])
+    return whole.pick(sorted(range(len(whole)), key=whole.ids.__getitem__))
+
+
+def test_class_folders_with_masks_beside_the_pictures(trees: Any, tmp_path: Path) -> None:
+    rows = load(trees.folders(tmp_path / "mine", 8, masked=lambda number: number < 4))
+    assert rows.ids[:3] == ("benign/a0", "benign/a1", "benign/a2")
+    assert rows.labels.tolist() == [0] * 8 + [1] * 8
+    known = (rows.masks != 255).flatten(1).all(1)
+    assert known.tolist() == ([True] * 4 + [False] * 4) * 2
+    assert set(np.unique(rows.masks[known])) == {0, 1}
+    assert rows.groups == ()
+
+
+def test_a_picture_without_a_mask_can_mean_an_empty_one(trees: Any, tmp_path: Path) -> None:
+    rows = load(trees.folders(tmp_path / "mine", 8, masked=lambda number: number < 4), no_mask="empty")
+    assert not (rows.masks == 255).any()
+    assert rows.masks.flatten(1).any(1).tolist() == ([True] * 4 + [False] * 4) * 2
+
+
+def test_without_any_mask_there_is_no_such_target(trees: Any, tmp_path: Path) -> None:
+    root = trees.folders(tmp_path / "mine", 8, masked=lambda number: False)
+    assert Folder(str(root)).targets.mask_depth == 0
+    assert set(load(root).take([0])) == {"image", "label", "id"}
+
+
+def moved(root: Path, form: str) -> Path:
+    """The masks of class folders, elsewhere."""
+    for path in sorted(root.glob("*/*_mask.png")):
+        target = root / form.format(name=path.stem.removesuffix("_mask"), folder=path.parent.name)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.rename(target)
+    return root
+
+
+def test_layouts_of_one_set_give_the_same_rows(trees: Any, tmp_path: Path) -> None:
+    beside = load(trees.folders(tmp_path / "beside", 8))
+    parallel = trees.folders(tmp_path / "parallel" / "images", 8)
+    shutil.move(moved(parallel, "../masks/{folder}/{name}.png"), parallel)
+    found = load(parallel.parent, images="images/{class}/{id}", masks="masks/{class}/{id}")
+    assert torch.equal(found.masks, beside.masks)
+    assert torch.equal(found.images, beside.images)
+    assert torch.equal(found.labels, beside.labels)
+    assert [name.removeprefix("images/") for name in found.ids] == list(beside.ids)
+
+
+def test_published_splits_and_patients_in_the_path(trees: Any, tmp_path: Path) -> None:
+    for split, count in (("training", 6), ("valid", 4), ("test", 5)):
+        for number in range(count):
+            name = trees.classes[number % 2]
+            patient = f"{split}-{number // 2}"
+            trees.save(tmp_path / "mine" / split / name / patient / f"x{number}.bmp", trees.noise(len(split) + number))
+    source = Folder(str(tmp_path / "mine"), size=16, images="{split}/{class}/{group}/{id}", masks=None)
+    parts = source.load()
+    assert {split: len(part) for split, part in parts.items()} == {"train": 6, "val": 4, "test": 5}
+    assert source.classes == trees.classes
+    names = {part.groups[row] for part in parts.values() for row in range(len(part))}
+    assert len(names) == len({id.rsplit("/", 2)[1] for part in parts.values() for id in part.ids})
+    anew = Folder(str(tmp_path / "mine"), size=16, images="{split}/{class}/{group}/{id}", masks=None, resplit=True)
+    assert len(anew.load()["train"]) > 6
+
+
+def test_several_masks_of_a_picture_are_united(trees: Any, tmp_path: Path) -> None:
+    root = trees.folders(tmp_path / "mine", 6)
+    other = np.zeros((20, 24), np.uint8)
+    other[16:19, 2:20] = 1
+    trees.save(root / "benign" / "a1_mask_1.png", other)
+    rows = load(root, size=24)
+    assert rows.masks[1].sum() > rows.masks[0].sum()
+    assert (rows.masks[1] >= rows.masks[0]).all()
+
+
+def test_mask_channels_are_known_one_by_one(trees: Any, tmp_path: Path) -> None:
+    root = trees.folders(tmp_path / "mine", 6)
+    trees.save(root / "benign" / "a1_hair.png", trees.box())
+    rows = load(root, masks={"lesion": "{class}/{id}_mask", "hair": "{class}/{id}_hair"})
+    assert rows.masks.shape[1] == 2
+    assert (rows.masks[:, 0] != 255).all()
+    assert (rows.masks[:, 1] != 255).flatten(1).any(1).tolist() == [False, True] + [False] * 10
+
+
+def test_masks_of_classes_and_their_names(trees: Any, tmp_path: Path) -> None:
+    root = trees.folders(tmp_path / "mine", 6)
+    for path in root.glob("*/*_mask.png"):
+        mask = trees.box(7)
+        mask[4:9], mask[0] = 9, 3
+        trees.save(path, mask)
+    source = Folder(str(root), mask_values={"7": "liver", "9": "spleen", "3": "ignore"})
+    assert source.targets.mask_classes == ("background", "liver", "spleen")
+    assert source.targets.mask_channels == ()
+    rows = load(root, size=24, mask_values={"7": "liver", "9": "spleen", "3": "ignore"})
+    assert np.unique(rows.masks).tolist() == [0, 1, 2, 255]
+
+
+def test_a_named_mask_value_names_the_channel(trees: Any, tmp_path: Path) -> None:
+    root = trees.folders(tmp_path / "mine", 6)
+    assert Folder(str(root), mask_values={"255": "tumour"}).targets.mask_channels == ("tumour",)
+
+
+# --------------------------------------------------------------------------------------------------------------- depths
+
+LEVELS = np.linspace(0, 65535, 480).round().astype(np.uint16).reshape(20, 24)
+
+
+def grey(tmp_path: Path, array: Any, ending: str = "png", **settings: Any) -> list[int]:
+    """The levels that a picture of one class among others is read as, sorted."""
+    for number in range(8):
+        path = tmp_path / "mine" / f"c{number}.{ending}"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(array).save(path)
+    rows = load(tmp_path / "mine", images="{id}", masks=None, **{"size": 20, **settings})
+    levels: list[int] = rows.images[0, 0, :, 0].tolist()
+    return levels
+
+
+@pytest.mark.parametrize("ending", ["png", "tiff"])
+def test_sixteen_bits_become_eight(tmp_path: Path, ending: str) -> None:
+    square = np.repeat(np.linspace(0, 65535, 20).round().astype(np.uint16)[:, None], 20, 1)
+    expected = np.rint(square[:, 0] / 257)
+    assert np.abs(np.array(grey(tmp_path, square, ending)) - expected).max() <= 1
+
+
+def test_a_range_of_grey_levels_is_stretched_and_its_ends_are_clipped(tmp_path: Path) -> None:
+    square = np.repeat(np.arange(20, dtype=np.uint16)[:, None] * 300, 20, 1)
+    found = grey(tmp_path, square, grey_range=[600, 4200])
+    assert found[:3] == [0, 0, 0]
+    assert found[8] == 128
+    assert set(found[14:]) == {255}
+
+
+def test_float_pictures_need_a_range(tmp_path: Path) -> None:
+    square = np.repeat(np.linspace(-1, 1, 20, dtype=np.float32)[:, None], 20, 1)
+    assert grey(tmp_path, square, "tif", grey_range=[-1, 1]) == np.rint((np.linspace(-1, 1, 20) + 1) * 127.5).tolist()
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "PNG"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_formats_and_channels(trees: Any, tmp_path: Path, ending: str, channels: int) -> None:
+    for number in range(8):
+        trees.save(tmp_path / "mine" / f"c{number}.{ending}", trees.noise(number, (20, 24, 3)))
+    rows = load(tmp_path / "mine", images="{id}", masks=None, channels=channels)
+    assert rows.images.shape == (8, channels, 16, 16)
+    assert rows.labels.tolist() == [-100] * 8
+
+
+# --------------------------------------------------------------------------------------------------------------- tables
+
+
+def write(root: Path, kind: str) -> str:
+    """The table of a tree in another format; its name."""
+    text = (root / "table.csv").read_text()
+    if kind == "semicolon":
+        (root / "t.csv").write_text(text.replace(",", ";"))
+        return "t.csv"
+    if kind == "tab":
+        (root / "t.tsv").write_text(text.replace(",", "\t"))
+        return "t.tsv"
+    if kind == "parquet":
+        pyarrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+        lines = [line.split(",") for line in text.splitlines()]
+        columns: dict[str, list[Any]] = {
+            name: [row[place] or None for row in lines[1:]] for place, name in enumerate(lines[0])
+        }
+        columns["age"] = [None if cell is None else float(cell) for cell in columns["age"]]
+        parquet.write_table(pyarrow.table(columns), root / "t.parquet")
+        return "t.parquet"
+    return "table.csv"
+
+
+@pytest.mark.parametrize("kind", ["comma", "semicolon", "tab", "parquet"])
+def test_tables_of_every_format_give_the_same_rows(trees: Any, tmp_path: Path, kind: str) -> None:
+    root = trees.table(
+        tmp_path / "mine",
+        16,
+        label=lambda n: "" if n == 5 else trees.classes[n % 2],
+        mask=lambda n: "" if n % 4 == 0 else f"masks/p{n}.png",
+        age=lambda n: "" if n == 7 else n + 30,
+        cyst=lambda n: "" if n == 3 else n % 2,
+        patient=lambda n: f"p{n // 2}",
+    )
+    columns = {"image": "image", "label": "label", "masks": "mask", "group": "patient"}
+    more = {"numbers": ["age"], "findings": ["cyst"]}
+    rows = load(root, table=write(root, kind), columns={**columns, **more})
+    at = {name: place for place, name in enumerate(rows.ids)}
+    assert rows.labels[at["images/p5"]] == -100
+    assert rows.labels[at["images/p6"]] == 0
+    assert (rows.masks[at["images/p4"]] == 255).all()
+    assert rows.masks[at["images/p5"]].max() == 1
+    assert rows.columns["age"][at["images/p6"]] == 36
+    assert rows.columns["age"].isnan().sum() == 1
+    assert rows.findings is not None
+    assert rows.findings[at["images/p3"]].tolist() == [255]
+    assert rows.groups[at["images/p4"]] == rows.groups[at["images/p5"]] != rows.groups[at["images/p6"]]
+
+
+def test_one_hot_columns_and_named_values(trees: Any, tmp_path: Path) -> None:
+    one_hot = {"MEL": lambda n: float(n % 2), "NV": lambda n: 1.0 - n % 2}
+    root = trees.table(tmp_path / "mine", 16, label=lambda n: n % 2, **one_hot)
+    rows = load(root, table="table.csv", columns={"image": "image", "label": ["MEL", "NV"]})
+    source = Folder(str(root), table="table.csv", classes={"0": "harmless", "1": "cancer"})
+    assert source.classes == ("harmless", "cancer")
+    named = load(root, table="table.csv", classes={"0": "harmless", "1": "cancer"})
+    assert torch.equal(named.labels, 1 - rows.labels)
+
+
+def test_numbers_as_classes_come_in_their_own_order(trees: Any, tmp_path: Path) -> None:
+    root = trees.table(tmp_path / "mine", 48, label=lambda n: (2, 10, 1)[n % 3])
+    assert Folder(str(root), table="table.csv").classes == ("1", "2", "10")
+
+
+def test_several_masks_in_a_cell(trees: Any, tmp_path: Path) -> None:
+    root = trees.table(tmp_path / "mine", 16, mask=lambda n: f"masks/p{n}.png|masks/extra.png" if n == 2 else "")
+    extra = np.zeros((20, 24), np.uint8)
+    extra[16:] = 255
+    trees.save(root / "masks" / "extra.png", extra)
+    rows = load(root, table="table.csv", size=24)
+    row = rows.ids.index("images/p2")
+    assert rows.masks[row, 0, -1].all()
+    assert rows.masks[row, 0, 8, 10] == 1
+
+
+def test_near_duplicates_and_patients_stay_together(trees: Any, tmp_path: Path) -> None:
+    root = trees.table(tmp_path / "mine", 30, patient=lambda n: f"p{n // 2}")
+    shutil.copy(root / "images" / "p0.png", root / "images" / "p9.png")  # so patients p0 and p4 are one group
+    columns = {"image": "image", "label": "label", "masks": "mask", "group": "patient"}
+    for seed in range(3):
+        rows = Folder(str(root), table="table.csv", columns=columns, size=16, split_seed=seed).load()
+        home = {name: split for split, part in rows.items() for name in part.ids}
+        assert len({home[f"images/p{number}"] for number in (0, 1, 8, 9)}) == 1
+
+
+# ------------------------------------------------------------------------------------------------------------- and also
+
+
+def test_the_second_load_is_the_first(trees: Any, tmp_path: Path) -> None:
+    root = trees.folders(tmp_path / "mine", 8)
+    source = Folder(str(root), size=16)
+    first, fingerprint = source.load(), source.files_fingerprint
+    again = Folder(str(root), size=16)
+    assert [part.fingerprint() for part in again.load().values()] == [part.fingerprint() for part in first.values()]
+    assert again.files_fingerprint == fingerprint
+    assert len(list((tmp_path / "cache").glob("*.npz"))) == 1
+    Folder(str(root), size=16, masks={"a": "{class}/{id}_mask", "b": "{class}/{id}_b"}).load()
+    assert len(list((tmp_path / "cache").glob("*.npz"))) == 2
+
+
+@pytest.mark.parametrize("ending", ["zip", "gztar"])
+def test_an_archive_is_as_good_as_its_folder(trees: Any, tmp_path: Path, ending: str) -> None:
+    root = trees.folders(tmp_path / "mine", 8)
+    path = Path(shutil.make_archive(str(tmp_path / "packed"), ending, root))
+    assert load(path).fingerprint() == load(root).fingerprint()
+    assert load(path).fingerprint() == load(root).fingerprint()
+
+
+@pytest.mark.parametrize("option", ["folder", "ph2", "isic2018"])
+def test_the_configuration_names_every_knob(option: str) -> None:
+    knobs = OmegaConf.to_container(OmegaConf.load(config_folder() / "data" / f"{option}.yaml"))
+    assert isinstance(knobs, dict)
+    names = [name for name in knobs if name not in ("_target_", "defaults")]
+    parameters = inspect.signature(Folder).parameters
+    assert set(names) <= set(parameters)
+    if option == "folder":
+        assert names == list(parameters)
+        said = {name: value for name, value in knobs.items() if name not in ("_target_", "root", "columns")}
+        assert said == {name: parameters[str(name)].default for name in said}
