@@ -63,12 +63,12 @@ def told() -> Callable[..., str]:
 
 CASES = [
     # unknown keys: at the root, in a typed part, in an option, deep inside, in an option without keys
-    (["sed=3"], "unknown key 'sed': did you mean 'seed'? (there are: augment, "),
+    (["sed=3"], "unknown key 'sed': did you mean 'seed'? (there are: adversary, augment, "),
     (["experimant=tiny"], "unknown key 'experimant': did you mean 'experiment'? ("),
     (["+sed=3"], "unknown key 'sed': did you mean 'seed'? ("),
     (
         ["loader.batchsize=3"],
-        "unknown key 'loader.batchsize': did you mean 'batch_size'? (there are: batch_size, workers)",
+        "unknown key 'loader.batchsize': did you mean 'batch_size'? (there are: batch_size, sampling, workers)",
     ),
     (["optimizer.lrr=1"], "unknown key 'optimizer.lrr': did you mean 'lr'? (there are: lr, weight_decay)"),
     (
@@ -93,7 +93,7 @@ CASES = [
         "no option 'unett' in the config group 'network': did you mean 'unet'? (there are: deeplabv3, ",
     ),
     (["experiment=bussi"], "no option 'bussi' in the config group 'experiment': did you mean 'busi'? ("),
-    (["data=nothing_like_it"], "no option 'nothing_like_it' in the config group 'data': there are: busi, phantom"),
+    (["data=nothing_like_it"], "no option 'nothing_like_it' in the config group 'data': there are: busi, folder, isic2018, "),
     (
         ["loss/binary@tasks.segmentation.loss=focall"],
         "no option 'focall' in the config group 'loss/binary': did you mean 'focal'? (there are: ",

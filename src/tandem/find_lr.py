@@ -1,9 +1,11 @@
 """Suggests a learning rate: a few steps at ever higher rates, and where the loss falls fastest."""
 
+import contextlib
 import csv
 import io
 import logging
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -105,6 +107,10 @@ def find_lr(config: Mapping[str, Any], folder: Path) -> Suggestion:
     trainer = make_trainer(_bare(config, steps), folder)
     data.setup()
     prepare(module, data, folder)
+    if config["parameters"]["lr_factors"]:
+        log.info("parameters.lr_factors are left out of the search: every part has the rate of the step")
+    for stray in folder.glob(".lr_find_*.ckpt"):  # of a search that was killed
+        stray.unlink()
     return suggest(*_search(trainer, module, data, low, high, steps))
 
 
@@ -133,8 +139,11 @@ def _search(
             seen.setdefault(trainer.optimizers[0].param_groups[0]["lr"], []).append(float(loss.detach()))
 
     handle = module.balance.register_forward_hook(note)
+    hidden = contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())
     try:
-        Tuner(trainer).lr_find(module, datamodule=data, min_lr=low, max_lr=high, num_training=steps, update_attr=False)
+        with hidden:  # from a file: the tuner's bar would be a hundred lines of it
+            tuner = Tuner(trainer)
+            tuner.lr_find(module, datamodule=data, min_lr=low, max_lr=high, num_training=steps, update_attr=False)
     finally:
         handle.remove()
     return list(seen), [sum(losses) / len(losses) for losses in seen.values()]

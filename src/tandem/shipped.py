@@ -12,8 +12,8 @@ def config_folder() -> Path:
 
 
 def shipped_groups() -> list[str]:
-    """The questions that the shipped configuration asks: names of its folders."""
-    return sorted(path.name for path in config_folder().iterdir() if path.is_dir())
+    """The questions that the shipped configuration asks: names of its folders, but for the parts that files share."""
+    return sorted(path.name for path in config_folder().iterdir() if path.is_dir() and path.name != "shared")
 
 
 def shipped_places() -> set[str]:

@@ -66,7 +66,7 @@ def torchmetrics_curve(p: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tenso
     metric = BinaryPrecisionRecallCurve(thresholds=GRID, validate_args=False)
     for start in range(0, IMAGES, BATCH):
         metric.update(p[start : start + BATCH], target[start : start + BATCH])
-    return metric.compute()  # type: ignore[no-any-return]
+    return metric.compute()
 
 
 def comparisons(p: Tensor, yes: Tensor) -> Tensor:

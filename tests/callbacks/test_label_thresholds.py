@@ -72,7 +72,7 @@ def rows(seed: int, channels: int, count: int = 150) -> list[Batch]:
     images = logits[:, :, None, None]
     return [
         Batch(image=images[part], label=label[part], id=[str(row) for row in part])
-        for part in torch.arange(count).split(40)
+        for part in torch.split(torch.arange(count), 40)
     ]
 
 

@@ -30,6 +30,8 @@ SHRINK = {
         *TINY[5:],
     ],
     "tiny": TINY[1:],
+    "collapse": ["trainer.max_epochs=1", *TINY[1:]],
+    "recovered": ["trainer.max_epochs=1", *TINY[1:]],
 }
 """How each experiment is made small without changing what it is."""
 

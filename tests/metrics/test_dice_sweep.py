@@ -42,8 +42,8 @@ def loop(p: Tensor, target: Tensor, channel: int, thresholds: Sequence[float]) -
     tp, fp = np.zeros((images, len(thresholds)), np.int64), np.zeros((images, len(thresholds)), np.int64)
     positives = np.zeros(images, np.int64)
     for image in range(images):
-        answers = p[image, channel].reshape(-1)
-        answers = (answers if p.dtype == torch.float64 else answers.float()).numpy()
+        flat = p[image, channel].reshape(-1)
+        answers = (flat if p.dtype == torch.float64 else flat.float()).numpy()
         truths = target[image, channel].reshape(-1).numpy()
         for value, truth in zip(answers, truths, strict=True):
             if truth == 255:

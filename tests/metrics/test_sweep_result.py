@@ -68,7 +68,8 @@ def test_images_without_foreground_score_1_or_0_where_asked() -> None:
     assert counts.measure("iou")[0].tolist() == pytest.approx([1 / 3, (1 / 2 + 1 + 0) / 3])
     assert counts.specificity_empty().tolist() == [[0.0, 0.5]]
     assert counts.by(empty="skip").curve.dice.tolist() == pytest.approx([1.0, 2 / 3])
-    assert (counts.threshold, counts.by(empty="skip").threshold) == (0.5, pytest.approx(0.3))
+    assert float(counts.threshold) == 0.5
+    assert float(counts.by(empty="skip").threshold) == pytest.approx(0.3)
 
 
 def test_without_empty_images_their_share_is_unknown() -> None:

@@ -58,7 +58,7 @@ class GradientBalance(Balance):
         """
 
     def own_weights(self, names: Sequence[str]) -> dict[str, float]:
-        """What the gradients of parameters that only one task reaches are multiplied by."""
+        """What the gradients of parameters that only one task reaches are multiplied by: `w_t`, and what is learned."""
         return {name: self.weights[name] for name in names}
 
     def combine(self, losses: Mapping[str, Tensor]) -> Tensor:
@@ -88,22 +88,22 @@ class GradientBalance(Balance):
         shared = shared_parameters(self.sums)
         rows = {name: [row[index] for index in shared] for name, row in self.sums.items()}
         own = self.own_weights(tuple(rows))
-        taken = self._weigh(rows) if shared else own
+        taken = self._weigh(rows, own) if shared else own
         self.effective = dict(taken)
         places = set(shared)
         columns = enumerate(_columns(self.sums))
         return [_weighted(column, taken if index in places else own) for index, column in columns]
 
-    def _weigh(self, rows: Mapping[str, Sequence[Tensor | None]]) -> dict[str, float]:
-        """What each task's shared gradient is multiplied by."""
+    def _weigh(self, rows: Mapping[str, Sequence[Tensor | None]], own: Mapping[str, float]) -> dict[str, float]:
+        """What each task's shared gradient is multiplied by: as its own ones where there is nothing to put together."""
         products = gramian(list(rows.values())).numpy()
         lengths = np.diag(products)
         taking_part = np.flatnonzero(lengths)
         names = tuple(name for name, length in zip(rows, lengths, strict=True) if length != 0)
-        found = np.array([self.weights[name] for name in names])
+        found = np.array([own[name] for name in names])
         if len(names) > 1 and np.isfinite(products).all():
             scaled = products[np.ix_(taking_part, taking_part)] * (len(names) / lengths.sum())
-            found = self.coefficients(scaled, found, names)
+            found = self.coefficients(scaled, np.array([self.weights[name] for name in names]), names)
         return {**dict.fromkeys(rows, 0.0), **dict(zip(names, found.tolist(), strict=True))}
 
 

@@ -17,9 +17,9 @@ class TorchJD(GradientBalance):
     """Any method of TorchJD that finds coefficients from the gradients' inner products and keeps no state.
 
     For methods without an option of their own, FairGrad for instance, and for comparisons. Those with one need no
-    TorchJD: they are solved exactly and remember nothing, where its UPGrad is right to 1e-4 and its CAGrad to 1e-8,
-    with more packages installed, its MGDA stops early with three tasks, and what its Nash-MTL remembers is in no
-    checkpoint.
+    TorchJD: they are exact, remember nothing and need no solver. Measured with version 0.18 on random gradients of
+    length 2: its UPGrad is off by up to 3e-3 and its CAGrad by 1e-4, both after further installs; its MGDA by 0.1 with
+    three tasks; its Nash-MTL mostly right, at times in another direction, from a state that is in no checkpoint.
 
     Lengths are TorchJD's, mostly those of the tasks' mean. The fixed weights multiply the losses beforehand. Inner
     products are scaled to a trace of T: below 1e-4 TorchJD takes them for 0.

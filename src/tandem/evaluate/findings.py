@@ -75,6 +75,7 @@ class Findings:
         lines: what is drawn, as plain containers.
         estimates: what a threshold is worth on data that did not choose it.
         notes: remarks for the page.
+        empty: what images without lesion count, where there are masks.
     """
 
     scores: dict[str, Score]
@@ -83,3 +84,4 @@ class Findings:
     lines: dict[str, Any] = field(default_factory=dict)
     estimates: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    empty: str = ""

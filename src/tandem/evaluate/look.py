@@ -114,7 +114,7 @@ class Look:
             pictures.append((cam_row(batch["image"][0].cpu(), mask, heat), said + _inside(heat, mask)))
         note = (
             "picture, true mask, what speaks for the answer (bright: more), with the mask's outline. "
-            "The map is as coarse as the backbone's deepest one."
+            "The map is as coarse as the backbone's deepest one; it is dark where nothing speaks for the answer."
         )
         return Shown(title, note, pictures)
 

@@ -19,12 +19,6 @@ TOUCHED = "touched.json"
 TOLERANCE = 1e-4
 """Two numbers that differ more are not the same."""
 
-EMPTY_POLICY = (
-    "Images without lesion have no Dice or IoU: they are left out of means per image (nan, an empty cell in "
-    "images.csv), count in everything over all pixels by what is wrongly drawn in them, and stand apart as "
-    "'predicted empty'."
-)
-
 
 def begin(folder: Path) -> Path:
     """Makes the folder, and takes away what a former evaluation left, but for the record of looks at the test data."""
@@ -112,7 +106,7 @@ def collect(
         "bootstrap": {"samples": settings.samples, "seed": settings.seed, "level": 0.95},
         "estimates": {name: found.estimates for name, found in findings.items() if found.estimates},
         "tables": {name: [table.as_json() for table in found.tables] for name, found in findings.items()},
-        "empty": EMPTY_POLICY,
+        "empty": {name: found.empty for name, found in findings.items() if found.empty},
         "looks": list(looks),
         "warnings": [*_of_looks(looks), *_of_difference(run, settings, split, thresholds, metrics)],
         "data": {"name": run.info.name, "fingerprint": split.fingerprint},

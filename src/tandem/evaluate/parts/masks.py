@@ -32,6 +32,8 @@ POLICY = {
     "1 where nothing is drawn and 0 otherwise",
 }
 
+SHARE = "'predicted empty' is the share of them in which nothing is drawn"
+
 
 class Masks(Part):
     """C yes/no questions about each pixel. Arguments: `Part`."""
@@ -84,7 +86,7 @@ class Masks(Part):
             drawings += self._drawn(self._prefix(c).rstrip("."), channel, lines[name])
             if choosing:
                 estimates[name] = channel.worth(samples, seed)
-        return Findings(scores, tables, drawings, lines, estimates)
+        return Findings(scores, tables, drawings, lines, estimates, empty=self._policy(self.channels[0]))
 
     def show(self, look: "Look", count: int) -> list[Shown]:
         """Best, median and worst lesion images, and where most was drawn without a lesion, for each channel."""
@@ -94,6 +96,12 @@ class Masks(Part):
             for title, picked in self._cases(channel, count).items()
             if picked
         ]
+
+    def _policy(self, channel: Channel) -> str:
+        """What images without lesion count."""
+        return (
+            f"{POLICY[channel.goal.empty]}; over all pixels they count by what is wrongly drawn in them, and {SHARE}."
+        )
 
     def _measure(self, channel: Channel, rows: Any = slice(None)) -> MaskMeasure:
         return MaskMeasure(channel.counts[rows], channel.goal.aggregate, channel.goal.empty)
@@ -112,9 +120,7 @@ class Masks(Part):
             rows.append([name, len(members), lesions, *(found[key] for key in OF_CLASS)])
         note = (
             f"With 95 % bootstrap intervals over images, at threshold {channel.threshold:.3g}. "
-            f"{POLICY[channel.goal.empty]}; over pixels they count by what is wrongly drawn, and 'predicted empty' is "
-            "the share of them in which nothing is. Pixels without truth (255) count nowhere. Area bias: "
-            "(drawn - true) / true."
+            f"{self._policy(channel)} Pixels without truth (255) count nowhere. Area bias: (drawn - true) / true."
         )
         title = "By class of image" + (f": {self.task.class_names[c]}" if len(self.channels) > 1 else "")
         return Table(title, ["class", "images", "with lesion", *OF_CLASS.values()], rows, note)

@@ -98,7 +98,7 @@ class Questions(Part):
                 estimates[name] = worth(sweep, GRID, samples, seed)
             if c < DRAWN:
                 drawings += self._drawn(name, lines[name], confusion((p >= self.thresholds[c]).astype(int), y, 2), c)
-        note = "At the threshold that was applied, with 95 % bootstrap intervals over images. Unknown answers count nowhere."
+        note = "At the applied threshold, with 95 % bootstrap intervals over images. Unknown answers count nowhere."
         table = Table("By question", ["question", "yes", "no", *OF_QUESTION.values()], rows, note)
         return Findings(scores, [table], [*self._curves(lines), *drawings], lines, estimates)
 
