@@ -1,0 +1,6 @@
+"""Predicts a folder of pictures with a run: `python scripts/predict.py --help`."""
+
+from tandem.predict import main
+
+if __name__ == "__main__":
+    main()
