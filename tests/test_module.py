@@ -142,7 +142,7 @@ class Record(pl.Callback):
 
 def test_it_can_be_read_in_a_minute() -> None:
     source = Path(tandem.module.__file__).read_text(encoding="utf-8")
-    assert len(source.splitlines()) <= 180
+    assert len(source.splitlines()) <= 190
     assert "losses" not in "".join(line for line in source.splitlines() if line.startswith(("import", "from")))
 
 

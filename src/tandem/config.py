@@ -152,6 +152,20 @@ class EvaluateConfig:
     data: Any = None
 
 
+@dataclass
+class PredictConfig:
+    """The root of `conf/predict.yaml`."""
+
+    run: Any = MISSING
+    images: str = MISSING
+    out: str = MISSING
+    flips: bool = False
+    overlays: bool = False
+    batch_size: int = 16
+    device: str = "auto"
+    data: Any = None
+
+
 EXTENDED = {"find_lr": FindLrConfig}
 """Primary configurations that take in `train.yaml` and add keys of their own, with their typed roots."""
 
@@ -168,6 +182,7 @@ def register(primary: str = "train") -> None:
     ConfigStore.instance().store(name="schema_explain_loss", node=ExplainLossConfig)
     ConfigStore.instance().store(name="schema_export", node=ExportConfig)
     ConfigStore.instance().store(name="schema_evaluate", node=EvaluateConfig)
+    ConfigStore.instance().store(name="schema_predict", node=PredictConfig)
     OmegaConf.register_new_resolver("run_hash", _run_hash, replace=True)
 
 

@@ -63,10 +63,15 @@ class MultiTaskModule(pl.LightningModule):
         features = self.network(image)
         return {name: task(features) for name, task in self.tasks.items()}
 
-    def answer(self, batch: Mapping[str, Any], stage: str) -> Outputs:
-        """Each task's output for the rows that carry its target; a task without any is left out."""
+    def answer(self, batch: Mapping[str, Any], stage: str, settled: bool = False) -> Outputs:
+        """Each task's output for the rows that carry its target; a task without any is left out.
+
+        Args:
+            batch: of a loader.
+            stage: `train`, `val` or `test`.
+            settled: whether training moves the thresholds no more, so that metrics of masks count.
+        """
         outputs = self._outputs(batch)
-        settled = self.trainer.state.fn != "fit"
         for name, output in outputs.items():
             self.tasks[name].update(output, stage, settled)
         return outputs
@@ -115,11 +120,11 @@ class MultiTaskModule(pl.LightningModule):
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> Outputs:
         """Each task's output, for callbacks."""
-        return self.answer(batch, "val")
+        return self.answer(batch, "val", settled=self.trainer.state.fn != "fit")
 
     def test_step(self, batch: Mapping[str, Any], batch_idx: int) -> Outputs:
         """Each task's output, for callbacks."""
-        return self.answer(batch, "test")
+        return self.answer(batch, "test", settled=True)
 
     def log_stage(self, stage: str) -> dict[str, Tensor]:
         """Logs losses and metrics of a whole split, each counted over the split and divided once; gives the losses."""
@@ -140,8 +145,9 @@ class MultiTaskModule(pl.LightningModule):
         self.balance.check_devices(self.trainer.world_size)
 
     def on_train_epoch_start(self) -> None:
-        """The epoch's schedules, which its validation keeps."""
+        """The epoch's schedules, which its validation keeps; what is frozen, once the optimiser knows all parameters."""
         self.begin_epoch(self.current_epoch)
+        self.network.begin_epoch(self.current_epoch)
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The schedules of the checkpoint's epoch, so that its validation gives what it gave in training."""

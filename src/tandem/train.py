@@ -92,6 +92,7 @@ def train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     resumed = last.exists()
     _check_monitored(config["monitor"], module, data)
     _warn_of_moving(config["monitor"], module)
+    _warn_of_random(config["network"])
     _announce(data, module, trainer)
     computed = prepare(module, data, folder)
     try:
@@ -137,6 +138,13 @@ def _announce(data: "DataModule", module: "MultiTaskModule", trainer: "pl.Traine
     parameters = sum(parameter.numel() for parameter in module.parameters())
     device = trainer.strategy.root_device
     log.info("tasks %s; %s parameters; on %s", ", ".join(module.tasks), f"{parameters:,}", device)
+
+
+def _warn_of_random(network: Mapping[str, Any]) -> None:
+    """Says where an encoder is held still that knows nothing."""
+    freeze = network.get("freeze", "none")
+    if freeze != "none" and not (network.get("pretrained") or network.get("weights")):
+        log.warning("network.freeze=%s keeps random weights: set network.pretrained=true or network.weights=FILE", freeze)
 
 
 def write_config(config: Mapping[str, Any], folder: Path) -> None:

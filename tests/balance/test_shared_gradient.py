@@ -1,5 +1,6 @@
 """The shared gradient against the papers' formulas, on whole gradient vectors in float64 and not from the code."""
 
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,7 @@ import tandem.balance
 from tandem.balance.bargain import bargain
 from tandem.balance.cone import conflict_averse, factor, shortest
 from tandem.balance.gradient_level import GradientBalance
+from tandem.errors import ConfigError
 
 Array = NDArray[np.float64]
 
@@ -249,3 +251,23 @@ def test_torchjd_has_methods_that_we_have_not() -> None:
     assert found == pytest.approx([found[0], found[0]]), (
         "alpha = 1 is the bargain: equal projections on orthogonal ones"
     )
+
+
+def test_torchjd_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "torchjd", None)
+    with pytest.raises(ConfigError, match=r"the balance TorchJD needs torchjd \(.*\); pip install 'tandem\[balance\]'"):
+        tandem.balance.TorchJD({"a": 1.0}, ("a",), "PCGrad")
+
+
+@pytest.mark.parametrize(
+    ("method", "options", "message"),
+    [
+        ("PCGra", {}, "method 'PCGra' finds no coefficients in TorchJD: did you mean 'PCGrad'"),
+        ("GradVac", {}, "method GradVac remembers what no checkpoint holds"),
+        ("FairGrad", {}, "method FairGrad: .*missing 1 required positional argument: 'alpha'"),
+        ("MGDA", {"epsilon": -1.0}, "method MGDA: epsilon must be positive"),
+    ],
+)
+def test_methods_of_torchjd_that_cannot_work(method: str, options: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        tandem.balance.TorchJD({"a": 1.0}, ("a",), method, options)

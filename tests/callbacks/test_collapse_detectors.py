@@ -22,7 +22,7 @@ def course(start: float | None = None, **values: Sequence[Any]) -> History:
     for number in range(max(map(len, values.values()))):
         entry = {key: column[number] for key, column in values.items() if number < len(column)}
         plain = {key: value if key in ("norm", "weights") else {"mask": value} for key, value in entry.items()}
-        epochs.append(Epoch(number, 1e-3, **plain))
+        epochs.append(Epoch(number, 1e-3, **plain))  # type: ignore[arg-type]  # named by the test
     return History(epochs, {} if start is None else {"mask": start})
 
 
@@ -45,7 +45,7 @@ def only(found: Sequence[Finding]) -> Finding:
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("what", ["train", "val", "norm"])
 def test_a_number_that_is_not_finite_is_said_at_once(what: str, bad: float) -> None:
-    finding = only(losses.not_finite(course(**{what: [bad]}), LIMITS))
+    finding = only(losses.not_finite(course(None, **{what: [bad]}), LIMITS))
     assert finding.fatal
     assert str(bad) in finding.saw
     assert "optimizer.lr=0.0001" in finding.attempt

@@ -23,7 +23,7 @@ def feed(batches: list[Batch]) -> DataLoader[Batch]:
 
 def shown(bar: Progress, **known: float) -> dict[str, Any]:
     values = {key.replace("__", "/"): torch.tensor(value) for key, value in known.items()}
-    found: dict[str, Any] = bar.get_metrics(cast(pl.Trainer, SimpleNamespace(callback_metrics=values)), cast(Any, None))
+    found: dict[str, Any] = bar.get_metrics(cast(pl.Trainer, SimpleNamespace(callback_metrics=values, callbacks=[])), cast(Any, None))
     return found
 
 

@@ -7,6 +7,7 @@ import torch
 
 from tandem.balance.gradient_level import GradientBalance, Matrix, Vector
 from tandem.errors import ConfigError
+from tandem.extra import load
 from tandem.hints import nearest
 
 ENDING = "Weighting"
@@ -45,15 +46,13 @@ class TorchJD(GradientBalance):
         options: Mapping[str, object] | None = None,
     ) -> None:
         super().__init__(weights, tasks)
-        try:
-            from torchjd import Stateful, aggregation
-        except ImportError as error:
-            raise ConfigError(f"this balance needs torchjd ({error}); pip install 'tandem[balance]'") from error
+        stateful = load("torchjd", "balance", "the balance TorchJD").Stateful
+        aggregation = load("torchjd.aggregation", "balance", "the balance TorchJD")
         known = [key.removesuffix(ENDING) for key in aggregation.__all__ if key.endswith(ENDING) and key != ENDING]
         if method not in known:
             raise ConfigError(f"method '{method}' finds no coefficients in TorchJD: {nearest(method, known)}")
         kind = getattr(aggregation, f"{method}{ENDING}")
-        if issubclass(kind, Stateful):
+        if issubclass(kind, stateful):
             raise ConfigError(f"method {method} remembers what no checkpoint holds, so a cut run could not go on")
         try:
             self.find = kind(**(options or {}))

@@ -15,7 +15,7 @@ from tandem.errors import DataError
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-DECODER = 2
+DECODER = 3
 """Version of what pictures and masks are made of from a file; raised with every change, so that caches are renewed."""
 
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
@@ -33,37 +33,40 @@ DEEP_MODES = ("I;16", "I;16B", "I;16L", "I", "F")
 SHOWN_VALUES = 5
 
 
-def open_picture(path: Path, modes: Sequence[str] = MODES) -> "Image":
+def open_picture(path: Path, modes: Sequence[str] = MODES, formats: Sequence[str] = FORMATS) -> "Image":
     """Opens a picture and decodes all of it.
 
     Args:
-        path: a PNG, JPEG, BMP or TIFF file.
+        path: a file of one of the formats.
         modes: Pillow's modes that are accepted; by default, those of at most 8 bits per channel.
+        formats: Pillow's formats that are read; by default, PNG, JPEG, BMP and TIFF.
 
     Returns:
-        The picture in its own size and mode.
+        The picture in its own size and mode, upright: turned as its orientation tag (EXIF) says, as viewers show it.
 
     Raises:
         DataError: a file that is absent, no picture, truncated, damaged, of another mode, of several pages, or larger
             than Pillow's limit against decompression bombs (about 89 million pixels).
     """
-    from PIL import Image, UnidentifiedImageError
+    from PIL import Image, ImageOps, UnidentifiedImageError
 
     name = repr(str(path))
+    kinds = ", ".join(formats[: len(FORMATS)]) + (", ..." if len(formats) > len(FORMATS) else "")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as checked:
+            with Image.open(path, formats=formats) as checked:
                 checked.verify()  # the checksums of a PNG; without them, a flipped bit changes small masks silently
-            with Image.open(path, formats=FORMATS) as picture:
+            with Image.open(path, formats=formats) as picture:
                 pages = getattr(picture, "n_frames", 1)
                 picture.load()
+                ImageOps.exif_transpose(picture, in_place=True)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise DataError(f"picture {name} is too large ({_line(error)}): shrink it below Pillow's limit") from error
     except FileNotFoundError as error:
         raise DataError(f"picture {name} does not exist: fetch the file again") from error
     except UnidentifiedImageError as error:
-        raise DataError(f"{name} is not a picture ({', '.join(FORMATS)}): fetch the file again") from error
+        raise DataError(f"{name} is not a picture ({kinds}): fetch the file again") from error
     except (OSError, SyntaxError, ValueError, TypeError, EOFError, zlib.error, struct.error) as error:
         raise DataError(f"picture {name} is truncated or damaged ({_line(error)}): fetch the file again") from error
     if pages > 1:

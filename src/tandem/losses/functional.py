@@ -176,9 +176,9 @@ def lovasz(
     """
     heaps = pooled(values, per)
     size = max(_SORTED // max(heaps.shape[-1], 1), 1)
-    parts = [x.flatten(0, -2).split(size) for x in (heaps, pooled(target, per))]
+    parts = [torch.split(x.flatten(0, -2), size) for x in (heaps, pooled(target, per))]
     if valid is not None:
-        parts.append(pooled(valid.expand_as(values), per).flatten(0, -2).split(size))
+        parts.append(torch.split(pooled(valid.expand_as(values), per).flatten(0, -2), size))
     costs = [_lovasz(*part, error=error) for part in zip(*parts, strict=True)]
     return torch.cat(costs).reshape(heaps.shape[:-1])
 

@@ -1,5 +1,6 @@
 """How many thresholds a probability passes, by indexing a small table instead of searching."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -98,16 +99,17 @@ def _layers(edges: Tensor, shift: int) -> Tensor:
 def _tables(edges: Tensor, shift: int) -> Tensor:
     """(layers, 2^(32 - shift)) int32: what is added to the keys of each cell, from the most negative cell on."""
     half = 1 << (31 - shift)
-    cell, layers = (edges >> shift) + half, _layers(edges, shift)
-    inside = torch.bincount(cell, minlength=2 * half)
-    passed = inside.cumsum(0).sub_(inside)  # up to a cell's start
+    layers, keys = _layers(edges, shift).numpy(), edges.numpy()
+    cell = (keys >> shift) + half
+    inside = np.bincount(cell, minlength=2 * half)
+    passed = inside.cumsum() - inside  # up to a cell's start
     nan = (NEGATIVE_NAN >> shift) + half
-    passed[1 : nan + 1] = len(edges) - 1  # outside of [0, 1]; the very first cell holds -0.0
-    passed[nan + 1 : half] = len(edges)
-    start = torch.arange(-half, half)
-    tables = (-start).repeat(int(layers.max()) + 1, 1)
+    passed[1 : nan + 1] = len(keys) - 1  # outside of [0, 1]; the very first cell holds -0.0
+    passed[nan + 1 : half] = len(keys)
+    start = np.arange(-half, half)
+    tables = np.tile(-start, (int(layers.max()) + 1, 1))
     tables[0] += passed
     tables <<= shift
-    cell, edges = torch.cat([cell, torch.tensor([nan])]), torch.cat([edges, torch.tensor([NEGATIVE_NAN])])
-    tables[torch.cat([layers, torch.tensor([0])]), cell] += (1 << shift) - edges % (1 << shift)
-    return tables.to(torch.int32)  # wraps around, as the sum with a key does
+    tables[layers, cell] += (1 << shift) - keys % (1 << shift)
+    tables[0, nan] += (1 << shift) - NEGATIVE_NAN % (1 << shift)
+    return torch.from_numpy(tables.astype(np.int32))  # wraps around, as the sum with a key does

@@ -38,18 +38,21 @@ def histograms(p: Tensor, target: Tensor, buckets: Buckets) -> Tensor:
     height = max(1, min(block // max(length, 1), BINS // bins))
     lane = (torch.arange(min(length, block), device=p.device) % lanes * KINDS).to(torch.uint8)
     row = torch.arange(height, device=p.device, dtype=torch.int32)[:, None]
-    counts = torch.zeros(rows, bins, dtype=torch.int64, device=p.device)
+    counts = torch.empty(rows, KINDS * buckets.size, dtype=torch.int64, device=p.device)
     for top in range(0, rows, height):
+        taken = min(height, rows - top)
+        found = torch.zeros(taken * bins, dtype=torch.int64, device=p.device)
         for left in range(0, length, block):
-            part = slice(top, top + height), slice(left, left + block)
+            part = slice(top, top + taken), slice(left, left + block)
             kind = _kind(target[part])
             kind += lane[: kind.shape[1]]
             index = buckets(_float32(p[part]).reshape(-1)).view(kind.shape)
             index.add_(kind, alpha=buckets.size)
-            if height > 1:
-                index.add_(row[: len(kind)], alpha=bins)
-            counts[part[0]] += _count(index.view(-1), len(kind) * bins).view(-1, bins)
-    return counts.view(rows, lanes, KINDS, buckets.size).sum(1)
+            if taken > 1:
+                index.add_(row[:taken], alpha=bins)
+            found += _count(index.view(-1), taken * bins)
+        counts[top : top + taken] = found.view(taken, lanes, -1).sum(1)
+    return counts.view(rows, KINDS, buckets.size)
 
 
 def _lanes(length: int, bins: int) -> int:

@@ -1,7 +1,7 @@
 """Makes a network from names: a timm backbone, a decoder of segmentation-models-pytorch."""
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pickle import UnpicklingError
 from textwrap import shorten
@@ -14,8 +14,9 @@ from torch import nn
 from tandem.errors import ConfigError
 from tandem.hints import nearest
 from tandem.network import small_cnn
+from tandem.network.freeze import first_epoch
 from tandem.network.network import Network
-from tandem.network.weights import check_arrived, pretrained_options, statistics
+from tandem.network.weights import check_arrived, given_statistics, pretrained_options, statistics, take_encoder
 
 REFUSALS = (
     *(TypeError, ValueError, KeyError, RuntimeError, AssertionError),
@@ -35,6 +36,8 @@ def make_network(
     output_stride: int = 32,
     pretrained: bool = False,
     weights: str | None = None,
+    normalization: Mapping[str, Sequence[float]] | None = None,
+    freeze: str = "none",
     drop_path: float = 0.0,
     dropout: float = 0.0,
 ) -> Network:
@@ -50,7 +53,10 @@ def make_network(
         depth: feature levels that are used, 3 to 5.
         output_stride: stride of the deepest level; 8 or 16 dilate the backbone instead of shrinking the map.
         pretrained: whether to start from timm's weights.
-        weights: file of weights (.safetensors or .pth) to start from instead.
+        weights: file of weights to start from instead: .safetensors or .pth in timm's names, or a run's best.ckpt.
+        normalization: `mean` and `std` that the weights were trained with, one for each channel, in units of the grey
+            range [0, 1]; None for those that timm knows of the backbone's own.
+        freeze: what is held still: `none`, `encoder`, or `until_epoch_k` (the encoder, in the epochs 0 to k - 1).
         drop_path: stochastic depth (Huang et al., 2016): share of pictures for which a residual branch of the backbone
             is left out in training, rising from 0 at the first to this at the last, in [0, 1).
         dropout: share of the deepest map's channels that is dropped in training, in [0, 1).
@@ -60,7 +66,9 @@ def make_network(
     """
     small_cnn.register()
     _check_backbone(backbone)
+    begins = first_epoch(freeze)
     loading = pretrained_options(backbone, pretrained, weights)
+    mean, std = given_statistics(normalization, channels) if normalization else statistics(backbone, channels)
     for name, share in (("drop_path", drop_path), ("dropout", dropout)):
         if not 0 <= share < 1:
             raise ConfigError(f"{name} is {share}, but must lie in [0, 1)")
@@ -85,12 +93,13 @@ def make_network(
         file = f", weights '{weights}'" if weights else ""
         reason = shorten(str(error), 400, placeholder=" ...") or type(error).__name__
         raise ConfigError(f"backbone '{backbone}' with decoder '{decoder}' (depth {depth}{file}): {reason}") from error
-    if weights is not None:
+    if weights is not None and loading is None:
+        take_encoder(encoder, weights)
+    elif weights is not None:
         check_arrived(encoder, weights)
-    mean, std = statistics(backbone, channels)
     if drop_path and not any(isinstance(part, DropPath) for part in encoder.modules()):  # taken, and left unused
         raise _without_depth(backbone, drop_path)
-    return Network(encoder, decoding, width, mean, std, dropout)
+    return Network(encoder, decoding, width, mean, std, dropout, begins)
 
 
 def _without_depth(backbone: str, share: float) -> ConfigError:

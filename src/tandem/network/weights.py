@@ -1,7 +1,11 @@
 """Pretrained weights: found at once or refused at once, never after a minute of retries."""
 
 import logging
+from collections.abc import Mapping, Sequence
+from math import inf
 from pathlib import Path
+from pickle import UnpicklingError
+from textwrap import shorten
 from typing import Any
 
 from torch import Tensor, nn
@@ -10,12 +14,16 @@ from tandem.errors import ConfigError
 
 log = logging.getLogger(__name__)
 
+CHECKPOINT = ".ckpt"
+OWN = "network.encoder."
+"""How the names of an encoder's tensors begin in a checkpoint of a run."""
+
 PATIENCE = 3.0
 """Seconds to wait for the weights' host before it counts as out of reach."""
 
 
 def pretrained_options(backbone: str, pretrained: bool, weights: str | None) -> dict[str, Any] | None:
-    """Arguments for timm with which the backbone starts from weights, or None for a random start.
+    """Arguments for timm with which the backbone starts from weights, or None for a start without timm's help.
 
     Args:
         backbone: timm's name of the model.
@@ -28,11 +36,33 @@ def pretrained_options(backbone: str, pretrained: bool, weights: str | None) -> 
     if weights is not None:
         if not Path(weights).is_file():
             raise ConfigError(f"network.weights: no file '{weights}'; give a .safetensors or .pth file, or null")
-        return {"pretrained_cfg_overlay": {"file": str(weights)}}
+        return None if Path(weights).suffix == CHECKPOINT else {"pretrained_cfg_overlay": {"file": str(weights)}}
     if not pretrained:
         return None
     _check_available(backbone)
     return {}
+
+
+def take_encoder(encoder: nn.Module, weights: str) -> None:
+    """Gives an encoder the weights and batch statistics that another run of tandem has learnt.
+
+    Args:
+        encoder: of the same backbone, for as many channels.
+        weights: the run's checkpoint, `best.ckpt`.
+
+    Raises:
+        ConfigError: a file that is no such checkpoint, or of another backbone.
+    """
+    import torch
+
+    try:
+        state = torch.load(weights, weights_only=True, map_location="cpu")["state_dict"]
+        encoder.load_state_dict({key.removeprefix(OWN): value for key, value in state.items() if key.startswith(OWN)})
+    except (OSError, EOFError, RuntimeError, UnpicklingError, KeyError, TypeError, AttributeError) as error:
+        reason = shorten(str(error), 200, placeholder=" ...") or type(error).__name__
+        raise ConfigError(
+            f"network.weights: '{weights}' is no checkpoint of a run with this backbone and as many channels: {reason}"
+        ) from error
 
 
 def check_arrived(encoder: nn.Module, weights: str) -> None:
@@ -64,6 +94,30 @@ def check_arrived(encoder: nn.Module, weights: str) -> None:
 
 def _mark(tensor: Tensor) -> tuple[int, float]:
     return tensor.numel(), round(float(tensor.detach().double().sum()), 6)
+
+
+def given_statistics(normalization: Mapping[str, Sequence[float]], channels: int) -> tuple[list[float], list[float]]:
+    """Mean and standard deviation as they were given.
+
+    Args:
+        normalization: `mean` and `std`, one number or one for each channel.
+        channels: channels of an image.
+
+    Raises:
+        ConfigError: anything else, a deviation that is not above 0.
+    """
+    found = []
+    for key in ("mean", "std"):
+        values = list(normalization.get(key, ()))
+        least = 0 if key == "std" else -inf
+        wrong = [value for value in values if isinstance(value, bool) or not isinstance(value, int | float)]
+        if wrong or len(values) not in (1, channels) or not all(least < value < inf for value in values):
+            raise ConfigError(
+                f"network.normalization is {dict(normalization)}, but must have mean and std (above 0), "
+                f"{channels} {'number' if channels == 1 else 'numbers'} each"
+            )
+        found.append([float(value) for value in values] * (channels // len(values)))
+    return found[0], found[1]
 
 
 def statistics(backbone: str, channels: int) -> tuple[list[float], list[float]]:

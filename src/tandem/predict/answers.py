@@ -3,6 +3,7 @@
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
@@ -103,7 +104,7 @@ class YesNoAnswer(Answer):
     @property
     def answers(self) -> dict[str, bool]:
         """By question, whether its probability reaches its threshold."""
-        reached = self.values >= np.float32(self.question.thresholds)
+        reached = self.values >= np.array(self.question.thresholds, np.float32)
         return dict(zip(self.question.names, reached.tolist(), strict=True))
 
     @staticmethod
@@ -123,14 +124,19 @@ class YesNoAnswer(Answer):
 
 
 class DenseAnswer(Answer):
-    """An answer that is drawn; masks lie in `masks` by the name of their folder, `""` where there is one alone."""
+    """An answer that is drawn."""
 
     dense: ClassVar[bool] = True
+
+    @staticmethod
+    def channels(question: Question) -> tuple[str, ...]:
+        """Names of the masks; that of a single one is empty."""
+        return ("",)
 
     @property
     @abstractmethod
     def masks(self) -> Mapping[str, npt.NDArray[np.uint8]]:
-        """(height, width), as files hold them."""
+        """(height, width), as files hold them, by the names of `channels`."""
 
     @property
     @abstractmethod
@@ -143,17 +149,22 @@ class MaskAnswer(DenseAnswer):
 
     kind: ClassVar[str] = "binary"
 
-    @property
+    @cached_property
     def mask(self) -> npt.NDArray[np.bool_]:
         """(K, height, width): where the probability reaches its channel's threshold."""
-        reached: npt.NDArray[np.bool_] = self.values >= np.float32(self.question.thresholds)[:, None, None]
+        reached: npt.NDArray[np.bool_] = self.values >= np.array(self.question.thresholds, np.float32)[:, None, None]
         return reached
+
+    @staticmethod
+    def channels(question: Question) -> tuple[str, ...]:
+        """One mask for each channel."""
+        return question.names if len(question.names) > 1 else ("",)
 
     @property
     def masks(self) -> Mapping[str, npt.NDArray[np.uint8]]:
         """0 and 255."""
-        names = self.question.names if len(self.question.names) > 1 else ("",)
-        return {name: channel.astype(np.uint8) * np.uint8(255) for name, channel in zip(names, self.mask, strict=True)}
+        shown = self.mask.astype(np.uint8) * np.uint8(255)
+        return dict(zip(self.channels(self.question), shown, strict=True))
 
     @property
     def regions(self) -> Mapping[str, npt.NDArray[np.bool_]]:
@@ -182,10 +193,11 @@ class ClassMaskAnswer(DenseAnswer):
 
     kind: ClassVar[str] = "multiclass"
 
-    @property
+    @cached_property
     def mask(self) -> npt.NDArray[np.uint8]:
         """(height, width): index of the likeliest class."""
-        return self.values.argmax(0).astype(np.uint8)
+        likeliest: npt.NDArray[np.uint8] = self.values.argmax(0).astype(np.uint8)
+        return likeliest
 
     @property
     def masks(self) -> Mapping[str, npt.NDArray[np.uint8]]:

@@ -168,8 +168,13 @@ class CollapseWatch(SplitCallback):
         return {"history": self.history.to_plain(), "findings": self.warnings}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up history and findings, so that nothing is said twice."""
-        self.history = History.from_plain(state_dict["history"])
+        """Takes up history and findings, so that nothing is said twice; not those of an earlier epoch than its own,
+        which come with the best checkpoint after training.
+        """
+        history = History.from_plain(state_dict["history"])
+        if len(history.epochs) < len(self.history.epochs):
+            return
+        self.history = history
         found = [(entry["epoch"], Finding(**_without_epoch(entry))) for entry in state_dict["findings"]]
         self.findings = {finding.label: (epoch, finding) for epoch, finding in found}
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from tandem.evaluate.split import Split
 
 OF_QUESTION = {
-    "f1": "F1", "sensitivity": "sensitivity", "specificity": "specificity", "precision": "precision", "auroc": "AUROC",
+    "f1": "F1", "sensitivity": "sensitivity", "specificity": "specificity", "ppv": "PPV", "auroc": "AUROC",
     "average_precision": "AP",
 }  # fmt: skip
 """Scores of one question, and what the table calls them."""
@@ -98,7 +98,7 @@ class Questions(Part):
                 estimates[name] = worth(sweep, GRID, samples, seed)
             if c < DRAWN:
                 drawings += self._drawn(name, lines[name], confusion((p >= self.thresholds[c]).astype(int), y, 2), c)
-        note = "At the applied threshold, with 95 % bootstrap intervals over images. Unknown answers count nowhere."
+        note = "With 95 % bootstrap intervals over images. PPV: precision. Unknown answers count nowhere."
         table = Table("By question", ["question", "yes", "no", *OF_QUESTION.values()], rows, note)
         return Findings(scores, [table], [*self._curves(lines), *drawings], lines, estimates)
 
@@ -177,7 +177,7 @@ class QuestionMeasure:
         sensitivity, specificity = ratio(tp, positives), ratio(negatives - fp, negatives)
         return {
             "f1": ratio(2 * tp, tp + fp + positives, known=positives),
-            "precision": ratio(tp, tp + fp),
+            "ppv": ratio(tp, tp + fp),
             "sensitivity": sensitivity,
             "specificity": specificity,
             "youden": sensitivity + specificity - 1,
@@ -191,5 +191,5 @@ class QuestionMeasure:
         return {
             "sensitivity": float(at["sensitivity"][0]),
             "false_positive_rate": float(1 - at["specificity"][0]),
-            "precision": float(at["precision"][0]),
+            "precision": float(at["ppv"][0]),
         }

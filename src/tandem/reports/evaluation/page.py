@@ -93,8 +93,9 @@ def _numbers(evaluation: Mapping[str, Any]) -> list[str]:
     head = (
         f"<th>task</th><th>images</th><th>metric</th><th class='n'>{escape(split)}</th><th class='n'>95 % interval</th>"
     )
+    empty = " ".join(dict.fromkeys(evaluation["empty"].values()))
     note = (
-        f"{' '.join(dict.fromkeys(evaluation['empty'].values()))} Intervals: bootstrap over images, {evaluation['bootstrap']['samples']} samples. "
+        f"{empty} Intervals: bootstrap over images, {evaluation['bootstrap']['samples']} samples. "
         "All but losses and the numbers of pixels (AUROC, AP, calibration) follow from images.csv. A dash: nothing can "
         "be known."
     )

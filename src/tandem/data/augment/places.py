@@ -1,0 +1,56 @@
+"""Where each pixel of a moved picture is read: one grid for image and mask."""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+SPANS = 4
+"""Of the coarse grid of control points, along each axis; two more points stand around it."""
+
+NUMBERS = 2 * (SPANS + 3) ** 2
+"""Displacements of the control points of one picture."""
+
+FOLD = 0.12
+"""Largest displacement of a control point, as a share of the picture; from 1 / (2.05 SPANS) a picture may fold over
+itself (Choi and Lee, "Injectivity conditions of 2D and 3D uniform cubic B-spline functions", 2000)."""
+
+
+def displacements(numbers: Tensor, size: tuple[int, int]) -> Tensor:
+    """A smooth field of displacements, a uniform cubic B-spline of control points; nowhere larger than they are.
+
+    After Rueckert et al., "Nonrigid registration using free-form deformations" (1999).
+
+    Args:
+        numbers: (N, NUMBERS) displacements of the control points.
+        size: height and width of the field.
+
+    Returns:
+        (N, H, W, 2): across and down.
+    """
+    points = numbers.view(-1, 2, SPANS + 3, SPANS + 3)
+    down, across = (_spline(length, numbers) for length in size)
+    return torch.einsum("hi,naij,wj->nhwa", down, points, across)
+
+
+def _spline(length: int, like: Tensor) -> Tensor:
+    """(length, SPANS + 3): the weight of each control point at the middle of each pixel; a row sums to 1."""
+    place = (torch.arange(length, dtype=like.dtype, device=like.device) + 0.5) * SPANS / length + 1
+    away = (place[:, None] - torch.arange(SPANS + 3, device=like.device)).abs()
+    near, far = 2 / 3 - away**2 + away**3 / 2, (2 - away).clamp(min=0) ** 3 / 6
+    return torch.where(away < 1, near, far)
+
+
+def move(picture: Tensor, grid: Tensor, mode: str) -> Tensor:
+    """Reads each pixel where the grid says; what lies outside is mirrored.
+
+    Args:
+        picture: (N, C, H, W).
+        grid: (N, H, W, 2) in coordinates from -1 to 1.
+        mode: `bilinear`, or `nearest`, which makes no new values.
+    """
+    return F.grid_sample(picture, grid, mode=mode, padding_mode="reflection", align_corners=False)
+
+
+def affine_grid(matrix: Tensor, size: torch.Size) -> Tensor:
+    """The grid of `x -> A x + t` for matrices (N, 2, 3)."""
+    return F.affine_grid(matrix, list(size), align_corners=False)

@@ -1,0 +1,163 @@
+"""The command: a folder of pictures, as many as there are, to masks and a table."""
+
+import errno
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tandem.errors import DataError
+from tandem.predict.settings import Settings, read_settings
+
+if TYPE_CHECKING:
+    from tandem.predict.answers import Question
+    from tandem.predict.found import Found
+    from tandem.predict.predictor import Prediction, Predictor
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """The command of `scripts/predict.py`."""
+    from tandem.cli import run_tool
+
+    run_tool(predict_job, "predict", "interrupted; the same command does what is missing")
+
+
+def predict_job(config: Mapping[str, Any]) -> None:
+    """Predicts and says what was done.
+
+    Args:
+        config: the resolved configuration of `conf/predict.yaml`.
+    """
+    predict_folder(read_settings(config))
+
+
+def predict_folder(settings: Settings) -> None:
+    """Writes `predictions.csv`, `failed.csv`, masks and overlays; does only what is missing.
+
+    A row follows its files, so what has a row is whole. Pictures that failed before are tried again.
+
+    Args:
+        settings: runs, pictures, and where files go.
+
+    Raises:
+        ConfigError: no finished run, runs that differ, a folder of other predictions.
+        DataError: not one picture could be predicted.
+    """
+    from tandem.predict.ensemble import Ensemble
+    from tandem.predict.found import find
+    from tandem.predict.manifest import FAILED, TABLE, open_folder
+    from tandem.predict.predictor import Predictor
+    from tandem.predict.progress import progress
+    from tandem.predict.table import Table
+    from tandem.restore import restore
+
+    files = find(settings.images, settings.out)
+    runs = [restore(folder) for folder in settings.runs]
+    predictor = Predictor(Ensemble(runs, settings.flips, settings.device, settings.data))
+    resumed = open_folder(settings, runs, predictor.questions)
+    table, failures = Table(settings.out / TABLE, columns(predictor)), Table(settings.out / FAILED, ("image", "reason"))
+    done = table.keep(_is_there({file.name: file for file in files}, predictor, settings))
+    failures.keep(lambda row: False)
+    missing = [file for file in files if file.name not in done]
+    if done:
+        log.info("%d of %d pictures are there already", len(done), len(files))
+    failed, start = 0, time.perf_counter()
+    with table, failures, progress(len(missing)) as advance:
+        for file, row in each(predictor, missing, settings):
+            if isinstance(row, DataError):
+                failures.add({"image": file.name, "reason": str(row)})
+                failed += 1
+            else:
+                table.add(row)
+            advance()
+    if resumed:
+        table.sort([file.name for file in files])
+    new, seconds = len(missing) - failed, time.perf_counter() - start
+    if new:
+        log.info("%d pictures predicted, %.1f a second: %s", new, new / seconds, settings.out)
+    if failed:
+        log.warning("%d of %d pictures failed; %s says why", failed, len(files), failures.path)
+    if failed == len(files):
+        raise DataError(f"not one of {failed} files could be predicted; {failures.path} says why")
+
+
+def each(
+    predictor: "Predictor", files: "Sequence[Found]", settings: Settings
+) -> "Iterator[tuple[Found, dict[str, Any] | DataError]]":
+    """Each file with its row, once its masks are written, or with the reason why there is none."""
+    by_path = {file.path: file for file in files}
+
+    def use(path: Path, prediction: "Prediction") -> dict[str, Any]:
+        try:
+            return _write(by_path[path], prediction, settings)
+        except OSError as error:
+            if error.errno == errno.ENAMETOOLONG:  # of this picture alone; a full disk is everybody's
+                raise DataError(f"the name is too long to be written with another ending ({error.strerror})") from error
+            raise
+
+    for path, row in predictor.each(list(by_path), settings.batch_size, use):
+        yield by_path[path], row
+
+
+def columns(predictor: "Predictor") -> list[str]:
+    """The head of `predictions.csv`."""
+    from tandem.predict.answers import answer_class
+
+    of_tasks = [f"{q.name}.{column}" for q in predictor.questions for column in answer_class(q).columns(q)]
+    return ["image", "width", "height", *of_tasks]
+
+
+def _is_there(
+    files: "Mapping[str, Found]", predictor: "Predictor", settings: Settings
+) -> Callable[[Mapping[str, str]], bool]:
+    """Says of a row whether its picture is asked for and all that belongs to it is on disk."""
+    from tandem.predict.drawn import overlay_file
+
+    def there(row: Mapping[str, str]) -> bool:
+        if row["image"] not in files:
+            return False
+        stem = files[row["image"]].stem
+        masks = masks_of(predictor.questions, stem)
+        overlays = [overlay_file(task, stem) for task, *_ in masks] if settings.overlays else []
+        written = [row[column] == name for _, _, column, name in masks]
+        return all(written) and all((settings.out / name).is_file() for name in [*(m[3] for m in masks), *overlays])
+
+    return there
+
+
+def masks_of(questions: "Sequence[Question]", stem: str) -> list[tuple[str, str, str, str]]:
+    """Task, channel, column of the table, and file below `out`, of each mask of a picture.
+
+    Args:
+        questions: that are answered.
+        stem: what the picture's files are called.
+    """
+    from tandem.predict.answers import DenseAnswer, answer_class
+    from tandem.predict.drawn import mask_file
+
+    return [
+        (q.name, channel, f"{q.name}.{channel}.file" if channel else f"{q.name}.file", mask_file(q.name, stem, channel))
+        for q in questions
+        if issubclass(answer := answer_class(q), DenseAnswer)
+        for channel in answer.channels(q)
+    ]
+
+
+def _write(file: "Found", prediction: "Prediction", settings: Settings) -> dict[str, Any]:
+    """Writes a picture's masks; returns its row."""
+    from tandem.predict.answers import DenseAnswer
+    from tandem.predict.drawn import overlay_file, write_mask, write_overlay
+
+    row: dict[str, Any] = {"image": file.name, "width": prediction.width, "height": prediction.height}
+    for task, answer in prediction.answers.items():
+        row |= {f"{task}.{key}": value for key, value in answer.cells.items()}
+        if isinstance(answer, DenseAnswer):
+            for _, channel, column, name in masks_of([answer.question], file.stem):
+                write_mask(settings.out / name, answer.masks[channel], file.path)
+                row[column] = name
+            if settings.overlays:
+                write_overlay(settings.out / overlay_file(task, file.stem), file.path, answer.regions.values())
+    return row

@@ -1,0 +1,154 @@
+"""One or several runs that answer the same questions, as one."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from tandem.errors import ConfigError
+from tandem.inference import Inference
+from tandem.predict.answers import Question, answer_class
+from tandem.predict.settings import check_device
+from tandem.predict.views import View, view_of
+
+if TYPE_CHECKING:
+    from tandem.restore import TrainedRun
+
+MIRRORED: Sequence[tuple[int, ...]] = ((), (-1,), (-2,), (-2, -1))
+"""Axes of the mirror images: none, left-right, top-down, both."""
+
+Parts = Mapping[str, Sequence[tuple[float, Tensor]]]
+"""By task, for each view its share of the answer and its values (N, K) or (N, K, height, width)."""
+
+
+class Ensemble:
+    """Means over runs, each of which sees pictures as it did in training.
+
+    Args:
+        runs: at least one.
+        flips: whether mirror images are averaged in.
+        device: `auto`, `cpu`, `cuda` or `mps`.
+        changes: settings of the data that differ from the runs' own: `size`, `grey_range`.
+
+    Attributes:
+        questions: what the runs answer; thresholds are means over the runs.
+        views: how the runs see a picture, each once.
+
+    Raises:
+        ConfigError: runs with different tasks or classes; embeddings of several runs; a device that is not there.
+    """
+
+    def __init__(
+        self,
+        runs: Sequence["TrainedRun"],
+        flips: bool = False,
+        device: str = "auto",
+        changes: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.device = find_device(device)
+        self.mirrored = MIRRORED if flips else MIRRORED[:1]
+        self.questions = agreed([(run, questions_of(run)) for run in runs])
+        self.members: dict[View, list[Inference]] = {}
+        for run in runs:
+            members = self.members.setdefault(view_of(run, changes or {}), [])
+            members.append(Inference(run.module).to(self.device))
+        self.views = tuple(self.members)
+
+    @torch.inference_mode()
+    def __call__(self, batches: Mapping[View, Tensor]) -> Parts:
+        """The mean values of each task.
+
+        Args:
+            batches: for each view (N, C, size, size) uint8.
+
+        Returns:
+            On the CPU, float32; shares of a task sum to 1.
+        """
+        runs = sum(map(len, self.members.values()))
+        found: dict[str, list[tuple[float, Tensor]]] = {question.name: [] for question in self.questions}
+        for view, members in self.members.items():
+            image = batches[view].to(self.device)
+            answers = [self._seen(member, image) for member in members]
+            for name, parts in found.items():
+                mean = torch.stack([answer[name] for answer in answers]).mean(0)
+                parts.append((len(members) / runs, mean.cpu()))
+        return found
+
+    def _seen(self, member: Inference, image: Tensor) -> dict[str, Tensor]:
+        """Values of one run, means over mirror images."""
+        sums: dict[str, Tensor] = {}
+        for axes in self.mirrored:
+            outputs = dict(zip(member.names, member(image.flip(axes)), strict=True))
+            for question in self.questions:
+                values = outputs[f"{question.name}_probabilities"]
+                values = values.flip(axes) if question.dense else values
+                sums[question.name] = sums[question.name] + values if question.name in sums else values
+        return {name: values / len(self.mirrored) for name, values in sums.items()}
+
+
+def questions_of(run: "TrainedRun") -> tuple[Question, ...]:
+    """What a run answers.
+
+    Args:
+        run: a finished one.
+
+    Raises:
+        ConfigError: a task of a kind that is not known here.
+    """
+    found = []
+    for name, task in run.module.tasks.items():
+        thresholds = tuple(task.threshold.tolist()) if task.kind == "binary" else ()
+        found.append(Question(name, task.kind, task.dense, tuple(task.class_names), thresholds))
+        answer_class(found[-1])
+    return tuple(found)
+
+
+def agreed(asked: "Sequence[tuple[TrainedRun, tuple[Question, ...]]]") -> tuple[Question, ...]:
+    """The questions of all runs, with mean thresholds.
+
+    Args:
+        asked: each run with its questions.
+
+    Raises:
+        ConfigError: runs that ask different things; several with embeddings, whose axes mean different things.
+    """
+    (first, questions), *others = asked
+    for run, found in others:
+        for one, other in ((questions, found), (found, questions)):
+            if unlike := [q for q in one if _of_task(q) not in map(_of_task, other)]:
+                names = ", ".join(unlike[0].names)
+                raise ConfigError(
+                    f"run={run.folder} and run={first.folder} differ in the task '{unlike[0].name}' ({names}), so that "
+                    "their answers cannot be averaged; give runs of the same tasks and classes"
+                )
+        if embedded := [question.name for question in found if question.kind == "embedding"]:
+            raise ConfigError(f"embeddings of several runs cannot be averaged (task '{embedded[0]}'); give one run")
+    tables = [{question.name: question.thresholds for question in found} for _, found in asked]
+    return tuple(
+        Question(q.name, q.kind, q.dense, q.names, tuple(_means([table[q.name] for table in tables])))
+        for q in questions
+    )
+
+
+def _of_task(question: Question) -> tuple[Any, ...]:
+    return (question.name, question.kind, question.dense, question.names)
+
+
+def _means(rows: Sequence[Sequence[float]]) -> list[float]:
+    return [sum(column) / len(rows) for column in zip(*rows, strict=True)]
+
+
+def find_device(name: str) -> torch.device:
+    """The device of a name; `auto` is CUDA where it is, and else the CPU.
+
+    Raises:
+        ConfigError: an unknown name, a device that is not there.
+    """
+    check_device(name)
+    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device("cuda" if there["cuda"] else "cpu")
+    if not there[name]:
+        raise ConfigError(f"device={name} is not to be had here; give device=auto")
+    return torch.device(name)

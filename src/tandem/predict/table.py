@@ -1,0 +1,85 @@
+"""A csv file that grows a row at a time, and survives being cut anywhere."""
+
+import csv
+import io
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from tandem.errors import DataError
+from tandem.files import write_text
+
+
+class Table:
+    """Rows by the name in their first cell; used as a context.
+
+    Args:
+        path: the file.
+        columns: its head.
+
+    Attributes:
+        rows: names of the rows that are there, and where each stands among the lines.
+
+    Raises:
+        DataError: a file with another head.
+    """
+
+    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+        self.path = path
+        self.columns = tuple(columns)
+
+    def keep(self, wanted: Callable[[Mapping[str, str]], bool]) -> set[str]:
+        """Keeps the rows that are whole and wanted, and forgets the others.
+
+        Args:
+            wanted: says of a row, by column, whether it stays.
+
+        Returns:
+            Names of the rows that stay.
+        """
+        kept = {name: row for name, row in self._read().items() if wanted(dict(zip(self.columns, row, strict=True)))}
+        self._write(list(kept.values()))
+        return set(kept)
+
+    def sort(self, names: Sequence[str]) -> None:
+        """Brings the rows into the order of their names.
+
+        Args:
+            names: of all rows that are to stay.
+        """
+        rows = self._read()
+        self._write([rows[name] for name in names if name in rows])
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Adds a row; what it lacks is an empty cell."""
+        self.file.write(_line([row.get(column, "") for column in self.columns]))
+        self.file.flush()
+
+    def __enter__(self) -> "Table":
+        self.file = self.path.open("a", newline="", encoding="utf-8")
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.file.close()
+
+    def _read(self) -> dict[str, list[str]]:
+        """Rows by name; one that was cut, which can only be the last, is not there."""
+        text = self.path.read_bytes().decode("utf-8", "replace") if self.path.exists() else ""
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+        if not text.endswith("\n"):
+            rows = rows[:-1]
+        if rows and tuple(rows[0]) != self.columns:
+            raise DataError(
+                f"{self.path} has other columns than this command writes; delete it, or give another out=..."
+            )
+        return {row[0]: row for row in rows[1:] if len(row) == len(self.columns)}
+
+    def _write(self, rows: Sequence[Sequence[str]]) -> None:
+        write_text(self.path, "".join(map(_line, [self.columns, *rows])))
+
+
+def _line(cells: Sequence[Any]) -> str:
+    place = io.StringIO()
+    csv.writer(place, lineterminator="\n").writerow(cells)
+    return place.getvalue()
