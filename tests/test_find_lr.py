@@ -3,14 +3,14 @@
 import csv
 import json
 import math
-import sys
+import re
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hydra import compose, initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.core.hydra_config import HydraConfig
 from PIL import Image
 
 from tandem.config import register, resolve
@@ -18,7 +18,16 @@ from tandem.errors import ConfigError
 from tandem.find_lr import Suggestion, find_lr, main, suggest, write_suggestion
 from tandem.shipped import config_folder
 
+Command = Callable[..., Any]
+
 TINY = ["experiment=tiny", "data.train=16", "data.val=12", "data.test=12", "data.seed=3", "find_lr.steps=24"]
+
+
+@pytest.fixture(autouse=True)
+def the_root_of_training() -> Iterator[None]:
+    """Other tests in this process compose what is trained."""
+    yield
+    register()
 
 
 def rates(count: int = 100, low: float = 1e-6, high: float = 1.0) -> list[float]:
@@ -42,10 +51,12 @@ def test_the_steepest_descent_is_found(at: float) -> None:
 
 def test_what_comes_after_divergence_does_not_count() -> None:
     losses = valley(1e-3)
-    losses[80] = math.nan
+    losses[-1] = 0.0  # however low
     found = suggest(rates(), losses)
     assert abs(math.log10(found.rate / 1e-3)) < 0.1
-    assert len(found.smooth) == 80
+    assert 80 < len(found.smooth) < 100
+    losses[60] = math.nan
+    assert len(suggest(rates(), losses).smooth) == 60
 
 
 @pytest.mark.parametrize(
@@ -86,33 +97,60 @@ def test_the_curve_is_kept_as_picture_and_table(tmp_path: Path) -> None:
     ],
     ids=" ".join,
 )
-def test_it_works_for_every_choice_and_leaves_no_checkpoint(typed: list[str], tmp_path: Path) -> None:
+def test_it_works_for_every_choice_and_leaves_no_checkpoint(
+    typed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # so few steps on so few pictures may suggest nothing
+    monkeypatch.setattr("tandem.find_lr.suggest", lambda rates, losses: Suggestion(1.0, rates, losses, []))
     register("find_lr")
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         config = resolve(compose("find_lr", [*TINY, *typed]))
-    try:
-        found = find_lr(config, tmp_path)
-    except ConfigError as error:  # so few steps on so few pictures may go nowhere; that they were made is the point
-        assert "fell nowhere" in str(error)
-    else:
-        assert isinstance(found, Suggestion)
-        assert found.rates[0] == pytest.approx(1e-6)
-        assert found.rates == sorted(found.rates)
-        assert len(found.rates) == len(found.losses)
+    (tmp_path / ".lr_find_0.ckpt").write_bytes(b"of a search that was killed")
+    found = find_lr(config, tmp_path)
+    assert 1e-6 <= found.rates[0] < 1e-5
+    assert len(found.rates) > 12, "a step without any target has no loss"
+    assert found.rates == sorted(found.rates)
+    assert len(found.rates) == len(found.losses)
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
-def call(monkeypatch: pytest.MonkeyPatch, folder: Path, *arguments: str) -> int:
-    monkeypatch.chdir(folder)
-    monkeypatch.setattr(sys, "argv", ["find_lr.py", *arguments])
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "0")
-    GlobalHydra.instance().clear()
-    try:
-        main()
-    except SystemExit as end:
-        return int(end.code or 0)
-    finally:
-        GlobalHydra.instance().clear()
-        HydraConfig.instance().cfg = None
-        register()
-    return 0
+@pytest.fixture
+def search(in_process: Callable[[Callable[[], None]], Command]) -> Command:
+    """`find_lr.py` in this process."""
+    return in_process(main)
+
+
+FALLS = [*TINY, "task=segmentation", "find_lr.low=1e-4"]
+"""A search in which the loss falls."""
+
+
+def test_the_command_prints_what_to_type_and_answers_again_at_once(search: Command, tmp_path: Path) -> None:
+    first = search(*FALLS)
+    assert first.code == 0, first.err
+    assert re.search(r"^suggested learning rate: optimizer.lr=[\d.e-]+ \(it was 0.0001\)$", first.out, re.MULTILINE)
+    (folder,) = (tmp_path / "runs" / "find_lr").iterdir()
+    kept = {path.name for path in folder.iterdir() if path.is_file()}
+    assert kept == {"curve.csv", "curve.png", "find_lr.json", "find_lr.log", "status.json"}
+    before = (folder / "curve.csv").stat().st_mtime_ns
+    assert search(*FALLS).out == first.out
+    assert (folder / "curve.csv").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize(
+    ("typed", "message"),
+    [
+        (["find_lr.low=2"], "find_lr.low=2.0, high=1.0, steps=24: need 0 < low < high and steps >= 20"),
+        (["find_lr.steps=3"], "steps >= 20"),
+        (["find_lr.lowest=1"], "unknown key 'find_lr.lowest': did you mean 'low'?"),
+        (["~optimizer.lr"], "optimizer has no 'lr'"),
+        (["experimnt=tiny"], "experimnt"),
+    ],
+)
+def test_a_mistake_is_one_line(typed: list[str], message: str, search: Command) -> None:
+    outcome = search(*TINY, *typed)
+    assert outcome.code == 1
+    assert message in outcome.error
+
+
+def test_training_knows_no_search(tandem_train: Command) -> None:
+    assert "unknown key 'find_lr'" in tandem_train("experiment=tiny", "find_lr.low=1").error

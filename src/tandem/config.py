@@ -166,12 +166,36 @@ class PredictConfig:
     data: Any = None
 
 
+@dataclass
+class ShowDataConfig:
+    """The root of `conf/show_data.yaml`."""
+
+    data: Any = MISSING
+    augment: Any = None
+    split: str = "train"
+    pictures: int = 6
+    versions: int = 4
+    seed: int = 0
+    out: str = MISSING
+
+
+@dataclass
+class AuditDataConfig:
+    """The root of `conf/audit_data.yaml`."""
+
+    data: Any = MISSING
+    distance: int | None = 80
+    correlation: float = 0.85
+    pictures: int = 24
+    out: str = MISSING
+
+
 EXTENDED = {"find_lr": FindLrConfig}
 """Primary configurations that take in `train.yaml` and add keys of their own, with their typed roots."""
 
 
 def register(primary: str = "train") -> None:
-    """Makes the typed roots and the resolver `run_hash` known to Hydra; may be called again.
+    """Makes the typed roots and the resolvers known to Hydra; may be called again.
 
     Args:
         primary: the primary configuration, which decides what `train.yaml` may be extended with.
@@ -181,14 +205,23 @@ def register(primary: str = "train") -> None:
     ConfigStore.instance().store(name="schema_train", node=EXTENDED.get(primary, TrainConfig))
     ConfigStore.instance().store(name="schema_explain_loss", node=ExplainLossConfig)
     ConfigStore.instance().store(name="schema_export", node=ExportConfig)
+    ConfigStore.instance().store(name="schema_show_data", node=ShowDataConfig)
+    ConfigStore.instance().store(name="schema_audit_data", node=AuditDataConfig)
     ConfigStore.instance().store(name="schema_evaluate", node=EvaluateConfig)
     ConfigStore.instance().store(name="schema_predict", node=PredictConfig)
     OmegaConf.register_new_resolver("run_hash", _run_hash, replace=True)
+    OmegaConf.register_new_resolver("without_medmnist", _without_medmnist, replace=True)
 
 
 def _run_hash(*, _root_: DictConfig) -> str:
     plain = {key: value for key, value in _plain(_root_).items() if key != "hydra"}
     return run_hash(plain)
+
+
+def _without_medmnist(flag: str, size: int, root: str, file: str | None, download: bool) -> bool:
+    """Whether a set of MedMNIST is neither given, nor where its package keeps it, nor to be fetched."""
+    kept = Path(root).expanduser() / f"{flag}{'' if size == 28 else f'_{size}'}.npz"
+    return file is None and not download and not kept.is_file()
 
 
 def _plain(root: DictConfig) -> dict[str, Any]:

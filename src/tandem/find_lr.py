@@ -3,6 +3,7 @@
 import contextlib
 import csv
 import io
+import itertools
 import logging
 import math
 import sys
@@ -32,6 +33,9 @@ PICTURE = "curve.png"
 
 WINDOW = 4
 """The loss at a rate is smoothed with so many rates on either side."""
+
+DIVERGED = 4
+"""What comes after a loss of so many times the best is not looked at."""
 
 FEWEST = 20
 """Of fewer steps no slope can be told."""
@@ -143,7 +147,16 @@ def _search(
     try:
         with hidden:  # from a file: the tuner's bar would be a hundred lines of it
             tuner = Tuner(trainer)
-            tuner.lr_find(module, datamodule=data, min_lr=low, max_lr=high, num_training=steps, update_attr=False)
+            # its own stop would end a search at the first batch that is harder than those before it
+            tuner.lr_find(
+                module,
+                datamodule=data,
+                min_lr=low,
+                max_lr=high,
+                num_training=steps,
+                early_stop_threshold=None,
+                update_attr=False,
+            )
     finally:
         handle.remove()
     return list(seen), [sum(losses) / len(losses) for losses in seen.values()]
@@ -171,21 +184,24 @@ def suggest(rates: Sequence[float], losses: Sequence[float]) -> Suggestion:
     if len(smooth) < FEWEST // 2:
         raise ConfigError(f"the loss was finite for {len(smooth)} steps only; lower find_lr.low or optimizer=...")
     end = min(range(len(smooth)), key=smooth.__getitem__)
-    slopes = [smooth[k + 1] - smooth[k - 1] for k in range(1, end)]
-    if not slopes or min(slopes) >= 0:
+    slopes = {k: smooth[k + 1] - smooth[k - 1] for k in range(WINDOW, end)}  # from the first whole window on
+    steepest = min(slopes, key=slopes.__getitem__, default=None)
+    if steepest is None or slopes[steepest] >= 0:
         raise ConfigError(
             f"the loss fell nowhere between find_lr.low={rates[0]:.3g} and {rates[len(smooth) - 1]:.3g}; "
             "move find_lr.low and find_lr.high, or give it more find_lr.steps"
         )
-    steepest = 1 + min(range(len(slopes)), key=slopes.__getitem__)
     return Suggestion(float(f"{rates[steepest]:.2g}"), list(rates), list(losses), smooth)
 
 
 def _smooth(losses: Sequence[float]) -> list[float]:
-    """The mean over a window around each loss, up to the first that is not finite."""
+    """The mean over a window around each loss, up to where it is not finite or is `DIVERGED` times its best."""
     known = next((k for k, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
     windows = (losses[max(0, k - WINDOW) : min(known, k + WINDOW + 1)] for k in range(known))
-    return [sum(window) / len(window) for window in windows]
+    means = [sum(window) / len(window) for window in windows]
+    best = itertools.accumulate(means, min)
+    end = next((k for k, (mean, low) in enumerate(zip(means, best, strict=True)) if 0 < DIVERGED * low < mean), known)
+    return means[:end]
 
 
 def write_suggestion(found: Suggestion, folder: Path) -> None:

@@ -29,6 +29,9 @@ class Mirror(nn.Module):
         self.channels = FeatureChannels(1, 1)
         self.shift = nn.Parameter(torch.zeros(()))
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Nothing is frozen."""
+
     def forward(self, image: Tensor) -> Features:
         size = (image.shape[-2], image.shape[-1])
         return Features(image, image + self.shift, size, size)

@@ -26,8 +26,8 @@ def course(start: float | None = None, **values: Sequence[Any]) -> History:
     return History(epochs, {} if start is None else {"mask": start})
 
 
-def mask(chosen: float, true: float = 0.1, low: float = -3.0, high: float = 3.0) -> Predicted:
-    return Predicted("binary", low, high, [chosen], [true], 0.9)
+def mask(chosen: float, true: float = 0.1, low: float = -3.0, high: float = 3.0, spread: float = 0.9) -> Predicted:
+    return Predicted("binary", low, high, [chosen], [true], spread)
 
 
 def classes(chosen: list[float], low: float = -3.0, high: float = 3.0, spread: float = 0.9) -> Predicted:
@@ -124,7 +124,6 @@ def test_a_loss_whose_weights_rise_on_schedule_is_not_compared_with_what_it_was(
     [
         (mask(0.1, low=0.02, high=0.97), True),
         (mask(0.1, low=0.0, high=1.0), True),
-        (mask(0.1, low=0.0, high=0.0), True),
         (mask(0.1, low=-0.1, high=0.4), False),
         (mask(0.1, low=0.3, high=1.01), False),
         (mask(0.1, low=1.5, high=2.0), False),
@@ -139,6 +138,17 @@ def test_a_whole_epoch_of_logits_inside_0_and_1(seen: Predicted, said: bool) -> 
     if said:
         assert f"lies in [{seen.low:.3f}, {seen.high:.3f}]" in found[0].saw
         assert "these look like probabilities where logits belong" in found[0].saw
+
+
+@pytest.mark.parametrize(("true", "said"), [(0.1, True), (0.6, False)])
+def test_a_network_that_says_the_same_of_all_is_given_time_and_the_benefit_of_the_doubt(
+    true: float, said: bool
+) -> None:
+    alike = [mask(0.0, true, low=0.4, high=0.4, spread=0.0)] * 4
+    assert predictions.probabilities_as_logits(course(predicted=alike[:3]), LIMITS) == []
+    assert bool(predictions.probabilities_as_logits(course(predicted=alike), LIMITS)) == said
+    other = mask(0.0, true, low=-0.4, high=0.4, spread=0.0)
+    assert predictions.probabilities_as_logits(course(predicted=[*alike[:2], other, *alike[:1]]), LIMITS) == []
 
 
 def test_a_dice_that_is_stuck_at_0() -> None:

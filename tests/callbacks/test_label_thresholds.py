@@ -37,6 +37,9 @@ class Pixels(nn.Module):
         self.channels = FeatureChannels(1, 1)
         self.scale = nn.Parameter(torch.ones(()))
 
+    def begin_epoch(self, epoch: int) -> None:
+        """Nothing is frozen."""
+
     def forward(self, image: Tensor) -> Features:
         return Features(image * self.scale, None, (1, 1), (1, 1))
 

@@ -23,7 +23,8 @@ def feed(batches: list[Batch]) -> DataLoader[Batch]:
 
 def shown(bar: Progress, **known: float) -> dict[str, Any]:
     values = {key.replace("__", "/"): torch.tensor(value) for key, value in known.items()}
-    found: dict[str, Any] = bar.get_metrics(cast(pl.Trainer, SimpleNamespace(callback_metrics=values, callbacks=[])), cast(Any, None))
+    trainer = cast(pl.Trainer, SimpleNamespace(callback_metrics=values, callbacks=[]))
+    found: dict[str, Any] = bar.get_metrics(trainer, cast(Any, None))
     return found
 
 

@@ -53,7 +53,7 @@ METRICS = {
 }
 
 # Parts that other options are made of, not choices.
-PARTS = {"network/shared", "adversary/shared"}
+PARTS = {"shared", "network/shared", "adversary/shared"}
 
 
 # Options that need files, trained on small copies of them in tests/data/test_sources.py.

@@ -16,9 +16,9 @@ from tandem.evaluate.settings import Settings, read_settings
 from tandem.shipped import config_folder
 from tandem.train import train
 
-SMALL = ["experiment=tiny", "data.train=24", "data.val=24", "data.test=24", "data.seed=3", "logger=none"]
-SMALL += ["callbacks.panels=null", "trainer.enable_progress_bar=false", "optimizer.lr=1e-2"]
-TASKS = ["task=[classification,yes_no,regression,embedding,segmentation]"]
+SMALL = ["experiment=tiny", "logger=none", "callbacks.panels=null", "trainer.enable_progress_bar=false"]
+PHANTOMS = ["data.train=24", "data.val=24", "data.test=24", "data.seed=3", "optimizer.lr=1e-2"]
+TASKS = "task=[classification,yes_no,regression,embedding,segmentation]"
 
 
 def finished(folder: Path, *overrides: str) -> Path:
@@ -49,7 +49,7 @@ def read_rows(folder: Path) -> list[dict[str, str]]:
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run with five tasks."""
-    return finished(tmp_path_factory.mktemp("trained") / "run", *TASKS)
+    return finished(tmp_path_factory.mktemp("trained") / "run", *PHANTOMS, TASKS)
 
 
 @pytest.fixture(scope="session")
@@ -69,13 +69,20 @@ def metrics(evaluated: Path) -> Mapping[str, Any]:
 @pytest.fixture(scope="session")
 def trained_masks(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run with the one task that most can go wrong with; its page has few figures, which take the time."""
-    return finished(tmp_path_factory.mktemp("masks") / "run", "task=segmentation")
+    return finished(tmp_path_factory.mktemp("masks") / "run", *PHANTOMS, "task=segmentation")
 
 
 @pytest.fixture
 def copied(trained_masks: Path, tmp_path: Path) -> Path:
     """A copy of it without any evaluation."""
     return Path(shutil.copytree(trained_masks, tmp_path / "run"))
+
+
+@pytest.fixture
+def run_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Path]:
+    """Trains another tiny run: `run_of(folder, "key=value", ...)`."""
+    monkeypatch.setenv("TANDEM_CACHE", str(tmp_path / "cache"))
+    return finished
 
 
 @pytest.fixture

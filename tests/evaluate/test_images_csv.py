@@ -128,6 +128,7 @@ def of_numbers(table: Rows) -> dict[str, float]:
 def of_vectors(table: Rows) -> dict[str, float]:
     """Numbers of the embedding, an image at a time."""
     places = np.stack([column(table, f"embedding.v{index}") for index in range(32)], axis=1)
+    places = places.astype(np.float32).astype(np.float64)  # cells are the shortest text of a float32
     y = np.array([row["embedding.true"] for row in table])
     near = np.array([[math.fsum(one * other) for other in places] for one in places])
     np.fill_diagonal(near, -np.inf)
@@ -144,7 +145,7 @@ def of_vectors(table: Rows) -> dict[str, float]:
     [
         ("segmentation", of_masks, 1e-6),
         ("classification", of_classes, 1e-5),
-        ("yes_no", of_question, 5e-3),  # areas of training are binned
+        ("yes_no", of_question, 1e-6),
         ("regression", of_numbers, 1e-4),
         ("embedding", of_vectors, 1e-6),
     ],
@@ -159,6 +160,9 @@ def test_every_number_follows_from_the_rows(
         if key.startswith(f"test/{task}/") and key.split("/")[2] not in NOT_IN_ROWS
     }
     assert given.keys() == expected.keys()
+    if task == "yes_no":  # the areas that training logs are binned; the exact ones stand in the table
+        (row,) = metrics["tables"][task][0]["rows"]
+        given |= {"auroc": row[-2][0], "average_precision": row[-1][0]}
     for name, value in expected.items():
         assert (np.nan if given[name] is None else given[name]) == pytest.approx(value, abs=tolerance, nan_ok=True), (
             name

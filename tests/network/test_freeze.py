@@ -1,6 +1,7 @@
 """What is held still: weights, batch statistics, and for how long; and where pretrained weights come from."""
 
 import math
+import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -113,13 +114,10 @@ def fit(tmp_path: Path, data: DataModule) -> Iterator[Callable[..., Record]]:
             trainer.save_checkpoint(save)
         return record
 
-    with pytest.MonkeyPatch.context():
-        import warnings
-
-        with warnings.catch_warnings():
-            for message in (".*does not have many workers.*", ".*LeafSpec.*", ".*smaller than the logging interval.*"):
-                warnings.filterwarnings("ignore", message=message)
-            yield run
+    with warnings.catch_warnings():
+        for message in (".*does not have many workers.*", ".*LeafSpec.*", ".*smaller than the logging interval.*"):
+            warnings.filterwarnings("ignore", message=message)
+        yield run
 
 
 def test_a_frozen_encoder_never_changes_and_the_rest_does(data: DataModule, fit: Callable[..., Record]) -> None:

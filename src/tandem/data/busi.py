@@ -60,6 +60,7 @@ class BUSI:
         channels: as given.
         files_fingerprint: after `load`, the SHA-256 over names and bytes of all files used; None before.
         skipped: after `load`, a line for each fault that was skipped.
+        records: after `load`, the files of each picture that was listed.
 
     Raises:
         ConfigError: an argument out of its range.
@@ -96,6 +97,7 @@ class BUSI:
         self.on_error = check_on_error(on_error)
         self.files_fingerprint: str | None = None
         self.skipped: tuple[str, ...] = ()
+        self.records: tuple[Record, ...] = ()
 
     def load(self) -> dict[str, Samples]:
         """The splits `train`, `val` and `test`, rows in order of their ids; `groups` is empty where switched off.
@@ -108,6 +110,7 @@ class BUSI:
         faults = Faults(self.on_error)
         everything = scan(root, faults)
         records = everything if self.subset is None else choose(everything, Path(self.subset).expanduser())
+        self.records = tuple(records)
         decoded = self.decoder.read(_with_masks(records, faults), root, self.name, self.cache, faults)
         faults.settle(len(records))
         self.files_fingerprint, self.skipped = decoded.fingerprint, tuple(faults.found)

@@ -7,6 +7,7 @@ views of one lesion (saved again, with other callipers, moved by a few pixels) a
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,6 +20,22 @@ THUMBNAIL = 64
 
 HASH_SIDE = 16  # 256 bits; on BUSI, 64 bits leave no gap between repeated and unrelated pictures
 BLOCK = 1024  # rows compared at once, so that memory grows with N, not with its square
+
+
+class Pair(NamedTuple):
+    """Two pictures that look alike.
+
+    Attributes:
+        one: index of the first.
+        other: index of the second, above `one`.
+        distance: bits of 256 in which their hashes differ.
+        correlation: Pearson's, of their 32x32 thumbnails.
+    """
+
+    one: int
+    other: int
+    distance: int
+    correlation: float
 
 
 def near_duplicate_groups(
@@ -34,12 +51,20 @@ def near_duplicate_groups(
     Returns:
         N group indices, numbered from 0 in order of first appearance; a picture without a like is a group of its own.
     """
+    pairs = near_duplicate_pairs(images, distance, correlation)
+    return join(len(images), ((pair.one, pair.other) for pair in pairs))
+
+
+def near_duplicate_pairs(
+    images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], distance: int = 80, correlation: float = 0.85
+) -> list[Pair]:
+    """All pairs of pictures that look alike; arguments as of `near_duplicate_groups`."""
     if len(images) == 0:
         return []
     thumbnails = np.stack([_thumbnail(image) for image in images])
     vectors, flat = _vectors(thumbnails)
     signs = np.where(flat[:, None], np.float32(1), _signs(thumbnails))
-    return join(len(thumbnails), _pairs(signs, vectors, distance, correlation))
+    return list(_pairs(signs, vectors, distance, correlation))
 
 
 def join(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
@@ -135,12 +160,13 @@ def _vectors(thumbnails: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArra
 
 def _pairs(
     signs: NDArray[np.float32], vectors: NDArray[np.float32], distance: int, correlation: float
-) -> Iterable[tuple[int, int]]:
+) -> Iterable[Pair]:
     """Pairs of rows, one < other, within both limits."""
     bits = signs.shape[1]
     for start in range(0, len(signs), BLOCK):
         rows = slice(start, start + BLOCK)
-        near = (bits - signs[rows] @ signs[start:].T) / 2 <= distance
-        near &= vectors[rows] @ vectors[start:].T > correlation
-        ones, others = np.nonzero(np.triu(near, 1))
-        yield from zip((ones + start).tolist(), (others + start).tolist(), strict=True)
+        away = (bits - signs[rows] @ signs[start:].T) / 2
+        alike = vectors[rows] @ vectors[start:].T
+        ones, others = np.nonzero(np.triu((away <= distance) & (alike > correlation), 1))
+        found = (ones + start, others + start, away[ones, others].astype(int), alike[ones, others])
+        yield from map(Pair, *(values.tolist() for values in found))

@@ -72,6 +72,7 @@ class Folder:
         channels: as given.
         files_fingerprint: after `load`, the SHA-256 over names and bytes of all files used; None before.
         skipped: after `load`, a line for each fault that was skipped.
+        records: after `load`, the files of each picture that was listed.
 
     Raises:
         ConfigError: an argument out of its range.
@@ -134,6 +135,7 @@ class Folder:
         self.listed: tuple[Path, list[Row], list[str]] | None = None
         self.files_fingerprint: str | None = None
         self.skipped: tuple[str, ...] = ()
+        self.records: tuple[Record, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -172,6 +174,7 @@ class Folder:
         noted.found += faults
         records = self._records(rows, noted)
         decoder = self.decoder if self.targets.mask_depth else Decoder(**{**vars(self.decoder), "mask_depth": 0})
+        self.records = tuple(records)
         filing = Filing(self.name, self.targets, decoder, self.division, self.resplit, self.near_duplicates, self.cache)
         splits, self.files_fingerprint = filing.read(records, self.classes, root, noted)
         self.skipped = tuple(noted.found)

@@ -123,14 +123,7 @@ class MedMNIST:
         Raises:
             DataError: a file that is absent, damaged, not the official one or not of this set; labels out of range.
         """
-        path = self._find()
-        self.files_fingerprint = checksum(path)
-        if self.verify and self.files_fingerprint != self._official("MD5"):
-            raise DataError(
-                f"{str(path)!r} is not the official {self._stem} (md5 {self.files_fingerprint}, not "
-                f"{self._official('MD5')}): fetch it again, or say data.verify=false to use it all the same"
-            )
-        arrays = self._checked(path, read_npz(path))
+        path, arrays = self.read()
         faults = Faults(self.on_error)
         parts = {split: self._samples(path, split, arrays, faults) for split in SPLITS}
         faults.settle(sum(len(arrays[f"{split}_labels"]) for split in SPLITS), "rows")
@@ -139,6 +132,21 @@ class MedMNIST:
             log.warning("%s: the masks are weak: Otsu's threshold, not an expert's outline", self.name)
         redivided = self.resplit or self.division.folds is not None or self.division.file is not None
         return self._divided(parts) if redivided else parts
+
+    def read(self) -> tuple[Path, Arrays]:
+        """The file and its arrays.
+
+        Raises:
+            DataError: a file that is absent, damaged, not the official one or not of this set.
+        """
+        path = self._find()
+        self.files_fingerprint = checksum(path)
+        if self.verify and self.files_fingerprint != self._official("MD5"):
+            raise DataError(
+                f"{str(path)!r} is not the official {self._stem} (md5 {self.files_fingerprint}, not "
+                f"{self._official('MD5')}): fetch it again, or say data.verify=false to use it all the same"
+            )
+        return path, self._checked(path, read_npz(path))
 
     @cached_property
     def _stem(self) -> str:

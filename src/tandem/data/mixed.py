@@ -7,6 +7,7 @@ from dataclasses import replace
 import torch
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
+from tandem.data.records import Record
 from tandem.data.samples import SPLITS, Samples, join_samples
 from tandem.data.source import Source
 from tandem.data.targets import Targets
@@ -33,6 +34,7 @@ class Mixed:
         shares: for each source, in their order, or None.
         files_fingerprint: after `load`, a SHA-256 over those of the sources.
         skipped: after `load`, a line for each row that a source left out.
+        records: after `load`, those of the sources that have them.
 
     Raises:
         ConfigError: no source, channels that differ, shares of other sources or below 0.
@@ -58,6 +60,7 @@ class Mixed:
         self.shares = None if shares is None else _checked_shares(shares, self.sources)
         self.files_fingerprint: str | None = None
         self.skipped: tuple[str, ...] = ()
+        self.records: tuple[Record, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -93,6 +96,11 @@ class Mixed:
         self.files_fingerprint = hashlib.sha256("|".join(files).encode()).hexdigest() if any(files) else None
         self.skipped = tuple(
             f"{name}: {line}" for name, source in self.sources.items() for line in getattr(source, "skipped", ())
+        )
+        self.records = tuple(
+            replace(record, id=f"{name}/{record.id}")
+            for name, source in self.sources.items()
+            for record in getattr(source, "records", ())
         )
         return {
             split: join_samples([self._widened(name, loaded[name][split]) for name in self.sources]) for split in SPLITS

@@ -46,6 +46,7 @@ class OxfordPet:
         channels: as given.
         files_fingerprint: after `load`, the SHA-256 over names and bytes of all files used; None before.
         skipped: after `load`, a line for each fault that was skipped.
+        records: after `load`, the files of each picture that was listed.
 
     Raises:
         ConfigError: an argument out of its range.
@@ -83,6 +84,7 @@ class OxfordPet:
         self.listed: tuple[list[Record], list[str], tuple[str, ...]] | None = None
         self.files_fingerprint: str | None = None
         self.skipped: tuple[str, ...] = ()
+        self.records: tuple[Record, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -99,6 +101,7 @@ class OxfordPet:
         faults = Faults(self.on_error)
         faults.found += found
         root = Path(self.root).expanduser()
+        self.records = tuple(records)
         splits, self.files_fingerprint = self.filing.read(records, self.classes, root, faults)
         self.skipped = tuple(faults.found)
         return splits

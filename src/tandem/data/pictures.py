@@ -33,7 +33,7 @@ DEEP_MODES = ("I;16", "I;16B", "I;16L", "I", "F")
 SHOWN_VALUES = 5
 
 
-def open_picture(path: Path, modes: Sequence[str] = MODES, formats: Sequence[str] = FORMATS) -> "Image":
+def open_picture(path: Path, modes: Sequence[str] = MODES, formats: tuple[str, ...] = FORMATS) -> "Image":
     """Opens a picture and decodes all of it.
 
     Args:

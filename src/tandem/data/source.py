@@ -10,7 +10,8 @@ class Source(Protocol):
     """Where pictures come from. Knows files or a formula, nothing of batches, tasks or networks.
 
     It may also have `targets` (a `Targets`, where its rows carry anything else than a class and one lesion mask),
-    and, after `load`, `files_fingerprint` (SHA-256 of what was read) and `skipped` (a line for each row left out).
+    and, after `load`, `files_fingerprint` (SHA-256 of what was read), `skipped` (a line for each row left out) and
+    `records` (a `Record` for each row that was listed, where each is a file).
 
     Attributes:
         name: short name of the data set, as shown in tables.

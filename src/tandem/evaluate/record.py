@@ -23,8 +23,9 @@ TOLERANCE = 1e-4
 def begin(folder: Path) -> Path:
     """Makes the folder, and takes away what a former evaluation left, but for the record of looks at the test data."""
     folder.mkdir(parents=True, exist_ok=True)
-    for name in ("report.html", "metrics.json", "curves.json", "images.csv"):
-        (folder / name).unlink(missing_ok=True)
+    left = [folder / name for name in ("report.html", "metrics.json", "curves.json", "images.csv")]
+    for file in (*left, *folder.glob(".*.tmp")):  # the latter of an evaluation that was killed
+        file.unlink(missing_ok=True)
     shutil.rmtree(folder / "masks", ignore_errors=True)
     return folder
 
@@ -102,7 +103,11 @@ def collect(
         "images": len(split.samples),
         "batch_size": split.batch_size,
         "metrics": {**{key: score.value for key, score in scores.items()}, **metrics},
-        "intervals": {key: [score.low, score.high] for key, score in scores.items()},
+        "intervals": {
+            key: [score.low, score.high]
+            for key, score in scores.items()
+            if key not in metrics or abs(score.value - metrics[key]) <= TOLERANCE  # not of another number of that name
+        },
         "bootstrap": {"samples": settings.samples, "seed": settings.seed, "level": 0.95},
         "estimates": {name: found.estimates for name, found in findings.items() if found.estimates},
         "tables": {name: [table.as_json() for table in found.tables] for name, found in findings.items()},

@@ -1,5 +1,6 @@
 """Metrics whose counts are kept over a whole split and divided once."""
 
+from tandem.metrics.answers import AnswerAUROC, AnswerAveragePrecision
 from tandem.metrics.bins import BinnedAUROC, BinnedAveragePrecision
 from tandem.metrics.calibration import BinnedCalibrationError, BrierScore
 from tandem.metrics.classes import ClassAUROC, ClassAveragePrecision, ClassScore
@@ -14,6 +15,8 @@ from tandem.metrics.uncertainty import Interval, Nested, bootstrap, nested
 
 __all__ = [
     "Aggregate",
+    "AnswerAUROC",
+    "AnswerAveragePrecision",
     "AreaError",
     "BinnedAUROC",
     "BinnedAveragePrecision",

@@ -115,6 +115,7 @@ def _is_there(
 ) -> Callable[[Mapping[str, str]], bool]:
     """Says of a row whether its picture is asked for and all that belongs to it is on disk."""
     from tandem.predict.drawn import overlay_file
+    from tandem.predict.found import shown
 
     def there(row: Mapping[str, str]) -> bool:
         if row["image"] not in files:
@@ -122,7 +123,7 @@ def _is_there(
         stem = files[row["image"]].stem
         masks = masks_of(predictor.questions, stem)
         overlays = [overlay_file(task, stem) for task, *_ in masks] if settings.overlays else []
-        written = [row[column] == name for _, _, column, name in masks]
+        written = [row[column] == shown(name) for _, _, column, name in masks]
         return all(written) and all((settings.out / name).is_file() for name in [*(m[3] for m in masks), *overlays])
 
     return there
@@ -150,6 +151,7 @@ def _write(file: "Found", prediction: "Prediction", settings: Settings) -> dict[
     """Writes a picture's masks; returns its row."""
     from tandem.predict.answers import DenseAnswer
     from tandem.predict.drawn import overlay_file, write_mask, write_overlay
+    from tandem.predict.found import shown
 
     row: dict[str, Any] = {"image": file.name, "width": prediction.width, "height": prediction.height}
     for task, answer in prediction.answers.items():
@@ -157,7 +159,7 @@ def _write(file: "Found", prediction: "Prediction", settings: Settings) -> dict[
         if isinstance(answer, DenseAnswer):
             for _, channel, column, name in masks_of([answer.question], file.stem):
                 write_mask(settings.out / name, answer.masks[channel], file.path)
-                row[column] = name
+                row[column] = shown(name)
             if settings.overlays:
                 write_overlay(settings.out / overlay_file(task, file.stem), file.path, answer.regions.values())
     return row

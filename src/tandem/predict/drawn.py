@@ -101,4 +101,4 @@ def stretched(picture: Image.Image) -> Image.Image:
     """Deep grey levels from the darkest to the brightest, for the eye alone."""
     levels = np.asarray(picture, dtype=np.float32)
     low, high = float(levels.min()), float(levels.max())
-    return Image.fromarray(((levels - low) * (255 / (high - low or 1))).astype(np.uint8))
+    return Image.fromarray(np.rint((levels - low) * (255 / (high - low or 1))).astype(np.uint8))

@@ -18,9 +18,6 @@ class Table:
         path: the file.
         columns: its head.
 
-    Attributes:
-        rows: names of the rows that are there, and where each stands among the lines.
-
     Raises:
         DataError: a file with another head.
     """
@@ -81,5 +78,5 @@ class Table:
 
 def _line(cells: Sequence[Any]) -> str:
     place = io.StringIO()
-    csv.writer(place, lineterminator="\n").writerow(cells)
-    return place.getvalue()
+    csv.writer(place, lineterminator="\r\n").writerow(cells)  # with "\n" alone, a "\r" inside would not be quoted
+    return place.getvalue().removesuffix("\r\n") + "\n"

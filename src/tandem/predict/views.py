@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 FOREIGN = ("EPS",)
 """Formats that Pillow hands to another program."""
 
-SHALLOW_MODES = (*MODES, "RGBX", "RGBa", "La", "CMYK", "YCbCr", "HSV")
+SHALLOW_MODES = (*MODES, "RGBX", "RGBa", "CMYK", "YCbCr", "HSV")
 """Pillow's modes of 8 bits a channel that can become grey or RGB."""
 
 

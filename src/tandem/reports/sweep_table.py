@@ -65,7 +65,7 @@ def print_sweep(jobs: Sequence[Job], console: Console) -> None:
     names = list(dict.fromkeys(name for found in numbers for name in found))
     table = Table(title="what was swept, and the best checkpoint's numbers", title_justify="left")
     for key in settings:
-        table.add_column(escape(_short(key, list(settings))), overflow="fold")
+        table.add_column(escape(short_key(key, list(settings))), overflow="fold")
     for name in names:
         table.add_column(escape(_title(name)), justify="right")
     for row, found in enumerate(numbers):
@@ -80,11 +80,11 @@ def _title(name: str) -> str:
     return f"{stage} {task}\n{WORDS.get(metric, metric)}"
 
 
-def _short(key: str, keys: Sequence[str]) -> str:
+def short_key(key: str, keys: Sequence[str]) -> str:
     """The end of a dotted key, as long as it needs to be to tell it from the others.
 
     Example:
-        >>> _short("tasks.segmentation.loss.gamma", ["seed"])
+        >>> short_key("tasks.segmentation.loss.gamma", ["seed"])
         'gamma'
     """
     parts = key.split(".")

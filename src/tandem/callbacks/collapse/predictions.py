@@ -1,7 +1,7 @@
 """Detectors that look at what is predicted on the validation split."""
 
 from tandem.callbacks.collapse.finding import Finding, lower_rate, other_loss
-from tandem.callbacks.collapse.history import History, Limits
+from tandem.callbacks.collapse.history import History, Limits, Predicted
 
 NONE = 0.01
 """A side of a mask is gone where less than this share of its true pixels is predicted."""
@@ -16,19 +16,24 @@ ALIKE = 0.1
 def probabilities_as_logits(history: History, limits: Limits) -> list[Finding]:
     """Every logit of a whole validation epoch lies in [0, 1]: there is a sigmoid or softmax in the head.
 
-    Logits of a trained head have both signs. Nothing is waited for: no later epoch can make the numbers right. A
-    network that says the same of every picture may have small logits of one sign, though.
+    Logits of a trained head have both signs, so this is said at once. Of a network that says the same of every picture
+    it is said after some epochs, and only where such a network should have said no.
     """
     found = []
     for task, seen in history.last.predicted.items():
-        if seen.low >= 0 and seen.high <= 1 and (seen.kind == "binary" or seen.spread > ALIKE):
+        recent = limits.recent(history, lambda epoch: epoch.predicted, task)
+        stuck = seen.kind == "binary" and max(seen.true) < 0.5 and all(map(_like_probabilities, [seen, *recent]))
+        if _like_probabilities(seen) and (seen.spread > ALIKE or (recent and stuck)):
             saw = f"every logit of validation epoch {history.last.number} lies in [{seen.low:.3f}, {seen.high:.3f}]; "
             saw += "these look like probabilities where logits belong, so its losses and metrics would be wrong"
             attempt = "remove the sigmoid or softmax at the end of its head; losses and tasks apply it themselves"
-            found.append(
-                Finding("probabilities_as_logits", saw, attempt, {"lowest": seen.low, "highest": seen.high}, task)
-            )
+            numbers = {"lowest": seen.low, "highest": seen.high}
+            found.append(Finding("probabilities_as_logits", saw, attempt, numbers, task))
     return found
+
+
+def _like_probabilities(seen: Predicted) -> bool:
+    return seen.low >= 0 and seen.high <= 1
 
 
 def stuck_dice(history: History, limits: Limits) -> list[Finding]:

@@ -168,8 +168,9 @@ class CollapseWatch(SplitCallback):
         return {"history": self.history.to_plain(), "findings": self.warnings}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up history and findings, so that nothing is said twice; not those of an earlier epoch than its own,
-        which come with the best checkpoint after training.
+        """Takes up history and findings, so that nothing is said twice.
+
+        Those of an earlier epoch than its own come with the best checkpoint, after training, and are left.
         """
         history = History.from_plain(state_dict["history"])
         if len(history.epochs) < len(self.history.epochs):

@@ -95,9 +95,9 @@ def _numbers(evaluation: Mapping[str, Any]) -> list[str]:
     )
     empty = " ".join(dict.fromkeys(evaluation["empty"].values()))
     note = (
-        f"{empty} Intervals: bootstrap over images, {evaluation['bootstrap']['samples']} samples. "
-        "All but losses and the numbers of pixels (AUROC, AP, calibration) follow from images.csv. A dash: nothing can "
-        "be known."
+        f"{empty} Intervals: bootstrap over images, {evaluation['bootstrap']['samples']} samples; "
+        "images are taken to be independent of each other. All but losses and the numbers of pixels (AUROC, AP, "
+        "calibration) follow from images.csv. A dash: nothing can be known."
     )
     choice = (
         " The threshold was chosen on these data, on which its score is optimistic; see the nested estimate below."

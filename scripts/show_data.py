@@ -1,0 +1,6 @@
+"""Shows originals and augmented pictures: `python scripts/show_data.py --help`."""
+
+from tandem.show_data import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Everything that is found out about a data set, before anything of it is shown."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from tandem.audit.facts import Facts, FileFacts, facts_of, file_facts, greys
+from tandem.data.duplicates import Pair, near_duplicate_pairs
+
+if TYPE_CHECKING:
+    from tandem.data.samples import Samples
+    from tandem.data.source import Source
+
+
+@dataclass(frozen=True)
+class Likeness:
+    """Two pictures that look alike.
+
+    Attributes:
+        one: the first.
+        other: the second.
+        places: their indices in the order of all rows.
+        distance: bits of 256 in which their hashes differ.
+        correlation: of their thumbnails.
+        identical: whether they are equal pixel by pixel, at the size at which they are trained on.
+    """
+
+    one: Facts
+    other: Facts
+    places: tuple[int, int]
+    distance: int
+    correlation: float
+    identical: bool
+
+    @property
+    def across(self) -> bool:
+        """Whether they are in different splits."""
+        return self.one.split != self.other.split
+
+    @property
+    def conflict(self) -> bool:
+        """Whether their classes are known and differ."""
+        return bool(self.one.label and self.other.label) and self.one.label != self.other.label
+
+    @property
+    def rank(self) -> tuple[bool, bool, int, float]:
+        """The worst come first: in different splits, of different classes, most alike."""
+        return (not self.across, not self.conflict, self.distance, -self.correlation)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What is in a data set.
+
+    Attributes:
+        name: of the data set.
+        classes: names of its classes.
+        rows: the pictures that could be read, split by split.
+        files: all files that were listed; empty where the data are not picture files.
+        faults: a line for each thing that cannot be used.
+        alike: pairs that look alike, the worst first; None where they were not looked for.
+        findings: for each yes/no question and split, how often yes, no and unknown.
+        columns: for each number and split, its least, mean and largest value, and how often it is unknown.
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    rows: tuple[Facts, ...]
+    files: tuple[FileFacts, ...] = ()
+    faults: tuple[str, ...] = ()
+    alike: tuple[Likeness, ...] | None = None
+    findings: Mapping[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
+    columns: Mapping[tuple[str, str], tuple[float, float, float, int]] = field(default_factory=dict)
+
+
+def audit(
+    source: "Source", splits: Mapping[str, "Samples"], distance: int | None = 80, correlation: float = 0.85
+) -> Audit:
+    """Looks at every picture, and at every pair of them.
+
+    Args:
+        source: after `load`.
+        splits: what it gave.
+        distance: the most bits in which hashes of pictures that look alike may differ, see `near_duplicate_pairs`;
+            None does not look for any (time grows with the square of the pictures' number).
+        correlation: what that of their thumbnails must exceed.
+    """
+    rows = [fact for split, samples in splits.items() for fact in facts_of(split, samples, source.classes)]
+    names = getattr(source, "targets", None)
+    return Audit(
+        name=source.name,
+        classes=tuple(source.classes),
+        rows=tuple(rows),
+        files=tuple(file_facts(getattr(source, "records", ()))),
+        faults=tuple(getattr(source, "skipped", ())),
+        alike=None if distance is None else likenesses(rows, splits, distance, correlation),
+        findings=_findings(splits, names.findings if names else ()),
+        columns=_columns(splits),
+    )
+
+
+def likenesses(
+    rows: Sequence[Facts], splits: Mapping[str, "Samples"], distance: int, correlation: float
+) -> tuple[Likeness, ...]:
+    """The pairs that look alike, the worst first."""
+    pictures = greys(splits)
+
+    def likeness(pair: Pair) -> Likeness:
+        one, other = pair.one, pair.other
+        identical = pictures[one].tobytes() == pictures[other].tobytes()
+        return Likeness(rows[one], rows[other], (one, other), pair.distance, pair.correlation, identical)
+
+    found = map(likeness, near_duplicate_pairs(pictures, distance, correlation))
+    return tuple(sorted(found, key=lambda pair: (*pair.rank, pair.places)))
+
+
+def _findings(splits: Mapping[str, "Samples"], names: Sequence[str]) -> dict[tuple[str, str], tuple[int, int, int]]:
+    found = {}
+    for split, samples in splits.items():
+        if samples.findings is not None:
+            for column, name in enumerate(names):
+                answers = samples.findings[:, column]
+                yes, no = int((answers == 1).sum()), int((answers == 0).sum())
+                found[name, split] = (yes, no, len(answers) - yes - no)
+    return found
+
+
+def _columns(splits: Mapping[str, "Samples"]) -> dict[tuple[str, str], tuple[float, float, float, int]]:
+    found = {}
+    for split, samples in splits.items():
+        for name, values in samples.columns.items():
+            known = values[~values.isnan()]
+            ends = (float(known.min()), float(known.mean()), float(known.max())) if len(known) else (float("nan"),) * 3
+            found[name, split] = (*ends, len(values) - len(known))
+    return found

@@ -1,0 +1,62 @@
+"""The command: reads the data, skips what cannot be read, writes page and tables."""
+
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tandem.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """The command of `scripts/audit_data.py`."""
+    from tandem.cli import run_tool
+
+    run_tool(audit_job, "audit_data")
+
+
+def audit_job(config: Mapping[str, Any]) -> None:
+    """Audits, prints what stands out, and says where the files lie.
+
+    Args:
+        config: the resolved configuration of `conf/audit_data.yaml`.
+
+    Raises:
+        ConfigError: a number out of range.
+        DataError: data of which nothing can be read, or that cannot be divided.
+    """
+    _check(config)
+    from tandem.audit.audit import audit
+    from tandem.build import build
+    from tandem.reports.audit.terminal import print_audit
+    from tandem.reports.audit.written import write_audit
+
+    source = build(skipping(config["data"]), "data")
+    splits = source.load()
+    found = audit(source, splits, config["distance"], config["correlation"])
+    print_audit(found, write_audit(found, splits, Path(config["out"]), config["pictures"]))
+
+
+def skipping(data: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration of data, or of each source of mixed data, with `on_error: skip` where it has `on_error`.
+
+    Example:
+        >>> skipping({"root": "x", "on_error": "fail"})
+        {'root': 'x', 'on_error': 'skip'}
+    """
+    changed = {**data, "on_error": "skip"} if "on_error" in data else dict(data)
+    if isinstance(sources := data.get("sources"), Mapping):
+        changed["sources"] = {name: skipping(source) for name, source in sources.items()}
+    return changed
+
+
+def _check(config: Mapping[str, Any]) -> None:
+    distance = config["distance"]
+    if distance is not None and not 0 <= distance <= 256:
+        raise ConfigError(f"distance is {distance}, but must lie in 0 to 256, or be null")
+    if not -1 <= config["correlation"] <= 1:
+        raise ConfigError(f"correlation is {config['correlation']}, but must lie in -1 to 1")
+    if not 0 <= config["pictures"] <= 1000:
+        raise ConfigError(f"pictures is {config['pictures']}, but must lie in 0 to 1000")

@@ -1,0 +1,73 @@
+"""What one should know before training on a data set, a line each."""
+
+from collections import Counter
+
+from tandem.audit.audit import Audit
+from tandem.audit.facts import EMPTY, FILLED, MISSING
+from tandem.data.samples import SPLITS
+
+RARE = 0.1
+"""A class with less than this share of the commonest one is named."""
+
+TINY = 0.002
+"""A mask below this share of the picture is counted: some 33 pixels of 128 x 128."""
+
+
+def remarks(audit: Audit) -> list[str]:
+    """What stands out, the gravest first; empty where nothing does."""
+    return [*_files(audit), *_alike(audit), *_classes(audit), *_masks(audit)]
+
+
+def _files(audit: Audit) -> list[str]:
+    found = []
+    if audit.faults:
+        found.append(f"things that cannot be used: {len(audit.faults)}; the rows concerned are left out of all that follows")
+    if flat := [row.id for row in audit.rows if row.flat]:
+        found.append(f"pictures of one value throughout: {len(flat)}, the first: {flat[0]}")
+    return found
+
+
+def _alike(audit: Audit) -> list[str]:
+    if audit.alike is None:
+        return []
+    found = []
+    if across := [pair for pair in audit.alike if pair.across]:
+        ends = Counter(tuple(sorted((pair.one.split, pair.other.split), key=SPLITS.index)) for pair in across)
+        told = ", ".join(f"{count} {one} and {other}" for (one, other), count in sorted(ends.items()))
+        found.append(f"pairs that look alike in different splits: {len(across)} ({told}); the test is not fair")
+    if conflicts := [pair for pair in audit.alike if pair.conflict]:
+        first = conflicts[0]
+        found.append(
+            f"pairs that look alike with different classes: {len(conflicts)}, the first: {first.one.id} is "
+            f"{first.one.label}, {first.other.id} is {first.other.label}"
+        )
+    if same := sum(pair.identical for pair in audit.alike):
+        found.append(f"pairs that are equal pixel by pixel: {same}")
+    if within := len(audit.alike) - len(across):
+        found.append(f"pairs that look alike within a split, as they should be: {within}")
+    return found
+
+
+def _classes(audit: Audit) -> list[str]:
+    counts = Counter(row.label for row in audit.rows if row.label)
+    most = max(counts.values(), default=0)
+    found = [
+        f"class {name} is rare: {counts[name]} pictures, where the commonest has {most}"
+        for name in audit.classes
+        if most and counts[name] < RARE * most
+    ]
+    unlabelled = sum(not row.label for row in audit.rows) if audit.classes else 0
+    return [*found, f"pictures without a label: {unlabelled}"] if unlabelled else found
+
+
+def _masks(audit: Audit) -> list[str]:
+    states = Counter(row.mask for row in audit.rows)
+    tiny = [row.id for row in audit.rows if row.mask == FILLED and row.area < TINY]
+    found = []
+    if states[MISSING]:
+        found.append(f"pictures without a mask: {states[MISSING]}")
+    if states[EMPTY]:
+        found.append(f"empty masks: {states[EMPTY]}")
+    if tiny:
+        found.append(f"masks of less than {TINY:.1%} of the picture: {len(tiny)}, the first: {tiny[0]}")
+    return found

@@ -1,0 +1,120 @@
+"""Tables of an audit: rows of text, as page, terminal and csv show them."""
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from tandem.audit.audit import Audit
+from tandem.audit.facts import EMPTY, FILLED, MISSING, Facts
+from tandem.data.samples import SPLITS
+
+UNKNOWN = "unknown"
+COMMON = 5
+
+Cell = str | int | float
+
+
+@dataclass(frozen=True)
+class Sheet:
+    """A table.
+
+    Attributes:
+        title: what it shows.
+        head: names of the columns.
+        rows: cells; a number stands to the right.
+    """
+
+    title: str
+    head: tuple[str, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+def sheets(audit: Audit) -> list[Sheet]:
+    """All tables that have something to show."""
+    makers = (classes, masks, findings, columns, modes, sizes, common_sizes)
+    return [sheet for sheet in (make(audit) for make in makers) if sheet.rows]
+
+
+def classes(audit: Audit) -> Sheet:
+    """Pictures of each class in each split."""
+    rows: list[tuple[Cell, ...]] = []
+    for name, members in _by_class(audit):
+        counts = Counter(row.split for row in members)
+        share = f"{len(members) / len(audit.rows):.1%}"
+        rows.append((name, *(counts[split] for split in SPLITS), len(members), share))
+    total = Counter(row.split for row in audit.rows)
+    rows.append(("all", *(total[split] for split in SPLITS), len(audit.rows), "100.0%"))
+    return Sheet("Classes", ("class", *SPLITS, "all", "share"), tuple(rows))
+
+
+def masks(audit: Audit) -> Sheet:
+    """What masks show, for each class."""
+    rows: list[tuple[Cell, ...]] = []
+    for name, members in [*_by_class(audit), ("all", list(audit.rows))]:
+        states = Counter(row.mask for row in members)
+        rows.append((name, states[FILLED], states[EMPTY], states[MISSING], *_areas(members)))
+    shown = any(row.mask for row in audit.rows)
+    head = ("class", "with something marked", "empty", "no mask", "least area", "median", "mean", "largest")
+    return Sheet("Masks", head, tuple(rows) if shown else ())
+
+
+def findings(audit: Audit) -> Sheet:
+    """Answers to the yes/no questions about whole pictures."""
+    rows = tuple(
+        (name, split, yes, no, unknown, f"{yes / (yes + no):.1%}" if yes + no else "-")
+        for (name, split), (yes, no, unknown) in sorted(audit.findings.items())
+    )
+    return Sheet("Findings", ("finding", "split", "yes", "no", "unknown", "share of yes"), rows)
+
+
+def columns(audit: Audit) -> Sheet:
+    """Numbers that belong to pictures."""
+    rows = tuple(
+        (name, split, f"{low:.4g}", f"{mean:.4g}", f"{high:.4g}", unknown)
+        for (name, split), (low, mean, high, unknown) in sorted(audit.columns.items())
+    )
+    return Sheet("Numbers", ("column", "split", "least", "mean", "largest", "unknown"), rows)
+
+
+def modes(audit: Audit) -> Sheet:
+    """Files by format and mode."""
+    counts = Counter((file.format, file.mode) for file in audit.files)
+    rows = tuple((kind, mode, count) for (kind, mode), count in counts.most_common())
+    return Sheet("Files", ("format", "mode", "files"), rows)
+
+
+def sizes(audit: Audit) -> Sheet:
+    """The range of the files' sizes."""
+    known = [file for file in audit.files if file.width]
+    sides = {"width": [file.width for file in known], "height": [file.height for file in known]}
+    rows = tuple(
+        (name, min(values), round(statistics.median(values)), max(values), len(set(values)))
+        for name, values in sides.items()
+        if values
+    )
+    return Sheet("Sizes in pixels", ("side", "least", "median", "largest", "different values"), rows)
+
+
+def common_sizes(audit: Audit) -> Sheet:
+    """The commonest sizes of files."""
+    counts = Counter((file.width, file.height) for file in audit.files if file.width)
+    rows = tuple((width, height, count) for (width, height), count in counts.most_common(COMMON))
+    return Sheet("Commonest sizes", ("width", "height", "files"), rows)
+
+
+def _areas(members: Sequence[Facts]) -> list[str]:
+    """Least, median, mean and largest share of the picture that is marked."""
+    areas = [row.area for row in members if row.mask == FILLED]
+    if not areas:
+        return ["-"] * 4
+    return [f"{value:.1%}" for value in (min(areas), statistics.median(areas), statistics.fmean(areas), max(areas))]
+
+
+def _by_class(audit: Audit) -> list[tuple[str, Sequence[Facts]]]:
+    """The pictures of each class, and those of none where there are such; nothing where there are no classes."""
+    if not audit.classes:
+        return []
+    named = [(name, [row for row in audit.rows if row.label == name]) for name in audit.classes]
+    unknown = [row for row in audit.rows if not row.label]
+    return [*named, (UNKNOWN, unknown)] if unknown else [*named]

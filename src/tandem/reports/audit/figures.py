@@ -1,0 +1,82 @@
+"""Figures of an audit."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from tandem.data.samples import SPLITS
+from tandem.reports.outlines import draw_outlined
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from tandem.audit.audit import Audit, Likeness
+    from tandem.audit.facts import Facts
+    from tandem.data.samples import Samples
+
+BINS = 30
+MANY = 12  # classes whose areas are told apart
+
+
+def class_balance(audit: "Audit") -> Figure:
+    """How many pictures of each class each split has."""
+    names = [*audit.classes, *(["unknown"] if any(not row.label for row in audit.rows) else [])]
+    counts = Counter((row.label or "unknown", row.split) for row in audit.rows)
+    figure = Figure(figsize=(5.2, max(1.6, 0.28 * len(names) + 1)), layout="constrained")
+    axes = figure.add_subplot()
+    left = np.zeros(len(names))
+    for split in SPLITS:
+        widths = np.array([counts[name, split] for name in names])
+        axes.barh(range(len(names)), widths, left=left, label=split)
+        left += widths
+    axes.set_yticks(range(len(names)), names, parse_math=False)
+    axes.invert_yaxis()
+    axes.set_xlabel("pictures")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper right", ncols=len(SPLITS), frameon=False, fontsize=8)
+    return figure
+
+
+def mask_areas(rows: Sequence["Facts"], classes: Sequence[str]) -> Figure:
+    """Histogram of the share of the picture that masks mark, on a logarithmic axis; empty masks are not in it."""
+    filled = [row for row in rows if row.area > 0]
+    areas = np.array([row.area for row in filled])
+    labels = np.array([row.label for row in filled])
+    figure = Figure(figsize=(5.2, 3.4), layout="constrained")
+    axes = figure.add_subplot()
+    edges = np.geomspace(areas.min() * 0.99, min(1.0, areas.max() * 1.01), BINS + 1).tolist()
+    shown = [name for name in [*classes, ""] if (labels == name).any()]
+    if len(shown) > MANY:
+        axes.hist(areas, edges)
+    else:
+        parts = [areas[labels == name] for name in shown]
+        axes.hist(parts, edges, stacked=True, label=[name or "unknown" for name in shown])
+        for text in axes.legend(frameon=False, fontsize=8).get_texts():
+            text.set_parse_math(False)
+    axes.set(xscale="log", xlabel="marked share of the picture", ylabel="masks")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def pair(likeness: "Likeness", splits: Mapping[str, "Samples"]) -> Figure:
+    """Two pictures that look alike side by side, masks outlined."""
+    figure = Figure(figsize=(4, 2.45), layout="constrained")
+    cells = figure.subplots(1, 2)
+    for axes, fact, place in zip(cells, (likeness.one, likeness.other), likeness.places, strict=True):
+        image, mask = _row(splits, place)
+        draw_outlined(axes, image, mask)
+        axes.set_title(f"{fact.id}\n{fact.label or '-'}, {fact.split}", fontsize=7, parse_math=False)
+    return figure
+
+
+def _row(splits: Mapping[str, "Samples"], place: int) -> "tuple[Tensor, Tensor | None]":
+    """Picture and mask of a row, counted through all splits."""
+    for samples in splits.values():
+        if place < len(samples):
+            mask = samples.masks[place] if samples.masks.shape[1] else None
+            return samples.images[place].float() / 255, mask
+        place -= len(samples)
+    raise IndexError(place)

@@ -1,0 +1,48 @@
+"""What a terminal shows after an audit."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tandem.audit.remarks import remarks
+from tandem.audit.tables import Sheet, sheets
+
+if TYPE_CHECKING:
+    from tandem.audit.audit import Audit
+
+SHOWN_FAULTS = 5
+LONGEST = 20  # rows of a table; the page has all
+
+
+def print_audit(audit: "Audit", page: Path) -> None:
+    """Prints the tables, what stands out, the first faults, and where the page lies."""
+    console = Console()
+    for sheet in sheets(audit):
+        console.print(_table(sheet))
+
+    def say(line: str, style: str | None = None) -> None:
+        console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+
+    for fault in audit.faults[:SHOWN_FAULTS]:
+        say(f"fault: {' '.join(fault.split())}", "red")
+    if len(audit.faults) > SHOWN_FAULTS:
+        say(f"... and {len(audit.faults) - SHOWN_FAULTS} more in {page.with_name('faults.txt')}", "red")
+    for line in remarks(audit):
+        say(f"note: {line}", "yellow")
+    say(f"{page}")
+
+
+def _table(sheet: Sheet) -> Table:
+    title = sheet.title
+    if len(sheet.rows) > LONGEST:
+        title += f" (the first {LONGEST} of {len(sheet.rows)} rows)"
+    table = Table(title=escape(title), title_justify="left")
+    for column, name in enumerate(sheet.head):
+        numeric = all(isinstance(row[column], int | float) for row in sheet.rows)
+        table.add_column(escape(name), justify="right" if numeric else "left")
+    for row in sheet.rows[:LONGEST]:
+        table.add_row(*(escape(str(cell)) for cell in row))
+    return table

@@ -1,0 +1,48 @@
+"""Pictures with the outlines of their masks, for eyes that check data."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+from matplotlib import colormaps
+
+from tandem.data.batch import MISSING_PIXEL
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from torch import Tensor
+
+UNKNOWN = (0.85, 0.45, 0.0, 0.35)
+"""Colour of pixels that count nowhere, laid over the picture."""
+
+
+def draw_outlined(axes: "Axes", image: "Tensor", mask: "Tensor | None") -> None:
+    """Draws a picture; each class or channel of its mask is outlined in a colour of its own, 255 is tinted orange.
+
+    A mask that is missing as a whole says so in a corner, since it would tint everything.
+
+    Args:
+        axes: what to draw on.
+        image: (C, H, W) in [0, 1], with 1 or 3 channels.
+        mask: (K, H, W) uint8 or None.
+    """
+    pixels = image.permute(1, 2, 0).numpy()
+    axes.imshow(pixels[..., 0] if pixels.shape[2] == 1 else pixels, cmap="gray", vmin=0, vmax=1)
+    axes.set(xticks=[], yticks=[])
+    if mask is None:
+        return
+    unknown = (mask == MISSING_PIXEL).all(0).numpy()
+    if unknown.all():
+        axes.text(0.03, 0.03, "no mask", transform=axes.transAxes, color=UNKNOWN[:3], fontsize=7)
+        return
+    axes.imshow(unknown[..., None] * np.array(UNKNOWN))
+    colours = colormaps["Set1"].colors  # type: ignore[attr-defined]  # a list of colours
+    regions = [
+        (channel == value).numpy()
+        for channel in mask
+        for value in sorted(set(channel.unique().tolist()) - {0, MISSING_PIXEL})
+    ]
+    for index, region in enumerate(regions):
+        framed = np.pad(region.astype(float), 1)  # closed at the picture's edge
+        places = [np.arange(-1, side + 1) for side in region.shape]
+        axes.contour(places[1], places[0], framed, levels=[0.5], colors=[colours[index % len(colours)]], linewidths=1)
+    axes.set(xlim=(-0.5, mask.shape[2] - 0.5), ylim=(mask.shape[1] - 0.5, -0.5))

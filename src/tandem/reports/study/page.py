@@ -1,0 +1,1 @@
+def study_page(*a): return "stub"

@@ -1,0 +1,146 @@
+"""A study worked out: what tables and page show."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tandem.errors import ConfigError
+from tandem.hints import nearest
+from tandem.reports.table import WORDS, headline
+from tandem.study.cells import Cell, cells_of, missing_of
+from tandem.study.comparison import Comparison, compare, find_baseline
+from tandem.study.delta import Delta, deltas_of
+from tandem.study.direction import direction
+from tandem.study.knobs import knob_labels, swept_knobs
+from tandem.study.runs import Study
+
+SHOWN = ("dice", "dice_lesion", "specificity_empty", "balanced_accuracy", "accuracy", "f1_macro", "auroc")
+"""Metrics that stand in the table where a task has them; a task without any shows its headline."""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A study worked out.
+
+    Attributes:
+        study: its runs.
+        knobs: labels of the swept knobs, by key.
+        cells: choices of the knobs.
+        metrics: logged names of what is shown.
+        headlines: for each task the test metric that speaks for it, by its logged name.
+        missing: runs that a complete study would also have, in words.
+        chosen: the cell with the best mean of the runs' own monitor, on validation data; None where they differ in it.
+        baseline: that the others are compared with, or None.
+        comparisons: by metric.
+        deltas: of multi-task against single-task runs.
+    """
+
+    study: Study
+    knobs: Mapping[str, str]
+    cells: Sequence[Cell]
+    metrics: Sequence[str]
+    headlines: Mapping[str, str]
+    missing: Sequence[str]
+    chosen: Cell | None
+    baseline: Cell | None
+    comparisons: Mapping[str, Sequence[Comparison]]
+    deltas: Sequence[Delta]
+
+
+def analyse(study: Study, baseline: Sequence[str] = (), metrics: Sequence[str] = ()) -> Analysis:
+    """Works a study out.
+
+    Args:
+        study: that was read.
+        baseline: `key=value` words that name a cell; none: nothing is compared.
+        metrics: logged names to show; none: those of `SHOWN` on test data.
+
+    Raises:
+        ConfigError: no finished run, an unknown metric, a baseline that names no cell.
+    """
+    if not study.runs:
+        raise ConfigError(_nothing(study))
+    knobs = knob_labels(swept_knobs(study.runs), study.runs)
+    cells = cells_of(study.runs, knobs)
+    known = dict.fromkeys(name for run in study.runs for name in run.metrics)
+    for name in metrics:
+        if name not in known:
+            raise ConfigError(f"no run has the metric '{name}': {nearest(name, known)}")
+    shown = list(metrics) or default_metrics(known, dict.fromkeys(task for run in study.runs for task in run.tasks))
+    against = find_baseline(baseline, cells, knobs) if baseline else None
+    return Analysis(
+        study=study,
+        knobs=knobs,
+        cells=cells,
+        metrics=shown,
+        headlines=_headlines(known, dict.fromkeys(task for run in study.runs for task in run.tasks)),
+        missing=missing_of(cells, knobs),
+        chosen=chosen_cell(cells),
+        baseline=against,
+        comparisons={name: compare(name, against, cells) for name in shown} if against else {},
+        deltas=deltas_of(cells),
+    )
+
+
+def default_metrics(known: Mapping[str, None], tasks: Mapping[str, None]) -> list[str]:
+    """Logged names of the test metrics that a table shows.
+
+    Args:
+        known: every logged name.
+        tasks: names of the tasks.
+
+    Example:
+        >>> default_metrics(dict.fromkeys(["val/lesion/dice", "test/lesion/dice", "test/age/mae"]), {"lesion": None})
+        ['test/lesion/dice']
+    """
+    shown = []
+    for task, best in _headlines(known, tasks).items():
+        found = [f"test/{task}/{name}" for name in SHOWN if f"test/{task}/{name}" in known]
+        shown += found or [best]
+    return shown
+
+
+def chosen_cell(cells: Sequence[Cell]) -> Cell | None:
+    """The cell that validation data choose: the best mean of the monitor; None where runs differ in what it is."""
+    results = [run.results for cell in cells for run in cell.runs.values()]
+    if len({(found.get("monitor"), found.get("mode")) for found in results}) > 1 or len(cells) < 2:
+        return None
+    name, sign = str(results[0].get("monitor")), -1 if results[0].get("mode") == "min" else 1
+    known = [cell for cell in cells if cell.summary(name).n]
+    return max(known, key=lambda cell: sign * cell.summary(name).mean) if known else None
+
+
+def best_cells(name: str, cells: Sequence[Cell], digits: int = 3) -> list[Cell]:
+    """The cells whose mean is the best one as it is printed; none where there is only one, or neither way is better.
+
+    Args:
+        name: of the metric, as it is logged.
+        cells: of the study.
+        digits: that are printed.
+    """
+    means = {index: round(cell.summary(name).mean, digits) for index, cell in enumerate(cells) if cell.summary(name).n}
+    if len(means) < 2 or not (sign := direction(name)):
+        return []
+    best = max(means.values(), key=lambda mean: sign * mean)
+    return [cells[index] for index, mean in means.items() if mean == best]
+
+
+def metric_words(name: str) -> str:
+    """A metric as a person says it: `test segmentation: Dice (official)`."""
+    stage, _, rest = name.partition("/")
+    task, _, metric = rest.partition("/")
+    return f"{stage} {task}: {WORDS.get(metric, metric)}" if metric else f"{stage} {task}"
+
+
+def _headlines(known: Mapping[str, None], tasks: Mapping[str, None]) -> dict[str, str]:
+    test = {name: None for name in known if name.startswith("test/")}
+    found = {task: headline(test, task) for task in tasks}
+    return {task: f"test/{task}/{name}" for task, name in found.items() if name}
+
+
+def _nothing(study: Study) -> str:
+    where = ", ".join(map(str, study.folders))
+    if not study.unfinished:
+        return f"no run lies below {where}; give the folder of a study, such as runs/focal_grid"
+    first = study.unfinished[0]
+    said = f"{first.folder} is {first.state}" + (f": {first.reason}" if first.reason else "")
+    return f"no run below {where} has results that can be read ({len(study.unfinished)} have none; {said})"

@@ -1,0 +1,104 @@
+"""Runs that differ in seed and fold only, taken together: the cells of a study's table."""
+
+import itertools
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tandem.study.knobs import ABSENT, order_of, replicate_of, settings_of, show_value
+from tandem.study.runs import Run
+from tandem.study.statistics import Summary, summarise
+
+Replicate = tuple[tuple[str, Any], ...]
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One choice of the swept knobs.
+
+    Attributes:
+        values: of the knobs, in their order.
+        label: the choice in words.
+        runs: by seed and fold.
+    """
+
+    values: tuple[Any, ...]
+    label: str
+    runs: Mapping[Replicate, Run]
+
+    def summary(self, metric: str) -> Summary:
+        """Mean and deviation of a metric over seeds and folds."""
+        return summarise(run.metrics.get(metric) for run in self.runs.values())
+
+    def detail(self, metric: str) -> str:
+        """Each run's value, for example `seed 0: 0.512; seed 1: 0.498`."""
+        values = ((show_replicate(key), run.metrics.get(metric)) for key, run in self.runs.items())
+        return "; ".join(f"{key}: {'-' if value is None else f'{value:.4f}'}" for key, value in values)
+
+
+def cells_of(runs: Sequence[Run], labels: Mapping[str, str]) -> list[Cell]:
+    """The cells, in the order of their values; of runs with equal settings, seed and fold the first one counts.
+
+    Args:
+        runs: of a study.
+        labels: of the swept knobs, by key; without any there is one cell.
+    """
+    found: dict[tuple[Any, ...], dict[Replicate, Run]] = {}
+    for run in runs:
+        settings = settings_of(run)
+        values = tuple(settings.get(key, ABSENT) for key in labels)
+        found.setdefault(values, {}).setdefault(replicate_of(run), run)
+    return [
+        Cell(values, _label(values, labels), dict(sorted(found[values].items(), key=lambda item: _order(item[0]))))
+        for values in sorted(found, key=lambda values: [order_of(value) for value in values])
+    ]
+
+
+def missing_of(cells: Sequence[Cell], labels: Mapping[str, str]) -> list[str]:
+    """What a complete study would also have: seeds and folds that other cells have, and holes of a grid, in words.
+
+    Where fewer than half of all combinations of the knobs' values are there, it was no grid, and has no holes.
+
+    Args:
+        cells: of the study.
+        labels: of the swept knobs, by key.
+    """
+    expected = dict.fromkeys(replicate for cell in cells for replicate in cell.runs)
+    missing = [
+        f"{cell.label}: {show_replicate(replicate)}"
+        for cell in cells
+        for replicate in expected
+        if replicate not in cell.runs
+    ]
+    there = {cell.values for cell in cells}
+    columns = [sorted({values[place] for values in there}, key=order_of) for place in range(len(labels))]
+    if len(labels) > 1 and not any(ABSENT in column for column in columns):
+        holes = [values for values in itertools.product(*columns) if values not in there]
+        if len(holes) <= len(there):
+            missing += [f"{_label(values, labels)}: no run" for values in holes]
+    return missing
+
+
+def show_replicate(replicate: Replicate) -> str:
+    """Seed and fold in words.
+
+    Example:
+        >>> show_replicate((("seed", 1), ("data.fold", 0)))
+        'seed 1, fold 0'
+    """
+    return ", ".join(f"{key.rpartition('.')[2].replace('_', ' ')} {show_value(value)}" for key, value in _named(replicate))
+
+
+def _named(replicate: Replicate) -> Replicate:
+    """Without the seeds of the data, unless there is nothing else: they are the same in nearly every study."""
+    short = tuple((key, value) for key, value in replicate if key == "seed" or key.endswith("fold"))
+    return short or replicate
+
+
+def _label(values: Sequence[Any], labels: Mapping[str, str]) -> str:
+    shown = zip(labels.values(), values, strict=True)
+    return ", ".join(f"{label}={show_value(value)}" for label, value in shown if value is not ABSENT) or "all runs"
+
+
+def _order(replicate: Replicate) -> list[tuple[str, tuple[int, float, str]]]:
+    return [(key, order_of(value)) for key, value in replicate]

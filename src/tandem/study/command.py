@@ -1,0 +1,186 @@
+"""The command: reads the results of a study, writes tables and a page, and again while the sweep runs."""
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from tandem.errors import ConfigError, TandemError
+
+if TYPE_CHECKING:
+    from tandem.study.analysis import Analysis
+
+PAGE = "report.html"
+WORST = 5
+"""So many failed or missing runs are named on the terminal; the page lists all."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser whose complaints are one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises what the command then shows."""
+        raise ConfigError(f"{message} (see --help)")
+
+
+def main() -> None:
+    """The command of `scripts/study.py`."""
+    try:
+        typed = _parser().parse_args()
+        if typed.watch:
+            watch_study(typed.folders, typed.baseline, typed.metrics, typed.every)
+        else:
+            _say(*write_study(typed.folders, typed.baseline, typed.metrics))
+    except KeyboardInterrupt:
+        _fail("interrupted", 130)
+    except (TandemError, OSError) as error:
+        _fail(" ".join(str(error).split()), 1)
+
+
+def write_study(
+    folders: Sequence[Path], baseline: Sequence[str] = (), metrics: Sequence[str] = (), reload: int | None = None
+) -> "tuple[Analysis, list[Path]]":
+    """Reads every `results.json` below some folders, writes tables and page into `study/` in the first folder.
+
+    Args:
+        folders: such as `runs/focal_grid`; several are one study.
+        baseline: `key=value` words that name the cell to compare with; none: nothing is compared.
+        metrics: logged names to show; none: the usual ones on test data.
+        reload: seconds after which the page loads itself anew; None: never.
+
+    Returns:
+        What was found, and the files, the page last.
+
+    Raises:
+        ConfigError: no such folder, no results, an unknown metric or baseline, plotly is missing.
+    """
+    from tandem.files import write_text
+    from tandem.study.analysis import analyse
+    from tandem.study.runs import read_study
+    from tandem.study.table import to_csv, to_latex, to_markdown
+    from tandem.study.tables import all_tables
+
+    analysis = analyse(read_study(folders), baseline, metrics)
+    out = folders[0] / "study"
+    files = []
+    tables = all_tables(analysis)
+    for name, table in tables.items():
+        for suffix, written in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
+            files.append(out / f"{name}.{suffix}")
+            write_text(files[-1], written(table))
+    for name in ("comparison", "delta_m"):  # of an earlier call that asked for more
+        if name not in tables:
+            for suffix in ("csv", "md", "tex"):
+                (out / f"{name}.{suffix}").unlink(missing_ok=True)
+    from tandem.reports.study.page import study_page
+
+    files.append(out / PAGE)
+    write_text(files[-1], study_page(analysis, tables, out, reload))
+    return analysis, files
+
+
+def watch_study(folders: Sequence[Path], baseline: Sequence[str], metrics: Sequence[str], every: int) -> None:
+    """Writes the report whenever a run has finished, failed or gone on, until Ctrl-C; the page reloads itself.
+
+    Args:
+        folders: as of `write_study`; the first results are waited for.
+        baseline: as of `write_study`; a cell that is not there yet is waited for too.
+        metrics: as of `write_study`.
+        every: seconds between two looks, at least 1.
+    """
+    if every < 1:
+        raise ConfigError(f"--every is {every}, but must be at least 1 second")
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigError(f"there is no folder {folder}; start the sweep first, or give the folder of a study")
+    seen, written, said = None, False, ""
+    print(f"watching {', '.join(map(str, folders))}; Ctrl-C ends", flush=True)  # noqa: T201 (for the terminal)
+    try:
+        while True:
+            if (now := _state(folders)) != seen:
+                seen = now
+                try:
+                    analysis, files = write_study(folders, baseline, metrics, reload=every)
+                    written, line = True, f"{_counts(analysis)}: {files[-1]}"
+                except ConfigError as error:
+                    line = f"waiting: {error}"
+                if line != said:
+                    said = line
+                    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)  # noqa: T201 (for the terminal)
+            time.sleep(every)
+    except KeyboardInterrupt:
+        if written:
+            _say(*write_study(folders, baseline, metrics))
+
+
+def _state(folders: Sequence[Path]) -> frozenset[tuple[str, int]]:
+    """What tells that something has happened in a study."""
+    found = set()
+    for name in ("results.json", "status.json", "metrics.csv"):
+        for path in (path for folder in folders for path in folder.rglob(name)):
+            try:
+                found.add((str(path), path.stat().st_mtime_ns))
+            except FileNotFoundError:  # replaced meanwhile; seen at the next look
+                continue
+    return frozenset(found)
+
+
+def _say(analysis: "Analysis", files: Sequence[Path]) -> None:
+    """The main table, what is not there, and where the files lie."""
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table as Printed
+
+    from tandem.study.table import Entry, Number, numeric_columns
+    from tandem.study.tables import main_table, unfinished_lines
+
+    def shown(entry: Entry) -> str:
+        text = escape(entry.text() if isinstance(entry, Number) else str(entry))
+        return f"[bold]{text}[/]" if isinstance(entry, Number) and entry.best else text
+
+    console, table = Console(), main_table(analysis)
+    printed = Printed(title=escape(f"{table.title}: {_counts(analysis)}"), title_justify="left")
+    for name, numeric in zip(table.head, numeric_columns(table), strict=True):
+        printed.add_column(escape(name), justify="right" if numeric else "left", overflow="fold")
+    for row in table.rows:
+        printed.add_row(*map(shown, row))
+    console.print(printed)
+    lines = unfinished_lines(analysis)
+    more = [f"... and {len(lines) - WORST} more, on the page"] if len(lines) > WORST else []
+    for line in [*lines[:WORST], *more]:
+        console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    tables = sorted({path.stem for path in files[:-1]})
+    console.print(f"tables: {files[0].parent}{os.sep}{{{','.join(tables)}}}.{{csv,md,tex}}", soft_wrap=True, markup=False)
+    console.print(f"page: {files[-1]}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _counts(analysis: "Analysis") -> str:
+    runs = sum(len(cell.runs) for cell in analysis.cells)
+    parts = [f"{runs} run{'s' if runs != 1 else ''} in {len(analysis.cells)} cell{'s' if len(analysis.cells) != 1 else ''}"]
+    states = [run.state for run in analysis.study.unfinished]
+    parts += [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
+    return ", ".join(parts + ([f"{len(analysis.missing)} missing"] if analysis.missing else []))
+
+
+def _parser() -> Parser:
+    parser = Parser(
+        prog="study.py",
+        description="Tables (CSV, Markdown, LaTeX) and one page of a study, from the results.json of its runs.",
+        epilog="example: python scripts/study.py runs/focal_grid --baseline gamma=2 alpha=0.25",
+    )
+    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="such as runs/focal_grid; several are one study")
+    parser.add_argument(
+        "--baseline", nargs="+", default=(), metavar="KEY=VALUE", help="the cell that others are compared with"
+    )
+    parser.add_argument("--metrics", nargs="+", default=(), metavar="NAME", help="such as test/segmentation/dice")
+    parser.add_argument("--watch", action="store_true", help="write the report anew while the sweep runs; Ctrl-C ends")
+    parser.add_argument("--every", type=int, default=10, metavar="SECONDS", help="between two looks (default: 10)")
+    return parser
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    sys.stderr.write(f"error: {message}\n")
+    raise SystemExit(code)

@@ -1,0 +1,101 @@
+"""Each cell against a named baseline, by pairs of runs with the same seed and fold."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from tandem.errors import ConfigError
+from tandem.hints import nearest
+from tandem.study.cells import Cell
+from tandem.study.knobs import show_value
+from tandem.study.statistics import LEVEL, Paired, holm, paired, pairs_needed
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One cell against the baseline.
+
+    Attributes:
+        cell: that is compared.
+        paired: cell minus baseline.
+        holm: p after Holm's correction over all cells; nan where there is none.
+        verdict: in words.
+    """
+
+    cell: Cell
+    paired: Paired
+    holm: float
+    verdict: str
+
+
+def find_baseline(typed: Sequence[str], cells: Sequence[Cell], labels: Mapping[str, str]) -> Cell:
+    """The one cell that `key=value` words name.
+
+    Args:
+        typed: such as `gamma=2` and `alpha=0.25`; a key may be whole or short.
+        cells: of the study.
+        labels: of the swept knobs, by key.
+
+    Raises:
+        ConfigError: an unknown knob or value, or words that fit several cells or none.
+    """
+    keys = list(labels)
+    left = list(cells)
+    for word in typed:
+        name, equals, text = word.partition("=")
+        place = next((keys.index(key) for key in keys if name in (key, labels[key])), None)
+        if not equals:
+            raise ConfigError(f"baseline '{word}' is no key=value")
+        if place is None:
+            raise ConfigError(f"baseline '{word}': '{name}' was not swept; {nearest(name, labels.values())}")
+        known = {show_value(cell.values[place]) for cell in cells}
+        if text not in known and (text := _as_number(text)) not in known:
+            raise ConfigError(f"baseline '{word}': no run has this value; {nearest(text, known)}")
+        left = [cell for cell in left if show_value(cell.values[place]) == text]
+    if len(left) != 1:
+        some = "; ".join(cell.label for cell in left[:3])
+        said = f"fits {len(left)} cells ({some}{', ...' if len(left) > 3 else ''}); name more knobs" if left else "fits no cell"
+        raise ConfigError(f"baseline '{' '.join(typed)}' {said}")
+    return left[0]
+
+
+def compare(metric: str, baseline: Cell, cells: Sequence[Cell]) -> list[Comparison]:
+    """Every other cell against the baseline in one metric.
+
+    Args:
+        metric: by its logged name.
+        baseline: one of the cells.
+        cells: of the study; those of which no run has the metric are left out.
+    """
+    known = [(cell, differences(metric, cell, baseline)) for cell in cells if cell is not baseline]
+    found = [(cell, paired(values)) for cell, values in known if cell.summary(metric).n]
+    corrected = holm([one.p for _, one in found])
+    tests = sum(one.n > 0 for _, one in found)
+    return [
+        Comparison(cell, one, p, _verdict(one, p, tests)) for (cell, one), p in zip(found, corrected, strict=True)
+    ]
+
+
+def differences(metric: str, cell: Cell, baseline: Cell) -> list[float]:
+    """Cell minus baseline for each seed and fold that both have, where the metric is known in both."""
+    found = []
+    for replicate, run in cell.runs.items():
+        other = baseline.runs.get(replicate)
+        ours, theirs = run.metrics.get(metric), other and other.metrics.get(metric)
+        if ours is not None and theirs is not None:
+            found.append(ours - theirs)
+    return found
+
+
+def _verdict(one: Paired, corrected: float, tests: int) -> str:
+    if one.n == 0:
+        return "no pair with the same seed and fold"
+    if one.n < (needed := pairs_needed(tests)):
+        return f"n is too small to tell ({needed} pairs are needed for {tests} test{'s' if tests > 1 else ''})"
+    return ("higher" if one.difference > 0 else "lower") if corrected < LEVEL else "no difference shown"
+
+
+def _as_number(text: str) -> str:
+    try:
+        return show_value(float(text))
+    except ValueError:
+        return text

@@ -1,0 +1,145 @@
+"""What was swept: the settings that differ among the runs, by their configurations."""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from tandem.config import NOT_IDENTITY
+from tandem.reports.sweep_table import short_key
+from tandem.study.runs import Run
+
+ABSENT = "-"
+"""The value of a setting that a run does not have."""
+
+Settings = Mapping[str, Any]
+
+SOURCE = re.compile(r"^data\.sources\.[^.]+\.")
+"""Where mixed data have the settings of one source."""
+
+
+def settings_of(run: Run) -> dict[str, Any]:
+    """Every setting of a run that can change a number, by dotted key.
+
+    A class (`_target_`) stands under the key of what it is chosen for, by its short name; `tasks` names the tasks.
+
+    Args:
+        run: with its configuration.
+    """
+    flat = {key: value for key, value in _flat(run.config) if not _is_presentation(key)}
+    return {**flat, "tasks": ", ".join(run.tasks)}
+
+
+def replicate_of(run: Run) -> tuple[tuple[str, Any], ...]:
+    """The seeds and the fold of a run: what may differ between two runs that are averaged, and not between a pair."""
+    return tuple((key, value) for key, value in settings_of(run).items() if is_replicate(key) and value is not None)
+
+
+def is_replicate(key: str) -> bool:
+    """Whether a setting is a seed or a fold.
+
+    Example:
+        >>> [key for key in ("seed", "data.fold", "data.folds", "optimizer.lr") if is_replicate(key)]
+        ['seed', 'data.fold']
+    """
+    return key == "seed" or SOURCE.sub("data.", key) in ("data.fold", "data.seed", "data.split_seed")
+
+
+def swept_knobs(runs: Sequence[Run]) -> list[str]:
+    """Keys of the settings that differ among the runs, but for seeds and folds, in the order of the configuration.
+
+    What merely follows from another choice is left out: another loss has other knobs, and they are a knob of the study
+    only where they differ between runs with that same loss. Settings of a task are compared among runs that have it.
+
+    Args:
+        runs: of a study.
+    """
+    settings = [settings_of(run) for run in runs]
+    keys = dict.fromkeys(key for flat in settings for key in flat if not is_replicate(key))
+    differing = [key for key in keys if _differs(key, _with_task(key, settings))]
+    return [key for key in differing if _own(key, differing, _with_task(key, settings))]
+
+
+def knob_labels(knobs: Sequence[str], runs: Iterable[Run]) -> dict[str, str]:
+    """The shortest end of each key that tells it from the others, with its parent where it is a task's name.
+
+    Args:
+        knobs: dotted keys.
+        runs: with their tasks.
+    """
+    tasks = {task for run in runs for task in run.tasks}
+    labels = {key: short_key(key, knobs) for key in knobs}
+    return {key: ".".join(key.split(".")[-2:]) if label in tasks else label for key, label in labels.items()}
+
+
+def show_value(value: Any) -> str:
+    """A setting as one would type it.
+
+    Example:
+        >>> [show_value(value) for value in (0.250, None, True, (1, 2), "dice")]
+        ['0.25', 'none', 'true', '[1, 2]', 'dice']
+    """
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(show_value, value))}]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, float):
+        return f"{value:g}"
+    return "none" if value is None else str(value)
+
+
+def order_of(value: Any) -> tuple[int, float, str]:
+    """A key for sorting values of mixed types: numbers by size, then words."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return 0, float(value), ""
+    return 1, 0.0, show_value(value)
+
+
+def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        name = f"{prefix}{key}"
+        if key == "_target_":
+            yield prefix.removesuffix("."), str(value).rpartition(".")[2]
+        elif isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{name}.")
+        elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
+            yield from _flat({str(index): item for index, item in enumerate(value)}, f"{name}.")
+        else:
+            yield name, _plain(value)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(map(_plain, value))
+    return None if isinstance(value, Mapping) else value  # an empty group is a choice of nothing
+
+
+def _is_presentation(key: str) -> bool:
+    inner = SOURCE.sub("data.", key)
+    return any(inner == name or inner.startswith(f"{name}.") for name in NOT_IDENTITY)
+
+
+def _with_task(key: str, settings: Sequence[Settings]) -> list[Settings]:
+    """The runs among which a key is compared: all, or those that have its task."""
+    match = re.match(r"(?:tasks|balance\.weights)\.([^.]+)", key)
+    return [flat for flat in settings if not match or match[1] in flat["tasks"].split(", ")]
+
+
+def _differs(key: str, settings: Sequence[Settings]) -> bool:
+    return len({flat.get(key, ABSENT) for flat in settings}) > 1
+
+
+def _own(key: str, differing: Sequence[str], settings: Sequence[Settings]) -> bool:
+    """Whether a key differs also between runs that agree in every choice which it may follow from."""
+    owners = [owner for owner in differing if owner != key and _may_follow(key, owner)]
+    groups: dict[tuple[Any, ...], list[Settings]] = {}
+    for flat in settings:
+        groups.setdefault(tuple(flat.get(owner, ABSENT) for owner in owners), []).append(flat)
+    return any(_differs(key, group) for group in groups.values())
+
+
+def _may_follow(key: str, owner: str) -> bool:
+    if owner == "tasks":  # which tasks there are decides what is monitored
+        return key.rpartition(".")[2] in ("monitor", "mode")
+    if owner in ("monitor", "mode"):
+        return key.startswith("callbacks.") and key.rpartition(".")[2] == owner
+    return key.startswith((f"{owner}.", f"{owner}_options."))

@@ -1,0 +1,139 @@
+"""The runs of a study as their `results.json` tell of them; nothing is read off the names of folders."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tandem.errors import ConfigError
+from tandem.files import read_json
+
+RESULTS, STATUS = "results.json", "status.json"
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        folder: where it lies.
+        results: content of its `results.json`.
+        metrics: the best checkpoint's numbers by logged name; None where nothing can be known.
+    """
+
+    folder: Path
+    results: Mapping[str, Any]
+    metrics: Mapping[str, float | None]
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The resolved configuration."""
+        config: Mapping[str, Any] = self.results["config"]
+        return config
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of its tasks."""
+        return tuple(self.config["tasks"])
+
+
+@dataclass(frozen=True)
+class Unfinished:
+    """A run without results that can be read.
+
+    Attributes:
+        folder: where it lies.
+        state: `failed`, `interrupted`, `running` (or killed) or `unreadable`.
+        reason: in one line; empty where nothing is known.
+        overrides: what was typed for it.
+    """
+
+    folder: Path
+    state: str
+    reason: str
+    overrides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Study:
+    """What lies below the folders of a study.
+
+    Attributes:
+        folders: that were read.
+        runs: the finished ones, each once.
+        unfinished: the others.
+    """
+
+    folders: tuple[Path, ...]
+    runs: tuple[Run, ...]
+    unfinished: tuple[Unfinished, ...]
+
+
+def read_study(folders: Sequence[Path]) -> Study:
+    """Reads every run below some folders, at any depth.
+
+    A run that lies there twice (the same `hash`) counts once. A file that cannot be read never hides the others.
+
+    Args:
+        folders: such as `runs/focal_grid`.
+
+    Raises:
+        ConfigError: there is no such folder.
+    """
+    for folder in folders:
+        if not folder.is_dir():
+            raise ConfigError(f"there is no folder {folder}; give the folder of a study, such as runs/focal_grid")
+    runs: dict[str, Run] = {}
+    unfinished = []
+    for path in _below(folders, RESULTS):
+        try:
+            run = _run(path)
+        except (OSError, ValueError) as error:
+            reason = " ".join(str(error).split())
+            unfinished.append(Unfinished(path.parent, "unreadable", reason, _overrides(path.with_name(STATUS))))
+        else:
+            runs.setdefault(str(run.results.get("hash", path.parent)), run)
+    for path in _below(folders, STATUS):
+        if not path.with_name(RESULTS).exists() and (status := _status(path)):
+            found = Unfinished(path.parent, str(status["state"]), str(status.get("error", "")), _overrides(path))
+            unfinished.append(found)
+    return Study(tuple(folders), tuple(runs.values()), tuple(unfinished))
+
+
+def _below(folders: Iterable[Path], name: str) -> list[Path]:
+    return sorted({path.resolve(): path for folder in folders for path in folder.rglob(name)}.values())
+
+
+def _run(path: Path) -> Run:
+    """One finished run.
+
+    Raises:
+        ValueError: no JSON, or not what a run of this version leaves.
+    """
+    results = read_json(path)
+    for key, kind in (("config", dict), ("metrics", dict), ("seed", int)):
+        if not isinstance(results, dict) or not isinstance(results.get(key), kind):
+            raise ValueError(f"{RESULTS} has no '{key}': written by an older version of tandem? train it again")  # noqa: TRY004 (of the file, not of an argument)
+    if not isinstance(results["config"].get("tasks"), dict):
+        raise ValueError(f"{RESULTS} has no 'config.tasks': written by an older version of tandem? train it again")
+    return Run(path.parent, results, {key: _number(value) for key, value in results["metrics"].items()})
+
+
+def _number(value: Any) -> float | None:
+    known = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return float(value) if known else None
+
+
+def _status(path: Path) -> dict[str, Any]:
+    """What a status file says; nothing, if it is another program's."""
+    try:
+        status = read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return status if isinstance(status, dict) and "state" in status else {}
+
+
+def _overrides(path: Path) -> tuple[str, ...]:
+    typed = _status(path).get("overrides") if path.exists() else None
+    return tuple(map(str, typed)) if isinstance(typed, list) else ()

@@ -1,0 +1,161 @@
+"""A table as data, and as CSV, Markdown and LaTeX."""
+
+import csv
+import io
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Number:
+    """A cell with a number.
+
+    Attributes:
+        mean: the number; nan where it is unknown.
+        std: standard deviation, nan where there is none.
+        n: how many runs it is over; None where it stands in a column of its own, or means nothing.
+        of: how many runs there are; where n is less, it is said beside the number.
+        best: whether it is the best of its column.
+        digits: after the point.
+        detail: what a page shows when one points at it.
+    """
+
+    mean: float
+    std: float = math.nan
+    n: int | None = None
+    of: int | None = None
+    best: bool = False
+    digits: int = 3
+    detail: str = ""
+
+    def text(self, between: str = " ± ") -> str:
+        """As a person reads it; a dash where it is unknown."""
+        if math.isnan(self.mean):
+            return "-"
+        smallest = 10.0**-self.digits
+        if 0 < self.mean < smallest / 2 and math.isnan(self.std):
+            return f"<{smallest:.{self.digits}f}"
+        spread = "" if math.isnan(self.std) else f"{between}{self.std:.{self.digits}f}"
+        fewer = f" (n={self.n})" if self.of is not None and self.n != self.of else ""
+        return f"{self.mean:.{self.digits}f}{spread}{fewer}"
+
+
+Entry = str | int | Number
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table.
+
+    Attributes:
+        title: over it.
+        head: of the columns.
+        rows: entries, one for each column.
+        notes: below it, a line each.
+    """
+
+    title: str
+    head: Sequence[str]
+    rows: Sequence[Sequence[Entry]]
+    notes: Sequence[str] = ()
+
+
+def to_csv(table: Table) -> str:
+    """CSV with whole numbers: a column of means with deviations becomes three, with `.std` and `.n` behind the name."""
+    wide = [any(_is_summary(row[place]) for row in table.rows) for place in _places(table)]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow([name for place, head in enumerate(table.head) for name in _columns(head, wide[place])])
+    for row in table.rows:
+        writer.writerow([value for place, entry in enumerate(row) for value in _values(entry, wide[place])])
+    return text.getvalue()
+
+
+def to_markdown(table: Table) -> str:
+    """A Markdown table with its title and notes; the best of a column in bold."""
+    numeric = numeric_columns(table)
+    lines = [
+        f"## {_markdown(table.title)}\n",
+        _line(map(_markdown, table.head)),
+        _line("---:" if numeric[place] else "---" for place in _places(table)),
+        *(_line(map(_markdown_entry, row)) for row in table.rows),
+        "",
+        *(f"{_markdown(note)}\n" for note in table.notes),
+    ]
+    return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def to_latex(table: Table) -> str:
+    r"""A `tabular` for `\input` in a paper (package booktabs); the best of a column in bold, title and notes as comments."""
+    columns = "".join("r" if numeric else "l" for numeric in numeric_columns(table))
+    comments = [f"% {' '.join(line.split())}" for line in (table.title, *table.notes)]
+    rows = (" & ".join(map(_latex_entry, row)) + r" \\" for row in table.rows)
+    head = " & ".join(map(_latex, table.head)) + r" \\"
+    body = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows, r"\bottomrule", r"\end{tabular}"]
+    return "\n".join([*comments, *body]) + "\n"
+
+
+def numeric_columns(table: Table) -> list[bool]:
+    """Whether each column holds numbers."""
+    return [any(not isinstance(row[place], str) for row in table.rows) for place in _places(table)]
+
+
+def _places(table: Table) -> range:
+    return range(len(table.head))
+
+
+def _is_summary(entry: Entry) -> bool:
+    return isinstance(entry, Number) and entry.n is not None
+
+
+def _columns(head: str, wide: bool) -> list[str]:
+    return [head, f"{head}.std", f"{head}.n"] if wide else [head]
+
+
+def _values(entry: Entry, wide: bool) -> list[str]:
+    if not isinstance(entry, Number):
+        return [_safe(str(entry)), *([""] * 2 if wide else [])]
+    numbers = [repr(value) if not math.isnan(value) else "" for value in (entry.mean, entry.std)]
+    return [*numbers, str(entry.n)] if wide else numbers[:1]
+
+
+def _safe(text: str) -> str:
+    """Text that a spreadsheet does not take for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "@", "\t", "\r") else text
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _markdown(text: str) -> str:
+    one_line = " ".join(text.split()).replace("<", "&lt;")
+    return re.sub(r"([\\`*_|\[\]])", r"\\\1", one_line)
+
+
+def _markdown_entry(entry: Entry) -> str:
+    if not isinstance(entry, Number):
+        return _markdown(str(entry))
+    return f"**{entry.text()}**" if entry.best else entry.text().replace("<", "&lt;")
+
+
+LATEX = {
+    "\\": r"\textbackslash{}", "{": r"\{", "}": r"\}", "$": r"\$", "&": r"\&", "#": r"\#", "%": r"\%", "_": r"\_",
+    "^": r"\textasciicircum{}", "~": r"\textasciitilde{}", "<": r"\textless{}", ">": r"\textgreater{}",
+    "±": r"$\pm$", "†": r"$\dagger$",
+}  # fmt: skip
+
+
+def _latex(text: str) -> str:
+    return "".join(LATEX.get(letter, letter) for letter in " ".join(text.split()))
+
+
+def _latex_entry(entry: Entry) -> str:
+    if not isinstance(entry, Number):
+        return _latex(str(entry))
+    text = entry.text(r" \pm ")
+    if text == "-":
+        return "--"
+    return rf"$\mathbf{{{text}}}$" if entry.best else f"${text}$"

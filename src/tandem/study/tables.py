@@ -1,0 +1,121 @@
+"""The tables of a study: what was swept and what came of it, comparisons, delta-m, every run."""
+
+import math
+from collections.abc import Iterator
+
+from tandem.study.analysis import Analysis, best_cells, metric_words
+from tandem.study.cells import Cell, show_replicate
+from tandem.study.knobs import show_value
+from tandem.study.statistics import Summary
+from tandem.study.table import Entry, Number, Table
+
+
+def all_tables(analysis: Analysis) -> dict[str, Table]:
+    """Every table by the name of its files: `table`, `runs`, and where there are such, `comparison` and `delta_m`."""
+    found = {"table": main_table(analysis)}
+    if analysis.baseline:
+        found["comparison"] = comparison_table(analysis)
+    if analysis.deltas:
+        found["delta_m"] = delta_table(analysis)
+    return {**found, "runs": runs_table(analysis)}
+
+
+def main_table(analysis: Analysis) -> Table:
+    """A row a cell: the knobs, n, and mean ± std of each metric."""
+    best = {name: best_cells(name, analysis.cells) for name in analysis.metrics}
+    rows: list[list[Entry]] = []
+    for cell in analysis.cells:
+        mark = " †" if cell is analysis.chosen else ""
+        knobs = [show_value(value) for value in cell.values] or [cell.label]
+        knobs[0] += mark
+        numbers = [_number(cell, name, cell in best[name]) for name in analysis.metrics]
+        rows.append([*knobs, len(cell.runs), *numbers])
+    head = [*(analysis.knobs.values() or ["cell"]), "n", *map(metric_words, analysis.metrics)]
+    return Table(title_of(analysis), head, rows, list(_notes(analysis)))
+
+
+def comparison_table(analysis: Analysis) -> Table:
+    """A row for each metric and cell: the paired difference to the baseline, and what it is worth."""
+    assert analysis.baseline is not None
+    rows: list[list[Entry]] = []
+    for name, comparisons in analysis.comparisons.items():
+        for one in comparisons:
+            pair = one.paired
+            numbers = [Number(value) for value in (pair.difference, pair.low, pair.high, pair.p, one.holm)]
+            rows.append([metric_words(name), one.cell.label, pair.n, *numbers, one.verdict])
+    head = ["metric", "cell", "pairs", "difference", "95 % from", "to", "p (Wilcoxon)", "p (Holm)", "verdict"]
+    notes = [
+        "Difference: cell minus baseline, mean over pairs with the same seed and fold; interval: bootstrap over pairs. "
+        "Holm's correction is over the cells of one metric. Folds share training data, so that p is too small there.",
+    ]
+    return Table(f"Against the baseline {analysis.baseline.label}", head, rows, notes)
+
+
+def delta_table(analysis: Analysis) -> Table:
+    """A row for each multi-task cell: every task's gain over single-task runs in percent, and delta-m."""
+    tasks = list(dict.fromkeys(task for delta in analysis.deltas for task in delta.tasks))
+    empty = Summary(math.nan, math.nan, 0)
+    rows: list[list[Entry]] = []
+    for delta in analysis.deltas:
+        found = [*(delta.tasks.get(task, empty) for task in tasks), delta.delta_m]
+        numbers = [Number(one.mean, one.std, one.n, digits=1) for one in found]
+        rows.append([delta.cell.label, *numbers, delta.delta_m.n, delta.note])
+    head = ["multi-task cell", *(f"{task} (%)" for task in tasks), "delta-m (%)", "n", "note"]
+    by = ", ".join(metric_words(name) for task, name in analysis.headlines.items() if task in tasks)
+    notes = [
+        f"Relative gain over the single-task run with the same data, split, seed and budget, above 0 where multi-task is "
+        f"better; by {by}. Delta-m is the mean over the tasks (Vandenhende et al., 2021).",
+    ]
+    return Table("Multi-task against single-task", head, rows, notes)
+
+
+def runs_table(analysis: Analysis) -> Table:
+    """A row a run: knobs, seed and fold, state, best epoch, and its metrics; those without results below."""
+    rows: list[list[Entry]] = []
+    for cell in analysis.cells:
+        for replicate, run in cell.runs.items():
+            numbers = [Number(_known(run.metrics.get(name))) for name in analysis.metrics]
+            epoch = run.results.get("best_epoch")
+            where = [str(run.folder), show_replicate(replicate), "finished", "-" if epoch is None else str(epoch)]
+            rows.append([cell.label, *where, *numbers])
+    for run in analysis.study.unfinished:
+        said = f"{run.state}: {run.reason}" if run.reason else run.state
+        blank = [Number(math.nan) for _ in analysis.metrics]
+        rows.append([" ".join(run.overrides) or "-", str(run.folder), "-", said, "-", *blank])
+    head = ["cell", "folder", "replicate", "state", "best epoch", *map(metric_words, analysis.metrics)]
+    return Table("Every run", head, rows)
+
+
+def title_of(analysis: Analysis) -> str:
+    """How the study is called: by its folders' names."""
+    return "Study " + ", ".join(folder.resolve().name for folder in analysis.study.folders)
+
+
+def unfinished_lines(analysis: Analysis) -> list[str]:
+    """Failed, running and missing runs, a line each."""
+    lines = []
+    for run in analysis.study.unfinished:
+        state = "running, or killed" if run.state == "running" else run.state
+        typed = f" ({' '.join(run.overrides)})" if run.overrides else ""
+        lines.append(f"{state}: {run.folder.name}{typed}" + (f": {run.reason}" if run.reason else ""))
+    return lines + [f"missing: {said}" for said in analysis.missing]
+
+
+def _notes(analysis: Analysis) -> Iterator[str]:
+    yield (
+        "Mean ± sample standard deviation over seeds and folds (n runs; fewer where a number is unknown). "
+        "Bold: best mean of its column."
+    )
+    if analysis.chosen:
+        monitor = next(iter(analysis.chosen.runs.values())).results["monitor"]
+        yield f"† chosen on validation data: the best mean of {monitor}."
+    yield from unfinished_lines(analysis)
+
+
+def _number(cell: Cell, name: str, best: bool) -> Number:
+    found = cell.summary(name)
+    return Number(found.mean, found.std, found.n, len(cell.runs), best, detail=cell.detail(name))
+
+
+def _known(value: float | None) -> float:
+    return math.nan if value is None else value

@@ -1,0 +1,167 @@
+"""What an audit finds out, on splits made by hand."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from tandem.audit.audit import audit
+from tandem.audit.command import skipping
+from tandem.audit.facts import EMPTY, FILLED, MISSING, facts_of, file_facts
+from tandem.audit.remarks import remarks
+from tandem.audit.tables import classes, columns, findings, masks, modes, sizes
+from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
+from tandem.data.records import Record
+from tandem.data.samples import SPLITS, Samples
+from tandem.data.targets import Targets
+
+SIDE = 64
+
+
+def samples(seed: int, split: str, count: int = 4) -> Samples:
+    """Smooth noise; classes 0 and 1 in turn, a mask of 64 pixels for class 1."""
+    rng = np.random.default_rng(seed)
+    coarse = Image.fromarray
+    pictures = [
+        np.asarray(coarse(rng.integers(0, 256, (9, 9), dtype=np.uint8)).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
+        for _ in range(count)
+    ]
+    labels = torch.arange(count) % 2
+    marked = torch.zeros(count, 1, SIDE, SIDE, dtype=torch.uint8)
+    marked[labels == 1, :, :8, :8] = 1
+    images = torch.from_numpy(np.stack(pictures)[:, None])
+    return Samples(images, labels, marked, tuple(f"{split}/{row}" for row in range(count)))
+
+
+class Source:
+    """Three splits of four pictures, as they are given."""
+
+    name = "made"
+    classes = ("benign", "malignant")
+    channels = 1
+    targets = Targets()
+
+    def __init__(self, splits: Mapping[str, Samples]) -> None:
+        self.splits = splits
+
+    def load(self) -> Mapping[str, Samples]:
+        return self.splits
+
+
+@pytest.fixture
+def splits() -> dict[str, Samples]:
+    return {split: samples(seed, split) for seed, split in enumerate(SPLITS)}
+
+
+def test_nothing_stands_out_where_nothing_is_wrong(splits: dict[str, Samples]) -> None:
+    found = audit(Source(splits), splits)
+    assert remarks(found) == ["empty masks: 6"]
+    assert classes(found).rows == (
+        ("benign", 2, 2, 2, 6, "50.0%"),
+        ("malignant", 2, 2, 2, 6, "50.0%"),
+        ("all", 4, 4, 4, 12, "100.0%"),
+    )
+    share = f"{64 / SIDE**2:.1%}"
+    assert masks(found).rows[1] == ("malignant", 6, 0, 0, share, share, share, share)
+
+
+def test_a_picture_in_two_splits_is_found_first_and_its_contradiction_named(splits: dict[str, Samples]) -> None:
+    images = splits["test"].images.clone()
+    images[0] = splits["train"].images[1]  # malignant in training, benign in the test
+    images[1] = (splits["test"].images[3].float() * 0.9 + 12).byte()  # one lesion twice in one split
+    splits["test"] = replace(splits["test"], images=images)
+    found = audit(Source(splits), splits)
+    assert found.alike is not None
+    assert [(pair.one.id, pair.other.id) for pair in found.alike] == [("train/1", "test/0"), ("test/1", "test/3")]
+    worst, within = found.alike
+    assert (worst.across, worst.conflict, worst.identical, worst.distance) == (True, True, True, 0)
+    assert worst.places == (1, 8)
+    assert (within.across, within.conflict, within.identical) == (False, False, False)
+    assert remarks(found)[:4] == [
+        "pairs that look alike in different splits: 1 (1 train and test); the test is not fair",
+        "pairs that look alike with different classes: 1, the first: train/1 is malignant, test/0 is benign",
+        "pairs that are equal pixel by pixel: 1",
+        "pairs that look alike within a split, as they should be: 1",
+    ]
+
+
+def test_likenesses_can_be_left_alone(splits: dict[str, Samples]) -> None:
+    assert audit(Source(splits), splits, distance=None).alike is None
+
+
+def test_an_unknown_label_contradicts_nothing(splits: dict[str, Samples]) -> None:
+    labels = splits["train"].labels.clone()
+    labels[1] = MISSING_LABEL
+    images = splits["test"].images.clone()
+    images[0] = splits["train"].images[1]
+    splits |= {"train": replace(splits["train"], labels=labels), "test": replace(splits["test"], images=images)}
+    found = audit(Source(splits), splits)
+    assert found.alike is not None
+    assert [pair.conflict for pair in found.alike] == [False]
+    assert "pictures without a label: 1" in remarks(found)
+    assert classes(found).rows[2] == ("unknown", 1, 0, 0, 1, "8.3%")
+
+
+def test_masks_are_filled_empty_or_missing_and_areas_are_of_known_pixels() -> None:
+    made = samples(0, "train")
+    made.masks[0] = MISSING_PIXEL
+    made.masks[1, :, SIDE // 2 :] = MISSING_PIXEL
+    made.masks[3] = 3  # a class of a mask with classes
+    facts = facts_of("train", made, Source.classes)
+    assert [fact.mask for fact in facts] == [MISSING, FILLED, EMPTY, FILLED]
+    assert math.isnan(facts[0].area)
+    assert [fact.area for fact in facts[1:]] == pytest.approx([64 / (SIDE * SIDE / 2), 0, 1])
+    bare = replace(made, masks=torch.zeros(4, 0, SIDE, SIDE, dtype=torch.uint8))
+    assert {fact.mask for fact in facts_of("train", bare, Source.classes)} == {""}
+
+
+def test_flat_pictures_rare_classes_and_tiny_masks_are_named(splits: dict[str, Samples]) -> None:
+    train = samples(5, "train", 30)
+    train.images[3] = 7
+    labels = torch.zeros(30, dtype=torch.int64)
+    labels[29] = 1
+    train.masks[5, 0] = 0
+    train.masks[5, 0, 0, 0] = 1
+    other = {split: replace(splits[split], labels=torch.zeros(4, dtype=torch.int64)) for split in ("val", "test")}
+    given = {"train": replace(train, labels=labels), **other}
+    said = remarks(audit(Source(given), given))
+    assert "pictures of one value throughout: 1, the first: train/3" in said
+    assert "class malignant is rare: 1 pictures, where the commonest has 37" in said
+    assert any(line.startswith("masks of less than 0.2% of the picture: 1, the first: train/5") for line in said)
+
+
+def test_findings_and_numbers_have_tables(splits: dict[str, Samples]) -> None:
+    answers = torch.tensor([[1, 0], [0, 0], [1, MISSING_PIXEL], [0, 1]], dtype=torch.uint8)
+    ages = torch.tensor([40.0, torch.nan, 60.0, 50.0])
+    given = {split: replace(part, findings=answers, columns={"age": ages}) for split, part in splits.items()}
+    source = Source(given)
+    source.targets = Targets(findings=("cyst", "mass"), columns=("age",))
+    found = audit(source, given)
+    assert ("cyst", "train", 2, 2, 0, "50.0%") in findings(found).rows
+    assert ("mass", "test", 1, 2, 1, "33.3%") in findings(found).rows
+    assert ("age", "val", "40", "50", "60", 1) in columns(found).rows
+
+
+def test_files_are_told_by_their_headers_and_one_that_cannot_be_opened_is_no_crash(tmp_path: Path) -> None:
+    Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
+    Image.new("L", (10, 20)).save(tmp_path / "b.jpg")
+    (tmp_path / "c.png").write_bytes(b"\x89PNG\r\n\x1a\nnot a picture")
+    names = ("a.png", "b.jpg", "c.png", "absent.png")
+    files = file_facts([Record(name, tmp_path / name) for name in names])
+    found = [(file.width, file.height, file.mode, file.format) for file in files]
+    assert found == [(30, 20, "RGB", "PNG"), (10, 20, "L", "JPEG"), (0, 0, "?", "?"), (0, 0, "?", "?")]
+    splits = {split: samples(seed, split) for seed, split in enumerate(SPLITS)}
+    whole = replace(audit(Source(splits), splits), files=tuple(files))
+    assert modes(whole).rows == (("?", "?", 2), ("PNG", "RGB", 1), ("JPEG", "L", 1))
+    assert sizes(whole).rows == (("width", 10, 20, 30, 2), ("height", 20, 20, 20, 1))
+
+
+def test_faults_are_skipped_in_each_source_that_can() -> None:
+    mixed = {"sources": {"one": {"on_error": "fail"}, "other": {"size": 3}}, "size": 3}
+    assert skipping(mixed) == {"sources": {"one": {"on_error": "skip"}, "other": {"size": 3}}, "size": 3}
+    assert mixed["sources"] == {"one": {"on_error": "fail"}, "other": {"size": 3}}

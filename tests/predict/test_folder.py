@@ -1,0 +1,296 @@
+"""The command on a folder: every number by hand, nothing lost, nothing done twice, nothing outside its folder."""
+
+import csv
+import json
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageOps
+from tests.predict.conftest import BAD, GOOD
+
+from tandem.predict import main
+from tandem.predict.table import Table
+from tandem.predict.views import open_any
+from tandem.restore import TrainedRun, restore
+
+Command = Callable[..., Any]
+
+
+@pytest.fixture
+def predict(in_process: Callable[[Callable[[], None]], Command]) -> Command:
+    """`scripts/predict.py` in this process."""
+    return in_process(main)
+
+
+def rows(out: Path, name: str = "predictions.csv") -> dict[str, dict[str, str]]:
+    with (out / name).open(newline="", encoding="utf-8") as file:
+        return {row["image"].removeprefix("./"): row for row in csv.DictReader(file)}
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def predicted(run: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the command makes of all pictures."""
+    from tandem.predict.command import predict_folder
+    from tandem.predict.settings import Settings
+
+    out = tmp_path_factory.mktemp("predicted") / "out"
+    predict_folder(Settings((run,), pictures, out, flips=False, overlays=True, batch_size=4, device="cpu", data={}))
+    return out
+
+
+@pytest.fixture(scope="module")
+def trained(run: Path) -> TrainedRun:
+    """The run, read back."""
+    return restore(run)
+
+
+def by_hand(run: TrainedRun, picture: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Class probabilities and upright map of probabilities, by PIL and torch alone."""
+    with Image.open(picture) as stored:
+        opened = ImageOps.exif_transpose(stored)
+    if opened.mode == "I;16":
+        opened = Image.fromarray((np.asarray(opened) / 257).round().astype(np.uint8))
+    grey = (opened.convert("RGBA") if opened.mode == "P" else opened).convert("L")
+    small = np.asarray(grey.resize((32, 32), Image.Resampling.BILINEAR))
+    with torch.no_grad():
+        logits = run.module(torch.from_numpy(small.copy())[None, None] / 255)
+    shape = (opened.height, opened.width)
+    maps = F.interpolate(
+        logits["segmentation"].sigmoid(), shape, mode="bilinear", antialias=min(shape) < 32, align_corners=False
+    )
+    return logits["classification"].softmax(1)[0].numpy(), maps[0, 0].numpy()
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_every_number_is_what_the_run_says(trained: TrainedRun, pictures: Path, predicted: Path, name: str) -> None:
+    row = rows(predicted)[name]
+    classes, maps = by_hand(trained, pictures / name)
+    names = ("normal", "benign", "malignant")
+    found = [float(row[f"classification.probability.{label}"]) for label in names]
+    np.testing.assert_allclose(found, classes, atol=1e-5)
+    assert row["classification.predicted"] == names[int(np.argmax(found))]
+    threshold = trained.results["thresholds"]["segmentation"][0]
+    assert float(row["segmentation.threshold"]) == pytest.approx(threshold)
+    assert (int(row["height"]), int(row["width"])) == maps.shape
+    with Image.open(predicted / row["segmentation.file"]) as mask, Image.open(pictures / name) as picture:
+        assert (mask.size, mask.mode) == (picture.size, "L")
+        upright = np.asarray(ImageOps.exif_transpose(mask))
+    assert set(np.unique(upright)) <= {0, 255}
+    certain = np.abs(maps - threshold) > 1e-5
+    np.testing.assert_array_equal((upright == 255)[certain], (maps >= threshold)[certain])
+    assert int(row["segmentation.area"]) == (upright == 255).sum()
+    assert float(row["segmentation.share"]) == pytest.approx((upright == 255).mean(), abs=1e-6)
+    with Image.open(predicted / row["segmentation.file"].replace("masks", "overlays")) as overlay:
+        assert overlay.size == upright.shape[::-1]
+
+
+def test_rows_are_in_order_and_failures_have_reasons(predicted: Path) -> None:
+    assert list(rows(predicted)) == sorted(GOOD)
+    failed = rows(predicted, "failed.csv")
+    assert list(failed) == list(BAD)
+    assert "has 2 pages" in failed["pages.tif"]["reason"]
+    assert "has 2 pages" in failed["animated.gif"]["reason"]
+    assert "is not a picture" in failed["a/text.txt"]["reason"]
+    assert "truncated or damaged" in failed["broken.png"]["reason"]
+
+
+def test_a_name_is_no_formula_and_the_same_stem_no_collision(predicted: Path) -> None:
+    with (predicted / "predictions.csv").open(newline="", encoding="utf-8") as file:
+        first = [row[0] for row in csv.reader(file)]
+    assert "./=formula.png" in first
+    files = {name: row["segmentation.file"] for name, row in rows(predicted).items()}
+    assert files["a/same.jpg"] == "masks/segmentation/a/same.jpg.png"
+    assert files["a/same.png"] == "masks/segmentation/a/same.png.png"
+    assert files["a/b/deep.png"] == "masks/segmentation/a/b/deep.png"
+    assert len(set(files.values())) == len(GOOD)
+
+
+@pytest.fixture
+def few(tmp_path: Path, pictures: Path) -> Path:
+    """Five pictures and a broken one."""
+    folder = tmp_path / "few"
+    folder.mkdir()
+    for name in ("big.png", "broken.png", "colour.png", "grey.png", "small.bmp", "turned.jpg"):
+        shutil.copy(pictures / name, folder)
+    return folder
+
+
+def test_as_typed(run: Path, few: Path, predict: Command, tmp_path: Path) -> None:
+    done = predict(f"run={run}", f"images={few}", "out=out")
+    assert done.code == 0
+    assert "5 pictures predicted, " in done.out
+    assert "1 of 6 pictures failed; out/failed.csv says why" in done.out + done.err
+    assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        "predictions.csv", "failed.csv", "masks", "manifest.json",
+    }  # fmt: skip
+    before = contents(tmp_path / "out")
+    again = predict(f"run={run}", f"images={few}", "out=out")
+    assert "5 of 6 pictures are there already" in again.out
+    assert contents(tmp_path / "out") == before
+
+
+@pytest.fixture
+def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the pictures that were opened to be seen by a network."""
+    opened: list[str] = []
+
+    def counting(source: Any) -> Any:
+        opened.append(Path(source).name)
+        return open_any(source)
+
+    monkeypatch.setattr("tandem.predict.predictor.open_any", counting)
+    return opened
+
+
+def test_interrupted_and_restarted_it_does_only_what_is_missing(
+    run: Path, few: Path, predict: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, counted: list[str]
+) -> None:
+    arguments = (f"run={run}", f"images={few}", "batch_size=1")
+    assert predict(*arguments, "out=whole").code == 0
+    add = Table.add
+
+    def interrupted(table: Table, row: Any) -> None:
+        if row["image"] == "grey.png":
+            raise KeyboardInterrupt
+        add(table, row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Table, "add", interrupted)
+        cut = predict(*arguments, "out=cut")
+    assert (cut.code, cut.error) == (130, "interrupted; the same command does what is missing")
+    assert list(rows(tmp_path / "cut")) == ["big.png", "colour.png"]
+    counted.clear()
+    assert predict(*arguments, "out=cut").code == 0
+    assert sorted(counted) == ["broken.png", "grey.png", "small.bmp", "turned.jpg"]
+    assert contents(tmp_path / "cut") == contents(tmp_path / "whole")
+
+
+def test_a_row_that_was_cut_and_a_mask_that_is_gone_are_done_again(
+    run: Path, few: Path, predict: Command, tmp_path: Path, counted: list[str]
+) -> None:
+    arguments = (f"run={run}", f"images={few}", "out=out", "batch_size=1")
+    predict(*arguments)
+    before, file = contents(tmp_path / "out"), tmp_path / "out" / "predictions.csv"
+    file.write_bytes(file.read_bytes()[:-3])
+    (tmp_path / "out" / "masks" / "segmentation" / "colour.png").unlink()
+    counted.clear()
+    predict(*arguments)
+    assert sorted(counted) == ["broken.png", "colour.png", "turned.jpg"]
+    assert contents(tmp_path / "out") == before
+
+
+def test_what_failed_is_tried_again_and_new_pictures_are_added(
+    run: Path, few: Path, predict: Command, tmp_path: Path, pictures: Path
+) -> None:
+    predict(f"run={run}", f"images={few}", "out=out")
+    shutil.copy(pictures / "grey.png", few / "broken.png")
+    shutil.copy(pictures / "grey.png", few / "anew.png")
+    assert predict(f"run={run}", f"images={few}", "out=out").err == ""
+    assert list(rows(tmp_path / "out")) == sorted(path.name for path in few.iterdir())
+    assert rows(tmp_path / "out", "failed.csv") == {}
+
+
+def test_other_settings_or_files_in_the_folder_are_refused(
+    run: Path, few: Path, predict: Command, tmp_path: Path, other: Path
+) -> None:
+    predict(f"run={run}", f"images={few}", "out=out")
+    before = contents(tmp_path / "out")
+    for setting in ("flips=true", "overlays=true", "data.size=40"):
+        error = predict(f"run={run}", f"images={few}", "out=out", setting).error
+        assert error.startswith("out=out holds predictions of other settings (see manifest.json); give another out=")
+    error = predict(f"run={other}", f"images={few}", "out=out").error
+    assert "holds predictions of other runs" in error
+    assert contents(tmp_path / "out") == before
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "predictions.csv").write_text("precious")
+    assert (
+        "out=mine holds predictions.csv that was not made here"
+        in predict(f"run={run}", f"images={few}", "out=mine").error
+    )
+    assert (tmp_path / "mine" / "predictions.csv").read_text() == "precious"
+
+
+def test_out_may_lie_in_images_and_nothing_is_written_elsewhere(run: Path, few: Path, predict: Command) -> None:
+    before = contents(few)
+    predict(f"run={run}", f"images={few}", f"out={few / 'out'}")
+    predict(f"run={run}", f"images={few}", f"out={few / 'out'}")
+    assert len(rows(few / "out")) == 5
+    assert {name: value for name, value in contents(few).items() if not name.startswith("out")} == before
+
+
+def test_not_one_picture_is_an_error(run: Path, predict: Command, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "a.png").touch()
+    done = predict(f"run={run}", "images=pictures", "out=out")
+    assert done.code == 1
+    assert "not one of 1 files could be predicted; out/failed.csv says why" in done.err
+    assert list(rows(tmp_path / "out", "failed.csv")) == ["a.png"]
+
+
+def test_one_picture_alone(run: Path, few: Path, predict: Command, tmp_path: Path) -> None:
+    assert predict(f"run={run}", f"images={few / 'grey.png'}", "out=out").code == 0
+    assert list(rows(tmp_path / "out")) == ["grey.png"]
+
+
+def test_a_name_that_is_too_long_fails_alone(run: Path, few: Path, predict: Command, tmp_path: Path) -> None:
+    long = "x" * 250 + ".png"
+    shutil.copy(few / "grey.png", few / long)
+    done = predict(f"run={run}", f"images={few}", "out=out")
+    assert done.code == 0
+    assert "too long" in rows(tmp_path / "out", "failed.csv")[long]["reason"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="names are text there")
+def test_a_name_that_is_no_text(run: Path, few: Path, predict: Command, tmp_path: Path) -> None:
+    shutil.copy(few / "grey.png", os.fsdecode(os.fsencode(few) + b"/caf\xe9.png"))
+    assert predict(f"run={run}", f"images={few}", "out=out").code == 0
+    assert "caf\\udce9.png" in rows(tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["images=gone"], "images=gone: there is no such folder or file"),
+        (["run=gone"], "run=gone: there is no such folder"),
+        (["run=gone/*"], "run=gone/*: no folder has such a name"),
+        (["run=[]"], "run is [], but must be a run's folder"),
+        (["batch_size=0"], "batch_size is 0, but must be at least 1"),
+        (["device=cpuu"], "device is 'cpuu': did you mean 'cpu'?"),
+        (["data.size=4"], "data.size is 4 for run="),
+        (["data.grey_range=[5,5]"], "data.grey_range is [5, 5], but must be [black, white]"),
+        (["data.scale=4"], "unknown key 'data.scale'"),
+        (["images=empty"], "images=empty holds no files"),
+        (["out=file"], "out=file is a file, but must be a folder"),
+    ],
+)
+def test_mistakes_are_one_line(
+    run: Path, few: Path, predict: Command, tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "file").touch()
+    done = predict(f"run={run}", f"images={few}", "out=out", *arguments)
+    assert done.code == 1
+    assert done.error.startswith(message)
+    assert not (tmp_path / "out").exists()
+
+
+def test_deep_grey_levels_are_read_as_the_run_was_told(run: Path, predict: Command, tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    levels = np.random.default_rng(0).integers(0, 4096, (32, 32)).astype(np.uint16)
+    Image.fromarray(levels).save(tmp_path / "pictures" / "a.png")
+    Image.fromarray((levels / 4095 * 255).round().astype(np.uint8)).save(tmp_path / "pictures" / "b.png")
+    predict(f"run={run}", "images=pictures", "out=out", "data.grey_range=[0,4095]")
+    one, other = rows(tmp_path / "out").values()
+    assert {**one, "image": "", "segmentation.file": ""} == {**other, "image": "", "segmentation.file": ""}
+    assert json.loads((tmp_path / "out" / "manifest.json").read_text())["settings"]["data"] == {"grey_range": [0, 4095]}

@@ -1,0 +1,188 @@
+"""Answers, names, tables and drawings, each alone."""
+
+import string
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image, ImageOps
+from tests.predict.conftest import blob, tagged
+
+from tandem.errors import ConfigError, DataError
+from tandem.predict.answers import ClassMaskAnswer, MaskAnswer, NumberAnswer, Question, YesNoAnswer, answer_class
+from tandem.predict.command import masks_of
+from tandem.predict.drawn import write_mask, write_overlay
+from tandem.predict.found import _stems, find
+from tandem.predict.table import Table
+from tandem.predict.views import SHALLOW_MODES, View, open_any
+
+# ------------------------------------------------------------------------------------------------------------- answers
+
+
+def test_mask_channels_each_have_a_threshold_an_area_and_a_file() -> None:
+    question = Question("where", "binary", True, ("cyst", "solid"), (0.3, 0.6))
+    values = np.array([[[0.2, 0.3, 0.9]], [[0.2, 0.3, 0.6]]], np.float32)
+    answer = answer_class(question)(question, values)
+    assert isinstance(answer, MaskAnswer)
+    assert answer.mask.tolist() == [[[False, True, True]], [[False, False, True]]]
+    assert {name: mask.tolist() for name, mask in answer.masks.items()} == {
+        "cyst": [[0, 255, 255]],
+        "solid": [[0, 0, 255]],
+    }
+    assert answer.cells == {
+        "cyst.area": 2, "cyst.share": 0.666667, "cyst.threshold": 0.3,
+        "solid.area": 1, "solid.share": 0.333333, "solid.threshold": 0.6,
+    }  # fmt: skip
+    files = [(column, name) for _, _, column, name in masks_of([question], "a/b")]
+    assert files == [
+        ("where.cyst.file", "masks/where/cyst/a/b.png"),
+        ("where.solid.file", "masks/where/solid/a/b.png"),
+    ]
+    assert {*answer.cells, "cyst.file", "solid.file"} == set(MaskAnswer.columns(question))
+
+
+def test_class_masks_hold_indices() -> None:
+    question = Question("what", "multiclass", True, ("background", "lesion", "marker"))
+    values = np.array([[[0.5, 0.2]], [[0.3, 0.2]], [[0.2, 0.6]]], np.float32)
+    answer = answer_class(question)(question, values)
+    assert isinstance(answer, ClassMaskAnswer)
+    assert answer.masks[""].tolist() == [[0, 2]]
+    assert list(answer.regions) == ["lesion", "marker"]
+    assert {*answer.cells, "file"} == set(ClassMaskAnswer.columns(question))
+    assert [answer.cells[f"{name}.area"] for name in question.names] == [1, 0, 1]
+
+
+def test_questions_and_numbers() -> None:
+    question = Question("is", "binary", False, ("malignant", "cyst"), (0.5, 0.25))
+    answer = answer_class(question)(question, np.array([0.4, 0.25], np.float32))
+    assert isinstance(answer, YesNoAnswer)
+    assert answer.answers == {"malignant": False, "cyst": True}
+    assert list(answer.cells) == YesNoAnswer.columns(question)
+    assert answer.cells["cyst.predicted"] == 1
+    age = Question("age", "regression", False, ("0",))
+    number = answer_class(age)(age, np.array([41.5], np.float32))
+    assert isinstance(number, NumberAnswer)
+    assert number.cells == {"predicted": 41.5}
+    assert NumberAnswer.columns(age) == ["predicted"]
+    with pytest.raises(ConfigError, match="task 'odd' is of the kind ranking"):
+        answer_class(Question("odd", "ranking", False, ("0",)))
+
+
+# --------------------------------------------------------------------------------------------------------------- names
+
+NAMES = st.text(alphabet="aAb.", min_size=1, max_size=5).filter(lambda name: name.strip("."))
+PATHS = st.lists(NAMES, min_size=1, max_size=2).map("/".join)
+
+
+@given(st.sets(PATHS, max_size=12))
+def test_no_two_pictures_have_one_stem(paths: set[str]) -> None:
+    stems = _stems([PurePosixPath(path) for path in sorted(paths)])
+    assert len(set(stems)) == len(paths)
+
+
+def test_stems_are_short_where_they_can_be() -> None:
+    paths = ["a.png", "b.jpg", "b.png", "c.png", "c.png.png", "d/a.png", "e"]
+    stems = ["a", "b.jpg", "b.png", "c", "c.png.png", "d/a", "e"]
+    assert _stems([PurePosixPath(path) for path in paths]) == stems
+
+
+def test_links_are_followed_to_files_and_not_to_folders(tmp_path: Path) -> None:
+    (tmp_path / "in" / "sub").mkdir(parents=True)
+    (tmp_path / "in" / "sub" / "loop").symlink_to(tmp_path / "in")
+    (tmp_path / "other.png").touch()
+    (tmp_path / "in" / "link.png").symlink_to(tmp_path / "other.png")
+    (tmp_path / "in" / "dangling.png").symlink_to(tmp_path / "gone.png")
+    assert [file.name for file in find(tmp_path / "in", tmp_path / "out")] == ["link.png"]
+
+
+# --------------------------------------------------------------------------------------------------------------- table
+
+ROWS = st.dictionaries(
+    st.text(string.printable + "é", min_size=1, max_size=6),
+    st.text(string.printable, max_size=6),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(ROWS, st.data())
+def test_a_table_cut_anywhere_keeps_whole_rows_alone(
+    tmp_path_factory: pytest.TempPathFactory, rows: dict[str, str], data: st.DataObject
+) -> None:
+    path = tmp_path_factory.mktemp("table") / "t.csv"
+    table = Table(path, ("image", "value"))
+    assert table.keep(lambda row: True) == set()
+    with table:
+        for name, value in rows.items():
+            table.add({"image": name, "value": value})
+    content = path.read_bytes()
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    kept = Table(path, ("image", "value"))
+    seen: dict[str, str] = {}
+    names = kept.keep(lambda row: seen.setdefault(row["image"], row["value"]) == row["value"])
+    assert seen == {name: rows[name] for name in names}
+    assert list(rows)[: len(names)] == [name for name in rows if name in names]
+    with kept:
+        for name in rows.keys() - names:
+            kept.add({"image": name, "value": rows[name]})
+    kept.sort(list(rows))
+    assert path.read_bytes() == content
+
+
+def test_a_table_of_others_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(DataError, match=r"t\.csv has other columns"):
+        Table(tmp_path / "t.csv", ("image", "value")).keep(lambda row: True)
+
+
+# ------------------------------------------------------------------------------------------------------------ pictures
+
+
+@pytest.mark.parametrize("mode", [*SHALLOW_MODES, "I;16", "I", "F"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_every_mode_becomes_what_networks_see(mode: str, channels: int) -> None:
+    grey_range = (0.0, 1.0) if mode == "F" else None
+    seen = View(8, channels, grey_range).of(open_any(Image.new(mode, (5, 6))), "a")
+    assert (seen.shape, seen.dtype.name) == ((channels, 8, 8), "uint8")
+
+
+@pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp"])
+@pytest.mark.parametrize("orientation", [*range(1, 9), 99])
+def test_a_mask_lies_on_its_picture_however_both_are_read(tmp_path: Path, orientation: int, ending: str) -> None:
+    dark = np.zeros((16, 24, 3), np.uint8)
+    dark[2:9, 3:12] = 255
+    Image.fromarray(dark).save(tmp_path / f"a.{ending}", exif=tagged(orientation))
+    upright = np.asarray(open_any(tmp_path / f"a.{ending}").convert("L")) > 127
+    write_mask(tmp_path / "mask.png", upright.astype(np.uint8) * 255, tmp_path / f"a.{ending}")
+    with Image.open(tmp_path / f"a.{ending}") as picture, Image.open(tmp_path / "mask.png") as mask:
+        np.testing.assert_array_equal(np.asarray(mask) > 127, np.asarray(picture.convert("L")) > 127)
+        turned = ImageOps.exif_transpose(mask)
+        np.testing.assert_array_equal(np.asarray(turned) > 127, upright)
+
+
+def test_an_overlay_tints_and_outlines(tmp_path: Path) -> None:
+    Image.fromarray(np.full((40, 60), 100, np.uint8)).save(tmp_path / "a.png")
+    region, other = np.zeros((2, 40, 60), bool)
+    region[10:30, 0:20] = True
+    other[35:38, 50:60] = True
+    write_overlay(tmp_path / "o.png", tmp_path / "a.png", [region, other])
+    with Image.open(tmp_path / "o.png") as overlay:
+        pixels = np.asarray(overlay).astype(int)
+    assert pixels.shape == (40, 60, 3)
+    assert (pixels[~(region | other)] == 100).all()
+    assert (pixels[10, 0:20] == (70, 180, 90)).all()
+    assert (pixels[10:30, 0] == (70, 180, 90)).all(), "also at the border of the picture"
+    assert (pixels[20, 10] != pixels[10, 10]).any()
+    assert (pixels[20, 10] != 100).any()
+    assert (pixels[35, 50:60] == (235, 170, 40)).all()
+
+
+@pytest.mark.parametrize("array", [blob(20, 30).astype(np.uint16) * 200, blob(20, 30).astype(np.float32)])
+def test_an_overlay_of_deep_levels_is_to_be_seen(tmp_path: Path, array: np.ndarray) -> None:
+    Image.fromarray(array).save(tmp_path / "a.tif")
+    write_overlay(tmp_path / "o.png", tmp_path / "a.tif", [np.zeros((20, 30), bool)])
+    with Image.open(tmp_path / "o.png") as overlay:
+        assert np.asarray(overlay).max() == 255
+        assert np.asarray(overlay).min() == 0

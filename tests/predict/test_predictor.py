@@ -1,0 +1,184 @@
+"""Runs as a function of pictures: sources, ensembles, mirror images, kinds of task, families of networks."""
+
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from tests.predict.conftest import GOOD, Runs, blob, tagged
+
+import tandem
+from tandem.errors import ConfigError, DataError
+from tandem.predict.answers import Question
+from tandem.predict.ensemble import agreed
+from tandem.predict.predictor import Prediction, resized
+from tandem.restore import restore
+
+FAMILY = ("network=fpn", "network.backbone=test_convnext")
+
+
+def same(first: Prediction, second: Prediction, atol: float = 1e-6) -> bool:
+    return (first.width, first.height) == (second.width, second.height) and all(
+        np.allclose(answer.values, second[task].values, atol=atol) for task, answer in first.answers.items()
+    )
+
+
+def test_one_picture_from_every_kind_of_source(run: Path, tmp_path: Path) -> None:
+    predictor = tandem.load(run, device="cpu")
+    levels = blob(40, 60)
+    Image.fromarray(levels).save(tmp_path / "a.png")
+    sources: list[Any] = [
+        tmp_path / "a.png", str(tmp_path / "a.png"), Image.fromarray(levels), levels, levels[:, :, None],
+        np.repeat(levels[:, :, None], 3, 2), levels / 255, levels.astype(np.uint16) * 257, torch.from_numpy(levels),
+        torch.from_numpy(levels)[None], torch.from_numpy(levels)[None].expand(3, -1, -1) / 255,
+    ]  # fmt: skip
+    (expected,) = predictor.predict(tmp_path / "a.png")
+    assert (expected.width, expected.height) == (60, 40)
+    assert expected["segmentation"].mask.shape == (1, 40, 60)
+    assert expected["segmentation"].mask.dtype == bool
+    assert set(expected["classification"].probabilities) == {"normal", "benign", "malignant"}
+    for source in sources:
+        (alone,) = predictor.predict(source)
+        assert same(expected, alone), source
+    for found in predictor.predict(sources, batch_size=4):
+        assert same(expected, found)
+    assert len(predictor.predict(np.stack([levels, levels])[..., None])) == 2
+    assert len(predictor.predict(torch.zeros(3, 1, 40, 60))) == 3
+    assert predictor.predict([]) == []
+
+
+def test_a_turned_picture_is_seen_upright(run: Path, tmp_path: Path) -> None:
+    predictor, upright = tandem.load(run, device="cpu"), Image.fromarray(blob(40, 60))
+    turned = upright.transpose(Image.Transpose.ROTATE_90)
+    turned.save(tmp_path / "a.png", exif=tagged(6))
+    (expected,) = predictor.predict(upright)
+    with Image.open(tmp_path / "a.png") as opened:
+        assert all(same(expected, found) for found in predictor.predict([tmp_path / "a.png", opened]))
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("gone.png", "does not exist"),
+        (np.zeros((4, 5, 2), np.uint8), r"an array of shape \(4, 5, 2\) is no picture \(H, W\) or \(H, W, C\)"),
+        (torch.zeros(2, 4, 5), r"a tensor of shape \(2, 4, 5\) is no picture \(H, W\) or \(C, H, W\)"),
+        (np.zeros((0, 5), np.uint8), r"shape \(0, 5\)"),
+        (np.full((4, 4), 2.0), r"outside \[0, 1\]"),
+        (np.full((4, 4), np.nan), "or nan"),
+        (np.zeros((4, 4), np.int64), "int64 is not understood"),
+        ([3], "cannot be made of int"),
+        ([Image.new("LAB", (4, 4))], "mode LAB"),
+    ],
+)
+def test_what_is_no_picture_is_refused(run: Path, source: Any, message: str) -> None:
+    with pytest.raises(DataError, match=message):
+        tandem.load(run, device="cpu").predict(source)
+
+
+def test_an_ensemble_is_the_mean_of_its_runs(run: Path, other: Path, tmp_path: Path) -> None:
+    folders = [run, Path(shutil.copytree(run, tmp_path / "again")), other]
+    picture = blob(50, 70)
+    predictor = tandem.load(folders, device="cpu")
+    (found,) = predictor.predict(picture)
+    alone = [tandem.load(folder, device="cpu").predict(picture)[0] for folder in folders]
+    for task in ("classification", "segmentation"):
+        mean = np.mean([prediction[task].values for prediction in alone], axis=0)
+        np.testing.assert_allclose(found[task].values, mean, atol=1e-6)
+    thresholds = [restore(folder).results["thresholds"]["segmentation"][0] for folder in folders]
+    (question,) = [q for q in predictor.questions if q.name == "segmentation"]
+    assert question.thresholds == pytest.approx([np.mean(thresholds)])
+    np.testing.assert_array_equal(found["segmentation"].mask, found["segmentation"].values >= question.thresholds[0])
+
+
+def test_runs_may_be_named_by_a_pattern(run: Path, other: Path, tmp_path: Path) -> None:
+    for name, folder in (("a", run), ("b", other)):
+        (tmp_path / name).symlink_to(folder)
+    (tmp_path / "multirun.yaml").touch()
+    by_pattern, by_list = tandem.load(str(tmp_path / "*")), tandem.load([run, other])
+    assert by_pattern.questions == by_list.questions
+    with pytest.raises(ConfigError, match="twice, which would count double"):
+        tandem.load([run, tmp_path / "a"])
+
+
+CLASS = Question("class", "multiclass", False, ("benign", "malignant"))
+
+
+@pytest.mark.parametrize(
+    ("questions", "message"),
+    [
+        ([replace(CLASS, names=("malignant", "benign"))], r"differ in the task 'class' \(benign, malignant\)"),
+        ([CLASS, Question("is", "binary", False, ("cyst",), (0.5,))], r"differ in the task 'is' \(cyst\)"),
+        ([], "differ in the task 'class'"),
+    ],
+)
+def test_runs_that_ask_other_things_are_no_ensemble(run: Path, questions: list[Question], message: str) -> None:
+    made = restore(run)
+    for asked in ([[CLASS], questions], [questions, [CLASS]]):
+        with pytest.raises(ConfigError, match="differ in the task"):
+            agreed([(made, tuple(each)) for each in asked])
+    with pytest.raises(ConfigError, match=message):
+        agreed([(made, (CLASS,)), (made, tuple(questions))])
+
+
+def test_with_flips_a_mirrored_picture_has_the_mirrored_answer(run: Path) -> None:
+    predictor, picture = tandem.load(run, flips=True, device="cpu"), blob(64, 64)
+    plain, left_right, top_down = predictor.predict([picture, picture[:, ::-1], picture[::-1]])
+    maps = plain["segmentation"].values
+    np.testing.assert_allclose(left_right["segmentation"].values, maps[:, :, ::-1], atol=1e-6)
+    np.testing.assert_allclose(top_down["segmentation"].values, maps[:, ::-1], atol=1e-6)
+    np.testing.assert_allclose(top_down["classification"].values, plain["classification"].values, atol=1e-6)
+    (bare,) = tandem.load(run, device="cpu").predict(picture)
+    assert not same(bare, plain)
+
+
+def test_another_family_in_colour(runs: Runs, pictures: Path) -> None:
+    folder = runs(*FAMILY)
+    files = [pictures / name for name in GOOD]
+    found = tandem.load(folder, device="cpu").predict(files, batch_size=5)
+    assert [prediction["segmentation"].mask.shape[0] for prediction in found] == [1] * len(GOOD)
+    assert all(sum(p["classification"].probabilities.values()) == pytest.approx(1, abs=1e-5) for p in found)
+
+
+def test_yes_no_and_embedding_answer_too(runs: Runs, tmp_path: Path) -> None:
+    folder = runs("task=[yes_no,embedding]")
+    predictor = tandem.load(folder, device="cpu")
+    (found,) = predictor.predict(blob(40, 40))
+    threshold = restore(folder).results["thresholds"]["yes_no"][0]
+    assert found["yes_no"].answers == {"malignant": found["yes_no"].values[0] >= np.float32(threshold)}
+    assert np.linalg.norm(found["embedding"].vector) == pytest.approx(1)
+    (again,) = tandem.load(folder, flips=True, device="cpu").predict(blob(40, 40))
+    assert np.linalg.norm(again["embedding"].vector) == pytest.approx(1)
+    with pytest.raises(ConfigError, match=r"embeddings of several runs cannot be averaged \(task 'embedding'\)"):
+        tandem.load([folder, shutil.copytree(folder, tmp_path / "copy")])
+
+
+def test_a_network_that_answers_nan_is_told_of(run: Path) -> None:
+    predictor = tandem.load(run, device="cpu")
+    for members in predictor.ensemble.members.values():
+        for parameter in members[0].parameters():
+            parameter.fill_(float("nan"))
+    with pytest.raises(DataError, match="is not finite"):
+        predictor.predict(blob(40, 40))
+
+
+def test_maps_grow_as_plain_bilinear_ones() -> None:
+    maps = torch.rand(2, 16, 16, generator=torch.Generator().manual_seed(0))
+    by_pillow = np.stack(
+        [np.asarray(Image.fromarray(m.numpy()).resize((50, 33), Image.Resampling.BILINEAR)) for m in maps]
+    )
+    np.testing.assert_allclose(resized(maps, (33, 50)).numpy(), by_pillow, atol=1e-6)
+    plain = torch.nn.functional.interpolate(maps[None], (33, 50), mode="bilinear")[0]
+    torch.testing.assert_close(resized(maps, (33, 50)), plain, atol=1e-6, rtol=0)
+
+
+def test_an_import_is_light() -> None:
+    code = (
+        "import sys, tandem; sys.exit(bool({'torch', 'numpy', 'PIL'} & set(sys.modules)) or not callable(tandem.load))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
