@@ -98,6 +98,15 @@ def test_a_setting_that_is_added_changes_the_identity(default: dict[str, Any]) -
     assert run_hash(put(default, "optimizer.betas", [0.9, 0.99])) != run_hash(default)
 
 
+def test_the_watch_for_collapse_is_part_of_the_identity_only_where_it_may_end_the_run(composed: Composer) -> None:
+    watched = run_hash(resolve(composed()))
+    assert run_hash(resolve(composed("callbacks.collapse.every=7", "callbacks.collapse.patience=9"))) == watched
+    assert run_hash(resolve(composed("callbacks.collapse=null"))) == watched
+    stops = run_hash(resolve(composed("callbacks.collapse.stop=true")))
+    assert stops != watched
+    assert run_hash(resolve(composed("callbacks.collapse.stop=true", "callbacks.collapse.patience=9"))) != stops
+
+
 def test_the_order_of_keys_does_not_count() -> None:
     assert run_hash({"a": {"b": 1, "c": 2}, "d": 3}) == run_hash({"d": 3, "a": {"c": 2, "b": 1}})
 

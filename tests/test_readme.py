@@ -1,5 +1,6 @@
 """The README's commands work as typed, made small by overrides that are added at their end."""
 
+import importlib
 import os
 import re
 import shlex
@@ -7,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,25 +61,89 @@ def test_the_readme_opens_with_the_two_commands_and_make_knows_them() -> None:
     assert "-m pytest" in shown
 
 
-TRAINING = [command for command in commands() if command.startswith("python scripts/train.py")]
+PYTHON = [command for command in commands() if command.startswith("python scripts/")]
+NEEDS_NETWORK = ("data.download=true",)
+JOBS = {"gamma=1,2,3": 27, "glob(*)": 19, "data.fold=0,1,2": 3}
+"""How many jobs a sweep has, told by a part of its command."""
+
+
+@pytest.fixture
+def typed(in_process: Callable[..., Any]) -> Callable[[str, list[str]], str]:
+    """Runs a command of the README in this process, with further words; gives what it printed."""
+
+    def run(command: str, more: list[str]) -> str:
+        _, script, *words = shlex.split(command)
+        module = importlib.import_module(f"tandem.{Path(script).stem}")
+        done = in_process(module.main)(*words, *more)
+        assert done.code == 0, done.out[-3000:] + done.err[-3000:]
+        return str(done.out)
+
+    return run
+
+
+@pytest.fixture
+def data_folder(tmp_path: Path, busi_tree: Callable[[int], Path], trees: Any) -> Callable[[str], str]:
+    """Puts a small data set where a command of the README says PATH."""
+
+    def place(command: str) -> str:
+        busi_tree(8) if "Dataset_BUSI" in command else None
+        trees.folders(tmp_path / "folder") if "PATH/folder" in command else None
+        trees.table(tmp_path / "table", patient=lambda number: f"p{number // 2}") if "PATH/table" in command else None
+        return command.replace("PATH/", f"{tmp_path}/")
+
+    return place
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", TRAINING)
-def test_a_training_command_runs_as_typed(command: str, tmp_path: Path, busi_tree: Callable[[int], Path]) -> None:
-    words = [sys.executable, str(REPOSITORY / "scripts" / "train.py"), *shlex.split(command)[2:]]
-    if "--help" in words or "--cfg" in words:
-        assert "tasks" in execute(words, tmp_path)
+@pytest.mark.parametrize("command", [command for command in PYTHON if "scripts/train.py" in command])
+def test_a_training_command_runs_as_typed(
+    command: str, tmp_path: Path, typed: Callable[[str, list[str]], str], data_folder: Callable[[str], str]
+) -> None:
+    if "--help" in command or "--cfg" in command:
+        assert "tasks" in typed(command, [])
         return
-    small = [*SMALL, *FEW]
-    if "experiment=busi" in words:
-        root = str(busi_tree(8))
-        words = [word.replace("PATH/Dataset_BUSI_with_GT", root) for word in words]
-        small = [*SMALL, "data.groups=none", "data.fractions={train: 0.5, val: 0.25, test: 0.25}"]
-    shown = execute([*words, *small], tmp_path, TANDEM_CACHE=str(tmp_path / "cache"))
+    if any(word in command for word in NEEDS_NETWORK):
+        assert typed(command, ["--cfg", "job"])
+        return
+    small = [*SMALL, *([] if "PATH" in command or "data=" in command else FEW)]
+    if "PATH" in command:
+        small += ["data.fractions={train: 0.5, val: 0.25, test: 0.25}"]
+    if "Dataset_BUSI" in command:
+        small += ["data.groups=none"]
+    shown = typed(data_folder(command), small)
     assert "report:" in shown
-    jobs = 27 if "-m" in words else 1
+    jobs = next((count for part, count in JOBS.items() if part in command), 1)
     assert len(list(tmp_path.glob("runs/*/*/results.json"))) == jobs
+
+
+@pytest.mark.slow
+def test_what_follows_a_training_runs_as_typed(
+    tmp_path: Path, typed: Callable[[str, list[str]], str], data_folder: Callable[[str], str]
+) -> None:
+    training = next(command for command in PYTHON if "experiment=busi" in command and "-m" not in command)
+    small = [*SMALL, "data.fractions={train: 0.5, val: 0.25, test: 0.25}", "data.groups=none"]
+    typed(data_folder(training), small)
+    (run,) = tmp_path.glob("runs/busi/*/")
+    quick = {"export.py": ["format=torch"], "evaluate.py": ["samples=20", "cases=1"]}
+    after = [command for command in PYTHON if "HASH" in command]
+    assert {Path(shlex.split(command)[1]).name for command in after} >= {"evaluate.py", "export.py"}
+    for command in after:
+        words = next((words for script, words in quick.items() if script in command), [])
+        assert typed(command.replace("HASH", run.name), words) is not None
+    assert (run / "evaluation" / "test" / "report.html").exists()
+
+
+OTHERS = {
+    "explain_loss.py": ["pictures=8", "data.train=12", "data.val=12", "data.test=12", "data.size=32"],
+    "find_lr.py": [*SMALL, *FEW, "network.backbone=small_cnn"],
+}
+"""Further commands, and what makes them small."""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [command for command in PYTHON if Path(shlex.split(command)[1]).name in OTHERS])
+def test_another_command_runs_as_typed(command: str, typed: Callable[[str, list[str]], str]) -> None:
+    assert typed(command, OTHERS[Path(shlex.split(command)[1]).name])
 
 
 @pytest.mark.slow

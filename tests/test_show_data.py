@@ -65,7 +65,7 @@ def test_rows_are_taken_evenly() -> None:
         (["pictures=0"], "pictures is 0, but must lie in 1 to 50"),
         (["versions=21"], "versions is 21, but must lie in 0 to 20"),
         (["augment=medcal"], "medical"),
-        (["augment.rotate=200"], "augment.rotate is 200.0, but must lie in [0, 180]"),
+        (["augment.rotate=200"], "augment.rotate is 200, but must lie in [0, 180]"),
     ],
 )
 def test_mistakes_are_one_line(in_process: Callable[..., Any], arguments: list[str], message: str) -> None:

@@ -22,15 +22,20 @@ FULL_ERRORS = "HYDRA_FULL_ERROR"
 """Hydra's own switch for whole tracebacks; honoured where the user has set it."""
 
 
-def run(task: Callable[[DictConfig, Path], Any], config_name: str) -> None:
+def run(
+    task: Callable[[DictConfig, Path], Any],
+    config_name: str,
+    on_interrupt: str = "interrupted; the same command goes on where it stopped",
+) -> None:
     """Runs a task under Hydra, alone or as the jobs of a multirun, and exits with 1 where something failed.
 
     Args:
         task: called with the job's configuration and folder; what it returns is the job's objective.
         config_name: the primary configuration in the shipped folder.
+        on_interrupt: said after Ctrl-C.
     """
     verbose = os.environ.get(FULL_ERRORS) == "1"
-    _start(_as_job(task, verbose), config_name, verbose, "interrupted; the same command goes on where it stopped")
+    _start(_as_job(task, verbose), config_name, verbose, on_interrupt)
 
 
 def run_tool(task: Callable[[dict[str, Any]], None], config_name: str, on_interrupt: str = "interrupted") -> None:

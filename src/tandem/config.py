@@ -28,6 +28,7 @@ NOT_IDENTITY = (
     "callbacks.metrics_csv",
     "callbacks.panels",
     "data.cache",
+    "data.memory_gb",
     "loader.workers",
     "trainer.enable_progress_bar",
     "trainer.log_every_n_steps",

@@ -61,7 +61,7 @@ def main() -> None:
     """The command of `scripts/find_lr.py`."""
     from tandem.cli import run
 
-    run(find_lr_job, "find_lr")
+    run(find_lr_job, "find_lr", on_interrupt="interrupted; the same command begins anew")
 
 
 def find_lr_job(config: DictConfig, folder: Path) -> float:

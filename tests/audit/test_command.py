@@ -113,4 +113,4 @@ def test_real_busi_has_the_contradiction_and_the_near_duplicates_that_are_known(
         known.setdefault(row["group"], []).append(row["image"].removesuffix(".png"))
     found = [len({group[place[name]] for name in members}) == 1 for members in known.values()]
     assert sum(found) >= 0.95 * len(found)
-    assert ("benign (433)", "malignant (145)") == (alike[0]["one"], alike[0]["other"])
+    assert (alike[0]["one"], alike[0]["other"]) == ("benign (433)", "malignant (145)")

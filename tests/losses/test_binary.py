@@ -331,3 +331,24 @@ def test_trap_int8_minus_one_is_not_255() -> None:
 def test_logits_must_be_scores() -> None:
     with pytest.raises(DataError, match=r"logits are torch\.int64"):
         BCE()(torch.zeros(2, 1, dtype=torch.int64), torch.zeros(2, 1))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64], ids=str)
+def test_a_single_value_next_to_0_or_1_is_refused(dtype: torch.dtype) -> None:
+    info = torch.finfo(dtype)
+    zero, one = torch.zeros((), dtype=dtype), torch.ones((), dtype=dtype)
+    for value in (info.smallest_normal, torch.nextafter(one, zero), torch.nextafter(one, 2 * one), 1e-3 * one):
+        target = torch.zeros(1, 1, 300, 300, dtype=dtype)
+        target[..., 150:] = 1
+        target[0, 0, 7, 7] = value
+        with pytest.raises(DataError, match="the target holds"):
+            BCE()(torch.zeros(1, 1, 300, 300), target)
+
+
+def test_minus_zero_is_zero_and_strides_do_not_matter() -> None:
+    logits, target = case(2, 3, 4, 5)
+    signed = torch.where(target == 0, -0.0, 1.0).double()
+    assert torch.equal(BCE()(logits, signed), BCE()(logits, target))
+    turned = target.double().permute(0, 2, 3, 1).contiguous().permute(0, 3, 1, 2)  # channels last
+    assert torch.equal(BCE()(logits, turned), BCE()(logits, target))
+    assert torch.equal(BCE()(logits, turned.float().expand(2, 3, 4, 5)), BCE()(logits, target))

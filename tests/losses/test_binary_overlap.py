@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tandem.errors import ConfigError
+from tandem.losses import functional
 from tandem.losses.binary import BCE, Dice, Focal, FocalTversky, Jaccard, Lovasz, Tversky, UnifiedFocal
 
 monai = pytest.importorskip("monai.losses")
@@ -273,6 +274,31 @@ def test_unified_focal_where_one_side_is_absent() -> None:
         found = UnifiedFocal()(logits.requires_grad_(), target)["tversky"]
         assert 0 < found < 1
         assert torch.autograd.grad(found, logits)[0].isfinite().all()
+
+
+# ------------------------------------------------------------------------------------------------ two ways to a value
+
+
+@pytest.mark.parametrize(
+    "loss", [Dice(), Jaccard(), Tversky(), FocalTversky(), Lovasz()], ids=lambda x: type(x).__name__
+)
+def test_a_row_without_a_target_changes_nothing_beside_rows_that_all_have_foreground(loss: nn.Module) -> None:
+    logits, target = case(3, 1, 5, 4)
+    more = torch.cat([logits, logits[:1]]), torch.cat([target, torch.full_like(target[:1], 255)])
+    assert torch.equal(loss(*more), loss(logits, target))
+    assert torch.equal(gradient(loss, *more)[:3], gradient(loss, logits, target))
+
+
+@pytest.mark.parametrize("pixels", [1, 40, 41, 400])
+def test_lovasz_does_not_depend_on_how_many_pixels_are_sorted_at_a_time(
+    pixels: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logits, target = case(5, 2, 5, 4)
+    target[1, 0, 2:] = 255
+    expected = Lovasz()(logits, target), gradient(Lovasz(), logits, target)
+    monkeypatch.setattr(functional, "_SORTED", pixels)
+    assert torch.equal(Lovasz()(logits, target), expected[0])
+    assert torch.equal(gradient(Lovasz(), logits, target), expected[1])
 
 
 # -------------------------------------------------------------------------------------------------------- bad input

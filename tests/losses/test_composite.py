@@ -8,6 +8,8 @@ from tandem.errors import ConfigError
 from tandem.losses import Composite, MulticlassLoss
 from tandem.losses.binary import BCE, BCEFocal, Dice, Focal
 from tandem.losses.multiclass import CrossEntropy
+from tandem.losses.multiclass import Dice as ClassDice
+from tandem.losses.multiclass import Focal as ClassFocal
 
 LOGITS = torch.randn(3, 1, 4, 4, generator=torch.Generator().manual_seed(0))
 TARGET = (LOGITS > 0.5).long()
@@ -63,6 +65,67 @@ def test_schedules_of_inner_and_outer_composites_are_multiplied() -> None:
     assert still.moving == ("pixels/bce",)
     still.set_epoch(4)
     assert still.weights == {"dice": 1, "pixels/bce": 2, "pixels/focal": 6}
+
+
+class Counting(BCE):
+    """Counts how often a target is looked at."""
+
+    looks = 0
+
+    def clean(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
+        type(self).looks += 1
+        return super().clean(logits, target)
+
+
+class Own(BCE):
+    """A loss with a call of its own."""
+
+    def forward(self, logits: Tensor, target: Tensor) -> Tensor:
+        return 2 * super().forward(logits, target)
+
+
+def test_the_target_is_looked_at_once_for_all_terms() -> None:
+    loss = Composite({name: Counting() for name in ("one", "two", "three")}, dict.fromkeys(("one", "two", "three"), 1))
+    terms = loss(LOGITS, TARGET)
+    assert Counting.looks == 1
+    assert all(torch.equal(term, BCE()(LOGITS, TARGET)) for term in terms.values())
+
+
+def test_a_term_with_a_call_of_its_own_is_called() -> None:
+    terms = Composite({"bce": BCE(), "own": Own()}, {"bce": 1, "own": 1})(LOGITS, TARGET)
+    assert torch.equal(terms["own"], 2 * terms["bce"])
+
+
+@pytest.mark.parametrize("shape", [(3, 1, 6, 5), (2, 3, 4, 5), (2, 2, 3, 4, 2)], ids=str)
+def test_binary_composites_equal_monai(shape: tuple[int, ...]) -> None:
+    monai = pytest.importorskip("monai.losses")
+    logits = 3 * torch.randn(shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    target = (logits + torch.randn(shape, generator=torch.Generator().manual_seed(1)) > 0).double()
+    target[..., 0] = 1
+    smooth = {"smooth_nr": 0, "smooth_dr": 0}
+    for terms, oracle in (
+        ({"dice": Dice(), "pixels": BCE()}, monai.DiceCELoss(sigmoid=True, **smooth)),
+        ({"dice": Dice(), "pixels": Focal(2.0)}, monai.DiceFocalLoss(sigmoid=True, gamma=2.0, **smooth)),
+    ):
+        found = torch.stack(list(Composite(terms, {"dice": 0.3, "pixels": 2.0})(logits, target).values()))
+        oracle.lambda_dice, pixels = 0.3, "lambda_ce" if "DiceCE" in type(oracle).__name__ else "lambda_focal"
+        setattr(oracle, pixels, 2.0)
+        weighted = found @ torch.tensor([0.3, 2.0], dtype=torch.float64)
+        torch.testing.assert_close(weighted, oracle(logits, target), atol=1e-6, rtol=1e-6)
+
+
+def test_multiclass_composites_equal_monai() -> None:
+    monai = pytest.importorskip("monai.losses")
+    logits = 3 * torch.randn(3, 4, 6, 5, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
+    target = torch.randint(0, 4, (3, 6, 5), generator=torch.Generator().manual_seed(1))
+    target[:, 0, :4] = torch.arange(4)
+    oracle = monai.DiceCELoss(softmax=True, to_onehot_y=True, smooth_nr=0, smooth_dr=0)
+    terms = Composite({"dice": ClassDice(), "ce": CrossEntropy()}, {"dice": 1, "ce": 1})(logits, target)
+    torch.testing.assert_close(terms["dice"] + terms["ce"], oracle(logits, target[:, None]), atol=1e-6, rtol=1e-6)
+    focal = Composite({"dice": ClassDice(), "focal": ClassFocal(2.0)}, {"dice": 1, "focal": 1})(logits, target)
+    pixels = monai.FocalLoss(gamma=2.0, use_softmax=True, to_onehot_y=True)(logits, target[:, None])
+    # MONAI spreads the mean over the classes that are not the answer as well
+    torch.testing.assert_close(focal["focal"], 4 * pixels, atol=1e-6, rtol=1e-6)
 
 
 class Kindless(nn.Module):

@@ -2,6 +2,7 @@
 
 import math
 
+import kornia.losses
 import numpy as np
 import pytest
 import segmentation_models_pytorch as smp
@@ -82,6 +83,16 @@ def test_focal_equals_a_loop(shape: tuple[int, ...], gamma: float, alpha: list[f
         close(Focal(gamma, alpha)(logits, target), softmax_focal_by_hand(logits, target, gamma, alpha))
 
 
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_focal_equals_kornia_for_each_pixel_and_not_its_mean(shape: tuple[int, ...]) -> None:
+    logits, target = case(*shape)
+    rows = logits.movedim(1, -1).reshape(-1, 3), target.flatten()
+    each = kornia.losses.focal_loss(*rows, alpha=None, gamma=2.0)  # (rows, classes), 0 but at the answer
+    close(Focal(gamma=2)(logits, target), each.sum(1).mean())
+    mean = kornia.losses.focal_loss(*rows, alpha=None, gamma=2.0, reduction="mean")
+    close(Focal(gamma=2)(logits, target), 3 * mean)  # kornia divides by the classes too
+
+
 def test_trap_focal_that_is_one_sigmoid_for_each_class() -> None:
     logits, target = case(3, 4, 5)
     sigmoids = smp.losses.FocalLoss("multiclass", gamma=2.0)(logits, target)
@@ -114,6 +125,11 @@ def test_trap_focal_gamma_below_1_where_p_is_1(gamma: float) -> None:
     )
     assert found.isfinite().all()
     assert (found[:, 0] <= 0).all()
+    monai = pytest.importorskip("monai.losses")
+    free = torch.tensor([[100.0, 0.0]], requires_grad=True)
+    monai.FocalLoss(gamma=gamma, use_softmax=True, to_onehot_y=True)(free, torch.zeros(1, 1)).backward()
+    assert free.grad is not None
+    assert free.grad.isnan().any()  # MONAI
 
 
 # ------------------------------------------------------------------------------------------------------ what is missing

@@ -103,6 +103,13 @@ def test_tversky_equals_kornia_and_monai_and_smp(alpha: float, beta: float) -> N
     close(Tversky(alpha, beta, "batch")(logits, target), whole(logits, target))
 
 
+@EACH_SHAPE
+def test_batch_tversky_equals_smp(shape: tuple[int, ...]) -> None:
+    logits, target = case(*shape)
+    oracle = smp.losses.TverskyLoss("multiclass", alpha=0.3, beta=0.7)
+    close(Tversky(0.3, 0.7, "batch")(logits, target), oracle(*heap(logits, target)))
+
+
 @pytest.mark.parametrize("per", ["image", "batch"])
 @EACH_SHAPE
 def test_tversky_of_halves_is_dice(shape: tuple[int, ...], per: str) -> None:

@@ -201,6 +201,21 @@ def test_what_failed_is_tried_again_and_new_pictures_are_added(
     assert rows(tmp_path / "out", "failed.csv") == {}
 
 
+def test_what_is_said_of_a_picture_that_is_gone_stays_unless_another_takes_its_mask(
+    run: Path, few: Path, predict: Command, tmp_path: Path
+) -> None:
+    predict(f"run={run}", f"images={few}", "out=out")
+    before = rows(tmp_path / "out")
+    for name in ("grey.png", "colour.png"):
+        (few / name).unlink()
+    shutil.copy(few / "turned.jpg", few / "grey.jpg")
+    predict(f"run={run}", f"images={few}", "out=out")
+    after = rows(tmp_path / "out")
+    assert list(after) == ["big.png", "grey.jpg", "small.bmp", "turned.jpg", "colour.png"]
+    assert after["colour.png"] == before["colour.png"]
+    assert after["grey.jpg"]["segmentation.file"] == before["grey.png"]["segmentation.file"]
+
+
 def test_other_settings_or_files_in_the_folder_are_refused(
     run: Path, few: Path, predict: Command, tmp_path: Path, other: Path
 ) -> None:

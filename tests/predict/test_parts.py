@@ -11,8 +11,9 @@ from PIL import Image, ImageOps
 from tests.predict.conftest import blob, tagged
 
 from tandem.errors import ConfigError, DataError
-from tandem.predict.answers import ClassMaskAnswer, MaskAnswer, NumberAnswer, Question, YesNoAnswer, answer_class
+from tandem.predict.answers import NumberAnswer, Question, YesNoAnswer
 from tandem.predict.command import masks_of
+from tandem.predict.dense import ClassMaskAnswer, MaskAnswer, answer_class
 from tandem.predict.drawn import write_mask, write_overlay
 from tandem.predict.found import _stems, find
 from tandem.predict.table import Table

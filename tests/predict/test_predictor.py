@@ -53,6 +53,11 @@ def test_one_picture_from_every_kind_of_source(run: Path, tmp_path: Path) -> Non
     assert predictor.predict([]) == []
 
 
+def test_no_picture_at_once_is_refused(run: Path) -> None:
+    with pytest.raises(ConfigError, match="batch_size is 0, but must be at least 1"):
+        tandem.load(run, device="cpu").predict(blob(40, 60), batch_size=0)
+
+
 def test_a_turned_picture_is_seen_upright(run: Path, tmp_path: Path) -> None:
     predictor, upright = tandem.load(run, device="cpu"), Image.fromarray(blob(40, 60))
     turned = upright.transpose(Image.Transpose.ROTATE_90)

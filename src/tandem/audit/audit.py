@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tandem.audit.facts import Facts, FileFacts, facts_of, file_facts, greys
+from tandem.audit.facts import Facts, FileFacts, facts_of, file_facts, looks
 from tandem.data.duplicates import Pair, near_duplicate_pairs
 
 if TYPE_CHECKING:
@@ -103,14 +103,14 @@ def likenesses(
     rows: Sequence[Facts], splits: Mapping[str, "Samples"], distance: int, correlation: float
 ) -> tuple[Likeness, ...]:
     """The pairs that look alike, the worst first."""
-    pictures = greys(splits)
+    thumbnails, digests = looks(splits)
 
     def likeness(pair: Pair) -> Likeness:
         one, other = pair.one, pair.other
-        identical = pictures[one].tobytes() == pictures[other].tobytes()
+        identical = digests[one] == digests[other]
         return Likeness(rows[one], rows[other], (one, other), pair.distance, pair.correlation, identical)
 
-    found = map(likeness, near_duplicate_pairs(pictures, distance, correlation))
+    found = map(likeness, near_duplicate_pairs(thumbnails, distance, correlation))
     return tuple(sorted(found, key=lambda pair: (*pair.rank, pair.places)))
 
 

@@ -1,10 +1,13 @@
 """What is known of each picture, and of its file."""
 
+import hashlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
 
@@ -63,27 +66,30 @@ class FileFacts:
 
 
 def facts_of(split: str, samples: "Samples", classes: Sequence[str]) -> list[Facts]:
-    """What is known of each row of a split, in its order."""
-    masks = samples.masks
-    known = (masks != MISSING_PIXEL).flatten(1).sum(1)
-    marked = ((masks > 0) & (masks != MISSING_PIXEL)).flatten(1).sum(1)
-    area = marked / known  # 0 / 0 is nan, as wanted
-    pixels = samples.images.flatten(1)
-    flat = pixels.amin(1) == pixels.amax(1)
+    """What is known of each row of a split, in its order; pictures are looked at a few at a time."""
+    import torch
+
+    from tandem.data.storage import chunks
+
+    counts = [_pixels(masks) for masks in chunks(samples.masks)]
+    known, marked = (torch.cat(parts).tolist() for parts in zip(*counts, strict=True))
+    flat = torch.cat([pixels.amax((1, 2, 3)) == pixels.amin((1, 2, 3)) for pixels in chunks(samples.images)]).tolist()
+    masked = samples.masks.shape[1] > 0
     found = []
     for row, name in enumerate(samples.ids):
         label = int(samples.labels[row])
-        state = _state(masks[row], int(known[row]), int(marked[row]))
+        state = (MISSING if not known[row] else FILLED if marked[row] else EMPTY) if masked else NONE
+        area = marked[row] / known[row] if known[row] else math.nan
         shown = classes[label] if label != MISSING_LABEL else ""
         group = samples.groups[row] if samples.groups else ""
-        found.append(Facts(name, split, shown, group, state, float(area[row]), bool(flat[row])))
+        found.append(Facts(name, split, shown, group, state, area, flat[row]))
     return found
 
 
-def _state(mask: "Tensor", known: int, marked: int) -> str:
-    if len(mask) == 0:
-        return NONE
-    return MISSING if known == 0 else FILLED if marked else EMPTY
+def _pixels(masks: "Tensor") -> "tuple[Tensor, Tensor]":
+    """How many pixels of each mask are known, and how many marked."""
+    known = masks != MISSING_PIXEL
+    return known.flatten(1).sum(1), ((masks > 0) & known).flatten(1).sum(1)
 
 
 def file_facts(records: Sequence["Record"]) -> list[FileFacts]:
@@ -105,13 +111,19 @@ def file_facts(records: Sequence["Record"]) -> list[FileFacts]:
     return found
 
 
-def greys(splits: Mapping[str, "Samples"]) -> list[np.ndarray[tuple[int, int], np.dtype[np.uint8]]]:
-    """All pictures as (H, W) uint8, in the order of the splits; colours by ITU-R 601 luma."""
+def looks(splits: Mapping[str, "Samples"]) -> tuple[NDArray[np.uint8], list[bytes]]:
+    """All pictures in the order of the splits: grey thumbnails (N, 64, 64) by ITU-R 601 luma, and digests of pixels."""
     from PIL import Image
 
-    found = []
+    from tandem.data.duplicates import THUMBNAIL
+    from tandem.data.storage import chunks
+
+    thumbnails, digests = [], []
     for samples in splits.values():
-        for image in samples.images.numpy():
-            grey = image[0] if len(image) == 1 else np.asarray(Image.fromarray(image.transpose(1, 2, 0)).convert("L"))
-            found.append(grey)
-    return found
+        for image in (image for part in chunks(samples.images) for image in part.numpy()):
+            pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+            grey = Image.fromarray(np.ascontiguousarray(pixels)).convert("L")
+            small = grey.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
+            thumbnails.append(np.asarray(small, dtype=np.uint8))
+            digests.append(hashlib.sha256(image.tobytes()).digest())
+    return np.stack(thumbnails), digests

@@ -21,7 +21,7 @@ def remarks(audit: Audit) -> list[str]:
 def _files(audit: Audit) -> list[str]:
     found = []
     if audit.faults:
-        found.append(f"things that cannot be used: {len(audit.faults)}; the rows concerned are left out of all that follows")
+        found.append(f"things that cannot be used: {len(audit.faults)}; their rows are left out of what follows")
     if flat := [row.id for row in audit.rows if row.flat]:
         found.append(f"pictures of one value throughout: {len(flat)}, the first: {flat[0]}")
     return found

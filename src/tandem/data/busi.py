@@ -14,6 +14,7 @@ from tandem.data.faults import Faults, check_on_error, refuse
 from tandem.data.records import Decoder, Record
 from tandem.data.samples import Samples
 from tandem.data.splits import read_table
+from tandem.data.storage import Storage
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
 
@@ -53,6 +54,8 @@ class BUSI:
         split_file: csv file `id,split`, such as the `splits.csv` of another run, or None.
         on_error: `fail` refuses the data set for any fault in it, `skip` leaves out the pictures concerned.
         cache: folder of the disk cache; None for `$TANDEM_CACHE` or `~/.cache/tandem`.
+        memory_gb: decoded pictures that need more than so many GB are read from the disk cache batch by batch; None for
+            half of the free memory.
 
     Attributes:
         name: "busi".
@@ -86,10 +89,12 @@ class BUSI:
         split_file: str | None = None,
         on_error: str = "fail",
         cache: str | None = None,
+        memory_gb: float | None = None,
     ) -> None:
         if overlays not in ("keep", "drop"):
             raise ConfigError(f"data.overlays is {overlays!r}, but must be 'keep' or 'drop'")
-        self.root, self.subset, self.groups, self.cache = root, subset, groups, cache
+        self.root, self.subset, self.groups = root, subset, groups
+        self.cache, self.storage = cache, Storage(cache, memory_gb)
         self.overlays = overlays
         self.decoder = Decoder(size, channels)
         self.channels = channels
@@ -111,7 +116,7 @@ class BUSI:
         everything = scan(root, faults)
         records = everything if self.subset is None else choose(everything, Path(self.subset).expanduser())
         self.records = tuple(records)
-        decoded = self.decoder.read(_with_masks(records, faults), root, self.name, self.cache, faults)
+        decoded = self.decoder.read(_with_masks(records, faults), root, self.name, self.storage, faults)
         faults.settle(len(records))
         self.files_fingerprint, self.skipped = decoded.fingerprint, tuple(faults.found)
         kept = self._without_overlays(decoded.arrays["coloured"], [record.id for record in decoded.records])

@@ -102,7 +102,7 @@ def write_arrays(file: IO[bytes], folder: Path, shapes: Shapes, parts: Iterable[
         spools = {name: stack.enter_context(TemporaryFile(dir=folder)) for name in shapes}
         for part in parts:
             for name, spool in spools.items():
-                spool.write(np.ascontiguousarray(part[name]).data)
+                spool.write(part[name].tobytes())
         for name, shape in shapes.items():
             spools[name].seek(0)
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
@@ -135,4 +135,5 @@ def _offset(file: IO[bytes], archive: zipfile.ZipFile, name: str, shape: tuple[i
     if not right or entry.compress_type != zipfile.ZIP_STORED:
         raise ValueError(f"{name} is {dtype} {found}, expected uint8 {shape}, in order and uncompressed")
     file.seek(entry.header_offset)
-    return entry.header_offset + LOCAL_HEADER.size + sum(LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size))) + header
+    name_length, extra_length = LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size))
+    return int(entry.header_offset + LOCAL_HEADER.size + name_length + extra_length + header)

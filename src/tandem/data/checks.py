@@ -6,6 +6,7 @@ import torch
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
 from tandem.data.samples import SPLITS, Samples
+from tandem.data.storage import chunks
 from tandem.data.targets import Targets
 from tandem.errors import DataError
 
@@ -49,14 +50,18 @@ def _check_offered(name: str, split: str, samples: Samples, targets: Targets) ->
 
 
 def _check_masks(name: str, split: str, samples: Samples, values: int) -> None:
-    wrong = (samples.masks >= values) & (samples.masks != MISSING_PIXEL)
-    if wrong.any():
-        row = int(wrong.flatten(1).any(1).nonzero()[0])
-        value = int(samples.masks[row][wrong[row]][0])
-        allowed = "0, 1" if values == 2 else f"0 to {values - 1}"
-        raise DataError(
-            f"data '{name}', {split} '{samples.ids[row]}': mask value {value}; a mask holds {allowed} or 255 (missing)"
-        )
+    before = 0
+    for masks in chunks(samples.masks):
+        wrong = (masks >= values) & (masks != MISSING_PIXEL)
+        if wrong.any():
+            row = int(wrong.flatten(1).any(1).nonzero()[0])
+            value = int(masks[row][wrong[row]][0])
+            allowed = "0, 1" if values == 2 else f"0 to {values - 1}"
+            raise DataError(
+                f"data '{name}', {split} '{samples.ids[before + row]}': mask value {value}; a mask holds {allowed} or "
+                "255 (missing)"
+            )
+        before += len(masks)
 
 
 def _check_labels(name: str, split: str, samples: Samples, classes: int) -> None:

@@ -143,7 +143,8 @@ def _render(row_keys: NDArray[np.uint64], labels: NDArray[np.int64], size: int) 
 def _bell(row_keys: NDArray[np.uint64], stream: int, count: int) -> Floats:
     """(N, count) numbers of mean 0 and deviation 1, within 3.5 of it: a sum of four uniform ones."""
     sums: Floats = uniform(row_keys, stream, 4 * count).reshape(len(row_keys), count, 4).sum(2)
-    return (sums - 2) * np.sqrt(3.0)
+    found: Floats = (sums - 2) * np.sqrt(3.0)
+    return found
 
 
 def _shuffled(labels: NDArray[np.int64], seed: int, split: str) -> NDArray[np.int64]:

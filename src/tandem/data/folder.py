@@ -16,6 +16,7 @@ from tandem.data.masks import mask_values as read_mask_values
 from tandem.data.records import Decoder, Record
 from tandem.data.rows import Row
 from tandem.data.samples import Samples
+from tandem.data.storage import Storage
 from tandem.data.table import Table, read_columns
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
@@ -25,7 +26,7 @@ CLASS_MASKS = "classes"
 
 
 class Folder:
-    """Pictures below a folder, described by its layout or by a table, decoded once into memory.
+    """Pictures below a folder, described by its layout or by a table, decoded once.
 
     Without a table, the paths say everything: `images` and `masks` are templates of paths below the root, without
     ending, in which `{id}`, `{class}`, `{group}` and `{split}` stand for one name each and `*` for anything within a
@@ -56,8 +57,8 @@ class Folder:
         mask_values: names by value or colour of a mask's pixels, see `tandem.data.masks.mask_values`. Several names
             give each pixel one class.
         no_mask: what a picture without a mask file means: `missing` (unknown) or `empty` (nothing to see).
-        near_duplicates: whether pictures that look alike are kept in one split (time grows with the square of their
-            number).
+        near_duplicates: whether pictures that look alike are kept in one split; the time grows with the square of
+            their number, so `auto` looks for them among up to 20 000 pictures.
         fractions: shares of `train`, `val` and `test`, above 0, together 1.
         split_seed: draws the division; 0 or more.
         folds: number of folds for cross-validation, or None.
@@ -66,6 +67,8 @@ class Folder:
         resplit: whether a division that the table or layout brings is disregarded.
         on_error: `fail` refuses the data set for any fault in it, `skip` leaves out the pictures concerned.
         cache: folder of the disk cache; None for `$TANDEM_CACHE` or `~/.cache/tandem`.
+        memory_gb: decoded pictures that need more than so many GB are read from the disk cache batch by batch; None for
+            half of the free memory.
 
     Attributes:
         name: as given.
@@ -93,7 +96,7 @@ class Folder:
         classes: Sequence[str] | Mapping[str, str] | None = None,
         mask_values: Mapping[str, str] | None = None,
         no_mask: str = "missing",
-        near_duplicates: bool = True,
+        near_duplicates: bool | str = "auto",
         fractions: Mapping[str, float] = FRACTIONS,
         split_seed: int = 0,
         folds: int | None = None,
@@ -102,6 +105,7 @@ class Folder:
         resplit: bool = False,
         on_error: str = "fail",
         cache: str | None = None,
+        memory_gb: float | None = None,
     ) -> None:
         if not re.fullmatch(r"[\w-]+", str(name)):
             raise ConfigError(f"data.name is {name!r}, but may hold letters, digits, _ and - only")
@@ -110,7 +114,7 @@ class Folder:
         self.name = name
         self.channels = channels
         self.root = root
-        self.cache = cache
+        self.cache, self.storage = cache, Storage(cache, memory_gb)
         self.no_mask = no_mask
         self.on_error = check_on_error(on_error)
         self.given_classes = classes
@@ -175,7 +179,9 @@ class Folder:
         records = self._records(rows, noted)
         decoder = self.decoder if self.targets.mask_depth else Decoder(**{**vars(self.decoder), "mask_depth": 0})
         self.records = tuple(records)
-        filing = Filing(self.name, self.targets, decoder, self.division, self.resplit, self.near_duplicates, self.cache)
+        filing = Filing(
+            self.name, self.targets, decoder, self.division, self.resplit, self.near_duplicates, self.storage
+        )
         splits, self.files_fingerprint = filing.read(records, self.classes, root, noted)
         self.skipped = tuple(noted.found)
         return splits

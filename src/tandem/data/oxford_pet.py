@@ -10,6 +10,7 @@ from tandem.data.filed import Filing
 from tandem.data.masks import mask_values
 from tandem.data.records import Decoder, Record
 from tandem.data.samples import Samples
+from tandem.data.storage import Storage
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
 
@@ -30,7 +31,8 @@ class OxfordPet:
         download: whether torchvision fetches the set where it is absent, which needs a network.
         size: side of the square pictures in pixels, 8 to 4096.
         channels: 1 for grey, 3 for RGB.
-        near_duplicates: whether pictures that look alike are kept in one split, where the set is divided anew.
+        near_duplicates: whether pictures that look alike are kept in one split, where the set is divided anew; `auto`
+            looks for them among up to 20 000 pictures.
         fractions: shares of `train`, `val` and `test`, above 0, together 1.
         split_seed: draws the division; 0 or more.
         folds: number of folds for cross-validation, or None.
@@ -39,6 +41,8 @@ class OxfordPet:
         resplit: whether the published division is disregarded.
         on_error: `fail` refuses the data set for any fault in it, `skip` leaves out the pictures concerned.
         cache: folder of the disk cache; None for `$TANDEM_CACHE` or `~/.cache/tandem`.
+        memory_gb: decoded pictures that need more than so many GB are read from the disk cache batch by batch; None for
+            half of the free memory.
 
     Attributes:
         name: "oxford_pet".
@@ -63,7 +67,7 @@ class OxfordPet:
         download: bool = False,
         size: int = 128,
         channels: int = 3,
-        near_duplicates: bool = False,
+        near_duplicates: bool | str = False,
         fractions: Mapping[str, float] = FRACTIONS,
         split_seed: int = 0,
         folds: int | None = None,
@@ -72,14 +76,16 @@ class OxfordPet:
         resplit: bool = False,
         on_error: str = "fail",
         cache: str | None = None,
+        memory_gb: float | None = None,
     ) -> None:
         if classes not in ("breed", "species"):
             raise ConfigError(f"data.classes is {classes!r}, but must be 'breed' or 'species'")
-        self.root, self.download, self.by, self.cache = root, download, classes, cache
+        self.root, self.download, self.by = root, download, classes
         self.channels = channels
         division = Division(fractions, split_seed, folds, fold, split_file)
         decoder = Decoder(size, channels, values=mask_values(TRIMAP))
-        self.filing = Filing(self.name, self.targets, decoder, division, resplit, near_duplicates, cache)
+        storage = Storage(cache, memory_gb)
+        self.filing = Filing(self.name, self.targets, decoder, division, resplit, near_duplicates, storage)
         self.on_error = check_on_error(on_error)
         self.listed: tuple[list[Record], list[str], tuple[str, ...]] | None = None
         self.files_fingerprint: str | None = None

@@ -1,4 +1,4 @@
-"""One split of a data set, held in memory as whole tensors."""
+"""One split of a data set: pictures in memory or on disk, everything else in memory."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL, Batch
+from tandem.data.storage import chunks, join, pick
 from tandem.errors import DataError
 
 SPLITS = ("train", "val", "test")
@@ -24,7 +25,8 @@ def describe_split(name: str, samples: "Samples", classes: Sequence[str]) -> str
     """
     counts = [f"{int((samples.labels == index).sum())} {label}" for index, label in enumerate(classes)]
     unlabelled = int((samples.labels == MISSING_LABEL).sum()) if classes else 0
-    unmasked = int((samples.masks == MISSING_PIXEL).flatten(1).all(1).sum()) if samples.masks.shape[1] else 0
+    masks = chunks(samples.masks) if samples.masks.shape[1] else ()
+    unmasked = sum(int((part == MISSING_PIXEL).flatten(1).all(1).sum()) for part in masks)
     missing = [f"{count} without {what}" for what, count in (("label", unlabelled), ("mask", unmasked)) if count]
     details = ", ".join(counts + missing)
     return f"{name}: {len(samples)} pictures" + (f" ({details})" if details else "")
@@ -35,10 +37,11 @@ class Samples:
     """The pictures of one split with their targets, decoded.
 
     Attributes:
-        images: (N, C, H, W) uint8.
+        images: (N, C, H, W) uint8: a tensor, or, where they do not fit into memory, a `Stored`, of which rows and
+            `chunks` can be had.
         labels: (N,) int64 class index, -100 where unknown.
         masks: (N, K, H, W) uint8: K yes/no channels with 0, 1 and 255 (missing), or one channel of class indices and
-            255; K is 0 where the data set has no masks.
+            255; K is 0 where the data set has no masks. As `images`.
         ids: N names, unique in the data set.
         groups: N names; rows of one group (a patient, near-duplicates) stay in one split. Empty where rows stand alone.
         findings: (N, L) uint8 with 0, 1 and 255 (missing), or None.
@@ -99,7 +102,7 @@ class Samples:
         """The targets of some rows, or of all, under their names in a batch; those that the data set lacks are absent.
 
         Args:
-            rows: indices into the split; None gives the tensors themselves, not copies.
+            rows: indices into the split; None gives the tensors themselves, not copies, of what is in memory.
         """
         index: Any = ... if rows is None else torch.as_tensor(rows, dtype=torch.int64)
         found: dict[str, Any] = {"label": self.labels[index]}
@@ -116,9 +119,9 @@ class Samples:
         index = torch.as_tensor(rows, dtype=torch.int64)
         named = index.tolist()
         return Samples(
-            images=self.images[index],
+            images=pick(self.images, index),
             labels=self.labels[index],
-            masks=self.masks[index],
+            masks=pick(self.masks, index),
             ids=tuple(self.ids[row] for row in named),
             groups=tuple(self.groups[row] for row in named) if self.groups else (),
             findings=None if self.findings is None else self.findings[index],
@@ -138,10 +141,12 @@ class Samples:
         digest = hashlib.sha256("\n".join(self.ids).encode())
         further = [("findings", self.findings)] if self.findings is not None else []
         further += [(f"columns.{name}", self.columns[name]) for name in sorted(self.columns)]
-        for name, tensor in (("", self.images), ("", self.masks), ("", self.labels), *further):
-            digest.update(f"{name}|{tuple(tensor.shape)}|".encode())
-            if tensor.numel():
-                digest.update(tensor.contiguous().numpy().data)
+        parts = [("", self.images), ("", self.masks), ("", self.labels), *further]
+        for name, values in parts:
+            digest.update(f"{name}|{tuple(values.shape)}|".encode())
+            for part in chunks(values):
+                if part.numel():
+                    digest.update(part.contiguous().numpy().data)
         return digest.hexdigest()
 
 
@@ -151,9 +156,9 @@ def join_samples(parts: Sequence[Samples]) -> Samples:
     findings = [part.findings for part in parts if part.findings is not None]
     origins = [part.origin for part in parts if part.origin is not None]
     return Samples(
-        images=torch.cat([part.images for part in parts]),
+        images=join([part.images for part in parts]),
         labels=torch.cat([part.labels for part in parts]),
-        masks=torch.cat([part.masks for part in parts]),
+        masks=join([part.masks for part in parts]),
         ids=tuple(name for part in parts for name in part.ids),
         groups=tuple(name for part in parts for name in part.groups or part.ids) if grouped else (),
         findings=torch.cat(findings) if findings else None,

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import numpy as np
 import torch
@@ -109,10 +109,6 @@ class Stored(ABC):
         """(n, ...) what is stored at some places, in memory of its own."""
 
 
-Pixels = Tensor | Stored
-"""(N, ...) uint8, wherever it lives."""
-
-
 class Mapped(Stored):
     """Rows of an array in a file, of which only those that are asked for are in memory, and only while they are copied.
 
@@ -175,10 +171,10 @@ class Joined(Stored):
     """Rows of several parts as one, some of which may be in memory.
 
     Args:
-        parts: with rows of one shape.
+        parts: with rows of one shape, in memory or not.
     """
 
-    def __init__(self, parts: Sequence[Pixels]) -> None:
+    def __init__(self, parts: Sequence[Tensor]) -> None:
         lengths = [len(part) for part in parts]
         super().__init__(np.arange(sum(lengths)), tuple(parts[0].shape[1:]))
         self.parts = list(parts)
@@ -194,18 +190,22 @@ class Joined(Stored):
         return found
 
 
-def pick(pixels: Pixels, index: Tensor) -> Pixels:
+def as_tensor(stored: Stored) -> Tensor:
+    """The same object under the type of what it stands for, of which most code needs no more than some rows."""
+    return cast(Tensor, stored)
+
+
+def pick(pixels: Tensor, index: Tensor) -> Tensor:
     """Some rows, in the order given; what is not in memory stays where it is."""
-    return pixels.pick(index) if isinstance(pixels, Stored) else pixels[index]
+    return as_tensor(pixels.pick(index)) if isinstance(pixels, Stored) else pixels[index]
 
 
-def join(parts: Sequence[Pixels]) -> Pixels:
+def join(parts: Sequence[Tensor]) -> Tensor:
     """Rows of several parts as one; in memory, if all of them are."""
-    inside = [part for part in parts if isinstance(part, Tensor)]
-    return torch.cat(inside) if len(inside) == len(parts) else Joined(parts)
+    return as_tensor(Joined(parts)) if any(isinstance(part, Stored) for part in parts) else torch.cat(list(parts))
 
 
-def chunks(pixels: Pixels) -> Iterator[Tensor]:
+def chunks(pixels: Tensor) -> Iterator[Tensor]:
     """All rows, a few of them at a time."""
     rows = rows_at_once(pixels.shape[1:])
     for start in range(0, len(pixels), rows):

@@ -1,6 +1,7 @@
 """How many thresholds a probability passes, by indexing a small table instead of searching."""
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
@@ -14,6 +15,8 @@ NAN, NEGATIVE_NAN = 0x7F800001, 0xFF800001 - 2**32
 
 SHIFTS = range(19, 11, -1)
 """How many trailing bits a cell may leave out, coarsest first: tables of 2^13 to 2^20 entries."""
+
+Whole = npt.NDArray[np.int64]
 
 MOST = 65_536
 """Thresholds that a table can count."""
@@ -83,33 +86,31 @@ def _mirror(p: Tensor) -> Tensor:
     return torch.where(p > 0.5, 2 * HALF - bits, bits)
 
 
-def _edges(thresholds: Tensor, mirrored: bool) -> Tensor:
+def _edges(thresholds: Tensor, mirrored: bool) -> Whole:
     """(T + 2,) keys from which on a number is in the next bucket: each threshold's, beyond 1, not a number."""
     keys = _mirror(thresholds) if mirrored else thresholds.view(torch.int32)
-    beyond = (2 * HALF if mirrored else ONE) + 1
-    return torch.cat([keys.long(), torch.tensor([beyond, NAN])])
+    return np.array([*keys.tolist(), (2 * HALF if mirrored else ONE) + 1, NAN])
 
 
-def _layers(edges: Tensor, shift: int) -> Tensor:
+def _layers(edges: Whole, shift: int) -> Whole:
     """(T + 2,) the how-manieth edge of its cell each one is, from 0."""
     cell = edges >> shift
-    return torch.arange(len(edges)) - torch.searchsorted(cell, cell)
+    return np.arange(len(edges)) - np.searchsorted(cell, cell)
 
 
-def _tables(edges: Tensor, shift: int) -> Tensor:
+def _tables(edges: Whole, shift: int) -> Tensor:
     """(layers, 2^(32 - shift)) int32: what is added to the keys of each cell, from the most negative cell on."""
     half = 1 << (31 - shift)
-    layers, keys = _layers(edges, shift).numpy(), edges.numpy()
-    cell = (keys >> shift) + half
+    layers, cell = _layers(edges, shift), (edges >> shift) + half
     inside = np.bincount(cell, minlength=2 * half)
     passed = inside.cumsum() - inside  # up to a cell's start
     nan = (NEGATIVE_NAN >> shift) + half
-    passed[1 : nan + 1] = len(keys) - 1  # outside of [0, 1]; the very first cell holds -0.0
-    passed[nan + 1 : half] = len(keys)
+    passed[1 : nan + 1] = len(edges) - 1  # outside of [0, 1]; the very first cell holds -0.0
+    passed[nan + 1 : half] = len(edges)
     start = np.arange(-half, half)
     tables = np.tile(-start, (int(layers.max()) + 1, 1))
     tables[0] += passed
     tables <<= shift
-    tables[layers, cell] += (1 << shift) - keys % (1 << shift)
+    tables[layers, cell] += (1 << shift) - edges % (1 << shift)
     tables[0, nan] += (1 << shift) - NEGATIVE_NAN % (1 << shift)
     return torch.from_numpy(tables.astype(np.int32))  # wraps around, as the sum with a key does

@@ -28,4 +28,6 @@ def first_epoch(freeze: str) -> float:
         return 0 if freeze == "none" else math.inf
     if match := UNTIL.fullmatch(str(freeze)):
         return int(match[1])
-    raise ConfigError(f"network.freeze is {freeze!r}, but must be none, encoder or until_epoch_k, such as until_epoch_3")
+    raise ConfigError(
+        f"network.freeze is {freeze!r}, but must be none, encoder or until_epoch_k, such as until_epoch_3"
+    )

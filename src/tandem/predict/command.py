@@ -3,7 +3,8 @@
 import errno
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -62,11 +63,11 @@ def predict_folder(settings: Settings) -> None:
     done = table.keep(_is_there({file.name: file for file in files}, predictor, settings))
     failures.keep(lambda row: False)
     missing = [file for file in files if file.name not in done]
-    if done:
-        log.info("%d of %d pictures are there already", len(done), len(files))
+    if len(missing) < len(files):
+        log.info("%d of %d pictures are there already", len(files) - len(missing), len(files))
     failed, start = 0, time.perf_counter()
-    with table, failures, progress(len(missing)) as advance:
-        for file, row in each(predictor, missing, settings):
+    with table, failures, progress(len(missing)) as advance, closing(each(predictor, missing, settings)) as answers:
+        for file, row in answers:
             if isinstance(row, DataError):
                 failures.add({"image": file.name, "reason": str(row)})
                 failed += 1
@@ -86,7 +87,7 @@ def predict_folder(settings: Settings) -> None:
 
 def each(
     predictor: "Predictor", files: "Sequence[Found]", settings: Settings
-) -> "Iterator[tuple[Found, dict[str, Any] | DataError]]":
+) -> "Generator[tuple[Found, dict[str, Any] | DataError]]":
     """Each file with its row, once its masks are written, or with the reason why there is none."""
     by_path = {file.path: file for file in files}
 
@@ -98,13 +99,14 @@ def each(
                 raise DataError(f"the name is too long to be written with another ending ({error.strerror})") from error
             raise
 
-    for path, row in predictor.each(list(by_path), settings.batch_size, use):
-        yield by_path[path], row
+    with closing(predictor.each(list(by_path), settings.batch_size, use)) as answers:
+        for path, row in answers:
+            yield by_path[path], row
 
 
 def columns(predictor: "Predictor") -> list[str]:
     """The head of `predictions.csv`."""
-    from tandem.predict.answers import answer_class
+    from tandem.predict.dense import answer_class
 
     of_tasks = [f"{q.name}.{column}" for q in predictor.questions for column in answer_class(q).columns(q)]
     return ["image", "width", "height", *of_tasks]
@@ -113,13 +115,18 @@ def columns(predictor: "Predictor") -> list[str]:
 def _is_there(
     files: "Mapping[str, Found]", predictor: "Predictor", settings: Settings
 ) -> Callable[[Mapping[str, str]], bool]:
-    """Says of a row whether its picture is asked for and all that belongs to it is on disk."""
+    """Says of a row whether it stays: all that belongs to it is on disk, and is not to become another picture's.
+
+    Rows of pictures that are there no longer stay too.
+    """
     from tandem.predict.drawn import overlay_file
     from tandem.predict.found import shown
 
+    claimed = {shown(name) for file in files.values() for *_, name in masks_of(predictor.questions, file.stem)}
+
     def there(row: Mapping[str, str]) -> bool:
         if row["image"] not in files:
-            return False
+            return not any(row[column] in claimed for _, _, column, _ in masks_of(predictor.questions, ""))
         stem = files[row["image"]].stem
         masks = masks_of(predictor.questions, stem)
         overlays = [overlay_file(task, stem) for task, *_ in masks] if settings.overlays else []
@@ -136,7 +143,7 @@ def masks_of(questions: "Sequence[Question]", stem: str) -> list[tuple[str, str,
         questions: that are answered.
         stem: what the picture's files are called.
     """
-    from tandem.predict.answers import DenseAnswer, answer_class
+    from tandem.predict.dense import DenseAnswer, answer_class
     from tandem.predict.drawn import mask_file
 
     return [
@@ -149,7 +156,7 @@ def masks_of(questions: "Sequence[Question]", stem: str) -> list[tuple[str, str,
 
 def _write(file: "Found", prediction: "Prediction", settings: Settings) -> dict[str, Any]:
     """Writes a picture's masks; returns its row."""
-    from tandem.predict.answers import DenseAnswer
+    from tandem.predict.dense import DenseAnswer
     from tandem.predict.drawn import overlay_file, write_mask, write_overlay
     from tandem.predict.found import shown
 

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from tandem.errors import ConfigError
 from tandem.inference import Inference
-from tandem.predict.answers import Question, answer_class
+from tandem.predict.answers import Question
+from tandem.predict.dense import answer_class
 from tandem.predict.settings import check_device
 from tandem.predict.views import View, view_of
 

@@ -3,9 +3,9 @@
 import os
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -17,8 +17,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tandem.errors import DataError
-from tandem.predict.answers import Answer, Question, answer_class
+from tandem.errors import ConfigError, DataError
+from tandem.predict.answers import Answer, Question
+from tandem.predict.dense import answer_class
 from tandem.predict.ensemble import Ensemble, Parts
 from tandem.predict.settings import run_folders
 from tandem.predict.views import View, open_any
@@ -37,7 +38,7 @@ class Prediction:
     Attributes:
         width: of the picture in pixels, upright.
         height: likewise.
-        answers: by task; see `tandem.predict.answers`.
+        answers: by task; see `tandem.predict.answers` and `dense`.
     """
 
     width: int
@@ -88,17 +89,17 @@ class Predictor:
             DataError: what is no picture, a file that cannot be read.
         """
         one = isinstance(images, str | Path) or (hasattr(images, "size") and getattr(images, "ndim", 2) <= 3)
-        answered = self.each([images] if one else images, batch_size, lambda source, prediction: prediction)
-        found = []
-        for _, prediction in answered:
-            if isinstance(prediction, DataError):
-                raise prediction
-            found.append(prediction)
+        found: list[Prediction] = []
+        with closing(self.each([images] if one else images, batch_size, lambda _, prediction: prediction)) as answered:
+            for _, prediction in answered:
+                if isinstance(prediction, DataError):
+                    raise prediction
+                found.append(prediction)
         return found
 
     def each(
         self, sources: Iterable[S], batch_size: int, use: Callable[[S, Prediction], T]
-    ) -> Iterator[tuple[S, T | DataError]]:
+    ) -> Generator[tuple[S, T | DataError], None, None]:
         """Goes through pictures with as little in memory as two batches as the networks see them.
 
         Args:
@@ -108,7 +109,12 @@ class Predictor:
 
         Yields:
             Each picture, in order, and what `use` made of it, or why there is nothing.
+
+        Raises:
+            ConfigError: no picture at once.
         """
+        if batch_size < 1:
+            raise ConfigError(f"batch_size is {batch_size}, but must be at least 1")
         threads = min(THREADS, os.cpu_count() or 1)
         with _bombs_are_errors(), ThreadPoolExecutor(threads, "tandem-predict") as pool:
             try:

@@ -40,13 +40,14 @@ class Table:
         return set(kept)
 
     def sort(self, names: Sequence[str]) -> None:
-        """Brings the rows into the order of their names.
+        """Brings the rows into an order.
 
         Args:
-            names: of all rows that are to stay.
+            names: of rows, in that order; others follow.
         """
         rows = self._read()
-        self._write([rows[name] for name in names if name in rows])
+        first = {name: rows.pop(name) for name in names if name in rows}
+        self._write([*first.values(), *rows.values()])
 
     def add(self, row: Mapping[str, Any]) -> None:
         """Adds a row; what it lacks is an empty cell."""

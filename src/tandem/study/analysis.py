@@ -1,6 +1,6 @@
 """A study worked out: what tables and page show."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tandem.errors import ConfigError
@@ -13,7 +13,7 @@ from tandem.study.direction import direction
 from tandem.study.knobs import knob_labels, swept_knobs
 from tandem.study.runs import Study
 
-SHOWN = ("dice", "dice_lesion", "specificity_empty", "balanced_accuracy", "accuracy", "f1_macro", "auroc")
+SHOWN = ("dice", "dice_lesion", "specificity_empty", "balanced_accuracy", "auroc", "f1")
 """Metrics that stand in the table where a task has them; a task without any shows its headline."""
 
 
@@ -65,14 +65,15 @@ def analyse(study: Study, baseline: Sequence[str] = (), metrics: Sequence[str] =
     for name in metrics:
         if name not in known:
             raise ConfigError(f"no run has the metric '{name}': {nearest(name, known)}")
-    shown = list(metrics) or default_metrics(known, dict.fromkeys(task for run in study.runs for task in run.tasks))
+    tasks = _tasks(study)
+    shown = list(metrics) or default_metrics(known, tasks)
     against = find_baseline(baseline, cells, knobs) if baseline else None
     return Analysis(
         study=study,
         knobs=knobs,
         cells=cells,
         metrics=shown,
-        headlines=_headlines(known, dict.fromkeys(task for run in study.runs for task in run.tasks)),
+        headlines=_headlines(known, tasks),
         missing=missing_of(cells, knobs),
         chosen=chosen_cell(cells),
         baseline=against,
@@ -81,7 +82,7 @@ def analyse(study: Study, baseline: Sequence[str] = (), metrics: Sequence[str] =
     )
 
 
-def default_metrics(known: Mapping[str, None], tasks: Mapping[str, None]) -> list[str]:
+def default_metrics(known: Iterable[str], tasks: Iterable[str]) -> list[str]:
     """Logged names of the test metrics that a table shows.
 
     Args:
@@ -89,7 +90,7 @@ def default_metrics(known: Mapping[str, None], tasks: Mapping[str, None]) -> lis
         tasks: names of the tasks.
 
     Example:
-        >>> default_metrics(dict.fromkeys(["val/lesion/dice", "test/lesion/dice", "test/age/mae"]), {"lesion": None})
+        >>> default_metrics(["val/lesion/dice", "test/lesion/dice", "test/age/mae"], ["lesion"])
         ['test/lesion/dice']
     """
     shown = []
@@ -125,13 +126,26 @@ def best_cells(name: str, cells: Sequence[Cell], digits: int = 3) -> list[Cell]:
 
 
 def metric_words(name: str) -> str:
-    """A metric as a person says it: `test segmentation: Dice (official)`."""
+    """A metric as a person says it.
+
+    Example:
+        >>> metric_words("test/segmentation/dice"), metric_words("val/segmentation/dice"), metric_words("val/loss")
+        ('segmentation: Dice (official)', 'val segmentation: Dice (official)', 'val loss')
+    """
     stage, _, rest = name.partition("/")
     task, _, metric = rest.partition("/")
-    return f"{stage} {task}: {WORDS.get(metric, metric)}" if metric else f"{stage} {task}"
+    words = f"{task}: {WORDS.get(metric, metric)}" if metric else rest
+    return words if stage == "test" else f"{stage} {words}"
 
 
-def _headlines(known: Mapping[str, None], tasks: Mapping[str, None]) -> dict[str, str]:
+def _tasks(study: Study) -> list[str]:
+    """Names of the tasks; the one that decides which epoch is best comes first."""
+    tasks = dict.fromkeys(task for run in study.runs for task in run.tasks)
+    monitored = str(study.runs[0].results.get("monitor")).split("/")
+    return sorted(tasks, key=lambda task: task not in monitored)
+
+
+def _headlines(known: Iterable[str], tasks: Iterable[str]) -> dict[str, str]:
     test = {name: None for name in known if name.startswith("test/")}
     found = {task: headline(test, task) for task in tasks}
     return {task: f"test/{task}/{name}" for task, name in found.items() if name}

@@ -26,6 +26,11 @@ class Cell:
     label: str
     runs: Mapping[Replicate, Run]
 
+    @property
+    def short(self) -> str:
+        """The values alone."""
+        return " · ".join(map(show_value, self.values)) or self.label
+
     def summary(self, metric: str) -> Summary:
         """Mean and deviation of a metric over seeds and folds."""
         return summarise(run.metrics.get(metric) for run in self.runs.values())
@@ -86,7 +91,9 @@ def show_replicate(replicate: Replicate) -> str:
         >>> show_replicate((("seed", 1), ("data.fold", 0)))
         'seed 1, fold 0'
     """
-    return ", ".join(f"{key.rpartition('.')[2].replace('_', ' ')} {show_value(value)}" for key, value in _named(replicate))
+    return ", ".join(
+        f"{key.rpartition('.')[2].replace('_', ' ')} {show_value(value)}" for key, value in _named(replicate)
+    )
 
 
 def _named(replicate: Replicate) -> Replicate:

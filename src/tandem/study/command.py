@@ -1,10 +1,10 @@
 """The command: reads the results of a study, writes tables and a page, and again while the sweep runs."""
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -58,10 +58,11 @@ def write_study(
         ConfigError: no such folder, no results, an unknown metric or baseline, plotly is missing.
     """
     from tandem.files import write_text
+    from tandem.reports.metrics_table import write_metrics
     from tandem.study.analysis import analyse
     from tandem.study.runs import read_study
     from tandem.study.table import to_csv, to_latex, to_markdown
-    from tandem.study.tables import all_tables
+    from tandem.study.tables import all_tables, run_records
 
     analysis = analyse(read_study(folders), baseline, metrics)
     out = folders[0] / "study"
@@ -71,6 +72,8 @@ def write_study(
         for suffix, written in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
             files.append(out / f"{name}.{suffix}")
             write_text(files[-1], written(table))
+    files.append(out / "runs.csv")
+    write_metrics(files[-1], run_records(analysis))
     for name in ("comparison", "delta_m"):  # of an earlier call that asked for more
         if name not in tables:
             for suffix in ("csv", "md", "tex"):
@@ -129,7 +132,7 @@ def _state(folders: Sequence[Path]) -> frozenset[tuple[str, int]]:
 
 
 def _say(analysis: "Analysis", files: Sequence[Path]) -> None:
-    """The main table, what is not there, and where the files lie."""
+    """The headlines of the main table, what is not there, and where the files lie."""
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table as Printed
@@ -141,7 +144,8 @@ def _say(analysis: "Analysis", files: Sequence[Path]) -> None:
         text = escape(entry.text() if isinstance(entry, Number) else str(entry))
         return f"[bold]{text}[/]" if isinstance(entry, Number) and entry.best else text
 
-    console, table = Console(), main_table(analysis)
+    brief = [name for name in analysis.metrics if name in analysis.headlines.values()] or analysis.metrics
+    console, table = Console(), main_table(replace(analysis, metrics=brief))
     printed = Printed(title=escape(f"{table.title}: {_counts(analysis)}"), title_justify="left")
     for name, numeric in zip(table.head, numeric_columns(table), strict=True):
         printed.add_column(escape(name), justify="right" if numeric else "left", overflow="fold")
@@ -152,14 +156,16 @@ def _say(analysis: "Analysis", files: Sequence[Path]) -> None:
     more = [f"... and {len(lines) - WORST} more, on the page"] if len(lines) > WORST else []
     for line in [*lines[:WORST], *more]:
         console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
-    tables = sorted({path.stem for path in files[:-1]})
-    console.print(f"tables: {files[0].parent}{os.sep}{{{','.join(tables)}}}.{{csv,md,tex}}", soft_wrap=True, markup=False)
+    names = ", ".join(path.name for path in files[:-1])
+    console.print(f"tables: {files[0].parent} ({names})", highlight=False, soft_wrap=True, markup=False)
     console.print(f"page: {files[-1]}", highlight=False, soft_wrap=True, markup=False)
 
 
 def _counts(analysis: "Analysis") -> str:
     runs = sum(len(cell.runs) for cell in analysis.cells)
-    parts = [f"{runs} run{'s' if runs != 1 else ''} in {len(analysis.cells)} cell{'s' if len(analysis.cells) != 1 else ''}"]
+    parts = [
+        f"{runs} run{'s' if runs != 1 else ''} in {len(analysis.cells)} cell{'s' if len(analysis.cells) != 1 else ''}"
+    ]
     states = [run.state for run in analysis.study.unfinished]
     parts += [f"{states.count(state)} {state}" for state in dict.fromkeys(states)]
     return ", ".join(parts + ([f"{len(analysis.missing)} missing"] if analysis.missing else []))
@@ -171,7 +177,9 @@ def _parser() -> Parser:
         description="Tables (CSV, Markdown, LaTeX) and one page of a study, from the results.json of its runs.",
         epilog="example: python scripts/study.py runs/focal_grid --baseline gamma=2 alpha=0.25",
     )
-    parser.add_argument("folders", nargs="+", type=Path, metavar="FOLDER", help="such as runs/focal_grid; several are one study")
+    parser.add_argument(
+        "folders", nargs="+", type=Path, metavar="FOLDER", help="such as runs/focal_grid; several are one study"
+    )
     parser.add_argument(
         "--baseline", nargs="+", default=(), metavar="KEY=VALUE", help="the cell that others are compared with"
     )

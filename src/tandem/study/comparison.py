@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from tandem.errors import ConfigError
 from tandem.hints import nearest
 from tandem.study.cells import Cell
+from tandem.study.direction import direction
 from tandem.study.knobs import show_value
 from tandem.study.statistics import LEVEL, Paired, holm, paired, pairs_needed
 
@@ -53,7 +54,11 @@ def find_baseline(typed: Sequence[str], cells: Sequence[Cell], labels: Mapping[s
         left = [cell for cell in left if show_value(cell.values[place]) == text]
     if len(left) != 1:
         some = "; ".join(cell.label for cell in left[:3])
-        said = f"fits {len(left)} cells ({some}{', ...' if len(left) > 3 else ''}); name more knobs" if left else "fits no cell"
+        said = (
+            f"fits {len(left)} cells ({some}{', ...' if len(left) > 3 else ''}); name more knobs"
+            if left
+            else "fits no cell"
+        )
         raise ConfigError(f"baseline '{' '.join(typed)}' {said}")
     return left[0]
 
@@ -71,7 +76,8 @@ def compare(metric: str, baseline: Cell, cells: Sequence[Cell]) -> list[Comparis
     corrected = holm([one.p for _, one in found])
     tests = sum(one.n > 0 for _, one in found)
     return [
-        Comparison(cell, one, p, _verdict(one, p, tests)) for (cell, one), p in zip(found, corrected, strict=True)
+        Comparison(cell, one, p, _verdict(one, p, tests, direction(metric)))
+        for (cell, one), p in zip(found, corrected, strict=True)
     ]
 
 
@@ -86,12 +92,15 @@ def differences(metric: str, cell: Cell, baseline: Cell) -> list[float]:
     return found
 
 
-def _verdict(one: Paired, corrected: float, tests: int) -> str:
+def _verdict(one: Paired, corrected: float, tests: int, sign: int) -> str:
     if one.n == 0:
         return "no pair with the same seed and fold"
     if one.n < (needed := pairs_needed(tests)):
-        return f"n is too small to tell ({needed} pairs are needed for {tests} test{'s' if tests > 1 else ''})"
-    return ("higher" if one.difference > 0 else "lower") if corrected < LEVEL else "no difference shown"
+        return f"n is too small to tell: {needed} pairs are needed"
+    if not corrected < LEVEL:
+        return "no difference shown"
+    higher = one.difference > 0
+    return ("better" if higher == (sign > 0) else "worse") if sign else ("higher" if higher else "lower")
 
 
 def _as_number(text: str) -> str:

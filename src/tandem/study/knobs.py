@@ -26,7 +26,7 @@ def settings_of(run: Run) -> dict[str, Any]:
         run: with its configuration.
     """
     flat = {key: value for key, value in _flat(run.config) if not _is_presentation(key)}
-    return {**flat, "tasks": ", ".join(run.tasks)}
+    return {**flat, "tasks": "+".join(run.tasks)}
 
 
 def replicate_of(run: Run) -> tuple[tuple[str, Any], ...]:
@@ -121,7 +121,7 @@ def _is_presentation(key: str) -> bool:
 def _with_task(key: str, settings: Sequence[Settings]) -> list[Settings]:
     """The runs among which a key is compared: all, or those that have its task."""
     match = re.match(r"(?:tasks|balance\.weights)\.([^.]+)", key)
-    return [flat for flat in settings if not match or match[1] in flat["tasks"].split(", ")]
+    return [flat for flat in settings if not match or match[1] in flat["tasks"].split("+")]
 
 
 def _differs(key: str, settings: Sequence[Settings]) -> bool:

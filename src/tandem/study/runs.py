@@ -112,11 +112,13 @@ def _run(path: Path) -> Run:
         ValueError: no JSON, or not what a run of this version leaves.
     """
     results = read_json(path)
-    for key, kind in (("config", dict), ("metrics", dict), ("seed", int)):
-        if not isinstance(results, dict) or not isinstance(results.get(key), kind):
-            raise ValueError(f"{RESULTS} has no '{key}': written by an older version of tandem? train it again")  # noqa: TRY004 (of the file, not of an argument)
-    if not isinstance(results["config"].get("tasks"), dict):
-        raise ValueError(f"{RESULTS} has no 'config.tasks': written by an older version of tandem? train it again")
+    whole = results if isinstance(results, dict) else {}
+    config = whole.get("config")
+    found = {"config": config, "config.tasks": config.get("tasks") if isinstance(config, dict) else None}
+    for key, value in {**found, "metrics": whole.get("metrics")}.items():
+        if not isinstance(value, dict):
+            told = f"{RESULTS} has no '{key}': written by an older version of tandem? train it again"
+            raise ValueError(told)  # noqa: TRY004 (what is wrong is a file)
     return Run(path.parent, results, {key: _number(value) for key, value in results["metrics"].items()})
 
 

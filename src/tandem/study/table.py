@@ -54,12 +54,14 @@ class Table:
         head: of the columns.
         rows: entries, one for each column.
         notes: below it, a line each.
+        names: of the columns in CSV; the head where there are none.
     """
 
     title: str
     head: Sequence[str]
     rows: Sequence[Sequence[Entry]]
     notes: Sequence[str] = ()
+    names: Sequence[str] = ()
 
 
 def to_csv(table: Table) -> str:
@@ -67,7 +69,9 @@ def to_csv(table: Table) -> str:
     wide = [any(_is_summary(row[place]) for row in table.rows) for place in _places(table)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    writer.writerow([name for place, head in enumerate(table.head) for name in _columns(head, wide[place])])
+    writer.writerow(
+        [name for place, head in enumerate(table.names or table.head) for name in _columns(head, wide[place])]
+    )
     for row in table.rows:
         writer.writerow([value for place, entry in enumerate(row) for value in _values(entry, wide[place])])
     return text.getvalue()
@@ -88,7 +92,7 @@ def to_markdown(table: Table) -> str:
 
 
 def to_latex(table: Table) -> str:
-    r"""A `tabular` for `\input` in a paper (package booktabs); the best of a column in bold, title and notes as comments."""
+    r"""A `tabular` for `\input` (package booktabs); the best of a column in bold, title and notes as comments."""
     columns = "".join("r" if numeric else "l" for numeric in numeric_columns(table))
     comments = [f"% {' '.join(line.split())}" for line in (table.title, *table.notes)]
     rows = (" & ".join(map(_latex_entry, row)) + r" \\" for row in table.rows)

@@ -2,22 +2,23 @@
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 from tandem.study.analysis import Analysis, best_cells, metric_words
-from tandem.study.cells import Cell, show_replicate
+from tandem.study.cells import Cell
 from tandem.study.knobs import show_value
 from tandem.study.statistics import Summary
 from tandem.study.table import Entry, Number, Table
 
 
 def all_tables(analysis: Analysis) -> dict[str, Table]:
-    """Every table by the name of its files: `table`, `runs`, and where there are such, `comparison` and `delta_m`."""
+    """Every table by the name of its files: `table`, and where there are such, `comparison` and `delta_m`."""
     found = {"table": main_table(analysis)}
     if analysis.baseline:
         found["comparison"] = comparison_table(analysis)
     if analysis.deltas:
         found["delta_m"] = delta_table(analysis)
-    return {**found, "runs": runs_table(analysis)}
+    return found
 
 
 def main_table(analysis: Analysis) -> Table:
@@ -31,7 +32,8 @@ def main_table(analysis: Analysis) -> Table:
         numbers = [_number(cell, name, cell in best[name]) for name in analysis.metrics]
         rows.append([*knobs, len(cell.runs), *numbers])
     head = [*(analysis.knobs.values() or ["cell"]), "n", *map(metric_words, analysis.metrics)]
-    return Table(title_of(analysis), head, rows, list(_notes(analysis)))
+    names = [*(analysis.knobs or ["cell"]), "n", *analysis.metrics]
+    return Table(title_of(analysis), head, rows, list(_notes(analysis)), names)
 
 
 def comparison_table(analysis: Analysis) -> Table:
@@ -46,7 +48,8 @@ def comparison_table(analysis: Analysis) -> Table:
     head = ["metric", "cell", "pairs", "difference", "95 % from", "to", "p (Wilcoxon)", "p (Holm)", "verdict"]
     notes = [
         "Difference: cell minus baseline, mean over pairs with the same seed and fold; interval: bootstrap over pairs. "
-        "Holm's correction is over the cells of one metric. Folds share training data, so that p is too small there.",
+        "Holm's correction is over the cells of one metric; fewer pairs than it needs can show nothing. Folds share "
+        "training data, so that p is too small there.",
     ]
     return Table(f"Against the baseline {analysis.baseline.label}", head, rows, notes)
 
@@ -63,27 +66,26 @@ def delta_table(analysis: Analysis) -> Table:
     head = ["multi-task cell", *(f"{task} (%)" for task in tasks), "delta-m (%)", "n", "note"]
     by = ", ".join(metric_words(name) for task, name in analysis.headlines.items() if task in tasks)
     notes = [
-        f"Relative gain over the single-task run with the same data, split, seed and budget, above 0 where multi-task is "
-        f"better; by {by}. Delta-m is the mean over the tasks (Vandenhende et al., 2021).",
+        "Relative gain over the single-task run with the same data, split, seed and budget, above 0 where multi-task "
+        f"is better; by {by}. Delta-m is the mean over the tasks (Vandenhende et al., 2021).",
     ]
     return Table("Multi-task against single-task", head, rows, notes)
 
 
-def runs_table(analysis: Analysis) -> Table:
-    """A row a run: knobs, seed and fold, state, best epoch, and its metrics; those without results below."""
-    rows: list[list[Entry]] = []
+def run_records(analysis: Analysis) -> list[dict[str, Any]]:
+    """A record a run for `runs.csv`: knobs, seed and fold, state, every metric; those without results come last."""
+    records: list[dict[str, Any]] = []
     for cell in analysis.cells:
+        knobs = dict(zip(analysis.knobs, map(show_value, cell.values), strict=True))
         for replicate, run in cell.runs.items():
-            numbers = [Number(_known(run.metrics.get(name))) for name in analysis.metrics]
-            epoch = run.results.get("best_epoch")
-            where = [str(run.folder), show_replicate(replicate), "finished", "-" if epoch is None else str(epoch)]
-            rows.append([cell.label, *where, *numbers])
-    for run in analysis.study.unfinished:
-        said = f"{run.state}: {run.reason}" if run.reason else run.state
-        blank = [Number(math.nan) for _ in analysis.metrics]
-        rows.append([" ".join(run.overrides) or "-", str(run.folder), "-", said, "-", *blank])
-    head = ["cell", "folder", "replicate", "state", "best epoch", *map(metric_words, analysis.metrics)]
-    return Table("Every run", head, rows)
+            where = {"folder": str(run.folder), "state": "finished", "reason": ""}
+            told = {key: run.results.get(key) for key in ("hash", "best_epoch", "epochs", "seconds")}
+            records.append({**where, **knobs, **dict(replicate), **told, **run.metrics})
+    for other in analysis.study.unfinished:
+        typed = " ".join(other.overrides)
+        said = f"{other.reason} ({typed})" if typed else other.reason
+        records.append({"folder": str(other.folder), "state": other.state, "reason": said.strip()})
+    return records
 
 
 def title_of(analysis: Analysis) -> str:
@@ -103,8 +105,8 @@ def unfinished_lines(analysis: Analysis) -> list[str]:
 
 def _notes(analysis: Analysis) -> Iterator[str]:
     yield (
-        "Mean ± sample standard deviation over seeds and folds (n runs; fewer where a number is unknown). "
-        "Bold: best mean of its column."
+        "Numbers are of test data, but for those marked val. Mean ± sample standard deviation over seeds and folds "
+        "(n runs; fewer where a number is unknown). Bold: best mean of its column."
     )
     if analysis.chosen:
         monitor = next(iter(analysis.chosen.runs.values())).results["monitor"]
@@ -115,7 +117,3 @@ def _notes(analysis: Analysis) -> Iterator[str]:
 def _number(cell: Cell, name: str, best: bool) -> Number:
     found = cell.summary(name)
     return Number(found.mean, found.std, found.n, len(cell.runs), best, detail=cell.detail(name))
-
-
-def _known(value: float | None) -> float:
-    return math.nan if value is None else value

@@ -76,7 +76,7 @@ def _row(splits: Mapping[str, "Samples"], place: int) -> "tuple[Tensor, Tensor |
     """Picture and mask of a row, counted through all splits."""
     for samples in splits.values():
         if place < len(samples):
-            mask = samples.masks[place] if samples.masks.shape[1] else None
-            return samples.images[place].float() / 255, mask
+            batch = samples.take([place])
+            return batch["image"][0], batch["mask"][0] if "mask" in batch else None
         place -= len(samples)
     raise IndexError(place)

@@ -52,7 +52,7 @@ def read_masks(node: Mapping[str, Any], split: str, most: int) -> Masks:
     splits = source.load()
     if split not in splits:
         raise DataError(f"split is '{split}', which data '{source.name}' does not have: {nearest(split, splits)}")
-    masks = _lesions(splits[split].masks)
+    masks = _lesions(splits[split].masks[...])
     rows = torch.linspace(0, len(masks) - 1, min(most, len(masks))).round().long()
     chosen = masks[rows]
     for value, what in ((1, "a lesion"), (0, "background")):
@@ -61,7 +61,7 @@ def read_masks(node: Mapping[str, Any], split: str, most: int) -> Masks:
                 f"data '{source.name}', split '{split}': none of {len(chosen)} masks shows {what}, so no gradient can "
                 "be shared out; choose other data=... or split=..."
             )
-    training = _lesions(splits["train"].masks)
+    training = _lesions(splits["train"].masks[...])
     return Masks(source.name, split, chosen, len(masks), (int((training == 0).sum()), int((training == 1).sum())))
 
 

@@ -1,0 +1,127 @@
+"""Charts as plain data, in plotly's terms, and as HTML that draws them."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any
+
+Trace = dict[str, Any]
+
+COLOURS = (
+    "#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#d4a72c", "#9d755d", "#ff9da6", "#8c8c8c",
+)  # fmt: skip
+SCALE = [[0, "#f4f8fc"], [0.5, "#9ecae1"], [1, "#2171b5"]]
+"""From worse to better."""
+
+CONFIG = {"responsive": True, "displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d"]}
+
+
+@dataclass(frozen=True)
+class Chart:
+    """What plotly draws.
+
+    Attributes:
+        data: traces.
+        layout: axes, titles and buttons.
+    """
+
+    data: Sequence[Trace]
+    layout: Mapping[str, Any]
+
+
+def layout(height: int, **more: Any) -> dict[str, Any]:
+    """White, with thin lines and small margins.
+
+    Args:
+        height: in pixels.
+        more: further parts of plotly's layout.
+    """
+    return {
+        "height": height,
+        "font": {"family": "system-ui, sans-serif", "size": 13, "color": "#222"},
+        "margin": {"l": 60, "r": 20, "t": 40, "b": 55},
+        "paper_bgcolor": "white",
+        "plot_bgcolor": "white",
+        "hovermode": "closest",
+        "hoverlabel": {"align": "left", "bgcolor": "white", "bordercolor": "#999", "font": {"color": "#222"}},
+        "legend": {"font": {"size": 12}},
+        **more,
+    }
+
+
+def axis(title: str, **more: Any) -> dict[str, Any]:
+    """An axis with a title and light grid lines.
+
+    Args:
+        title: any text.
+        more: further parts of plotly's axis.
+    """
+    line = {"gridcolor": "#eee", "zeroline": False, "linecolor": "#999", "showline": True, "automargin": True}
+    return {"title": {"text": safe(title), "standoff": 8}, **line, **more}
+
+
+def switched(groups: Mapping[str, Sequence[Trace]], base: Mapping[str, Any]) -> Chart:
+    """One chart of several groups of traces, of which a menu shows one.
+
+    Args:
+        groups: traces by what the menu calls them; the first one is shown.
+        base: the layout.
+    """
+    data, owner = [], []
+    for number, traces in enumerate(groups.values()):
+        data += [{**trace, "visible": number == 0} for trace in traces]
+        owner += [number] * len(traces)
+    if len(groups) < 2:
+        return Chart(data, base)
+    buttons = [
+        {"label": safe(label), "method": "restyle", "args": ["visible", [mine == number for mine in owner]]}
+        for number, label in enumerate(groups)
+    ]
+    menu = {
+        "buttons": buttons, "type": "dropdown", "x": 0, "xanchor": "left", "y": 1, "yanchor": "bottom",
+        "pad": {"b": 26}, "bgcolor": "white", "bordercolor": "#bbb", "showactive": True,
+    }  # fmt: skip
+    return Chart(data, {**base, "updatemenus": [menu], "margin": {**base["margin"], "t": 84}})
+
+
+def colours(count: int) -> list[str]:
+    """As many colours that can be told apart; of many, a scale from violet to green."""
+    if count <= len(COLOURS):
+        return list(COLOURS[:count])
+    from matplotlib import colormaps
+    from matplotlib.colors import to_hex
+
+    return [to_hex(colormaps["viridis"](0.92 * place / (count - 1))) for place in range(count)]
+
+
+def safe(text: str) -> str:
+    """Text in which plotly finds no markup."""
+    return escape(text, quote=False)
+
+
+def known(value: float) -> float | None:
+    """A number for JSON: nothing where it is unknown."""
+    return value if math.isfinite(value) else None
+
+
+def chart_html(chart: Chart, name: str, label: str) -> str:
+    """A place on the page and the script that draws there.
+
+    Args:
+        chart: what is drawn.
+        name: of the place, a word.
+        label: what it shows, for those who cannot see it.
+    """
+    parts = ",".join(_script(part) for part in (chart.data, chart.layout, CONFIG))
+    return (
+        f"<div id='{name}' class='chart' role='img' aria-label='{escape(label)}'></div>"
+        f"<script>Plotly.newPlot('{name}',{parts})</script>"
+    )
+
+
+def _script(value: Any) -> str:
+    """JSON that ends no script, whatever text is in it."""
+    text = json.dumps(value, allow_nan=False, separators=(",", ":"), ensure_ascii=True)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
