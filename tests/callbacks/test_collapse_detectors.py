@@ -27,11 +27,11 @@ def course(start: float | None = None, **values: Sequence[Any]) -> History:
 
 
 def mask(chosen: float, true: float = 0.1, low: float = -3.0, high: float = 3.0, spread: float = 0.9) -> Predicted:
-    return Predicted("binary", low, high, [chosen], [true], spread)
+    return Predicted("binary", ["0"], low, high, [chosen], [true], spread)
 
 
 def classes(chosen: list[float], low: float = -3.0, high: float = 3.0, spread: float = 0.9) -> Predicted:
-    return Predicted("multiclass", low, high, chosen, [0.5, 0.3, 0.2], spread)
+    return Predicted("multiclass", ["normal", "benign", "malignant"], low, high, chosen, [0.5, 0.3, 0.2], spread)
 
 
 def only(found: Sequence[Finding]) -> Finding:
@@ -184,12 +184,12 @@ def test_masks_of_one_side_only(shares: list[float], true: float, side: str | No
 def test_one_class_only() -> None:
     stuck = course(predicted=[classes([0.0, 1.0, 0.0])] * 4)
     finding = only(predictions.one_class(stuck, LIMITS))
-    assert "class 1 was predicted for at least 100.0%" in finding.saw
+    assert "class 'benign' was predicted for at least 100.0%" in finding.saw
     assert "only 30.0% are of it" in finding.saw
     assert predictions.one_class(course(predicted=[classes([0.9, 0.1, 0.0])] * 4), LIMITS) == []
     turns = [classes([1.0, 0.0, 0.0]), classes([0.0, 1.0, 0.0])] * 2
     assert predictions.one_class(course(predicted=turns), LIMITS) == [], "another class in each epoch"
-    true = Predicted("multiclass", -1, 1, [1.0, 0.0], [0.97, 0.03], 0.5)
+    true = Predicted("multiclass", ["0", "1"], -1, 1, [1.0, 0.0], [0.97, 0.03], 0.5)
     assert predictions.one_class(course(predicted=[true] * 4), LIMITS) == [], "nearly all are of it"
     assert predictions.one_sided_mask(stuck, LIMITS) == []
 

@@ -20,6 +20,15 @@ TINY = [
     "callbacks.panels.count=1",
 ]
 
+DERMA = [
+    "data.stand_in=true",
+    "data.share=0.01",
+    "trainer.max_epochs=1",
+    "trainer.accelerator=cpu",
+    "network.backbone=small_cnn",
+    *TINY[5:],
+]
+
 SHRINK = {
     "demo": ["data.size=32", "trainer.max_epochs=1", *TINY[1:]],
     "busi": [
@@ -32,6 +41,8 @@ SHRINK = {
     "tiny": TINY[1:],
     "collapse": ["trainer.max_epochs=1", *TINY[1:]],
     "recovered": ["trainer.max_epochs=1", *TINY[1:]],
+    "dermamnist_scratch": DERMA,
+    "dermamnist_transfer": [*DERMA, "network.pretrained=false"],
 }
 """How each experiment is made small without changing what it is."""
 
@@ -56,11 +67,12 @@ METRICS = {
 PARTS = {"shared", "network/shared", "adversary/shared"}
 
 
-# Options that need files, trained on small copies of them in tests/data/test_sources.py.
+# Options that need files, trained on small copies of them in tests/data/test_sources.py; several runs, elsewhere too.
 ELSEWHERE = {
-    *(("data", option) for option in ("folder", "isic2018", "medmnist", "mixed", "oxford_pet", "ph2")),
+    *(("data", option) for option in ("dermamnist", "folder", "isic2018", "medmnist", "mixed", "oxford_pet", "ph2")),
     *(("task", option) for option in ("column", "multilabel", "semantic")),
     *(("metrics", option) for option in ("semantic", "yes_no")),
+    ("study", "dermamnist"),
 }
 
 

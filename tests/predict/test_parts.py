@@ -5,7 +5,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from tests.predict.conftest import blob, tagged
@@ -77,6 +77,7 @@ NAMES = st.text(alphabet="aAb.", min_size=1, max_size=5).filter(lambda name: nam
 PATHS = st.lists(NAMES, min_size=1, max_size=2).map("/".join)
 
 
+@settings(deadline=None)
 @given(st.sets(PATHS, max_size=12))
 def test_no_two_pictures_have_one_stem(paths: set[str]) -> None:
     stems = _stems([PurePosixPath(path) for path in sorted(paths)])
@@ -108,6 +109,7 @@ ROWS = st.dictionaries(
 )
 
 
+@settings(deadline=None, max_examples=40)  # each example waits for the disk
 @given(ROWS, st.data())
 def test_a_table_cut_anywhere_keeps_whole_rows_alone(
     tmp_path_factory: pytest.TempPathFactory, rows: dict[str, str], data: st.DataObject

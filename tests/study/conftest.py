@@ -61,7 +61,7 @@ class Maker:
             else:
                 node[last] = value
         self.count += 1
-        folder = self.folder / more.pop("name", f"{self.count:012x}")
+        folder = self.folder / str(more.pop("name", f"{self.count:012x}"))
         results = {
             "name": config["name"], "hash": f"{self.count:012x}", "seed": config["seed"], "best_epoch": 1, "epochs": 3,
             "monitor": config["monitor"], "mode": config["mode"], "metrics": dict(metrics), "seconds": 1.5,

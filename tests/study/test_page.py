@@ -103,8 +103,8 @@ def test_colours_are_all_different(count: int) -> None:
 
 @pytest.fixture
 def page(make: Any) -> Path:
-    """Of 27 cells and two seeds with a baseline, single-task runs, hostile words, runs that failed."""
-    make.grid(gammas=(1.0, 2.0, 3.0), seeds=2, weights=(0.5, 1.0, 2.0))
+    """Of 12 cells and two seeds with a baseline, single-task runs, hostile words, runs that failed."""
+    make.grid(seeds=2, weights=(0.5, 1.0))
     for seed in (0, 1):
         alone = {"tasks.classification!": 0, "balance.weights.classification!": 0}
         make({**alone, "seed": seed, "network.decoder": HOSTILE}, {DICE: 0.2, "test/segmentation/<i>": 1.0})
@@ -119,14 +119,14 @@ def page(make: Any) -> Path:
 def test_the_page_works_in_a_browser(page: Path, browser_page: Callable[[Path], Any]) -> None:
     opened = browser_page(page)
     here = opened.page
-    here.wait_for_function("document.querySelectorAll('.chart .main-svg').length > 10")
+    here.wait_for_function("document.querySelectorAll('.chart .main-svg').length > 7")
     assert here.title() == "tandem: Study made"
     assert here.locator("img[src=x], td i").count() == 0
     assert here.locator(".chart").count() == 7
     assert here.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing sticks out"
 
     rows = here.locator("table.sortable").first.locator("tbody tr")
-    assert rows.count() == 29
+    assert rows.count() == 14
     head = here.locator("table.sortable").first.locator("th").filter(has_text="Dice (official)")
     values = "all => all.map(row => row.cells[6].dataset.value).filter(text => text !== '').map(Number)"
     head.locator("button").click()

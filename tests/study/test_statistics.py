@@ -32,10 +32,10 @@ def exact_wilcoxon(differences: list[float]) -> float:
     kept = [value for value in differences if value]
     ranks = stats.rankdata(np.abs(kept))
     middle = ranks.sum() / 2
-    observed = abs(sum(rank for rank, value in zip(ranks, kept, strict=True) if value > 0) - middle)
+    observed = abs(float(ranks[np.asarray(kept) > 0].sum()) - float(middle))
     signs = itertools.product((0, 1), repeat=len(kept))
     extreme = [abs(float(np.dot(chosen, ranks)) - middle) >= observed - 1e-9 for chosen in signs]
-    return sum(extreme) / len(extreme)
+    return float(np.mean(extreme))
 
 
 @pytest.mark.parametrize(

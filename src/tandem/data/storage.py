@@ -18,7 +18,7 @@ from torch import Tensor
 
 from tandem.errors import ConfigError
 
-CHUNK = 2**24
+CHUNK = 2**22
 """Bytes that are looked at in one go, so that going through all pictures needs no second copy of them."""
 
 FREE_SHARE = 0.5

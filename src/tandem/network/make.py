@@ -68,7 +68,7 @@ def make_network(
     _check_backbone(backbone)
     begins = first_epoch(freeze)
     loading = pretrained_options(backbone, pretrained, weights)
-    mean, std = given_statistics(normalization, channels) if normalization else statistics(backbone, channels)
+    given = given_statistics(normalization, channels) if normalization else None
     for name, share in (("drop_path", drop_path), ("dropout", dropout)):
         if not 0 <= share < 1:
             raise ConfigError(f"{name} is {share}, but must lie in [0, 1)")
@@ -97,6 +97,7 @@ def make_network(
         take_encoder(encoder, weights)
     elif weights is not None:
         check_arrived(encoder, weights)
+    mean, std = given or statistics(backbone, channels)
     if drop_path and not any(isinstance(part, DropPath) for part in encoder.modules()):  # taken, and left unused
         raise _without_depth(backbone, drop_path)
     return Network(encoder, decoding, width, mean, std, dropout, begins)

@@ -64,7 +64,8 @@ def write_mask(path: Path, mask: npt.NDArray[np.uint8], picture: Path) -> None:
 def orientation(picture: Path) -> int:
     """A file's orientation tag, 1 for upright; pixels of a TIFF are brought upright by all that read it."""
     with Image.open(picture) as opened:
-        return 1 if opened.format == "TIFF" else int(opened.getexif().get(ORIENTATION, 1))
+        tag = 1 if opened.format == "TIFF" else opened.getexif().get(ORIENTATION)
+    return int(tag) if tag in STORED else 1
 
 
 def write_overlay(path: Path, picture: Path, regions: Iterable[npt.NDArray[np.bool_]]) -> None:

@@ -86,7 +86,7 @@ def differences(metric: str, cell: Cell, baseline: Cell) -> list[float]:
     found = []
     for replicate, run in cell.runs.items():
         other = baseline.runs.get(replicate)
-        ours, theirs = run.metrics.get(metric), other and other.metrics.get(metric)
+        ours, theirs = run.metrics.get(metric), other.metrics.get(metric) if other else None
         if ours is not None and theirs is not None:
             found.append(ours - theirs)
     return found

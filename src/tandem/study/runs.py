@@ -20,11 +20,13 @@ class Run:
         folder: where it lies.
         results: content of its `results.json`.
         metrics: the best checkpoint's numbers by logged name; None where nothing can be known.
+        overrides: what was typed for it, where that is known.
     """
 
     folder: Path
     results: Mapping[str, Any]
     metrics: Mapping[str, float | None]
+    overrides: tuple[str, ...]
 
     @property
     def config(self) -> Mapping[str, Any]:
@@ -119,7 +121,8 @@ def _run(path: Path) -> Run:
         if not isinstance(value, dict):
             told = f"{RESULTS} has no '{key}': written by an older version of tandem? train it again"
             raise ValueError(told)  # noqa: TRY004 (what is wrong is a file)
-    return Run(path.parent, results, {key: _number(value) for key, value in results["metrics"].items()})
+    metrics = {key: _number(value) for key, value in results["metrics"].items()}
+    return Run(path.parent, results, metrics, _overrides(path.with_name(STATUS)))
 
 
 def _number(value: Any) -> float | None:

@@ -4,9 +4,10 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
+from tandem.reports.sweep_table import Job, swept
 from tandem.study.analysis import Analysis, best_cells, metric_words
 from tandem.study.cells import Cell
-from tandem.study.knobs import show_value
+from tandem.study.knobs import ABSENT, show_value
 from tandem.study.statistics import Summary
 from tandem.study.table import Entry, Number, Table
 
@@ -94,12 +95,16 @@ def title_of(analysis: Analysis) -> str:
 
 
 def unfinished_lines(analysis: Analysis) -> list[str]:
-    """Failed, running and missing runs, a line each."""
+    """Failed, running and missing runs, a line each; of what was typed, that which was not typed for every run."""
+    study = analysis.study
+    typed = swept([Job(run.overrides, {}) for run in (*study.unfinished, *study.runs)])
     lines = []
-    for run in analysis.study.unfinished:
+    for place, run in enumerate(study.unfinished):
         state = "running, or killed" if run.state == "running" else run.state
-        typed = f" ({' '.join(run.overrides)})" if run.overrides else ""
-        lines.append(f"{state}: {run.folder.name}{typed}" + (f": {run.reason}" if run.reason else ""))
+        own = " ".join(f"{key}={values[place]}" for key, values in typed.items() if values[place] != ABSENT)
+        lines.append(
+            f"{state}: {run.folder.name}" + (f" ({own})" if own else "") + (f": {run.reason}" if run.reason else "")
+        )
     return lines + [f"missing: {said}" for said in analysis.missing]
 
 

@@ -13,6 +13,7 @@ class Predicted:
 
     Attributes:
         kind: `binary` or `multiclass`.
+        names: of the channels or classes.
         low: smallest logit.
         high: largest logit.
         chosen: binary: share of yes at the threshold in force, for each channel; multiclass: share of each class.
@@ -21,6 +22,7 @@ class Predicted:
     """
 
     kind: str
+    names: list[str]
     low: float
     high: float
     chosen: list[float]

@@ -63,7 +63,7 @@ class Predictions(Metric):
 
     Args:
         kind: `binary` or `multiclass`.
-        channels: of the task.
+        names: of the task's channels or classes.
     """
 
     full_state_update = False
@@ -75,9 +75,11 @@ class Predictions(Metric):
     true: Tensor
     known: Tensor
 
-    def __init__(self, kind: str, channels: int) -> None:
+    def __init__(self, kind: str, names: Sequence[str]) -> None:
         super().__init__()
         self.kind = kind
+        self.names = list(names)
+        channels = len(self.names)
         self.add_state("low", torch.tensor(torch.inf), "min")
         self.add_state("high", torch.tensor(-torch.inf), "max")
         self.add_state("least", torch.full((channels,), torch.inf), "min")
@@ -125,7 +127,7 @@ class Predictions(Metric):
             name: value.flatten().tolist() for name, value in self.compute().items()
         }  # torchmetrics drops dimensions
         low, high, spread = (found[name][0] for name in ("low", "high", "spread"))
-        return Predicted(self.kind, low, high, found["chosen"], found["true"], spread)
+        return Predicted(self.kind, self.names, low, high, found["chosen"], found["true"], spread)
 
 
 def _by_channel(answers: Tensor) -> Tensor:

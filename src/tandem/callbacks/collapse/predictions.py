@@ -83,7 +83,7 @@ def one_class(history: History, limits: Limits) -> list[Finding]:
         least = min(entry.chosen[index] for entry in recent)
         if least < ALL or seen.true[index] > 0.95:
             continue
-        saw = f"class {index} was predicted for at least {least:.1%} of the validation pictures in each of the last "
+        saw = f"class '{seen.names[index]}' was predicted for at least {least:.1%} of the validation pictures in each of the last "
         saw += f"{len(recent)} epochs, though only {seen.true[index]:.1%} are of it"
         attempt = f"draw classes equally often (loader.sampling=balanced), loss/multiclass@tasks.{task}.loss=focal, or "
         attempt += lower_rate(history.last.rate)

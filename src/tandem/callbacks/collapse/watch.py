@@ -139,7 +139,7 @@ class CollapseWatch(SplitCallback):
             with_probabilities = [name for name in _trained(module) if module.tasks[name].kind in KINDS]
             for name in with_probabilities:
                 task = module.tasks[name]
-                self.counts[name] = Predictions(task.kind, task.channels).to(module.device)
+                self.counts[name] = Predictions(task.kind, task.class_names).to(module.device)
 
     def see(
         self, trainer: pl.Trainer, module: MultiTaskModule, stage: str, outputs: Outputs, batch: Mapping[str, Any]

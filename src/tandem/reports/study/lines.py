@@ -176,10 +176,8 @@ def _with_legend(groups: Mapping[str, Sequence[Trace]]) -> dict[str, list[Trace]
     """Each cell once in the legend of each group."""
     found = {}
     for label, traces in groups.items():
-        names: set[str] = set()
-        found[label] = [
-            {**trace, "showlegend": not (trace["name"] in names or names.add(trace["name"]))} for trace in traces
-        ]
+        first = {trace["name"]: place for place, trace in reversed(list(enumerate(traces)))}
+        found[label] = [{**trace, "showlegend": first[trace["name"]] == place} for place, trace in enumerate(traces)]
     return found
 
 

@@ -14,7 +14,7 @@ from tandem.reports.study.lines import forest, front, learning_curves, threshold
 from tandem.reports.study.sortable import SORT, sortable
 from tandem.study.analysis import Analysis, metric_words
 from tandem.study.cells import show_replicate
-from tandem.study.table import Number, Table
+from tandem.study.table import Entry, Number, Table
 from tandem.study.tables import title_of, unfinished_lines
 
 STYLE = """
@@ -123,7 +123,8 @@ def _table(table: Table) -> str:
 
 def _runs(analysis: Analysis, out: Path) -> str:
     """Every finished run with its numbers, and the way to its own page."""
-    rows, links = [], []
+    rows: list[list[Entry]] = []
+    links = []
     for cell in analysis.cells:
         for replicate, run in cell.runs.items():
             values = (run.metrics.get(name) for name in analysis.metrics)
