@@ -142,7 +142,8 @@ def test_trying_out_the_optimiser_leaves_the_random_state_alone(configured: Conf
     for choice in ("adamw", "sgd"):
         config = configured(f"optimizer={choice}")
         torch.manual_seed(0)
-        found.append(torch.cat([p.detach().flatten() for p in make_module(config, make_data(config).info).parameters()]))
+        module = make_module(config, make_data(config).info)
+        found.append(torch.cat([p.detach().flatten() for p in module.parameters()]))
     assert torch.equal(*found)
 
 

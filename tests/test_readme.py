@@ -126,11 +126,12 @@ def test_what_follows_a_training_runs_as_typed(
     (run,) = tmp_path.glob("runs/busi/*/")
     quick = {"export.py": ["format=torch"], "evaluate.py": ["samples=20", "cases=1"]}
     after = [command for command in PYTHON if "HASH" in command]
-    assert {Path(shlex.split(command)[1]).name for command in after} >= {"evaluate.py", "export.py"}
+    assert {Path(shlex.split(command)[1]).name for command in after} == {"evaluate.py", "predict.py", "export.py"}
     for command in after:
         words = next((words for script, words in quick.items() if script in command), [])
-        assert typed(command.replace("HASH", run.name), words) is not None
+        assert typed(data_folder(command.replace("HASH", run.name)), words) is not None
     assert (run / "evaluation" / "test" / "report.html").exists()
+    assert (tmp_path / "predicted" / "predictions.csv").exists()
 
 
 OTHERS = {

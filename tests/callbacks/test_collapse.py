@@ -239,7 +239,7 @@ def test_the_sources_broken_run_is_flagged_for_its_faults(tmp_path: Path, monkey
         ("probabilities_as_logits", "segmentation"),
         ("learning_rate_too_high", "classification"),
         ("stuck_dice", "segmentation"),
-        ("one_sided_mask", "segmentation"),
+        ("one_sided", "segmentation"),
         ("small_share", "segmentation"),
     } <= found.keys()
     assert "(optimizer.lr=0.01)" in found["learning_rate_too_high", "classification"]["attempt"]

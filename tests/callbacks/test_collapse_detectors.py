@@ -27,11 +27,11 @@ def course(start: float | None = None, **values: Sequence[Any]) -> History:
 
 
 def mask(chosen: float, true: float = 0.1, low: float = -3.0, high: float = 3.0, spread: float = 0.9) -> Predicted:
-    return Predicted("binary", ["0"], low, high, [chosen], [true], spread)
+    return Predicted("binary", ["0"], True, low, high, [chosen], [true], spread)
 
 
 def classes(chosen: list[float], low: float = -3.0, high: float = 3.0, spread: float = 0.9) -> Predicted:
-    return Predicted("multiclass", ["normal", "benign", "malignant"], low, high, chosen, [0.5, 0.3, 0.2], spread)
+    return Predicted("multiclass", ["normal", "benign", "malignant"], False, low, high, chosen, [0.5, 0.3, 0.2], spread)
 
 
 def only(found: Sequence[Finding]) -> Finding:
@@ -174,11 +174,23 @@ def test_a_dice_that_is_stuck_at_0() -> None:
 )
 def test_masks_of_one_side_only(shares: list[float], true: float, side: str | None) -> None:
     history = course(predicted=[mask(0.1), *(mask(share, true) for share in shares)])
-    found = predictions.one_sided_mask(history, LIMITS)
+    found = predictions.one_sided(history, LIMITS)
     assert len(found) == (side is not None)
     if side:
         assert f"everything was predicted as {side}" in found[0].saw
         assert f"{shares[-1]:.2%} of the validation pixels" in found[0].saw
+
+
+def test_each_channel_is_named_and_pictures_are_no_pixels() -> None:
+    seen = Predicted("binary", ["cyst", "nodule"], False, -3, 3, [0.0, 1.0], [0.1, 0.5], 0.9)
+    no, yes = predictions.one_sided(course(predicted=[seen] * 4), LIMITS)
+    assert (no.task, yes.task) == ("mask/cyst", "mask/nodule")
+    assert "everything was predicted as no" in no.saw
+    assert "100.00% of the validation pictures are called yes, 50.00% are" in yes.saw
+    stuck = History([Epoch(k, 1e-3, dice={"mask/cyst": 0.0, "mask/nodule": 0.5}) for k in range(4)])
+    finding = only(predictions.stuck_dice(stuck, LIMITS))
+    assert finding.task == "mask/cyst"
+    assert "loss/binary@tasks.mask.loss=" in finding.attempt
 
 
 def test_one_class_only() -> None:
@@ -189,9 +201,9 @@ def test_one_class_only() -> None:
     assert predictions.one_class(course(predicted=[classes([0.9, 0.1, 0.0])] * 4), LIMITS) == []
     turns = [classes([1.0, 0.0, 0.0]), classes([0.0, 1.0, 0.0])] * 2
     assert predictions.one_class(course(predicted=turns), LIMITS) == [], "another class in each epoch"
-    true = Predicted("multiclass", ["0", "1"], -1, 1, [1.0, 0.0], [0.97, 0.03], 0.5)
+    true = Predicted("multiclass", ["0", "1"], False, -1, 1, [1.0, 0.0], [0.97, 0.03], 0.5)
     assert predictions.one_class(course(predicted=[true] * 4), LIMITS) == [], "nearly all are of it"
-    assert predictions.one_sided_mask(stuck, LIMITS) == []
+    assert predictions.one_sided(stuck, LIMITS) == []
 
 
 # ----------------------------------------------------------------------------------------------------------- gradients

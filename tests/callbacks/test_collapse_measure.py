@@ -98,7 +98,7 @@ def output(logits: Tensor, target: Tensor, kind: str) -> TaskOutput:
 
 
 def test_binary_shares_are_of_known_pixels_at_the_threshold_in_force() -> None:
-    counts = Predictions("binary", ["nodule", "cyst"])
+    counts = Predictions("binary", ["nodule", "cyst"], dense=True)
     logits = torch.tensor([[[[2.0, -2.0], [0.1, 5.0]], [[-1.0, -1.0], [-1.0, 3.0]]]])
     target = torch.tensor([[[[1, 0], [1, 255]], [[0, 0], [0, 1]]]])
     threshold = torch.tensor([0.6, 0.5])
@@ -119,7 +119,7 @@ def test_multiclass_shares_are_of_known_rows_or_pixels(shape: tuple[int, ...]) -
     target = torch.randint(0, 3, (7, *shape))
     target[0] = -100
     target[1] = 255
-    counts = Predictions("multiclass", ["normal", "benign", "malignant"])
+    counts = Predictions("multiclass", ["normal", "benign", "malignant"], dense=bool(shape))
     for rows in (slice(0, 4), slice(4, 7)):
         counts.update(output(logits[rows], target[rows], "multiclass"), torch.tensor([0.5] * 3))
     known = (target != -100) & (target != 255)

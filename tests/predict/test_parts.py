@@ -121,7 +121,7 @@ def test_a_table_cut_anywhere_keeps_whole_rows_alone(
         for name, value in rows.items():
             table.add({"image": name, "value": value})
     content = path.read_bytes()
-    path.write_bytes(content[: data.draw(st.integers(0, len(content)))])
+    path.write_bytes(content[: data.draw(st.integers(0, len(content)), label="cut")])
     kept = Table(path, ("image", "value"))
     seen: dict[str, str] = {}
     names = kept.keep(lambda row: seen.setdefault(row["image"], row["value"]) == row["value"])
@@ -132,6 +132,11 @@ def test_a_table_cut_anywhere_keeps_whole_rows_alone(
             kept.add({"image": name, "value": rows[name]})
     kept.sort(list(rows))
     assert path.read_bytes() == content
+
+
+def test_a_row_cut_at_a_line_end_within_a_name_is_no_row(tmp_path: Path) -> None:
+    (tmp_path / "t.csv").write_text('image,value\na,1\nb,"2\n')
+    assert Table(tmp_path / "t.csv", ("image", "value")).keep(lambda row: True) == {"a"}
 
 
 def test_a_table_of_others_is_refused(tmp_path: Path) -> None:

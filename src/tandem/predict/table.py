@@ -65,7 +65,7 @@ class Table:
         """Rows by name; one that was cut, which can only be the last, is not there."""
         text = self.path.read_bytes().decode("utf-8", "replace") if self.path.exists() else ""
         rows = list(csv.reader(io.StringIO(text, newline="")))
-        if not text.endswith("\n"):
+        if not text.endswith("\n") or text.count('"') % 2:  # an odd number: cut at a line's end inside of quotes
             rows = rows[:-1]
         if rows and tuple(rows[0]) != self.columns:
             raise DataError(

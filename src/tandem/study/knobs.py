@@ -29,9 +29,20 @@ def settings_of(run: Run) -> dict[str, Any]:
     return {**flat, "tasks": "+".join(run.tasks)}
 
 
-def replicate_of(run: Run) -> tuple[tuple[str, Any], ...]:
-    """The seeds and the fold of a run: what may differ between two runs that are averaged, and not between a pair."""
-    return tuple((key, value) for key, value in settings_of(run).items() if is_replicate(key) and value is not None)
+def replicate_keys(runs: Iterable[Run]) -> list[str]:
+    """The seed, and those other seeds and folds that have several values: what may differ within a cell or a pair."""
+    values: dict[str, set[Any]] = {"seed": set()}
+    for run in runs:
+        for key, value in settings_of(run).items():
+            if is_replicate(key):
+                values.setdefault(key, set()).add(value)
+    return [key for key, found in values.items() if key == "seed" or len(found) > 1]
+
+
+def replicate_of(run: Run, keys: Iterable[str]) -> tuple[tuple[str, Any], ...]:
+    """Seed and fold of a run: those of some keys that it has, with their values."""
+    settings = settings_of(run)
+    return tuple((key, settings[key]) for key in keys if settings.get(key) is not None)
 
 
 def is_replicate(key: str) -> bool:

@@ -97,7 +97,8 @@ def title_of(analysis: Analysis) -> str:
 def unfinished_lines(analysis: Analysis) -> list[str]:
     """Failed, running and missing runs, a line each; of what was typed, that which was not typed for every run."""
     study = analysis.study
-    typed = swept([Job(run.overrides, {}) for run in (*study.unfinished, *study.runs)])
+    everyone = [run.overrides for run in study.unfinished] + [run.overrides for run in study.runs]
+    typed = swept([Job(overrides, {}) for overrides in everyone])
     lines = []
     for place, run in enumerate(study.unfinished):
         state = "running, or killed" if run.state == "running" else run.state

@@ -14,6 +14,7 @@ class Predicted:
     Attributes:
         kind: `binary` or `multiclass`.
         names: of the channels or classes.
+        dense: whether it predicts pixels; else whole pictures.
         low: smallest logit.
         high: largest logit.
         chosen: binary: share of yes at the threshold in force, for each channel; multiclass: share of each class.
@@ -23,6 +24,7 @@ class Predicted:
 
     kind: str
     names: list[str]
+    dense: bool
     low: float
     high: float
     chosen: list[float]
@@ -39,7 +41,7 @@ class Epoch:
         rate: the base learning rate, as it is configured.
         train: training loss by task.
         val: validation loss by task.
-        dice: official validation Dice by task, at the best threshold.
+        dice: official validation Dice by task, or by `task/channel`, at the best threshold.
         predicted: on the validation split, by task.
         norm: median norm of the gradient of all parameters, before clipping.
         shares: of the shared gradient by task: its norm over the sum of all tasks' norms, weights included.

@@ -64,6 +64,7 @@ class Predictions(Metric):
     Args:
         kind: `binary` or `multiclass`.
         names: of the task's channels or classes.
+        dense: whether it predicts pixels.
     """
 
     full_state_update = False
@@ -75,9 +76,10 @@ class Predictions(Metric):
     true: Tensor
     known: Tensor
 
-    def __init__(self, kind: str, names: Sequence[str]) -> None:
+    def __init__(self, kind: str, names: Sequence[str], dense: bool) -> None:
         super().__init__()
         self.kind = kind
+        self.dense = dense
         self.names = list(names)
         channels = len(self.names)
         self.add_state("low", torch.tensor(torch.inf), "min")
@@ -127,7 +129,7 @@ class Predictions(Metric):
             name: value.flatten().tolist() for name, value in self.compute().items()
         }  # torchmetrics drops dimensions
         low, high, spread = (found[name][0] for name in ("low", "high", "spread"))
-        return Predicted(self.kind, self.names, low, high, found["chosen"], found["true"], spread)
+        return Predicted(self.kind, self.names, self.dense, low, high, found["chosen"], found["true"], spread)
 
 
 def _by_channel(answers: Tensor) -> Tensor:

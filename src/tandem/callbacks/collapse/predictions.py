@@ -39,36 +39,36 @@ def _like_probabilities(seen: Predicted) -> bool:
 def stuck_dice(history: History, limits: Limits) -> list[Finding]:
     """The official Dice stays below 0.01."""
     found = []
-    for task in history.last.dice:
-        recent = limits.recent(history, lambda epoch: epoch.dice, task)
+    for name in history.last.dice:
+        recent = limits.recent(history, lambda epoch: epoch.dice, name)
         if recent and max(recent) < 0.01:
             saw = f"its validation Dice was at most {max(recent):.2g} in each of the last {len(recent)} epochs"
-            attempt = f"{other_loss(task)}; {lower_rate(history.last.rate)}"
-            found.append(Finding("stuck_dice", saw, attempt, {"dice": recent[-1]}, task))
+            attempt = f"{other_loss(name.split('/')[0])}; {lower_rate(history.last.rate)}"
+            found.append(Finding("stuck_dice", saw, attempt, {"dice": recent[-1]}, name))
     return found
 
 
-def one_sided_mask(history: History, limits: Limits) -> list[Finding]:
-    """Every pixel, or nearly, is predicted as background, or every one as foreground."""
+def one_sided(history: History, limits: Limits) -> list[Finding]:
+    """Every pixel, or nearly, is predicted as background, or every one as foreground; of pictures, no or yes."""
     found = []
     for task, seen in history.last.predicted.items():
         recent = limits.recent(history, lambda epoch: epoch.predicted, task)
         if seen.kind != "binary" or not recent:
             continue
+        no, yes, what = ("background", "foreground", "pixels") if seen.dense else ("no", "yes", "pictures")
         for channel, true in enumerate(seen.true):
             shares = [entry.chosen[channel] for entry in recent]
             if true > 0 and max(shares) <= NONE * true:
-                side, mend = "background", other_loss(task)
+                side, mend = no, other_loss(task)
             elif true < 1 and max(1 - share for share in shares) <= NONE * (1 - true):
-                side, mend = "foreground", "check that logits are what the head gives and the loss takes"
+                side, mend = yes, "check that logits are what the head gives and the loss takes"
             else:
                 continue
             saw = f"everything was predicted as {side} in each of the last {len(recent)} epochs: "
-            saw += f"{shares[-1]:.2%} of the validation pixels are called foreground, {true:.2%} are"
+            saw += f"{shares[-1]:.2%} of the validation {what} are called {yes}, {true:.2%} are"
             attempt = f"{mend}; {lower_rate(history.last.rate)}"
-            numbers = {"channel": channel, "predicted": shares[-1], "true": true}
-            found.append(Finding("one_sided_mask", saw, attempt, numbers, task))
-            break
+            name = task if len(seen.true) == 1 else f"{task}/{seen.names[channel]}"
+            found.append(Finding("one_sided", saw, attempt, {"predicted": shares[-1], "true": true}, name))
     return found
 
 
@@ -83,8 +83,8 @@ def one_class(history: History, limits: Limits) -> list[Finding]:
         least = min(entry.chosen[index] for entry in recent)
         if least < ALL or seen.true[index] > 0.95:
             continue
-        saw = f"class '{seen.names[index]}' was predicted for at least {least:.1%} of the validation pictures in each of the last "
-        saw += f"{len(recent)} epochs, though only {seen.true[index]:.1%} are of it"
+        saw = f"class '{seen.names[index]}' was predicted for at least {least:.1%} of the validation pictures in each "
+        saw += f"of the last {len(recent)} epochs, though only {seen.true[index]:.1%} are of it"
         attempt = f"draw classes equally often (loader.sampling=balanced), loss/multiclass@tasks.{task}.loss=focal, or "
         attempt += lower_rate(history.last.rate)
         numbers = {"class": index, "predicted": seen.chosen[index], "true": seen.true[index]}

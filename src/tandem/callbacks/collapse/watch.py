@@ -30,7 +30,7 @@ DETECTORS: tuple[Detector, ...] = (
     losses.learning_rate_too_high,
     losses.val_loss_rising,
     predictions.stuck_dice,
-    predictions.one_sided_mask,
+    predictions.one_sided,
     predictions.one_class,
     gradients.gradient_vanished,
     gradients.gradient_exploding,
@@ -139,7 +139,7 @@ class CollapseWatch(SplitCallback):
             with_probabilities = [name for name in _trained(module) if module.tasks[name].kind in KINDS]
             for name in with_probabilities:
                 task = module.tasks[name]
-                self.counts[name] = Predictions(task.kind, task.class_names).to(module.device)
+                self.counts[name] = Predictions(task.kind, task.class_names, task.dense).to(module.device)
 
     def see(
         self, trainer: pl.Trainer, module: MultiTaskModule, stage: str, outputs: Outputs, batch: Mapping[str, Any]
@@ -191,7 +191,7 @@ class CollapseWatch(SplitCallback):
             rate=_rate(trainer),
             train=_by_task(known, module, "train", "loss"),
             val=_by_task(known, module, "val", "loss") if self.validated else {},
-            dice=_by_task(known, module, "val", "dice") if self.validated else {},
+            dice=_dice(known, module) if self.validated else {},
             predicted=counted,
             norm=median(map(float, self.norms)) if self.norms else None,
             shares=shares,
@@ -233,6 +233,13 @@ def _rate(trainer: pl.Trainer) -> float:
 
 def _by_task(known: Mapping[str, float], module: MultiTaskModule, stage: str, value: str) -> dict[str, float]:
     return {task: known[key] for task in _trained(module) if (key := f"{stage}/{task}/{value}") in known}
+
+
+def _dice(known: Mapping[str, float], module: MultiTaskModule) -> dict[str, float]:
+    """Of a mask with several channels the sweep logs each one's."""
+    names = {f"{task}/{channel}" for task in _trained(module) for channel in module.tasks[task].class_names}
+    channels = {name: known[key] for name in sorted(names) if (key := f"val/{name}/dice") in known}
+    return _by_task(known, module, "val", "dice") | channels
 
 
 def _trained(module: MultiTaskModule) -> list[str]:

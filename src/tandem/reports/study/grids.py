@@ -162,12 +162,14 @@ def _effect(name: str, analysis: Analysis, place: int) -> list[Trace]:
         "marker": {"color": "#9ecae1", "size": 8, "opacity": 0.7}, **axes,
     }  # fmt: skip
     ticks = _values(analysis.cells, place)
+    numeric = all(order_of(cell.values[place])[0] == 0 for cell in found)
     means = []
     for tick in ticks:
         values = [cell.summary(name).mean for cell in found if safe(show_value(cell.values[place])) == tick]
         means.append((math.fsum(values) / len(values) if values else math.nan, len(values)))
     line = {
-        "type": "scatter", "mode": "lines+markers", "x": ticks, "y": [known(mean) for mean, _ in means],
+        "type": "scatter", "mode": "lines+markers" if numeric else "markers",
+        "x": ticks, "y": [known(mean) for mean, _ in means],
         "customdata": [f"mean of {count} cells: {mean:.4f}" for mean, count in means],
         "line": {"color": "#2171b5", "width": 2}, "marker": {"size": 9, "symbol": "diamond"}, **axes,
     }  # fmt: skip

@@ -14,6 +14,9 @@ from tandem.study.direction import direction
 from tandem.study.pareto import pareto
 from tandem.study.runs import Run
 
+FEW = 12
+"""Below so many epochs each has its tick."""
+
 
 def learning_curves(analysis: Analysis) -> Chart | None:
     """Every run's validation numbers and losses over its epochs, from its `metrics.csv`; None where there is none.
@@ -34,7 +37,9 @@ def learning_curves(analysis: Analysis) -> Chart | None:
                     "customdata": [f"{said}<br>epoch {epoch:g}: {value:.4f}" for epoch, value in zip(x, y, strict=True)]
                 }
                 groups.setdefault(metric_words(name), []).append(trace)
-    base = layout(480, xaxis=axis("epoch"), yaxis=axis(""), legend=_legend(analysis))
+    last = max((trace["x"][-1] for traces in groups.values() for trace in traces), default=0)
+    ticks = {"dtick": 1} if last < FEW else {}  # else plotly writes fractions of an epoch
+    base = layout(480, xaxis=axis("epoch", **ticks), yaxis=axis(""), legend=_legend(analysis))
     return switched(_with_legend(groups), base) if groups else None
 
 
@@ -65,7 +70,7 @@ def threshold_curves(analysis: Analysis) -> Chart | None:
 
 
 def front(analysis: Analysis) -> Chart | None:
-    """The means of two tasks' headlines against each other, with those that no other cell beats in both.
+    """The means of two tasks' headlines against each other; red are those that no other beats in both. None below two cells.
 
     Args:
         analysis: of the study.
@@ -77,7 +82,7 @@ def front(analysis: Analysis) -> Chart | None:
     for stage, words in (("test", "test data"), ("val", "validation data")):
         x, y = (stage + name.removeprefix("test") for name in names)
         cells = [cell for cell in analysis.cells if cell.summary(x).n and cell.summary(y).n]
-        if cells:
+        if len(cells) > 1:
             groups[words] = _front(x, y, cells)
     base = layout(480, xaxis=axis(metric_words(names[0])), yaxis=axis(metric_words(names[1])), showlegend=False)
     return switched(groups, base) if groups else None
@@ -204,7 +209,7 @@ def _float(text: str | None) -> float:
 def _curves(run: Run) -> Iterator[tuple[str, dict[str, list[Any]]]]:
     """The lines over thresholds of a run that are whole."""
     for prefix, curve in (run.results.get("curves") or {}).items():
-        at = curve.get("thresholds") or []
+        at = curve["thresholds"]
         yield prefix, {name: line for name, line in curve.items() if at and len(line) == len(at)}
 
 

@@ -24,7 +24,7 @@ h2 { border-top: 1px solid #ddd; padding-top: .8rem; }
 table { font-size: .88rem; } thead th { position: sticky; top: 0; background: white; vertical-align: bottom; }
 th button { all: unset; cursor: pointer; } th button:hover, th button:focus-visible { color: #2171b5; }
 th[aria-sort=ascending] button::after { content: " ▲"; } th[aria-sort=descending] button::after { content: " ▼"; }
-tbody tr:hover { background: #eef5fb; } td.n { white-space: nowrap; } td:not(.n) { min-width: 3rem; max-width: 22rem; }
+tbody tr:hover { background: #eef5fb; } td:not(.long) { white-space: nowrap; } td.long { min-width: 18rem; }
 td.best { font-weight: 600; }
 td.n[title] { cursor: help; }
 p.live { background: #e8f4ea; border-left: 4px solid #54a24b; padding: .4rem .8rem; }

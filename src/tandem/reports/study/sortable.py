@@ -27,6 +27,9 @@ document.querySelectorAll("table.sortable").forEach(table => {
 """
 """Rows without a value stay at the end, whichever way one sorts."""
 
+LONG = 60
+"""Text of more letters may be broken into lines."""
+
 
 def sortable(table: Table, links: Sequence[str | None] = ()) -> str:
     """HTML of a table; `SORT` has to follow once on the page.
@@ -53,7 +56,8 @@ def sortable(table: Table, links: Sequence[str | None] = ()) -> str:
 
 def _cell(entry: Entry, number: bool) -> str:
     if not isinstance(entry, Number):
-        return f"<td{' class=n' if number else ''}>{escape(str(entry))}</td>"
+        css = " class=n" if number else " class=long" if len(str(entry)) > LONG else ""
+        return f"<td{css}>{escape(str(entry))}</td>"
     value = "" if math.isnan(entry.mean) else repr(entry.mean)
     title = f" title='{escape(entry.detail)}'" if entry.detail else ""
     return f"<td class='n{' best' if entry.best else ''}' data-value='{value}'{title}>{escape(entry.text())}</td>"
