@@ -95,7 +95,10 @@ def data_folder(tmp_path: Path, busi_tree: Callable[[int], Path], trees: Any) ->
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("command", [command for command in PYTHON if "scripts/train.py" in command])
+@pytest.mark.parametrize(
+    "command",
+    [command for command in PYTHON if "scripts/train.py" in command and "name=focal" not in command],
+)
 def test_a_training_command_runs_as_typed(
     command: str, tmp_path: Path, typed: Callable[[str, list[str]], str], data_folder: Callable[[str], str]
 ) -> None:
@@ -132,6 +135,17 @@ def test_what_follows_a_training_runs_as_typed(
         assert typed(data_folder(command.replace("HASH", run.name)), words) is not None
     assert (run / "evaluation" / "test" / "report.html").exists()
     assert (tmp_path / "predicted" / "predictions.csv").exists()
+
+
+@pytest.mark.slow
+def test_what_follows_a_sweep_runs_as_typed(tmp_path: Path, typed: Callable[[str, list[str]], str]) -> None:
+    sweep = next(command for command in PYTHON if "name=focal" in command)
+    typed(sweep, [*SMALL, *FEW, "network.backbone=small_cnn"])
+    after = [command for command in PYTHON if "scripts/study.py" in command]
+    assert after
+    for command in after:
+        assert typed(command, [])
+    assert (tmp_path / "runs" / "focal" / "study" / "report.html").exists()
 
 
 OTHERS = {

@@ -37,7 +37,7 @@ from tandem.losses.open_knob import settle
 from tandem.shipped import config_folder
 
 LIMIT = 1.1
-SECONDS = 3.0  # for the rounds of one loss and its counterparts
+SECONDS = 1.5  # for the rounds of one loss and its counterparts
 
 Peers = Mapping[str, Callable[[Tensor, Tensor], Tensor]]
 
@@ -235,7 +235,7 @@ def rounds(functions: Iterable[Callable[[], object]]) -> int:
     start = time.perf_counter()
     for function in functions:
         function()
-    return int(min(max(SECONDS / (time.perf_counter() - start), 7), 101))
+    return int(min(max(SECONDS / (time.perf_counter() - start), 5), 101))
 
 
 def measured(choice: str, dtype: torch.dtype, label: str, bar: bool) -> list[Row]:

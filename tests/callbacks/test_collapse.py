@@ -63,7 +63,7 @@ def test_probabilities_where_logits_belong_are_said_once_however_many_epochs(
     trainer(watch, max_epochs=3).fit(module(), feed(between(-1, 1)), feed(*val))
     assert len(said(caplog)) == len(watch.warnings) == warns
     if warns:
-        assert said(caplog)[0].startswith("epoch 0, probabilities_as_logits: task 'segmentation': every logit of")
+        assert said(caplog)[0].startswith("warning: epoch 0, probabilities_as_logits: task 'segmentation': every logit of")
         assert watch.warnings[0]["epoch"] == 0
 
 
@@ -131,7 +131,7 @@ def test_a_loss_that_is_nan_is_said_before_validation_refuses_it(
     run = trainer(CollapseWatch(), Lose(), Refuse(), num_sanity_val_steps=0)
     with pytest.raises(ArithmeticError):
         run.fit(module(), feed(between(-1, 1)), feed(between(-1, 1)))
-    assert said(caplog)[0].startswith("epoch 0, not_finite: train/segmentation/loss is nan in epoch 0")
+    assert said(caplog)[0].startswith("warning: epoch 0, not_finite: train/segmentation/loss is nan in epoch 0")
     assert len(said(caplog)) == 1
 
 

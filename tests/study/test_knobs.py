@@ -117,6 +117,19 @@ def test_missing_seeds_and_holes_of_a_grid_are_named(make: Any) -> None:
     assert missing_of(cells_of(runs, labels), labels) == ["gamma=2, alpha=0.25: seed 1", "gamma=2, alpha=0.5: no run"]
 
 
+def test_data_with_seeds_of_their_own_pair_with_data_without(make: Any) -> None:
+    busi = {"_target_": "tandem.data.busi.BUSI", "split_seed": 0, "folds": None, "fold": None}
+    for seed in (0, 1):
+        make({"seed": seed}, {})
+        make({"seed": seed, "data": busi}, {})
+    runs = study_of(make).runs
+    labels = knob_labels(swept_knobs(runs), runs)
+    cells = cells_of(runs, labels)
+    assert [cell.label for cell in cells] == ["data=BUSI", "data=Phantom"]
+    assert list(cells[0].runs) == list(cells[1].runs) == [(("seed", 0),), (("seed", 1),)]
+    assert missing_of(cells, labels) == []
+
+
 def test_a_random_search_has_no_holes(make: Any) -> None:
     for number in range(5):
         make({GAMMA: 1.0 + number, ALPHA: 0.1 + number / 10}, {})

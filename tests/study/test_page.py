@@ -80,6 +80,24 @@ def test_curves_are_those_of_the_runs(make: Any) -> None:
     assert dot["y"][0] == pytest.approx(max(line["y"]))
 
 
+@pytest.mark.parametrize(
+    "curve",
+    [[1], {"thresholds": 3}, {"thresholds": [], "dice": []}, {"thresholds": [None], "dice": [1]}, {"dice": [1]}],
+)
+def test_curves_that_are_none_are_left_out(make: Any, curve: Any) -> None:
+    make({}, {DICE: 0.5}, curves={"val/segmentation": curve})
+    assert threshold_curves(analysed(make)) is None
+
+
+def test_an_unknown_point_of_a_curve_is_a_gap(make: Any) -> None:
+    curve = {"thresholds": [0.1, 0.2], "dice": [float("nan"), 0.5], "short": [1.0]}
+    make({}, {DICE: 0.5}, curves={"val/segmentation": curve})
+    chart = threshold_curves(analysed(make))
+    assert chart is not None
+    assert [trace["y"] for trace in chart.data] == [[None, 0.5]]
+    assert "[null,0.5]" in chart_html(chart, "c", "c")
+
+
 def test_what_there_is_nothing_of_is_not_drawn(make: Any) -> None:
     make({}, {DICE: 0.5})
     found = analysed(make)

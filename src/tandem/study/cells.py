@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tandem.study.knobs import ABSENT, order_of, replicate_of, settings_of, show_value
+from tandem.study.knobs import ABSENT, order_of, replicate_keys, replicate_of, settings_of, show_value
 from tandem.study.runs import Run
 from tandem.study.statistics import Summary, summarise
 
@@ -49,10 +49,11 @@ def cells_of(runs: Sequence[Run], labels: Mapping[str, str]) -> list[Cell]:
         labels: of the swept knobs, by key; without any there is one cell.
     """
     found: dict[tuple[Any, ...], dict[Replicate, Run]] = {}
+    keys = replicate_keys(runs)
     for run in runs:
         settings = settings_of(run)
         values = tuple(settings.get(key, ABSENT) for key in labels)
-        found.setdefault(values, {}).setdefault(replicate_of(run), run)
+        found.setdefault(values, {}).setdefault(replicate_of(run, keys), run)
     return [
         Cell(values, _label(values, labels), dict(sorted(found[values].items(), key=lambda item: _order(item[0]))))
         for values in sorted(found, key=lambda values: [order_of(value) for value in values])
@@ -62,7 +63,8 @@ def cells_of(runs: Sequence[Run], labels: Mapping[str, str]) -> list[Cell]:
 def missing_of(cells: Sequence[Cell], labels: Mapping[str, str]) -> list[str]:
     """What a complete study would also have: seeds and folds that other cells have, and holes of a grid, in words.
 
-    Where fewer than half of all combinations of the knobs' values are there, it was no grid, and has no holes.
+    Data without folds lack none. Where fewer than half of all combinations of the knobs' values are there, it was no
+    grid, and has no holes.
 
     Args:
         cells: of the study.
@@ -73,7 +75,7 @@ def missing_of(cells: Sequence[Cell], labels: Mapping[str, str]) -> list[str]:
         f"{cell.label}: {show_replicate(replicate)}"
         for cell in cells
         for replicate in expected
-        if replicate not in cell.runs
+        if replicate not in cell.runs and _kind(replicate) in map(_kind, cell.runs)
     ]
     there = {cell.values for cell in cells}
     columns = [sorted({values[place] for values in there}, key=order_of) for place in range(len(labels))]
@@ -91,15 +93,17 @@ def show_replicate(replicate: Replicate) -> str:
         >>> show_replicate((("seed", 1), ("data.fold", 0)))
         'seed 1, fold 0'
     """
-    return ", ".join(
-        f"{key.rpartition('.')[2].replace('_', ' ')} {show_value(value)}" for key, value in _named(replicate)
-    )
+    return ", ".join(_word(key, value) for key, value in replicate)
 
 
-def _named(replicate: Replicate) -> Replicate:
-    """Without the seeds of the data, unless there is nothing else: they are the same in nearly every study."""
-    short = tuple((key, value) for key, value in replicate if key == "seed" or key.endswith("fold"))
-    return short or replicate
+def _word(key: str, value: Any) -> str:
+    """`seed 1` is that of the run; one of the data says so."""
+    last = key.rpartition(".")[2].replace("_", " ")
+    return f"{'data ' if key != 'seed' and last == 'seed' else ''}{last} {show_value(value)}"
+
+
+def _kind(replicate: Replicate) -> list[str]:
+    return [key for key, _ in replicate]
 
 
 def _label(values: Sequence[Any], labels: Mapping[str, str]) -> str:

@@ -4,7 +4,7 @@ import logging
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from statistics import fmean, median
+from statistics import median
 from typing import Any
 
 import pytorch_lightning as pl
@@ -15,6 +15,7 @@ from tandem.callbacks.collapse import gradients, losses, predictions
 from tandem.callbacks.collapse.finding import Finding
 from tandem.callbacks.collapse.history import Epoch, History, Limits
 from tandem.callbacks.collapse.measure import Predictions, shared_gram, shares_and_cosines
+from tandem.callbacks.collapse.reading import base_rate, by_task, dice_by_task, mean_over, trained
 from tandem.callbacks.split import SplitCallback
 from tandem.errors import ConfigError
 from tandem.module import MultiTaskModule, Outputs
@@ -115,7 +116,7 @@ class CollapseWatch(SplitCallback):
             if trainer.global_step == 0:
                 self.history.start.setdefault(name, float(value.detach()))
             self.finite[name] = self.finite.get(name, True) & value.detach().isfinite()
-        counted = {name: value for name, value in pl_module.losses.items() if name in _trained(pl_module)}
+        counted = {name: value for name, value in pl_module.losses.items() if name in trained(pl_module)}
         if self._due(trainer) and len(counted) > 1:
             gram = shared_gram(loss, counted, list(pl_module.network.parameters()))
             self.grams.append((tuple(counted), gram))
@@ -134,9 +135,9 @@ class CollapseWatch(SplitCallback):
         self.counts = {}
         if trainer.state.fn == "fit":
             lost = {name: math.nan for name, finite in self.finite.items() if not finite}
-            epoch = Epoch(trainer.current_epoch, _rate(trainer), train=lost)
+            epoch = Epoch(trainer.current_epoch, base_rate(trainer), train=lost)
             self._say(trainer, losses.not_finite(History([epoch]), self.limits), epoch)
-            with_probabilities = [name for name in _trained(module) if module.tasks[name].kind in KINDS]
+            with_probabilities = [name for name in trained(module) if module.tasks[name].kind in KINDS]
             for name in with_probabilities:
                 task = module.tasks[name]
                 self.counts[name] = Predictions(task.kind, task.class_names, task.dense).to(module.device)
@@ -184,20 +185,20 @@ class CollapseWatch(SplitCallback):
 
     def _epoch(self, trainer: pl.Trainer, module: MultiTaskModule) -> Epoch:
         known = {key: float(value) for key, value in trainer.callback_metrics.items()}
-        shares, cosines = _mean_over([shares_and_cosines(names, gram) for names, gram in self.grams])
+        shares, cosines = mean_over([shares_and_cosines(names, gram) for names, gram in self.grams])
         counted = {name: counts.predicted() for name, counts in self.counts.items() if counts.update_called}
         return Epoch(
             number=trainer.current_epoch,
-            rate=_rate(trainer),
-            train=_by_task(known, module, "train", "loss"),
-            val=_by_task(known, module, "val", "loss") if self.validated else {},
-            dice=_dice(known, module) if self.validated else {},
+            rate=base_rate(trainer),
+            train=by_task(known, module, "train", "loss"),
+            val=by_task(known, module, "val", "loss") if self.validated else {},
+            dice=dice_by_task(known, module) if self.validated else {},
             predicted=counted,
             norm=median(map(float, self.norms)) if self.norms else None,
             shares=shares,
             cosines=cosines,
             weights=dict(module.balance.weights),
-            terms={name: module.tasks[name].weights() for name in _trained(module)},
+            terms={name: module.tasks[name].weights() for name in trained(module)},
         )
 
     def _log_gradients(self, trainer: pl.Trainer) -> None:
@@ -212,7 +213,7 @@ class CollapseWatch(SplitCallback):
                 continue
             self.findings[finding.label] = (epoch.number, finding)
             if trainer.is_global_zero:
-                log.warning("epoch %d, %s: %s", epoch.number, finding.name, finding)
+                log.warning("warning: epoch %d, %s: %s", epoch.number, finding.name, finding)
                 log_numbers(trainer, {f"collapse/{finding.label}": 1.0})
                 log_text(trainer, f"collapse/{finding.label}", str(finding))
 
@@ -221,41 +222,8 @@ class CollapseWatch(SplitCallback):
             return
         fatal = [label for label, (_, finding) in self.findings.items() if finding.fatal]
         if trainer.strategy.reduce_boolean_decision(bool(fatal), all=False):
-            log.warning("the run ends here, as callbacks.collapse.stop wants: %s", ", ".join(fatal))
+            log.warning("warning: the run ends here, as callbacks.collapse.stop wants: %s", ", ".join(fatal))
             trainer.should_stop = True
-
-
-def _rate(trainer: pl.Trainer) -> float:
-    """The base learning rate: what a scheduler starts from, where there is one."""
-    group = trainer.optimizers[0].param_groups[0]
-    return float(group.get("initial_lr", group["lr"]))
-
-
-def _by_task(known: Mapping[str, float], module: MultiTaskModule, stage: str, value: str) -> dict[str, float]:
-    return {task: known[key] for task in _trained(module) if (key := f"{stage}/{task}/{value}") in known}
-
-
-def _dice(known: Mapping[str, float], module: MultiTaskModule) -> dict[str, float]:
-    """Of a mask with several channels the sweep logs each one's."""
-    names = {f"{task}/{channel}" for task in _trained(module) for channel in module.tasks[task].class_names}
-    channels = {name: known[key] for name in sorted(names) if (key := f"val/{name}/dice") in known}
-    return _by_task(known, module, "val", "dice") | channels
-
-
-def _trained(module: MultiTaskModule) -> list[str]:
-    """The tasks with a weight; the others are measured only, and free to look bad."""
-    return [name for name in module.tasks if module.balance.weights.get(name, 1.0) > 0]
-
-
-def _mean_over(
-    looks: Sequence[tuple[dict[str, float], dict[str, float]]],
-) -> tuple[dict[str, float], dict[str, float]]:
-    """The mean of each share and each cosine over the looks of an epoch that have it."""
-    means = []
-    for values in zip(*looks, strict=True) if looks else ((), ()):
-        names = {name for look in values for name in look}
-        means.append({name: fmean(look[name] for look in values if name in look) for name in sorted(names)})
-    return means[0], means[1]
 
 
 def _without_epoch(entry: Mapping[str, Any]) -> dict[str, Any]:

@@ -70,7 +70,7 @@ def threshold_curves(analysis: Analysis) -> Chart | None:
 
 
 def front(analysis: Analysis) -> Chart | None:
-    """The means of two tasks' headlines against each other; red are those that no other beats in both. None below two cells.
+    """The means of two tasks' headlines against each other, and which no other beats in both; None below two cells.
 
     Args:
         analysis: of the study.
@@ -207,10 +207,20 @@ def _float(text: str | None) -> float:
 
 
 def _curves(run: Run) -> Iterator[tuple[str, dict[str, list[Any]]]]:
-    """The lines over thresholds of a run that are whole."""
-    for prefix, curve in (run.results.get("curves") or {}).items():
-        at = curve["thresholds"]
-        yield prefix, {name: line for name, line in curve.items() if at and len(line) == len(at)}
+    """The lines over thresholds of a run, as far as they are whole; None where a value is unknown."""
+    curves = run.results.get("curves")
+    for prefix, curve in (curves if isinstance(curves, dict) else {}).items():
+        lists = (
+            {name: line for name, line in curve.items() if isinstance(line, list)} if isinstance(curve, dict) else {}
+        )
+        count = len(lists.get("thresholds", ()))
+        whole = {name: [_finite(value) for value in line] for name, line in lists.items() if len(line) == count > 0}
+        if None not in whole.get("thresholds", [None]):
+            yield prefix, whole
+
+
+def _finite(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _or_0(length: float) -> float:
