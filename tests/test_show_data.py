@@ -19,8 +19,8 @@ def test_a_picture_is_left_for_each_option(in_process: Callable[..., Any], tmp_p
         f"augment={augment}", "pictures=2", "versions=1", "data.train=6", "data.val=6", "data.test=6", "data.seed=3"
     )
     assert outcome.code == 0, outcome.err
-    file = tmp_path / "show_data" / f"phantom_{augment}.png"
-    assert outcome.out.splitlines()[-1] == f"show_data/phantom_{augment}.png"
+    file = tmp_path / "runs" / "show_data" / f"phantom_{augment}.png"
+    assert outcome.out.splitlines()[-1] == f"runs/show_data/phantom_{augment}.png"
     with Image.open(file) as picture:
         assert min(picture.size) > 200
 

@@ -145,7 +145,7 @@ class MultiTaskModule(pl.LightningModule):
         self.balance.check_devices(self.trainer.world_size)
 
     def on_train_epoch_start(self) -> None:
-        """The epoch's schedules, which its validation keeps; what is frozen, once the optimiser knows all parameters."""
+        """The epoch's schedules, which its validation keeps, and what is frozen in it."""
         self.begin_epoch(self.current_epoch)
         self.network.begin_epoch(self.current_epoch)
 

@@ -144,7 +144,9 @@ def _warn_of_random(network: Mapping[str, Any]) -> None:
     """Says where an encoder is held still that knows nothing."""
     freeze = network.get("freeze", "none")
     if freeze != "none" and not (network.get("pretrained") or network.get("weights")):
-        log.warning("network.freeze=%s keeps random weights: set network.pretrained=true or network.weights=FILE", freeze)
+        log.warning(
+            "network.freeze=%s keeps random weights: set network.pretrained=true or network.weights=FILE", freeze
+        )
 
 
 def write_config(config: Mapping[str, Any], folder: Path) -> None:
@@ -179,10 +181,11 @@ def _check_config(config: Mapping[str, Any]) -> None:
 
 def _check_monitored(monitor: str, module: "MultiTaskModule", data: "DataModule") -> None:
     """Refuses a run whose best epoch could never be told."""
+    from tandem.tasks.from_training import has_target
+
     samples = data.splits["val"]
     task = module.tasks.get(monitor.split("/")[1])
-    target = None if task is None else task.read_target(samples.targets())
-    if task is not None and (target is None or not bool(task.labelled(target).any())):
+    if task is not None and not has_target(task, samples):
         raise DataError(
             f"no picture of the split 'val' has a target for task '{task.name}', whose {monitor} says which epoch is "
             "best; give it some, or set monitor=val/... and mode=... of another task"

@@ -58,7 +58,7 @@ def test_names_from_the_data_are_text_and_nothing_else(
     other.write_bytes(first.read_bytes())
     outcome = in_process(main)("data=folder", f"data.root={root}", "data.size=32")
     assert outcome.code == 0, outcome.err
-    page = (tmp_path / "audit" / "folder" / "audit.html").read_text()
+    page = (tmp_path / "runs" / "audit" / "folder" / "audit.html").read_text()
     assert "<b>" not in page
     assert "&lt;b&gt;$x_{" in page
 
@@ -68,7 +68,7 @@ def test_data_without_files_masks_or_classes(in_process: Callable[..., Any], tre
     arguments = ("data=medmnist", "data.flag=chestmnist", f"data.file={file}", "data.verify=false", "distance=null")
     outcome = in_process(main)(*arguments)
     assert outcome.code == 0, outcome.err
-    folder = tmp_path / "audit" / "medmnist"
+    folder = tmp_path / "runs" / "audit" / "medmnist"
     assert len(rows(folder / "findings.csv")) == 3 * 14
     assert "not looked for" in (folder / "audit.html").read_text()
     assert not (folder / "masks.csv").exists()
@@ -102,7 +102,7 @@ def test_real_busi_has_the_contradiction_and_the_near_duplicates_that_are_known(
     outcome = in_process(main)("data=busi", f"data.root={real}", "data.groups=none", "data.size=64", "pictures=1")
     assert outcome.code == 0, outcome.err
     assert "benign (433) is benign, malignant (145) is malignant" in outcome.out
-    folder = tmp_path / "audit" / "busi"
+    folder = tmp_path / "runs" / "audit" / "busi"
     names = [row["id"] for row in rows(folder / "pictures.csv")]
     assert len(names) == 780
     place = {name: index for index, name in enumerate(names)}

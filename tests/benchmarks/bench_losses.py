@@ -235,7 +235,7 @@ def rounds(functions: Iterable[Callable[[], object]]) -> int:
     start = time.perf_counter()
     for function in functions:
         function()
-    return int(min(max(SECONDS / (time.perf_counter() - start), 5), 101))
+    return int(min(max(SECONDS / (time.perf_counter() - start), 9), 101))
 
 
 def measured(choice: str, dtype: torch.dtype, label: str, bar: bool) -> list[Row]:

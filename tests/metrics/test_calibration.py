@@ -29,6 +29,12 @@ def test_nothing_known_is_nan() -> None:
     assert math.isnan(metric.compute())
 
 
+def test_a_probability_of_nan_is_no_number_in_the_end() -> None:
+    metric = BinnedCalibrationError()
+    metric.update(torch.tensor([[0.2], [math.nan]]), torch.tensor([[0], [1]]))
+    assert math.isnan(metric.compute())
+
+
 @pytest.mark.parametrize("batch", [1, 4, 30])
 def test_the_brier_score_is_that_of_scikit_learn(batch: int) -> None:
     rng = np.random.default_rng(0)

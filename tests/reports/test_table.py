@@ -72,6 +72,7 @@ def test_the_printed_table_names_run_epoch_and_report(capsys: pytest.CaptureFixt
         "monitor": "val/segmentation/dice",
         "metrics": METRICS,
         "config": {"tasks": {"segmentation": {}, "classification": {}}},
+        "warnings": [{"epoch": 2, "saw": "Dice is 0 [stuck]", "attempt": "optimizer.lr=1e-4"}],
     }
     print_results(results, tmp_path / "a very long folder name" / ("x" * 90))
     out = capsys.readouterr().out
@@ -83,3 +84,4 @@ def test_the_printed_table_names_run_epoch_and_report(capsys: pytest.CaptureFixt
     assert ["segmentation", "without lesion", "predicted empty", "0.750", "-"] in rows
     assert ["", "", "recall/benign", "0.900", "-"] in rows
     assert "loss/bce" not in out
+    assert "warning epoch 2: Dice is 0 [stuck]; try: optimizer.lr=1e-4" in out

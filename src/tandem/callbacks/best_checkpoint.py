@@ -3,14 +3,18 @@
 from pathlib import Path
 from typing import Any
 
+import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
+
+from tandem.results import LAST
 
 
 class BestCheckpoint(ModelCheckpoint):
     """Keeps `best.ckpt`, by the one monitored value, and `last.ckpt` after each epoch.
 
-    Lightning's own forgets the best value so far when a run goes on in a folder of another name, and would then
-    overwrite the best checkpoint with a worse one; this one takes the paths to be in its folder.
+    Lightning's own writes the last one only in an epoch that is also the best so far, so that a run killed on a plateau
+    would go back to its beginning. And it forgets the best value so far when a run goes on in a folder of another name,
+    and would then overwrite the best checkpoint with a worse one; this one takes the paths to be in its folder.
 
     Args:
         folder: where both lie.
@@ -25,10 +29,14 @@ class BestCheckpoint(ModelCheckpoint):
             monitor=monitor,
             mode=mode,
             save_top_k=1,
-            save_last=True,
             save_on_train_epoch_end=True,
             enable_version_counter=False,
         )
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Lightning's hook: the best one, if this is it, and then the last one, which knows of it."""
+        super().on_train_epoch_end(trainer, pl_module)
+        trainer.save_checkpoint(Path(self.dirpath or "") / LAST)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes up a state, wherever its folder was when it was saved."""

@@ -49,7 +49,8 @@ def write_report(folder: Path) -> Path:
 def _heading(results: Mapping[str, Any]) -> str:
     tasks = ", ".join(f"{name} ({_loss_name(task['loss'])})" for name, task in results["config"]["tasks"].items())
     facts = (
-        f"data: {results['data'].get('name', '?')}; tasks: {tasks}; seed {results['seed']}; best epoch {results['best_epoch']} of 0 to {results['epochs'] - 1} "
+        f"data: {results['data'].get('name', '?')}; tasks: {tasks}; seed {results['seed']}; "
+        f"best epoch {results['best_epoch']} of 0 to {results['epochs'] - 1} "
         f"by {results['monitor']}; {results['parameters']:,} parameters; "
         f"{results['seconds']:.0f} s on {results['device']}"
     )

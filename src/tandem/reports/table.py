@@ -145,4 +145,7 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
         table.add_section()
     console = Console()
     console.print(table)
+    for warning in results.get("warnings", []):
+        said = f"epoch {warning['epoch']}: {warning['saw']}; try: {warning['attempt']}"
+        console.print(f"[yellow]warning[/] {escape(said)}", highlight=False, soft_wrap=True)
     console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True, markup=False)

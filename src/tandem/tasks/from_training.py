@@ -46,6 +46,15 @@ def count_answers(task: "Task", samples: Samples) -> Tensor:
     return total
 
 
+def has_target(task: "Task", samples: Samples) -> bool:
+    """Whether any row of a split has a target for a task."""
+    for start in range(0, len(samples), CHUNK):
+        target = task.read_target(samples.targets(range(start, min(start + CHUNK, len(samples)))))
+        if target is not None and bool(task.labelled(target).any()):
+            return True
+    return False
+
+
 def settle_loss(task: "Task", counts: Tensor) -> dict[str, float]:
     """Settles every open knob of a task's loss (see `tandem.losses.open_knob`).
 
