@@ -3,7 +3,8 @@
 Ours: the loader of training with its augmentation, on data held in memory, as `tandem-train` reads it; what decoding
 costs, once, stands in a row of its own. The counterparts: the medmnist package's data set, and a data set that decodes
 a folder with Pillow, each with torchvision's transforms of the same operations and a DataLoader, persistent, at the
-best of 0, 1 and 2 workers; nothing that they start is counted.
+best of 0, 1 and 2 workers; nothing that they start is counted. All of it runs on one thread a process, so ours has one
+core and the counterparts one for each worker; that also keeps threads that wait for each other out of the figures.
 
 Waiting for data is what an epoch of training spends on the next batch and its augmentation, as a share of the whole,
 with a small U-Net. Real data where there is a folder of it (TANDEM_DATA, ../shared/data), else noise of the same sizes.
@@ -115,7 +116,10 @@ def compared(what: str, samples: Samples, batch: int, peer: Dataset[Any], name: 
     for workers in WORKERS:
         theirs = DataLoader(peer, batch, shuffle=True, num_workers=workers, persistent_workers=workers > 0)
         epochs[f"{name}, {workers} workers"] = lambda theirs=theirs: sum(len(part) for part in theirs)  # type: ignore[misc]
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
     taken = {key: 1e6 * value / len(samples) for key, value in seconds(epochs, REPEATS).items()}
+    torch.set_num_threads(threads)
     ours = taken.pop("ours")
     best = min(taken, key=taken.__getitem__)
     speed = f"{what} ({1e6 / ours:,.0f} a second, {1e6 / taken[best]:,.0f})"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from tandem.config import register, resolve
+from tandem.config import register, resolve, run_hash
 from tandem.shipped import config_folder
 from tandem.train import train
 
@@ -123,6 +123,21 @@ def test_every_option_trains_one_tiny_epoch(
     for file in ("results.json", "best.ckpt", "last.ckpt", "metrics.csv", "splits.csv", "config.yaml", "report.html"):
         assert (tmp_path / "run" / file).stat().st_size > 0
     assert "test/loss" in metrics
+
+
+STUDIES = sorted(path.stem for path in (config_folder() / "study").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("study", STUDIES)
+def test_every_job_of_a_study_composes(study: str) -> None:
+    register()
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        whole = compose("train", [f"study={study}", "hydra.run.dir=x"], return_hydra_config=True)
+        assert whole.hydra.mode.name == "MULTIRUN"
+        for key, values in whole.hydra.sweeper.params.items():
+            each = ["dice", "focal"] if values == "glob(*)" else str(values).split(",")
+            hashes = {run_hash(resolve(compose("train", [f"study={study}", f"{key}={value}"]))) for value in each}
+            assert len(hashes) == len(each), "each value is a run of its own"
 
 
 def test_one_task_alone_is_the_matched_baseline(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from tandem.data.augment import Augment
 from tandem.data.augment.augment import LIMITS
 from tandem.data.augment.fields import mix, normal_field, uniform_field
 from tandem.data.augment.greys import blur
-from tandem.data.augment.places import FOLD, NUMBERS, displacements
+from tandem.data.augment.places import FOLD, NUMBERS, affine_grid, displacements
 from tandem.data.batch import MISSING_PIXEL, Batch
 from tandem.data.loading import DRAWS
 from tandem.errors import ConfigError
@@ -100,6 +100,13 @@ def test_medical_is_never_upside_down() -> None:
 
 
 # -------------------------------------------------------------------------------------------------------------- elastic
+
+
+@pytest.mark.parametrize("size", [(28, 28), (64, 40), (7, 1), (100, 128)])
+def test_the_grid_is_that_of_torch_to_the_last_bit(size: tuple[int, int]) -> None:
+    matrix = torch.randn(5, 2, 3, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.affine_grid(matrix, [5, 1, *size], align_corners=False)
+    assert torch.equal(affine_grid(matrix, size), expected)
 
 
 def test_displacements_are_those_of_the_control_points_at_most() -> None:

@@ -107,7 +107,7 @@ class Augment(nn.Module):
         changed = batch.copy()
         draw = batch["draw"]
         if self.moves:
-            grid = self._grid(draw, batch["image"].shape)
+            grid = self._grid(draw, (batch["image"].shape[-2], batch["image"].shape[-1]))
             changed["image"] = move(batch["image"], grid, "bilinear")
             if "mask" in batch:
                 changed["mask"] = move(batch["mask"].float(), grid, "nearest").to(batch["mask"].dtype)
@@ -117,13 +117,13 @@ class Augment(nn.Module):
             changed["image"] = self._degrade(changed["image"].clamp(0, 1), draw).clamp(0, 1)
         return changed
 
-    def _grid(self, draw: Tensor, size: torch.Size) -> Tensor:
-        grid = affine_grid(self._matrices(draw, size[-2:]), size)
+    def _grid(self, draw: Tensor, size: tuple[int, int]) -> Tensor:
+        grid = affine_grid(self._matrices(draw, size), size)
         if not self.elastic:
             return grid
         numbers = 2 * uniform_field(draw[:, 14:16], ELASTIC, NUMBERS) - 1
         strength = 2 * self.elastic * draw[:, 12].view(-1, 1)  # a picture is 2 wide
-        return grid + displacements(strength * numbers, (size[-2], size[-1]))
+        return grid + displacements(strength * numbers, size)
 
     def _matrices(self, draw: Tensor, size: Sequence[int]) -> Tensor:
         """(N, 2, 3): where each output pixel is read, in coordinates from -1 to 1, whatever the aspect ratio."""
