@@ -75,7 +75,8 @@ def typed(in_process: Callable[..., Any]) -> Callable[[str, list[str]], str]:
 
     def run(command: str, more: list[str]) -> str:
         _, script, *words = shlex.split(command)
-        module = importlib.import_module(f"tandem.{Path(script).stem}")
+        home = re.findall(r"from ([\w.]+) import main", (REPOSITORY / script).read_text(encoding="utf-8"))[0]
+        module = importlib.import_module(home)
         done = in_process(module.main)(*words, *more)
         assert done.code == 0, done.out[-3000:] + done.err[-3000:]
         return str(done.out)
@@ -152,6 +153,8 @@ def test_what_follows_a_sweep_runs_as_typed(tmp_path: Path, typed: Callable[[str
 
 OTHERS = {
     "explain_loss.py": ["pictures=8", "data.train=12", "data.val=12", "data.test=12", "data.size=32"],
+    "audit_data.py": ["data.size=32", "data.groups=none", "data.fractions={train: 0.5, val: 0.25, test: 0.25}"],
+    "show_data.py": ["data.size=32", "data.groups=none", "data.fractions={train: 0.5, val: 0.25, test: 0.25}"],
     "find_lr.py": [*SMALL, *FEW, "network.backbone=small_cnn"],
 }
 """Further commands, and what makes them small."""
@@ -159,8 +162,10 @@ OTHERS = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", [command for command in PYTHON if Path(shlex.split(command)[1]).name in OTHERS])
-def test_another_command_runs_as_typed(command: str, typed: Callable[[str, list[str]], str]) -> None:
-    assert typed(command, OTHERS[Path(shlex.split(command)[1]).name])
+def test_another_command_runs_as_typed(
+    command: str, typed: Callable[[str, list[str]], str], data_folder: Callable[[str], str]
+) -> None:
+    assert typed(data_folder(command), OTHERS[Path(shlex.split(command)[1]).name])
 
 
 @pytest.mark.slow

@@ -52,7 +52,7 @@ def move(picture: Tensor, grid: Tensor, mode: str) -> Tensor:
 
 
 def affine_grid(matrix: Tensor, size: tuple[int, int]) -> Tensor:
-    """What `torch.nn.functional.affine_grid` gives, to the last bit on a CPU, up to 25 times as fast.
+    """What `torch.nn.functional.affine_grid` gives (on x86, to the last bit), up to 25 times as fast.
 
     Args:
         matrix: (N, 2, 3) of `x -> A x + t`.
