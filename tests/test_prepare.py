@@ -14,6 +14,7 @@ from hydra import compose, initialize_config_dir
 from sklearn.utils.class_weight import compute_class_weight
 
 from tandem.assemble import make_data, make_module
+from tandem.callbacks import BestCheckpoint
 from tandem.config import register, resolve
 from tandem.errors import ConfigError
 from tandem.prepare import COMPUTED, prepare
@@ -142,14 +143,14 @@ def test_a_resumed_run_ends_like_an_unbroken_one(
     class CutError(Exception):
         pass
 
-    saved = pl.callbacks.ModelCheckpoint.on_train_epoch_end
+    saved = BestCheckpoint.on_train_epoch_end
 
     def cut(self: Any, trainer: pl.Trainer, module: pl.LightningModule) -> None:
         saved(self, trainer, module)
         if trainer.current_epoch == 0:
             raise CutError
 
-    monkeypatch.setattr(pl.callbacks.ModelCheckpoint, "on_train_epoch_end", cut)
+    monkeypatch.setattr(BestCheckpoint, "on_train_epoch_end", cut)
     with pytest.raises(CutError):
         train(configured(*ASKING), tmp_path)
     assert (tmp_path / "last.ckpt").exists()

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 from omegaconf import DictConfig
 
 from tandem import config as configuration
-from tandem.errors import ConfigError, TandemError
+from tandem.errors import TandemError
 from tandem.hints import explain
 from tandem.jobs import one_line, run_job
 from tandem.shipped import config_folder
@@ -46,15 +46,12 @@ def run_tool(task: Callable[[dict[str, Any]], None], config_name: str, on_interr
         config_name: the primary configuration in the shipped folder; it takes in `tool`.
         on_interrupt: said after Ctrl-C.
     """
+    if {"-m", "--multirun"} & set(sys.argv[1:]):  # before Hydra makes a folder for it
+        _fail("-m is for training; give this command one value for each key")
     verbose = os.environ.get(FULL_ERRORS) == "1"
 
     def job(config: DictConfig) -> None:
-        from hydra.core.hydra_config import HydraConfig
-        from hydra.types import RunMode
-
         try:
-            if HydraConfig.get().mode == RunMode.MULTIRUN:
-                raise ConfigError("-m is for training; give this command one value for each key")
             task(configuration.resolve(config))
         except Exception as error:  # here, since Hydra would print a line of its own first
             if verbose:

@@ -139,9 +139,9 @@ def _yes_no(target: Tensor) -> bool:
     """Whether there are no values but 0 and 1."""
     if target.is_floating_point():
         other = target.addcmul(target, target, value=-1)  # y - y^2, a zero for 0 and 1 alone
-        return bool(other.reshape(-1).view(torch.uint8).amax() == 0)
+        return other.reshape(-1).view(torch.uint8).amax().item() == 0
     if target.dtype == torch.uint8:
-        return bool(target.amax() <= 1)
+        return target.amax().item() <= 1
     low, high = target.aminmax()
     return bool((low >= 0) & (high <= 1))
 
