@@ -66,6 +66,12 @@ def other_network(folder: Path) -> None:
     (folder / "results.json").write_text(json.dumps(results))
 
 
+def older_settings(folder: Path) -> None:
+    results = json.loads((folder / "results.json").read_text())
+    del results["config"]["parameters"]
+    (folder / "results.json").write_text(json.dumps(results))
+
+
 def other_version(folder: Path) -> None:
     (folder / "data.json").write_text(json.dumps({"info": {"name": "a", "colours": 3}}))
 
@@ -77,6 +83,7 @@ def other_version(folder: Path) -> None:
         (remove("best.ckpt"), ConfigError, "best.ckpt is missing.*train it again"),
         (remove("data.json"), DataError, "data.json does not say"),
         (other_version, DataError, "another version"),
+        (older_settings, DataError, "lacks 'parameters': another version"),
         (other_network, DataError, "best.ckpt does not fit the network"),
         (shutil.rmtree, ConfigError, "no such folder"),
     ],

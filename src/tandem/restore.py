@@ -51,7 +51,10 @@ def restore(folder: str | Path) -> TrainedRun:
     results = read_results(folder)
     config = results["config"]
     info = read_info(folder)
-    module = make_module(_without_weights(config), info)
+    try:
+        module = make_module(_without_weights(config), info)
+    except KeyError as error:
+        raise DataError(f"{folder / RESULTS} lacks {error}: another version of tandem wrote it; train again") from error
     file = folder / BEST
     if not file.exists():
         raise ConfigError(f"{file} is missing, so nothing can be made of this run; train it again")
