@@ -5,6 +5,7 @@ import os
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 import pytest
+import pytorch_lightning as pl
 import torch
 from PIL import Image
 
@@ -309,3 +311,25 @@ class Trees:
 def trees() -> Trees:
     """Makes small data sets: `trees.folders(root)`, `table`, `medmnist` and `pets`."""
     return Trees()
+
+
+@pytest.fixture
+def trainer(tmp_path: Path) -> Iterator[Callable[..., pl.Trainer]]:
+    """Makes a silent trainer on the CPU: `trainer(*callbacks, **options)`."""
+
+    def made(*callbacks: pl.Callback, **options: Any) -> pl.Trainer:
+        chosen = {"max_epochs": 1, "logger": False, "enable_checkpointing": False, "num_sanity_val_steps": 0}
+        return pl.Trainer(
+            **{**chosen, **options},
+            accelerator="cpu",
+            enable_model_summary=False,
+            enable_progress_bar=False,
+            deterministic=True,
+            callbacks=list(callbacks),
+            default_root_dir=tmp_path,
+        )
+
+    with warnings.catch_warnings():
+        for message in (".*does not have many workers.*", ".*LeafSpec.*", ".*smaller than the logging interval.*"):
+            warnings.filterwarnings("ignore", message=message)
+        yield made

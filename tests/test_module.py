@@ -1,8 +1,7 @@
 """The Lightning module: one pass, the sum of the tasks' gradients, whole-split values, and runs that repeat."""
 
 import math
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -64,28 +63,6 @@ def make(data: DataModule) -> Callable[..., MultiTaskModule]:
         )
 
     return made
-
-
-@pytest.fixture
-def trainer(tmp_path: Path) -> Iterator[Callable[..., pl.Trainer]]:
-    """Makes a silent trainer on the CPU."""
-
-    def made(*callbacks: pl.Callback, **options: Any) -> pl.Trainer:
-        chosen = {"max_epochs": 1, "logger": False, "enable_checkpointing": False, "num_sanity_val_steps": 0}
-        return pl.Trainer(
-            **{**chosen, **options},
-            accelerator="cpu",
-            enable_model_summary=False,
-            enable_progress_bar=False,
-            deterministic=True,
-            callbacks=list(callbacks),
-            default_root_dir=tmp_path,
-        )
-
-    with warnings.catch_warnings():
-        for message in (".*does not have many workers.*", ".*LeafSpec.*", ".*smaller than the logging interval.*"):
-            warnings.filterwarnings("ignore", message=message)
-        yield made
 
 
 def batch(count: int = 6, seed: int = 0) -> Batch:

@@ -1,13 +1,10 @@
 """A tiny two-task module and a silent trainer."""
 
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import pytest
-import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
@@ -57,28 +54,6 @@ def make(phantoms: DataModule) -> Callable[..., MultiTaskModule]:
         )
 
     return made
-
-
-@pytest.fixture
-def trainer(tmp_path: Path) -> Iterator[Callable[..., pl.Trainer]]:
-    """Makes a silent trainer on the CPU: `trainer(*callbacks, **options)`."""
-
-    def made(*callbacks: pl.Callback, **options: Any) -> pl.Trainer:
-        chosen = {"max_epochs": 1, "logger": False, "enable_checkpointing": False, "num_sanity_val_steps": 0}
-        return pl.Trainer(
-            **{**chosen, **options},
-            accelerator="cpu",
-            enable_model_summary=False,
-            enable_progress_bar=False,
-            deterministic=True,
-            callbacks=list(callbacks),
-            default_root_dir=tmp_path,
-        )
-
-    with warnings.catch_warnings():
-        for message in (".*does not have many workers.*", ".*LeafSpec.*", ".*smaller than the logging interval.*"):
-            warnings.filterwarnings("ignore", message=message)
-        yield made
 
 
 def make_batch(count: int = 4, seed: int = 0, without: tuple[str, ...] = ()) -> Batch:
