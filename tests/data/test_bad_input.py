@@ -321,7 +321,7 @@ STRUCTURES: dict[str, tuple[Break, dict[str, Any], str]] = {
     "a column that is missing": (
         text("image,mask\na.png,\n"),
         {},
-        r"table\.csv' lacks the column label: begin it with",
+        r"table\.csv' lacks the column label: name columns that it has.*data\.columns.*not 'image,mask'",
     ),
     "a row that is too short": (text("image,label,mask\na.png,x\n"), {}, "row 1 below the header, has not 3 cells"),
     "no text": (
@@ -346,7 +346,7 @@ def test_faults_of_a_table(trees: Any, tmp_path: Path, fault: Break, settings: d
 def test_no_pictures_at_all(trees: Any, tmp_path: Path) -> None:
     root = trees.folders(tmp_path / "mine", 2)
     emptied(root, trees)
-    with pytest.raises(DataError, match=r"no picture below '.*mine' has the form of data\.images"):
+    with pytest.raises(DataError, match=r"no picture below '.*mine'.* has the form of data\.images"):
         Folder(str(root), on_error="skip").load()
     with pytest.raises(DataError, match=r"data\.root='.*absent' is not a folder"):
         Folder(str(tmp_path / "absent")).load()

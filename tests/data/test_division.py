@@ -110,7 +110,7 @@ def test_a_class_too_rare_for_the_folds_is_named() -> None:
     ("settings", "message"),
     [
         ({"folds": 1, "fold": 0}, r"data\.folds is 1"),
-        ({"folds": 3}, r"data\.fold is None, but must be one of 0 to 2"),
+        ({"folds": 3}, r"data\.fold is null, but must be one of 0 to 2"),
         ({"folds": 3, "fold": 3}, r"data\.fold is 3"),
         ({"folds": 3, "fold": True}, r"data\.fold is True"),
         ({"fold": 1}, r"data\.fold is 1, but there are no folds; give data\.folds too"),

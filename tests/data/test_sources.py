@@ -1,7 +1,6 @@
 """Every source trains and is evaluated end to end on a small copy of its files."""
 
-import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,9 @@ from PIL import Image
 
 from tandem.config import register, resolve
 from tandem.data.samples import SPLITS
+from tandem.evaluate.command import evaluate_run
+from tandem.evaluate.settings import read_settings
+from tandem.files import read_json
 from tandem.shipped import config_folder
 from tandem.train import train
 
@@ -31,17 +33,41 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TANDEM_CACHE", str(tmp_path / "cache"))
 
 
+@pytest.fixture(autouse=True)
+def blank_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Drawing them takes longer than all else here; tests/reports and tests/evaluate look at them."""
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda _, file, **__: file.write(b""))
+
+
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., dict[str, Any]]:
-    """Trains one tiny epoch and gives the results."""
+    """Trains one tiny epoch, evaluates it on the test data, which must give the same numbers, and gives the results."""
 
     def make(*overrides: str) -> dict[str, Any]:
         register()
         with initialize_config_dir(str(config_folder()), version_base="1.3"):
             config = compose("train", [*TINY, *overrides])
-        return train(resolve(config), tmp_path / "run")
+            asked = compose("evaluate", [f"run={tmp_path / 'run'}", "cases=1", "samples=10", "masks=false"])
+        folder = tmp_path / "run"
+        results = train(resolve(config), folder)
+        evaluate_run(read_settings(resolve(asked)))
+        compare(read_json(folder / "results.json"), read_json(folder / "evaluation" / "test" / "metrics.json"))
+        return results
 
     return make
+
+
+def compare(results: Mapping[str, Any], evaluation: Mapping[str, Any]) -> None:
+    """An evaluation at the stored thresholds gives the numbers of training, and none where nothing is to be counted."""
+    own, again = results["metrics"], evaluation["metrics"]
+    assert evaluation["thresholds"] == results["thresholds"]
+    assert evaluation["warnings"] == []
+    counted = {key for key in own if key.startswith("test/")} - {"test/loss"}  # of all tasks together
+    assert counted
+    for key in counted:
+        assert again[key] == (own[key] if own[key] is None else pytest.approx(own[key], rel=1e-6, abs=1e-7)), key
+    assert {key.split("/")[1] for key in again} - {"loss"} == {key.split("/")[1] for key in counted}
+    assert all(value is None or np.isfinite(value) for value in again.values())
 
 
 def answered(results: dict[str, Any]) -> set[str]:
@@ -174,22 +200,40 @@ def test_skipped_rows_are_listed_beside_the_results(run: Any, trees: Any, tmp_pa
     assert "a3.png" in (tmp_path / "run" / "skipped.txt").read_text()
 
 
-def test_a_split_without_any_mask_has_no_dice(run: Any, trees: Any, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("column", "missing"), [("mask", "segmentation"), ("label", "classification")])
+def test_splits_without_any_target_of_a_task_have_no_metric_of_it(
+    run: Any, trees: Any, tmp_path: Path, column: str, missing: str
+) -> None:
     """The metric is absent, not 0."""
 
     def split(number: int) -> str:
         return "train" if number < 12 else "val" if number < 18 else "test"
 
-    root = trees.table(
-        tmp_path / "mine", 24, split=split, mask=lambda n: f"masks/p{n}.png" if split(n) == "train" else ""
-    )
+    whole: dict[str, Callable[[int], str]] = {"mask": lambda n: f"masks/p{n}.png", "label": lambda n: f"class{n % 2}"}
+    given = {column: lambda n: whole[column](n) if split(n) == "train" else ""}
+    root = trees.table(tmp_path / "mine", 24, split=split, **given)
+    (left,) = BOTH - {missing}
+    monitor = {"classification": "balanced_accuracy", "segmentation": "dice"}[left]
     results = run(
         "data=folder", f"data.root={root}", "data.table=table.csv", "data.columns.split=split",
-        "monitor=val/classification/balanced_accuracy",
+        f"monitor=val/{left}/{monitor}",
     )  # fmt: skip
+    assert answered(results) == {left}
+    assert not [key for key in results["metrics"] if missing in key]
+    page = (tmp_path / "run" / "evaluation" / "test" / "report.html").read_text()
+    assert "No image of this split has a" in page
+
+
+def test_busi_in_small(run: Any, busi_tree: Callable[[int], Path]) -> None:
+    said = ("data.groups=none", "data.fractions={train: 0.5, val: 0.25, test: 0.25}")
+    assert answered(run("data=busi", f"data.root={busi_tree(8)}", *said)) == BOTH
+
+
+def test_the_stand_in_for_dermamnist(run: Any, tmp_path: Path) -> None:
+    results = run("data=dermamnist", "data.stand_in=true", "data.share=0.01", "data.size=28", "task=classification")
     assert answered(results) == {"classification"}
-    assert not [key for key in results["metrics"] if "segmentation" in key]
-    assert json.loads((tmp_path / "run" / "results.json").read_text())["data"]["name"] == "folder"
+    assert "stand-in" in results["data"]["name"]
+    assert "stand-in" in (tmp_path / "run" / "evaluation" / "test" / "report.html").read_text()
 
 
 def test_real_pneumonia_pictures(run: Any, shared_data: Path) -> None:

@@ -35,7 +35,7 @@ def settings(run: Path, **changes: Any) -> Settings:
     """Those of `conf/evaluate.yaml`, with few samples and other values."""
     shipped: dict[str, Any] = {
         "run": str(run), "split": "test", "threshold": "stored", "batch_size": None, "device": None, "masks": True,
-        "cases": 1, "samples": 50, "seed": 0, "data": {"root": None},
+        "cases": 1, "page": True, "samples": 50, "seed": 0, "data": {"root": None},
     }  # fmt: skip
     return read_settings({**shipped, **changes})
 

@@ -77,6 +77,9 @@ def test_the_command_as_it_is_typed(
     assert {path.name for path in folder.iterdir()} == {"images.csv", "metrics.json", "curves.json", "report.html"}
     assert "Dice" in done.out
     assert f"{folder / 'report.html'}\n" in done.out
+    bare = evaluate(f"run={copied}", "split=val", "samples=20", "masks=false", "page=false")
+    assert {path.name for path in folder.iterdir()} == {"images.csv", "metrics.json", "curves.json"}
+    assert "report.html" not in bare.out
     assert "fitting a threshold on test" in evaluate(f"run={copied}", "threshold=fit").error
     assert "one value for each key" in evaluate("-m", f"run={copied}", "threshold=0.4,0.5").error
 

@@ -58,7 +58,10 @@ def test_a_knob_that_only_one_class_has_is_swept_within_it(make: Any) -> None:
 def test_knobs_that_vary_together_are_both_named(make: Any) -> None:
     make({GAMMA: 1.0, ALPHA: 0.25}, {})
     make({GAMMA: 2.0, ALPHA: 0.5}, {})
-    assert swept_knobs(study_of(make).runs) == [GAMMA, ALPHA]
+    runs = study_of(make).runs
+    assert swept_knobs(runs) == [GAMMA, ALPHA]
+    cells = cells_of(runs, knob_labels([GAMMA, ALPHA], runs))
+    assert [(cell.label, cell.values) for cell in cells] == [("gamma=1", (1.0, 0.25)), ("gamma=2", (2.0, 0.5))]
 
 
 def test_options_of_another_decoder_and_an_empty_group_follow_from_the_choice(make: Any) -> None:

@@ -11,7 +11,7 @@ import pytest
 from tandem.reports.study.charts import Chart, chart_html, colours
 from tandem.reports.study.grids import heat_maps, main_effects, parallel
 from tandem.reports.study.lines import forest, front, learning_curves, threshold_curves
-from tandem.study.analysis import Analysis, analyse
+from tandem.study.analysis import Analysis, analyse, focused
 from tandem.study.command import write_study
 from tandem.study.runs import read_study
 
@@ -38,6 +38,27 @@ def test_heat_maps_have_a_panel_for_each_weight_and_every_mean(make: Any) -> Non
             expected = [gamma / 10 + alpha / 10 + weight / 100 + 0.0005 - 0.01 for alpha in (0.25, 0.5, 0.75)]
             assert trace["z"][row] == pytest.approx(expected)
     assert sum(value is not None for trace in shown for row in trace["z"] for value in row) == 27
+
+
+def test_knobs_that_vary_together_are_drawn_once(make: Any) -> None:
+    for freeze, lr in (("none", 1e-3), ("encoder", 1e-4)):
+        for gamma in (1.0, 2.0):
+            make({"network.freeze": freeze, "optimizer.lr": lr, GAMMA: gamma}, {DICE: 0.5 + gamma * lr})
+    found = analysed(make, "gamma=1", "freeze=none")
+    charts = focused(found)
+    assert [*found.knobs.values()] == ["freeze", "gamma", "lr"]
+    assert [*charts.knobs.values()] == ["freeze", "gamma"]
+    heat, effects, drawn = heat_maps(charts), main_effects(charts), forest(charts)
+    assert heat is not None
+    assert effects is not None
+    assert drawn is not None
+    (shown,) = (trace for trace in heat.data if trace["visible"])
+    at = {(y, x): shown["z"][row][column] for row, y in enumerate(shown["y"]) for column, x in enumerate(shown["x"])}
+    assert at["1", "none"] == pytest.approx(0.501)
+    assert at["2", "encoder"] == pytest.approx(0.5002)
+    assert sorted(drawn.data[0]["y"]) == ["encoder · 1", "encoder · 2", "none · 2"]
+    assert charts.baseline in charts.cells
+    assert charts.comparisons[DICE][0].cell in charts.cells
 
 
 def test_a_hole_of_the_grid_stays_empty(make: Any) -> None:

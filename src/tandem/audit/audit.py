@@ -4,8 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from tandem.audit.facts import Facts, FileFacts, facts_of, file_facts, looks
+from tandem.audit.facts import Facts, FileFacts, digests_of, facts_of, file_facts, thumbnails_of
 from tandem.data.duplicates import Pair, near_duplicate_pairs
+from tandem.data.filed import MANY
 
 if TYPE_CHECKING:
     from tandem.data.samples import Samples
@@ -59,6 +60,7 @@ class Audit:
         files: all files that were listed; empty where the data are not picture files.
         faults: a line for each thing that cannot be used.
         alike: pairs that look alike, the worst first; None where they were not looked for.
+        compared: whether every picture was compared with every other; otherwise `alike` are pairs of equal ones alone.
         findings: for each yes/no question and split, how often yes, no and unknown.
         columns: for each number and split, its least, mean and largest value, and how often it is unknown.
     """
@@ -69,12 +71,17 @@ class Audit:
     files: tuple[FileFacts, ...] = ()
     faults: tuple[str, ...] = ()
     alike: tuple[Likeness, ...] | None = None
+    compared: bool = True
     findings: Mapping[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
     columns: Mapping[tuple[str, str], tuple[float, float, float, int]] = field(default_factory=dict)
 
 
 def audit(
-    source: "Source", splits: Mapping[str, "Samples"], distance: int | None = 80, correlation: float = 0.85
+    source: "Source",
+    splits: Mapping[str, "Samples"],
+    distance: int | None = 80,
+    correlation: float = 0.85,
+    compare_up_to: int = MANY,
 ) -> Audit:
     """Looks at every picture, and at every pair of them.
 
@@ -82,36 +89,59 @@ def audit(
         source: after `load`.
         splits: what it gave.
         distance: the most bits in which hashes of pictures that look alike may differ, see `near_duplicate_pairs`;
-            None does not look for any (time grows with the square of the pictures' number).
+            None does not look for any.
         correlation: what that of their thumbnails must exceed.
+        compare_up_to: among more pictures only those are found that are equal pixel by pixel, since the time for others
+            grows with the square of the pictures' number.
     """
     rows = [fact for split, samples in splits.items() for fact in facts_of(split, samples, source.classes)]
     names = getattr(source, "targets", None)
+    compared = distance is None or len(rows) <= compare_up_to
+    limits = (distance, correlation) if distance is not None and compared else None
     return Audit(
         name=source.name,
         classes=tuple(source.classes),
         rows=tuple(rows),
         files=tuple(file_facts(getattr(source, "records", ()))),
         faults=tuple(getattr(source, "skipped", ())),
-        alike=None if distance is None else likenesses(rows, splits, distance, correlation),
+        alike=None if distance is None else likenesses(rows, splits, limits),
+        compared=compared,
         findings=_findings(splits, names.findings if names else ()),
         columns=_columns(splits),
     )
 
 
 def likenesses(
-    rows: Sequence[Facts], splits: Mapping[str, "Samples"], distance: int, correlation: float
+    rows: Sequence[Facts], splits: Mapping[str, "Samples"], limits: tuple[int, float] | None
 ) -> tuple[Likeness, ...]:
-    """The pairs that look alike, the worst first."""
-    thumbnails, digests = looks(splits)
+    """The pairs that look alike, the worst first.
+
+    Args:
+        rows: of all splits.
+        splits: with their pictures.
+        limits: `distance` and `correlation` of `near_duplicate_pairs`; None for equal pictures alone.
+    """
+    digests = digests_of(splits)
+    pairs = equal_pairs(digests) if limits is None else near_duplicate_pairs(thumbnails_of(splits), *limits)
 
     def likeness(pair: Pair) -> Likeness:
         one, other = pair.one, pair.other
         identical = digests[one] == digests[other]
         return Likeness(rows[one], rows[other], (one, other), pair.distance, pair.correlation, identical)
 
-    found = map(likeness, near_duplicate_pairs(thumbnails, distance, correlation))
-    return tuple(sorted(found, key=lambda pair: (*pair.rank, pair.places)))
+    return tuple(sorted(map(likeness, pairs), key=lambda pair: (*pair.rank, pair.places)))
+
+
+def equal_pairs(digests: Sequence[bytes]) -> list[Pair]:
+    """Each picture with the first one that has its digest.
+
+    Example:
+        >>> [(pair.one, pair.other) for pair in equal_pairs([b"a", b"b", b"a", b"a"])]
+        [(0, 2), (0, 3)]
+    """
+    first: dict[bytes, int] = {}
+    leaders = [first.setdefault(digest, row) for row, digest in enumerate(digests)]
+    return [Pair(leader, row, 0, 1.0) for row, leader in enumerate(leaders) if leader != row]
 
 
 def _findings(splits: Mapping[str, "Samples"], names: Sequence[str]) -> dict[tuple[str, str], tuple[int, int, int]]:

@@ -35,7 +35,7 @@ def audit_job(config: Mapping[str, Any]) -> None:
 
     source = build(skipping(config["data"]), "data")
     splits = source.load()
-    found = audit(source, splits, config["distance"], config["correlation"])
+    found = audit(source, splits, config["distance"], config["correlation"], config["compare_up_to"])
     print_audit(found, write_audit(found, splits, Path(config["out"]), config["pictures"]))
 
 
@@ -58,5 +58,7 @@ def _check(config: Mapping[str, Any]) -> None:
         raise ConfigError(f"distance is {distance}, but must lie in 0 to 256, or be null")
     if not -1 <= config["correlation"] <= 1:
         raise ConfigError(f"correlation is {config['correlation']}, but must lie in -1 to 1")
+    if config["compare_up_to"] < 0:
+        raise ConfigError(f"compare_up_to is {config['compare_up_to']}, but must be a number of pictures from 0")
     if not 0 <= config["pictures"] <= 1000:
         raise ConfigError(f"pictures is {config['pictures']}, but must lie in 0 to 1000")

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -111,19 +111,30 @@ def file_facts(records: Sequence["Record"]) -> list[FileFacts]:
     return found
 
 
-def looks(splits: Mapping[str, "Samples"]) -> tuple[NDArray[np.uint8], list[bytes]]:
-    """All pictures in the order of the splits: grey thumbnails (N, 64, 64) by ITU-R 601 luma, and digests of pixels."""
+def thumbnails_of(splits: Mapping[str, "Samples"]) -> NDArray[np.uint8]:
+    """(N, 64, 64) all pictures in the order of the splits, small and grey by ITU-R 601 luma."""
     from PIL import Image
 
     from tandem.data.duplicates import THUMBNAIL
+
+    thumbnails = []
+    for image in _images(splits):
+        pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
+        grey = Image.fromarray(np.ascontiguousarray(pixels)).convert("L")
+        small = grey.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
+        thumbnails.append(np.asarray(small, dtype=np.uint8))
+    return np.stack(thumbnails)
+
+
+def digests_of(splits: Mapping[str, "Samples"]) -> list[bytes]:
+    """SHA-256 of the pixels of each picture, in the order of the splits."""
+    return [hashlib.sha256(image.tobytes()).digest() for image in _images(splits)]
+
+
+def _images(splits: Mapping[str, "Samples"]) -> Iterator[NDArray[np.uint8]]:
+    """(C, H, W) one picture after the other, a few of them in memory."""
     from tandem.data.storage import chunks
 
-    thumbnails, digests = [], []
     for samples in splits.values():
-        for image in (image for part in chunks(samples.images) for image in part.numpy()):
-            pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
-            grey = Image.fromarray(np.ascontiguousarray(pixels)).convert("L")
-            small = grey.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
-            thumbnails.append(np.asarray(small, dtype=np.uint8))
-            digests.append(hashlib.sha256(image.tobytes()).digest())
-    return np.stack(thumbnails), digests
+        for part in chunks(samples.images):
+            yield from part.numpy()

@@ -31,6 +31,11 @@ def _alike(audit: Audit) -> list[str]:
     if audit.alike is None:
         return []
     found = []
+    if not audit.compared:
+        found.append(
+            f"pictures that look alike were not looked for among {len(audit.rows)}, only equal ones: the time grows "
+            f"with the square of their number; compare_up_to={len(audit.rows)} looks for them all the same"
+        )
     if across := [pair for pair in audit.alike if pair.across]:
         ends = Counter(tuple(sorted((pair.one.split, pair.other.split), key=SPLITS.index)) for pair in across)
         told = ", ".join(f"{count} {one} and {other}" for (one, other), count in sorted(ends.items()))

@@ -2,6 +2,7 @@
 
 from typing import TypedDict
 
+import torch
 from torch import Tensor
 
 MISSING_LABEL = -100
@@ -33,3 +34,17 @@ class Batch(TypedDict, total=False):
     columns: dict[str, Tensor]
     id: list[str]
     draw: Tensor
+
+
+def without_targets(batch: Batch) -> Batch:
+    """The same pictures, with every target that they have marked as missing."""
+    found = Batch(image=batch["image"], id=batch["id"])
+    if "label" in batch:
+        found["label"] = torch.full_like(batch["label"], MISSING_LABEL)
+    if "mask" in batch:
+        found["mask"] = torch.full_like(batch["mask"], MISSING_PIXEL)
+    if "findings" in batch:
+        found["findings"] = torch.full_like(batch["findings"], MISSING_PIXEL)
+    if "columns" in batch:
+        found["columns"] = {name: torch.full_like(column, torch.nan) for name, column in batch["columns"].items()}
+    return found

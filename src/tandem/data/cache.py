@@ -50,8 +50,8 @@ def cache_folder(given: str | None) -> Path:
     return Path(given or os.environ.get("TANDEM_CACHE") or "~/.cache/tandem").expanduser()
 
 
-def digest(path: Path, root: Path) -> bytes:
-    """SHA-256 over the name (relative to `root`) and the bytes of a file.
+def digest(path: Path, name: str) -> bytes:
+    """SHA-256 over the name of a file, with slashes, and its bytes.
 
     Raises:
         DataError: a file that cannot be read.
@@ -60,9 +60,9 @@ def digest(path: Path, root: Path) -> bytes:
         content = path.read_bytes()
     except OSError as error:
         raise DataError(f"{str(path)!r} cannot be read ({error.strerror}): mend the file or its rights") from error
-    name = path.relative_to(root).as_posix().encode()
+    known = name.encode()
     # lengths, so that no name and content run together
-    return hashlib.sha256(f"{len(name)}:{len(content)}:".encode() + name + content).digest()
+    return hashlib.sha256(f"{len(known)}:{len(content)}:".encode() + known + content).digest()
 
 
 def fetch(path: Path, shapes: Shapes, make: Callable[[], Iterable[Arrays]]) -> dict[str, Mapped] | None:

@@ -121,7 +121,8 @@ class DataModule(pl.LightningDataModule):
         members, shares = samples.labels, self.shares
         if self.source_shares is not None and samples.origin is not None:
             members, shares = samples.origin, list(self.source_shares)
-        return loader(samples, self.batch_size, self.workers, self.seed, split == "train", shares, members)
+        part = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+        return loader(samples, self.batch_size, self.workers, self.seed, split == "train", shares, members, part)
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Shuffled by (seed, epoch), augmented by (seed, epoch, row)."""

@@ -53,7 +53,8 @@ class Division:
         if type(self.folds) is not int or self.folds < 2:
             raise ConfigError(f"data.folds is {self.folds!r}, but must be a whole number from 2, or null")
         if type(self.fold) is not int or not 0 <= self.fold < self.folds:
-            raise ConfigError(f"data.fold is {self.fold!r}, but must be one of 0 to {self.folds - 1} (data.folds)")
+            given = "null" if self.fold is None else repr(self.fold)
+            raise ConfigError(f"data.fold is {given}, but must be one of 0 to {self.folds - 1} (data.folds)")
         if self.file is not None:
             raise ConfigError("data.folds and data.split_file are both given; choose one of them")
 

@@ -102,6 +102,8 @@ class Filing:
     def _groups(self, decoded: Decoded, looked_for: bool) -> tuple[str, ...]:
         """The group of each row: its own, joined with those that hold a picture like one of its own."""
         ids = [record.id for record in decoded.records]
+        if not looked_for and not any(record.group for record in decoded.records):
+            return tuple(ids)
         own = [record.group or f"\0{record.id}" for record in decoded.records]
         first = {name: row for row, name in reversed(list(enumerate(own)))}
         pairs = [(row, first[name]) for row, name in enumerate(own)]

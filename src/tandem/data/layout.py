@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from sys import intern
 
 from tandem.data.faults import Faults, refuse
 from tandem.data.pictures import ENDINGS
@@ -99,7 +100,8 @@ class Layout:
                 else:
                     images[stem] = (path, said)
         if not images:
-            refuse([f"no picture below {str(root)!r} has the form of data.images: see data.root and data.images"], 1)
+            shown = next((f", such as {str(path.relative_to(root))!r}," for path, _ in _pictures(root)), "")
+            refuse([f"no picture below {str(root)!r}{shown} has the form of data.images: mend that, or data.root"], 1)
         rows, times = [], dict.fromkeys((path for paths in owned.values() for path in paths), 0)
         for stem, (path, said) in sorted(images.items()):
             masks = tuple(tuple(owned.get((name, *(said[field] for field in shared[name])), ())) for name in self.masks)
@@ -109,7 +111,8 @@ class Layout:
             if "split" in said and not split:
                 faults.add(f"picture {str(path)!r} lies in a split folder {said['split']!r}: use train, val and test")
                 continue
-            rows.append(Row(stem, path, masks, said.get("class", ""), said.get("group", ""), split))
+            label, group = (intern(said.get(field, "")) for field in ("class", "group"))  # kept once, not for each row
+            rows.append(Row(stem, path, masks, label, group, split))
         _check_owners(times, faults)
         return rows
 
@@ -131,7 +134,9 @@ def _pictures(root: Path) -> Iterator[tuple[Path, str]]:
     """Every picture file below a folder with its relative path without ending, in order; hidden ones are left."""
     for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
+        here = Path(folder)
+        above = "" if here == root else f"{here.relative_to(root).as_posix()}/"
         for name in sorted(files):
-            path = Path(folder) / name
-            if path.suffix.lower() in ENDINGS and not name.startswith("."):
-                yield path, path.with_suffix("").relative_to(root).as_posix()
+            stem, ending = os.path.splitext(name)  # noqa: PTH122  # no path is made of what is no picture
+            if ending.lower() in ENDINGS and not name.startswith("."):
+                yield here / name, above + stem

@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +22,7 @@ from tandem.data.pictures import DECODER, DEEP_MODES, MODES, fit, open_picture, 
 from tandem.data.samples import Samples
 from tandem.data.storage import Mapped, Redecoded, Storage, as_tensor, pick, rows_at_once
 from tandem.data.targets import Targets
+from tandem.data.touched import names_below, recall, remember, state_of
 from tandem.errors import ConfigError, DataError
 
 log = logging.getLogger(__name__)
@@ -35,7 +37,7 @@ COLOURFUL = 40
 """A pixel is coloured where its channels differ by more levels than this, which JPEG's do not in a grey picture."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Record:
     """The files and targets of one picture.
 
@@ -153,7 +155,7 @@ class Decoder:
         """
         import PIL
 
-        present, fingerprint = _fingerprint(records, root, faults)
+        present, fingerprint = _fingerprint(records, root, faults, cache_folder(storage.cache))
         recipe = f"{fingerprint}|{_structure(present, root)}|{self}|{DECODER}|{PIL.__version__}"
         path = cache_folder(storage.cache) / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()}.npz"
         shapes = self.shapes(len(present))
@@ -257,27 +259,36 @@ def _split(stored: Mapping[str, Mapped]) -> tuple[dict[str, Tensor], Arrays]:
     return {name: as_tensor(stored[name]) for name in PIXELS}, small
 
 
-def _fingerprint(records: Sequence[Record], root: Path, faults: Faults) -> tuple[list[Record], str]:
-    """The records whose files can be read, and SHA-256 over names and bytes of these files."""
+def _fingerprint(records: Sequence[Record], root: Path, faults: Faults, cache: Path) -> tuple[list[Record], str]:
+    """The records whose files can be read, and SHA-256 over names and bytes of these files.
+
+    Files that were not touched since they were all read are not read again: their SHA-256 lies in the cache.
+    """
+    state = state_of((path for record in records for path in record.files), root)
+    note = cache / f"files-{state}.txt"
+    if state and (known := recall(note)):
+        return list(records), known
     present = []
-    whole = hashlib.sha256()
+    whole, name_of = hashlib.sha256(), names_below(root)
     for record in records:
         try:
-            parts = [digest(path, root) for path in record.files]
+            parts = [digest(path, name_of(path).replace(os.sep, "/")) for path in record.files]
         except DataError as error:
             faults.add(str(error), record.place)
             continue
         present.append(record)
         whole.update(b"".join(parts))
+    if state and len(present) == len(records):
+        remember(note, whole.hexdigest())
     return present, whole.hexdigest()
 
 
 def _structure(records: Sequence[Record], root: Path) -> str:
     """Which files belong to which row and channel."""
-    whole = hashlib.sha256()
+    whole, name_of = hashlib.sha256(), names_below(root)
     for record in records:
-        masks = [None if paths is None else [str(path.relative_to(root)) for path in paths] for paths in record.masks]
-        whole.update(f"{record.image.relative_to(root)}|{masks}\n".encode())
+        masks = [None if paths is None else [name_of(path) for path in paths] for paths in record.masks]
+        whole.update(f"{name_of(record.image)}|{masks}\n".encode())
     return whole.hexdigest()
 
 

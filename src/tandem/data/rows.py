@@ -14,7 +14,7 @@ SPLIT_NAMES = {
 }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Row:
     """One picture as its data set lists it.
 

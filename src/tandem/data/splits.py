@@ -95,8 +95,9 @@ def _check_present(
         if label not in held:
             raise DataError(f"class {name} has no picture at all: add some, or choose others with data.subset")
         if absent := [split for split, rows in zip(splits, held[label], strict=True) if rows == 0]:
+            named = " and ".join(absent[:3]) + (f" and {len(absent) - 3} more" if len(absent) > 3 else "")
             raise DataError(
-                f"class {name} is missing from split {' and '.join(absent)}, with {held[label].sum():.0f} pictures in "
+                f"class {name} is missing from split {named}, with {held[label].sum():.0f} pictures in "
                 f"{groups[label]} groups: add pictures, {_larger(absent[0])} or change data.split_seed"
             )
 
@@ -155,13 +156,14 @@ def read_splits(path: Path) -> dict[str, str]:
     return split_of
 
 
-def read_table(path: Path, columns: Sequence[str], delimiter: str = ",") -> list[dict[str, str]]:
+def read_table(path: Path, columns: Sequence[str], delimiter: str = ",", mend: str = "") -> list[dict[str, str]]:
     """The rows of a csv file as text, checked against the columns that must be there.
 
     Args:
         path: a UTF-8 file, with or without a byte order mark; blank lines are skipped.
         columns: names that the first line must hold; others may stand beside them.
         delimiter: one character between the cells.
+        mend: what to do about a missing column; empty: write it into the file.
 
     Raises:
         DataError: a file that cannot be read, that lacks a column, or has a row with too few or too many cells.
@@ -177,8 +179,9 @@ def read_table(path: Path, columns: Sequence[str], delimiter: str = ",") -> list
     except (csv.Error, UnicodeDecodeError) as error:
         raise DataError(f"table {name} is not a csv file in UTF-8 ({error}): save it as one") from error
     if absent := [column for column in columns if column not in header]:
-        wanted, found = delimiter.join(columns), delimiter.join(header)[:80]
-        raise DataError(f"table {name} lacks the column {', '.join(absent)}: begin it with {wanted!r}, not {found!r}")
+        found = delimiter.join(header)[:80]
+        mend = mend or f"begin it with {delimiter.join(columns)!r}"
+        raise DataError(f"table {name} lacks the column {', '.join(absent)}: {mend}, not {found!r}")
     ragged = [number for number, row in enumerate(rows, start=1) if None in row or None in row.values()]
     faults = [f"table {name}, row {row} below the header, has not {len(header)} cells: mend this row" for row in ragged]
     refuse(faults, len(rows), "rows")

@@ -5,6 +5,7 @@ import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from sys import intern
 from typing import Any
 
 from tandem.data.batch import MISSING_PIXEL
@@ -138,8 +139,8 @@ class Table:
             id=name,
             image=inside(root, image),
             masks=tuple(self._masks(cells[name], root) for name in columns.masks.values()),
-            label=self._label(cells),
-            group=cells[columns.group].strip() if columns.group else "",
+            label=intern(self._label(cells)),  # names that many rows have are kept once
+            group=intern(cells[columns.group].strip()) if columns.group else "",
             split=split,
             findings=tuple(_finding(name, cells[name].strip()) for name in columns.findings),
             columns=tuple(_number(name, cells[name].strip()) for name in columns.numbers),
@@ -165,6 +166,9 @@ class Table:
         return chosen[0]
 
 
+NAME_COLUMNS = "name columns that it has, such as data.columns.label=..."
+
+
 def read_any(path: Path, needed: Sequence[str]) -> Sequence[Cells]:
     """The rows of a csv or Parquet file as text.
 
@@ -184,7 +188,7 @@ def read_any(path: Path, needed: Sequence[str]) -> Sequence[Cells]:
     except (OSError, UnicodeDecodeError):
         header = ""  # told of below
     delimiter = max(DELIMITERS, key=lambda mark: (needed[0] in header.strip().split(mark), header.count(mark)))
-    return read_table(path, needed, delimiter)
+    return read_table(path, needed, delimiter, mend=NAME_COLUMNS)
 
 
 def _read_parquet(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
@@ -200,7 +204,7 @@ def _read_parquet(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
     absent = [column for column in needed if column not in table.column_names]
     if absent:
         found = ", ".join(table.column_names)[:80]
-        raise DataError(f"table {str(path)!r} lacks the column {', '.join(absent)}: its columns are {found}")
+        raise DataError(f"table {str(path)!r} lacks the column {', '.join(absent)}: {NAME_COLUMNS}, not {found!r}")
     return [{name: _text(cell) for name, cell in row.items()} for row in table.select(needed).to_pylist()]
 
 

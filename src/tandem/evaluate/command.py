@@ -31,7 +31,8 @@ def evaluate_job(config: Mapping[str, Any]) -> None:
 def evaluate_run(settings: Settings) -> dict[str, Any]:
     """Writes `metrics.json`, `images.csv`, `curves.json`, `masks/` and `report.html` below `evaluation/<split>/`.
 
-    Each file is whole or not there, and the page is written last: where it lies, all others belong to it.
+    Each file is whole or not there, and the page, if it is wanted, is written last: where it lies, all others belong to
+    it.
 
     Args:
         settings: run, split, threshold.
@@ -62,8 +63,9 @@ def evaluate_run(settings: Settings) -> dict[str, Any]:
     findings = {name: part.finish(settings.samples, settings.seed, settings.split != "test") for name, part in parts}
     evaluation = collect(run, settings, split, thresholds, metrics, findings, looks)
     write_json(folder / "curves.json", {name: found.lines for name, found in findings.items()})
-    look = Look(run.module, split.samples)
-    shown = {name: part.show(look, settings.cases) for name, part in parts}
-    write_page(folder, evaluation, findings, shown)
+    if settings.page:
+        look = Look(run.module, split.samples)
+        shown = {name: part.show(look, settings.cases) for name, part in parts}
+        write_page(folder, evaluation, findings, shown)
     write_json(folder / "metrics.json", evaluation)
     return evaluation

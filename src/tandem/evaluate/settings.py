@@ -25,6 +25,7 @@ class Settings:
         device: `auto`, `cpu`, `cuda` or `mps`; None: as in training.
         masks: whether predicted masks are written.
         cases: pictures of a kind that the page shows.
+        page: whether the page is written.
         samples: of the bootstrap.
         seed: of the bootstrap.
         data: settings of the data that differ from the run's, such as `root` where they have moved.
@@ -37,6 +38,7 @@ class Settings:
     device: str | None
     masks: bool
     cases: int
+    page: bool
     samples: int
     seed: int
     data: Mapping[str, Any]
@@ -67,7 +69,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
     for value in threshold.values() if isinstance(threshold, Mapping) else (threshold,):
         _check_threshold(value, config["split"])
     moved = {key: value for key, value in (config["data"] or {}).items() if value is not None}
-    known = {key: config[key] for key in ("split", "threshold", "batch_size", "device", "masks", "cases")}
+    known = {key: config[key] for key in ("split", "threshold", "batch_size", "device", "masks", "cases", "page")}
     return Settings(
         run=Path(config["run"]).expanduser(), **known, samples=config["samples"], seed=config["seed"], data=moved
     )

@@ -1,19 +1,19 @@
 """A study worked out: what tables and page show."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tandem.errors import ConfigError
 from tandem.hints import nearest
 from tandem.reports.table import WORDS, headline
-from tandem.study.cells import Cell, cells_of, missing_of
+from tandem.study.cells import Cell, cells_of, missing_of, telling
 from tandem.study.comparison import Comparison, compare, find_baseline
 from tandem.study.delta import Delta, deltas_of
 from tandem.study.direction import direction
 from tandem.study.knobs import knob_labels, swept_knobs
 from tandem.study.runs import Study
 
-SHOWN = ("dice", "dice_lesion", "specificity_empty", "balanced_accuracy", "auroc", "f1")
+SHOWN = ("dice", "dice_lesion", "specificity_empty", "balanced_accuracy", "f1_macro", "auroc", "f1")
 """Metrics that stand in the table where a task has them; a task without any shows its headline."""
 
 
@@ -82,6 +82,29 @@ def analyse(study: Study, baseline: Sequence[str] = (), metrics: Sequence[str] =
     )
 
 
+def focused(analysis: Analysis) -> Analysis:
+    """The same without knobs that vary together with an earlier one, of which a chart would show the same twice.
+
+    Args:
+        analysis: of a study.
+    """
+    places = telling([cell.values for cell in analysis.cells])
+
+    def focus(cell: Cell) -> Cell:
+        return replace(cell, values=tuple(cell.values[place] for place in places))
+
+    return replace(
+        analysis,
+        knobs={key: label for place, (key, label) in enumerate(analysis.knobs.items()) if place in places},
+        cells=[focus(cell) for cell in analysis.cells],
+        chosen=analysis.chosen and focus(analysis.chosen),
+        baseline=analysis.baseline and focus(analysis.baseline),
+        comparisons={
+            name: [replace(one, cell=focus(one.cell)) for one in found] for name, found in analysis.comparisons.items()
+        },
+    )
+
+
 def default_metrics(known: Iterable[str], tasks: Iterable[str]) -> list[str]:
     """Logged names of the test metrics that a table shows.
 
@@ -111,7 +134,7 @@ def chosen_cell(cells: Sequence[Cell]) -> Cell | None:
 
 
 def best_cells(name: str, cells: Sequence[Cell], digits: int = 3) -> list[Cell]:
-    """The cells whose mean is the best one as it is printed; none where there is only one, or neither way is better.
+    """The cells whose mean is the best one as it is printed; none where all look equal, or neither way is better.
 
     Args:
         name: of the metric, as it is logged.
@@ -119,7 +142,7 @@ def best_cells(name: str, cells: Sequence[Cell], digits: int = 3) -> list[Cell]:
         digits: that are printed.
     """
     means = {index: round(cell.summary(name).mean, digits) for index, cell in enumerate(cells) if cell.summary(name).n}
-    if len(means) < 2 or not (sign := direction(name)):
+    if len(set(means.values())) < 2 or not (sign := direction(name)):
         return []
     best = max(means.values(), key=lambda mean: sign * mean)
     return [cells[index] for index, mean in means.items() if mean == best]

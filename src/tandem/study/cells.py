@@ -1,7 +1,7 @@
 """Runs that differ in seed and fold only, taken together: the cells of a study's table."""
 
 import itertools
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ class Cell:
 
     Attributes:
         values: of the knobs, in their order.
-        label: the choice in words.
+        label: the choice in words; of knobs that vary together, the first one.
         runs: by seed and fold.
     """
 
@@ -54,10 +54,29 @@ def cells_of(runs: Sequence[Run], labels: Mapping[str, str]) -> list[Cell]:
         settings = settings_of(run)
         values = tuple(settings.get(key, ABSENT) for key in labels)
         found.setdefault(values, {}).setdefault(replicate_of(run, keys), run)
+    places, names = telling(list(found)), list(labels.values())
+    shown = [name if place in places else "" for place, name in enumerate(names)]
     return [
-        Cell(values, _label(values, labels), dict(sorted(found[values].items(), key=lambda item: _order(item[0]))))
+        Cell(values, _label(values, shown), dict(sorted(found[values].items(), key=lambda item: _order(item[0]))))
         for values in sorted(found, key=lambda values: [order_of(value) for value in values])
     ]
+
+
+def telling(choices: Sequence[tuple[Any, ...]]) -> list[int]:
+    """Places of the knobs but for those that vary together with an earlier one, and so tell no more.
+
+    Args:
+        choices: values of the knobs of each cell.
+
+    Example:
+        >>> telling([("scratch", 0, "a"), ("scratch", 0, "b"), ("transfer", 7, "a")])
+        [0, 2]
+    """
+    first: dict[tuple[int, ...], int] = {}
+    for place, column in enumerate(zip(*choices, strict=True)):
+        numbers: dict[Any, int] = {}
+        first.setdefault(tuple(numbers.setdefault(value, len(numbers)) for value in column), place)
+    return list(first.values())
 
 
 def missing_of(cells: Sequence[Cell], labels: Mapping[str, str]) -> list[str]:
@@ -82,7 +101,7 @@ def missing_of(cells: Sequence[Cell], labels: Mapping[str, str]) -> list[str]:
     if len(labels) > 1 and not any(ABSENT in column for column in columns):
         holes = [values for values in itertools.product(*columns) if values not in there]
         if len(holes) <= len(there):
-            missing += [f"{_label(values, labels)}: no run" for values in holes]
+            missing += [f"{_label(values, labels.values())}: no run" for values in holes]
     return missing
 
 
@@ -106,8 +125,8 @@ def _kind(replicate: Replicate) -> list[str]:
     return [key for key, _ in replicate]
 
 
-def _label(values: Sequence[Any], labels: Mapping[str, str]) -> str:
-    shown = zip(labels.values(), values, strict=True)
+def _label(values: Sequence[Any], labels: Iterable[str]) -> str:
+    shown = ((label, value) for label, value in zip(labels, values, strict=True) if label)
     return ", ".join(f"{label}={show_value(value)}" for label, value in shown if value is not ABSENT) or "all runs"
 
 

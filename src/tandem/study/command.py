@@ -74,7 +74,7 @@ def write_study(
             write_text(files[-1], written(table))
     files.append(out / "runs.csv")
     write_metrics(files[-1], run_records(analysis))
-    for name in ("comparison", "delta_m"):  # of an earlier call that asked for more
+    for name in ("classes", "comparison", "delta_m"):  # of an earlier call that asked for more
         if name not in tables:
             for suffix in ("csv", "md", "tex"):
                 (out / f"{name}.{suffix}").unlink(missing_ok=True)

@@ -7,14 +7,17 @@ from typing import Any
 from tandem.reports.sweep_table import Job, swept
 from tandem.study.analysis import Analysis, best_cells, metric_words
 from tandem.study.cells import Cell
+from tandem.study.classes import class_table
 from tandem.study.knobs import ABSENT, show_value
 from tandem.study.statistics import Summary
 from tandem.study.table import Entry, Number, Table
 
 
 def all_tables(analysis: Analysis) -> dict[str, Table]:
-    """Every table by the name of its files: `table`, and where there are such, `comparison` and `delta_m`."""
+    """Every table by the name of its files: `table`, and where there are such, `classes`, `comparison`, `delta_m`."""
     found = {"table": main_table(analysis)}
+    if by_class := class_table(analysis):
+        found["classes"] = by_class
     if analysis.baseline:
         found["comparison"] = comparison_table(analysis)
     if analysis.deltas:
@@ -94,6 +97,13 @@ def title_of(analysis: Analysis) -> str:
     return "Study " + ", ".join(folder.resolve().name for folder in analysis.study.folders)
 
 
+def data_of(analysis: Analysis) -> str:
+    """What the runs were trained on, by name, which tells stand-ins and weak masks from real ones."""
+    known = (run.results.get("data") for cell in analysis.cells for run in cell.runs.values())
+    names = dict.fromkeys(str(data["name"]) for data in known if isinstance(data, dict) and "name" in data)
+    return ", ".join(names)
+
+
 def unfinished_lines(analysis: Analysis) -> list[str]:
     """Failed, running and missing runs, a line each; of what was typed, that which was not typed for every run."""
     study = analysis.study
@@ -114,6 +124,8 @@ def _notes(analysis: Analysis) -> Iterator[str]:
         "Numbers are of test data, but for those marked val. Mean ± sample standard deviation over seeds and folds "
         "(n runs; fewer where a number is unknown). Bold: best mean of its column."
     )
+    if data := data_of(analysis):
+        yield f"Data: {data}."
     if analysis.chosen:
         monitor = next(iter(analysis.chosen.runs.values())).results["monitor"]
         yield f"† chosen on validation data: the best mean of {monitor}."

@@ -90,6 +90,8 @@ class Masks(Part):
 
     def show(self, look: "Look", count: int) -> list[Shown]:
         """Best, median and worst lesion images, and where most was drawn without a lesion, for each channel."""
+        if not self.ids or not count:
+            return []
         return [
             look.masks(self.task, c, title, picked)
             for c, channel in enumerate(self.channels)

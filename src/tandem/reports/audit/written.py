@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tandem.data.samples import Samples
 
 PAGE = "audit.html"
-STYLE = "img.pair { width: 20rem; } details table { font-size: .8rem; }"
+STYLE = "img.pair, figure:has(> img.pair) { width: 20rem; } details table { font-size: .8rem; }"
 SHOWN_FAULTS = 200
 SHOWN_PAIRS = 500
 PAIR = (
@@ -68,7 +68,7 @@ def _parts(audit: "Audit", splits: Mapping[str, "Samples"], pictures: int) -> It
     yield "<h2>Faults</h2>"
     yield _faults(audit.faults)
     yield "<h2>Pictures that look alike</h2>"
-    yield from _alike(audit.alike, splits, pictures)
+    yield from _alike(audit, splits, pictures)
 
 
 def _faults(faults: Sequence[str]) -> str:
@@ -80,7 +80,10 @@ def _faults(faults: Sequence[str]) -> str:
     return details(f"{len(faults)} things cannot be used", "\n".join(lines))
 
 
-def _alike(alike: "Sequence[Likeness] | None", splits: Mapping[str, "Samples"], pictures: int) -> Iterable[str]:
+def _alike(audit: "Audit", splits: Mapping[str, "Samples"], pictures: int) -> Iterable[str]:
+    alike = audit.alike
+    if not audit.compared:
+        yield "<p class='note'>so many that only those were looked for that are equal pixel by pixel</p>"
     if not alike:
         yield f"<p class='note'>{'not looked for' if alike is None else 'none'}</p>"
         return

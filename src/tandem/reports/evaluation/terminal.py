@@ -35,4 +35,5 @@ def print_evaluation(evaluation: Mapping[str, Any]) -> None:
     for warning in evaluation["warnings"]:
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     for name in ("images.csv", "metrics.json", "report.html"):
-        console.print(f"{folder / name}", highlight=False, soft_wrap=True, markup=False)
+        if (folder / name).exists():
+            console.print(f"{folder / name}", highlight=False, soft_wrap=True, markup=False)

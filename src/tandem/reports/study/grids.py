@@ -48,7 +48,7 @@ def heat_maps(analysis: Analysis) -> Chart | None:
         ]
         base[f"xaxis{suffix}"] = _category(labels[across], ticks[1], domain=x, anchor=f"y{suffix}", showgrid=False)
         base[f"yaxis{suffix}"] = _category(labels[down], ticks[0], domain=y, anchor=f"x{suffix}", showgrid=False)
-        base["annotations"].append(_heading(", ".join(said), x, y))
+        base["annotations"].append(heading(", ".join(said), x, y))
     groups = {
         metric_words(name): [
             _heat(name, inside, shown, (down, across), number) for number, inside in enumerate(panels.values())
@@ -202,6 +202,7 @@ def _panel(number: int, rows: int, columns: int, room: float) -> tuple[str, list
     return _suffix(number), x, [bottom + (above if row + 1 < rows else 0), bottom + high - (0.04 if rows > 1 else 0)]
 
 
-def _heading(words: str, x: Sequence[float], y: Sequence[float]) -> dict[str, Any]:
+def heading(words: str, x: Sequence[float], y: Sequence[float]) -> dict[str, Any]:
+    """Words over a panel, which lies between the ends of `x` and `y` in the chart."""
     place = {"x": sum(x) / 2, "y": y[1], "xref": "paper", "yref": "paper", "xanchor": "center", "yanchor": "bottom"}
     return {"text": safe(words), "showarrow": False, "font": {"size": 13}, **place}

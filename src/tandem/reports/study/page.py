@@ -11,11 +11,12 @@ from tandem.reports.page import document
 from tandem.reports.study.charts import Chart, chart_html
 from tandem.reports.study.grids import heat_maps, main_effects, parallel
 from tandem.reports.study.lines import forest, front, learning_curves, threshold_curves
+from tandem.reports.study.matrices import MOST, confusion_matrices
 from tandem.reports.study.sortable import SORT, sortable
-from tandem.study.analysis import Analysis, metric_words
+from tandem.study.analysis import Analysis, focused, metric_words
 from tandem.study.cells import show_replicate
 from tandem.study.table import Entry, Number, Table
-from tandem.study.tables import title_of, unfinished_lines
+from tandem.study.tables import data_of, title_of, unfinished_lines
 
 STYLE = """
 body { max-width: 76rem; } nav { margin: 1rem 0; } nav a { margin-right: 1rem; color: #2171b5; }
@@ -58,10 +59,12 @@ Section = tuple[str, str, str]
 
 def _sections(analysis: Analysis, tables: Mapping[str, Table]) -> Sequence[Section]:
     found = [("table", "Table", _table(tables["table"]))]
-    found += _charts(analysis)
+    if "classes" in tables:
+        found.append(("classes", tables["classes"].title, _table(tables["classes"])))
+    found += _charts(focused(analysis))
     if "comparison" in tables:
         table = tables["comparison"]
-        drawn = forest(analysis)
+        drawn = forest(focused(analysis))
         picture = chart_html(drawn, "chart-forest", "differences to the baseline") if drawn else ""
         said = f"<p class='note'>{escape(table.title)}</p>"
         found.append(("comparison", "Against the baseline", said + picture + _table(table)))
@@ -96,6 +99,10 @@ def _charts(analysis: Analysis) -> list[Section]:
             "thresholds", "Scores against threshold", threshold_curves(analysis),
             "A line a run; the dot is the threshold that was chosen on validation data.",
         ),
+        (
+            "confusion", "Confusion matrices", confusion_matrices(analysis),
+            f"Test data, added over seeds and folds. Colour: share of the true class. At most {MOST} are drawn.",
+        ),
     ]  # fmt: skip
     return [
         (name, title, f"<p class='note'>{escape(note)}</p>{chart_html(chart, f'chart-{name}', title)}")
@@ -107,7 +114,8 @@ def _charts(analysis: Analysis) -> list[Section]:
 def _heading(analysis: Analysis, reload: int | None) -> list[str]:
     runs = sum(len(cell.runs) for cell in analysis.cells)
     swept = ", ".join(analysis.knobs.values()) or "nothing but seeds and folds"
-    facts = f"{runs} finished runs in {len(analysis.cells)} cells; swept: {swept}"
+    data = f"; data: {data_of(analysis)}" if data_of(analysis) else ""
+    facts = f"{runs} finished runs in {len(analysis.cells)} cells; swept: {swept}{data}"
     parts = [f"<h1>{escape(title_of(analysis))}</h1><p class='note'>{escape(facts)}</p>"]
     if reload is not None:
         said = f"The study is being watched; this page loads itself anew every {reload} seconds."
