@@ -1,0 +1,6 @@
+"""Searches for the best settings: `python scripts/search.py --help`."""
+
+from tandem.search import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,123 @@
+"""The command: checks the search, runs its trials in one process or several, says what came of it."""
+
+import logging
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tandem.errors import ConfigError, TandemError
+
+if TYPE_CHECKING:
+    from tandem.search.settings import Settings
+    from tandem.search.trials import Trials
+
+log = logging.getLogger(__name__)
+
+
+def main() -> None:
+    """The command of `scripts/search.py`."""
+    from tandem.cli import run_tool
+
+    run_tool(search_job, "search", "interrupted; the same command goes on where it stopped")
+
+
+def search_job(config: Mapping[str, Any]) -> None:
+    """Goes on with a search, or begins it, and shows what it found.
+
+    Args:
+        config: the resolved configuration of `conf/search.yaml`.
+
+    Raises:
+        TandemError: a search that cannot work, or one whose every trial failed.
+    """
+    from hydra.core.hydra_config import HydraConfig
+
+    from tandem.config import run_hash
+    from tandem.search.processes import SINCE
+    from tandem.search.settings import read_settings
+    from tandem.search.space import as_overrides
+    from tandem.search.trials import Trials
+    from tandem.search.words import compose_run, named, words_for_training
+
+    hydra = HydraConfig.get()
+    if (study := hydra.runtime.choices.get("study")) is not None:
+        raise ConfigError(f"a search makes its own runs; leave out study={study}")
+    settings = read_settings(config)
+    words = named(words_for_training(hydra.overrides.task, settings.space), config["name"])
+    first = compose_run([*words, *as_overrides({key: knob.first for key, knob in settings.space.items()})])
+    _check_run(first)
+    settings.folder.mkdir(parents=True, exist_ok=True)
+    for handler in logging.getLogger().handlers:  # each run has a log of its own
+        handler.addFilter(logging.Filter("tandem.search"))
+    trials = Trials(settings, words, run_hash(first))
+    try:
+        if SINCE in os.environ:
+            _follow(trials, words, int(os.environ[SINCE]))
+        else:
+            _lead(trials, words)
+    finally:
+        trials.presence.end()
+
+
+def _check_run(config: Mapping[str, Any]) -> None:
+    """Refuses what no trial could be trained with."""
+    from tandem.devices.count import device_count
+    from tandem.train import check_config
+
+    check_config(config)
+    if (count := device_count(config)) > 1:
+        raise ConfigError(
+            f"each trial of a search is on one device, not {count}: set trainer.devices=1, and search.n_jobs={count} "
+            "for several trials at a time"
+        )
+
+
+def _follow(trials: "Trials", words: Sequence[str], since: int) -> None:
+    """Runs trials in a further process; what is to be said after Ctrl-C is said by the first."""
+    from tandem.jobs.process import follow_parent
+    from tandem.search.work import work
+
+    try:
+        follow_parent()
+        work(trials, words, since, bar=False)
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+
+
+def _lead(trials: "Trials", words: Sequence[str]) -> None:
+    """Runs the trials, in this process or in several others, and shows what they found."""
+    from rich.console import Console
+
+    from tandem.search.processes import run_processes
+    from tandem.search.table import print_search, write_trials
+    from tandem.search.work import work
+
+    settings, since = trials.settings, trials.next_number()
+    _announce(settings, sum(trial.state.is_finished() for trial in trials.all()))
+    well = True
+    if settings.n_jobs == 1:
+        work(trials, words, since, bar=sys.stdout.isatty())
+    else:
+        well = run_processes(settings.n_jobs, since)
+    print_search(trials, words, _program(), Console())
+    log.info("table: %s; runs: python scripts/study.py %s", write_trials(trials), settings.folder)
+    if not well:
+        raise TandemError("a process of the search ended with the error above; the same command goes on")
+    states = [trial.state.name for trial in trials.all()]
+    if set(states) == {"FAIL"}:
+        raise TandemError(f"all {len(states)} trials failed, the last: {trials.all()[-1].user_attrs['reason']}")
+
+
+def _announce(settings: "Settings", known: int) -> None:
+    aims = ", ".join(f"{way} {name}" for name, way in zip(settings.objectives, settings.directions, strict=True))
+    log.info("search %s: %s over %s", settings.folder, aims, ", ".join(settings.space))
+    if known:
+        log.info("goes on after %d trials, to %d", known, settings.n_trials)
+
+
+def _program() -> str:
+    """How training is started, by how the search was."""
+    typed = Path(sys.argv[0])
+    return f"python {typed.with_name('train.py')}" if typed.name == "search.py" else "tandem-train"

@@ -1,0 +1,101 @@
+"""What a search is after: its objectives, its space, how many trials; checked before the first of them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tandem.build import build
+from tandem.errors import ConfigError
+from tandem.hints import nearest
+from tandem.search.space import Knob, read_space
+from tandem.study.direction import direction
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A search, read from its configuration.
+
+    Attributes:
+        folder: where its runs and its database lie.
+        n_trials: it goes on until so many have finished.
+        n_jobs: processes.
+        seed: of the sampler.
+        startup: so many trials are drawn at random first.
+        objectives: logged validation metrics of the best checkpoint.
+        directions: of each, `maximize` or `minimize`.
+        space: what is searched, by key.
+        pruner: see `tandem.search.pruners`.
+        epochs: of a whole trial.
+    """
+
+    folder: Path
+    n_trials: int
+    n_jobs: int
+    seed: int
+    startup: int
+    objectives: Sequence[str]
+    directions: Sequence[str]
+    space: Mapping[str, Knob]
+    pruner: Any
+    epochs: int
+
+
+def read_settings(config: Mapping[str, Any]) -> Settings:
+    """The settings of a search.
+
+    Args:
+        config: the resolved configuration of `conf/search.yaml`.
+
+    Raises:
+        ConfigError: a number out of range, an objective that is none, pruning with several objectives, a bad space.
+    """
+    search = config["search"]
+    for key, least in (("n_trials", 1), ("n_jobs", 1), ("seed", 0), ("startup", 1)):
+        if search[key] < least:
+            raise ConfigError(f"search.{key} is {search[key]}, but must be at least {least}")
+    objectives, directions = _objectives(config)
+    pruner = build(search["pruner"], "search.pruner")
+    if pruner.prunes and len(objectives) > 1:
+        raise ConfigError("a search with several objectives cannot prune; add search/pruner=none")
+    epochs = config["trainer"].get("max_epochs") or 0
+    pruner.make(epochs)
+    space = read_space(search["space"])
+    for knob in space.values():
+        knob.distribution()
+    return Settings(
+        folder=Path(config["runs"]) / config["name"],
+        n_trials=search["n_trials"],
+        n_jobs=search["n_jobs"],
+        seed=search["seed"],
+        startup=search["startup"],
+        objectives=objectives,
+        directions=directions,
+        space=space,
+        pruner=pruner,
+        epochs=epochs,
+    )
+
+
+def _objectives(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
+    """The objectives and their directions; by default the one value that also says which epoch is best."""
+    chosen = config["search"]["objectives"]
+    if chosen is None:
+        return [config["monitor"]], ["maximize" if config["mode"] == "max" else "minimize"]
+    objectives = [chosen] if isinstance(chosen, str) else chosen
+    if not objectives or not all(isinstance(name, str) for name in objectives):
+        raise ConfigError(f"search.objectives is {chosen!r}, but must be a list of metrics: [val/segmentation/dice]")
+    if len(set(objectives)) < len(objectives):
+        raise ConfigError(f"search.objectives names a metric twice: {', '.join(objectives)}")
+    for name in objectives:
+        stage, _, rest = name.partition("/")
+        if stage != "val" or not rest:
+            raise ConfigError(
+                f"search.objectives: '{name}' is not val/...; settings are chosen on validation data only"
+            )
+        task = rest.split("/")[0]
+        if "/" in rest and task not in config["tasks"]:
+            raise ConfigError(f"search.objectives: '{name}' is of no task: {nearest(task, config['tasks'])}")
+        if direction(name) == 0:
+            raise ConfigError(f"search.objectives: of '{name}' neither more nor less is better; choose another metric")
+    return list(objectives), ["maximize" if direction(name) > 0 else "minimize" for name in objectives]

@@ -1,0 +1,156 @@
+"""What a search found: the best trials, what mattered, and the command that runs the best again."""
+
+import csv
+import io
+import shlex
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tandem.files import write_text
+from tandem.search.settings import Settings
+from tandem.search.space import as_overrides
+from tandem.search.trials import Trials
+from tandem.search.work import short_value
+
+TABLE = "trials.csv"
+
+SHOWN = 5
+"""So many of the best trials, of the front and of the reasons are printed."""
+
+ENOUGH = 10
+"""Of fewer complete trials nothing is said about what mattered."""
+
+
+def print_search(trials: Trials, words: Sequence[str], program: str, console: Console) -> None:
+    """Prints the best trials or the Pareto front, the importance of each key, and the command line of the best.
+
+    Args:
+        trials: of the search.
+        words: what every trial was trained with.
+        program: how training is started.
+        console: where to.
+    """
+    settings, everyone = trials.settings, trials.all()
+    states = [_state(trial) for trial in everyone]
+    counts = ", ".join(f"{states.count(state)} {state}" for state in dict.fromkeys(sorted(states)))
+    console.print(f"search: {counts or 'no trials'} ({settings.folder / 'search.db'})", **_PLAIN)
+    failed = [trial for trial in everyone if trial.state.name == "FAIL"]
+    for trial in failed[-SHOWN:]:
+        console.print(f"failed: trial {trial.number}: {trial.user_attrs['reason']}", style="yellow", **_PLAIN)
+    best = best_trials(trials)
+    if not best:
+        return
+    front = len(settings.objectives) > 1
+    console.print(_table(best if front else best[:SHOWN], settings, "Pareto front" if front else "best trials"))
+    for line in _importances(trials):
+        console.print(line, **_PLAIN)
+    for said, trial in _to_run_again(best, settings):
+        command = shlex.join([*words, *as_overrides({key: trial.params[key] for key in settings.space})])
+        console.print(f"{said}, trial {trial.number}: {program} {command}", **_PLAIN)
+
+
+_PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
+
+
+def best_trials(trials: Trials) -> list[Any]:
+    """Complete trials, the best first, each run once; of several objectives those that no other beats in all of them.
+
+    Args:
+        trials: of the search.
+    """
+    study, settings = trials.study, trials.settings
+    complete = [trial for trial in trials.all() if trial.state.name == "COMPLETE"]
+    if len(settings.objectives) > 1:
+        front = {trial.number for trial in study.best_trials}
+        complete = [trial for trial in complete if trial.number in front]
+    ordered = sorted(complete, key=lambda trial: _badness(trial, settings, 0))
+    return list({trial.user_attrs["folder"]: trial for trial in reversed(ordered)}.values())[::-1]
+
+
+def write_trials(trials: Trials) -> Path:
+    """Writes every trial as a row: number, state, objectives, values, seconds, folder, reason.
+
+    Args:
+        trials: of the search.
+    """
+    settings, text = trials.settings, io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["trial", "state", *settings.objectives, *settings.space, "seconds", "folder", "reason"])
+    for trial in trials.all():
+        values = trial.values if trial.state.name == "COMPLETE" else [""] * len(settings.objectives)
+        about = [trial.user_attrs.get(key, "") for key in ("seconds", "folder", "reason")]
+        chosen = [trial.params.get(key, "") for key in settings.space]
+        rows.writerow([trial.number, _state(trial), *values, *chosen, *about])
+    path = settings.folder / TABLE
+    write_text(path, text.getvalue())
+    return path
+
+
+def _state(trial: Any) -> str:
+    name = trial.state.name.lower()
+    return {"fail": "failed"}.get(name, str(name))
+
+
+def _badness(trial: Any, settings: Settings, place: int) -> float:
+    value = float(trial.values[place])
+    return -value if settings.directions[place] == "maximize" else value
+
+
+def _table(shown: Sequence[Any], settings: Settings, title: str) -> Table:
+    from tandem.reports.sweep_table import short_key
+
+    table = Table(title=title, title_justify="left")
+    table.add_column("trial", justify="right")
+    for name in settings.objectives:
+        table.add_column(escape(name.replace("/", "\n")), justify="right")
+    for key in settings.space:
+        table.add_column(escape(short_key(key, list(settings.space))), justify="right", overflow="fold")
+    table.add_column("run", no_wrap=True)
+    for trial in shown:
+        chosen = [escape(short_value(trial.params[key])) for key in settings.space]
+        values = [f"{value:.4f}" for value in trial.values]
+        table.add_row(str(trial.number), *values, *chosen, Path(trial.user_attrs["folder"]).name)
+    return table
+
+
+def _importances(trials: Trials) -> Iterator[str]:
+    """A line an objective: which share of what was reached goes with which key (PED-ANOVA, Watanabe et al., 2023)."""
+    from tandem.reports.sweep_table import short_key
+
+    optuna, keys = trials.optuna, list(trials.settings.space)
+    complete = [trial for trial in trials.all() if trial.state.name == "COMPLETE"]
+    if len(complete) < ENOUGH or len(keys) < 2:
+        return
+    for place, name in enumerate(trials.settings.objectives):
+        if len({trial.values[place] for trial in complete}) < 2:
+            continue
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
+            shares = optuna.importance.get_param_importances(trials.study, target=_value(place))
+        listed = ", ".join(f"{short_key(key, keys)} {share:.2f}" for key, share in shares.items())
+        yield f"importance for {name}, over {len(complete)} trials: {listed}"
+
+
+def _value(place: int) -> Callable[[Any], float]:
+    def value(trial: Any) -> float:
+        return float(trial.values[place])
+
+    return value
+
+
+def _to_run_again(best: Sequence[Any], settings: Settings) -> Iterator[tuple[str, Any]]:
+    """The best trial by each objective, once, and what it is best in."""
+    leaders = [_leader(best, settings, place) for place in range(len(settings.objectives))]
+    for leader in {trial.number: trial for trial in leaders}.values():
+        names = [name for name, trial in zip(settings.objectives, leaders, strict=True) if trial is leader]
+        yield f"the best in {' and '.join(names)} again", leader
+
+
+def _leader(best: Sequence[Any], settings: Settings, place: int) -> Any:
+    return min(best, key=lambda trial: _badness(trial, settings, place))
