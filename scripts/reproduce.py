@@ -1,0 +1,6 @@
+"""Makes a paper's tables and figures from nothing: `python scripts/reproduce.py --help`."""
+
+from tandem.paper import main
+
+if __name__ == "__main__":
+    main()

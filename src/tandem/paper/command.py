@@ -1,0 +1,184 @@
+"""The command: runs what a paper lacks, makes its tables and figures, judges, verifies, archives."""
+
+import logging
+import shlex
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tandem.errors import ConfigError
+from tandem.paper import launch
+from tandem.paper.archive import open_archive, same_tables, write_archive
+from tandem.paper.jobs import Job, filled, find_jobs, quoted, study_words
+from tandem.paper.outcome import Outcome, lacking_lines, look
+from tandem.paper.plan import Paper
+from tandem.paper.reading import read_paper
+from tandem.paper.settings import Settings, read_settings, spelled
+from tandem.paper.verify import Check, pairs, sample, verify
+
+log = logging.getLogger(__name__)
+
+WORST = 5
+"""So many failed or missing runs are named on the terminal; the tables list all."""
+
+
+def main() -> None:
+    """The command of `scripts/reproduce.py`."""
+    from tandem.cli import run_tool
+
+    typed = list(sys.argv)
+    sys.argv[1:] = spelled(sys.argv[1:])
+
+    def job(config: dict[str, Any]) -> None:
+        launcher, folders = _hydras_own()
+        command = [Path(typed[0]).name, *typed[1:]]
+        done = reproduce(read_settings(config, launcher=launcher, folders=folders, command=command))
+        if not done.good:
+            raise SystemExit(1)
+
+    run_tool(job, "reproduce", "interrupted; the same command goes on where it stopped")
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a reproduction came to.
+
+    Attributes:
+        out: folder of the paper.
+        files: that were written.
+        lacking: failed and missing runs, a line each.
+        checks: runs that were trained again.
+        changed: tables that are not those of the archive.
+    """
+
+    out: Path
+    files: Sequence[Path]
+    lacking: Sequence[str]
+    checks: Sequence[Check]
+    changed: Sequence[str]
+
+    @property
+    def good(self) -> bool:
+        """Whether every run is there, and every comparison came out."""
+        return not self.lacking and not self.changed and all(check.passed for check in self.checks)
+
+
+def reproduce(settings: Settings) -> Done:
+    """Does what is asked: run, tabulate, verify, archive.
+
+    Args:
+        settings: of one call.
+
+    Raises:
+        TandemError: a paper that does not fit together, data that are not there, an archive that cannot be trusted.
+    """
+    from tandem.paper.written import write_paper
+
+    started = time.time()
+    if settings.source is not None:
+        return _from_archive(settings, settings.source, started)
+    assert settings.paper is not None
+    paper = read_paper(settings.paper)
+    budget = paper.budget(settings.budget)
+    out = settings.out or settings.runs / "papers" / paper.name
+    jobs = find_jobs(paper, budget, settings.data, settings.folders)
+    outcome = look(jobs, settings.runs)
+    log.info("paper %s, budget %s: %s", paper.name, budget, _counts(outcome))
+    if settings.launch and outcome.lacking:
+        _launch(paper, budget, settings, outcome, settings.runs)
+        outcome = look(jobs, settings.runs)
+    files = write_paper(paper, budget, outcome, out, settings, started)
+    lacking = lacking_lines(outcome, jobs)
+    _say_lacking(lacking)
+    checks = _verified(paper, budget, settings, outcome, jobs, out)
+    if settings.archive:
+        files.append(out.with_name(f"{out.name}.zip"))
+        write_archive(files[-1], settings.paper, budget, outcome, out)
+        log.info("archive: %s", files[-1])
+    return Done(out, files, lacking, checks, [])
+
+
+def _from_archive(settings: Settings, source: Path, started: float) -> Done:
+    from tandem.paper.written import write_paper
+
+    out = settings.out or settings.runs / "papers" / f"{source.stem}-from-archive"
+    node, budget, jobs, folder = open_archive(source, out)
+    paper = read_paper(node)
+    outcome = look(jobs, folder / "runs")
+    log.info("paper %s, budget %s, from %s: %s", paper.name, budget, source, _counts(outcome))
+    files = write_paper(paper, budget, outcome, out, settings, started, folder)
+    changed = same_tables(folder, out)
+    said = f"{', '.join(changed)} differ" if changed else "those of the archive, byte for byte"
+    log.info("tables made anew: %s", said)
+    checks: list[Check] = []
+    if settings.verify != 0:
+        here = find_jobs(paper, budget, settings.data, settings.folders)
+        checks = _verified(paper, budget, settings, outcome, here, out)
+    lacking = lacking_lines(outcome, jobs)
+    _say_lacking(lacking)
+    return Done(out, files, lacking, checks, changed)
+
+
+def _launch(paper: Paper, budget: str, settings: Settings, outcome: Outcome, runs: Path) -> None:
+    """Sweeps over every study of which something is missing; what is finished there answers at once."""
+    for study in paper.studies:
+        left = [job for job in outcome.jobs if job.study == study and job.place in outcome.lacking]
+        if not left:
+            continue
+        words = ["-m", *filled(study_words(paper, study, budget), settings.data), *_placed(settings, runs)]
+        log.info("study %s: %d runs\n  tandem-train %s", study, len(left), shlex.join([*words, *settings.launcher]))
+        launch.train([*words, *settings.launcher])
+
+
+def _verified(
+    paper: Paper, budget: str, settings: Settings, outcome: Outcome, here: Sequence[Job], out: Path
+) -> list[Check]:
+    """Some runs, or all, trained again and compared."""
+    if settings.verify == 0:
+        return []
+    finished = [job for job in outcome.jobs if job.place in outcome.runs]
+    some = finished if settings.verify is None else sample(finished, settings.verify, settings.seed)
+    found = pairs(some, here)
+    if len(found) < len(some):
+        raise ConfigError("the configuration here gives other runs than that of the archive; take the same version")
+    scratch = out / "verify"
+
+    def train(job: Job, threads: int | None) -> None:
+        words = [*filled(job.overrides, settings.data), *_placed(settings, scratch), "hydra.mode=RUN"]
+        launch.train(words, threads)
+
+    checks = verify(found, outcome, out, settings.tolerance, train)
+    for check in checks:
+        asked = "bit for bit" if check.exact else f"within {settings.tolerance:g}"
+        told = f"; {check.where}" if check.where else ""
+        level = logging.INFO if check.passed else logging.ERROR
+        log.log(level, "%s (%d numbers, asked for %s%s): %s", check.verdict, check.compared, asked, told, check.job)
+    return checks
+
+
+def _placed(settings: Settings, runs: Path) -> list[str]:
+    return [f"runs={quoted(str(runs))}", *(f"--config-dir={folder}" for folder in settings.folders)]
+
+
+def _say_lacking(lines: Sequence[str]) -> None:
+    for line in lines[:WORST]:
+        log.warning("no run: %s", line)
+    if len(lines) > WORST:
+        log.warning("... and %d more, below the tables", len(lines) - WORST)
+
+
+def _counts(outcome: Outcome) -> str:
+    return f"{len(outcome.jobs)} runs, {len(outcome.runs)} finished, {len(outcome.lacking)} to do"
+
+
+def _hydras_own() -> tuple[list[str], list[str]]:
+    """What was typed about launching, and further folders of configurations."""
+    from hydra.core.hydra_config import HydraConfig
+
+    known = HydraConfig.get()
+    launcher = [word for word in known.overrides.hydra if word.startswith(("hydra/launcher", "hydra.launcher"))]
+    folders = [source.path for source in known.runtime.config_sources if source.provider == "command-line"]
+    return launcher, folders

@@ -1,0 +1,152 @@
+"""What a paper's numbers were made with: code, packages, hardware, data, seeds, time."""
+
+import hashlib
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from importlib.metadata import distributions
+from pathlib import Path
+from typing import Any
+
+from tandem.paper.jobs import Job
+from tandem.paper.outcome import Outcome
+from tandem.paper.plan import Paper
+from tandem.record import git_state
+
+LOCK = "requirements.lock"
+HOME = Path(__file__).resolve().parents[1]
+"""Folder of this package."""
+
+
+def manifest(paper: Paper, budget: str, outcome: Outcome, command: Sequence[str], seconds: float) -> dict[str, Any]:
+    """Everything that a reader needs to tell how the numbers came about, as plain containers.
+
+    Folders of the machine are left out: of an absolute path only the last part is told.
+
+    Args:
+        paper: with its studies.
+        budget: name of it.
+        outcome: of the jobs.
+        command: that was typed.
+        seconds: that this command took.
+    """
+    runs = [_run(job, outcome) for job in outcome.jobs]
+    known = [run for run in runs if run["state"] == "finished"]
+    return {
+        "paper": paper.name,
+        "title": paper.title,
+        "budget": {"name": budget, "about": paper.budgets[budget].about, "overrides": paper.budgets[budget].overrides},
+        "command": " ".join(map(without_folders, command)),
+        "git": git_state(HOME),
+        "lock": lock_hash(),
+        "packages": packages(),
+        "hardware": hardware(),
+        "seconds": {"this command": round(seconds, 1), "all runs": round(sum(run["seconds"] or 0 for run in known), 1)},
+        "seeds": sorted({run["seed"] for run in known}),
+        "data": _data(known),
+        "mixed": mixed(known),
+        "runs": runs,
+    }
+
+
+def mixed(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
+    """What was not the same for all runs, of what should have been: commit, threads, device, platform, versions.
+
+    Args:
+        runs: as in the manifest.
+    """
+    found = {}
+    for key in ("git", "threads", "device", "platform", "versions"):
+        values = list(dict.fromkeys(str(run.get(key)) for run in runs))
+        if len(values) > 1:
+            found[key] = values
+    return found
+
+
+def without_folders(word: str) -> str:
+    """A word of a command line in which an absolute path is shortened to its last part.
+
+    Example:
+        >>> without_folders("data.root=/home/ann/busi"), without_folders("seed=1")
+        ('data.root=PATH/busi', 'seed=1')
+    """
+    key, equals, value = word.rpartition("=")
+    bare = value.strip("'\"")
+    return f"{key}{equals}PATH/{Path(bare).name}" if Path(bare).is_absolute() else word
+
+
+def difference() -> str:
+    """What was changed in tracked files since the commit; empty where the code is no checkout."""
+
+    def git(*command: str) -> str:  # in here, where no configuration can name it: git runs what it is told to
+        try:
+            done = subprocess.run(  # noqa: S603 (fixed words, no shell)
+                ["git", "-C", str(HOME), *command], capture_output=True, text=True, timeout=60, check=True  # noqa: S607
+            )  # fmt: skip
+        except (OSError, subprocess.SubprocessError):
+            return ""
+        return done.stdout
+
+    return git("diff", "--no-ext-diff", "--no-textconv", "HEAD") if git("ls-files", ".") else ""
+
+
+def lock_hash() -> dict[str, str] | None:
+    """SHA-256 of the lock of the checkout; None where there is none."""
+    path = next((folder / LOCK for folder in HOME.parents[:3] if (folder / LOCK).is_file()), None)
+    return None if path is None else {"file": LOCK, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+
+
+def packages() -> dict[str, str]:
+    """Version of Python and of every installed package."""
+    found = {item.metadata["Name"]: item.version for item in distributions() if item.metadata["Name"]}
+    return {"python": platform.python_version(), **dict(sorted(found.items(), key=lambda item: item[0].lower()))}
+
+
+def hardware() -> dict[str, Any]:
+    """Processor, cores, memory and graphics cards of this machine."""
+    return {
+        "processor": _processor(),
+        "cores": os.cpu_count(),
+        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "gpus": _gpus(),
+        "platform": platform.platform(),
+        "threads_asked_for": os.environ.get("OMP_NUM_THREADS"),
+    }
+
+
+def _run(job: Job, outcome: Outcome) -> dict[str, Any]:
+    told = {"study": job.study, "place": job.place, "overrides": [without_folders(word) for word in job.overrides]}
+    if job.place not in outcome.runs:
+        return {**told, "state": outcome.lacking[job.place]}
+    results = outcome.runs[job.place].results
+    data = results.get("data") or {}
+    keys = ("seed", "seconds", "epochs", "best_epoch", "threads", "device", "platform", "versions", "git", "resumed")
+    return {**told, "state": "finished", **{key: results.get(key) for key in keys}, "data": dict(data)}
+
+
+def _data(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Each fingerprint of data once, with the number of runs on them."""
+    found: dict[str, dict[str, Any]] = {}
+    for run in runs:
+        one = found.setdefault(str(run["data"]), {**run["data"], "runs": 0})
+        one["runs"] += 1
+    return list(found.values())
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()
+
+
+def _gpus() -> list[str]:
+    """Names of the graphics cards, asked of torch where it is there already; it is slow to import."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return []
+    return [torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())]

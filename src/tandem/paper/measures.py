@@ -1,0 +1,146 @@
+"""Numbers of one run made of its rows per image, by the conventions of papers that count images without a lesion."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from tandem.refine import Consistency
+
+Counts = npt.NDArray[np.int64]
+Texts = npt.NDArray[np.str_]
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a run said of M images, at one threshold.
+
+    Attributes:
+        ids: (M,) names.
+        labels: (M,) true classes; empty where unknown.
+        true: (M,) pixels of the true mask; None where the run has no masks.
+        drawn: (M,) pixels that were drawn.
+        hits: (M,) pixels that are both.
+        predicted: (M,) classes; None where the run predicts none.
+    """
+
+    ids: Texts
+    labels: Texts
+    true: Counts | None
+    drawn: Counts | None
+    hits: Counts | None
+    predicted: Texts | None
+
+
+def refined(answers: Answers, refine: Consistency) -> Answers:
+    """The answers after class and mask were made to agree.
+
+    Args:
+        answers: with masks and classes.
+        refine: decides.
+    """
+    if answers.predicted is None or answers.drawn is None or answers.hits is None:
+        return answers
+    emptied, turned = refine.decide(answers.predicted == refine.normal, answers.drawn == 0)
+    predicted = np.where(turned, refine.normal, answers.predicted)
+    drawn, hits = np.where(emptied, 0, answers.drawn), np.where(emptied, 0, answers.hits)
+    return replace(answers, predicted=predicted, drawn=drawn, hits=hits)
+
+
+def measure(name: str, answers: Answers, of: str | None = None) -> float:
+    """A number of a run; nan where it has no such task, or no such image.
+
+    Args:
+        name: one of `MEASURES`.
+        answers: of the run.
+        of: only images of this true class.
+    """
+    rows = np.ones(len(answers.ids), bool) if of is None else answers.labels == of
+    values = [None if part is None else part[rows] for part in _parts(answers)]
+    few = Answers(*values)  # type: ignore[arg-type] # the same parts, fewer rows
+    return MEASURES[name](few) if rows.any() else float("nan")
+
+
+def dice(answers: Answers) -> float:
+    """Mean over all images of `2 |P n T| / (|P| + |T|)`; of an image without lesion 1 if nothing is drawn, else 0."""
+    values = _dice(answers)
+    return float("nan") if values is None else float(values.mean())
+
+
+def dice_lesion(answers: Answers) -> float:
+    """The same over the images with a lesion alone."""
+    values = _dice(answers)
+    return float("nan") if values is None or answers.true is None else _mean(values[answers.true > 0])
+
+
+def specificity_empty(answers: Answers) -> float:
+    """Share of the images without lesion in which nothing is drawn."""
+    if answers.true is None or answers.drawn is None:
+        return float("nan")
+    return _mean(answers.drawn[answers.true == 0] == 0)
+
+
+def accuracy(answers: Answers) -> float:
+    """Share of the images whose class was predicted."""
+    return float("nan") if answers.predicted is None else _mean(answers.predicted == answers.labels)
+
+
+def f1_weighted(answers: Answers) -> float:
+    """Mean over the classes of `2 TP / (2 TP + FP + FN)`, each weighted by its number of images."""
+    found = _scores(answers, lambda hits, support, claimed: 2 * hits / (support + claimed))
+    return found if isinstance(found, float) else float(np.dot(*found) / found[1].sum())
+
+
+def f1_macro(answers: Answers) -> float:
+    """The same, each class of which there are images weighted alike."""
+    found = _scores(answers, lambda hits, support, claimed: 2 * hits / (support + claimed))
+    return found if isinstance(found, float) else float(found[0].mean())
+
+
+def balanced_accuracy(answers: Answers) -> float:
+    """Mean over the classes of the share of their images that was found."""
+    found = _scores(answers, lambda hits, support, claimed: hits / support)
+    return found if isinstance(found, float) else float(found[0].mean())
+
+
+MEASURES: dict[str, Callable[[Answers], float]] = {
+    "dice": dice,
+    "dice_lesion": dice_lesion,
+    "specificity_empty": specificity_empty,
+    "accuracy": accuracy,
+    "balanced_accuracy": balanced_accuracy,
+    "f1_macro": f1_macro,
+    "f1_weighted": f1_weighted,
+}
+"""What a column may name as its measure."""
+
+
+def _dice(answers: Answers) -> npt.NDArray[np.float64] | None:
+    if answers.true is None or answers.drawn is None or answers.hits is None:
+        return None
+    both = (answers.true + answers.drawn).astype(np.float64)
+    some = np.where(both > 0, 2 * answers.hits / np.maximum(both, 1), 1.0)
+    return np.where(answers.true > 0, some, (answers.drawn == 0).astype(np.float64))
+
+
+def _scores(
+    answers: Answers, score: Callable[[int, int, int], float]
+) -> float | tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+    """Score and number of images of each class that there are images of; nan where no class is predicted."""
+    if answers.predicted is None:
+        return float("nan")
+    found = []
+    for name in np.unique(answers.labels):
+        true, claimed = answers.labels == name, answers.predicted == name
+        found.append((score(int((true & claimed).sum()), int(true.sum()), int(claimed.sum())), float(true.sum())))
+    values, support = np.array(found).T
+    return values, support
+
+
+def _mean(values: npt.NDArray[np.generic]) -> float:
+    return float(values.astype(np.float64).mean()) if len(values) else float("nan")
+
+
+def _parts(answers: Answers) -> Sequence[npt.NDArray[np.generic] | None]:
+    return (answers.ids, answers.labels, answers.true, answers.drawn, answers.hits, answers.predicted)

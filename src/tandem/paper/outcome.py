@@ -1,0 +1,193 @@
+"""What became of a paper's jobs, and the runs that each row of a table is made of."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tandem.build import build
+from tandem.errors import ConfigError
+from tandem.hints import nearest
+from tandem.paper.images import reader, with_classes
+from tandem.paper.jobs import Job, chosen
+from tandem.paper.measures import Answers, measure, refined
+from tandem.paper.plan import Column, Paper, Row, RowTable
+from tandem.refine import Consistency
+from tandem.reports.sweep_table import Job as Typed
+from tandem.reports.sweep_table import swept
+from tandem.study.cells import Cell, Replicate, show_replicate
+from tandem.study.knobs import ABSENT, replicate_keys, replicate_of
+from tandem.study.runs import Run, Unfinished, read_study
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The jobs of a paper and what became of them.
+
+    Attributes:
+        jobs: all of them.
+        runs: the finished ones, by place.
+        lacking: why there is no run, by place of the others.
+    """
+
+    jobs: Sequence[Job]
+    runs: Mapping[str, Run]
+    lacking: Mapping[str, str]
+
+    def runs_of(self, jobs: Sequence[Job]) -> list[Run]:
+        """The finished runs of some jobs."""
+        return [self.runs[job.place] for job in jobs if job.place in self.runs]
+
+
+def look(jobs: Sequence[Job], runs: Path) -> Outcome:
+    """Reads what lies in the folders of jobs.
+
+    Args:
+        jobs: of a paper.
+        runs: folder of all runs.
+    """
+    found: dict[str, Run] = {}
+    lacking: dict[str, str] = {}
+    for job in jobs:
+        folder = runs / job.place
+        study = read_study([folder]) if folder.is_dir() else None
+        own = [run for run in study.runs if run.folder.resolve() == folder.resolve()] if study else []
+        if own:
+            found[job.place] = own[0]
+        else:
+            lacking[job.place] = _why(study.unfinished) if study else "not run"
+    return Outcome(jobs, found, lacking)
+
+
+def _why(unfinished: Sequence[Unfinished]) -> str:
+    if not unfinished:
+        return "not run"
+    first = unfinished[0]
+    states = {"running": "running, or killed", "finished": "without results"}
+    state = states.get(first.state, first.state)
+    return f"{state}: {first.reason}" if first.reason else state
+
+
+def lacking_lines(outcome: Outcome, jobs: Sequence[Job]) -> list[str]:
+    """Failed and missing runs in words, a line each; of what was typed, that which was not typed for every run.
+
+    Args:
+        outcome: of all jobs.
+        jobs: those that count.
+    """
+    typed = swept([Typed(job.overrides, {}) for job in outcome.jobs])
+    places = {job.place: place for place, job in enumerate(outcome.jobs)}
+    lines = []
+    for job in jobs:
+        if job.place in outcome.lacking:
+            words = [f"{key}={values[places[job.place]]}" for key, values in typed.items()]
+            own = " ".join(word for word in words if not word.endswith(f"={ABSENT}"))
+            lines.append(f"{job.place}{f' ({own})' if own else ''}: {outcome.lacking[job.place]}")
+    return lines
+
+
+def jobs_of(table: RowTable, name: str, jobs: Sequence[Job]) -> dict[str, list[Job]]:
+    """The jobs of each row, by its name; those that the classes are taken from among them.
+
+    Args:
+        table: with its rows.
+        name: of the table.
+        jobs: of the paper.
+    """
+    found = {}
+    for key, row in table.rows.items():
+        where = f"paper.tables.{name}.rows.{key}"
+        own = chosen(jobs, row.runs, f"{where}.runs")
+        others = chosen(jobs, row.classes_from, f"{where}.classes_from") if row.classes_from else []
+        found[key] = list(dict.fromkeys([*own, *others]))
+    return found
+
+
+def columns_by_key(table: RowTable) -> dict[str, Column]:
+    """The columns by a name from which can be told whether more is better."""
+    return {
+        f"test/{name}/{(column.metric or column.measure or '').rpartition('/')[2]}": column
+        for name, column in table.columns.items()
+    }
+
+
+def row_cells(paper: Paper, name: str, outcome: Outcome) -> dict[str, Cell]:
+    """The rows of a table as cells whose runs have the columns' numbers as metrics.
+
+    Args:
+        paper: with its tables.
+        name: of a table with named rows.
+        outcome: of the jobs; runs of which a column wants images have been evaluated.
+
+    Raises:
+        ConfigError: a row whose runs differ in more than seed and fold, or an unknown metric.
+        DataError: rows per image that do not fit.
+    """
+    table = paper.tables[name]
+    assert isinstance(table, RowTable)
+    refine = build(paper.refine, "paper.refine") if paper.refine else None
+    columns = columns_by_key(table)
+    _check_metrics(columns, outcome, name)
+    cells = {}
+    for key, row in table.rows.items():
+        where = f"paper.tables.{name}.rows.{key}"
+        own = _replicates(outcome.runs_of(chosen(outcome.jobs, row.runs, where)), where)
+        others: Mapping[Replicate, Run] = {}
+        if row.classes_from:
+            others = _replicates(outcome.runs_of(chosen(outcome.jobs, row.classes_from, where)), where)
+        cells[key] = Cell(
+            (row.label,),
+            row.label,
+            {
+                replicate: replace(run, metrics=_values(run, others.get(replicate), row, columns, refine, where))
+                for replicate, run in own.items()
+                if not row.classes_from or replicate in others
+            },
+        )
+    return cells
+
+
+def _check_metrics(columns: Mapping[str, Column], outcome: Outcome, name: str) -> None:
+    known = {key for run in outcome.runs.values() for key in run.metrics}
+    for column in columns.values():
+        if known and column.metric is not None and column.metric not in known:
+            raise ConfigError(f"paper.tables.{name}: no run has the metric '{column.metric}': "
+                              f"{nearest(column.metric, known)}")  # fmt: skip
+
+
+def _replicates(runs: Sequence[Run], where: str) -> dict[Replicate, Run]:
+    """Runs by seed and fold."""
+    keys = replicate_keys(runs)
+    found: dict[Replicate, Run] = {}
+    for run in runs:
+        replicate = replicate_of(run, keys)
+        if replicate in found:
+            raise ConfigError(
+                f"{where}: two runs have {show_replicate(replicate)} ({found[replicate].folder.name} and "
+                f"{run.folder.name}), so they differ in more than seed and fold; name more of their settings"
+            )
+        found[replicate] = run
+    return found
+
+
+def _values(
+    run: Run,
+    other: Run | None,
+    row: Row,
+    columns: Mapping[str, Column],
+    refine: Consistency | None,
+    where: str,
+) -> dict[str, float | None]:
+    """Every column's number of one run."""
+    views: dict[object, Answers] = {}
+    found: dict[str, float | None] = {}
+    for key, column in columns.items():
+        if column.metric is not None:
+            found[key] = None if row.refine or row.classes_from else run.metrics.get(column.metric)
+            continue
+        if column.at not in views:
+            read = reader(column.at)
+            answers = read(run) if other is None else with_classes(read(run), read(other), where)
+            views[column.at] = refined(answers, refine) if row.refine and refine else answers
+        assert column.measure is not None
+        found[key] = measure(column.measure, views[column.at], column.of)
+    return found

@@ -1,0 +1,116 @@
+"""A paper's yaml, read and checked."""
+
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, TypeVar
+
+from tandem.errors import ConfigError
+from tandem.hints import nearest
+from tandem.paper.measures import MEASURES
+from tandem.paper.plan import STORED, Budget, Column, Drawn, Paper, Published, Row, RowTable, StudyTable
+
+Thing = TypeVar("Thing")
+
+
+def read_paper(node: Mapping[str, Any]) -> Paper:
+    """Reads and checks a paper.
+
+    Args:
+        node: as in `conf/paper/*.yaml`, plain containers.
+
+    Raises:
+        ConfigError: an unknown or missing key, a name that nothing has.
+    """
+    whole = _make(dict, node, "paper", {"name", "title", "studies", "tables", "budgets", "figures", "refine"})
+    for key in ("name", "title"):
+        if not isinstance(whole.get(key), str):
+            raise ConfigError(f"paper.{key} is {whole.get(key)!r}, but must be text")
+    studies = {name: _words(words, f"paper.studies.{name}") for name, words in _named(whole, "studies").items()}
+    budgets = {name: _thing(Budget, item, f"paper.budgets.{name}") for name, item in _named(whole, "budgets").items()}
+    tables = {name: _table(item, f"paper.tables.{name}") for name, item in _named(whole, "tables").items()}
+    figures = {
+        name: _thing(Drawn, item, f"paper.figures.{name}") for name, item in (whole.get("figures") or {}).items()
+    }
+    refine = whole.get("refine") or {}
+    paper = Paper(whole["name"], whole["title"], studies, tables, budgets, figures, refine)
+    _check(paper)
+    return paper
+
+
+def _named(node: Mapping[str, Any], key: str, where: str = "paper") -> Mapping[str, Any]:
+    found = node.get(key)
+    if not isinstance(found, Mapping) or not found:
+        raise ConfigError(f"{where}.{key} is {found!r}, but must be a dict with at least one entry")
+    return found
+
+
+def _table(node: Any, where: str) -> RowTable | StudyTable:
+    if isinstance(node, Mapping) and "study" in node:
+        return _thing(StudyTable, node, where)
+    table = _thing(RowTable, node, where)
+    rows = {key: _thing(Row, row, f"{where}.rows.{key}") for key, row in _named(node, "rows", where).items()}
+    columns = {
+        key: _thing(Column, column, f"{where}.columns.{key}") for key, column in _named(node, "columns", where).items()
+    }
+    published = _thing(Published, table.published, f"{where}.published") if table.published else None
+    return RowTable(table.title, rows, columns, table.baseline, published, table.note)
+
+
+def _thing(kind: type[Thing], node: Any, where: str) -> Thing:
+    known = {entry.name for entry in fields(kind)}  # type: ignore[arg-type] # each is a dataclass
+    return _make(kind, node, where, known)
+
+
+def _make(kind: type[Thing], node: Any, where: str, known: set[str]) -> Thing:
+    """An object of a dict's entries; what it must have and does not is told by its own constructor."""
+    if not isinstance(node, Mapping):
+        raise ConfigError(f"{where} is {node!r}, but must be a dict of {', '.join(sorted(known))}")
+    for key in node:
+        if key not in known:
+            raise ConfigError(f"unknown key '{where}.{key}': {nearest(str(key), known)}")
+    try:
+        return kind(**node)
+    except TypeError as error:
+        missing = str(error).partition(": ")[2] or str(error)
+        raise ConfigError(f"{where} lacks {missing}") from error
+
+
+def _words(words: Any, where: str) -> list[str]:
+    if not isinstance(words, list) or not all(isinstance(word, str) for word in words):
+        raise ConfigError(f"{where} is {words!r}, but must be a list of overrides, such as [experiment=tiny]")
+    return words
+
+
+def _check(paper: Paper) -> None:
+    """Whether every name in a paper is that of something."""
+    for name, table in paper.tables.items():
+        where = f"paper.tables.{name}"
+        if isinstance(table, StudyTable):
+            _known(table.study, paper.studies, f"{where}.study")
+            continue
+        if table.baseline is not None:
+            _known(table.baseline, table.rows, f"{where}.baseline")
+        for key, column in table.columns.items():
+            _check_column(column, f"{where}.columns.{key}")
+        for row in table.published.rows if table.published else ():
+            _known(row, table.rows, f"{where}.published.rows")
+            for column_name in table.published.rows[row] if table.published else ():
+                _known(column_name, table.columns, f"{where}.published.rows.{row}")
+        if any(row.refine for row in table.rows.values()) and not paper.refine:
+            raise ConfigError(f"{where} refines rows, but paper.refine is empty; choose refine=consistency")
+    for name, figure in paper.figures.items():
+        _known(figure.table, paper.tables, f"paper.figures.{name}.table")
+
+
+def _check_column(column: Column, where: str) -> None:
+    if (column.metric is None) == (column.measure is None):
+        raise ConfigError(f"{where} must have either a metric (a logged name) or a measure (of the rows per image)")
+    if column.measure is not None:
+        _known(column.measure, MEASURES, f"{where}.measure")
+    if column.at not in (STORED, 0.5):
+        raise ConfigError(f"{where}.at is {column.at!r}, but must be 0.5 or {STORED}")
+
+
+def _known(name: str, there: Any, where: str) -> None:
+    if name not in there:
+        raise ConfigError(f"{where} is '{name}': {nearest(name, there)}")

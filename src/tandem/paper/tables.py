@@ -1,0 +1,174 @@
+"""The tables of a paper: ours, the published numbers beside them, comparisons, and a verdict for each number."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from tandem.paper.outcome import Outcome, columns_by_key, jobs_of, lacking_lines, row_cells
+from tandem.paper.plan import STORED, Paper, RowTable, StudyTable
+from tandem.paper.verdict import Verdict, judge, summary_of
+from tandem.study.analysis import Analysis, analyse, best_cells, metric_words
+from tandem.study.cells import Cell
+from tandem.study.comparison import compare
+from tandem.study.runs import Study
+from tandem.study.table import Entry, Number, Table
+from tandem.study.tables import comparison_table, main_table
+
+
+def budget_line(paper: Paper, budget: str) -> str:
+    """What stands below every table."""
+    return f"Budget '{budget}': {paper.budgets[budget].about}."
+
+
+def study_analysis(paper: Paper, table: StudyTable, outcome: Outcome) -> Analysis | None:
+    """A study of the paper worked out; None where nothing of it is finished.
+
+    Args:
+        paper: with its studies.
+        table: that shows it.
+        outcome: of the jobs.
+    """
+    runs = outcome.runs_of([job for job in outcome.jobs if job.study == table.study])
+    if not runs:
+        return None
+    return analyse(Study((Path(table.study),), tuple(runs), ()), table.baseline, table.metrics)
+
+
+def study_tables(paper: Paper, name: str, table: StudyTable, outcome: Outcome, budget: str) -> dict[str, Table]:
+    """A row for each choice that the study sweeps; with a baseline, the comparisons too.
+
+    Args:
+        paper: with its studies.
+        name: of the table.
+        table: the same.
+        outcome: of the jobs.
+        budget: name of it.
+    """
+    lines = lacking_lines(outcome, [job for job in outcome.jobs if job.study == table.study])
+    analysis = study_analysis(paper, table, outcome)
+    if analysis is None:
+        return {name: Table(table.title, ["study"], [[table.study]], [budget_line(paper, budget), *lines])}
+    main = main_table(analysis)
+    notes = [budget_line(paper, budget), *main.notes, *([table.note] if table.note else []), *lines]
+    found = {name: replace(main, title=table.title, notes=notes)}
+    if analysis.baseline:
+        found[f"{name}_comparison"] = _with_budget(comparison_table(analysis), paper, budget)
+    return found
+
+
+def row_tables(
+    paper: Paper, name: str, table: RowTable, outcome: Outcome, budget: str
+) -> tuple[dict[str, Table], list[Verdict], dict[str, Cell]]:
+    """A row for each of the named ones, published numbers below it; comparisons with the baseline; verdicts.
+
+    Args:
+        paper: with its tables.
+        name: of the table.
+        table: the same.
+        outcome: of the jobs.
+        budget: name of it.
+
+    Returns:
+        Tables by name, verdicts, and the rows as cells.
+    """
+    cells = row_cells(paper, name, outcome)
+    columns = columns_by_key(table)
+    expected = jobs_of(table, name, outcome.jobs)
+    best = {key: best_cells(key, list(cells.values()), column.digits) for key, column in columns.items()}
+    rows: list[list[Entry]] = []
+    for row_name, cell in cells.items():
+        numbers: list[Entry] = []
+        for key, column in columns.items():
+            found = cell.summary(key)
+            bold = any(cell is one for one in best[key])
+            numbers.append(
+                Number(found.mean, found.std, found.n, len(cell.runs), bold, column.digits, cell.detail(key))
+            )
+        rows.append([cell.label, len(cell.runs), *numbers])
+        rows += _published_rows(table, row_name)
+    jobs = list(dict.fromkeys(job for some in expected.values() for job in some))
+    notes = [budget_line(paper, budget), *_notes(table), *lacking_lines(outcome, jobs)]
+    head = ["row", "n", *(column.label for column in table.columns.values())]
+    tables = {name: Table(table.title, head, rows, notes, ["row", "n", *table.columns])}
+    if table.baseline is not None and cells[table.baseline].runs:
+        compared = _comparison(table, cells, cells[table.baseline])
+        tables[f"{name}_comparison"] = _with_budget(compared, paper, budget)
+    return tables, list(_verdicts(table, name, cells)), cells
+
+
+def verdict_table(paper: Paper, budget: str, verdicts: Sequence[Verdict]) -> Table:
+    """A row for each published number: ours, the interval, and whether it was reproduced."""
+    rows: list[list[Entry]] = []
+    for one in verdicts:
+        ours = Number(one.ours.mean, one.ours.std, one.ours.n)
+        published = Number(one.published.mean, one.published.std, one.published.n)
+        rows.append([one.table, one.row, one.column, ours, published, *map(Number, one.interval), one.rule, one.words])
+    counts = {words: sum(one.words == words for one in verdicts) for words in dict.fromkeys(v.words for v in verdicts)}
+    notes = [
+        budget_line(paper, budget),
+        "; ".join(f"{number} {words}" for words, number in counts.items()) + ".",
+        "The interval is that of ours minus published: 'Welch' where both are means of several runs "
+        "(95 %, deviations of both), '2 std' where ours must lie within two published deviations. Of few runs it is "
+        "wide: 'reproduced' means that no difference was shown.",
+    ]
+    head = ["table", "row", "column", "ours", "published", "difference from", "to", "rule", "verdict"]
+    return Table(f"{paper.title}: published numbers", head, rows, notes)
+
+
+def _published_rows(table: RowTable, name: str) -> list[list[Entry]]:
+    if table.published is None or name not in table.published.rows:
+        return []
+    told = table.published.rows[name]
+    label = (table.published.labels or {}).get(name)
+    summaries = {key: summary_of(told[key], table.published.n) for key in told}
+    numbers: list[Entry] = [
+        Number(summaries[key].mean, summaries[key].std, summaries[key].n, digits=column.digits)
+        if key in summaries
+        else Number(math.nan, n=0, digits=column.digits)
+        for key, column in table.columns.items()
+    ]
+    return [[f"published{f' as {label}' if label else ''}", table.published.n or "", *numbers]]
+
+
+def _notes(table: RowTable) -> Iterable[str]:
+    yield (
+        "Numbers are of test data. Mean ± sample standard deviation over seeds and folds (n runs; fewer where a number "
+        "is unknown). Bold: best mean of its column."
+    )
+    if table.published:
+        yield f"Published numbers: {table.published.source}."
+    if any(column.at == STORED and column.measure for column in table.columns.values()):
+        yield "Masks at the threshold that was chosen on validation data, but where a column says 0.5."
+    if any(row.refine for row in table.rows.values()):
+        refined = "; ".join(row.label for row in table.rows.values() if row.refine)
+        yield f"Refined (a class 'normal' empties the mask; else an empty mask means 'normal'): {refined}."
+    if table.note:
+        yield table.note
+
+
+def _comparison(table: RowTable, cells: Mapping[str, Cell], baseline: Cell) -> Table:
+    columns = columns_by_key(table)
+    words = {metric_words(key): column.label for key, column in columns.items()}
+    comparisons = {key: compare(key, baseline, list(cells.values())) for key in columns}
+    analysis = Analysis(
+        study=Study((), (), ()), knobs={}, cells=list(cells.values()), metrics=list(columns), headlines={}, missing=[],
+        chosen=None, baseline=baseline, comparisons=comparisons, deltas=[],
+    )  # fmt: skip
+    found = comparison_table(analysis)
+    return replace(found, rows=[[words[str(row[0])], *row[1:]] for row in found.rows])
+
+
+def _verdicts(table: RowTable, name: str, cells: Mapping[str, Cell]) -> Iterable[Verdict]:
+    if table.published is None:
+        return
+    keys = dict(zip(table.columns, columns_by_key(table), strict=True))
+    for row, told in table.published.rows.items():
+        for column, number in told.items():
+            ours = cells[row].summary(keys[column])
+            label = table.columns[column].label
+            yield judge(name, cells[row].label, label, ours, summary_of(number, table.published.n))
+
+
+def _with_budget(table: Table, paper: Paper, budget: str) -> Table:
+    return replace(table, notes=[budget_line(paper, budget), *table.notes])

@@ -1,0 +1,142 @@
+"""What a paper leaves in its folder: tables, figures, verdicts, manifest."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tandem.files import read_json, write_json, write_text
+from tandem.paper.images import make_images
+from tandem.paper.jobs import Job
+from tandem.paper.manifest import difference, manifest
+from tandem.paper.outcome import Outcome, jobs_of, lacking_lines
+from tandem.paper.plan import Paper, RowTable
+from tandem.paper.settings import Settings
+from tandem.paper.tables import row_tables, study_tables, verdict_table
+from tandem.paper.verdict import Verdict
+from tandem.study.cells import Cell
+from tandem.study.table import Table, to_csv, to_latex, to_markdown
+
+log = logging.getLogger(__name__)
+
+MANIFEST, DIFF = "manifest.json", "code.diff"
+
+
+def write_paper(
+    paper: Paper,
+    budget: str,
+    outcome: Outcome,
+    out: Path,
+    settings: Settings,
+    started: float,
+    archived: Path | None = None,
+) -> list[Path]:
+    """Writes tables (CSV, Markdown, LaTeX), figures (PDF, PNG) and the manifest; shows the tables.
+
+    Args:
+        paper: with its tables.
+        budget: name of it.
+        outcome: of its jobs.
+        out: folder of the paper.
+        settings: of the call.
+        started: when it began, in seconds since 1970.
+        archived: an unpacked archive, whose manifest stays what it is.
+
+    Returns:
+        The files.
+
+    Raises:
+        TandemError: tables that do not fit the runs.
+    """
+    if archived is None:
+        make_images(outcome.runs_of(_with_images(paper, outcome)), settings.data)
+    tables, verdicts, cells = all_tables(paper, budget, outcome)
+    files = []
+    for name, table in tables.items():
+        for suffix, written in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
+            files.append(out / "tables" / f"{name}.{suffix}")
+            write_text(files[-1], written(table))
+    if verdicts:
+        write_json(out / "verdicts.json", [_plain(one) for one in verdicts])
+        files.append(out / "verdicts.json")
+    if paper.figures:
+        from tandem.paper.figures import paper_figures, write_figure
+
+        for name, figure in paper_figures(paper, outcome, cells).items():
+            files += write_figure(figure, out / "figures" / name)
+    files.append(out / MANIFEST)
+    if archived is None:
+        write_json(files[-1], _manifest(paper, budget, outcome, out, settings, started))
+    else:
+        write_json(files[-1], read_json(archived / MANIFEST))
+    _show(paper, tables, verdicts, lacking_lines(outcome, outcome.jobs), files)
+    return files
+
+
+def all_tables(
+    paper: Paper, budget: str, outcome: Outcome
+) -> tuple[dict[str, Table], list[Verdict], dict[str, Mapping[str, Cell]]]:
+    """Every table by name, a verdict for each published number, and the rows of tables that name them as cells.
+
+    Args:
+        paper: with its tables.
+        budget: name of it.
+        outcome: of its jobs.
+    """
+    tables: dict[str, Table] = {}
+    verdicts: list[Verdict] = []
+    cells: dict[str, Mapping[str, Cell]] = {}
+    for name, table in paper.tables.items():
+        if isinstance(table, RowTable):
+            found, judged, cells[name] = row_tables(paper, name, table, outcome, budget)
+            verdicts += judged
+        else:
+            found = study_tables(paper, name, table, outcome, budget)
+        tables |= found
+    if verdicts:
+        tables["published"] = verdict_table(paper, budget, verdicts)
+    return tables, verdicts, cells
+
+
+def _with_images(paper: Paper, outcome: Outcome) -> list[Job]:
+    """The jobs of rows that have columns made of rows per image."""
+    found: dict[Job, None] = {}
+    for name, table in paper.tables.items():
+        if isinstance(table, RowTable) and any(column.measure for column in table.columns.values()):
+            for jobs in jobs_of(table, name, outcome.jobs).values():
+                found |= dict.fromkeys(jobs)
+    return list(found)
+
+
+def _manifest(
+    paper: Paper, budget: str, outcome: Outcome, out: Path, settings: Settings, started: float
+) -> dict[str, Any]:
+    found = manifest(paper, budget, outcome, settings.command, time.time() - started)
+    changed = difference()
+    write_text(out / DIFF, changed) if changed else (out / DIFF).unlink(missing_ok=True)
+    found["diff"] = {"file": DIFF, "sha256": hashlib.sha256(changed.encode()).hexdigest()} if changed else None
+    for key, values in found["mixed"].items():
+        log.warning("the runs do not agree in %s: %s", key, "; ".join(values[:3]))
+    return found
+
+
+def _show(
+    paper: Paper, tables: Mapping[str, Table], verdicts: list[Verdict], lacking: list[str], files: list[Path]
+) -> None:
+    """The tables on the terminal, without the list of runs that are not there, which is told at the end."""
+    for name in paper.tables:
+        notes = [note for note in tables[name].notes if note not in lacking]
+        log.info("\n%s", to_markdown(replace(tables[name], notes=notes)))
+    if verdicts:
+        log.info("published numbers: %s", tables["published"].notes[1])
+    log.info("tables, figures, manifest: %s", files[-1].parent)
+
+
+def _plain(one: Verdict) -> dict[str, Any]:
+    return {
+        "table": one.table, "row": one.row, "column": one.column, "ours": one.ours.__dict__,
+        "published": one.published.__dict__, "interval": list(one.interval), "rule": one.rule, "verdict": one.words,
+    }  # fmt: skip

@@ -1,0 +1,83 @@
+"""Post-processing of answers that contradict each other: a class without a lesion, and a mask with one."""
+
+from typing import TYPE_CHECKING, Any
+
+from tandem.errors import ConfigError
+from tandem.hints import nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from torch import Tensor
+
+
+class Consistency:
+    """Makes class and mask agree: a class "normal" empties the mask; else an empty mask makes the class "normal".
+
+    Both rules read the raw answers, and never both apply to one image: with n "the class is normal" and e "nothing is
+    drawn", the mask is emptied where n and not e, the class becomes normal where e and not n. Whichever went first, the
+    outcome would be the same. In particular a class "normal" prevails over any mask.
+
+    Source: the refinement ("PR") of Aumente-Maestro et al., Comput. Methods Programs Biomed. 108540, 2024.
+
+    Args:
+        normal: name of the class without a lesion.
+
+    Example:
+        >>> import torch
+        >>> classes = torch.tensor([[0.9, 0.1], [0.2, 0.8], [0.2, 0.8]])
+        >>> masks = torch.tensor([0.7, 0.1, 0.7]).view(3, 1, 1, 1)
+        >>> answer, drawn = Consistency("normal")(classes, masks, 0.5, ["normal", "tumour"])
+        >>> answer.tolist(), drawn.flatten().tolist()
+        ([0, 0, 1], [False, False, True])
+    """
+
+    def __init__(self, normal: str = "normal") -> None:
+        self.normal = normal
+
+    def decide(self, is_normal: Any, is_empty: Any) -> tuple[Any, Any]:
+        """Which masks are to be emptied, and which classes become normal.
+
+        Args:
+            is_normal: (N,) bool, array or tensor: whether the class is normal.
+            is_empty: (N,) bool, of the same sort: whether nothing is drawn.
+
+        Returns:
+            Two of the same shape; never both true for one image.
+        """
+        return is_normal & ~is_empty, is_empty & ~is_normal
+
+    def __call__(
+        self, class_probabilities: "Tensor", mask_probabilities: "Tensor", threshold: float, classes: "Sequence[str]"
+    ) -> "tuple[Tensor, Tensor]":
+        """The classes and masks that are answered in the end.
+
+        Args:
+            class_probabilities: (N, C).
+            mask_probabilities: (N, 1, H, W).
+            threshold: of the mask, in (0, 1); a probability that reaches it is drawn.
+            classes: names of the C classes.
+
+        Returns:
+            (N,) class indices, and (N, 1, H, W) bool masks.
+
+        Raises:
+            ConfigError: no class has the name of the normal one.
+        """
+        place = self.place(classes)
+        answer, drawn = class_probabilities.argmax(1), mask_probabilities >= threshold
+        emptied, turned = self.decide(answer == place, ~drawn.flatten(1).any(1))
+        return answer.masked_fill(turned, place), drawn & ~emptied.view(-1, 1, 1, 1)
+
+    def place(self, classes: "Sequence[str]") -> int:
+        """Which of some classes is the normal one.
+
+        Args:
+            classes: their names.
+
+        Raises:
+            ConfigError: none is.
+        """
+        if self.normal not in classes:
+            raise ConfigError(f"refine.normal is '{self.normal}', which is no class: {nearest(self.normal, classes)}")
+        return list(classes).index(self.normal)
