@@ -1,0 +1,140 @@
+"""What the devices of a run tell each other in a step, so that each sees the whole batch and not its part of it.
+
+Each device puts its rows through the network. Then all get the logits and targets of all rows, and each computes the
+same losses, balance and metrics of the whole batch, whatever these are: no loss has to be a mean over rows, and rows
+that lack a target dilute nothing. The gradient flows back through the device's own rows; their sum over the devices is
+that of the whole batch.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+NOT_TARGETS = ("image", "draw")
+"""Entries of a batch that stay where they are."""
+
+
+def device_number() -> int:
+    """Which of the run's devices this process works on, from 0."""
+    return dist.get_rank() if together() else 0
+
+
+def together() -> bool:
+    """Whether the run is on several devices."""
+    return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
+
+
+def everyones(
+    forward: Callable[[Tensor], Mapping[str, Tensor]], batch: Mapping[str, Any]
+) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
+    """The logits and targets of all devices' rows, in the order of the devices; on one device those of the batch.
+
+    Args:
+        forward: (n, C, H, W) images to logits by task, (n, ...).
+        batch: this device's n rows, which may differ in number between devices.
+
+    Returns:
+        (N, ...) logits of N rows with a gradient to this device's, and the batch with the targets of all.
+    """
+    if not together():
+        return forward(batch["image"]), batch
+    with own_draws():
+        logits = forward(batch["image"])
+    some = next(iter(logits.values()))
+    own = torch.tensor([len(some)], device=some.device)
+    counts = [torch.empty_like(own) for _ in range(dist.get_world_size())]
+    dist.all_gather(counts, own)
+    rows = [int(count) for count in counts]
+    gathered = {name: _gathered(value, rows) for name, value in logits.items()}
+    return gathered, _targets(batch, rows)
+
+
+def mean_over_devices(value: Tensor) -> Tensor:
+    """The mean of what each device has, without gradient; on one device what was given."""
+    if not together():
+        return value
+    total = value.detach().clone()
+    dist.all_reduce(total)
+    return total / dist.get_world_size()
+
+
+@contextmanager
+def own_draws() -> Iterator[None]:
+    """Random numbers that differ between devices, where rows draw (dropout); afterwards all draw the same again."""
+    if not together():
+        yield
+        return
+    state, seed = torch.get_rng_state(), torch.initial_seed()
+    if dist.get_rank():
+        torch.manual_seed((seed + 0x9E3779B97F4A7C15 * dist.get_rank()) % 2**63)
+    yield
+    torch.manual_seed(seed)  # of every device's generators; that of the CPU may have drawn before
+    torch.set_rng_state(state)
+
+
+@contextmanager
+def first_device_first() -> Iterator[None]:
+    """Lets the other devices wait, so that what one writes the others find, and a fault is met once."""
+    if together() and dist.get_rank():
+        dist.barrier()
+    yield
+    if together() and not dist.get_rank():
+        dist.barrier()
+
+
+def no_loss(parameters: Iterator[nn.Parameter]) -> Tensor:
+    """A loss of 0 for a batch without any target, since every device has to go back through every step."""
+    return 0 * next(parameter for parameter in parameters if parameter.requires_grad).sum()
+
+
+def go_back_without_trace(loss: Tensor, parameters: Sequence[nn.Parameter]) -> None:
+    """Takes part in the devices' backward pass; parameters without gradient stay so, and are passed over in the step.
+
+    Args:
+        loss: `no_loss`.
+        parameters: of the module.
+    """
+    untouched = [parameter for parameter in parameters if parameter.grad is None]
+    loss.backward()  # type: ignore[no-untyped-call]
+    for parameter in untouched:
+        parameter.grad = None
+
+
+class _Gather(torch.autograd.Function):
+    """Rows of all devices; back goes the gradient of the own ones, times the devices, whose mean is taken later."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, rows: Sequence[int]) -> Tensor:
+        ctx.rows = rows
+        return _all_rows(own, rows)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        place = dist.get_rank()
+        return torch.split(gradients[0], ctx.rows)[place] * len(ctx.rows), None
+
+
+def _gathered(own: Tensor, rows: Sequence[int]) -> Tensor:
+    return _Gather.apply(own, rows) if own.requires_grad else _all_rows(own, rows)
+
+
+def _all_rows(own: Tensor, rows: Sequence[int]) -> Tensor:
+    padded = own.new_zeros((max(rows), *own.shape[1:]))
+    padded[: len(own)] = own
+    parts = [torch.empty_like(padded) for _ in rows]
+    dist.all_gather(parts, padded)
+    return torch.cat([part[:count] for part, count in zip(parts, rows, strict=True)])
+
+
+def _targets(batch: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in batch.items():
+        if isinstance(value, Tensor) and key not in NOT_TARGETS:
+            found[key] = _all_rows(value, rows)
+        elif isinstance(value, Mapping):
+            found[key] = _targets(value, rows)
+    return found
