@@ -44,6 +44,7 @@ BEFORE_A_JOB = [
     (["--config-dir", "/nothing/here"], "Additional config directory '/nothing/here' not found"),
     (["-m", "network=unet,unett"], "no option 'unett' in the config group 'network': did you mean 'unet'? "),
     (["-m", "optimizer.lrr=1,2"], "unknown key 'optimizer.lrr': did you mean 'lr'? "),
+    (["optimizer.lr=1", "-m", "seed=1,2", "optimizer.lrr=1,2"], "unknown key 'optimizer.lrr': did you mean 'lr'? "),
 ]
 
 
@@ -302,6 +303,14 @@ def test_nothing_heavy_is_imported_before_a_job_begins(command: Command, monkeyp
             "matplotlib",
             "PIL",
         }
+
+
+@pytest.mark.parametrize("flags", [["--cfg", "job"], ["-c", "job"], ["--cfg=job"]])
+def test_flags_may_stand_between_overrides(tandem_train: Command, flags: list[str]) -> None:
+    done = tandem_train("seed=11", *flags, "optimizer.lr=0.125")
+    assert done.code == 0
+    assert "seed: 11\n" in done.out
+    assert "lr: 0.125\n" in done.out
 
 
 def test_settings_of_the_environment_reach_the_process(command: Command) -> None:

@@ -1,6 +1,7 @@
 """What is left of a job in its folder, and what a sweep says in the end."""
 
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from tandem.errors import ConfigError, DataError
 from tandem.files import read_json, write_json
-from tandem.jobs import SWEEP_VARIABLE, SweepSummary, one_line, run_job, sweep_jobs
+from tandem.jobs import SWEEP_VARIABLE, SweepSummary, locked, one_line, run_job, sweep_jobs
 
 EMPTY = OmegaConf.create({})
 
@@ -106,6 +107,32 @@ def test_an_exit_that_nobody_asked_for_is_no_end_of_the_job(tmp_path: Path) -> N
         run_job(fails_with(SystemExit(3)), EMPTY, tmp_path, [])
     assert caught.value.code == 3
     assert read_json(tmp_path / "status.json")["state"] == "running"
+
+
+def test_where_there_are_no_locks_it_is_said_and_the_job_runs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise OSError(38, "Function not implemented")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    assert run_job(lambda config, folder: 0.5, EMPTY, tmp_path, []) == 0.5
+    assert f"{tmp_path} cannot be locked" in caplog.text
+
+
+def test_a_forked_helper_does_not_keep_the_lock_of_a_job_that_has_gone(tmp_path: Path) -> None:
+    reading, writing = os.pipe()
+    with locked(tmp_path):
+        helper = os.fork()
+        if helper == 0:
+            os.close(writing)
+            os.read(reading, 1)  # until the parent has finished
+            os._exit(0)
+    with locked(tmp_path):  # though the helper lives
+        pass
+    os.close(writing)
+    os.waitpid(helper, 0)
+    os.close(reading)
 
 
 @pytest.mark.parametrize(
@@ -212,6 +239,8 @@ def test_a_sweep_goes_on_after_a_failure_and_a_relaunch_does_only_what_is_missin
     first = tandem_train("-m", *small, alphas)
     assert first.code == 1
     assert [line for line in first.err.splitlines() if "sweep" in line] == ["sweep: 2 finished, 1 failed"]
+    assert re.search(r"^job 2 of 3 \(alpha=1.5\) failed after \d+ s: .* \(1 left, about \d+ s\)$", first.out, re.M)
+    assert re.search(r"^job 3 of 3 \(alpha=0.75\) finished after \d+ s: val/segmentation/dice 0.\d+$", first.out, re.M)
     failed = [line for line in first.err.splitlines() if line.startswith("failed ")]
     assert len(failed) == 1
     assert "tasks.segmentation.loss.alpha=1.5)" in failed[0]
@@ -237,14 +266,16 @@ def test_a_sweep_goes_on_after_a_failure_and_a_relaunch_does_only_what_is_missin
     missing.unlink()
     again = tandem_train("-m", *small, alphas)
     assert again.code == 1
-    assert again.out.count("already finished") == 1
+    assert again.out.startswith("2 of 3 jobs to run; 1 already finished\n")
     assert again.out.count("going on from") == 1
     for file, before in done.items():
         assert (file.stat().st_mtime_ns == before) == (file != missing)
 
     whole = tandem_train("-m", *small, alphas.replace("1.5,", ""))
     assert whole.code == 0
-    assert whole.out.count("already finished") == 2
+    assert whole.out.startswith("0 of 2 jobs to run; 2 already finished\n")
+    assert whole.out.count("best checkpoint's") == 1, "the sweep's table"
+    assert "best epoch" not in whole.out, "and no job's"
     assert whole.err == "sweep: 2 finished, 0 failed\n"
 
 

@@ -1,6 +1,6 @@
 """From a whole configuration to the objects of a training run."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -80,22 +80,43 @@ def _try_out(optimizer: Callable[..., Any], scheduler: Callable[..., Any] | None
         scheduler(trial)
 
 
-def make_trainer(config: Mapping[str, Any], folder: Path) -> "pl.Trainer":
-    """Lightning's trainer with callbacks and loggers, all of which write into the run's folder."""
+def make_trainer(config: Mapping[str, Any], folder: Path, more: "Sequence[pl.Callback]" = ()) -> "pl.Trainer":
+    """Lightning's trainer with callbacks and loggers, all of which write into the run's folder.
+
+    Args:
+        config: the resolved configuration.
+        folder: the run's folder.
+        more: callbacks that are no setting of the run.
+    """
     from pytorch_lightning.callbacks import ProgressBar
 
+    from tandem.devices.gather import device_number
+
     placed = _place(config, folder)
-    callbacks = list(build_each(placed["callbacks"], "callbacks").values())
+    callbacks = [*build_each(placed["callbacks"], "callbacks").values(), *more]
     # Lightning refuses a bar that was switched off, and puts up its own where there is none
     shown = placed["trainer"].get("enable_progress_bar", True) and any(isinstance(c, ProgressBar) for c in callbacks)
+    settings = {key: value for key, value in placed["trainer"].items() if key != "strategy"}  # see `device_count`
     trainer: pl.Trainer = build(
-        {**placed["trainer"], "enable_progress_bar": shown},
+        {**settings, "enable_progress_bar": shown},
         "trainer",
         callbacks=[callback for callback in callbacks if shown or not isinstance(callback, ProgressBar)],
-        logger=list(build_each(placed["logger"], "logger").values()) or False,
+        logger=(device_number() == 0 and list(build_each(placed["logger"], "logger").values())) or False,
         default_root_dir=str(folder),
+        **_strategy(),
     )
     return trainer
+
+
+def _strategy() -> dict[str, Any]:
+    """How the trainer works where this process is that of one of several devices."""
+    from tandem.devices.gather import together
+
+    if not together():
+        return {}
+    from tandem.devices.strategy import trainer_settings
+
+    return trainer_settings()
 
 
 def _place(node: Any, folder: Path) -> Any:

@@ -1,25 +1,31 @@
 """The command line: Hydra around a task, with every foreseeable error as one line and an honest exit code."""
 
+import inspect
 import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from tandem import config as configuration
-from tandem.errors import TandemError
+from tandem.errors import ConfigError, TandemError
 from tandem.hints import explain
-from tandem.jobs import one_line, run_job
+from tandem.jobs import SWEEP_VARIABLE, RunningElsewhere, one_line, run_job
+from tandem.jobs.process import BUSY, FOLDER_VARIABLE, follow_parent
 from tandem.shipped import config_folder
 
 log = logging.getLogger(__name__)
 
 FULL_ERRORS = "HYDRA_FULL_ERROR"
 """Hydra's own switch for whole tracebacks; honoured where the user has set it."""
+
+VALUED = {"-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"}
+"""Hydra's flags that take the next word as their value."""
 
 
 def run(
@@ -35,7 +41,13 @@ def run(
         on_interrupt: said after Ctrl-C.
     """
     verbose = os.environ.get(FULL_ERRORS) == "1"
-    _start(_as_job(task, verbose), config_name, verbose, on_interrupt)
+    job = _as_job(task, verbose)
+    job.command = _module(task)  # type: ignore[attr-defined]  # read by launchers that give each job a process
+    try:
+        follow_parent()
+        _start(job, config_name, verbose, on_interrupt)
+    except KeyboardInterrupt:
+        _fail(on_interrupt, code=130)
 
 
 def run_tool(task: Callable[[dict[str, Any]], None], config_name: str, on_interrupt: str = "interrupted") -> None:
@@ -64,7 +76,12 @@ def run_tool(task: Callable[[dict[str, Any]], None], config_name: str, on_interr
 def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on_interrupt: str) -> None:
     """Lets Hydra compose the configuration and call the job; every foreseeable error becomes one line."""
     import hydra
+    from hydra.core.config_store import ConfigStore
 
+    sys.argv[1:] = flags_last(sys.argv[1:])
+    # Hydra copies its store whenever it composes a configuration or lists a group, and copies again what it takes out
+    store = ConfigStore.instance()
+    vars(store)["__deepcopy__"] = partial(_shared, store)
     # Hydra then raises instead of printing, so that the message can be made into one line here.
     os.environ[FULL_ERRORS] = "1"
     configuration.register(config_name)
@@ -80,6 +97,37 @@ def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on
         _fail(one_line(error) if isinstance(error, TandemError) else explain(error))
 
 
+def _module(task: Callable[[DictConfig, Path], Any]) -> str | None:
+    """The module that runs a task as `python -m MODULE`; None where there is none."""
+    if not inspect.isfunction(task):
+        return None
+    if task.__module__ != "__main__":
+        return task.__module__
+    spec = sys.modules["__main__"].__spec__
+    return None if spec is None else spec.name
+
+
+def _shared(store: Any, memo: dict[int, Any]) -> Any:
+    return store
+
+
+def flags_last(words: Sequence[str]) -> list[str]:
+    """The words of a command line with Hydra's flags after the overrides: in between, its parser stumbles over them.
+
+    Args:
+        words: without the program's name.
+
+    Example:
+        >>> flags_last(["seed=1", "-m", "--config-dir", "mine", "lr=1,2"])
+        ['seed=1', 'lr=1,2', '-m', '--config-dir', 'mine']
+    """
+    overrides: list[str] = []
+    flags: list[str] = []
+    for before, word in zip(["", *words], words, strict=False):
+        (flags if word.startswith("-") or before in VALUED else overrides).append(word)
+    return [*overrides, *flags]
+
+
 def _as_job(task: Callable[[DictConfig, Path], Any], verbose: bool) -> Callable[[DictConfig], Any]:
     """The function that Hydra calls for each job. In a sweep a failure stays in its job; alone it ends the process."""
 
@@ -89,16 +137,32 @@ def _as_job(task: Callable[[DictConfig, Path], Any], verbose: bool) -> Callable[
 
         hydra_config = HydraConfig.get()
         folder = Path(hydra_config.runtime.output_dir)
+        sweep = hydra_config.mode == RunMode.MULTIRUN
+        number = 0 if OmegaConf.is_missing(hydra_config.job, "num") else int(hydra_config.job.num)
         try:
-            number = hydra_config.job.num if hydra_config.mode == RunMode.MULTIRUN else 0
+            _check_folder(folder)
             return run_job(task, config, folder, list(hydra_config.overrides.task), number)
+        except RunningElsewhere as error:
+            if not sweep:  # the log belongs to the other process
+                _fail(str(error), BUSY if SWEEP_VARIABLE in os.environ else 1)
+            log.warning("%s", error)
+            return error
         except Exception as error:
             _report(error, folder, verbose)
-            if hydra_config.mode == RunMode.MULTIRUN:
+            if sweep:
                 return None
             raise SystemExit(1) from None
 
     return job
+
+
+def _check_folder(folder: Path) -> None:
+    """Refuses a job of a sweep that has become another one since the sweep began."""
+    expected = os.environ.pop(FOLDER_VARIABLE, None)
+    if expected is not None and Path(expected) != folder:
+        raise ConfigError(
+            f"the configuration has changed since the sweep began: this would now be {folder}; start the sweep again"
+        )
 
 
 def _report(error: Exception, folder: Path, verbose: bool) -> None:

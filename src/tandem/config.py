@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from tandem.errors import ConfigError
 from tandem.hints import explain, nearest
+from tandem.shipped import take_launchers
 
 NOT_IDENTITY = (
     "name",
@@ -27,6 +28,8 @@ NOT_IDENTITY = (
     "callbacks.collapse",
     "callbacks.metrics_csv",
     "callbacks.panels",
+    "callbacks.confusion",
+    "callbacks.tracking",
     "data.cache",
     "data.memory_gb",
     "loader.workers",
@@ -100,6 +103,26 @@ class FindLrConfig(TrainConfig):
 
 
 @dataclass
+class AdaptiveConfig:
+    """An adaptive search: how many trials in how many processes, what is searched, and what for."""
+
+    n_trials: int = 30
+    n_jobs: int = 1
+    seed: int = 0
+    startup: int = 10
+    objectives: Any = None
+    pruner: Any = MISSING
+    space: Any = None
+
+
+@dataclass
+class AdaptiveSearchConfig(TrainConfig):
+    """The root of `conf/search.yaml`: what would be trained, and the search."""
+
+    search: AdaptiveConfig = field(default_factory=AdaptiveConfig)
+
+
+@dataclass
 class HalfTrainedConfig:
     """A made-up prediction: logits = signal (2 blurred mask - 1) + noise. Blur in pixels, the rest in logits."""
 
@@ -148,6 +171,7 @@ class EvaluateConfig:
     device: str | None = None
     masks: bool = True
     cases: int = 3
+    page: bool = True
     samples: int = 1000
     seed: int = 0
     data: Any = None
@@ -187,11 +211,37 @@ class AuditDataConfig:
     data: Any = MISSING
     distance: int | None = 80
     correlation: float = 0.85
+    compare_up_to: int = 20_000
     pictures: int = 24
     out: str = MISSING
 
 
-EXTENDED = {"find_lr": FindLrConfig}
+@dataclass
+class YoursConfig:
+    """Settings of the data that differ from reader to reader: a paper's studies take them as `%data.root%`."""
+
+    root: str | None = None
+    subset: str | None = None
+
+
+@dataclass
+class ReproduceConfig:
+    """The root of `conf/reproduce.yaml`."""
+
+    paper: Any = None
+    budget: str | None = None
+    runs: str = "runs"
+    out: str | None = None
+    launch: bool = True
+    verify: Any = 0
+    seed: int = 0
+    tolerance: float = 0.02
+    archive: Any = None
+    rerun: bool = False
+    data: YoursConfig = field(default_factory=YoursConfig)
+
+
+EXTENDED = {"find_lr": FindLrConfig, "search": AdaptiveSearchConfig}
 """Primary configurations that take in `train.yaml` and add keys of their own, with their typed roots."""
 
 
@@ -203,6 +253,7 @@ def register(primary: str = "train") -> None:
     """
     from hydra.core.config_store import ConfigStore
 
+    take_launchers()
     ConfigStore.instance().store(name="schema_train", node=EXTENDED.get(primary, TrainConfig))
     ConfigStore.instance().store(name="schema_explain_loss", node=ExplainLossConfig)
     ConfigStore.instance().store(name="schema_export", node=ExportConfig)
@@ -210,6 +261,7 @@ def register(primary: str = "train") -> None:
     ConfigStore.instance().store(name="schema_audit_data", node=AuditDataConfig)
     ConfigStore.instance().store(name="schema_evaluate", node=EvaluateConfig)
     ConfigStore.instance().store(name="schema_predict", node=PredictConfig)
+    ConfigStore.instance().store(name="schema_reproduce", node=ReproduceConfig)
     OmegaConf.register_new_resolver("run_hash", _run_hash, replace=True)
     OmegaConf.register_new_resolver("without_medmnist", _without_medmnist, replace=True)
 

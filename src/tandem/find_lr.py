@@ -126,6 +126,7 @@ def _bare(config: Mapping[str, Any], steps: int) -> dict[str, Any]:
         "num_sanity_val_steps": 0,
         "max_epochs": -1,
         "check_val_every_n_epoch": steps + 1,
+        "devices": 1,  # several share the batches of one, so the rate is the same
     }
     return {**config, "trainer": {**config["trainer"], **quiet}, "callbacks": {}, "logger": {}}
 
@@ -222,3 +223,7 @@ def write_suggestion(found: Suggestion, folder: Path) -> None:
     figure = lr_figure(found.rates, found.losses, found.smooth, found.rate)
     write_whole(folder / PICTURE, lambda file: figure.savefig(file, format="png", dpi=110, metadata={"Software": None}))
     write_json(folder / RESULT, {"suggestion": found.rate, "low": found.rates[0], "high": found.rates[-1]})
+
+
+if __name__ == "__main__":  # in a process of its own, as launchers start it
+    main()

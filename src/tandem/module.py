@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from tandem.balance.balance import Balance
 from tandem.balance.replay import same_buffers
+from tandem.devices.gather import everyones, go_back_without_trace, no_loss, together
 from tandem.network.network import Network
 from tandem.penalties import Penalties, Penalty
 from tandem.tasks.output import TaskOutput
@@ -64,7 +65,7 @@ class MultiTaskModule(pl.LightningModule):
         return {name: task(features) for name, task in self.tasks.items()}
 
     def answer(self, batch: Mapping[str, Any], stage: str, settled: bool = False) -> Outputs:
-        """Each task's output for the rows that carry its target; a task without any is left out.
+        """Each task's output for all devices' rows that carry its target; a task without any is left out.
 
         Args:
             batch: of a loader.
@@ -77,7 +78,7 @@ class MultiTaskModule(pl.LightningModule):
         return outputs
 
     def _outputs(self, batch: Mapping[str, Any]) -> Outputs:
-        logits = self(batch["image"])
+        logits, batch = everyones(self, batch)
         answers = {name: task.answer(logits[name], batch) for name, task in self.tasks.items()}
         return {name: output for name, output in answers.items() if output is not None}
 
@@ -86,7 +87,7 @@ class MultiTaskModule(pl.LightningModule):
         self._seed_batch()
         outputs = self.answer(batch, "train")
         if not outputs:
-            return None
+            return {"loss": no_loss(self.parameters()), "outputs": {}} if together() else None
         self.batch = batch
         self.losses = {name: output.loss for name, output in outputs.items()}
         loss = self.balance(self.losses)
@@ -99,8 +100,11 @@ class MultiTaskModule(pl.LightningModule):
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Lightning's hook: gradients as the balance wants them; clipping, accumulation and schedules stay its own."""
-        accumulate = self.trainer.accumulate_grad_batches > 1
-        self.balance.backward(loss, self.losses, list(self.parameters()), accumulate)
+        parameters, accumulate = list(self.parameters()), self.trainer.accumulate_grad_batches > 1
+        if self.losses:
+            self.balance.backward(loss, self.losses, parameters, accumulate)
+        else:
+            go_back_without_trace(loss, parameters)
         self.losses = {}
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -141,8 +145,10 @@ class MultiTaskModule(pl.LightningModule):
             task.begin_epoch(epoch)
 
     def on_fit_start(self) -> None:
-        """Refuses devices that the balance cannot bring together."""
+        """Refuses devices that cannot be brought together."""
         self.balance.check_devices(self.trainer.world_size)
+        for task in self.tasks.values():
+            task.check_devices(self.trainer.world_size)
 
     def on_train_epoch_start(self) -> None:
         """The epoch's schedules, which its validation keeps, and what is frozen in it."""
@@ -157,7 +163,7 @@ class MultiTaskModule(pl.LightningModule):
         """Lets tasks learn by themselves; logs the split with its last batch, since callbacks end an epoch first."""
         for name, output in (outputs or {}).get("outputs", {}).items():
             self.tasks[name].after_step(output, batch)
-        if outputs:
+        if (outputs or {}).get("outputs"):
             weights = {f"train/{name}/weight": weight for name, weight in self.balance.effective.items()}
             self.log_dict(weights, on_step=False, on_epoch=True, batch_size=1)
         if self.trainer.is_last_batch:

@@ -33,11 +33,14 @@ def prepare(module: "MultiTaskModule", data: "DataModule", folder: Path) -> dict
         ConfigError: a setting that a task's head or kind of target cannot follow.
         DataError: a class or answer that never occurs in training.
     """
+    from tandem.devices.gather import device_number
+
     found: dict[str, float] = {f"loader.visits.{name}": count for name, count in data.visits().items()}
     for task in module.tasks.values():
         found |= task.prepare(data.splits["train"])
     if found:
         shown = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
         log.info("computed from the training split: %s", shown)
-        write_json(folder / COMPUTED, found)
+        if device_number() == 0:
+            write_json(folder / COMPUTED, found)
     return found

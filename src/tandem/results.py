@@ -1,6 +1,7 @@
 """The numbers of a finished run: the best checkpoint on validation and test data, and how they came about."""
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +32,22 @@ def evaluate_best(
         folder: the run's folder, with the checkpoint.
     """
     found: dict[str, float] = {}
-    for evaluate in (trainer.validate, trainer.test):
-        for values in evaluate(module, datamodule=data, ckpt_path=str(folder / BEST), weights_only=True, verbose=False):
-            found |= {key: shortest(float(value)) for key, value in values.items()}
+    place = str(folder / BEST)
+    with _without_loggers(trainer):
+        for evaluate in (trainer.validate, trainer.test):
+            for values in evaluate(module, datamodule=data, ckpt_path=place, weights_only=True, verbose=False):
+                found |= {key: shortest(float(value)) for key, value in values.items()}
     return found
+
+
+@contextlib.contextmanager
+def _without_loggers(trainer: "pl.Trainer") -> Iterator[None]:
+    """Curves of trackers end with training; what the best checkpoint reaches they are told as a summary."""
+    loggers, trainer.loggers = trainer.loggers, []
+    try:
+        yield
+    finally:
+        trainer.loggers = loggers
 
 
 def collect_results(
@@ -57,11 +70,12 @@ def collect_results(
     """
     import torch
 
-    from tandem.callbacks import CollapseWatch, ThresholdSweep
+    from tandem.callbacks import CollapseWatch, Confusion, ThresholdSweep
 
     best = torch.load(folder / BEST, weights_only=True, map_location="cpu")
     sweeps = [callback for callback in trainer.callbacks if isinstance(callback, ThresholdSweep)]  # type: ignore[attr-defined]
     watches = [callback for callback in trainer.callbacks if isinstance(callback, CollapseWatch)]  # type: ignore[attr-defined]
+    counted = [callback for callback in trainer.callbacks if isinstance(callback, Confusion)]  # type: ignore[attr-defined]
     binary = {name: task for name, task in module.tasks.items() if task.kind == "binary"}
     return {
         "name": config["name"],
@@ -75,6 +89,7 @@ def collect_results(
         "thresholds": {name: [shortest(value) for value in task.threshold.tolist()] for name, task in binary.items()},
         "warnings": [warning for watch in watches for warning in watch.warnings],
         "curves": {prefix: curve for sweep in sweeps for prefix, curve in sweep.curves.items()},
+        "confusion": {place: matrix for counts in counted for place, matrix in counts.matrices.items()},
         "data": dict(data),
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
         **environment(),

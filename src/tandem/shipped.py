@@ -11,9 +11,13 @@ def config_folder() -> Path:
     return packaged if packaged.is_dir() else here.parents[1] / "conf"
 
 
+ELSEWHERE = ("hydra", "paper", "refine", "search", "shared")
+"""Folders that no question about training stands behind: Hydra's own, those of other commands, parts of files."""
+
+
 def shipped_groups() -> list[str]:
-    """The questions that the shipped configuration asks: names of its folders, but for the parts that files share."""
-    return sorted(path.name for path in config_folder().iterdir() if path.is_dir() and path.name != "shared")
+    """The questions that the shipped configuration asks about training: names of its folders."""
+    return sorted(path.name for path in config_folder().iterdir() if path.is_dir() and path.name not in ELSEWHERE)
 
 
 def shipped_places() -> set[str]:
@@ -21,3 +25,17 @@ def shipped_places() -> set[str]:
     written = re.compile(r"^\s*- (?:override )?/([\w/]+@tasks[\w.]+):", re.MULTILINE)
     texts = (path.read_text(encoding="utf-8") for path in config_folder().rglob("*.yaml"))
     return {place for text in texts for place in written.findall(text)}
+
+
+def take_launchers() -> None:
+    """Takes launchers of other packages that have a shipped one's name out of Hydra's store; may be called again.
+
+    Hydra would check the shipped ones against their types, where such a package is installed.
+    """
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.plugins import Plugins
+
+    Plugins.instance()  # imports every launcher that is installed
+    launchers = ConfigStore.instance().repo["hydra"]["launcher"]
+    for path in (config_folder() / "hydra" / "launcher").glob("*.yaml"):
+        launchers.pop(path.name, None)

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,12 +55,13 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
     return None if value is None else float(value)
 
 
-def train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+def train(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.Callback]" = ()) -> dict[str, Any]:
     """Trains, or goes on where a run was cut, and writes `results.json`, the report and the checkpoints.
 
     Args:
         config: the resolved configuration as plain containers.
         folder: the run's folder.
+        callbacks: further ones, which are no setting of the run.
 
     Returns:
         What is in `results.json`.
@@ -69,24 +70,51 @@ def train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
         ConfigError: parts that do not fit together.
         DataError: data that cannot be used, or that changed since the run began.
     """
-    _check_config(config)
+    from tandem.devices.count import device_count
+    from tandem.devices.launch import train_on_devices
+
+    check_config(config)
+    count = device_count(config)
+    if count == 1:
+        return train_here(config, folder, callbacks)
+    if callbacks:
+        raise ConfigError(f"trainer.devices is {count}, but the trials of a search are on one device each; set it to 1")
+    return train_on_devices(config, folder, count)
+
+
+def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.Callback]" = ()) -> dict[str, Any]:
+    """Trains in this process, which may be that of one of several devices; arguments and errors are those of `train`.
+
+    Returns:
+        What is in `results.json`; nothing on other devices than the first, which write no file.
+    """
     quieten()
     import pytorch_lightning as pl
 
+    from tandem.devices.gather import device_number, first_device_first
+    from tandem.devices.norm import share_statistics
     from tandem.prepare import prepare
     from tandem.record import keep_data, read_data
     from tandem.reports.run_report import write_report
     from tandem.results import collect_results, evaluate_best
-    from tandem.trackers import finish, log_summary
+    from tandem.trackers import finish, log_results, log_settings
 
     started = time.time()
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     data = make_data(config)
     module = make_module(config, data.info)
-    trainer = make_trainer(config, folder)
-    read_data(data, folder)
-    fingerprint = keep_data(data, folder)
-    write_config(config, folder)
+    trainer = make_trainer(config, folder, callbacks)
+    first = device_number() == 0
+    module.balance.check_devices(trainer.world_size)  # as at the start of training, but before the data are read
+    for task in module.tasks.values():
+        task.check_devices(trainer.world_size)
+    if trainer.world_size > 1:
+        share_statistics(module, gpu=trainer.strategy.root_device.type == "cuda")
+    with first_device_first():
+        read_data(data, folder)
+    fingerprint = keep_data(data, folder) if first else {}
+    if first:
+        write_config(config, folder)
 
     last = folder / LAST
     resumed = last.exists()
@@ -96,11 +124,14 @@ def train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     _announce(data, module, trainer)
     computed = prepare(module, data, folder)
     try:
+        log_settings(trainer, {**config, "computed": computed}, folder)
         _fit(trainer, module, data, last if resumed else None)
         metrics = evaluate_best(trainer, module, data, folder)
+        if not first:
+            return {}
         known = {"name": data.info.name, "fingerprint": fingerprint, "skipped": len(data.skipped)}
         results = collect_results(config, trainer, module, metrics, known, folder)
-        log_summary(trainer, {**config, "computed": computed}, metrics)
+        log_results(trainer, results, folder)
     except BaseException:
         finish(trainer, failed=True)
         raise
@@ -156,7 +187,15 @@ def write_config(config: Mapping[str, Any], folder: Path) -> None:
     write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
 
 
-def _check_config(config: Mapping[str, Any]) -> None:
+def check_config(config: Mapping[str, Any]) -> None:
+    """Refuses settings of a run that cannot work together, before anything is made of them.
+
+    Args:
+        config: the resolved configuration as plain containers.
+
+    Raises:
+        ConfigError: one of them, with its key.
+    """
     if not 0 <= config["seed"] < 2**32:
         raise ConfigError(f"seed is {config['seed']}, but must be at least 0 and below 2^32")
     if config["mode"] not in ("min", "max"):
@@ -212,9 +251,14 @@ def quieten() -> None:
         r".*Checkpoint directory .* exists and is not empty.*",  # a resumed run's own folder
         r".*The number of training batches .* is smaller than the logging interval.*",
         r".*`training_step` returned `None`.*",  # a batch without any target is passed over, as documented
+        r".*sync_dist=True\)` when logging on epoch level.*",  # every device logs the values of the whole split
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",  # Lightning's own
     ):
         warnings.filterwarnings("ignore", message=message)
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     logging.getLogger("pytorch_lightning.accelerators.cuda").setLevel(logging.WARNING)
     logging.getLogger("pytorch_lightning.trainer.connectors.checkpoint_connector").setLevel(logging.WARNING)
+
+
+if __name__ == "__main__":  # in a process of its own, as launchers start it
+    main()

@@ -94,6 +94,22 @@ def test_likenesses_can_be_left_alone(splits: dict[str, Samples]) -> None:
     assert audit(Source(splits), splits, distance=None).alike is None
 
 
+def test_among_many_pictures_only_equal_ones_are_found(splits: dict[str, Samples]) -> None:
+    images = splits["test"].images.clone()
+    images[0] = splits["train"].images[1]
+    images[1] = (splits["test"].images[3].float() * 0.9 + 12).byte()  # alike, not equal
+    splits["test"] = replace(splits["test"], images=images)
+    found = audit(Source(splits), splits, compare_up_to=11)
+    assert found.alike is not None
+    (pair,) = found.alike
+    assert (pair.one.id, pair.other.id, pair.identical, pair.across) == ("train/1", "test/0", True, True)
+    assert "among 12, only equal ones" in remarks(found)[0]
+    assert "compare_up_to=12 looks" in remarks(found)[0]
+    whole = audit(Source(splits), splits, compare_up_to=12)
+    assert len(whole.alike or ()) == 2
+    assert whole.compared
+
+
 def test_an_unknown_label_contradicts_nothing(splits: dict[str, Samples]) -> None:
     labels = splits["train"].labels.clone()
     labels[1] = MISSING_LABEL

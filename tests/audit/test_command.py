@@ -79,6 +79,7 @@ def test_data_without_files_masks_or_classes(in_process: Callable[..., Any], tre
     [
         (["distance=300"], "distance is 300, but must lie in 0 to 256, or be null"),
         (["correlation=2"], "correlation is 2.0, but must lie in -1 to 1"),
+        (["compare_up_to=-1"], "compare_up_to is -1, but must be a number of pictures from 0"),
         (["pictures=-1"], "pictures is -1, but must lie in 0 to 1000"),
         (["data=busi"], "data.root has no value"),
         (["data=busi", "data.root=nowhere"], "data.root='nowhere' is not a folder"),

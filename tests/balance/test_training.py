@@ -212,7 +212,7 @@ def statistics(module: MultiTaskModule) -> Tensor:
 def test_several_devices_are_refused_where_they_would_drift_apart(name: str, make: Make) -> None:
     balance = make(kind(name), **OPTIONS.get(name, {})).balance
     balance.check_devices(1)
-    if isinstance(balance, GradientBalance | FAMO):
+    if isinstance(balance, GradientBalance):
         with pytest.raises(ConfigError, match=f"{name} works on one device, but there are 4.*trainer.devices=1"):
             balance.check_devices(4)
     else:

@@ -8,14 +8,14 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from pytorch_lightning.loggers import TensorBoardLogger
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader
 
-from tandem.callbacks import Panels, ThresholdSweep
+from tandem.callbacks import Panels, ThresholdSweep, Tracking
 from tandem.data.batch import Batch
 from tandem.errors import ConfigError
 from tandem.reports.panels import panel_row, panel_sheet
+from tandem.trackers import TensorBoard
 
 Make = Callable[..., Any]
 
@@ -65,14 +65,15 @@ def test_without_any_mask_or_with_no_case_wanted_there_is_no_file(
 
 
 @pytest.mark.parametrize(("every", "steps"), [(1, [3, 6, 9, 12]), (2, [3, 9, 12]), (50, [3, 12])])
-def test_tensorboard_gets_panels_and_curve_every_few_epochs_and_at_the_end(
+def test_trackers_get_panels_and_figures_every_few_epochs_and_at_the_end(
     every: int, steps: list[int], module: Make, trainer: Make, batches: Make, tmp_path: Path
 ) -> None:
     run = trainer(
         ThresholdSweep(),
         Panels(tmp_path / "panels", count=2, every=every),
+        Tracking(every=every),
         max_epochs=4,
-        logger=TensorBoardLogger(tmp_path, name="", version=""),
+        logger=TensorBoard(tmp_path),
         num_sanity_val_steps=2,
     )
     run.fit(module(), feed(batches(0)), feed(batches(1)))
@@ -82,8 +83,9 @@ def test_tensorboard_gets_panels_and_curve_every_few_epochs_and_at_the_end(
         "val/segmentation/dice_against_threshold",
         "val/segmentation/panels",
     ]
-    assert [event.step for event in events.Images("val/segmentation/panels")] == steps
-    assert [event.step for event in events.Images("val/segmentation/dice_against_threshold")] == steps
+    for name in events.Tags()["images"]:
+        assert [event.step for event in events.Images(name)] == steps
+    assert [event.step for event in events.Scalars("lr")] == [0, 3, 6, 9]
     panel = events.Images("val/segmentation/panels")[0]
     assert (panel.height, panel.width) == (6 + 4 + 6, 4 * 5)
     assert not (tmp_path / "panels").exists()
@@ -93,3 +95,8 @@ def test_tensorboard_gets_panels_and_curve_every_few_epochs_and_at_the_end(
 def test_numbers_that_cannot_work_are_refused(knobs: dict[str, int], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="need count >= 0 and every >= 1"):
         Panels(tmp_path, **knobs)
+
+
+def test_figures_of_no_epoch_are_refused() -> None:
+    with pytest.raises(ConfigError, match="every=0: need every >= 1"):
+        Tracking(every=0)

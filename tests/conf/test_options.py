@@ -38,6 +38,10 @@ SHRINK = {
         "network.backbone=small_cnn",
         *TINY[5:],
     ],
+    **{
+        f"curated_busi{row}": ["data.size=32", "trainer.max_epochs=1", "trainer.accelerator=cpu", *TINY[5:]]
+        for row in ("", "_best", "_cls", "_cls_sampled", "_mt", "_mt_sampled", "_seg")
+    },
     "tiny": TINY[1:],
     "collapse": ["trainer.max_epochs=1", *TINY[1:]],
     "recovered": ["trainer.max_epochs=1", *TINY[1:]],
@@ -66,13 +70,20 @@ METRICS = {
 # Parts that other options are made of, not choices.
 PARTS = {"shared", "network/shared", "adversary/shared"}
 
+# Groups of other commands than training, and launchers of sweeps, tried in their own tests.
+OTHERS = {"paper", "refine", "hydra/launcher"}
 
-# Options that need files, trained on small copies of them in tests/data/test_sources.py; several runs, elsewhere too.
+
+# Options that need files, trained on small copies of them in tests/data/test_sources.py; several runs (a study, a
+# search) elsewhere too.
 ELSEWHERE = {
     *(("data", option) for option in ("dermamnist", "folder", "isic2018", "medmnist", "mixed", "oxford_pet", "ph2")),
     *(("task", option) for option in ("column", "multilabel", "semantic")),
     *(("metrics", option) for option in ("semantic", "yes_no")),
-    ("study", "dermamnist"),
+    *(("study", option) for option in ("curated_busi", "dermamnist")),
+    *(("logger", option) for option in ("csv", "mlflow", "trackio", "wandb")),  # in tests/trackers, all at once
+    *(("search", option) for option in ("dice_accuracy", "focal", "losses")),
+    *(("search/pruner", option) for option in ("hyperband", "median", "none")),
 }
 
 
@@ -81,7 +92,9 @@ def options() -> list[tuple[str, str]]:
     root = config_folder()
     found = [(path.parent.relative_to(root).as_posix(), path.stem) for path in sorted(root.rglob("*/*.yaml"))]
     assert set(found) >= ELSEWHERE
-    return [(group, option) for group, option in found if group not in PARTS and (group, option) not in ELSEWHERE]
+    return [
+        (group, option) for group, option in found if group not in PARTS | OTHERS and (group, option) not in ELSEWHERE
+    ]
 
 
 def run(overrides: list[str], folder: Path) -> dict[str, float]:
@@ -98,8 +111,10 @@ def overrides_for(group: str, option: str, busi_tree: Callable[[int], Path]) -> 
     """What is typed to try one option on tiny data."""
     uses_busi = option == "busi" and group in ("data", "experiment")
     root = []
-    if uses_busi:
+    if uses_busi or option.startswith("curated_busi"):
         root = [f"data.root={busi_tree(8)}", "data.groups=none", "data.fractions={train: 0.5, val: 0.25, test: 0.25}"]
+    if option.startswith("curated_busi"):
+        root.append("data.subset=null")
     if group == "experiment":
         return [f"experiment={option}", *SHRINK[option], *root]
     if group == "data" and uses_busi:
@@ -125,18 +140,23 @@ def test_every_option_trains_one_tiny_epoch(
     assert "test/loss" in metrics
 
 
+NEEDS = {"curated_busi": ["data.root=x", "data.subset=y"]}
+"""What a study cannot do without."""
+
 STUDIES = sorted(path.stem for path in (config_folder() / "study").glob("*.yaml"))
 
 
 @pytest.mark.parametrize("study", STUDIES)
 def test_every_job_of_a_study_composes(study: str) -> None:
     register()
+    needs = NEEDS.get(study, [])
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        whole = compose("train", [f"study={study}", "hydra.run.dir=x"], return_hydra_config=True)
+        whole = compose("train", [f"study={study}", *needs, "hydra.run.dir=x"], return_hydra_config=True)
         assert whole.hydra.mode.name == "MULTIRUN"
         for key, values in whole.hydra.sweeper.params.items():
             each = ["dice", "focal"] if values == "glob(*)" else str(values).split(",")
-            hashes = {run_hash(resolve(compose("train", [f"study={study}", f"{key}={value}"]))) for value in each}
+            jobs = [compose("train", [f"study={study}", f"{key}={value}", *needs]) for value in each]
+            hashes = {run_hash(resolve(job)) for job in jobs}
             assert len(hashes) == len(each), "each value is a run of its own"
 
 

@@ -1,7 +1,6 @@
 """Task weights that let every loss fall at the same rate."""
 
 from collections.abc import Callable, Mapping
-from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -40,7 +39,6 @@ class FAMO(LossBalance):
         ConfigError: a negative `lr` or `weight_decay`.
     """
 
-    several_devices: ClassVar[bool] = False  # each would see other losses
     state: Tensor
     steps: Tensor
 

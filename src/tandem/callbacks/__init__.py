@@ -2,9 +2,21 @@
 
 from tandem.callbacks.best_checkpoint import BestCheckpoint
 from tandem.callbacks.collapse import CollapseWatch
+from tandem.callbacks.confusion import Confusion
 from tandem.callbacks.metrics_csv import MetricsCSV
 from tandem.callbacks.panels import Panels
 from tandem.callbacks.progress import EpochLog, Progress
 from tandem.callbacks.threshold_sweep import ThresholdSweep
+from tandem.callbacks.tracking import Tracking
 
-__all__ = ["BestCheckpoint", "CollapseWatch", "EpochLog", "MetricsCSV", "Panels", "Progress", "ThresholdSweep"]
+__all__ = [
+    "BestCheckpoint",
+    "CollapseWatch",
+    "Confusion",
+    "EpochLog",
+    "MetricsCSV",
+    "Panels",
+    "Progress",
+    "ThresholdSweep",
+    "Tracking",
+]

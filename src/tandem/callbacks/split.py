@@ -57,6 +57,11 @@ class SplitCallback(pl.Callback):
         self.end(trainer, _ours(pl_module), "test")
 
 
+def due(trainer: pl.Trainer, every: int) -> bool:
+    """Whether pictures are wanted of an epoch: of every few, and of the last."""
+    return trainer.current_epoch % every == 0 or trainer.current_epoch + 1 == trainer.max_epochs
+
+
 def _ours(module: pl.LightningModule) -> MultiTaskModule:
     assert isinstance(module, MultiTaskModule)
     return module

@@ -16,6 +16,7 @@ from tandem.metrics import Aggregate, DiceSweep, SweepResult
 from tandem.metrics.objective import Empty, Goal
 from tandem.module import MultiTaskModule, Outputs
 from tandem.tasks import Task
+from tandem.tasks.meters import alone
 
 FIXED = 0.5
 """The threshold that is always reported beside the best one, which is optimistic on the data it was chosen on."""
@@ -86,8 +87,9 @@ class ThresholdSweep(SplitCallback):
             counted = torch.unique(torch.cat([self.grids[name], torch.tensor([FIXED]), task.threshold.cpu()]))
             goal = settings.goal(task.dense)
             sweep = DiceSweep(
-                counted, goal.aggregate, goal.goal, goal.beta, goal.specificity, goal.empty, images=task.dense
-            )
+                counted, goal.aggregate, goal.goal, goal.beta, goal.specificity, goal.empty, images=task.dense,
+                distributed_available_fn=alone,
+            )  # fmt: skip
             self.sweeps[name] = sweep.to(module.device)
 
     def see(
@@ -103,8 +105,7 @@ class ThresholdSweep(SplitCallback):
         fitting = stage == "val" and trainer.state.fn == "fit"
         tasks = dict(binary_tasks(module))
         for name, sweep in self.sweeps.items():
-            # every process takes part where one has seen the task
-            if trainer.strategy.reduce_boolean_decision(sweep.update_called, all=False):
+            if sweep.update_called:
                 for key, value in self._report(f"{stage}/{name}", tasks[name], sweep.compute(), fitting).items():
                     module.log(key, value)
 

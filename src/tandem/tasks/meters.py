@@ -9,6 +9,11 @@ from torchmetrics import Metric, MetricCollection
 from tandem.tasks.output import TaskOutput
 
 
+def alone() -> bool:
+    """What a metric is told of other devices: none, since every device is given the rows of all."""
+    return False
+
+
 class RowMean(Metric):
     """Mean over rows of what is given as means over batches; nan if one of them is nan.
 
@@ -20,7 +25,7 @@ class RowMean(Metric):
     rows: Tensor
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(distributed_available_fn=alone)
         self.add_state("total", torch.tensor(0.0), "sum")
         self.add_state("rows", torch.tensor(0), "sum")
 
@@ -55,6 +60,9 @@ class Meters(nn.Module):
             {name: metric.clone() for name, metric in metrics.items()}, compute_groups=False
         )
         self.class_names = tuple(class_names)
+        for part in self.metrics.modules():  # a metric may be made of others
+            if isinstance(part, Metric):
+                part.distributed_available_fn = alone
 
     def update(self, output: TaskOutput, threshold: Tensor | None = None) -> None:
         """Adds a batch, of the same terms as those before it.

@@ -143,6 +143,14 @@ class SegmentationTask(Task):
         unweighted[ADVERSARIAL] = term.detach()
         return output._replace(losses=losses, unweighted=unweighted)
 
+    def check_devices(self, count: int) -> None:
+        """Refuses several devices where there is an adversary, each of which would learn from other masks."""
+        if self.adversary is not None and count > 1:
+            raise ConfigError(
+                f"the adversary of task '{self.name}' learns on one device only, but there are {count}; set "
+                f"trainer.devices=1, or adversary@tasks.{self.name}.adversary=none"
+            )
+
     def weights(self) -> dict[str, float]:
         """The weight of each named term of the loss in the current epoch, with the adversary's."""
         more = {} if self.adversary is None else {ADVERSARIAL: self.adversary.weight}

@@ -182,6 +182,13 @@ class Task(nn.Module, ABC):
             found |= set_prior_bias(self, counts, given)
         return {f"tasks.{self.name}.{key}": value for key, value in found.items()}
 
+    def check_devices(self, count: int) -> None:
+        """Refuses several devices where this task cannot learn on them; by default it can.
+
+        Raises:
+            ConfigError: if it learns something on one device only.
+        """
+
     def weights(self) -> dict[str, float]:
         """The weight of each named term of the loss in the current epoch; empty for a loss of one term."""
         return dict(getattr(self.loss, "weights", {}))

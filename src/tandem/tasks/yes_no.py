@@ -48,8 +48,8 @@ class YesNoTask(PooledTask):
         _check_questions(questions, data)
         self.questions = {question: tuple(yes) for question, yes in questions.items()}
         super().__init__(name, data, loss, metrics, pool, dropout)
-        table = [[label in yes for label in data.classes] for yes in self.questions.values()]
-        self.register_buffer("answers", torch.tensor(table, dtype=torch.uint8).T.contiguous(), persistent=False)
+        table = [[label in yes for yes in self.questions.values()] for label in data.classes]
+        self.register_buffer("answers", torch.tensor(table, dtype=torch.uint8), persistent=False)
 
     @property
     def channels(self) -> int:

@@ -10,6 +10,8 @@ from torchmetrics import Metric
 from tandem.balance.jacobian import gramian, shared_parameters, task_gradients
 from tandem.callbacks.collapse.history import Predicted
 from tandem.data.batch import MISSING_PIXEL
+from tandem.devices.gather import mean_over_devices
+from tandem.tasks.meters import alone
 from tandem.tasks.output import TaskOutput
 
 
@@ -32,7 +34,8 @@ def shared_gram(loss: Tensor, losses: Mapping[str, Tensor], parameters: Sequence
     weights = {name: torch.zeros_like(value) if weight is None else weight for (name, value), weight in pairs}
     gradients = task_gradients(losses, parameters, weights, keep_graph=True)
     shared = shared_parameters(gradients)
-    return gramian([[row[index] for index in shared] for row in gradients.values()])
+    rows = [[value for index in shared if (value := row[index]) is not None] for row in gradients.values()]
+    return gramian([[mean_over_devices(value) for value in row] for row in rows])
 
 
 def shares_and_cosines(names: Sequence[str], gram: Tensor) -> tuple[dict[str, float], dict[str, float]]:
@@ -77,7 +80,7 @@ class Predictions(Metric):
     known: Tensor
 
     def __init__(self, kind: str, names: Sequence[str], dense: bool) -> None:
-        super().__init__()
+        super().__init__(distributed_available_fn=alone)
         self.kind = kind
         self.dense = dense
         self.names = list(names)

@@ -1,0 +1,88 @@
+"""Types of the launchers' knobs; what they mean is told in `conf/hydra/launcher/`, where their defaults are too."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from hydra.core.config_store import ConfigStore
+from omegaconf import MISSING
+
+
+@dataclass
+class ProcessesKnobs:
+    """Processes on this machine."""
+
+    _target_: str = "hydra_plugins.tandem_launchers.launchers.Processes"
+    n_jobs: int = MISSING
+    threads: int | None = None
+    timeout_min: float | None = None
+    devices: list[Any] | None = None
+    keep_going: bool = MISSING
+
+
+@dataclass
+class JoblibKnobs:
+    """Workers of joblib."""
+
+    _target_: str = "hydra_plugins.tandem_launchers.launchers.Joblib"
+    n_jobs: int = MISSING
+    threads: int | None = None
+    timeout_min: float | None = None
+
+
+@dataclass
+class SubmititKnobs:
+    """What submitit's executors have in common."""
+
+    _target_: str = MISSING
+    n_jobs: int | None = None
+    folder: str = MISSING
+    timeout_min: int = MISSING
+    cpus_per_task: int = MISSING
+    gpus_per_node: int = MISSING
+    mem_gb: float | None = None
+    max_num_timeout: int = MISSING
+
+
+@dataclass
+class SubmititLocalKnobs(SubmititKnobs):
+    """Submitit on this machine."""
+
+    _target_: str = "hydra_plugins.tandem_launchers.launchers.SubmititLocal"
+
+
+@dataclass
+class SubmititSlurmKnobs(SubmititKnobs):
+    """Submitit with Slurm."""
+
+    _target_: str = "hydra_plugins.tandem_launchers.launchers.SubmititSlurm"
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    constraint: str | None = None
+    array_parallelism: int = MISSING
+    setup: list[str] | None = None
+    additional_parameters: dict[str, Any] = MISSING
+
+
+@dataclass
+class RayKnobs:
+    """Tasks of a Ray cluster."""
+
+    _target_: str = "hydra_plugins.tandem_launchers.launchers.Ray"
+    address: str | None = None
+    n_jobs: int | None = None
+    cpus: float = MISSING
+    gpus: float = MISSING
+    timeout_min: float | None = None
+    retries: int = MISSING
+
+
+# Hydra finds launchers by importing this package, and their types in its store
+for name, node in {
+    "processes": ProcessesKnobs,
+    "joblib": JoblibKnobs,
+    "submitit_local": SubmititLocalKnobs,
+    "submitit_slurm": SubmititSlurmKnobs,
+    "ray": RayKnobs,
+}.items():
+    ConfigStore.instance().store(name=f"schema_launcher_{name}", node=node)

@@ -1,0 +1,52 @@
+"""Confusion matrices of every question with one answer out of several, for trackers and `results.json`."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import pytorch_lightning as pl
+from torchmetrics.classification import MulticlassConfusionMatrix
+
+from tandem.callbacks.split import SplitCallback
+from tandem.data.batch import MISSING_PIXEL
+from tandem.module import MultiTaskModule, Outputs
+from tandem.tasks.meters import alone
+
+
+class Confusion(SplitCallback):
+    """Counts, over each split, how often each class was taken for which; pixels where a class is asked for each.
+
+    Attributes:
+        matrices: by `<stage>/<task>`, of the last split seen: `classes`, and `counts`, in which rows are true classes.
+    """
+
+    def __init__(self) -> None:
+        self.counters: dict[str, MulticlassConfusionMatrix] = {}
+        self.matrices: dict[str, dict[str, Any]] = {}
+
+    def begin(self, trainer: pl.Trainer, module: MultiTaskModule, stage: str) -> None:
+        """Begins with empty counts."""
+        self.counters = {
+            name: MulticlassConfusionMatrix(
+                task.channels,
+                ignore_index=MISSING_PIXEL if task.dense else None,
+                validate_args=False,
+                distributed_available_fn=alone,
+            ).to(module.device)
+            for name, task in module.tasks.items()
+            if task.kind == "multiclass"
+        }
+
+    def see(
+        self, trainer: pl.Trainer, module: MultiTaskModule, stage: str, outputs: Outputs, batch: Mapping[str, Any]
+    ) -> None:
+        """Counts a batch."""
+        for name, counter in self.counters.items():
+            if name in outputs:
+                counter.update(outputs[name].probabilities, outputs[name].target)
+
+    def end(self, trainer: pl.Trainer, module: MultiTaskModule, stage: str) -> None:
+        """Keeps the counts."""
+        for name, counter in self.counters.items():
+            if counter.update_called:
+                counts = counter.compute().tolist()
+                self.matrices[f"{stage}/{name}"] = {"classes": list(module.tasks[name].class_names), "counts": counts}

@@ -1,0 +1,16 @@
+"""What becomes of a job: its state and lock in its folder, a process of its own, the summary after a sweep."""
+
+from tandem.jobs.lock import RunningElsewhere, locked
+from tandem.jobs.status import SWEEP_VARIABLE, one_line, read_status, run_job
+from tandem.jobs.summary import SweepSummary, sweep_jobs
+
+__all__ = [
+    "SWEEP_VARIABLE",
+    "RunningElsewhere",
+    "SweepSummary",
+    "locked",
+    "one_line",
+    "read_status",
+    "run_job",
+    "sweep_jobs",
+]

@@ -1,0 +1,199 @@
+"""Jobs in the hands of joblib, submitit (Slurm) and Ray. Each worker starts the job's own process and watches it."""
+
+import os
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from tandem.errors import ConfigError
+from tandem.jobs.knobs import thread_variables
+from tandem.jobs.lock import RunningElsewhere, locked
+from tandem.jobs.process import STEPS, Ending, Job, note_ending, run_in_process
+from tandem.jobs.status import one_line
+from tandem.jobs.sweep import Outcomes, pool
+
+
+def run_joblib(jobs: Sequence[Job], n_jobs: int, threads: int | None, timeout_min: float | None) -> Outcomes:
+    """Runs the jobs with joblib's workers.
+
+    Args:
+        jobs: in their order.
+        n_jobs: how many at a time.
+        threads: of each; None: a fair share of the cores.
+        timeout_min: minutes after which a job is stopped; None: no limit.
+    """
+    import joblib
+
+    jobs = [_with(job, thread_variables(threads, n_jobs)) for job in jobs]
+    left = {job.number: job for job in jobs}
+    workers = joblib.Parallel(n_jobs=n_jobs, backend="loky", return_as="generator_unordered", pre_dispatch=n_jobs)
+    try:
+        for number, ending in workers(joblib.delayed(_numbered)(job, timeout_min) for job in jobs):
+            yield left.pop(number), ending
+    except KeyboardInterrupt:
+        _wait_for(left.values())
+        raise
+    except Exception as error:  # a worker that is killed takes the others with it
+        _wait_for(left.values())
+        for job in left.values():
+            yield job, lost(job, error)
+
+
+def _numbered(job: Job, minutes: float | None) -> tuple[int, Ending]:
+    return job.number, run_in_process(job, minutes)
+
+
+class Resumable:
+    """What submitit sends to its workers. It may put a job back into the queue, which then goes on where it was cut."""
+
+    def __call__(self, job: Job) -> Ending:
+        """Runs the job."""
+        return run_in_process(job)
+
+    def checkpoint(self, job: Job) -> Any:
+        """The same job anew: submitit asks for it when Slurm takes the machine away, or at the time limit."""
+        from submitit.helpers import DelayedSubmission
+
+        return DelayedSubmission(self, job)
+
+
+class _Submitted:
+    """A job in submitit's hands."""
+
+    def __init__(self, job: Job, handle: Any) -> None:
+        self.job, self.handle, self.stopping = job, handle, ""
+
+    def stop(self, why: str) -> None:
+        if not self.stopping:
+            self.stopping = why
+            self.handle.cancel(check=False)
+
+    def ended(self) -> Ending | None:
+        if not self.handle.done():
+            return None
+        if self.stopping:
+            return _stopped(self.job, self.stopping)
+        try:
+            ending: Ending = self.handle.result()
+        except Exception as error:
+            timed_out = "timed-out" in str(error)
+            limit = Ending("timed out", "stopped at the time limit (timeout_min)")
+            return note_ending(self.job, limit) if timed_out else lost(self.job, error)
+        return ending
+
+
+def run_submitit(jobs: Sequence[Job], cluster: str, n_jobs: int | None, folder: str, **parameters: Any) -> Outcomes:
+    """Runs the jobs with submitit: Slurm gets them as one array, this machine some at a time.
+
+    Args:
+        jobs: in their order.
+        cluster: local or slurm.
+        n_jobs: how many at a time on this machine; None: all.
+        folder: for submitit's own files.
+        parameters: of submitit's executor.
+
+    Raises:
+        ConfigError: there is no Slurm here.
+    """
+    import submitit
+
+    retries = {f"{cluster}_max_num_timeout": parameters.pop("max_num_timeout")}
+    try:
+        executor = submitit.AutoExecutor(folder=folder, cluster=cluster, **retries)
+    except RuntimeError as error:
+        raise ConfigError(f"hydra/launcher=submitit_{cluster} has to be typed where Slurm is: {error}") from error
+    common = {"timeout_min", "cpus_per_task", "gpus_per_node", "mem_gb"}
+    named = {key if key in common else f"{cluster}_{key}": value for key, value in parameters.items()}
+    executor.update_parameters(name="tandem", **{key: value for key, value in named.items() if value is not None})
+    jobs = [_with(job, thread_variables(parameters["cpus_per_task"], 1)) for job in jobs]
+    if cluster == "slurm":
+        handles = dict(zip((job.number for job in jobs), executor.map_array(Resumable(), jobs), strict=True))
+        return pool(jobs, lambda job: _Submitted(job, handles[job.number]), None)
+    return pool(jobs, lambda job: _Submitted(job, executor.submit(Resumable(), job)), n_jobs)
+
+
+class _Task:
+    """A job in Ray's hands."""
+
+    def __init__(self, job: Job, reference: Any) -> None:
+        self.job, self.reference, self.stopping = job, reference, ""
+
+    def stop(self, why: str) -> None:
+        import ray
+
+        if not self.stopping:
+            self.stopping = why
+            ray.cancel(self.reference)
+
+    def ended(self) -> Ending | None:
+        import ray
+
+        if not ray.wait([self.reference], timeout=0)[0]:
+            return None
+        if self.stopping:
+            return _stopped(self.job, self.stopping)
+        try:
+            ending: Ending = ray.get(self.reference)
+        except Exception as error:
+            return lost(self.job, error)
+        return ending
+
+
+def run_ray(
+    jobs: Sequence[Job],
+    address: str | None,
+    n_jobs: int | None,
+    cpus: float,
+    gpus: float,
+    timeout_min: float | None,
+    retries: int,
+) -> Outcomes:
+    """Runs the jobs as tasks of Ray.
+
+    Args:
+        jobs: in their order.
+        address: of the cluster; `auto` for the one that this machine belongs to; None: Ray on this machine alone.
+        n_jobs: how many at a time; None: as many as there are cores and GPUs for.
+        cpus: cores of each.
+        gpus: GPUs of each, which Ray shows it through CUDA_VISIBLE_DEVICES; a half is half of one.
+        timeout_min: minutes after which a job is stopped; None: no limit.
+        retries: how often a job whose machine was lost is handed out again, to go on where it was cut.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+    import ray
+
+    ray.init(address=address, log_to_driver=False, logging_level="error", include_dashboard=None if address else False)
+    # a worker for each job: what a job leaves in its worker's memory never meets another
+    task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=retries, max_calls=1)(run_in_process)
+    jobs = [_with(job, thread_variables(max(1, int(cpus)), 1)) for job in jobs]
+    try:
+        yield from pool(jobs, lambda job: _Task(job, task.remote(job, timeout_min)), n_jobs)
+    finally:
+        ray.shutdown()
+
+
+def lost(job: Job, error: BaseException) -> Ending:
+    """The ending of a job whose worker was lost, as whoever handed it out tells."""
+    return note_ending(job, Ending("killed", f"its worker was lost: {one_line(error)}"[:500]))
+
+
+def _with(job: Job, variables: Mapping[str, str]) -> Job:
+    return replace(job, environment={**job.environment, **variables})
+
+
+def _stopped(job: Job, why: str) -> Ending | None:
+    """The ending of a job that was stopped; None while its process still has the lock of its folder."""
+    try:
+        with locked(Path(job.folder)):
+            return Ending(why)
+    except RunningElsewhere:
+        return None
+
+
+def _wait_for(jobs: Any) -> None:
+    """Waits until stopped jobs have let go of their folders, as long as it takes at most to stop them."""
+    until = time.monotonic() + STEPS[-1][0] + 5
+    while time.monotonic() < until and any(_stopped(job, "") is None for job in jobs):
+        time.sleep(0.1)

@@ -1,0 +1,82 @@
+"""A tracker without a dashboard: tables, JSON and PNG files in the run's folder."""
+
+import csv
+import re
+from argparse import Namespace
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytorch_lightning.utilities import rank_zero_only
+
+from tandem.files import write_json
+from tandem.trackers.tracker import STATUS, Tracker
+
+if TYPE_CHECKING:
+    from tandem.reports.panels import Picture
+
+
+class Files(Tracker):
+    """Every number as a line `step,name,value`, texts likewise, pictures as PNG, settings and summary as JSON.
+
+    Beside `metrics.csv`, which every run has, with a row an epoch, this holds what is logged between epochs. A run that
+    was cut and goes on adds lines: of several with one step and name the last counts.
+
+    Args:
+        folder: where the files go.
+    """
+
+    def __init__(self, folder: str | Path) -> None:
+        super().__init__()
+        self.folder = Path(folder)
+
+    @property
+    def name(self) -> str:
+        """Lightning's: the tracker."""
+        return "files"
+
+    @property
+    def version(self) -> str:
+        """Lightning's: the run, which its folder tells."""
+        return ""
+
+    @rank_zero_only
+    def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
+        """Adds lines to `scalars.csv`."""
+        self._append("scalars.csv", [(step, name, float(value)) for name, value in metrics.items()])
+
+    @rank_zero_only
+    def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
+        """Writes `config.json`, by dotted name."""
+        write_json(self.folder / "config.json", params)
+
+    def text(self, name: str, text: str, step: int) -> None:
+        """Adds a line to `texts.csv`."""
+        self._append("texts.csv", [(step, name, text)])
+
+    def image(self, name: str, picture: "Picture", step: int) -> None:
+        """Writes `images/<name>-<step>.png`, with `_` for whatever is no letter or digit in the name."""
+        from PIL import Image
+
+        plain = re.sub(r"[^\w.-]+", "_", name)
+        place = self.folder / "images" / f"{plain}-{step}.png"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(place)
+
+    def summary(self, best: Mapping[str, float], checkpoint: str, step: int) -> None:
+        """Writes `summary.json`."""
+        write_json(self.folder / "summary.json", {**best, "checkpoint": checkpoint})
+
+    def finish(self, failed: bool, step: int) -> None:
+        """Adds a last line to `texts.csv`."""
+        if self.folder.exists():
+            self.text("status", STATUS[failed], step)
+
+    def _append(self, table: str, rows: Sequence[tuple[int | None, str, Any]]) -> None:
+        path = self.folder / table
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("a", newline="", encoding="utf-8") as file:
+            writer = csv.writer(file, lineterminator="\n")
+            if file.tell() == 0:
+                writer.writerow(("step", "name", "text" if table == "texts.csv" else "value"))
+            writer.writerows(rows)

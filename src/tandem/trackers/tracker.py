@@ -1,0 +1,79 @@
+"""What a tracker is to tandem: a logger of Lightning's that takes texts, pictures, a summary and an end as well."""
+
+import io
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pytorch_lightning.loggers import Logger
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from tandem.reports.panels import Picture
+
+STATUS = {False: "finished", True: "failed"}
+"""What a run is called at its end, by whether it failed."""
+
+
+class Tracker(Logger):
+    """A tracker: one class with these methods and one yaml in `conf/logger/`, which names it, and nothing else.
+
+    Lightning logs scalars through `log_metrics`; the settings come first and once, by dotted name, through
+    `log_hyperparams`. A tracker opens its run at the first of these, not when it is made: data that are refused leave
+    no trace in it. Names are logged ones, such as `val/segmentation/panels`; a tracker that cannot keep some character
+    of a name puts `_` in its place. Of several devices only the first has trackers.
+    """
+
+    @abstractmethod
+    def text(self, name: str, text: str, step: int) -> None:
+        """Keeps a line of text.
+
+        Args:
+            name: of the text.
+            text: the line.
+            step: optimiser steps so far.
+        """
+
+    @abstractmethod
+    def image(self, name: str, picture: "Picture", step: int) -> None:
+        """Keeps a picture.
+
+        Args:
+            name: of the picture; the same name at another step is a later version of it.
+            picture: (H, W, 3) uint8.
+            step: optimiser steps so far.
+        """
+
+    @abstractmethod
+    def summary(self, best: Mapping[str, float], checkpoint: str, step: int) -> None:
+        """Keeps what the run is compared with others by.
+
+        Args:
+            best: every number of the best checkpoint, as `best/<logged name>`.
+            checkpoint: where that lies, seen from the folder of all runs.
+            step: optimiser steps so far.
+        """
+
+    @abstractmethod
+    def finish(self, failed: bool, step: int) -> None:
+        """Ends the run, if it was opened, so that the next job of a sweep is another one.
+
+        Args:
+            failed: whether it ended before it had results.
+            step: optimiser steps so far.
+        """
+
+    def finalize(self, status: str) -> None:
+        """Lightning's hook at the end of training and of each evaluation, none of which is the end of the run."""
+
+
+def drawn(figure: "Figure") -> "Picture":
+    """(H, W, 3) uint8, a figure as a picture."""
+    from PIL import Image
+
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png", dpi=100)
+    with Image.open(buffer) as image:
+        return np.asarray(image.convert("RGB"))

@@ -1,0 +1,163 @@
+"""One job is one run in each tracker, however many there are, however it ends, and however often it is begun."""
+
+import math
+import multiprocessing
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from tests.trackers.conftest import composed
+from tests.trackers.readers import READERS
+
+from tandem.assemble import make_trainer
+from tandem.errors import ConfigError
+from tandem.trackers import Tracker, finish, log_image, log_numbers, log_settings, log_text
+
+every_tracker = pytest.mark.parametrize("name", READERS)
+pytestmark = pytest.mark.usefixtures("quiet_wandb")
+
+Opened = tuple[Any, Path]
+
+
+@pytest.fixture
+def opened(runs: Path, request: pytest.FixtureRequest) -> Callable[..., Opened]:
+    """A trainer with one tracker that knows its settings, as `train` makes it, and the run's folder."""
+    study = "".join(letter for letter in request.node.name if letter.isalnum())
+
+    def make(name: str, *overrides: str) -> Opened:
+        config, folder = composed(runs, f"logger={name}", f"name={study}", *overrides)
+        trainer = make_trainer({**config, "callbacks": {}}, folder)
+        log_settings(trainer, config, folder)
+        return trainer, folder
+
+    return make
+
+
+@every_tracker
+def test_each_job_of_a_sweep_is_a_run_of_its_own_and_says_how_it_ended(
+    name: str, opened: Callable[..., Opened]
+) -> None:
+    folders = []
+    for seed in (0, 1):
+        trainer, folder = opened(name, f"seed={seed}")
+        log_numbers(trainer, {"val/loss": 0.5 + seed})
+        if seed == 1:  # names and numbers that a tracker may not like
+            log_numbers(trainer, {"val/Übel: ../?/dice": 0.25, "val/lost": math.nan})
+            log_image(trainer, "val/../Übel/panels", np.zeros((4, 6, 3), np.uint8))
+            log_text(trainer, "collapse/Übel", "<b>it</b> is | there\nand here")
+        finish(trainer, failed=seed == 1)
+        folders.append(folder)
+    for seed, folder in enumerate(folders):
+        seen = READERS[name](folder)
+        assert seen.scalars["val/loss"] == [(0, 0.5 + seed)]
+        assert str(seen.config["seed"]) == str(seed)
+        assert seen.status == ("finished", "failed")[seed]
+        assert len(seen.images) == seed
+    (odd,) = (values for key, values in seen.scalars.items() if "bel" in key)
+    assert odd == [(0, 0.25)]
+    assert math.isnan(seen.scalars["val/lost"][0][1])
+
+
+@every_tracker
+def test_a_run_that_was_cut_goes_on_as_the_same(name: str, opened: Callable[..., Opened]) -> None:
+    for workers in (0, 1):  # a setting that is no part of a run's identity
+        trainer, folder = opened(name, f"loader.workers={workers}")
+        log_numbers(trainer, {"val/loss": float(workers)})
+        trainer.loggers[0].finalize("failed")  # as Lightning does; the first is cut, but for what it has in memory
+        if workers == 1 or name not in ("mlflow", "csv"):
+            finish(trainer, failed=workers == 0)
+    if name == "wandb":  # offline, parts with one identity are put together by `wandb sync`
+        logs = [path.name for path in folder.glob("wandb/offline-run-*/*.wandb")]
+        assert len(set(logs)) == 1
+        return
+    seen = READERS[name](folder)
+    assert [value for _, value in seen.scalars["val/loss"]] == [0.0, 1.0]
+    assert seen.status == "finished"
+
+
+def test_mlflow_begins_anew_where_its_database_knows_the_run_no_more(opened: Callable[..., Opened]) -> None:
+    _, folder = opened("mlflow")
+    (folder / "mlflow_run.txt").write_text("0" * 32)
+    trainer, again = opened("mlflow")
+    finish(trainer)
+    assert again == folder
+    assert (folder / "mlflow_run.txt").read_text() != "0" * 32
+
+
+@every_tracker
+def test_nothing_is_left_by_a_run_that_was_never_begun(name: str, tmp_path: Path) -> None:
+    config, folder = composed(tmp_path / "runs", f"logger={name}")
+    finish(make_trainer({**config, "callbacks": {}}, folder), failed=True)
+    assert not (tmp_path / "runs").exists()
+
+
+def _first_use(database: str, folder: Path, start: Any, told: Any) -> None:
+    from tandem.trackers import MLflow
+
+    tracker = MLflow(f"sqlite:///{database}", "study", folder.name, folder)
+    start.wait()
+    for step in range(5):
+        tracker.log_metrics({"val/loss": float(step)}, step)
+    tracker.finish(failed=False, step=5)
+    told.put(tracker.run_id)
+
+
+@pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
+def test_two_first_uses_of_one_database_at_once(tmp_path: Path) -> None:
+    from mlflow import MlflowClient
+
+    context = multiprocessing.get_context("fork")  # which has the libraries already
+    start, told = context.Barrier(2), context.Queue()
+    database = str(tmp_path / "mlflow.db")
+    jobs = [context.Process(target=_first_use, args=(database, tmp_path / str(n), start, told)) for n in range(2)]
+    for job in jobs:
+        job.start()
+    ids = {told.get(timeout=60) for _ in jobs}
+    for job in jobs:
+        job.join(10)
+        assert job.exitcode == 0
+    client = MlflowClient(f"sqlite:///{database}")
+    runs = client.search_runs([client.get_experiment_by_name("study").experiment_id])
+    assert {run.info.run_id for run in runs} == ids
+    assert [run.info.status for run in runs] == ["FINISHED"] * 2
+    assert all(len(client.get_metric_history(one, "val/loss")) == 5 for one in ids)
+
+
+def test_a_training_that_fails_is_marked(tmp_path: Path) -> None:
+    from tandem.train import train
+
+    config, folder = composed(tmp_path, "logger=csv", "monitor=val/segmentation/dicee", "trainer.max_epochs=1")
+    with pytest.raises(ConfigError, match="did you mean"):
+        train(config, folder)
+    seen = READERS["csv"](folder)
+    assert seen.status == "failed"
+    assert seen.summary == {}
+
+
+@pytest.mark.parametrize("name", ["wandb", "mlflow", "trackio"])
+def test_without_its_package_a_tracker_says_what_to_install(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config, folder = composed(tmp_path, f"logger={name}")
+    monkeypatch.setitem(sys.modules, name, None)
+    with pytest.raises(
+        ConfigError, match=rf"logger\.{name}: logger={name} needs {name} .*pip install 'tandem\[{name}\]'"
+    ):
+        make_trainer(config, folder)
+
+
+def test_a_logger_of_lightnings_own_gets_settings_and_numbers(tmp_path: Path) -> None:
+    config, folder = composed(tmp_path, "logger=none")
+    own = {"_target_": "pytorch_lightning.loggers.CSVLogger", "save_dir": "{run}"}
+    trainer = make_trainer({**config, "callbacks": {}, "logger": {"own": own}}, folder)
+    log_settings(trainer, config, folder)
+    log_numbers(trainer, {"val/loss": 0.5})
+    log_text(trainer, "note", "is not for it")
+    finish(trainer)
+    assert not isinstance(trainer.loggers[0], Tracker)
+    trainer.loggers[0].save()
+    (table,) = folder.rglob("metrics.csv")
+    assert "val/loss" in table.read_text()
