@@ -305,6 +305,16 @@ def test_nothing_heavy_is_imported_before_a_job_begins(command: Command, monkeyp
         }
 
 
+def test_a_job_that_has_become_another_one_since_its_sweep_began_is_refused(
+    tandem_train: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TANDEM_FOLDER", str(tmp_path / "runs" / "tiny" / "0123456789ab"))
+    done = tandem_train("experiment=tiny")
+    assert done.code == 1
+    assert done.error.startswith("the configuration has changed since the sweep began: this would now be ")
+    assert not list(tmp_path.rglob("status.json"))
+
+
 @pytest.mark.parametrize("flags", [["--cfg", "job"], ["-c", "job"], ["--cfg=job"]])
 def test_flags_may_stand_between_overrides(tandem_train: Command, flags: list[str]) -> None:
     done = tandem_train("seed=11", *flags, "optimizer.lr=0.125")

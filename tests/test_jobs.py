@@ -121,18 +121,20 @@ def test_where_there_are_no_locks_it_is_said_and_the_job_runs(
 
 
 def test_a_forked_helper_does_not_keep_the_lock_of_a_job_that_has_gone(tmp_path: Path) -> None:
-    reading, writing = os.pipe()
+    started, ending = os.pipe(), os.pipe()
     with locked(tmp_path):
         helper = os.fork()
         if helper == 0:
-            os.close(writing)
-            os.read(reading, 1)  # until the parent has finished
+            os.write(started[1], b"1")
+            os.read(ending[0], 1)
             os._exit(0)
+        os.read(started[0], 1)
     with locked(tmp_path):  # though the helper lives
         pass
-    os.close(writing)
+    os.write(ending[1], b"1")
     os.waitpid(helper, 0)
-    os.close(reading)
+    for end in (*started, *ending):
+        os.close(end)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,8 @@ from tandem import config as configuration
 from tandem.errors import ConfigError, TandemError
 from tandem.hints import explain
 from tandem.jobs import SWEEP_VARIABLE, RunningElsewhere, one_line, run_job
-from tandem.jobs.process import BUSY, FOLDER_VARIABLE, follow_parent
+from tandem.jobs.ending import BUSY
+from tandem.jobs.process import FOLDER_VARIABLE, follow_parent
 from tandem.shipped import config_folder
 
 log = logging.getLogger(__name__)

@@ -26,6 +26,11 @@ class Seen:
         self.scalars.setdefault(name, []).append((step, value))
 
 
+def typed(seen: Seen) -> set[str]:
+    """Settings that are kept once more as they were typed."""
+    return {name.removeprefix("overrides.") for name in seen.config if name.startswith("overrides.")}
+
+
 def seen_in_csv(folder: Path) -> Seen:
     """By the csv and json modules."""
     seen, home = Seen(), folder / "csv"
@@ -64,9 +69,7 @@ def seen_in_tensorboard(folder: Path) -> Seen:
     if metadata.SESSION_START_INFO_TAG in events.summary_metadata:
         content = events.summary_metadata[metadata.SESSION_START_INFO_TAG].plugin_data.content
         shown = {str(name) for name in metadata.parse_session_start_info_plugin_data(content).hparams}
-        assert shown == {name for name in seen.config if name.startswith("overrides.")}, (
-            "the table is of what was typed"
-        )
+        assert shown == typed(seen), "the table is of what was typed"
         seen.summary = {name: values[-1][1] for name, values in seen.scalars.items() if name.startswith("best/")}
         seen.summary["checkpoint"] = seen.texts["checkpoint"]
     seen.status = seen.texts["status"]
@@ -109,7 +112,9 @@ def seen_in_mlflow(folder: Path) -> Seen:
     client = MlflowClient(f"sqlite:///{folder.parents[1] / 'mlflow.db'}")
     home = client.get_experiment_by_name(folder.parent.name)
     (run,) = [run for run in client.search_runs([home.experiment_id]) if run.info.run_name == folder.name]
-    seen = Seen(config=dict(run.data.params), texts=dict(run.data.tags), status=run.info.status.lower())
+    seen = Seen(texts=dict(run.data.tags), status=run.info.status.lower())
+    seen.config = json.loads(Path(client.download_artifacts(run.info.run_id, "config.json")).read_text())
+    assert {name.replace("@", "_") for name in typed(seen)} == run.data.params.keys() or not typed(seen)
     for name in run.data.metrics:
         for entry in client.get_metric_history(run.info.run_id, name):
             seen.add(name, entry.step, entry.value)

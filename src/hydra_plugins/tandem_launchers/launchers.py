@@ -12,8 +12,8 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
-    from tandem.jobs.process import Job
-    from tandem.jobs.sweep import Outcomes
+    from tandem.jobs.ending import Job
+    from tandem.jobs.pool import Outcomes
 
 
 class InProcess(Launcher):

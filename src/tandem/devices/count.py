@@ -42,7 +42,7 @@ def device_count(config: Mapping[str, Any]) -> int:
         )
     count = _devices(trainer)
     batch = config["loader"]["batch_size"]
-    if count > batch:
+    if count > batch >= 1:  # the loader tells of less than one row
         raise ConfigError(
             f"trainer.devices is {count}, more than the {batch} rows of loader.batch_size, which they share; "
             "raise the one or lower the other"

@@ -3,9 +3,10 @@
 import logging
 from collections.abc import Mapping, Sequence
 
+from tandem.jobs.ending import Job
 from tandem.jobs.knobs import thread_variables
-from tandem.jobs.process import Child, Job
-from tandem.jobs.sweep import Outcomes, pool
+from tandem.jobs.pool import Outcomes, pool
+from tandem.jobs.process import Child
 
 log = logging.getLogger(__name__)
 

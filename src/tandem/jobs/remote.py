@@ -1,18 +1,20 @@
 """Jobs in the hands of joblib, submitit (Slurm) and Ray. Each worker starts the job's own process and watches it."""
 
 import os
+import signal
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tandem.errors import ConfigError
+from tandem.jobs.ending import Ending, Job, note_ending
 from tandem.jobs.knobs import thread_variables
 from tandem.jobs.lock import RunningElsewhere, locked
-from tandem.jobs.process import STEPS, Ending, Job, note_ending, run_in_process
-from tandem.jobs.status import one_line
-from tandem.jobs.sweep import Outcomes, pool
+from tandem.jobs.pool import PATIENCE, POLL, Outcomes, pool
+from tandem.jobs.process import run_in_process
+from tandem.jobs.status import STOPPED, one_line, read_status
 
 
 def run_joblib(jobs: Sequence[Job], n_jobs: int, threads: int | None, timeout_min: float | None) -> Outcomes:
@@ -36,7 +38,6 @@ def run_joblib(jobs: Sequence[Job], n_jobs: int, threads: int | None, timeout_mi
         _wait_for(left.values())
         raise
     except Exception as error:  # a worker that is killed takes the others with it
-        _wait_for(left.values())
         for job in left.values():
             yield job, lost(job, error)
 
@@ -62,19 +63,22 @@ class Resumable:
 class _Submitted:
     """A job in submitit's hands."""
 
-    def __init__(self, job: Job, handle: Any) -> None:
-        self.job, self.handle, self.stopping = job, handle, ""
+    def __init__(self, job: Job, handle: Any, local: bool) -> None:
+        self.job, self.handle, self.local, self.stopping = job, handle, local, False
 
     def stop(self, why: str) -> None:
-        if not self.stopping:
-            self.stopping = why
+        self.stopping = True
+        process = _begun(self.job).get("process")
+        if self.local and process:  # submitit's own way ends in tracebacks
+            os.killpg(process, signal.SIGINT)
+        else:
             self.handle.cancel(check=False)
 
     def ended(self) -> Ending | None:
+        if self.stopping:
+            return _stopped(self.job)
         if not self.handle.done():
             return None
-        if self.stopping:
-            return _stopped(self.job, self.stopping)
         try:
             ending: Ending = self.handle.result()
         except Exception as error:
@@ -110,30 +114,29 @@ def run_submitit(jobs: Sequence[Job], cluster: str, n_jobs: int | None, folder: 
     jobs = [_with(job, thread_variables(parameters["cpus_per_task"], 1)) for job in jobs]
     if cluster == "slurm":
         handles = dict(zip((job.number for job in jobs), executor.map_array(Resumable(), jobs), strict=True))
-        return pool(jobs, lambda job: _Submitted(job, handles[job.number]), None)
-    return pool(jobs, lambda job: _Submitted(job, executor.submit(Resumable(), job)), n_jobs)
+        return pool(jobs, lambda job: _Submitted(job, handles[job.number], local=False), None)
+    return pool(jobs, lambda job: _Submitted(job, executor.submit(Resumable(), job), local=True), n_jobs)
 
 
 class _Task:
     """A job in Ray's hands."""
 
     def __init__(self, job: Job, reference: Any) -> None:
-        self.job, self.reference, self.stopping = job, reference, ""
+        self.job, self.reference, self.stopping = job, reference, False
 
     def stop(self, why: str) -> None:
         import ray
 
-        if not self.stopping:
-            self.stopping = why
-            ray.cancel(self.reference)
+        self.stopping = True
+        ray.cancel(self.reference)
 
     def ended(self) -> Ending | None:
         import ray
 
+        if self.stopping:
+            return _stopped(self.job)
         if not ray.wait([self.reference], timeout=0)[0]:
             return None
-        if self.stopping:
-            return _stopped(self.job, self.stopping)
         try:
             ending: Ending = ray.get(self.reference)
         except Exception as error:
@@ -183,17 +186,27 @@ def _with(job: Job, variables: Mapping[str, str]) -> Job:
     return replace(job, environment={**job.environment, **variables})
 
 
-def _stopped(job: Job, why: str) -> Ending | None:
-    """The ending of a job that was stopped; None while its process still has the lock of its folder."""
+def _begun(job: Job) -> dict[str, Any]:
+    """The status file of a job that runs; nothing, where it was not begun by this sweep, or has ended."""
+    status = read_status(Path(job.folder))
+    return status if (status.get("sweep"), status.get("state")) == (job.sweep, "running") else {}
+
+
+def _stopped(job: Job) -> Ending | None:
+    """The ending of a job that was told to stop; None while its process still has the lock of its folder."""
     try:
         with locked(Path(job.folder)):
-            return Ending(why)
+            pass
     except RunningElsewhere:
         return None
+    ending = Ending("interrupted", STOPPED)
+    return note_ending(job, ending) if _begun(job) else ending
 
 
-def _wait_for(jobs: Any) -> None:
+def _wait_for(jobs: Iterable[Job]) -> None:
     """Waits until stopped jobs have let go of their folders, as long as it takes at most to stop them."""
-    until = time.monotonic() + STEPS[-1][0] + 5
-    while time.monotonic() < until and any(_stopped(job, "") is None for job in jobs):
-        time.sleep(0.1)
+    until = time.monotonic() + PATIENCE
+    waiting = list(jobs)
+    while waiting and time.monotonic() < until:
+        waiting = [job for job in waiting if _stopped(job) is None]
+        time.sleep(POLL)

@@ -17,6 +17,9 @@ SWEEP_VARIABLE = "TANDEM_SWEEP"
 
 STATUS, ERROR = "status.json", "error.txt"
 
+STOPPED = "stopped; the same command goes on where it stopped"
+"""What is said of an interrupted job."""
+
 
 def run_job(
     task: Callable[[DictConfig, Path], Any], config: DictConfig, folder: Path, overrides: list[str], number: int = 0
@@ -57,7 +60,7 @@ def _noted(
     except (KeyboardInterrupt, SystemExit) as stop:
         if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
             raise
-        note("interrupted")
+        note("interrupted", error=STOPPED)
         raise KeyboardInterrupt from stop
     except Exception as error:
         write_text(folder / ERROR, traceback.format_exc())

@@ -4,18 +4,20 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from tandem.jobs.ending import CARRIED, Ending, Job, monitored
 from tandem.jobs.lock import RunningElsewhere, locked
-from tandem.jobs.process import CARRIED, Ending, Job, monitored
+from tandem.jobs.pool import Outcomes
+from tandem.jobs.progress import Progress, distinct
 from tandem.jobs.status import ERROR, SWEEP_VARIABLE, read_status, write_status
 from tandem.jobs.summary import SweepSummary
 from tandem.results import RESULTS
@@ -23,25 +25,8 @@ from tandem.shipped import config_folder
 
 log = logging.getLogger(__name__)
 
-POLL = 0.1
-"""Seconds between two looks at running jobs."""
-
 REMEMBERED = 200
 """How many composed configurations are kept at most: about 1 MiB each."""
-
-
-class Running(Protocol):
-    """A job that was handed out."""
-
-    def ended(self) -> Ending | None:
-        """How it ended; None while it runs."""
-
-    def stop(self, why: str) -> None:
-        """Begins to stop it."""
-
-
-Outcomes = Iterator[tuple[Job, Ending]]
-"""Each job with its ending, in the order in which they end."""
 
 
 class Remembering:
@@ -205,43 +190,6 @@ class Sweep:
         return next((found for found in callbacks if isinstance(found, SweepSummary)), SweepSummary())
 
 
-def pool(jobs: Sequence[Job], start: Callable[[Job], Running], width: int | None, keep_going: bool = True) -> Outcomes:
-    """Hands jobs out, some at a time, until all have ended; stops them where it is interrupted.
-
-    Args:
-        jobs: in their order.
-        start: hands one out.
-        width: how many at a time; None: all at once.
-        keep_going: whether others are started after one has failed.
-    """
-    waiting: list[Job] = list(jobs)
-    running: list[tuple[Job, Running]] = []
-    try:
-        while waiting or running:
-            while waiting and (width is None or len(running) < width):
-                running.append((waiting[0], start(waiting.pop(0))))
-            time.sleep(POLL)
-            for job, found in _ended(running):
-                if found.state not in ("finished", "running elsewhere") and not keep_going:
-                    waiting.clear()
-                yield job, found
-    except BaseException:
-        for _, each in running:
-            each.stop("interrupted")
-        while running:
-            time.sleep(POLL)
-            list(_ended(running))
-        raise
-
-
-def _ended(running: list[tuple[Job, Running]]) -> Outcomes:
-    """Takes out the jobs that have ended."""
-    for entry in list(running):
-        if (ending := entry[1].ended()) is not None:
-            running.remove(entry)
-            yield entry[0], ending
-
-
 def answer(job: Job) -> Ending | None:
     """The ending of a job that needs no process, since it has finished before; None, where it is still to be run."""
     from tandem.reports.run_report import REPORT
@@ -256,62 +204,6 @@ def answer(job: Job) -> Ending | None:
     except RunningElsewhere as error:
         return Ending("running elsewhere", str(error))
     return Ending("finished")
-
-
-class Progress:
-    """A line for each job that ended: which, of how many, how long, the monitored value, and what is left.
-
-    Args:
-        count: jobs of the sweep, as far as they are known.
-        waiting: how many are to be run.
-        width: how many run at a time.
-    """
-
-    def __init__(self, count: int, waiting: int, width: int) -> None:
-        self.count, self.waiting, self.width = count, waiting, width
-        self.seconds: list[float] = []
-
-    def tell(self, job: Job, ending: Ending) -> None:
-        """Logs one line."""
-        self.seconds.append(ending.seconds)
-        line = f"job {job.number + 1} of {self.count} ({job.label}) {ending.state} after {duration(ending.seconds)}"
-        if ending.state == "finished":
-            value = monitored(job)
-            line += "" if value is None else f": {job.monitor} {value:.4f}"
-        else:
-            line += f": {ending.reason}"
-        if left := self.waiting - len(self.seconds):
-            rounds = -(-left // self.width)
-            line += f" ({left} left, about {duration(rounds * sum(self.seconds) / len(self.seconds))})"
-        log.info("%s", line)
-
-
-def duration(seconds: float) -> str:
-    """A time to be read at a glance.
-
-    Example:
-        >>> duration(4.2), duration(250), duration(7500)
-        ('4 s', '4 min', '2 h 5 min')
-    """
-    minutes = round(seconds / 60)
-    if seconds < 100:
-        return f"{seconds:.0f} s"
-    return f"{minutes} min" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
-
-
-def distinct(overrides: Sequence[Sequence[str]]) -> list[str]:
-    """What is typed for each job and not for all of them, with short keys.
-
-    Example:
-        >>> distinct([["seed=1", "loss.gamma=1"], ["seed=1", "loss.gamma=2"]])
-        ['gamma=1', 'gamma=2']
-    """
-    from tandem.reports.sweep_table import short_key
-
-    common = set.intersection(*map(set, overrides)) if len(overrides) > 1 else set()
-    own = [[word.partition("=") for word in words if word not in common] for words in overrides]
-    keys = sorted({key for words in own for key, _, _ in words})
-    return [" ".join(f"{short_key(key, keys)}={value}" for key, _, value in words) for words in own]
 
 
 def _returned(job: Job, ending: Ending | None) -> JobReturn:

@@ -13,7 +13,7 @@ from tandem.results import BEST
 from tandem.trackers.files import Files
 from tandem.trackers.mlflow import MLflow
 from tandem.trackers.tensorboard import TensorBoard
-from tandem.trackers.tracker import Tracker, drawn
+from tandem.trackers.tracker import TYPED, Tracker, drawn
 from tandem.trackers.trackio import Trackio
 from tandem.trackers.wandb import Wandb
 
@@ -147,7 +147,7 @@ def _typed(folder: Path) -> dict[str, str]:
     """What was typed for a run, where a command line began it, and can change a number of it."""
     words = read_status(folder).get("overrides", [])
     pairs = (word.lstrip("+").partition("=") for word in words if not word.startswith("~"))
-    return {f"overrides.{key}": value for key, _, value in pairs if not f"{key}.".startswith(WITHOUT_EFFECT)}
+    return {f"{TYPED}{key}": value for key, _, value in pairs if not f"{key}.".startswith(WITHOUT_EFFECT)}
 
 
 def _pictures(results: Mapping[str, Any], folder: Path) -> dict[str, "Picture"]:

@@ -15,15 +15,12 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from tandem.extra import load
 from tandem.files import write_text
-from tandem.trackers.tracker import STATUS, Tracker
+from tandem.trackers.tracker import STATUS, Tracker, telling
 
 if TYPE_CHECKING:
     from tandem.reports.panels import Picture
 
 SQLITE = "sqlite:///"
-KIND = {"mlflow.experimentKind": "custom_model_development"}
-"""Makes MLflow's page show training, where it would show language models."""
-
 LONGEST = {"param": 6000, "tag": 8000}
 """Characters of a value that MLflow keeps."""
 
@@ -71,7 +68,7 @@ class MLflow(Tracker):
         with _one_at_a_time(self.tracking_uri):
             client = self.mlflow.MlflowClient(self.tracking_uri)
             if client.get_experiment_by_name(self.experiment_name) is None:
-                client.create_experiment(self.experiment_name, _artifacts(self.tracking_uri), KIND)
+                client.create_experiment(self.experiment_name, _artifacts(self.tracking_uri))
         return client
 
     @property
@@ -92,10 +89,15 @@ class MLflow(Tracker):
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """As parameters; one that a run has from before it was cut stays, since MLflow lets none change."""
+        """As `config.json` among the artifacts, and those that tell runs apart as parameters.
+
+        All of them as parameters would hide the pictures, above which MLflow writes a run's parameters. One that a run
+        has from before it was cut stays, since MLflow lets none change.
+        """
+        self.client.log_dict(self.run, dict(params), "config.json")
         known = self.client.get_run(self.run).data.params
         entry = self.mlflow.entities.Param
-        new = [(_allowed(key), str(value)[: LONGEST["param"]]) for key, value in dict(params).items()]
+        new = [(_allowed(key), str(value)[: LONGEST["param"]]) for key, value in telling(dict(params)).items()]
         for some in _chunks([entry(key, value) for key, value in new if key not in known], 100):
             self.client.log_batch(self.run, params=some)
 

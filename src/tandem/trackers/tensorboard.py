@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from tandem.trackers.tracker import STATUS, Tracker
+from tandem.trackers.tracker import STATUS, Tracker, telling
 
 if TYPE_CHECKING:
     from tandem.reports.panels import Picture
@@ -49,12 +49,9 @@ class TensorBoard(Tracker, TensorBoardLogger):
 
     def summary(self, best: Mapping[str, float], checkpoint: str, step: int) -> None:
         """In the page HParams, by what was typed where that is known, and the checkpoint in Text."""
-        typed = {name: value for name, value in self.hparams.items() if name.startswith("overrides.")}
-        settings = typed or self.hparams
         # null and empty containers would be left out
-        shown = {
-            key: value if isinstance(value, int | float | str) else json.dumps(value) for key, value in settings.items()
-        }
+        plain = int | float | str
+        shown = {key: v if isinstance(v, plain) else json.dumps(v) for key, v in telling(dict(self.hparams)).items()}
         self.log_hyperparams(shown, dict(best), step)
         self.text("checkpoint", checkpoint, step)
 

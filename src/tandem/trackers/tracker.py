@@ -3,7 +3,7 @@
 import io
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from pytorch_lightning.loggers import Logger
@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
 STATUS = {False: "finished", True: "failed"}
 """What a run is called at its end, by whether it failed."""
+
+TYPED = "overrides."
+"""What the names of settings begin with under which they are kept once more as they were typed."""
 
 
 class Tracker(Logger):
@@ -67,6 +70,20 @@ class Tracker(Logger):
 
     def finalize(self, status: str) -> None:
         """Lightning's hook at the end of training and of each evaluation, none of which is the end of the run."""
+
+
+def telling(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The settings that a table of runs is about: those that were typed, where that is known, and else all of them.
+
+    Args:
+        settings: as `log_settings` gives them.
+
+    Example:
+        >>> telling({"seed": 1, "optimizer.lr": 0.1, "overrides.seed": "1"}), telling({"seed": 1})
+        ({'seed': '1'}, {'seed': 1})
+    """
+    typed = {key.removeprefix(TYPED): value for key, value in settings.items() if key.startswith(TYPED)}
+    return typed or dict(settings)
 
 
 def drawn(figure: "Figure") -> "Picture":

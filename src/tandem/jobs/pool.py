@@ -1,0 +1,66 @@
+"""Jobs are handed out, some at a time, and watched until all have ended."""
+
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Protocol
+
+from tandem.jobs.ending import Ending, Job
+from tandem.jobs.process import STEPS
+
+PATIENCE = STEPS[-1][0] + 5.0
+"""Seconds in which jobs that are stopped must have ended."""
+
+POLL = 0.1
+"""Seconds between two looks at running jobs."""
+
+
+class Running(Protocol):
+    """A job that was handed out."""
+
+    def ended(self) -> Ending | None:
+        """How it ended; None while it runs."""
+
+    def stop(self, why: str) -> None:
+        """Begins to stop it."""
+
+
+Outcomes = Iterator[tuple[Job, Ending]]
+"""Each job with its ending, in the order in which they end."""
+
+
+def pool(jobs: Sequence[Job], start: Callable[[Job], Running], width: int | None, keep_going: bool = True) -> Outcomes:
+    """Hands jobs out, some at a time, until all have ended; stops them where it is interrupted.
+
+    Args:
+        jobs: in their order.
+        start: hands one out.
+        width: how many at a time; None: all at once.
+        keep_going: whether others are started after one has failed.
+    """
+    waiting: list[Job] = list(jobs)
+    running: list[tuple[Job, Running]] = []
+    try:
+        while waiting or running:
+            while waiting and (width is None or len(running) < width):
+                running.append((waiting[0], start(waiting.pop(0))))
+            time.sleep(POLL)
+            for job, found in _ended(running):
+                if found.state not in ("finished", "running elsewhere") and not keep_going:
+                    waiting.clear()
+                yield job, found
+    except BaseException:
+        for _, each in running:
+            each.stop("interrupted")
+        until = time.monotonic() + PATIENCE
+        while running and time.monotonic() < until:
+            time.sleep(POLL)
+            list(_ended(running))
+        raise
+
+
+def _ended(running: list[tuple[Job, Running]]) -> Outcomes:
+    """Takes out the jobs that have ended."""
+    for entry in list(running):
+        if (ending := entry[1].ended()) is not None:
+            running.remove(entry)
+            yield entry[0], ending
