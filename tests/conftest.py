@@ -19,6 +19,7 @@ import torch
 from PIL import Image
 
 from tandem.data.samples import SPLITS, Samples
+from tandem.shipped import take_launchers
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -46,6 +47,12 @@ class Outcome:
 
 
 Command = Callable[..., Outcome]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def launchers() -> None:
+    """As every command does it: without, Hydra warns that two launchers share a name."""
+    take_launchers()
 
 
 @pytest.fixture

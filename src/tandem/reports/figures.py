@@ -56,7 +56,8 @@ def history_figure(epochs: Sequence[int], lines: Mapping[str, Sequence[float]], 
 
 
 def _axes(x: str, y: str) -> tuple[Figure, Any]:
-    figure = Figure(figsize=(5.2, 3.4), layout="constrained")
+    figure = Figure(figsize=(5.2, 3.4))
+    figure.subplots_adjust(left=0.16, right=0.98, bottom=0.14, top=0.97)  # a layout engine would draw everything twice
     axes = figure.add_subplot()
     axes.set_xlabel(x)
     axes.set_ylabel(y)
