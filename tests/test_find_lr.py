@@ -130,7 +130,7 @@ def test_the_command_prints_what_to_type_and_answers_again_at_once(search: Comma
     assert re.search(r"^suggested learning rate: optimizer.lr=[\d.e-]+ \(it was 0.0001\)$", first.out, re.MULTILINE)
     (folder,) = (tmp_path / "runs" / "find_lr").iterdir()
     kept = {path.name for path in folder.iterdir() if path.is_file()}
-    assert kept == {"curve.csv", "curve.png", "find_lr.json", "find_lr.log", "status.json"}
+    assert kept == {"curve.csv", "curve.png", "find_lr.json", "find_lr.log", "status.json", ".lock"}
     before = (folder / "curve.csv").stat().st_mtime_ns
     assert search(*FALLS).out == first.out
     assert (folder / "curve.csv").stat().st_mtime_ns == before
