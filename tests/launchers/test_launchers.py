@@ -169,7 +169,10 @@ def test_two_launches_at_one_time_run_no_job_twice(
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Slurm's commands, as far as submitit calls them, for a cluster of this machine; gives what sbatch was given."""
+    """Slurm's commands, as far as submitit calls them, for a cluster of this machine; gives what sbatch was given.
+
+    As Slurm's own, sbatch takes a copy of the script and runs that: submitit moves the file away when sbatch answers.
+    """
     script = tmp_path / "asked.sh"
     commands = {
         "sbatch": f"""cp "$1" {script}
@@ -177,7 +180,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             for task in $(seq 0 $last); do
                 SLURM_JOB_ID=$((8 + task)) SLURM_ARRAY_JOB_ID=7 SLURM_ARRAY_TASK_ID=$task SLURM_NTASKS=1 \\
                 SLURM_PROCID=0 SLURM_LOCALID=0 SLURM_NODEID=0 SLURM_JOB_NUM_NODES=1 SLURM_JOB_NODELIST=here \\
-                bash "$1" >/dev/null 2>&1 &
+                bash {script} >/dev/null 2>&1 &
             done
             echo Submitted batch job 7""",
         "srun": """while case $1 in --output|--error) shift;; --*) ;; *) false;; esac; do shift; done; exec "$@" """,
