@@ -93,7 +93,7 @@ def make_trainer(config: Mapping[str, Any], folder: Path, more: "Sequence[pl.Cal
     from tandem.devices.gather import device_number
 
     placed = _place(config, folder)
-    callbacks = [*build_each(placed["callbacks"], "callbacks").values(), *more]
+    callbacks = _averaged_last([*_callbacks(placed["callbacks"]).values(), *more])
     # Lightning refuses a bar that was switched off, and puts up its own where there is none
     shown = placed["trainer"].get("enable_progress_bar", True) and any(isinstance(c, ProgressBar) for c in callbacks)
     settings = {key: value for key, value in placed["trainer"].items() if key != "strategy"}  # see `device_count`
@@ -106,6 +106,29 @@ def make_trainer(config: Mapping[str, Any], folder: Path, more: "Sequence[pl.Cal
         **_strategy(),
     )
     return trainer
+
+
+def _callbacks(nodes: Mapping[str, Any]) -> "dict[str, pl.Callback]":
+    """Those of the configuration, by name."""
+    from pytorch_lightning.callbacks import WeightAveraging
+
+    from tandem.callbacks import WeightAverage
+
+    made = build_each(nodes, "callbacks")
+    for name, callback in made.items():
+        if isinstance(callback, WeightAveraging) and not isinstance(callback, WeightAverage):
+            raise ConfigError(
+                f"callbacks.{name} is Lightning's {type(callback).__name__}, which would test other weights than it "
+                "validates; callbacks=ema averages the weights that are tested"
+            )
+    return made
+
+
+def _averaged_last(callbacks: "list[pl.Callback]") -> "list[pl.Callback]":
+    """What another callback sets at a validation's end, such as a threshold, belongs to the averaged weights."""
+    from tandem.callbacks import WeightAverage
+
+    return sorted(callbacks, key=lambda callback: isinstance(callback, WeightAverage))
 
 
 def _strategy() -> dict[str, Any]:

@@ -8,6 +8,7 @@ from tandem.callbacks.panels import Panels
 from tandem.callbacks.progress import EpochLog, Progress
 from tandem.callbacks.threshold_sweep import ThresholdSweep
 from tandem.callbacks.tracking import Tracking
+from tandem.callbacks.weight_average import WeightAverage
 
 __all__ = [
     "BestCheckpoint",
@@ -19,4 +20,5 @@ __all__ = [
     "Progress",
     "ThresholdSweep",
     "Tracking",
+    "WeightAverage",
 ]
