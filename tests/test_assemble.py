@@ -203,6 +203,14 @@ def test_what_tandem_fills_in_cannot_be_typed(configured: Configure, tmp_path: P
         make_trainer(configured(f"+trainer.{key}=null"), tmp_path)
 
 
+@pytest.mark.parametrize(("precision", "mend"), [("16-true", "16-mixed"), ("bf16-true", "bf16-mixed")])
+def test_weights_in_half_precision_are_refused(
+    configured: Configure, tmp_path: Path, precision: str, mend: str
+) -> None:
+    with pytest.raises(ConfigError, match=rf"^trainer\.precision is {precision}, .*; set trainer\.precision={mend}$"):
+        make_trainer(configured(f"trainer.precision={precision}"), tmp_path)
+
+
 def test_the_configuration_itself_keeps_no_folder(configured: Configure, tmp_path: Path) -> None:
     config = configured()
     make_trainer(config, tmp_path)

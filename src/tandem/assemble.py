@@ -105,6 +105,11 @@ def make_trainer(config: Mapping[str, Any], folder: Path, more: "Sequence[pl.Cal
         default_root_dir=str(folder),
         **_strategy(),
     )
+    if trainer.precision in ("16-true", "bf16-true"):
+        raise ConfigError(
+            f"trainer.precision is {trainer.precision}, in which sums over pixels would lose most of their digits; set "
+            f"trainer.precision={trainer.precision.replace('true', 'mixed')}"
+        )
     return trainer
 
 

@@ -83,6 +83,19 @@ def test_an_option_keeps_types_values_and_rows_apart(
 
 
 @pytest.mark.parametrize("name", ["light", "medical", "strong"])
+@pytest.mark.parametrize(("kind", "error"), [(torch.float64, 1e-4), (torch.float16, 1e-3), (torch.bfloat16, 1e-2)])
+def test_precision_changes_digits_alone(name: str, kind: torch.dtype, error: float) -> None:
+    batch = random_batch(5)
+    batch["image"] = batch["image"].to(kind)  # as trainer.precision has it; the draws stay, which only half would round
+    batch["draw"] = batch["draw"].to(torch.promote_types(kind, torch.float32))
+    changed, usual = option(name)(batch), option(name)(batch | {key: batch[key].float() for key in ("image", "draw")})
+    assert changed["image"].dtype == kind
+    assert changed["mask"].dtype == torch.uint8
+    assert (changed["image"].double() - usual["image"].double()).abs().quantile(0.99) < error
+    assert (changed["mask"] != usual["mask"]).float().mean() < 0.01
+
+
+@pytest.mark.parametrize("name", ["light", "medical", "strong"])
 def test_image_and_mask_move_together(name: str) -> None:
     rows, columns = torch.arange(64).view(-1, 1), torch.arange(64).view(1, -1)
     disc = ((rows - 30) ** 2 + (columns - 34) ** 2 < 14**2).expand(16, 1, 64, 64)

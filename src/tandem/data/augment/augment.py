@@ -105,16 +105,18 @@ class Augment(nn.Module):
     def forward(self, batch: Batch) -> Batch:
         """The augmented batch; targets that are not pictures are kept as they are."""
         changed = batch.copy()
-        draw = batch["draw"]
+        kind = batch["image"].dtype  # of trainer.precision; places and greys need single precision or better
+        image, draw = (batch[key].to(torch.promote_types(kind, torch.float32)) for key in ("image", "draw"))
         if self.moves:
-            grid = self._grid(draw, (batch["image"].shape[-2], batch["image"].shape[-1]))
-            changed["image"] = move(batch["image"], grid, "bilinear")
+            grid = self._grid(draw, (image.shape[-2], image.shape[-1]))
+            image = move(image, grid, "bilinear")
             if "mask" in batch:
-                changed["mask"] = move(batch["mask"].float(), grid, "nearest").to(batch["mask"].dtype)
+                changed["mask"] = move(batch["mask"].to(grid.dtype), grid, "nearest").to(batch["mask"].dtype)
         if self.brightness or self.contrast:
-            changed["image"] = self._grey(changed["image"], draw)
+            image = self._grey(image, draw)
         if self.gamma or self.saturation or self.blur or self.speckle or self.noise:
-            changed["image"] = self._degrade(changed["image"].clamp(0, 1), draw).clamp(0, 1)
+            image = self._degrade(image.clamp(0, 1), draw).clamp(0, 1)
+        changed["image"] = image.to(kind)
         return changed
 
     def _grid(self, draw: Tensor, size: tuple[int, int]) -> Tensor:
