@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from matplotlib.text import Text
 from PIL import Image
 from scipy import stats
 from sklearn import metrics as sk
@@ -139,3 +140,11 @@ def test_figures_of_nothing_are_drawn_all_the_same() -> None:
         figures.against_size(np.full(2, 0.1), np.full(2, np.nan), ["", ""]),
     ):
         figure.canvas.draw()
+
+
+def test_names_of_classes_are_shown_as_they_are_and_not_read_as_formulas() -> None:
+    name = r"$\frac{a$"
+    line = {"sensitivity": [0.5], "false_positive_rate": [0.5], "recall": [0.5], "precision": [0.5]}
+    for figure in (figures.confusion(np.eye(2, dtype=np.int64), ["a", name]), figures.roc({name: line}, {})):
+        figure.canvas.draw()
+        assert name in {text.get_text() for text in figure.findobj(Text)}

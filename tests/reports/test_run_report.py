@@ -149,6 +149,15 @@ def test_both_tasks_give_a_full_page(run: Callable[..., Page]) -> None:
     assert all(len(np.unique(np.asarray(picture.convert("L")))) > 10 for picture in page.pictures()[:4])
 
 
+def test_confusion_matrices_of_what_was_kept_from_training_are_drawn(run: Callable[..., Page]) -> None:
+    one = {"classes": ["normal", "$\\frac{a$"], "counts": [[5, 1], [0, 4]]}
+    page = run("classification", confusion={f"{stage}/classification": one for stage in ("train", "val", "test")})
+    assert "Confusion matrices" in page.text
+    names = [attributes["alt"] for tag, attributes in page.tags if tag == "img"]
+    assert names[:2] == ["val/classification", "test/classification"]
+    assert "Confusion" not in run("classification").text
+
+
 def test_nothing_is_fetched_from_anywhere(run: Callable[..., Page]) -> None:
     page = run("classification", "segmentation", panels=("val_segmentation",))
     assert not {"script", "iframe", "object", "form", "base"} & {tag for tag, _ in page.tags}

@@ -28,7 +28,7 @@ def sweep_figure(curve: Mapping[str, Sequence[float]], chosen: float | None = No
     if chosen is not None:
         axes.axvline(chosen, color="0.4", linestyle="--", linewidth=1, label=f"stored threshold {chosen:.2f}")
     axes.set_ylim(0, 1)
-    axes.legend(frameon=False)
+    legend(axes)
     return figure
 
 
@@ -51,8 +51,14 @@ def history_figure(epochs: Sequence[int], lines: Mapping[str, Sequence[float]], 
     axes.xaxis.get_major_locator().set_params(integer=True)
     if best is not None:
         axes.axvline(best, color="0.4", linestyle="--", linewidth=1, label=f"best epoch {best}")
-    axes.legend(frameon=False, fontsize=8)
+    legend(axes, fontsize=8)
     return figure
+
+
+def legend(axes: Any, **options: Any) -> None:
+    """A legend whose names, which may come from the data, are shown as they are and not read as formulas."""
+    for text in axes.legend(frameon=False, **options).get_texts():
+        text.set_parse_math(False)
 
 
 def _axes(x: str, y: str) -> tuple[Figure, Any]:

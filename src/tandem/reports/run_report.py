@@ -33,6 +33,7 @@ def write_report(folder: Path) -> Path:
         _table(results),
         "<h2>Dice against threshold</h2>",
         *_sweeps(results),
+        *_matrices(results),
         "<h2>Learning curves</h2>",
         *_history(read_metrics(folder / "metrics.csv"), results["best_epoch"]),
         "<h2>Cases</h2><p class='note'>picture, true mask, predicted mask, error: "
@@ -101,6 +102,17 @@ def _sweeps(results: Mapping[str, Any]) -> list[str]:
         chosen = results["metrics"].get(f"{prefix}/threshold")
         parts.append(figure(sweep_figure(curve, chosen), prefix))
     return parts or ["<p class='note'>No task with a threshold.</p>"]
+
+
+def _matrices(results: Mapping[str, Any]) -> list[str]:
+    """Which class was taken for which; nothing, where no task asks for one of several, or the run is older."""
+    import numpy as np
+
+    from tandem.reports.evaluation.figures import confusion
+
+    found = {place: matrix for place, matrix in results.get("confusion", {}).items() if not place.startswith("train/")}
+    drawn = [figure(confusion(np.array(matrix["counts"]), matrix["classes"]), place) for place, matrix in found.items()]
+    return ["<h2>Confusion matrices</h2>", *drawn] if drawn else []
 
 
 def _history(rows: Sequence[Mapping[str, str]], best: int) -> list[str]:

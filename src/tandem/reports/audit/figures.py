@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from tandem.data.samples import SPLITS
+from tandem.reports.figures import legend
 from tandem.reports.outlines import draw_outlined
 
 if TYPE_CHECKING:
@@ -54,8 +55,7 @@ def mask_areas(rows: Sequence["Facts"], classes: Sequence[str]) -> Figure:
     else:
         parts = [areas[labels == name] for name in shown]
         axes.hist(parts, edges, stacked=True, label=[name or "unknown" for name in shown])
-        for text in axes.legend(frameon=False, fontsize=8).get_texts():
-            text.set_parse_math(False)
+        legend(axes, fontsize=8)
     axes.set(xscale="log", xlabel="marked share of the picture", ylabel="masks")
     axes.spines[["top", "right"]].set_visible(False)
     return figure

@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
+from tandem.reports.figures import legend
+
 Lines = Mapping[str, Mapping[str, Sequence[Any]]]
 Points = Mapping[str, Mapping[str, float]]
 
@@ -29,8 +31,8 @@ def confusion(matrix: npt.NDArray[np.int64], names: Sequence[str], counts: bool 
         label = f"{matrix[row, column]}\n{text}" if counts else text
         colour = "white" if shares[row, column] > 0.6 else "black"
         axes.text(column, row, label, ha="center", va="center", color=colour, fontsize=9)
-    axes.set_xticks(range(len(names)), names, rotation=30 if len(names) > 3 else 0)
-    axes.set_yticks(range(len(names)), names)
+    axes.set_xticks(range(len(names)), names, rotation=30 if len(names) > 3 else 0, parse_math=False)
+    axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     return figure
@@ -109,7 +111,7 @@ def sweep(line: Mapping[str, Sequence[Any]], labels: Mapping[str, str], chosen: 
         axes.plot(at, middle, color=f"C{index}", label=label)
     axes.axvline(chosen, color="0.4", linestyle="--", linewidth=1, label=f"applied: {chosen:.3g}")
     axes.set_ylim(0, 1)
-    axes.legend(frameon=False)
+    legend(axes)
     return figure
 
 
@@ -134,7 +136,7 @@ def against_size(area: npt.NDArray[np.float64], dice: npt.NDArray[np.float64], c
         axes.plot(ends, [dice[third].mean()] * 2, color="black", linewidth=2, label=label)
     if shown.any():
         axes.set_xscale("log")
-        axes.legend(frameon=False, fontsize=8)
+        legend(axes, fontsize=8)
     axes.set_ylim(-0.02, 1.02)
     return figure
 
@@ -153,7 +155,7 @@ def agreement(predicted: npt.NDArray[np.float64], true: npt.NDArray[np.float64],
         axes.plot(true[names == name], predicted[names == name], "o", markersize=4, alpha=0.6, label=name or "images")
     ends = [float(min(true.min(), predicted.min())), float(max(true.max(), predicted.max()))]
     axes.plot(ends, ends, color="0.75", linewidth=1)
-    axes.legend(frameon=False, fontsize=8)
+    legend(axes, fontsize=8)
     return figure
 
 
@@ -168,7 +170,7 @@ def places(points: npt.NDArray[np.float64], classes: Sequence[str]) -> Figure:
     names = np.array(classes)
     for name in dict.fromkeys(names.tolist()):
         axes.plot(*points[names == name].T, "o", markersize=4, alpha=0.6, label=name)
-    axes.legend(frameon=False, fontsize=8)
+    legend(axes, fontsize=8)
     return figure
 
 
@@ -190,6 +192,6 @@ def _plain(axes: Any) -> None:
 
 def _legend(axes: Any, lines: Mapping[str, Any], place: str) -> None:
     if lines:
-        axes.legend(frameon=False, fontsize=8, loc=place)
+        legend(axes, fontsize=8, loc=place)
     else:
         axes.text(0.5, 0.5, "nothing to draw:\nonly one of yes and no occurs", ha="center", transform=axes.transAxes)
