@@ -1,5 +1,6 @@
 """The command: real runs, goes on where it stopped, says what it found, refuses in one line."""
 
+import contextlib
 import csv
 import json
 import re
@@ -7,11 +8,12 @@ import shlex
 import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from tandem.config import register
+from tandem.jobs import locked
 from tandem.search.callback import ReportEpochs
 from tandem.search.command import main
 from tandem.search.run import run_trial
@@ -124,6 +126,24 @@ def test_a_value_that_is_no_number_is_a_failed_trial(tmp_path: Path) -> None:
     assert outcome("val/loss", "val/segmentation/dice").reason == (
         "val/segmentation/dice of the best checkpoint is not a number"
     )
+
+
+def test_a_run_that_another_process_has_in_hand_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, known = tmp_path / "run", cast(Any, None)
+    with contextlib.ExitStack() as elsewhere:
+        elsewhere.enter_context(locked(folder))
+        looks: list[float] = []
+
+        def wait(seconds: float) -> None:
+            looks.append(seconds)
+            if len(looks) == 3:
+                (folder / "results.json").write_text('{"metrics": {"val/loss": 0.5}}')
+                elsewhere.close()
+
+        monkeypatch.setattr("tandem.search.run.time.sleep", wait)
+        assert run_trial({}, folder, [], 0, ["val/loss"], known).values == [0.5]
+    assert len(looks) == 3
+    assert not (folder / "error.txt").exists()
 
 
 REFUSED = [

@@ -4,6 +4,7 @@ import contextlib
 import gc
 import logging
 import math
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,7 @@ from omegaconf import OmegaConf
 
 from tandem.errors import DataError
 from tandem.files import read_json
-from tandem.jobs import one_line, run_job
+from tandem.jobs import RunningElsewhere, one_line, run_job
 from tandem.jobs.status import write_status
 from tandem.results import RESULTS
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     import pytorch_lightning as pl
 
 log = logging.getLogger(__name__)
+
+POLL = 1.0  # seconds between two looks at a run that another process has in hand
 
 
 @dataclass(frozen=True)
@@ -50,6 +53,8 @@ def run_trial(
 ) -> Outcome:
     """Trains a run, goes on with it, or answers from its results; what goes wrong in it is an outcome too.
 
+    A run that another process has in hand, such as a trial with the same values, is waited for and then answers.
+
     Args:
         config: the resolved configuration of the run.
         folder: of the run.
@@ -75,7 +80,9 @@ def run_trial(
             return Outcome("pruned", reason=str(end))
 
     try:
-        outcome: Outcome = run_job(task, OmegaConf.create(dict(config)), folder, list(words), number)
+        outcome: Outcome = _when_free(
+            lambda: run_job(task, OmegaConf.create(dict(config)), folder, list(words), number)
+        )
     except Exception as error:
         return Outcome("failed", reason=one_line(error), data=isinstance(error, DataError))
     finally:
@@ -83,6 +90,19 @@ def run_trial(
     if outcome.state == "pruned":
         write_status(folder, "pruned", None, number, list(words), error=outcome.reason)
     return outcome
+
+
+def _when_free(run: Callable[[], Outcome]) -> Outcome:
+    """What a job gives, begun as soon as no other process has it in hand."""
+    said = False
+    while True:
+        try:
+            return run()
+        except RunningElsewhere as busy:
+            if not said:
+                log.info("waiting: %s", str(busy).removesuffix(": not run again"))
+                said = True
+            time.sleep(POLL)
 
 
 def _read(results: Mapping[str, Any], objectives: Sequence[str]) -> Outcome:
