@@ -59,8 +59,13 @@ def run_tool(task: Callable[[dict[str, Any]], None], config_name: str, on_interr
         config_name: the primary configuration in the shipped folder; it takes in `tool`.
         on_interrupt: said after Ctrl-C.
     """
-    if {"-m", "--multirun"} & set(sys.argv[1:]):  # before Hydra makes a folder for it
-        _fail("-m is for training; give this command one value for each key")
+    for word in sys.argv[1:]:
+        if word.lstrip("+").upper() in (
+            "-M",
+            "--MULTIRUN",
+            "HYDRA.MODE=MULTIRUN",
+        ):  # before Hydra makes a folder for it
+            _fail(f"{word} is for training; give this command one value for each key")
     verbose = os.environ.get(FULL_ERRORS) == "1"
 
     def job(config: DictConfig) -> None:

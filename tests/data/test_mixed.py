@@ -1,5 +1,6 @@
 """Mixed sources: one class list, missing where a source has nothing, and a fixed share of each in an epoch."""
 
+import re
 from collections import Counter
 from dataclasses import replace
 from typing import Any
@@ -126,3 +127,17 @@ def test_sources_that_do_not_fit_together(pair: dict[str, Given], tiny_samples: 
     pair["a"].channels = 3
     with pytest.raises(ConfigError, match="differ in channels"):
         Mixed(pair)
+
+
+def test_errors_of_a_source_name_the_keys_as_they_are_typed(pair: dict[str, Given]) -> None:
+    class Lost(Given):
+        def __init__(self, given: Given, root: str) -> None:
+            super().__init__(given.name, given.classes, given.splits, given.targets)
+            self.root = root
+
+        def load(self) -> dict[str, Samples]:
+            raise DataError(f"data.root={self.root!r} is no folder, nor is data.csv a file of it: set data.root=...")
+
+    line = "data.sources.b.root='here' is no folder, nor is data.csv a file of it: set data.sources.b.root=..."
+    with pytest.raises(DataError, match=rf"^{re.escape(line)}$"):
+        Mixed({"a": pair["a"], "b": Lost(pair["b"], "here")}).load()

@@ -149,6 +149,7 @@ def test_a_run_that_another_process_has_in_hand_is_waited_for(tmp_path: Path, mo
 REFUSED = [
     (["search=focall"], "no option 'focall' in the config group 'search': did you mean 'focal'?"),
     (["-m"], "-m is for training; give this command one value for each key"),
+    (["hydra.mode=MULTIRUN"], "hydra.mode=MULTIRUN is for training; give this command one value for each key"),
     (["study=seeds"], "a search makes its own runs; leave out study=seeds"),
     (["search.objectives=[test/segmentation/dice]"], "search.objectives: 'test/segmentation/dice' is not val/...;"),
     (["tasks.segmentation.loss.gamma=2"], "'tasks.segmentation.loss.gamma' is typed and searched; leave it out"),

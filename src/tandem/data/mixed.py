@@ -1,6 +1,8 @@
 """Several data sets with different targets in one run."""
 
 import hashlib
+import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 
@@ -11,7 +13,7 @@ from tandem.data.records import Record
 from tandem.data.samples import SPLITS, Samples, join_samples
 from tandem.data.source import Source
 from tandem.data.targets import Targets
-from tandem.errors import ConfigError, DataError
+from tandem.errors import ConfigError, DataError, TandemError
 
 
 class Mixed:
@@ -86,7 +88,7 @@ class Mixed:
         Raises:
             DataError: as the sources; pictures of different sizes.
         """
-        loaded = {name: source.load() for name, source in self.sources.items()}
+        loaded = {name: _load(name, source) for name, source in self.sources.items()}
         sizes = {name: tuple(splits["train"].images.shape[2:]) for name, splits in loaded.items()}
         if len(set(sizes.values())) > 1 or self.size not in (None, *next(iter(sizes.values()))):
             raise DataError(
@@ -130,6 +132,22 @@ class Mixed:
             columns={column: samples.columns.get(column, nothing) for column in targets.columns},
             origin=torch.full((count,), list(self.sources).index(name)),
         )
+
+
+def _load(name: str, source: Source) -> dict[str, Samples]:
+    """A source's splits; its errors name the keys as they are typed for a source among others."""
+    try:
+        return source.load()
+    except TandemError as error:
+        makers = (
+            vars(kind)["__init__"] for kind in type(source).__mro__ if inspect.isfunction(vars(kind).get("__init__"))
+        )
+        own = {key for make in makers for key in inspect.signature(make).parameters}
+
+        def typed(key: re.Match[str]) -> str:
+            return f"data.sources.{name}.{key[1]}" if key[1] in own else key[0]
+
+        raise type(error)(re.sub(r"\bdata\.(\w+)", typed, str(error))) from error
 
 
 def _offered(source: Source) -> Targets:
