@@ -134,7 +134,7 @@ class Mixed:
         )
 
 
-def _load(name: str, source: Source) -> dict[str, Samples]:
+def _load(name: str, source: Source) -> Mapping[str, Samples]:
     """A source's splits; its errors name the keys as they are typed for a source among others."""
     try:
         return source.load()
