@@ -30,6 +30,7 @@ def test_numbers_are_those_of_the_runs_own_results(trained: Path, metrics: Mappi
     for key, value in compared.items():
         assert metrics["metrics"][key] == pytest.approx(value, rel=1e-6, abs=1e-7), key
     assert metrics["warnings"] == []
+    assert metrics["bootstrap"] == {"samples": 50, "seed": 0, "level": 0.95, "over": "images"}
 
 
 def test_intervals_hold_their_numbers_and_agree_with_the_metrics_of_training(metrics: Mapping[str, Any]) -> None:

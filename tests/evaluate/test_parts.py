@@ -1,6 +1,8 @@
 """Parts of an evaluation that the phantoms do not reach, and what they are made of, against other libraries."""
 
+import dataclasses
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +13,8 @@ from PIL import Image
 from scipy import stats
 from sklearn import metrics as sk
 
-from tandem.evaluate.bootstrap import estimate, mean_of, resamples
+from tandem.callbacks import ThresholdSweep
+from tandem.evaluate.bootstrap import Draws, estimate, mean_of
 from tandem.evaluate.mask_files import file_name, write_mask
 from tandem.evaluate.parts.channel import COUNTS, MaskMeasure, overlap
 from tandem.evaluate.parts.classes import ClassMeasure
@@ -19,6 +22,7 @@ from tandem.evaluate.parts.vectors import nearest_shares_class, project
 from tandem.evaluate.ranking import areas, curves_of, rank
 from tandem.evaluate.reliability import reliability
 from tandem.evaluate.rows import RowsFile
+from tandem.evaluate.split import Split
 from tandem.reports.evaluation import figures
 
 
@@ -46,18 +50,46 @@ def test_curves_are_those_of_scikit_learn() -> None:
 
 def test_the_interval_of_a_mean_is_that_of_theory() -> None:
     values = np.random.default_rng(1).normal(3.0, 2.0, 400)
-    found = estimate(lambda weights: {"mean": mean_of(weights, values)}, 400, samples=4000, seed=0)["mean"]
+    draws = Draws(4000, 0, np.arange(400))
+    found = estimate(lambda weights: {"mean": mean_of(weights, values)}, draws)["mean"]
+    assert draws.over == "images"
     low, high = stats.norm.interval(0.95, values.mean(), values.std() / 20)
     assert found.value == pytest.approx(values.mean())
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.02)
 
 
 def test_an_interval_is_the_same_in_parts_and_unknown_without_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = np.concatenate(list(resamples(7, 50, seed=3)))
+    draws = Draws(50, 3, np.arange(7))
+    whole = np.concatenate(list(draws.weights()))
     monkeypatch.setattr("tandem.evaluate.bootstrap.CHUNK", 30)
-    assert (np.concatenate(list(resamples(7, 50, seed=3))) == whole).all()
-    nothing = estimate(lambda weights: {"mean": mean_of(weights, np.zeros(0))}, 0, samples=10, seed=0)["mean"]
+    assert (np.concatenate(list(draws.weights())) == whole).all()
+    nothing = estimate(lambda weights: {"mean": mean_of(weights, np.zeros(0))}, Draws(10, 0, np.arange(0)))["mean"]
     assert all(np.isnan(value) for value in nothing)
+
+
+def test_pictures_of_one_patient_make_an_interval_no_narrower() -> None:
+    values = np.random.default_rng(1).normal(3.0, 2.0, 60)
+
+    def interval(each: int, groups: Any) -> tuple[float, float]:
+        all_of_them = np.repeat(values, each)
+        found = estimate(lambda weights: {"mean": mean_of(weights, all_of_them)}, Draws(500, 0, groups))["mean"]
+        return found.low, found.high
+
+    patients = np.repeat([f"patient {number:02}" for number in range(60)], 4)
+    once, grouped, apart = interval(1, np.arange(60)), interval(4, patients), interval(4, np.arange(240))
+    assert grouped == pytest.approx(once)
+    assert apart[1] - apart[0] < 0.6 * (once[1] - once[0]), "half as wide, since four times as many: wrongly"
+    assert Draws(1, 0, patients).of(slice(0, 8)).over == "2 groups of images"
+    assert all((row.reshape(60, 4) == row.reshape(60, 4)[:, :1]).all() for row in next(Draws(9, 0, patients).weights()))
+
+
+def test_a_split_tells_which_pictures_belong_together(tiny_samples: Any) -> None:
+    def groups(*names: str) -> list[str]:
+        samples = dataclasses.replace(tiny_samples(3, "val"), groups=names)
+        return list(Split("val", samples, (), "", 1, {}, ThresholdSweep()).groups)
+
+    assert groups() == ["val/0", "val/1", "val/2"]
+    assert groups("one", "", "one") == ["one", "val/1", "one"]
 
 
 def test_a_class_that_the_split_lacks_is_unknown_and_drags_no_mean_down() -> None:

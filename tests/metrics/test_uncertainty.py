@@ -138,6 +138,22 @@ def test_on_noise_the_best_score_flatters_and_both_estimates_say_so() -> None:
     assert abs(np.mean(corrected)) < np.mean(apparent) / 2
 
 
+@pytest.mark.parametrize("aggregate", ["global", "per_image"])
+def test_copies_of_an_image_in_its_group_change_nothing(aggregate: str) -> None:
+    p, target = images(9)
+    once = swept(p, target, aggregate=aggregate)
+    order = torch.randperm(27, generator=torch.Generator().manual_seed(1))
+    groups = torch.arange(9).repeat(3)[order]
+    often = swept(p.repeat(3, 1, 1, 1)[order], target.repeat(3, 1, 1, 1)[order], aggregate=aggregate)
+    expected = (*once.bootstrap(samples=50), *once.nested(repeats=9))
+    grouped = (*often.bootstrap(samples=50, groups=groups), *often.nested(repeats=9, groups=groups))
+    for found, value in zip(grouped, expected, strict=True):
+        torch.testing.assert_close(found, value)
+    low, high = often.bootstrap(samples=200).dice
+    wide_low, wide_high = often.bootstrap(samples=200, groups=groups).dice
+    assert high - low < 0.8 * (wide_high - wide_low), "copies that are drawn apart make the interval too narrow"
+
+
 def test_parts_of_the_samples_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     result = swept(*images(7), aggregate="per_image")
     whole, halves = result.bootstrap(samples=11), result.nested(repeats=11)
@@ -170,3 +186,10 @@ def test_too_few_images_are_refused() -> None:
         swept(*images(1)).nested()
     with pytest.raises(DataError, match="0 images are too few"):
         swept(torch.zeros(0, 1, 2, 2), torch.zeros(0, 1, 2, 2)).bootstrap()
+
+
+def test_groups_that_do_not_fit_are_refused() -> None:
+    with pytest.raises(DataError, match="1 groups are too few; an estimate over groups needs at least 2"):
+        swept(*images(4)).nested(groups=torch.zeros(4, dtype=torch.int64))
+    with pytest.raises(DataError, match="3 groups are given for 4 images; each needs exactly one"):
+        swept(*images(4)).bootstrap(groups=torch.arange(3))

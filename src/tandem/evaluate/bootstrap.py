@@ -1,7 +1,9 @@
-"""Intervals over images, for any numbers that are functions of how often each image counts."""
+"""Intervals over images or groups of them, for any numbers that are functions of how often each image counts."""
 
 import warnings
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,26 +18,67 @@ CHUNK = 1 << 22
 """Weights at once, so that memory does not grow with the number of samples."""
 
 
-def estimate(measure: Measure, images: int, samples: int, seed: int, level: float = 0.95) -> dict[str, Score]:
-    """Each number on all images, with its percentile interval from images drawn with replacement (Efron, 1979).
+@dataclass(frozen=True)
+class Draws:
+    """Images drawn with replacement (Efron, 1979), those of one group together (Field and Welsh, 2007).
 
-    Images are taken to be independent of each other. Samples in which a number is unknown do not count for it.
+    Pictures of one patient, or near-duplicates, are alike: drawn one by one they would make an interval too narrow.
+
+    Attributes:
+        samples: how many are drawn.
+        seed: of the draws.
+        groups: (M,) name or number of each image's group; an image that stands alone is a group of its own.
+    """
+
+    samples: int
+    seed: int
+    groups: npt.NDArray[Any]
+
+    def of(self, rows: Any) -> "Draws":
+        """Of some of the images."""
+        return replace(self, groups=self.groups[rows])
+
+    def at_most(self, samples: int) -> "Draws":
+        """With fewer samples."""
+        return replace(self, samples=min(samples, self.samples))
+
+    @property
+    def over(self) -> str:
+        """What is drawn, in words."""
+        count = len(np.unique(self.groups))
+        return "images" if count == len(self.groups) else f"{count} groups of images"
+
+    def weights(self) -> Iterator[Array]:
+        """(R, M) how often each image counts, in parts of limited size that together have `samples` rows."""
+        random = np.random.default_rng(self.seed)
+        names, group = np.unique(self.groups, return_inverse=True)
+        height = max(1, CHUNK // max(len(group), 1))
+        for top in range(0, self.samples, height):
+            count = min(height, self.samples - top)
+            drawn = random.multinomial(len(names), np.full(len(names), 1 / len(names)), size=count)
+            yield drawn[:, group].astype(np.float64)
+
+
+def estimate(measure: Measure, draws: Draws, level: float = 0.95) -> dict[str, Score]:
+    """Each number on all images, with its percentile interval.
+
+    Samples in which a number is unknown do not count for it.
 
     Args:
         measure: gives the numbers.
-        images: how many there are, M.
-        samples: how many are drawn.
-        seed: of the draws.
+        draws: of the images, or of groups of them.
         level: share of the samples inside the interval.
 
     Example:
         >>> heights = np.array([1.0, 2.0, 3.0])
-        >>> found = estimate(lambda w: {"mean": w @ heights / w.sum(1)}, 3, samples=200, seed=0)
+        >>> draws = Draws(samples=200, seed=0, groups=np.arange(3))
+        >>> found = estimate(lambda w: {"mean": w @ heights / w.sum(1)}, draws)
         >>> round(found["mean"].value, 3), found["mean"].low < 2 < found["mean"].high
         (2.0, True)
     """
+    images = len(draws.groups)
     whole = measure(np.ones((1, images)))
-    drawn = [measure(weights) for weights in resamples(images, samples, seed)] if images else []
+    drawn = [measure(weights) for weights in draws.weights()] if images else []
     ends = (0.5 - level / 2, 0.5 + level / 2)
     found = {}
     for name, value in whole.items():
@@ -45,15 +88,6 @@ def estimate(measure: Measure, images: int, samples: int, seed: int, level: floa
             low, high = np.nanquantile(values, ends)
         found[name] = Score(float(value[0]), float(low), float(high))
     return found
-
-
-def resamples(images: int, samples: int, seed: int) -> Iterator[Array]:
-    """(R, M) weights, in parts of limited size that together have `samples` rows."""
-    random = np.random.default_rng(seed)
-    height = max(1, CHUNK // max(images, 1))
-    for top in range(0, samples, height):
-        count = min(height, samples - top)
-        yield random.multinomial(images, np.full(images, 1 / images), size=count).astype(np.float64)
 
 
 def ratio(part: Array, whole: Array, known: Array | None = None) -> Array:

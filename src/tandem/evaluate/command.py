@@ -44,6 +44,7 @@ def evaluate_run(settings: Settings) -> dict[str, Any]:
         ConfigError: no finished run, a threshold for a task that has none, a device that is not there.
         DataError: data that cannot be read, or are not those of the run.
     """
+    from tandem.evaluate.bootstrap import Draws
     from tandem.evaluate.look import Look
     from tandem.evaluate.record import begin, collect, note_look
     from tandem.evaluate.split import read_split, walk
@@ -60,8 +61,9 @@ def evaluate_run(settings: Settings) -> dict[str, Any]:
     log.info("%s on %d pictures of %s", run.results["name"], len(split.samples), settings.split)
     metrics, parts = walk(run.module, split, settings, folder)
     looks = note_look(folder, run, settings, thresholds)
-    findings = {name: part.finish(settings.samples, settings.seed, settings.split != "test") for name, part in parts}
-    evaluation = collect(run, settings, split, thresholds, metrics, findings, looks)
+    draws = Draws(settings.samples, settings.seed, split.groups)
+    findings = {name: part.finish(draws.of(part.places), settings.split != "test") for name, part in parts}
+    evaluation = collect(run, settings, split, thresholds, metrics, findings, looks, draws.over)
     write_json(folder / "curves.json", {name: found.lines for name, found in findings.items()})
     if settings.page:
         look = Look(run.module, split.samples)

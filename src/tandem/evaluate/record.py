@@ -75,6 +75,7 @@ def collect(
     metrics: Mapping[str, float],
     findings: Mapping[str, Findings],
     looks: Sequence[Mapping[str, Any]],
+    over: str,
 ) -> dict[str, Any]:
     """What `metrics.json` holds.
 
@@ -86,6 +87,7 @@ def collect(
         metrics: the run's own, by logged name.
         findings: of each task.
         looks: at the test data.
+        over: what the bootstrap draws, in words.
     """
     scores = {
         f"{settings.split}/{name}/{key}": score
@@ -108,7 +110,7 @@ def collect(
             for key, score in scores.items()
             if key not in metrics or abs(score.value - metrics[key]) <= TOLERANCE  # not of another number of that name
         },
-        "bootstrap": {"samples": settings.samples, "seed": settings.seed, "level": 0.95},
+        "bootstrap": {"samples": settings.samples, "seed": settings.seed, "level": 0.95, "over": over},
         "estimates": {name: found.estimates for name, found in findings.items() if found.estimates},
         "tables": {name: [table.as_json() for table in found.tables] for name, found in findings.items()},
         "empty": {name: found.empty for name, found in findings.items() if found.empty},

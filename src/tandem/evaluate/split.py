@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+import numpy.typing as npt
+
 from tandem.assemble import make_data
 from tandem.build import build
 from tandem.callbacks import ThresholdSweep
@@ -46,6 +49,12 @@ class Split:
     batch_size: int
     trainer: Mapping[str, Any]
     sweep: ThresholdSweep
+
+    @property
+    def groups(self) -> npt.NDArray[np.str_]:
+        """(N,) which pictures belong together, such as those of one patient; one that stands alone has its own name."""
+        ids = self.samples.ids
+        return np.array([group or name for group, name in zip(self.samples.groups or ids, ids, strict=True)])
 
 
 def read_split(run: TrainedRun, settings: Settings) -> Split:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tandem.evaluate.bootstrap import resamples
+from tandem.evaluate.bootstrap import Draws
 from tandem.metrics import SweepResult
 from tandem.metrics.counts import Counts
 
@@ -21,23 +21,20 @@ CHUNK = 1 << 23
 """Numbers that one part of the samples may take."""
 
 
-def bands(
-    result: SweepResult, names: Sequence[str], samples: int, seed: int, **changes: Any
-) -> dict[str, list[float | None]]:
+def bands(result: SweepResult, names: Sequence[str], draws: Draws, **changes: Any) -> dict[str, list[float | None]]:
     """Lines against `thresholds`: `<name>`, and `<name>.low` and `<name>.high` of its 95 % bootstrap interval.
 
     Args:
         result: of one question, with images apart.
         names: of the numbers, as `SweepResult.measure` takes them.
-        samples: of the bootstrap; at most `MOST` are drawn.
-        seed: of the bootstrap.
+        draws: of the bootstrap; at most `MOST` are drawn.
         changes: to the objective, such as `aggregate="per_image"`.
     """
     objective = result.by(**changes).objective
     images, _, thresholds = result.counts.tp.shape
     lines: dict[str, Any] = {"thresholds": [round(value, 6) for value in result.thresholds.tolist()]}
     drawn: dict[str, list[Tensor]] = {name: [] for name in names}
-    for weights in resamples(images, min(samples, MOST), seed):
+    for weights in draws.at_most(MOST).weights():
         for part in torch.split(torch.from_numpy(weights), max(1, CHUNK // (images + thresholds))):
             for name in names:
                 drawn[name].append(objective.measure(name, result.counts, part)[:, 0])
@@ -52,19 +49,18 @@ def _plain(line: Tensor) -> list[float | None]:
     return [None if np.isnan(value) else round(value, 6) for value in line.tolist()]
 
 
-def worth(result: SweepResult, grid: Tensor, samples: int, seed: int) -> dict[str, Any]:
+def worth(result: SweepResult, grid: Tensor, draws: Draws) -> dict[str, Any]:
     """What the best threshold on a grid is worth on images that did not choose it.
 
     Args:
         result: of one question, with images apart.
         grid: thresholds that may be chosen.
-        samples: of the bootstrap.
-        seed: of both estimates.
+        draws: of the bootstrap; its seed and groups are those of both estimates.
 
     Returns:
         `threshold` (best on all images) and `score` (the objective there), `nested` (mean score on the half that did
         not choose), its `spread`, `thresholds` (2.5 % and 97.5 % of those that halves choose), `optimism` (by the
-        bootstrap). Empty for fewer than two images.
+        bootstrap). Empty for fewer than two images or groups.
     """
     kept = torch.isin(result.thresholds, grid)
     counts = result.counts
@@ -73,9 +69,12 @@ def worth(result: SweepResult, grid: Tensor, samples: int, seed: int) -> dict[st
         Counts(counts.tp[..., kept], counts.fp[..., kept], counts.positives, counts.negatives),
         result.objective,
     )
-    if len(counts.tp) < 2:
+    names, numbers = np.unique(draws.groups, return_inverse=True)
+    if len(names) < 2:
         return {}
-    halves, interval = chosen.nested(REPEATS, seed), chosen.bootstrap(samples, seed=seed)
+    groups = torch.from_numpy(numbers)
+    halves = chosen.nested(REPEATS, draws.seed, groups)
+    interval = chosen.bootstrap(draws.samples, seed=draws.seed, groups=groups)
     return {
         "objective": result.objective.goal,
         "aggregate": result.objective.aggregate,

@@ -141,14 +141,17 @@ class SweepResult:
             raise ValueError(f"threshold {threshold:g} was not counted; add it to the thresholds of the sweep")
         return int(hits[0])
 
-    def bootstrap(self, samples: int = 1000, level: float = 0.95, seed: int = 0) -> Interval:
-        """Intervals over images; see `tandem.metrics.uncertainty.bootstrap`."""
-        found = bootstrap(self.thresholds, self._single(), self.objective, samples, level, seed)
+    def bootstrap(
+        self, samples: int = 1000, level: float = 0.95, seed: int = 0, groups: Tensor | None = None
+    ) -> Interval:
+        """Intervals over images, or groups of them; see `tandem.metrics.uncertainty.bootstrap`."""
+        found = bootstrap(self.thresholds, self._single(), self.objective, samples, level, seed, groups)
         return Interval(*map(self._shaped, found))
 
-    def nested(self, repeats: int = 100, seed: int = 0) -> Nested:
+    def nested(self, repeats: int = 100, seed: int = 0, groups: Tensor | None = None) -> Nested:
         """The score on images that did not choose the threshold; see `tandem.metrics.uncertainty.nested`."""
-        return Nested(*map(self._shaped, nested(self.thresholds, self._single(), self.objective, repeats, seed)))
+        found = nested(self.thresholds, self._single(), self.objective, repeats, seed, groups)
+        return Nested(*map(self._shaped, found))
 
     def _single(self) -> Counts:
         """Counts of single images, or the error that there are none."""

@@ -1,4 +1,9 @@
-"""How far a best threshold and its score can be trusted: a bootstrap interval, and a nested estimate, over images."""
+"""How far a best threshold and its score can be trusted: a bootstrap interval, and a nested estimate, over images.
+
+Where images belong together, as those of one patient or near-duplicates do, whole groups are drawn and halved (Field
+and Welsh, Bootstrapping clustered data, 2007): drawn one by one they would make an interval too narrow, and a threshold
+chosen on one half would have seen the other.
+"""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -49,12 +54,17 @@ class Nested(NamedTuple):
 
 
 def bootstrap(
-    thresholds: Tensor, counts: Counts, objective: Objective, samples: int = 1000, level: float = 0.95, seed: int = 0
+    thresholds: Tensor,
+    counts: Counts,
+    objective: Objective,
+    samples: int = 1000,
+    level: float = 0.95,
+    seed: int = 0,
+    groups: Tensor | None = None,
 ) -> Interval:
     """Percentile intervals from samples of M images drawn from the M images with replacement (Efron, 1979).
 
-    Samples in which a number is unknown, for want of foreground, do not count for it. Images are taken to be
-    independent of each other.
+    Samples in which a number is unknown, for want of foreground, do not count for it.
 
     Args:
         thresholds: (T,) float32.
@@ -63,6 +73,7 @@ def bootstrap(
         samples: how many.
         level: share of the samples inside the interval, in (0, 1).
         seed: of the draws; the same one gives the same interval.
+        groups: (M,) int64, the group of each image, 0 to G - 1; None: each stands alone.
 
     Raises:
         ConfigError: samples or level out of range.
@@ -73,7 +84,7 @@ def bootstrap(
     whole = objective.score(counts)
     chosen = highest(objective.rank(counts), thresholds)
     found: list[tuple[Tensor, Tensor, Tensor, Tensor]] = []
-    for weights in _parts(_resamples(_images(counts, 1), samples, seed), counts):
+    for weights in _parts(_resamples(_groups(counts, groups, 1), samples, seed), counts):
         score = objective.score(counts, weights)
         best = highest(objective.rank(counts, weights), thresholds)
         flattery = _pick(score, best) - _pick(whole.expand_as(score), best)
@@ -85,7 +96,14 @@ def bootstrap(
     return Interval(_ends(threshold, ends), _ends(dice, ends), _ends(score, ends), optimism.nanmean(0))
 
 
-def nested(thresholds: Tensor, counts: Counts, objective: Objective, repeats: int = 100, seed: int = 0) -> Nested:
+def nested(
+    thresholds: Tensor,
+    counts: Counts,
+    objective: Objective,
+    repeats: int = 100,
+    seed: int = 0,
+    groups: Tensor | None = None,
+) -> Nested:
     """Chooses the threshold on one half of the images and scores it on the other, both ways round, again and again.
 
     Unlike the best score itself the mean is not optimistic; it is a little pessimistic, since half of the images choose
@@ -97,15 +115,16 @@ def nested(thresholds: Tensor, counts: Counts, objective: Objective, repeats: in
         objective: what the best threshold is best in.
         repeats: how many times the images are halved.
         seed: of the halves; the same one gives the same estimate.
+        groups: as in `bootstrap`.
 
     Raises:
         ConfigError: less than one repeat.
-        DataError: less than two images.
+        DataError: less than two images or groups.
     """
     if repeats < 1:
         raise ConfigError(f"repeats is {repeats}, but must be at least 1")
     found: list[tuple[Tensor, Tensor, Tensor]] = []
-    for first in _parts(_halves(_images(counts, 2), repeats, seed), counts):
+    for first in _parts(_halves(_groups(counts, groups, 2), repeats, seed), counts):
         for choosing, scoring in ((first, 1 - first), (1 - first, first)):
             best = highest(objective.rank(counts, choosing), thresholds)
             dice, score = objective.measure("dice", counts, scoring), objective.score(counts, scoring)
@@ -116,25 +135,34 @@ def nested(thresholds: Tensor, counts: Counts, objective: Objective, repeats: in
     return Nested(_ends(threshold, ends), dice.nanmean(0), score.nanmean(0), spread)
 
 
-def _images(counts: Counts, least: int) -> int:
+def _groups(counts: Counts, groups: Tensor | None, least: int) -> Tensor:
+    """(M,) number of each image's group, of which there are enough."""
     images = len(counts.tp)
-    if images < least:
-        raise DataError(f"{images} images are too few; an estimate over images needs at least {least}")
-    return images
+    found = torch.arange(images) if groups is None else groups
+    if len(found) != images:
+        raise DataError(f"{len(found)} groups are given for {images} images; each needs exactly one")
+    units = int(found.max()) + 1 if images else 0
+    if units < least:
+        kind = "images" if groups is None else "groups"
+        raise DataError(f"{units} {kind} are too few; an estimate over {kind} needs at least {least}")
+    return found
 
 
-def _resamples(images: int, samples: int, seed: int) -> Tensor:
-    """(R, M) float64: how often each image was drawn."""
-    drawn = torch.randint(images, (samples, images), generator=torch.Generator().manual_seed(seed))
-    return torch.zeros(samples, images, dtype=torch.float64).scatter_add_(
+def _resamples(group: Tensor, samples: int, seed: int) -> Tensor:
+    """(R, M) float64: how often each image was drawn, with its group."""
+    groups = int(group.max()) + 1
+    drawn = torch.randint(groups, (samples, groups), generator=torch.Generator().manual_seed(seed))
+    times = torch.zeros(samples, groups, dtype=torch.float64).scatter_add_(
         1, drawn, torch.ones((), dtype=torch.float64).expand_as(drawn)
     )
+    return times[:, group]
 
 
-def _halves(images: int, repeats: int, seed: int) -> Tensor:
-    """(R, M) float64: 1 for the images of the first half, the smaller one where they are odd in number."""
-    order = torch.rand(repeats, images, generator=torch.Generator().manual_seed(seed)).argsort(1)
-    return (order < images // 2).double()
+def _halves(group: Tensor, repeats: int, seed: int) -> Tensor:
+    """(R, M) float64: 1 for the images of the first half of the groups, the smaller half of an odd number."""
+    groups = int(group.max()) + 1
+    order = torch.rand(repeats, groups, generator=torch.Generator().manual_seed(seed)).argsort(1)
+    return (order < groups // 2).double()[:, group]
 
 
 def _parts(weights: Tensor, counts: Counts) -> Iterator[Tensor]:

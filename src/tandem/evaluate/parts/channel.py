@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tandem.callbacks.sweep_settings import SweepSettings
 from tandem.data.batch import MISSING_PIXEL
-from tandem.evaluate.bootstrap import Array, mean_of, ratio
+from tandem.evaluate.bootstrap import Array, Draws, mean_of, ratio
 from tandem.evaluate.sweeps import bands, worth
 from tandem.files import shortest
 from tandem.metrics import BinnedAUROC, BinnedCalibrationError, DiceSweep
@@ -82,7 +82,7 @@ class Channel:
         """(M, len(COUNTS)), of all images."""
         return np.concatenate(self.counted)
 
-    def lines(self, samples: int, seed: int) -> dict[str, Any]:
+    def lines(self, draws: Draws) -> dict[str, Any]:
         """What is drawn: Dice against threshold over all pixels and per image, ranking and reliability of pixels."""
         from tandem.evaluate.ranking import curves
         from tandem.evaluate.reliability import from_sums
@@ -90,10 +90,8 @@ class Channel:
         result = self.sweep.compute()
         hits, false = (part[0].numpy() for part in self.pixels.counts())
         line: dict[str, Any] = {
-            "sweep_global": bands(result, ("dice",), samples, seed, goal="dice", aggregate="global"),
-            "sweep_per_image": bands(
-                result, ("dice",), samples, seed, goal="dice", aggregate="per_image", empty="skip"
-            ),
+            "sweep_global": bands(result, ("dice",), draws, goal="dice", aggregate="global"),
+            "sweep_per_image": bands(result, ("dice",), draws, goal="dice", aggregate="per_image", empty="skip"),
             "reliability": from_sums(self.calibration.sums.numpy()),
         }
         if hits.sum() and false.sum():
@@ -103,9 +101,9 @@ class Channel:
             line["operating"] = self._operating()
         return line
 
-    def worth(self, samples: int, seed: int) -> dict[str, Any]:
+    def worth(self, draws: Draws) -> dict[str, Any]:
         """What the best threshold is worth on images that did not choose it; see `tandem.evaluate.sweeps.worth`."""
-        return worth(self.sweep.compute(), self.grid, samples, seed)
+        return worth(self.sweep.compute(), self.grid, draws)
 
     def _operating(self) -> dict[str, float]:
         of = dict(zip(COUNTS, self.counts.sum(0).tolist(), strict=True))

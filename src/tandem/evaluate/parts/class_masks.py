@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tandem.data.batch import MISSING_PIXEL
-from tandem.evaluate.bootstrap import Array, estimate, mean_known, mean_of, ratio
+from tandem.evaluate.bootstrap import Array, Draws, estimate, mean_known, mean_of, ratio
 from tandem.evaluate.findings import Drawing, Findings, Score, Shown, Table
 from tandem.evaluate.mask_files import file_name, write_classes
 from tandem.evaluate.parts.part import Images, Part
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 CELLS = ("area_true", "area_predicted", "intersection")
 OF_CLASS = {"dice_of": "Dice over pixels", "iou_of": "IoU over pixels", "dice_image": "Dice per image"}
 NOTE = (
-    "With 95 % bootstrap intervals over images. A class that an image lacks has no Dice there and is left out of its "
+    "With 95 % bootstrap intervals over {over}. A class that an image lacks has no Dice there and is left out of its "
     "mean per image; over pixels a class that is neither there nor predicted is a dash. Pixels without truth (255) "
     "count nowhere."
 )
@@ -63,12 +63,12 @@ class ClassMasks(Part):
             rows.append(cells)
         return rows
 
-    def finish(self, samples: int, seed: int, choosing: bool) -> Findings:
+    def finish(self, draws: Draws, choosing: bool) -> Findings:
         """Overlap of each class, with intervals."""
         if not self.kept:
             return Findings({}, notes=["No image of this split has a mask."])
         names, matrices = self.task.class_names, np.stack(self.kept)
-        scores = estimate(OverlapMeasure(matrices, names), len(matrices), samples, seed)
+        scores = estimate(OverlapMeasure(matrices, names), draws)
         rows: list[list[str | int | float | Score]] = [
             [name, int((matrices[:, c].sum(1) > 0).sum()), *(scores[f"{key}/{name}"] for key in OF_CLASS)]
             for c, name in enumerate(names)
@@ -77,7 +77,8 @@ class ClassMasks(Part):
         drawing = Drawing(
             figures.confusion(matrix, names, counts=False), "Confusion of pixels: share of the true class"
         )
-        table = Table("By class of pixel", ["class", "images with it", *OF_CLASS.values()], rows, NOTE)
+        note = NOTE.format(over=draws.over)
+        table = Table("By class of pixel", ["class", "images with it", *OF_CLASS.values()], rows, note)
         return Findings(scores, [table], [drawing], {"confusion": matrix.tolist()})
 
     def show(self, look: "Look", count: int) -> list[Shown]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tandem.evaluate.bootstrap import Array, estimate, mean_known, mean_of, ratio
+from tandem.evaluate.bootstrap import Array, Draws, estimate, mean_known, mean_of, ratio
 from tandem.evaluate.findings import Drawing, Findings, Score, Shown, Table
 from tandem.evaluate.parts.part import Images, Part
 from tandem.evaluate.ranking import areas, curves_of, rank
@@ -55,20 +55,20 @@ class Classes(Part):
             )
         ]
 
-    def finish(self, samples: int, seed: int, choosing: bool) -> Findings:
+    def finish(self, draws: Draws, choosing: bool) -> Findings:
         """Scores over the classes and of each, with intervals."""
         if not self.kept:
             return Findings({}, notes=["No image of this split has a target."])
         names = self.task.class_names
         p, y = self._arrays()
-        scores = estimate(ClassMeasure(p, y, names), len(y), samples, seed)
+        scores = estimate(ClassMeasure(p, y, names), draws)
         matrix = confusion(p.argmax(1), y, len(names))
         curves = {name: curves_of(rank(p[:, c], y == c)) for c, name in enumerate(names) if 0 < (y == c).sum() < len(y)}
         points = {name: self._operating(matrix, c) for c, name in enumerate(names) if name in curves}
         sure = reliability(p.max(1), (p.argmax(1) == y).astype(np.float64))
         return Findings(
             scores,
-            [self._table(scores, matrix)],
+            [self._table(scores, matrix, draws.over)],
             [
                 Drawing(
                     figures.confusion(matrix, names), "Confusion matrix: images, and their share of the true class"
@@ -117,13 +117,13 @@ class Classes(Part):
             "precision": float(hits / claimed) if claimed else float("nan"),
         }
 
-    def _table(self, scores: Mapping[str, Score], matrix: npt.NDArray[np.int64]) -> Table:
+    def _table(self, scores: Mapping[str, Score], matrix: npt.NDArray[np.int64], over: str) -> Table:
         rows: list[list[str | int | float | Score]] = [
             [name, int(matrix[c].sum()), *(scores[f"{key}/{name}"] for key in OF_CLASS)]
             for c, name in enumerate(self.task.class_names)
         ]
         note = (
-            "Each class against the rest, with 95 % bootstrap intervals over images. A class that the split lacks is "
+            f"Each class against the rest, with 95 % bootstrap intervals over {over}. A class that the split lacks is "
             "a dash, and no part of a mean. Images without a label count nowhere."
         )
         return Table("By class", ["class", "images", *OF_CLASS.values()], rows, note)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from tandem.evaluate.bootstrap import estimate
+from tandem.evaluate.bootstrap import Draws, estimate
 from tandem.evaluate.findings import Drawing, Findings, Score, Shown, Table
 from tandem.evaluate.mask_files import file_name, write_mask
 from tandem.evaluate.parts.channel import COLUMNS, Channel, MaskMeasure, overlap
@@ -69,7 +69,7 @@ class Masks(Part):
                     row[f"{self._prefix(c)}file"] = name
         return list(rows)
 
-    def finish(self, samples: int, seed: int, choosing: bool) -> Findings:
+    def finish(self, draws: Draws, choosing: bool) -> Findings:
         """Scores with intervals, over all images and of each class of image."""
         if not self.ids:
             return Findings({}, notes=["No image of this split has a mask."])
@@ -79,13 +79,13 @@ class Masks(Part):
         estimates: dict[str, Any] = {}
         for c, channel in enumerate(self.channels):
             name, prefix = self.task.class_names[c], self._prefix(c).replace(".", "/")
-            found = estimate(self._measure(channel), len(self.ids), samples, seed)
+            found = estimate(self._measure(channel), draws)
             scores |= {f"{prefix}{key}": score for key, score in found.items()}
-            tables.append(self._table(c, channel, samples, seed))
-            lines[name] = channel.lines(samples, seed)
-            drawings += self._drawn(self._prefix(c).rstrip("."), channel, lines[name])
+            tables.append(self._table(c, channel, draws))
+            lines[name] = channel.lines(draws)
+            drawings += self._drawn(self._prefix(c).rstrip("."), channel, lines[name], draws.over)
             if choosing:
-                estimates[name] = channel.worth(samples, seed)
+                estimates[name] = channel.worth(draws)
         return Findings(scores, tables, drawings, lines, estimates, empty=self._policy(self.channels[0]))
 
     def show(self, look: "Look", count: int) -> list[Shown]:
@@ -108,7 +108,7 @@ class Masks(Part):
     def _measure(self, channel: Channel, rows: Any = slice(None)) -> MaskMeasure:
         return MaskMeasure(channel.counts[rows], channel.goal.aggregate, channel.goal.empty)
 
-    def _table(self, c: int, channel: Channel, samples: int, seed: int) -> Table:
+    def _table(self, c: int, channel: Channel, draws: Draws) -> Table:
         """By class of image, and over all of them."""
         classes = np.array(self.classes)
         names = [
@@ -117,17 +117,17 @@ class Masks(Part):
         groups = {name: np.flatnonzero(classes == name) for name in names} | {"all": np.arange(len(classes))}
         rows: list[list[str | int | float | Score]] = []
         for name, members in groups.items():
-            found = estimate(self._measure(channel, members), len(members), samples, seed)
+            found = estimate(self._measure(channel, members), draws.of(members))
             lesions = int((channel.counts[members, 1] > 0).sum())
             rows.append([name, len(members), lesions, *(found[key] for key in OF_CLASS)])
         note = (
-            f"With 95 % bootstrap intervals over images, at threshold {channel.threshold:.3g}. "
+            f"With 95 % bootstrap intervals over {draws.over}, at threshold {channel.threshold:.3g}. "
             f"{self._policy(channel)} Pixels without truth (255) count nowhere. Area bias: (drawn - true) / true."
         )
         title = "By class of image" + (f": {self.task.class_names[c]}" if len(self.channels) > 1 else "")
         return Table(title, ["class", "images", "with lesion", *OF_CLASS.values()], rows, note)
 
-    def _drawn(self, name: str, channel: Channel, line: Mapping[str, Any]) -> list[Drawing]:
+    def _drawn(self, name: str, channel: Channel, line: Mapping[str, Any], over: str) -> list[Drawing]:
         said = f"{name}: " if name else ""
         dice, _ = overlap(channel.counts)
         area = channel.counts[:, 1] / np.maximum(channel.counts[:, 0], 1)
@@ -138,7 +138,7 @@ class Masks(Part):
         return [
             Drawing(
                 figures.sweep({**line["sweep_global"], **per_image}, labels, channel.threshold, "Dice"),
-                f"{said}Dice against threshold, with 95 % bootstrap interval over images",
+                f"{said}Dice against threshold, with 95 % bootstrap interval over {over}",
             ),
             Drawing(
                 figures.against_size(area, dice, self.classes), f"{said}Dice of each lesion image against its size"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from tandem.evaluate.bootstrap import Array, estimate, mean_of, ratio
+from tandem.evaluate.bootstrap import Array, Draws, estimate, mean_of, ratio
 from tandem.evaluate.findings import Drawing, Findings, Score, Table
 from tandem.evaluate.parts.part import Images, Part
 from tandem.files import shortest
@@ -50,7 +50,7 @@ class Numbers(Part):
             for row, truth in zip(predicted, true, strict=True)
         ]
 
-    def finish(self, samples: int, seed: int, choosing: bool) -> Findings:
+    def finish(self, draws: Draws, choosing: bool) -> Findings:
         """Errors with intervals."""
         if not self.kept:
             return Findings({}, notes=["No image of this split has a target."])
@@ -72,10 +72,13 @@ class Numbers(Part):
                     "r2": 1 - ratio(square, spread),
                 }
 
-            found = estimate(measure, len(y), samples, seed)
+            found = estimate(measure, draws)
             scores |= {f"{self._prefix(c)}{key}": score for key, score in found.items()}
             rows.append([self._prefix(c).rstrip(".") or self.task.name, len(y), *(found[key] for key in WORDS)])
             drawings.append(Drawing(figures.agreement(p, y, self.classes), "Predicted against true number"))
-        note = "With 95 % bootstrap intervals over images; bias: predicted less true. Unknown numbers count nowhere."
+        note = (
+            f"With 95 % bootstrap intervals over {draws.over}; bias: predicted less true. Unknown numbers count "
+            "nowhere."
+        )
         table = Table("Errors", ["number", "images", *WORDS.values()], rows, note)
         return Findings(scores, [table], drawings)

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
+from tandem.evaluate.bootstrap import Draws
 from tandem.evaluate.findings import Findings, Shown
 from tandem.tasks import Task, TaskOutput
 
@@ -76,12 +77,11 @@ class Part(ABC):
         """Keeps what is needed of a batch, and gives the cells of its rows."""
 
     @abstractmethod
-    def finish(self, samples: int, seed: int, choosing: bool) -> Findings:
+    def finish(self, draws: Draws, choosing: bool) -> Findings:
         """After the last batch.
 
         Args:
-            samples: of the bootstrap.
-            seed: of the bootstrap.
+            draws: of the bootstrap, of the images that were seen.
             choosing: whether it may be asked what another threshold is worth; never on test data.
         """
 

@@ -9,7 +9,7 @@ import numpy.typing as npt
 import torch
 
 from tandem.data.batch import MISSING_PIXEL
-from tandem.evaluate.bootstrap import Array, estimate, ratio
+from tandem.evaluate.bootstrap import Array, Draws, estimate, ratio
 from tandem.evaluate.findings import Drawing, Findings, Score, Shown, Table
 from tandem.evaluate.parts.classes import confusion
 from tandem.evaluate.parts.part import Images, Part
@@ -69,7 +69,7 @@ class Questions(Part):
             rows.append(cells)
         return rows
 
-    def finish(self, samples: int, seed: int, choosing: bool) -> Findings:
+    def finish(self, draws: Draws, choosing: bool) -> Findings:
         """Scores of each question, with intervals."""
         if not self.kept:
             return Findings({}, notes=["No image of this split has a target."])
@@ -83,22 +83,24 @@ class Questions(Part):
             p, y = self._question(c)
             if not len(y):
                 continue
+            drawn = draws.of(self._known(c))
             measure = QuestionMeasure(p, y, self.thresholds[c])
-            found = estimate(measure, len(y), samples, seed)
+            found = estimate(measure, drawn)
             scores |= {key if len(names) == 1 else f"{name}/{key}": score for key, score in found.items()}
             rows.append([name, int(y.sum()), int(len(y) - y.sum()), *(found[key] for key in OF_QUESTION)])
             sweep = self._sweep(p, y, self.thresholds[c])
             lines[name] = {
                 "reliability": reliability(p, y.astype(np.float64)),
-                "sweep": bands(sweep, ("f1",), samples, seed),
+                "sweep": bands(sweep, ("f1",), drawn),
             }
             if 0 < y.sum() < len(y):
                 lines[name] |= {"ranking": curves_of(rank(p, y == 1)), "operating": measure.operating()}
             if choosing:
-                estimates[name] = worth(sweep, GRID, samples, seed)
+                estimates[name] = worth(sweep, GRID, drawn)
             if c < DRAWN:
-                drawings += self._drawn(name, lines[name], confusion((p >= self.thresholds[c]).astype(int), y, 2), c)
-        note = "With 95 % bootstrap intervals over images. PPV: precision. Unknown answers count nowhere."
+                matrix = confusion((p >= self.thresholds[c]).astype(int), y, 2)
+                drawings += self._drawn(name, lines[name], matrix, c, drawn.over)
+        note = f"With 95 % bootstrap intervals over {draws.over}. PPV: precision. Unknown answers count nowhere."
         table = Table("By question", ["question", "yes", "no", *OF_QUESTION.values()], rows, note)
         return Findings(scores, [table], [*self._curves(lines), *drawings], lines, estimates)
 
@@ -107,7 +109,7 @@ class Questions(Part):
         p, y = self._question(0) if self.kept else (np.zeros(0), np.zeros(0, dtype=np.int64))
         if not len(y) or not count:
             return []
-        known = np.flatnonzero(np.concatenate([truth[:, 0] for _, truth in self.kept]) != MISSING_PIXEL)
+        known = np.flatnonzero(self._known(0))
         name, answer = self.task.class_names[0], (p >= self.thresholds[0]).astype(int)
         distance = np.abs(p - self.thresholds[0])
         picked = []
@@ -118,10 +120,15 @@ class Questions(Part):
                 picked.append((self.places[known[row]], 0, said))
         return [look.cams(self.task, picked)]
 
+    def _known(self, c: int) -> npt.NDArray[np.bool_]:
+        """(M,) whether one question has an answer for each image."""
+        known: npt.NDArray[np.bool_] = np.concatenate([truth[:, c] for _, truth in self.kept]) != MISSING_PIXEL
+        return known
+
     def _question(self, c: int) -> tuple[Array, npt.NDArray[np.int64]]:
         """Probabilities and answers of one question, where they are known."""
         p, y = (np.concatenate([part[which][:, c] for part in self.kept]) for which in (0, 1))
-        known = y != MISSING_PIXEL
+        known = self._known(c)
         return p[known], y[known].astype(np.int64)
 
     def _sweep(self, p: Array, y: npt.NDArray[np.int64], threshold: float) -> Any:
@@ -145,13 +152,15 @@ class Questions(Part):
             Drawing(figures.reliability(calibration), "Reliability of the probability of yes"),
         ]
 
-    def _drawn(self, name: str, line: Mapping[str, Any], matrix: npt.NDArray[np.int64], c: int) -> list[Drawing]:
+    def _drawn(
+        self, name: str, line: Mapping[str, Any], matrix: npt.NDArray[np.int64], c: int, over: str
+    ) -> list[Drawing]:
         threshold = float(self.thresholds[c])
         return [
             Drawing(figures.confusion(matrix, ("no", "yes")), f"{name}: confusion matrix at {threshold:.3g}"),
             Drawing(
                 figures.sweep(line["sweep"], {"f1": "F1"}, threshold, "F1"),
-                f"{name}: F1 against threshold, with 95 % bootstrap interval over images",
+                f"{name}: F1 against threshold, with 95 % bootstrap interval over {over}",
             ),
         ]
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tandem.evaluate.bootstrap import Array, estimate, mean_of
+from tandem.evaluate.bootstrap import Array, Draws, estimate, mean_of
 from tandem.evaluate.findings import Drawing, Findings, Score, Table
 from tandem.evaluate.parts.part import Images, Part
 from tandem.files import shortest
@@ -46,7 +46,7 @@ class Vectors(Part):
             for row, true in zip(places, target, strict=True)
         ]
 
-    def finish(self, samples: int, seed: int, choosing: bool) -> Findings:
+    def finish(self, draws: Draws, choosing: bool) -> Findings:
         """How often the nearest image is of the same class."""
         if not self.kept:
             return Findings({}, notes=["No image of this split has a target."])
@@ -59,13 +59,13 @@ class Vectors(Part):
             shares = {f"precision_at_1/{name}": mean_of(weights, values) for name, values in of_class.items()}
             return {"precision_at_1": mean_of(weights, hits), **shares}
 
-        scores = estimate(measure, len(y), samples, seed)
+        scores = estimate(measure, draws)
         rows: list[list[str | int | float | Score]] = [
             [name, int((y == c).sum()), scores[f"precision_at_1/{name}"]] for c, name in enumerate(names)
         ]
         note = (
-            "Share of images whose nearest other image is of their class, with 95 % bootstrap intervals over images "
-            "that ask (neighbours stay as they are). Images that are alone in their class ask nothing."
+            "Share of images whose nearest other image is of their class, with 95 % bootstrap intervals over "
+            f"{draws.over} that ask (neighbours stay as they are). Images that are alone in their class ask nothing."
         )
         table = Table("Nearest image", ["class", "images", "of the same class"], rows, note)
         drawing = Drawing(figures.places(project(places), [names[c] for c in y]), "The two directions of most variance")
