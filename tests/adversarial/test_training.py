@@ -1,7 +1,6 @@
 """Adversary and schedules in whole trainings: who learns what, and that an interruption changes nothing."""
 
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -49,29 +48,6 @@ def against(objective: str, *overrides: str) -> tuple[MultiTaskModule, DataModul
     return parts(f"adversary@tasks.segmentation.adversary={objective}", *SMALL, *overrides)
 
 
-@pytest.fixture
-def trainer(tmp_path: Path) -> Iterator[Trainer]:
-    """Makes a silent trainer on the CPU."""
-
-    def made(max_epochs: int, *callbacks: pl.Callback, **options: Any) -> pl.Trainer:
-        return pl.Trainer(
-            max_epochs=max_epochs,
-            accelerator="cpu",
-            logger=False,
-            enable_checkpointing=False,
-            enable_model_summary=False,
-            enable_progress_bar=False,
-            callbacks=list(callbacks),
-            default_root_dir=tmp_path,
-            **options,
-        )
-
-    with warnings.catch_warnings():
-        for message in (".*does not have many workers.*", ".*LeafSpec.*", ".*smaller than the logging interval.*"):
-            warnings.filterwarnings("ignore", message=message)
-        yield made
-
-
 class Epochs(pl.Callback):
     """Keeps what each epoch logged."""
 
@@ -99,15 +75,15 @@ def test_a_resumed_run_is_the_unbroken_one(objective: str, trainer: Trainer, tmp
     schedule = "tasks.segmentation.adversary.weight={from: 0.0, to: 0.5, end: 2}"
     whole, data = against(objective, schedule)
     record = Epochs()
-    trainer(3, record).fit(whole, datamodule=data)
+    trainer(record, max_epochs=3).fit(whole, datamodule=data)
     first, data = against(objective, schedule)
-    half = trainer(1)
+    half = trainer()
     half.fit(first, datamodule=data)
     half.save_checkpoint(tmp_path / "last.ckpt")
     second, data = against(objective, schedule)
     torch.manual_seed(99)
     rest = Epochs()
-    trainer(3, rest).fit(second, datamodule=data, ckpt_path=tmp_path / "last.ckpt", weights_only=True)
+    trainer(rest, max_epochs=3).fit(second, datamodule=data, ckpt_path=tmp_path / "last.ckpt", weights_only=True)
     assert equal(whole.state_dict(), second.state_dict())
     assert rest.values == record.values[1:]
     assert [values["train/segmentation/weight/adversarial"] for values in record.values] == [0, 0.25, 0.5]
@@ -140,7 +116,7 @@ def test_each_side_learns_from_its_own_steps_alone(trainer: Trainer) -> None:
             assert all(parameter.grad is None for parameter in sides.values())
 
     before = {name: parameter.detach().clone() for name, parameter in sides.items()}
-    trainer(1, Watch()).fit(module, datamodule=data)
+    trainer(Watch()).fit(module, datamodule=data)
     assert all(not torch.equal(parameter, before[name]) for name, parameter in sides.items())
 
 
@@ -152,7 +128,7 @@ def test_a_run_with_an_adversary_begins_with_the_network_of_the_run_without() ->
 def test_mixed_precision_trains(trainer: Trainer) -> None:
     module, data = against("wgan_gp")
     record = Epochs()
-    trainer(1, record, precision="bf16-mixed").fit(module, datamodule=data)
+    trainer(record, precision="bf16-mixed").fit(module, datamodule=data)
     values = record.values[0]
     assert all(torch.tensor(values[f"train/segmentation/adversarial/{key}"]).isfinite() for key in ("d_loss", "g_loss"))
 
@@ -165,7 +141,7 @@ def test_a_checkpoint_is_evaluated_with_the_weights_of_its_epoch(trainer: Traine
         def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
             trainer.save_checkpoint(tmp_path / f"{trainer.current_epoch}.ckpt")
 
-    run = trainer(3, record, Keep())
+    run = trainer(record, Keep(), max_epochs=3)
     run.fit(module, datamodule=data)
     for epoch in (1, 0, 2):
         path = str(tmp_path / f"{epoch}.ckpt")
