@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tandem.errors import ConfigError, DataError
 from tandem.files import read_json
-from tandem.results import BEST, RESULTS
+from tandem.run_files import BEST, RESULTS
 
 if TYPE_CHECKING:
     from tandem.data.datamodule import DataInfo

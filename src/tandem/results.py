@@ -8,16 +8,13 @@ from typing import TYPE_CHECKING, Any
 from tandem.config import run_hash
 from tandem.files import shortest
 from tandem.record import environment
+from tandem.run_files import BEST
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
     from tandem.data.datamodule import DataModule
     from tandem.module import MultiTaskModule
-
-RESULTS = "results.json"
-BEST = "best.ckpt"
-LAST = "last.ckpt"
 
 
 def evaluate_best(

@@ -13,7 +13,7 @@ from tandem.config import resolve
 from tandem.errors import ConfigError, DataError
 from tandem.files import read_json, write_json, write_text
 from tandem.hints import nearest
-from tandem.results import LAST, RESULTS
+from tandem.run_files import LAST, RESULTS
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl

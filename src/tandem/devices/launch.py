@@ -15,7 +15,7 @@ from typing import Any
 from tandem import errors
 from tandem.errors import TandemError
 from tandem.files import read_json
-from tandem.results import RESULTS
+from tandem.run_files import RESULTS
 
 log = logging.getLogger(__name__)
 

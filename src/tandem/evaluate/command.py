@@ -47,8 +47,9 @@ def evaluate_run(settings: Settings) -> dict[str, Any]:
     from tandem.evaluate.bootstrap import Draws
     from tandem.evaluate.look import Look
     from tandem.evaluate.record import begin, collect, note_look
-    from tandem.evaluate.split import read_split, walk
+    from tandem.evaluate.split import read_split
     from tandem.evaluate.thresholds import set_thresholds
+    from tandem.evaluate.walk import walk
     from tandem.files import write_json
     from tandem.reports.evaluation.page import write_page
     from tandem.restore import restore

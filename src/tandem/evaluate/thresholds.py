@@ -8,7 +8,8 @@ import torch
 from tandem.callbacks.threshold_sweep import binary_tasks
 from tandem.errors import ConfigError
 from tandem.evaluate.settings import FIT, STORED, Settings
-from tandem.evaluate.split import Split, apply, make_trainer
+from tandem.evaluate.split import Split
+from tandem.evaluate.walk import apply, make_trainer
 from tandem.files import shortest
 from tandem.hints import nearest
 from tandem.restore import TrainedRun

@@ -9,7 +9,7 @@ from pathlib import Path
 from tandem.files import read_json, write_text
 from tandem.jobs.lock import RunningElsewhere, locked
 from tandem.jobs.status import ERROR, STOPPED, read_status, write_status
-from tandem.results import RESULTS
+from tandem.run_files import RESULTS
 
 CONSOLE = "console.log"
 """What the process of a job prints, in the job's folder."""

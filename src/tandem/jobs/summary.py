@@ -12,7 +12,7 @@ from omegaconf import DictConfig
 
 from tandem.files import read_json
 from tandem.jobs.status import SWEEP_VARIABLE, read_status
-from tandem.results import RESULTS
+from tandem.run_files import RESULTS
 
 
 class SweepSummary(Callback):

@@ -20,7 +20,7 @@ from tandem.jobs.pool import Outcomes
 from tandem.jobs.progress import Progress, distinct
 from tandem.jobs.status import ERROR, SWEEP_VARIABLE, read_status, write_status
 from tandem.jobs.summary import SweepSummary
-from tandem.results import RESULTS
+from tandem.run_files import RESULTS
 from tandem.shipped import config_folder
 
 log = logging.getLogger(__name__)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tandem.errors import ConfigError
 from tandem.files import read_json, shortest, write_json
-from tandem.results import BEST
+from tandem.run_files import BEST
 
 if TYPE_CHECKING:
     from tandem.predict.answers import Question

@@ -16,7 +16,7 @@ from tandem.errors import DataError
 from tandem.files import read_json
 from tandem.jobs import RunningElsewhere, one_line, run_job
 from tandem.jobs.status import write_status
-from tandem.results import RESULTS
+from tandem.run_files import RESULTS
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl

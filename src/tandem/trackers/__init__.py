@@ -9,7 +9,7 @@ import pytorch_lightning as pl
 
 from tandem.config import NOT_IDENTITY, flatten
 from tandem.jobs import read_status
-from tandem.results import BEST
+from tandem.run_files import BEST
 from tandem.trackers.files import Files
 from tandem.trackers.mlflow import MLflow
 from tandem.trackers.tensorboard import TensorBoard

@@ -96,8 +96,8 @@ def _numbers(evaluation: Mapping[str, Any]) -> list[str]:
     empty = " ".join(dict.fromkeys(evaluation["empty"].values()))
     note = (
         f"{empty} Intervals: bootstrap over {evaluation['bootstrap']['over']}, {evaluation['bootstrap']['samples']} "
-        "samples; these are taken to be independent of each other. All but losses and the numbers of pixels (AUROC, AP, "
-        "calibration) follow from images.csv. A dash: nothing can be known."
+        "samples; these are taken to be independent of each other. All but losses and the numbers of pixels (AUROC, "
+        "AP, calibration) follow from images.csv. A dash: nothing can be known."
     )
     choice = (
         " The threshold was chosen on these data, on which its score is optimistic; see the nested estimate below."

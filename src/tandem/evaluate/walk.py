@@ -1,0 +1,99 @@
+"""The one pass over a split."""
+
+import logging
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tandem.errors import ConfigError
+from tandem.evaluate.settings import Settings
+from tandem.evaluate.split import Split
+from tandem.files import shortest
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+    from tandem.evaluate.parts import Part
+    from tandem.module import MultiTaskModule
+
+
+def walk(
+    module: "MultiTaskModule", split: Split, settings: Settings, folder: Path
+) -> tuple[dict[str, float], "list[tuple[str, Part]]"]:
+    """One pass: the run's own metrics, and a row an image in `images.csv`.
+
+    Args:
+        module: with the thresholds that are to be applied.
+        split: what is evaluated.
+        settings: whether masks are written.
+        folder: where the files go.
+
+    Returns:
+        Metrics by logged name, and what each task has collected.
+
+    Raises:
+        ConfigError: a device that is not there.
+    """
+    from tandem.evaluate.collect import Collector
+    from tandem.evaluate.parts import make_parts
+    from tandem.evaluate.rows import RowsFile
+
+    parts = make_parts(module, split, folder if settings.masks else None)
+    columns = [f"{name}.{column}" for name, part in parts for column in part.columns]
+    with RowsFile(folder / "images.csv", ["id", "class", *columns]) as rows:
+        trainer = make_trainer(split, [split.sweep, Collector(dict(parts), rows, split.classes)])
+        metrics = apply(trainer, module, split)
+    return metrics, parts
+
+
+def make_trainer(split: Split, callbacks: "list[pl.Callback]") -> "pl.Trainer":
+    """Lightning's trainer, for one pass; a bar in a terminal.
+
+    Args:
+        split: what is evaluated.
+        callbacks: what sees the batches.
+
+    Raises:
+        ConfigError: a device that is not there.
+    """
+    import sys
+
+    import pytorch_lightning as pl
+    from lightning_fabric.utilities.exceptions import MisconfigurationException
+
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    bar = [pl.callbacks.RichProgressBar(leave=False)] if sys.stdout.isatty() else []
+    try:
+        return pl.Trainer(
+            **split.trainer, devices=1, logger=False, enable_checkpointing=False, enable_model_summary=False,
+            enable_progress_bar=bool(bar), callbacks=[*callbacks, *bar],
+        )  # fmt: skip
+    except MisconfigurationException as error:
+        reason = " ".join(str(error).split())
+        raise ConfigError(f"device={split.trainer.get('accelerator')} cannot be used here: {reason}") from error
+
+
+def apply(trainer: "pl.Trainer", module: "MultiTaskModule", split: Split) -> dict[str, float]:
+    """Every metric of the run on a split, with the thresholds of its tasks, by logged name.
+
+    Args:
+        trainer: for one pass.
+        module: of the run.
+        split: what is evaluated.
+    """
+    from tandem.data.loading import loader
+
+    batches = loader(split.samples, split.batch_size, workers=0, seed=0, train=False)
+    stage = "test" if split.name == "test" else "val"
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r".*does not have many workers.*")  # data held in memory need none
+        warnings.filterwarnings(
+            "ignore", message=r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*"
+        )  # Lightning's
+        try:
+            (found,) = (trainer.test if stage == "test" else trainer.validate)(module, batches, verbose=False)
+        except SystemExit as end:
+            if isinstance(end.__context__, KeyboardInterrupt):  # Lightning makes an exit of it
+                raise KeyboardInterrupt from end
+            raise
+    return {f"{split.name}{key.removeprefix(stage)}": shortest(float(value)) for key, value in found.items()}
