@@ -73,6 +73,7 @@ CASES = {
         "loss/embedding@tasks.embedding.loss=triplet",  # triplets of the whole batch
         "balance=rlw",
         "loader.sampling=balanced",
+        "callbacks=ema",
     ],
 }
 
