@@ -44,7 +44,7 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append((tag, dict(attrs)))
-        if tag not in ("meta", "link", "img"):
+        if tag not in ("meta", "link", "img", "br"):
             self.open.append(tag)
         if tag == "tr":
             self.rows.append([])
@@ -149,12 +149,19 @@ def test_both_tasks_give_a_full_page(run: Callable[..., Page]) -> None:
     assert all(len(np.unique(np.asarray(picture.convert("L")))) > 10 for picture in page.pictures()[:4])
 
 
-def test_confusion_matrices_of_what_was_kept_from_training_are_drawn(run: Callable[..., Page]) -> None:
-    one = {"classes": ["normal", "$\\frac{a$"], "counts": [[5, 1], [0, 4]]}
+def test_confusion_matrices_of_what_was_kept_from_training_are_shown(run: Callable[..., Page]) -> None:
+    one = {"classes": ["normal", "<b>$\\frac{a$"], "counts": [[3, 1], [0, 0]]}
     page = run("classification", confusion={f"{stage}/classification": one for stage in ("train", "val", "test")})
-    assert "Confusion matrices" in page.text
-    names = [attributes["alt"] for tag, attributes in page.tags if tag == "img"]
-    assert names[:2] == ["val/classification", "test/classification"]
+    assert page.rows[-6:] == 2 * [
+        ["true, taken for", "normal", "<b>$\\frac{a$"],
+        ["normal", "3", "1"],
+        ["<b>$\\frac{a$", "0", "0"],
+    ]
+    shades = [attributes.get("class") for tag, attributes in page.tags if tag == "td"][-8:]
+    assert shades == 2 * ["s7", "s2", "s0", "s0"]
+    assert "375%" in page.text
+    assert "val/classification" in page.text
+    assert "train/classification" not in page.text
     assert "Confusion" not in run("classification").text
 
 

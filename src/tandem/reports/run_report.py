@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tandem.files import read_json, write_text
+from tandem.reports.confusion_table import STYLE as CONFUSION_STYLE
+from tandem.reports.confusion_table import confusion_table
 from tandem.reports.metrics_table import read_metrics
 from tandem.reports.page import details, document, figure, image
 from tandem.reports.table import format_value, result_groups
@@ -43,7 +45,7 @@ def write_report(folder: Path) -> Path:
         details("Versions and data", _provenance(results)),
     ]
     page = folder / REPORT
-    write_text(page, document(f"tandem: {results['name']}", parts))
+    write_text(page, document(f"tandem: {results['name']}", parts, CONFUSION_STYLE))
     return page
 
 
@@ -106,13 +108,9 @@ def _sweeps(results: Mapping[str, Any]) -> list[str]:
 
 def _matrices(results: Mapping[str, Any]) -> list[str]:
     """Which class was taken for which; nothing, where no task asks for one of several, or the run is older."""
-    import numpy as np
-
-    from tandem.reports.evaluation.figures import confusion
-
     found = {place: matrix for place, matrix in results.get("confusion", {}).items() if not place.startswith("train/")}
-    drawn = [figure(confusion(np.array(matrix["counts"]), matrix["classes"]), place) for place, matrix in found.items()]
-    return ["<h2>Confusion matrices</h2>", *drawn] if drawn else []
+    tables = [confusion_table(matrix["classes"], matrix["counts"], place) for place, matrix in found.items()]
+    return ["<h2>Confusion matrices</h2>", *tables] if tables else []
 
 
 def _history(rows: Sequence[Mapping[str, str]], best: int) -> list[str]:
