@@ -28,6 +28,9 @@ FULL_ERRORS = "HYDRA_FULL_ERROR"
 VALUED = {"-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"}
 """Hydra's flags that take the next word as their value."""
 
+SWEEPS = ("-m", "--multirun", "hydra.mode=multirun")
+"""What makes a sweep of a command, in small letters."""
+
 
 def run(
     task: Callable[[DictConfig, Path], Any],
@@ -59,12 +62,8 @@ def run_tool(task: Callable[[dict[str, Any]], None], config_name: str, on_interr
         config_name: the primary configuration in the shipped folder; it takes in `tool`.
         on_interrupt: said after Ctrl-C.
     """
-    for word in sys.argv[1:]:
-        if word.lstrip("+").upper() in (
-            "-M",
-            "--MULTIRUN",
-            "HYDRA.MODE=MULTIRUN",
-        ):  # before Hydra makes a folder for it
+    for word in sys.argv[1:]:  # before Hydra makes a folder for a sweep
+        if word.lstrip("+").lower() in SWEEPS:
             _fail(f"{word} is for training; give this command one value for each key")
     verbose = os.environ.get(FULL_ERRORS) == "1"
 
