@@ -4,6 +4,7 @@ import csv
 import json
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -105,11 +106,18 @@ def _add_wandb_row(seen: Seen, row: dict[str, Any]) -> None:
             seen.add(name, step, float(value))  # float also of "NaN"
 
 
-def seen_in_mlflow(folder: Path) -> Seen:
-    """By MLflow's client."""
+def mlflow_client(database: Path) -> Any:
+    """MLflow's own, which sets up its tables once in a process, with a warning about itself."""
     from mlflow import MlflowClient
 
-    client = MlflowClient(f"sqlite:///{folder.parents[1] / 'mlflow.db'}")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*``noload`` loader strategy is deprecated.*")
+        return MlflowClient(f"sqlite:///{database}")
+
+
+def seen_in_mlflow(folder: Path) -> Seen:
+    """By MLflow's client."""
+    client = mlflow_client(folder.parents[1] / "mlflow.db")
     home = client.get_experiment_by_name(folder.parent.name)
     (run,) = [run for run in client.search_runs([home.experiment_id]) if run.info.run_name == folder.name]
     seen = Seen(texts=dict(run.data.tags), status=run.info.status.lower())

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 from tests.trackers.conftest import composed
-from tests.trackers.readers import READERS
+from tests.trackers.readers import READERS, mlflow_client
 
 from tandem.assemble import make_trainer
 from tandem.errors import ConfigError
@@ -94,7 +94,7 @@ def test_nothing_is_left_by_a_run_that_was_never_begun(name: str, tmp_path: Path
     assert not (tmp_path / "runs").exists()
 
 
-def _first_use(database: str, folder: Path, start: Any, told: Any) -> None:
+def _first_use(database: Path, folder: Path, start: Any, told: Any) -> None:
     from tandem.trackers import MLflow
 
     tracker = MLflow(f"sqlite:///{database}", "study", folder.name, folder)
@@ -107,11 +107,9 @@ def _first_use(database: str, folder: Path, start: Any, told: Any) -> None:
 
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 def test_two_first_uses_of_one_database_at_once(tmp_path: Path) -> None:
-    from mlflow import MlflowClient
-
     context = multiprocessing.get_context("fork")  # which has the libraries already
     start, told = context.Barrier(2), context.Queue()
-    database = str(tmp_path / "mlflow.db")
+    database = tmp_path / "mlflow.db"
     jobs = [context.Process(target=_first_use, args=(database, tmp_path / str(n), start, told)) for n in range(2)]
     for job in jobs:
         job.start()
@@ -119,7 +117,7 @@ def test_two_first_uses_of_one_database_at_once(tmp_path: Path) -> None:
     for job in jobs:
         job.join(10)
         assert job.exitcode == 0
-    client = MlflowClient(f"sqlite:///{database}")
+    client = mlflow_client(database)
     runs = client.search_runs([client.get_experiment_by_name("study").experiment_id])
     assert {run.info.run_id for run in runs} == ids
     assert [run.info.status for run in runs] == ["FINISHED"] * 2
