@@ -254,16 +254,17 @@ def test_the_shipped_folder_and_what_it_asks() -> None:
     assert "loss/multiclass@tasks.classification.loss" in shipped_places()
 
 
-def test_a_division_counts_by_its_content_wherever_it_lies(default: dict[str, Any], tmp_path: Path) -> None:
+@pytest.mark.parametrize("key", ["data.split_file", "network.weights"])
+def test_a_file_counts_by_its_content_wherever_it_lies(key: str, default: dict[str, Any], tmp_path: Path) -> None:
     one, other = tmp_path / "a.csv", tmp_path / "b" / "c.csv"
     other.parent.mkdir()
     for path in (one, other):
         path.write_text("id,split\nx,train\n")
-    before = run_hash(put(default, "data.split_file", str(one)))
-    assert run_hash(put(default, "data.split_file", str(other))) == before
+    before = run_hash(put(default, key, str(one)))
+    assert run_hash(put(default, key, str(other))) == before
     one.write_text("id,split\nx,test\n")
-    assert run_hash(put(default, "data.split_file", str(one))) != before
-    assert run_hash(put(default, "data.split_file", "absent.csv")) != before
+    assert run_hash(put(default, key, str(one))) != before
+    assert run_hash(put(default, key, "absent.csv")) != before
 
 
 def test_settings_of_mixed_sources_count_as_those_of_one(composed: Composer, tmp_path: Path) -> None:

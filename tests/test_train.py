@@ -1,6 +1,7 @@
 """Training as its user sees it: repeatable, resumable, honest about its data."""
 
 import dataclasses
+import hashlib
 import json
 import os
 import shutil
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 
-from tandem.config import register, resolve
+from tandem.config import register, resolve, run_hash
 from tandem.data.samples import Samples
 from tandem.errors import ConfigError, DataError
 from tandem.shipped import config_folder
@@ -94,6 +96,30 @@ def test_results_name_what_they_rest_on(finished: Path) -> None:
     assert results["threads"] == torch.get_num_threads()
     assert results["best_epoch"] in range(4)
     assert results["seconds"] > 0
+
+
+class Removes(pl.Callback):
+    """Takes a file away while a run trains."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """As soon as it has begun."""
+        self.path.unlink()
+
+
+def test_weights_are_named_by_their_content_though_their_file_is_gone(finished: Path, tmp_path: Path) -> None:
+    given = tmp_path / "given.ckpt"
+    shutil.copy(finished / "best.ckpt", given)
+    content = hashlib.sha256(given.read_bytes()).hexdigest()
+    config = configuration(f"network.weights={given}", "trainer.max_epochs=1")
+    expected = run_hash(config)
+    results = train(config, tmp_path / "run", [Removes(given)])
+    assert results["weights"] == {"file": "given.ckpt", "sha256": content}
+    assert results["hash"] == expected
+    assert content in (tmp_path / "run" / "report.html").read_text()
+    assert read(finished)["weights"] is None
 
 
 def test_the_best_epoch_is_the_one_whose_official_dice_is_highest(finished: Path) -> None:

@@ -8,6 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tandem.errors import ConfigError
+from tandem.files import sha256
 from tandem.hints import explain, nearest
 from tandem.shipped import take_launchers
 
@@ -38,10 +40,10 @@ NOT_IDENTITY = (
 )
 """Settings that change where or how a run is shown, but no number of it; except a callback's that has `stop: true`."""
 
-PATHS = ("data.root", "data.subset", "data.file", "network.weights")
+PATHS = ("data.root", "data.subset", "data.file")
 """Settings that are paths: one folder or file is one identity, however it is typed."""
 
-CONTENTS = ("data.split_file",)
+CONTENTS = ("data.split_file", "network.weights")
 """Settings that are files whose content is the identity, wherever they lie."""
 
 
@@ -218,10 +220,11 @@ class AuditDataConfig:
 
 @dataclass
 class YoursConfig:
-    """Settings of the data that differ from reader to reader: a paper's studies take them as `%data.root%`."""
+    """Files that lie elsewhere for each reader: a paper's studies and budgets take them as `%data.root%`."""
 
     root: str | None = None
     subset: str | None = None
+    weights: str | None = None
 
 
 @dataclass
@@ -313,7 +316,16 @@ def run_hash(config: Mapping[str, Any]) -> str:
 def _content(path: str) -> str:
     """SHA-256 of a file; the path itself where there is none, which is told of later."""
     file = Path(path).expanduser()
-    return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else path
+    if not file.is_file():
+        return path
+    known = file.stat()
+    return _digest(file, known.st_size, known.st_mtime_ns)
+
+
+@lru_cache
+def _digest(file: Path, size: int, changed: int) -> str:
+    """Once for all jobs of a sweep, as long as the file stays as it is; weights may be large."""
+    return sha256(file)
 
 
 def _places(config: dict[str, Any], key: str) -> Iterator[tuple[dict[str, Any], str]]:

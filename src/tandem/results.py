@@ -5,7 +5,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tandem.config import run_hash
 from tandem.files import shortest
 from tandem.record import environment
 from tandem.run_files import BEST
@@ -52,7 +51,7 @@ def collect_results(
     trainer: "pl.Trainer",
     module: "MultiTaskModule",
     metrics: Mapping[str, float],
-    data: Mapping[str, Any],
+    known: Mapping[str, Any],
     folder: Path,
 ) -> dict[str, Any]:
     """What `results.json` holds, but for the duration.
@@ -62,7 +61,8 @@ def collect_results(
         trainer: after the best checkpoint was evaluated.
         module: with the best checkpoint's thresholds.
         metrics: by logged name.
-        data: name, fingerprint and how many rows were skipped.
+        known: from before training, when every file that it tells of was surely there: the run's hash, the pretrained
+            weights, and of the data name, fingerprint and how many rows were skipped.
         folder: the run's folder, with the best checkpoint.
     """
     import torch
@@ -76,7 +76,6 @@ def collect_results(
     binary = {name: task for name, task in module.tasks.items() if task.kind == "binary"}
     return {
         "name": config["name"],
-        "hash": run_hash(config),
         "seed": config["seed"],
         "monitor": config["monitor"],
         "mode": config["mode"],
@@ -87,7 +86,7 @@ def collect_results(
         "warnings": [warning for watch in watches for warning in watch.warnings],
         "curves": {prefix: curve for sweep in sweeps for prefix, curve in sweep.curves.items()},
         "confusion": {place: matrix for counts in counted for place, matrix in counts.matrices.items()},
-        "data": dict(data),
+        **known,
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
         **environment(),
         "config": dict(config),

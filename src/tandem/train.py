@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from tandem.assemble import make_data, make_module, make_trainer
-from tandem.config import resolve
+from tandem.config import resolve, run_hash
 from tandem.errors import ConfigError, DataError
 from tandem.files import read_json, write_json, write_text
 from tandem.hints import nearest
@@ -93,6 +93,7 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
 
     from tandem.devices.gather import device_number, first_device_first
     from tandem.devices.norm import share_statistics
+    from tandem.network.weights import origin
     from tandem.prepare import prepare
     from tandem.record import keep_data, read_data
     from tandem.reports.run_report import write_report
@@ -112,6 +113,7 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
         share_statistics(module, gpu=trainer.strategy.root_device.type == "cuda")
     with first_device_first():
         read_data(data, folder)
+    known: dict[str, Any] = {"hash": run_hash(config), "weights": origin(config["network"])}
     fingerprint = keep_data(data, folder) if first else {}
     if first:
         write_config(config, folder)
@@ -129,7 +131,7 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
         metrics = evaluate_best(trainer, module, data, folder)
         if not first:
             return {}
-        known = {"name": data.info.name, "fingerprint": fingerprint, "skipped": len(data.skipped)}
+        known["data"] = {"name": data.info.name, "fingerprint": fingerprint, "skipped": len(data.skipped)}
         results = collect_results(config, trainer, module, metrics, known, folder)
         log_results(trainer, results, folder)
     except BaseException:

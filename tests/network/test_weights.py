@@ -1,5 +1,6 @@
 """Weights really arrive, or are refused at once and in one line."""
 
+import hashlib
 import http.server
 import socket
 import threading
@@ -90,6 +91,23 @@ def test_a_broken_file_is_refused_by_name(tmp_path: Path, suffix: str, content: 
 def test_a_file_that_is_not_there_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ConfigError, match=r"network\.weights: no file '.*'; give a \.safetensors or \.pth file"):
         make_network(1, False, "test_resnet", "unet", weights=str(tmp_path / name))
+
+
+def test_a_file_is_found_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    save(trained("test_resnet"), tmp_path / "model.pth")
+    make_network(3, False, "test_resnet", "unet", weights="~/model.pth")
+    assert weights.origin({"weights": "~/model.pth"}) == {
+        "file": "model.pth",
+        "sha256": hashlib.sha256((tmp_path / "model.pth").read_bytes()).hexdigest(),
+    }
+
+
+def test_where_weights_come_from_is_told_as_timm_names_it() -> None:
+    told = weights.origin({"backbone": "resnet18", "pretrained": True, "weights": None})
+    assert told == {"model": "resnet18", "repository": "timm/resnet18.a1_in1k"}
+    assert weights.origin({"backbone": "resnet18", "pretrained": False}) is None
+    assert weights.origin({"_target_": "mine.Network"}) is None
 
 
 def test_a_model_without_weights_says_so() -> None:

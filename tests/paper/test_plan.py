@@ -17,8 +17,12 @@ from tandem.shipped import config_folder
 
 Change = Callable[[dict[str, Any]], object]
 
-PAPERS = {"quick": 6, "loss_ablation": 414, "curated_busi": 24}
-"""Runs of each at its first budget."""
+PAPERS = {
+    "quick": {"cpu": 6, "test": 3},
+    "loss_ablation": {"cpu": 414, "gpu": 414},
+    "curated_busi": {"cpu": 24, "gpu": 24, "pretrained": 24},
+}
+"""Runs of each at each of its budgets."""
 
 
 def shipped(name: str) -> Paper:
@@ -32,17 +36,18 @@ def test_every_paper_is_here() -> None:
     assert {path.stem for path in (config_folder() / "paper").glob("*.yaml")} == set(PAPERS)
 
 
-@pytest.mark.parametrize("name", PAPERS)
-def test_a_shipped_paper_is_whole_and_its_runs_are_counted(name: str) -> None:
+@pytest.mark.parametrize(("name", "budget"), [(name, budget) for name, found in PAPERS.items() for budget in found])
+def test_a_shipped_paper_is_whole_and_its_runs_are_counted(name: str, budget: str) -> None:
     paper = shipped(name)
     assert paper.name == name
-    data = {"root": "/nowhere", "subset": "/nowhere.csv"}
+    assert list(paper.budgets) == list(PAPERS[name])
+    data = {"root": "/nowhere", "subset": "/nowhere.csv", "weights": "/nowhere.safetensors"}
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
-        jobs = [
-            words for study in paper.studies for words in expanded(study_words(paper, study, paper.budget(None)), data)
-        ]
+        jobs = [words for study in paper.studies for words in expanded(study_words(paper, study, budget), data)]
+        for words in (jobs[0], jobs[-1]):
+            resolve(compose("train", filled(words, data)))
     assert len(jobs) == len({tuple(words) for words in jobs})
-    assert len(jobs) == PAPERS[name]
+    assert len(jobs) == PAPERS[name][budget]
     for table in paper.tables.values():
         assert isinstance(table, RowTable | StudyTable)
 

@@ -1,6 +1,5 @@
 """Data sets in one archive: unpacked once, beside the cache, and never outside of their folder."""
 
-import hashlib
 import os
 import shutil
 import stat
@@ -15,6 +14,7 @@ from typing import IO
 from tandem.data.cache import cache_folder
 from tandem.data.faults import refuse
 from tandem.errors import DataError
+from tandem.files import sha256
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
 
@@ -52,9 +52,7 @@ def folder_of(root: str, cache: str | None) -> Path:
     path = Path(root).expanduser()
     if not path.name.lower().endswith(ENDINGS) or not path.is_file():
         return path
-    with path.open("rb") as file:
-        name = hashlib.file_digest(file, "sha256").hexdigest()
-    target = cache_folder(cache) / "unpacked" / name
+    target = cache_folder(cache) / "unpacked" / sha256(path)
     if not target.is_dir():
         _unpack(path, target)
     return target

@@ -3,6 +3,7 @@
 import inspect
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from pathlib import Path
 from pickle import UnpicklingError
 from textwrap import shorten
 from typing import Any
@@ -67,6 +68,7 @@ def make_network(
     small_cnn.register()
     _check_backbone(backbone)
     begins = first_epoch(freeze)
+    weights = weights and str(Path(weights).expanduser())
     loading = pretrained_options(backbone, pretrained, weights)
     given = given_statistics(normalization, channels) if normalization else None
     for name, share in (("drop_path", drop_path), ("dropout", dropout)):

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from tandem.errors import ConfigError
+from tandem.files import sha256
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +42,26 @@ def pretrained_options(backbone: str, pretrained: bool, weights: str | None) -> 
         return None
     _check_available(backbone)
     return {}
+
+
+def origin(network: Mapping[str, Any]) -> dict[str, str] | None:
+    """What a network's encoder begins from, so that others can tell whether they begin from the same.
+
+    Args:
+        network: the configuration's part.
+
+    Returns:
+        `file` and `sha256` of a local file; timm's `model` and the `repository` of its weights; None for random ones.
+    """
+    if weights := network.get("weights"):
+        path = Path(weights).expanduser()
+        return {"file": path.name, "sha256": sha256(path)}
+    if not network.get("pretrained"):
+        return None
+    from timm.models import get_pretrained_cfg
+
+    known = get_pretrained_cfg(network["backbone"])
+    return {"model": network["backbone"], "repository": str(known and known.hf_hub_id)}
 
 
 def take_encoder(encoder: nn.Module, weights: str) -> None:

@@ -1,6 +1,5 @@
 """What a paper's numbers were made with: code, packages, hardware, data, seeds, time."""
 
-import hashlib
 import os
 import platform
 import subprocess
@@ -10,6 +9,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
+from tandem.files import sha256
 from tandem.paper.jobs import Job
 from tandem.paper.outcome import Outcome
 from tandem.paper.plan import Paper
@@ -18,6 +18,12 @@ from tandem.record import git_state
 LOCK = "requirements.lock"
 HOME = Path(__file__).resolve().parents[1]
 """Folder of this package."""
+
+TOLD = (
+    *("seed", "seconds", "epochs", "best_epoch", "resumed", "weights"),
+    *("threads", "device", "platform", "versions", "git"),
+)
+"""What the manifest says of a finished run, by the keys of its `results.json`."""
 
 
 def manifest(paper: Paper, budget: str, outcome: Outcome, command: Sequence[str], seconds: float) -> dict[str, Any]:
@@ -95,7 +101,7 @@ def difference() -> str:
 def lock_hash() -> dict[str, str] | None:
     """SHA-256 of the lock of the checkout; None where there is none."""
     path = next((folder / LOCK for folder in HOME.parents[:3] if (folder / LOCK).is_file()), None)
-    return None if path is None else {"file": LOCK, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return None if path is None else {"file": LOCK, "sha256": sha256(path)}
 
 
 def packages() -> dict[str, str]:
@@ -122,8 +128,7 @@ def _run(job: Job, outcome: Outcome) -> dict[str, Any]:
         return {**told, "state": outcome.lacking[job.place]}
     results = outcome.runs[job.place].results
     data = results.get("data") or {}
-    keys = ("seed", "seconds", "epochs", "best_epoch", "threads", "device", "platform", "versions", "git", "resumed")
-    return {**told, "state": "finished", **{key: results.get(key) for key in keys}, "data": dict(data)}
+    return {**told, "state": "finished", **{key: results.get(key) for key in TOLD}, "data": dict(data)}
 
 
 def _data(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

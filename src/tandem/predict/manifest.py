@@ -1,12 +1,10 @@
 """What a folder of predictions was made with, so that only the same goes on with it."""
 
-import hashlib
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import ConfigError
-from tandem.files import read_json, shortest, write_json
+from tandem.files import read_json, sha256, shortest, write_json
 from tandem.run_files import BEST
 
 if TYPE_CHECKING:
@@ -54,7 +52,7 @@ def open_folder(settings: "Settings", runs: "Sequence[TrainedRun]", questions: "
 def _said(settings: "Settings", runs: "Sequence[TrainedRun]", questions: "Sequence[Question]") -> dict[str, Any]:
     return {
         "runs": [
-            {"name": run.results["name"], "hash": run.results["hash"], "checkpoint": _digest(run.folder / BEST)}
+            {"name": run.results["name"], "hash": run.results["hash"], "checkpoint": sha256(run.folder / BEST)}
             for run in runs
         ],
         "images": str(settings.images.resolve()),
@@ -65,8 +63,3 @@ def _said(settings: "Settings", runs: "Sequence[TrainedRun]", questions: "Sequen
         },
         "thresholds": {q.name: [shortest(value) for value in q.thresholds] for q in questions if q.thresholds},
     }
-
-
-def _digest(file: Path) -> str:
-    with file.open("rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()

@@ -139,6 +139,8 @@ def _provenance(results: Mapping[str, Any]) -> str:
     git = results["git"]
     lines.append(f"git {git['commit']}{' with changes' if git['changed'] else ''}" if git else "no git checkout")
     lines += [f"threads {results['threads']}", results["platform"]]
+    if weights := results.get("weights"):
+        lines.append(f"encoder from {', '.join(f'{key} {value}' for key, value in weights.items())}")
     lines += [f"rows of data left out: {results['data'].get('skipped', 0)}"]
     lines += [f"data {split}: {value}" for split, value in results["data"]["fingerprint"].items()]
     return "\n".join(lines)
