@@ -123,7 +123,7 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
     _check_monitored(config["monitor"], module, data)
     _warn_of_moving(config["monitor"], module)
     _warn_of_random(config["network"])
-    _announce(data, module, trainer)
+    _announce(data, module, trainer, known["weights"])
     computed = prepare(module, data, folder)
     try:
         log_settings(trainer, {**config, "computed": computed}, folder)
@@ -162,7 +162,9 @@ def _fit(trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", l
         ) from error
 
 
-def _announce(data: "DataModule", module: "MultiTaskModule", trainer: "pl.Trainer") -> None:
+def _announce(
+    data: "DataModule", module: "MultiTaskModule", trainer: "pl.Trainer", weights: Mapping[str, str] | None
+) -> None:
     """Says what is about to be trained on what, so that a wrong split or task is seen before it costs a night."""
     from tandem.data.samples import describe_split
 
@@ -171,6 +173,8 @@ def _announce(data: "DataModule", module: "MultiTaskModule", trainer: "pl.Traine
     parameters = sum(parameter.numel() for parameter in module.parameters())
     device = trainer.strategy.root_device
     log.info("tasks %s; %s parameters; on %s", ", ".join(module.tasks), f"{parameters:,}", device)
+    if weights is not None:
+        log.info("the encoder begins from %s", ", ".join(f"{key} {value}" for key, value in weights.items()))
 
 
 def _warn_of_random(network: Mapping[str, Any]) -> None:
@@ -260,6 +264,7 @@ def quieten() -> None:
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     logging.getLogger("pytorch_lightning.accelerators.cuda").setLevel(logging.WARNING)
     logging.getLogger("pytorch_lightning.trainer.connectors.checkpoint_connector").setLevel(logging.WARNING)
+    logging.getLogger("timm.models").setLevel(logging.ERROR)  # which weights arrived is checked and told by us
 
 
 if __name__ == "__main__":  # in a process of its own, as launchers start it
