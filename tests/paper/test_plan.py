@@ -20,7 +20,7 @@ Change = Callable[[dict[str, Any]], object]
 PAPERS = {
     "quick": {"cpu": 6, "test": 3},
     "loss_ablation": {"cpu": 414, "gpu": 414},
-    "curated_busi": {"cpu": 24, "gpu": 24, "pretrained": 24},
+    "curated_busi": {"cpu": 32, "gpu": 32, "pretrained": 32},
 }
 """Runs of each at each of its budgets."""
 
