@@ -40,7 +40,7 @@ SHRINK = {
     ],
     **{
         f"curated_busi{row}": ["data.size=32", "trainer.max_epochs=1", "trainer.accelerator=cpu", *TINY[5:]]
-        for row in ("", "_best", "_cls", "_cls_sampled", "_mt", "_mt_sampled", "_seg")
+        for row in ("", "_best", "_best_cls", "_best_seg", "_cls", "_cls_sampled", "_mt", "_mt_sampled", "_seg")
     },
     "tiny": TINY[1:],
     "collapse": ["trainer.max_epochs=1", *TINY[1:]],
