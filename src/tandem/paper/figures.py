@@ -89,6 +89,7 @@ def points(
                 place.plot(published.mean, row + 0.28, "D", color="C1", markersize=4, clip_on=False)
         place.set_title(titles[metric], fontsize=9)
         place.tick_params(labelsize=8)
+        place.locator_params(axis="x", nbins=5)  # more run into each other
         place.grid(alpha=0.25)
         place.spines[["top", "right"]].set_visible(False)
     axes[0].set_yticks(range(len(labels)), labels, fontsize=8)
