@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from tandem.reports.figures import history_figure, sweep_figure
+from tandem.reports.figures import history_figure, sweep_figure, sweep_png
 
 CURVE = {"thresholds": [0.1, 0.5, 0.9], "dice_global": [0.2, 0.7, 0.3], "dice_lesion": [0.1, None, math.nan]}
 
@@ -55,3 +55,13 @@ def test_values_over_epochs(epochs: int, best: int | None) -> None:
     assert (f"best epoch {best}" in found) == (best is not None)
     assert figure.axes[0].get_ylabel() == "loss"
     assert drawn(figure) > 10
+
+
+def test_a_sweep_is_drawn_once_for_trackers_and_page() -> None:
+    curve = {"thresholds": [0.1, 0.5, 0.9], "dice_global": [0.2, 0.8, math.nan]}
+    png = sweep_png(curve, 0.5)
+    assert sweep_png({key: list(values) for key, values in curve.items()}, 0.5) is png
+    assert sweep_png(curve, 0.6) != png
+    buffer = io.BytesIO()
+    sweep_figure(curve, 0.5).savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    assert png == buffer.getvalue()

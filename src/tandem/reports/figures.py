@@ -1,6 +1,9 @@
 """Figures of the report and of the trackers."""
 
+import io
+import json
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from matplotlib.figure import Figure
@@ -30,6 +33,18 @@ def sweep_figure(curve: Mapping[str, Sequence[float]], chosen: float | None = No
     axes.set_ylim(0, 1)
     legend(axes)
     return figure
+
+
+def sweep_png(curve: Mapping[str, Sequence[float]], chosen: float | None = None) -> bytes:
+    """`sweep_figure` as PNG; drawn once for the trackers and the page of a run, which show the same."""
+    return _sweep_png(json.dumps([dict(curve), chosen]))
+
+
+@lru_cache(maxsize=16)
+def _sweep_png(told: str) -> bytes:
+    buffer = io.BytesIO()
+    sweep_figure(*json.loads(told)).savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    return buffer.getvalue()
 
 
 def history_figure(epochs: Sequence[int], lines: Mapping[str, Sequence[float]], unit: str, best: int | None) -> Figure:

@@ -97,12 +97,12 @@ def _table(results: Mapping[str, Any]) -> str:
 
 
 def _sweeps(results: Mapping[str, Any]) -> list[str]:
-    from tandem.reports.figures import sweep_figure
+    from tandem.reports.figures import sweep_png
 
     parts = []
     for prefix, curve in results["curves"].items():
         chosen = results["metrics"].get(f"{prefix}/threshold")
-        parts.append(figure(sweep_figure(curve, chosen), prefix))
+        parts.append(image(sweep_png(curve, chosen), prefix, css="plot"))
     return parts or ["<p class='note'>No task with a threshold.</p>"]
 
 

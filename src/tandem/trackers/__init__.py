@@ -1,5 +1,6 @@
 """What every tracker is given beside the logged metrics: settings, notes, pictures and results."""
 
+import io
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,7 +14,7 @@ from tandem.run_files import BEST
 from tandem.trackers.files import Files
 from tandem.trackers.mlflow import MLflow
 from tandem.trackers.tensorboard import TensorBoard
-from tandem.trackers.tracker import TYPED, Tracker, drawn
+from tandem.trackers.tracker import TYPED, Tracker, decoded, drawn
 from tandem.trackers.trackio import Trackio
 from tandem.trackers.wandb import Wandb
 
@@ -153,19 +154,17 @@ def _typed(folder: Path) -> dict[str, str]:
 def _pictures(results: Mapping[str, Any], folder: Path) -> dict[str, "Picture"]:
     """Threshold curves, confusion matrices and panels of the best checkpoint, by logged name."""
     import numpy as np
-    from PIL import Image
 
     from tandem.reports.evaluation.figures import confusion
-    from tandem.reports.figures import sweep_figure
+    from tandem.reports.figures import sweep_png
 
     pictures: dict[str, Picture] = {}
     for place, curve in results["curves"].items():
-        figure = sweep_figure(curve, results["metrics"].get(f"{place}/threshold"))
-        pictures[f"{place}/dice_against_threshold"] = drawn(figure)
+        png = sweep_png(curve, results["metrics"].get(f"{place}/threshold"))
+        pictures[f"{place}/dice_against_threshold"] = decoded(io.BytesIO(png))
     for place, matrix in results["confusion"].items():
         pictures[f"{place}/confusion"] = drawn(confusion(np.array(matrix["counts"]), matrix["classes"]))
     for path in sorted((folder / "panels").glob("*.png")):
         stage, _, task = path.stem.partition("_")
-        with Image.open(path) as image:
-            pictures[f"{stage}/{task}/panels"] = np.asarray(image.convert("RGB"))
+        pictures[f"{stage}/{task}/panels"] = decoded(path)
     return pictures

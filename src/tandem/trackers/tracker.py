@@ -3,7 +3,8 @@
 import io
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from pytorch_lightning.loggers import Logger
@@ -88,9 +89,14 @@ def telling(settings: Mapping[str, Any]) -> dict[str, Any]:
 
 def drawn(figure: "Figure") -> "Picture":
     """(H, W, 3) uint8, a figure as a picture."""
-    from PIL import Image
-
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
-    with Image.open(buffer) as image:
+    return decoded(buffer)
+
+
+def decoded(file: IO[bytes] | Path) -> "Picture":
+    """(H, W, 3) uint8, an image file as a picture."""
+    from PIL import Image
+
+    with Image.open(file) as image:
         return np.asarray(image.convert("RGB"))
