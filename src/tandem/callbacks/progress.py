@@ -18,7 +18,7 @@ class Progress(RichProgressBar):
 
     Args:
         show: logged values to show beside the losses, where they exist.
-        refresh_rate: batches between two updates of the bar.
+        refresh_rate: updates of the bar in a second; at the end of a pass it waits for the next one.
     """
 
     def __init__(self, show: Sequence[str] = (), refresh_rate: int = 1) -> None:
