@@ -14,16 +14,21 @@ log = logging.getLogger(__name__)
 
 
 class Progress(RichProgressBar):
-    """Lightning's rich progress bar with the losses of the step and the numbers that decide.
+    """Lightning's rich progress bar, in a terminal, with the losses of the step and the numbers that decide.
 
     Args:
         show: logged values to show beside the losses, where they exist.
         refresh_rate: updates of the bar in a second; at the end of a pass it waits for the next one.
     """
 
-    def __init__(self, show: Sequence[str] = (), refresh_rate: int = 1) -> None:
+    def __init__(self, show: Sequence[str] = (), refresh_rate: int = 10) -> None:
         super().__init__(refresh_rate=refresh_rate, theme=RichProgressBarTheme(metrics_format=".3f"))
         self.show = tuple(show)
+
+    @property
+    def is_enabled(self) -> bool:
+        """Whether somebody can see it: elsewhere nothing is drawn, and nothing waits for its last update."""
+        return super().is_enabled and sys.stdout.isatty()
 
     def get_metrics(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule

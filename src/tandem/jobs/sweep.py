@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, run_job, setup_globals
@@ -15,6 +14,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from tandem.jobs.ending import CARRIED, Ending, Job, monitored
+from tandem.jobs.loader import SweepLoader
 from tandem.jobs.lock import RunningElsewhere, locked
 from tandem.jobs.pool import Outcomes
 from tandem.jobs.progress import Progress, distinct
@@ -24,34 +24,6 @@ from tandem.run_files import RESULTS
 from tandem.shipped import config_folder
 
 log = logging.getLogger(__name__)
-
-REMEMBERED = 200
-"""How many composed configurations are kept at most: about 1 MiB each."""
-
-
-class Remembering:
-    """Composes each job of a sweep once: Hydra does it to find mistakes, and does it again to run the job.
-
-    Args:
-        loader: Hydra's, which answers everything else.
-    """
-
-    def __init__(self, loader: Any) -> None:
-        self.loader = loader
-        self.kept: dict[tuple[str, ...], DictConfig] = {}
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.loader, name)
-
-    def load_sweep_config(self, master_config: DictConfig, sweep_overrides: list[str]) -> DictConfig:
-        """The configuration of the job with these overrides, always the same object while it is kept."""
-        key = tuple(sweep_overrides)
-        config = self.kept.get(key)
-        if config is None:
-            config = self.loader.load_sweep_config(master_config, sweep_overrides)
-            if len(self.kept) < REMEMBERED:
-                self.kept[key] = config
-        return config
 
 
 @dataclass(frozen=True)
@@ -69,7 +41,7 @@ class Sweep:
     task: TaskFunction
 
     def __post_init__(self) -> None:
-        self.context.config_loader = Remembering(self.context.config_loader)  # type: ignore[assignment]
+        self.context.config_loader = SweepLoader(self.context.config_loader.get_search_path())
 
     def launch(
         self, overrides: Sequence[Sequence[str]], first: int, width: int | None, run: Callable[[list[Job]], Outcomes]
