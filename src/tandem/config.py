@@ -282,10 +282,14 @@ def _without_medmnist(flag: str, size: int, root: str, file: str | None, downloa
 
 def _plain(root: DictConfig) -> dict[str, Any]:
     """The configuration without Hydra's own part, resolved; a value still missing stays `???` and is reported later."""
-    chosen = OmegaConf.masked_copy(root, [str(key) for key in root if key != "hydra"])
-    plain = OmegaConf.to_container(chosen, resolve=True, throw_on_missing=False)
-    assert isinstance(plain, dict)
-    return {str(key): value for key, value in plain.items()}
+    return {str(key): _value(root, str(key)) for key in root if key != "hydra"}
+
+
+def _value(root: DictConfig, key: str) -> Any:
+    if OmegaConf.is_missing(root, key):
+        return "???"
+    value = root[key]
+    return OmegaConf.to_container(value, resolve=True, throw_on_missing=False) if OmegaConf.is_config(value) else value
 
 
 def run_hash(config: Mapping[str, Any]) -> str:

@@ -13,6 +13,7 @@ from tandem.config import resolve, run_hash
 from tandem.errors import ConfigError, DataError
 from tandem.files import read_json, write_json, write_text
 from tandem.hints import nearest
+from tandem.libraries import load_libraries
 from tandem.run_files import LAST, RESULTS
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
         log.info("already finished, answered from %s", finished)
         results = read_json(finished)
     else:
+        load_libraries()
         results = train(plain, folder)
     if not (folder / REPORT).exists():  # also where a finished run was cut before its page was written
         write_report(folder)
