@@ -17,6 +17,7 @@ from tandem.assemble import make_data, make_module, make_trainer
 from tandem.config import resolve
 from tandem.errors import ConfigError
 from tandem.files import read_json, write_json, write_text, write_whole
+from tandem.libraries import load_libraries
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -73,6 +74,7 @@ def find_lr_job(config: DictConfig, folder: Path) -> float:
     """
     plain = resolve(config)
     if not (folder / RESULT).exists():
+        load_libraries()
         write_suggestion(find_lr(plain, folder), folder)
     rate = float(read_json(folder / RESULT)["suggestion"])
     log.info("suggested learning rate: optimizer.lr=%g (it was %g)", rate, plain["optimizer"]["lr"])

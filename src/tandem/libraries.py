@@ -12,10 +12,10 @@ LIBRARIES = ("pytorch_lightning", "timm", "matplotlib.figure")
 def load_libraries() -> None:
     """Imports them; for a command, before anything else that takes long.
 
-    They leave more than half a million objects. Python's collector looks through all of them whenever a quarter more has
-    come up: a fourth of the time of the import itself, and a third of a second every few hundred steps afterwards. So it
-    rests here, and is told in the end that what is there now will stay. That is taken back before the process ends,
-    since some libraries complain where their objects outlive it.
+    They leave half a million objects, all of which Python's collector looks through whenever there are a quarter more:
+    a fourth of the time of the import itself, and a third of a second every few hundred steps afterwards. So it rests
+    here, and is then told that what is there will stay. That is taken back before the process ends, since some
+    libraries complain where their objects outlive it.
 
     Does nothing where they are there already, or the collector was switched off by somebody else.
     """

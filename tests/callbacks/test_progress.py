@@ -52,13 +52,25 @@ def test_no_value_hides_another_of_the_same_short_name() -> None:
     assert found == {"loss": 1.0, "seg loss": 2.0, "val/loss": 3.0, "val/segment/loss": 4.0}
 
 
-def test_the_bar_runs(module: Make, trainer: Make, batches: Make, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("terminal", [True, False])
+def test_the_bar_runs_in_a_terminal(
+    terminal: bool,
+    module: Make,
+    trainer: Make,
+    batches: Make,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
+    monkeypatch.setenv("COLUMNS", "200")
     bar = Progress(show=["val/segmentation/dice"])
     run = trainer(ThresholdSweep(), bar, max_epochs=2, enable_progress_bar=True)
     model = module()
     run.fit(model, feed(batches(0)), feed(batches(1)))
     assert set(bar.get_metrics(run, model)) == {"loss", "seg loss", "seg dice"}
-    assert "seg dice: 0." in " ".join(capsys.readouterr().out.split())
+    printed = capsys.readouterr().out
+    assert "seg dice: 0." in printed if terminal else printed == ""
+    assert (bar.progress is not None) == terminal, "no thread waits for its next update where nobody sees it"
 
 
 @pytest.mark.parametrize(("terminal", "level"), [(False, logging.INFO), (True, logging.DEBUG)])

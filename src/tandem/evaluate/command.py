@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tandem.evaluate.settings import Settings, read_settings
+from tandem.libraries import load_libraries
 
 log = logging.getLogger(__name__)
 
@@ -24,7 +25,9 @@ def evaluate_job(config: Mapping[str, Any]) -> None:
     """
     from tandem.reports.evaluation.terminal import print_evaluation
 
-    evaluation = evaluate_run(read_settings(config))
+    settings = read_settings(config)
+    load_libraries()
+    evaluation = evaluate_run(settings)
     print_evaluation(evaluation)
 
 

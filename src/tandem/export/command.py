@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tandem.errors import ConfigError, DataError
 from tandem.hints import nearest
+from tandem.libraries import load_libraries
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -31,6 +32,7 @@ def export_job(config: Mapping[str, Any]) -> None:
     Args:
         config: the resolved configuration of `conf/export.yaml`.
     """
+    load_libraries()
     out = None if config["out"] is None else Path(config["out"])
     file, difference = export_run(Path(config["run"]), config["format"], out, config["tolerance"])
     size = file.stat().st_size / 1e6

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import DataError
+from tandem.libraries import load_libraries
 from tandem.predict.settings import Settings, read_settings
 
 if TYPE_CHECKING:
@@ -32,7 +33,9 @@ def predict_job(config: Mapping[str, Any]) -> None:
     Args:
         config: the resolved configuration of `conf/predict.yaml`.
     """
-    predict_folder(read_settings(config))
+    settings = read_settings(config)
+    load_libraries()
+    predict_folder(settings)
 
 
 def predict_folder(settings: Settings) -> None:

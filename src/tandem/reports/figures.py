@@ -63,7 +63,7 @@ def history_figure(epochs: Sequence[int], lines: Mapping[str, Sequence[float]], 
         colour = colours.setdefault(rest, f"C{len(colours)}")
         style = "--" if stage == "train" else "-"
         axes.plot(epochs, values, style, color=colour, label=name, marker="." if len(epochs) < 12 else None)
-    axes.xaxis.get_major_locator().set_params(integer=True)
+    axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     if best is not None:
         axes.axvline(best, color="0.4", linestyle="--", linewidth=1, label=f"best epoch {best}")
     legend(axes, fontsize=8)
@@ -82,6 +82,7 @@ def _axes(x: str, y: str) -> tuple[Figure, Any]:
     axes = figure.add_subplot()
     axes.set_xlabel(x)
     axes.set_ylabel(y)
+    axes.locator_params(nbins=5)  # a third of the time that a figure takes goes into its ticks
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes

@@ -98,7 +98,7 @@ def _lead(trials: "Trials", words: Sequence[str]) -> None:
     _announce(settings, sum(trial.state.is_finished() for trial in trials.all()))
     well = True
     if settings.n_jobs == 1:
-        work(trials, words, since, bar=sys.stdout.isatty())
+        work(trials, words, since, bar=True)
     else:
         well = run_processes(settings.n_jobs, since)
     print_search(trials, words, _program(), Console())

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import ConfigError, DataError
+from tandem.libraries import load_libraries
 from tandem.search.run import Outcome, run_trial
 from tandem.search.settings import Settings
 from tandem.search.space import as_overrides
@@ -26,7 +27,7 @@ def work(trials: Trials, words: Sequence[str], since: int, bar: bool) -> None:
         trials: of the search.
         words: what each is trained with, beside its own values.
         since: see `Trials.claim`.
-        bar: whether each may show a progress bar.
+        bar: whether each may show a progress bar in a terminal.
 
     Raises:
         DataError: no trial has finished, and the first fails by its data.
@@ -69,11 +70,12 @@ def _run(trial: Any, settings: Settings, words: Sequence[str], bar: bool) -> Out
         reported = next(each for each in trial.study.trials if each.number == trial.number).intermediate_values
         return ReportEpochs(trial, list(reported), settings.objectives)
 
+    load_libraries()
     return run_trial(config, folder, words, trial.number, settings.objectives, callback)
 
 
 def _without_bar(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of the same run where a bar would be in the way: in a file, or among other processes."""
+    """The configuration of the same run where its bar would be in the way of those of other processes."""
     return {**config, "callbacks": {key: value for key, value in config["callbacks"].items() if key != "progress"}}
 
 
