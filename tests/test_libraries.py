@@ -4,6 +4,7 @@ import gc
 import json
 import subprocess
 import sys
+from typing import Any
 
 from tandem.libraries import LIBRARIES, load_libraries
 
@@ -21,12 +22,12 @@ print(json.dumps([known, sum(passes), frozen, gc.get_freeze_count(), gc.isenable
 """
 
 
-def seen(before: str) -> tuple[list[object], str]:
+def seen(before: str) -> tuple[list[Any], str]:
     """What a new process tells of its collector, and what it says on stderr until its very end."""
     done = subprocess.run(
         [sys.executable, "-c", LOOK.format(before=before)], capture_output=True, text=True, check=True, timeout=300
     )
-    found: list[object] = json.loads(done.stdout)
+    found: list[Any] = json.loads(done.stdout)
     return found, done.stderr
 
 

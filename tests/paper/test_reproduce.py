@@ -125,6 +125,10 @@ def test_a_job_that_fails_is_listed_and_the_others_are_tabulated(
         (["paper=quick", "verify=-1"], "verify is -1, but must be at least 0"),
         (["paper=quick", "tolerance=-1"], "tolerance is -1.0, but must be at least 0"),
         (["paper=loss_ablation"], "the paper's studies need data.root; give it, for instance data.root=PATH"),
+        (
+            ["paper=curated_busi", "data.root=no/such", "data.subset=no/such.csv"],
+            "data.root is 'no/such', but nothing lies there",
+        ),
         (["-m", "paper=quick"], "-m is for training"),
     ],
 )

@@ -12,7 +12,7 @@ from typing import Any
 from tandem.errors import ConfigError
 from tandem.paper import launch
 from tandem.paper.archive import open_archive, same_tables, write_archive
-from tandem.paper.jobs import Job, filled, find_jobs, quoted, study_words
+from tandem.paper.jobs import Job, check_files, filled, find_jobs, quoted, study_words
 from tandem.paper.outcome import Outcome, lacking_lines, look
 from tandem.paper.plan import Paper
 from tandem.paper.reading import read_paper
@@ -88,6 +88,7 @@ def reproduce(settings: Settings) -> Done:
     outcome = look(jobs, settings.runs)
     log.info("paper %s, budget %s: %s", paper.name, budget, _counts(outcome))
     if settings.launch and outcome.lacking:
+        check_files(settings.data)
         _launch(paper, budget, settings, outcome, settings.runs)
         outcome = look(jobs, settings.runs)
     files = write_paper(paper, budget, outcome, out, settings, started)

@@ -89,6 +89,20 @@ def filled(words: Iterable[str], data: Mapping[str, Any]) -> list[str]:
     return [MARK.sub(value, word) for word in words]
 
 
+def check_files(data: Mapping[str, Any]) -> None:
+    """Looks for what was typed before the first of many runs does.
+
+    Args:
+        data: path by key; None where none was given.
+
+    Raises:
+        ConfigError: nothing lies there.
+    """
+    for key, given in data.items():
+        if given is not None and not Path(str(given)).expanduser().exists():
+            raise ConfigError(f"data.{key} is '{given}', but nothing lies there; give the path of yours")
+
+
 def quoted(text: str) -> str:
     """Text as a value of an override, in quotes where something in it would mean something else."""
     if re.fullmatch(r"[\w./-]+", text, re.ASCII):
