@@ -329,9 +329,10 @@ def test_a_killed_device_is_named_although_the_others_complain_of_it(job: Callab
 def test_processes_end_with_the_one_that_started_them(ended_by: signal.Signals, tmp_path: Path) -> None:
     worker = WORKER + "os.write(1, b'%d\\n' % os.getpid())" + WAITS
     code = f"""
-import sys
+import signal, sys
 from pathlib import Path
 from tandem.devices import launch
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored where the tests themselves were started with `&`
 launch.COMMAND = (sys.executable, "-c", {worker!r})
 launch.train_on_devices({{"loader": {{"batch_size": 4}}}}, Path({str(tmp_path)!r}), 2)
 """
