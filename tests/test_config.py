@@ -12,9 +12,11 @@ from hydra import compose, initialize_config_dir
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from tandem.config import NOT_IDENTITY, PATHS, flatten, register, resolve, run_hash
 from tandem.errors import ConfigError
+from tandem.hints import explain
 from tandem.shipped import config_folder, shipped_groups, shipped_places
 
 Composer = Callable[..., DictConfig]
@@ -172,6 +174,24 @@ def test_resolve_gives_plain_containers_without_references(composed: Composer) -
     assert plain["scheduler"]["T_max"] == 7
     assert "${" not in str(plain)
     assert "hydra" not in plain
+
+
+def test_a_reference_has_the_type_of_the_setting(composed: Composer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SEED", "5")
+    plain = resolve(composed("seed=${oc.env:SEED}"))
+    assert plain == resolve(composed("seed=5"))
+    assert type(plain["seed"]) is int
+
+
+@pytest.mark.parametrize("key", ["+data.note", "name", "optimizer.lr"])
+@pytest.mark.parametrize("reference", ["${hydra.job.name}", "${ hydra.job.name}"])
+def test_what_refers_to_hydra_is_refused_before_a_folder_is_made(key: str, reference: str) -> None:
+    register()
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        whole = compose("train", overrides=[f"{key}={reference}"], return_hydra_config=True)
+    with pytest.raises(OmegaConfBaseException) as caught:
+        _ = whole.hydra.run.dir
+    assert explain(caught.value).startswith(f"{key.lstrip('+')}: interpolation key 'hydra.job.n")
 
 
 def test_an_empty_option_is_an_empty_dict_or_null(composed: Composer) -> None:

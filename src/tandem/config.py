@@ -1,4 +1,4 @@
-"""The typed root of a configuration, where it is looked for, and the identity (hash) of a run.
+"""Where a configuration is looked for, its values with every reference resolved, and the identity (hash) of a run.
 
 Nothing heavy is imported here, so that `--help` and `--cfg job` answer at once.
 """
@@ -6,18 +6,30 @@ Nothing heavy is imported here, so that `--help` and `--cfg job` answer at once.
 import copy
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import fields, is_dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from omegaconf import MISSING, DictConfig, OmegaConf
+from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tandem.errors import ConfigError
 from tandem.files import sha256
 from tandem.hints import explain, nearest
+from tandem.roots import (
+    EXTENDED,
+    AuditDataConfig,
+    EvaluateConfig,
+    ExplainLossConfig,
+    ExportConfig,
+    PredictConfig,
+    ReproduceConfig,
+    ShowDataConfig,
+    TrainConfig,
+)
 from tandem.shipped import take_launchers
 
 NOT_IDENTITY = (
@@ -47,205 +59,8 @@ CONTENTS = ("data.split_file", "network.weights")
 """Settings that are files whose content is the identity, wherever they lie."""
 
 
-@dataclass
-class LoaderConfig:
-    """How batches are made: pictures in one, worker processes (0: right for data held in memory), sampling of rows."""
-
-    batch_size: int = 16
-    workers: int = 0
-    sampling: Any = "uniform"
-
-
-@dataclass
-class ParametersConfig:
-    """Which parameters the optimiser treats in which way."""
-
-    decay_all: bool = False
-    lr_factors: Any = None
-
-
-@dataclass
-class TrainConfig:
-    """The root of `conf/train.yaml`: a key that is not listed here is refused while the configuration is composed."""
-
-    name: str = MISSING
-    seed: int = 0
-    runs: str = "runs"
-    monitor: str = MISSING
-    mode: str = MISSING
-    data: Any = MISSING
-    augment: Any = MISSING
-    loader: LoaderConfig = field(default_factory=LoaderConfig)
-    network: Any = MISSING
-    tasks: Any = MISSING
-    balance: Any = MISSING
-    optimizer: Any = MISSING
-    scheduler: Any = None
-    parameters: ParametersConfig = field(default_factory=ParametersConfig)
-    penalties: Any = None
-    trainer: Any = MISSING
-    callbacks: Any = MISSING
-    logger: Any = MISSING
-
-
-@dataclass
-class SearchConfig:
-    """A search for a learning rate: first and last rate, and steps between them."""
-
-    low: float = 1e-6
-    high: float = 1.0
-    steps: int = 100
-
-
-@dataclass
-class FindLrConfig(TrainConfig):
-    """The root of `conf/find_lr.yaml`: what would be trained, and the search."""
-
-    find_lr: SearchConfig = field(default_factory=SearchConfig)
-
-
-@dataclass
-class AdaptiveConfig:
-    """An adaptive search: how many trials in how many processes, what is searched, and what for."""
-
-    n_trials: int = 30
-    n_jobs: int = 1
-    seed: int = 0
-    startup: int = 10
-    objectives: Any = None
-    pruner: Any = MISSING
-    space: Any = None
-
-
-@dataclass
-class AdaptiveSearchConfig(TrainConfig):
-    """The root of `conf/search.yaml`: what would be trained, and the search."""
-
-    search: AdaptiveConfig = field(default_factory=AdaptiveConfig)
-
-
-@dataclass
-class HalfTrainedConfig:
-    """A made-up prediction: logits = signal (2 blurred mask - 1) + noise. Blur in pixels, the rest in logits."""
-
-    blur: float = 3.0
-    signal: float = 3.0
-    noise: float = 1.5
-    seed: int = 0
-
-
-@dataclass
-class ExplainLossConfig:
-    """The root of `conf/explain_loss.yaml`."""
-
-    name: str = MISSING
-    runs: str = "runs"
-    out: str = MISSING
-    loss: Any = None
-    data: Any = MISSING
-    split: str = "val"
-    pictures: int = 256
-    batch_size: int = 16
-    epoch: int = 0
-    border: int = 2
-    hard: float = 0.5
-    half_trained: HalfTrainedConfig = field(default_factory=HalfTrainedConfig)
-
-
-@dataclass
-class ExportConfig:
-    """The root of `conf/export.yaml`."""
-
-    run: str = MISSING
-    format: str = "onnx"
-    out: str | None = None
-    tolerance: float = 1e-4
-
-
-@dataclass
-class EvaluateConfig:
-    """The root of `conf/evaluate.yaml`."""
-
-    run: str = MISSING
-    split: str = "test"
-    threshold: Any = "stored"
-    batch_size: int | None = None
-    device: str | None = None
-    masks: bool = True
-    cases: int = 3
-    page: bool = True
-    samples: int = 1000
-    seed: int = 0
-    data: Any = None
-
-
-@dataclass
-class PredictConfig:
-    """The root of `conf/predict.yaml`."""
-
-    run: Any = MISSING
-    images: str = MISSING
-    out: str = MISSING
-    flips: bool = False
-    overlays: bool = False
-    batch_size: int = 16
-    device: str = "auto"
-    data: Any = None
-
-
-@dataclass
-class ShowDataConfig:
-    """The root of `conf/show_data.yaml`."""
-
-    data: Any = MISSING
-    augment: Any = None
-    split: str = "train"
-    pictures: int = 6
-    versions: int = 4
-    seed: int = 0
-    out: str = MISSING
-
-
-@dataclass
-class AuditDataConfig:
-    """The root of `conf/audit_data.yaml`."""
-
-    data: Any = MISSING
-    distance: int | None = 80
-    correlation: float = 0.85
-    compare_up_to: int = 20_000
-    pictures: int = 24
-    out: str = MISSING
-
-
-@dataclass
-class YoursConfig:
-    """Files that lie elsewhere for each reader: a paper's studies and budgets take them as `%data.root%`."""
-
-    root: str | None = None
-    subset: str | None = None
-    weights: str | None = None
-
-
-@dataclass
-class ReproduceConfig:
-    """The root of `conf/reproduce.yaml`."""
-
-    paper: Any = None
-    budget: str | None = None
-    runs: str = "runs"
-    out: str | None = None
-    launch: bool = True
-    verify: Any = 0
-    seed: int = 0
-    tolerance: float = 0.02
-    archive: Any = None
-    rerun: bool = False
-    data: YoursConfig = field(default_factory=YoursConfig)
-
-
-EXTENDED = {"find_lr": FindLrConfig, "search": AdaptiveSearchConfig}
-"""Primary configurations that take in `train.yaml` and add keys of their own, with their typed roots."""
+TO_HYDRA = re.compile(r"\$\{\s*hydra\.")
+"""A reference into Hydra's own part of a configuration."""
 
 
 def register(primary: str = "train") -> None:
@@ -270,8 +85,7 @@ def register(primary: str = "train") -> None:
 
 
 def _run_hash(*, _root_: DictConfig) -> str:
-    plain = {key: value for key, value in _plain(_root_).items() if key != "hydra"}
-    return run_hash(plain)
+    return run_hash(_plain(_root_))
 
 
 def _without_medmnist(flag: str, size: int, root: str, file: str | None, download: bool) -> bool:
@@ -282,7 +96,16 @@ def _without_medmnist(flag: str, size: int, root: str, file: str | None, downloa
 
 def _plain(root: DictConfig) -> dict[str, Any]:
     """The configuration without Hydra's own part, resolved; a value still missing stays `???` and is reported later."""
-    return {str(key): _value(root, str(key)) for key in root if key != "hydra"}
+    own = [str(key) for key in root if key != "hydra"]
+    if "hydra" in root and _refers_to_hydra(root):  # which leads nowhere in the job itself, and is refused here too
+        root = OmegaConf.masked_copy(root, own)
+    return {key: _value(root, key) for key in own}
+
+
+def _refers_to_hydra(root: DictConfig) -> bool:
+    as_typed = OmegaConf.to_container(root, resolve=False)
+    assert isinstance(as_typed, dict)
+    return any(TO_HYDRA.search(repr(value)) for key, value in as_typed.items() if key != "hydra")
 
 
 def _value(root: DictConfig, key: str) -> Any:

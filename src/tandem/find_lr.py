@@ -74,7 +74,6 @@ def find_lr_job(config: DictConfig, folder: Path) -> float:
     """
     plain = resolve(config)
     if not (folder / RESULT).exists():
-        load_libraries()
         write_suggestion(find_lr(plain, folder), folder)
     rate = float(read_json(folder / RESULT)["suggestion"])
     log.info("suggested learning rate: optimizer.lr=%g (it was %g)", rate, plain["optimizer"]["lr"])
@@ -101,6 +100,7 @@ def find_lr(config: Mapping[str, Any], folder: Path) -> Suggestion:
         raise ConfigError(f"find_lr.low={low}, high={high}, steps={steps}: need 0 < low < high and steps >= {FEWEST}")
     if "lr" not in config["optimizer"]:
         raise ConfigError("optimizer has no 'lr', so there is no rate to be found; choose another optimizer=...")
+    load_libraries()
     import pytorch_lightning as pl
 
     from tandem.prepare import prepare

@@ -48,7 +48,6 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
         log.info("already finished, answered from %s", finished)
         results = read_json(finished)
     else:
-        load_libraries()
         results = train(plain, folder)
     if not (folder / REPORT).exists():  # also where a finished run was cut before its page was written
         write_report(folder)
@@ -91,6 +90,7 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
         What is in `results.json`; nothing on other devices than the first, which write no file.
     """
     quieten()
+    load_libraries()
     import pytorch_lightning as pl
 
     from tandem.devices.gather import device_number, first_device_first

@@ -1,5 +1,6 @@
 """What is shown while a run trains."""
 
+import io
 import logging
 import sys
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from tandem.callbacks import EpochLog, Progress, ThresholdSweep
+from tandem.callbacks.progress import in_terminal
 from tandem.data.batch import Batch
 
 Make = Callable[..., Any]
@@ -71,6 +73,26 @@ def test_the_bar_runs_in_a_terminal(
     printed = capsys.readouterr().out
     assert "seg dice: 0." in printed if terminal else printed == ""
     assert (bar.progress is not None) == terminal, "no thread waits for its next update where nobody sees it"
+
+
+def test_a_terminal_that_comes_in_mid_run_does_not_end_it(
+    module: Make, trainer: Make, batches: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Appear(pl.Callback):
+        def on_train_batch_start(self, *given: Any) -> None:
+            monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+
+    monkeypatch.setattr(sys, "stdout", io.StringIO())
+    bar = Progress()
+    run = trainer(Appear(), bar, max_epochs=1, enable_progress_bar=True)
+    run.fit(module(), feed(batches(0)), feed(batches(1)))
+    assert in_terminal()
+    assert not bar.is_enabled
+
+
+def test_without_stdout_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdout", None)
+    assert in_terminal() is False
 
 
 @pytest.mark.parametrize(("terminal", "level"), [(False, logging.INFO), (True, logging.DEBUG)])

@@ -1,6 +1,7 @@
 """Configurations of a sweep's jobs against those that Hydra's own loader makes, one by one."""
 
 import copy
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,8 +9,10 @@ from typing import Any
 import pytest
 from hydra import initialize_config_dir
 from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.config_repository import ConfigRepository
 from hydra.core.global_hydra import GlobalHydra
 from hydra.errors import HydraException
+from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from tandem.config import register
@@ -97,16 +100,47 @@ def test_files_of_the_folder_that_a_job_names_come_first_for_that_job_alone(load
         both(loaders, ["experiment=mine"])
 
 
-def test_a_file_that_changes_during_a_sweep_is_not_read_again(loaders: Loaders, tmp_path: Path) -> None:
+@pytest.mark.parametrize("later", [["seed=2"], ["balance=pcgrad"]])
+def test_a_file_that_changes_during_a_sweep_counts_as_it_was(
+    loaders: Loaders, tmp_path: Path, later: list[str]
+) -> None:
     (tmp_path / "optimizer").mkdir()
     file = tmp_path / "optimizer" / "mine.yaml"
     words = ["optimizer=mine", f"hydra.searchpath=[file://{tmp_path}]"]
-    seen = []
-    for rate in (0.1, 0.2):
-        file.write_text(f"_target_: torch.optim.SGD\nlr: {rate}\n")
-        found, expected = both(loaders, [*words, f"trainer.max_epochs={int(10 * rate)}"])
-        seen.append((found.optimizer.lr, expected.optimizer.lr))
-    assert seen == [(0.1, 0.1), (0.1, 0.2)]
+    file.write_text("_target_: torch.optim.SGD\nlr: 0.1\n")
+    assert [job.optimizer.lr for job in both(loaders, words)] == [0.1, 0.1]
+    file.write_text("defaults: [no_such, _self_]\nlr: 0.2\n")
+    ours, hydras = loaders
+    assert ours.load_sweep_config(master(), [*SWEEP, *words, *later]).optimizer.lr == 0.1
+    with pytest.raises(HydraException, match="no_such"):
+        hydras.load_sweep_config(master(), [*SWEEP, *words, *later])
+
+
+def test_a_file_is_read_once_for_all_jobs(loaders: Loaders, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: Counter[str] = Counter()
+    load = ConfigRepository.load_config
+
+    def counting(self: ConfigRepository, config_path: str) -> ConfigResult | None:
+        read[config_path] += 1
+        return load(self, config_path)
+
+    monkeypatch.setattr(ConfigRepository, "load_config", counting)
+    ours, _ = loaders
+    for words in JOBS:
+        ours.load_sweep_config(master(), [*SWEEP, *words])
+    asked = read.pop("train")
+    assert asked == len(set(JOBS)), "by Hydra itself, for each job, since it may name further folders"
+    assert set(read.values()) == {1}
+    assert len(read) > 20
+
+
+def test_no_more_is_kept_than_is_said(loaders: Loaders, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tandem.jobs.loader.REMEMBERED", 1)
+    ours, _ = loaders
+    for balance in ("fixed", "pcgrad", "fixed", "pcgrad"):
+        found, expected = both(loaders, [f"balance={balance}"])
+        assert plain(found) == plain(expected)
+    assert (len(ours._composed), len(ours._merged)) == (1, 1)
 
 
 @pytest.mark.parametrize("word", ["no_such_key=1", "optimizer=no_such", "~balance.no_such", "seed=one"])

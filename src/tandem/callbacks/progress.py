@@ -24,11 +24,17 @@ class Progress(RichProgressBar):
     def __init__(self, show: Sequence[str] = (), refresh_rate: int = 10) -> None:
         super().__init__(refresh_rate=refresh_rate, theme=RichProgressBarTheme(metrics_format=".3f"))
         self.show = tuple(show)
+        self.seen = False
+
+    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
+        """Looks, once for each stage, whether there is a terminal."""
+        super().setup(trainer, pl_module, stage)
+        self.seen = in_terminal()
 
     @property
     def is_enabled(self) -> bool:
         """Whether somebody can see it: elsewhere nothing is drawn, and nothing waits for its last update."""
-        return super().is_enabled and sys.stdout.isatty()
+        return super().is_enabled and self.seen
 
     def get_metrics(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
@@ -50,6 +56,11 @@ def _short(key: str) -> str:
     return " ".join([*(name[:3] for name in task), metric.removeprefix("step_")])
 
 
+def in_terminal() -> bool:
+    """Whether what is printed is seen in a terminal; where stdout is closed, it is not."""
+    return sys.stdout is not None and sys.stdout.isatty()
+
+
 class EpochLog(pl.Callback):
     """Writes a line an epoch to the log, so that a run without a terminal shows its progress too.
 
@@ -65,5 +76,5 @@ class EpochLog(pl.Callback):
         known = trainer.callback_metrics
         values = [f"{key} {float(known[key]):.4f}" for key in self.show if key in known]
         # in a terminal the bar shows the same; a second voice would tear it
-        level = logging.DEBUG if sys.stdout.isatty() else logging.INFO
+        level = logging.DEBUG if in_terminal() else logging.INFO
         log.log(level, "epoch %d/%d  %s", trainer.current_epoch, (trainer.max_epochs or 0) - 1, "  ".join(values))

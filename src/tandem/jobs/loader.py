@@ -8,19 +8,19 @@ from hydra._internal.config_repository import CachingConfigRepository, IConfigRe
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.types import Override
-from hydra.plugins.config_source import ConfigResult
+from hydra.plugins.config_source import ConfigResult, ConfigSource
 from omegaconf import DictConfig
 
 REMEMBERED = 200
-"""How many composed configurations are kept at most: about 1 MiB each."""
+"""How many configurations of jobs, and how many choices of files, are kept at most: up to 1 MiB each."""
 
 
 class SweepLoader(ConfigLoaderImpl):
     """Hydra's loader for jobs that share files: each file is read once, and each choice of files merged once.
 
     That is most of the eighth of a second that Hydra takes for a configuration; which options a job has chosen, and its
-    values, are found and checked by Hydra as always. A sweep is composed from each file as it was when a job first
-    needed it.
+    values, are found and checked by Hydra as always. A file that changes during a sweep counts as it was when a job
+    first needed it.
 
     Args:
         search_path: where the files lie.
@@ -54,11 +54,25 @@ class SweepLoader(ConfigLoaderImpl):
 
     def _compose_config_from_defaults_list(self, defaults: list[ResultDefault], repo: IConfigRepository) -> DictConfig:
         key = f"{_places(repo)} {defaults}"
-        if key not in self._merged:
-            assert isinstance(repo, CachingConfigRepository)
-            files = CachingConfigRepository(repo.delegate)  # read anew, since merging changes what was read
-            self._merged[key] = super()._compose_config_from_defaults_list(defaults, files)
-        return copy.deepcopy(self._merged[key])
+        merged = self._merged.get(key)
+        if merged is None:
+            merged = super()._compose_config_from_defaults_list(defaults, _Copies(repo))
+            if len(self._merged) < REMEMBERED:
+                self._merged[key] = merged
+        return copy.deepcopy(merged)
+
+
+class _Copies(CachingConfigRepository):
+    """Copies of what was read, since merging changes it."""
+
+    def __init__(self, files: IConfigRepository) -> None:
+        self.files = files
+
+    def load_config(self, config_path: str) -> ConfigResult | None:
+        return copy.deepcopy(self.files.load_config(config_path))
+
+    def get_schema_source(self) -> ConfigSource:
+        return self.files.get_schema_source()
 
 
 def _places(files: IConfigRepository) -> str:

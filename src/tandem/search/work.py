@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import ConfigError, DataError
-from tandem.libraries import load_libraries
 from tandem.search.run import Outcome, run_trial
 from tandem.search.settings import Settings
 from tandem.search.space import as_overrides
@@ -70,12 +69,11 @@ def _run(trial: Any, settings: Settings, words: Sequence[str], bar: bool) -> Out
         reported = next(each for each in trial.study.trials if each.number == trial.number).intermediate_values
         return ReportEpochs(trial, list(reported), settings.objectives)
 
-    load_libraries()
     return run_trial(config, folder, words, trial.number, settings.objectives, callback)
 
 
 def _without_bar(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of the same run where its bar would be in the way of those of other processes."""
+    """The configuration of the same run for one of several processes, whose bars would tear each other."""
     return {**config, "callbacks": {key: value for key, value in config["callbacks"].items() if key != "progress"}}
 
 
