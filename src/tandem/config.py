@@ -9,7 +9,6 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tandem.errors import ConfigError
-from tandem.files import sha256
+from tandem.files import known_sha256
 from tandem.hints import explain, nearest
 from tandem.roots import (
     EXTENDED,
@@ -143,16 +142,7 @@ def run_hash(config: Mapping[str, Any]) -> str:
 def _content(path: str) -> str:
     """SHA-256 of a file; the path itself where there is none, which is told of later."""
     file = Path(path).expanduser()
-    if not file.is_file():
-        return path
-    known = file.stat()
-    return _digest(file, known.st_size, known.st_mtime_ns)
-
-
-@lru_cache
-def _digest(file: Path, size: int, changed: int) -> str:
-    """Once for all jobs of a sweep, as long as the file stays as it is; weights may be large."""
-    return sha256(file)
+    return known_sha256(file) if file.is_file() else path
 
 
 def _places(config: dict[str, Any], key: str) -> Iterator[tuple[dict[str, Any], str]]:

@@ -5,6 +5,7 @@ import json
 import math
 import os
 from collections.abc import Callable
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
@@ -51,6 +52,17 @@ def sha256(path: Path) -> str:
     """
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def known_sha256(path: Path) -> str:
+    """`sha256`, read once for all who ask in this process, as long as the file stays as it is; weights may be large."""
+    known = path.stat()
+    return _read_once(path.resolve(), known.st_size, known.st_mtime_ns)
+
+
+@lru_cache
+def _read_once(path: Path, size: int, changed: int) -> str:
+    return sha256(path)
 
 
 def shortest(value: float) -> float:

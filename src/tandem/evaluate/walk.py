@@ -56,17 +56,16 @@ def make_trainer(split: Split, callbacks: "list[pl.Callback]") -> "pl.Trainer":
     Raises:
         ConfigError: a device that is not there.
     """
-    import sys
-
     import pytorch_lightning as pl
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
+    from tandem.callbacks import Progress
+
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
-    bar = [pl.callbacks.RichProgressBar(leave=False)] if sys.stdout.isatty() else []
     try:
         return pl.Trainer(
             **split.trainer, devices=1, logger=False, enable_checkpointing=False, enable_model_summary=False,
-            enable_progress_bar=bool(bar), callbacks=[*callbacks, *bar],
+            callbacks=[*callbacks, Progress()],
         )  # fmt: skip
     except MisconfigurationException as error:
         reason = " ".join(str(error).split())

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from tandem.errors import ConfigError
-from tandem.files import sha256
+from tandem.files import known_sha256
 
 log = logging.getLogger(__name__)
 
@@ -55,7 +55,7 @@ def origin(network: Mapping[str, Any]) -> dict[str, str] | None:
     """
     if weights := network.get("weights"):
         path = Path(weights).expanduser()
-        return {"file": path.name, "sha256": sha256(path)}
+        return {"file": path.name, "sha256": known_sha256(path)}
     if not network.get("pretrained"):
         return None
     from timm.models import get_pretrained_cfg
