@@ -18,8 +18,8 @@ import pytorch_lightning as pl
 import torch
 from PIL import Image
 
+from tandem.config.shipped import take_launchers
 from tandem.data.samples import SPLITS, Samples
-from tandem.shipped import take_launchers
 
 if TYPE_CHECKING:
     from playwright.sync_api import Page
@@ -58,7 +58,7 @@ def launchers() -> None:
 @pytest.fixture
 def tandem_train(in_process: Callable[[Callable[[], None]], Command]) -> Command:
     """`tandem-train` in this process and in `tmp_path`: no second start of Python, torch and Lightning."""
-    from tandem.train import main
+    from tandem.train.run import main
 
     return in_process(main)
 

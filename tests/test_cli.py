@@ -190,7 +190,7 @@ def broken(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: Any) -> None:
         raise RuntimeError("the\n  roof fell in")
 
-    monkeypatch.setattr("tandem.train.train", fail)
+    monkeypatch.setattr("tandem.train.run.train", fail)
 
 
 @pytest.mark.usefixtures("broken")
@@ -206,7 +206,7 @@ def test_an_unforeseen_error_is_one_line_that_points_at_its_traceback(tandem_tra
 def test_who_asks_for_tracebacks_gets_them(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from tandem.train import main
+    from tandem.train.run import main
 
     monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
     monkeypatch.chdir(tmp_path)
@@ -234,7 +234,7 @@ def test_what_a_job_raises_decides_the_exit_code(
     def fail(*_: Any) -> None:
         raise error
 
-    monkeypatch.setattr("tandem.train.train", fail)
+    monkeypatch.setattr("tandem.train.run.train", fail)
     done = tandem_train(*SMALL)
     assert (done.code, done.error) == (code, line)
 
@@ -243,7 +243,7 @@ def test_an_interrupted_sweep_stops(tandem_train: Command, monkeypatch: pytest.M
     def fail(*_: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tandem.train.train", fail)
+    monkeypatch.setattr("tandem.train.run.train", fail)
     done = tandem_train("-m", *SMALL, "seed=1,2")
     assert done.code == 130
     assert len(list(tmp_path.rglob("status.json"))) == 1

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tandem.build import build
+from tandem.config.instantiate import build
 from tandem.errors import ConfigError
 from tandem.refine import Consistency
 

@@ -7,18 +7,19 @@ import sys
 import traceback
 from collections.abc import Callable, Sequence
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
-from tandem import config as configuration
+from tandem.config.resolve import register, resolve
+from tandem.config.shipped import config_folder
+from tandem.config.suggest import explain
 from tandem.errors import ConfigError, TandemError
-from tandem.hints import explain
 from tandem.jobs import SWEEP_VARIABLE, RunningElsewhere, one_line, run_job
 from tandem.jobs.ending import BUSY
 from tandem.jobs.process import FOLDER_VARIABLE, follow_parent
-from tandem.shipped import config_folder
 
 log = logging.getLogger(__name__)
 
@@ -69,7 +70,7 @@ def run_tool(task: Callable[[dict[str, Any]], None], config_name: str, on_interr
 
     def job(config: DictConfig) -> None:
         try:
-            task(configuration.resolve(config))
+            task(resolve(config))
         except Exception as error:  # here, since Hydra would print a line of its own first
             if verbose:
                 traceback.print_exception(error)
@@ -89,7 +90,7 @@ def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on
     vars(store)["__deepcopy__"] = partial(_shared, store)
     # Hydra then raises instead of printing, so that the message can be made into one line here.
     os.environ[FULL_ERRORS] = "1"
-    configuration.register(config_name)
+    register(config_name)
     job.__module__ = "tandem.cli"  # Hydra names the job after the module; its log file is named in conf instead
     application = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)(job)
     try:
@@ -107,7 +108,8 @@ def _module(task: Callable[[DictConfig, Path], Any]) -> str | None:
     if not inspect.isfunction(task):
         return None
     if task.__module__ != "__main__":
-        return task.__module__
+        package = task.__module__.rpartition(".")[0]
+        return package if package and find_spec(f"{package}.__main__") else task.__module__
     spec = sys.modules["__main__"].__spec__
     return None if spec is None else spec.name
 

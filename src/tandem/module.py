@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tandem.balance.balance import Balance
 from tandem.balance.replay import same_buffers
-from tandem.devices.gather import everyones, go_back_without_trace, no_loss, together
+from tandem.distributed.gather import everyones, go_back_without_trace, no_loss, together
 from tandem.network.network import Network
 from tandem.penalties import Penalties, Penalty
 from tandem.tasks.output import TaskOutput

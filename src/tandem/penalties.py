@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tandem.errors import ConfigError
 from tandem.losses.knobs import inside
-from tandem.parameters import Named, select
+from tandem.optim.param_groups import Named, select
 
 
 class Penalty(ABC):

@@ -2,8 +2,8 @@
 
 from typing import TYPE_CHECKING, Any
 
+from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.hints import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -10,11 +10,11 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 
-from tandem.assemble import make_data, make_module
-from tandem.config import register, resolve
+from tandem.config.resolve import register, resolve
+from tandem.config.shipped import config_folder
 from tandem.data.datamodule import DataModule
+from tandem.factory import make_data, make_module
 from tandem.module import MultiTaskModule
-from tandem.shipped import config_folder
 
 TINY = [
     "experiment=tiny",

@@ -16,7 +16,7 @@ from tandem.audit.facts import EMPTY, FILLED, MISSING, facts_of, file_facts
 from tandem.audit.remarks import remarks
 from tandem.audit.tables import classes, columns, findings, masks, modes, sizes
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
-from tandem.data.records import Record
+from tandem.data.files.records import Record
 from tandem.data.samples import SPLITS, Samples
 from tandem.data.targets import Targets
 

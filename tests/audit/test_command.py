@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tandem.audit import main
-from tandem.data.duplicates import join
-from tandem.data.splits import read_table
+from tandem.data.splitting.duplicates import join
+from tandem.data.splitting.splits import read_table
 
 REPOSITORY = Path(__file__).parents[2]
 

@@ -30,7 +30,7 @@ from torchvision.transforms import v2
 
 from tandem.data.augment import Augment
 from tandem.data.busi import BUSI
-from tandem.data.loading import loader
+from tandem.data.loading.loading import loader
 from tandem.data.medmnist import MedMNIST
 from tandem.data.samples import Samples
 

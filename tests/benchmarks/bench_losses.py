@@ -33,8 +33,8 @@ from torch.nn import functional as F
 from torch.profiler import ProfilerActivity, profile
 from torchvision.ops import sigmoid_focal_loss
 
+from tandem.config.shipped import config_folder
 from tandem.losses.open_knob import settle
-from tandem.shipped import config_folder
 
 LIMIT = 1.1
 SECONDS = 1.5  # for the rounds of one loss and its counterparts

@@ -19,7 +19,7 @@ from tandem.callbacks.collapse.finding import Finding
 from tandem.callbacks.collapse.history import History, Limits
 from tandem.data.batch import Batch
 from tandem.errors import ConfigError
-from tandem.train import train
+from tandem.train.run import train
 
 Make = Callable[..., Any]
 
@@ -159,8 +159,8 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, 
     """A resolved tiny configuration of two tasks."""
     from hydra import compose, initialize_config_dir
 
-    from tandem.config import register, resolve
-    from tandem.shipped import config_folder
+    from tandem.config.resolve import register, resolve
+    from tandem.config.shipped import config_folder
 
     monkeypatch.setenv("TANDEM_CACHE", str(tmp_path / "cache"))
     register()
@@ -220,8 +220,8 @@ def experiment(name: str, epochs: int, folder: Path) -> dict[str, Any]:
     """Its first epochs, which are enough to tell."""
     from hydra import compose, initialize_config_dir
 
-    from tandem.config import register, resolve
-    from tandem.shipped import config_folder
+    from tandem.config.resolve import register, resolve
+    from tandem.config.shipped import config_folder
 
     register()
     quiet = ["trainer.enable_progress_bar=false", "callbacks.panels=null", "logger=none"]

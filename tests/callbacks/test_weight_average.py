@@ -10,15 +10,15 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 
-from tandem.assemble import make_trainer
 from tandem.callbacks import WeightAverage
 from tandem.callbacks.weight_average import moving_average
-from tandem.config import register, resolve
+from tandem.config.resolve import register, resolve
+from tandem.config.shipped import config_folder
 from tandem.errors import ConfigError
 from tandem.evaluate.command import evaluate_run
 from tandem.evaluate.settings import read_settings
-from tandem.shipped import config_folder
-from tandem.train import train
+from tandem.factory import make_trainer
+from tandem.train.run import train
 
 WEIGHT = "network.encoder.model.block0.0.weight"
 

@@ -6,9 +6,9 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from tandem.config import register, resolve, run_hash
-from tandem.shipped import config_folder
-from tandem.train import train
+from tandem.config.resolve import register, resolve, run_hash
+from tandem.config.shipped import config_folder
+from tandem.train.run import train
 
 TINY = [
     "experiment=tiny",

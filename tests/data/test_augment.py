@@ -11,7 +11,7 @@ from torch import Tensor
 
 from tandem.data.augment import Augment
 from tandem.data.batch import MISSING_PIXEL, Batch
-from tandem.data.loading import DRAWS
+from tandem.data.loading.loading import DRAWS
 from tandem.errors import ConfigError
 
 MIDDLE = 0.5  # the number that turns, shifts, brightens by nothing

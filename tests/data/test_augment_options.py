@@ -11,16 +11,16 @@ from omegaconf import OmegaConf
 from scipy.stats import kstest
 from torch import Tensor
 
-from tandem.build import build
+from tandem.config.instantiate import build
+from tandem.config.shipped import config_folder
 from tandem.data.augment import Augment
 from tandem.data.augment.augment import LIMITS
 from tandem.data.augment.fields import mix, normal_field, uniform_field
 from tandem.data.augment.greys import blur
 from tandem.data.augment.places import FOLD, NUMBERS, affine_grid, displacements
 from tandem.data.batch import MISSING_PIXEL, Batch
-from tandem.data.loading import DRAWS
+from tandem.data.loading.loading import DRAWS
 from tandem.errors import ConfigError
-from tandem.shipped import config_folder
 
 NEW = ("elastic", "gamma", "saturation", "blur", "speckle", "noise")
 DEGREES: dict[str, float] = {"gamma": 0.5, "saturation": 0.5, "blur": 0.03, "speckle": 0.2, "noise": 0.1}

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tandem.data.faults import FaultyDataError
+from tandem.data.files.faults import FaultyDataError
 from tandem.data.folder import Folder
 from tandem.errors import ConfigError, DataError
 

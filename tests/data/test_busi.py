@@ -16,13 +16,13 @@ from PIL import Image
 from tandem.data import busi
 from tandem.data.busi import BUSI, find_root, scan
 from tandem.data.checks import check_splits
-from tandem.data.faults import Faults
-from tandem.data.masks import read_mask
-from tandem.data.pictures import open_picture
-from tandem.data.records import Decoder
+from tandem.data.files.faults import Faults
+from tandem.data.files.images import open_picture
+from tandem.data.files.masks import read_mask
+from tandem.data.files.records import Decoder
 from tandem.data.samples import SPLITS, Samples
 from tandem.data.source import Source
-from tandem.data.splits import read_table, split_rows, write_splits
+from tandem.data.splitting.splits import read_table, split_rows, write_splits
 from tandem.errors import ConfigError, DataError
 
 Tree = Callable[..., Path]

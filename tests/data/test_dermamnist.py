@@ -12,14 +12,14 @@ from omegaconf import DictConfig
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import balanced_accuracy_score
 
-from tandem.config import register, resolve, run_hash
+from tandem.config.resolve import register, resolve, run_hash
+from tandem.config.shipped import config_folder
 from tandem.data.checks import check_splits
 from tandem.data.dermamnist import COUNTS, DermaMNIST, draw
 from tandem.data.medmnist import MedMNIST, info_table
 from tandem.data.samples import SPLITS
 from tandem.errors import ConfigError, DataError
-from tandem.shipped import config_folder
-from tandem.train import train
+from tandem.train.run import train
 
 
 def composed(*overrides: str, primary: str = "train", **options: Any) -> DictConfig:

@@ -11,10 +11,10 @@ import torch
 from omegaconf import OmegaConf
 from PIL import Image
 
+from tandem.config.shipped import config_folder
 from tandem.data.checks import check_splits
 from tandem.data.folder import Folder
 from tandem.data.samples import SPLITS, Samples, join_samples
-from tandem.shipped import config_folder
 
 
 @pytest.fixture(autouse=True)

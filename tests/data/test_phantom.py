@@ -16,7 +16,7 @@ from skimage.measure import label as components
 from skimage.measure import regionprops
 from sklearn.metrics import balanced_accuracy_score
 
-from tandem.data.counter_rng import keys
+from tandem.data.loading.counter_rng import keys
 from tandem.data.phantom import Knobs, Phantom, render
 from tandem.data.phantom.lesion import lesions
 from tandem.data.phantom.speckle import speckle

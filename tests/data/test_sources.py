@@ -10,13 +10,13 @@ import torch
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from tandem.config import register, resolve
+from tandem.config.resolve import register, resolve
+from tandem.config.shipped import config_folder
 from tandem.data.samples import SPLITS
 from tandem.evaluate.command import evaluate_run
 from tandem.evaluate.settings import read_settings
-from tandem.files import read_json
-from tandem.shipped import config_folder
-from tandem.train import train
+from tandem.train.run import train
+from tandem.utils.files import read_json
 
 TINY = (
     "experiment=tiny",

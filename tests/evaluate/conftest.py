@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
-from tandem.config import register, resolve
+from tandem.config.resolve import register, resolve
+from tandem.config.shipped import config_folder
 from tandem.evaluate.command import evaluate_run
 from tandem.evaluate.settings import Settings, read_settings
-from tandem.shipped import config_folder
-from tandem.train import train
+from tandem.train.run import train
 
 SMALL = ["experiment=tiny", "logger=none", "callbacks.panels=null", "trainer.enable_progress_bar=false"]
 PHANTOMS = ["data.train=24", "data.val=24", "data.test=24", "data.seed=3", "optimizer.lr=1e-2"]

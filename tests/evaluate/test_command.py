@@ -17,7 +17,7 @@ from tandem.evaluate import main
 from tandem.evaluate.command import evaluate_run
 from tandem.evaluate.look import Look
 from tandem.evaluate.settings import Settings
-from tandem.restore import restore
+from tandem.runs.restore import restore
 
 Asked = Callable[..., Settings]
 

@@ -21,9 +21,9 @@ from tandem.evaluate.parts.classes import ClassMeasure
 from tandem.evaluate.parts.vectors import nearest_shares_class, project
 from tandem.evaluate.ranking import areas, curves_of, rank
 from tandem.evaluate.reliability import reliability
+from tandem.evaluate.report import figures
 from tandem.evaluate.rows import RowsFile
 from tandem.evaluate.split import Split
-from tandem.reports.evaluation import figures
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(0, 3)), min_size=2, max_size=40))

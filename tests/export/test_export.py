@@ -13,14 +13,14 @@ import torch
 from hydra import compose, initialize_config_dir
 from torch import Tensor
 
-from tandem.config import register, resolve
+from tandem.config.resolve import register, resolve
+from tandem.config.shipped import config_folder
 from tandem.errors import ConfigError, DataError
 from tandem.export import export_run, formats, main
 from tandem.export.command import largest_difference
-from tandem.inference import Inference
-from tandem.restore import restore
-from tandem.shipped import config_folder
-from tandem.train import train
+from tandem.runs.inference import Inference
+from tandem.runs.restore import restore
+from tandem.train.run import train
 
 SMALL = ["experiment=tiny", "data.train=12", "data.val=12", "data.test=12", "data.seed=3", "data.size=64"]
 SMALL += ["logger=none", "callbacks.panels=null", "trainer.enable_progress_bar=false"]

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from tandem.config import register, resolve, run_hash
-from tandem.shipped import config_folder
+from tandem.config.resolve import register, resolve, run_hash
+from tandem.config.shipped import config_folder
 
 GOLDEN = Path(__file__).parent / "hashes.json"
 PATHS = ["data.root=/data/Dataset_BUSI_with_GT"]

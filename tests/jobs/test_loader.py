@@ -15,9 +15,9 @@ from hydra.errors import HydraException
 from hydra.plugins.config_source import ConfigResult
 from omegaconf import DictConfig, OmegaConf, open_dict
 
-from tandem.config import register
+from tandem.config.resolve import register
+from tandem.config.shipped import config_folder
 from tandem.jobs.loader import SweepLoader
-from tandem.shipped import config_folder
 
 SWEEP = ("experiment=tiny", "trainer.max_epochs=3")
 """What is typed for all jobs."""

@@ -11,12 +11,12 @@ from hydra import compose, initialize_config_dir
 from sklearn.metrics import balanced_accuracy_score, mean_absolute_error
 from torch import Tensor
 
-from tandem.assemble import make_data, make_module
-from tandem.config import register, resolve
+from tandem.config.resolve import register, resolve
+from tandem.config.shipped import config_folder
 from tandem.data.datamodule import DataModule
+from tandem.factory import make_data, make_module
 from tandem.metrics import DiceSweep, MeanAveragePrecisionAtR
 from tandem.module import MultiTaskModule
-from tandem.shipped import config_folder
 
 TASK = {
     "binary": "segmentation",

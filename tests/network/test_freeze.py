@@ -23,7 +23,7 @@ from tandem.losses.multiclass import CrossEntropy
 from tandem.module import MultiTaskModule
 from tandem.network import Network, make_network
 from tandem.network.freeze import first_epoch
-from tandem.parameters import grouped_optimizer
+from tandem.optim.param_groups import grouped_optimizer
 from tandem.penalties import L2
 from tandem.tasks import ClassificationTask, SegmentationTask
 

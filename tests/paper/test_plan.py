@@ -8,12 +8,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from tandem.config import register, resolve, run_hash
+from tandem.config.resolve import register, resolve, run_hash
+from tandem.config.shipped import config_folder
 from tandem.errors import ConfigError
 from tandem.paper.jobs import expanded, filled, find_jobs, study_words
 from tandem.paper.plan import Paper, RowTable, StudyTable
 from tandem.paper.reading import read_paper
-from tandem.shipped import config_folder
 
 Change = Callable[[dict[str, Any]], object]
 

@@ -9,12 +9,12 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from tandem.config import register, resolve
+from tandem.config.resolve import register, resolve
+from tandem.config.shipped import config_folder
 from tandem.paper import main
 from tandem.paper.command import Done, reproduce
 from tandem.paper.launch import train as launched
 from tandem.paper.settings import Settings, read_settings, spelled
-from tandem.shipped import config_folder
 
 InProcess = Callable[[Callable[[], None]], Callable[..., Any]]
 

@@ -8,9 +8,9 @@ import pytest
 from hydra import compose, initialize_config_dir
 from PIL import Image
 
-from tandem.config import register, resolve
-from tandem.shipped import config_folder
-from tandem.train import train
+from tandem.config.resolve import register, resolve
+from tandem.config.shipped import config_folder
+from tandem.train.run import train
 
 SMALL = ["experiment=tiny", "data.train=12", "data.val=12", "data.test=12", "data.seed=3", "logger=none"]
 SMALL += ["callbacks.panels=null", "trainer.enable_progress_bar=false"]

@@ -18,7 +18,7 @@ from tests.predict.conftest import BAD, GOOD
 from tandem.predict import main
 from tandem.predict.table import Table
 from tandem.predict.views import open_any
-from tandem.restore import TrainedRun, restore
+from tandem.runs.restore import TrainedRun, restore
 
 Command = Callable[..., Any]
 

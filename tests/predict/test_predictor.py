@@ -18,7 +18,7 @@ from tandem.errors import ConfigError, DataError
 from tandem.predict.answers import Question
 from tandem.predict.ensemble import agreed
 from tandem.predict.predictor import Prediction, resized
-from tandem.restore import restore
+from tandem.runs.restore import restore
 
 FAMILY = ("network=fpn", "network.backbone=test_convnext")
 

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tandem.files import write_json, write_text
 from tandem.reports.run_report import write_report
+from tandem.utils.files import write_json, write_text
 
 TASKS = {
     "classification": {"loss": {"_target_": "tandem.losses.multiclass.CrossEntropy"}},

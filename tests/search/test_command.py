@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from tandem.config import register
+from tandem.config.resolve import register
 from tandem.jobs import locked
 from tandem.search.callback import ReportEpochs
 from tandem.search.command import main

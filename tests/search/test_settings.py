@@ -8,12 +8,12 @@ from typing import Any
 import pytest
 from hydra import compose, initialize_config_dir
 
-from tandem.config import register, resolve
+from tandem.config.resolve import register, resolve
+from tandem.config.shipped import config_folder
 from tandem.errors import ConfigError
 from tandem.search import Hyperband, Median, NoPruning
 from tandem.search.settings import read_settings
 from tandem.search.words import named, words_for_training
-from tandem.shipped import config_folder
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tandem.reports.study.matrices import MOST, confusion_matrices
 from tandem.study.analysis import Analysis, analyse
 from tandem.study.classes import class_table, matrices
 from tandem.study.command import write_study
+from tandem.study.report.matrices import MOST, confusion_matrices
 from tandem.study.runs import read_study
 from tandem.study.table import Number, to_csv
 from tandem.study.tables import main_table

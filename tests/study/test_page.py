@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tandem.reports.study.charts import Chart, chart_html, colours
-from tandem.reports.study.grids import heat_maps, main_effects, parallel
-from tandem.reports.study.lines import forest, front, learning_curves, threshold_curves
 from tandem.study.analysis import Analysis, analyse, focused
 from tandem.study.command import write_study
+from tandem.study.report.charts import Chart, chart_html, colours
+from tandem.study.report.grids import heat_maps, main_effects, parallel
+from tandem.study.report.lines import forest, front, learning_curves, threshold_curves
 from tandem.study.runs import read_study
 
 GAMMA = "tasks.segmentation.loss.gamma"

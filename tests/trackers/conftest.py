@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from tests.trackers.readers import READERS, Seen
 
-from tandem.config import flatten, register, resolve
-from tandem.files import write_json
-from tandem.shipped import config_folder
+from tandem.config.resolve import flatten, register, resolve
+from tandem.config.shipped import config_folder
+from tandem.utils.files import write_json
 
 TINY = [
     *("experiment=tiny", "name=tracked", "scheduler=cosine", "network.backbone=small_cnn"),
@@ -23,7 +23,7 @@ def composed(runs: Path, *overrides: str) -> tuple[dict[str, Any], Path]:
     """A resolved tiny configuration, and the folder that the command line would give it."""
     from hydra import compose, initialize_config_dir
 
-    from tandem.config import run_hash
+    from tandem.config.resolve import run_hash
 
     register()
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
@@ -68,7 +68,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def tracked(runs: Path, quiet_wandb: None) -> Tracked:
     """Two epochs with every tracker at once."""
-    from tandem.train import train
+    from tandem.train.run import train
 
     config, folder = composed(runs, f"logger=[{','.join(READERS)}]", "tasks.classification.loss.weight=balanced")
     words = [f"{key}={value}" for key, value in TYPED.items()]

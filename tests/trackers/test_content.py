@@ -74,7 +74,7 @@ def test_learning_curves_end_with_training(name: str, tracked: Tracked) -> None:
 
 
 def test_trackers_change_no_number(tracked: Tracked, tmp_path: Any) -> None:
-    from tandem.train import train
+    from tandem.train.run import train
 
     alone = train({**tracked.config, "logger": {}}, tmp_path)
     assert alone["metrics"] == tracked.results["metrics"]

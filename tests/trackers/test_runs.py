@@ -12,8 +12,8 @@ import pytest
 from tests.trackers.conftest import composed
 from tests.trackers.readers import READERS, mlflow_client
 
-from tandem.assemble import make_trainer
 from tandem.errors import ConfigError
+from tandem.factory import make_trainer
 from tandem.trackers import Tracker, finish, log_image, log_numbers, log_settings, log_text
 
 every_tracker = pytest.mark.parametrize("name", READERS)
@@ -125,7 +125,7 @@ def test_two_first_uses_of_one_database_at_once(tmp_path: Path) -> None:
 
 
 def test_a_training_that_fails_is_marked(tmp_path: Path) -> None:
-    from tandem.train import train
+    from tandem.train.run import train
 
     config, folder = composed(tmp_path, "logger=csv", "monitor=val/segmentation/dicee", "trainer.max_epochs=1")
     with pytest.raises(ConfigError, match="did you mean"):

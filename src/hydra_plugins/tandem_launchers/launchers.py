@@ -86,7 +86,7 @@ class Joblib(_JobProcesses):
 
     def prepare(self) -> None:
         """Checks the knobs, and loads joblib."""
-        from tandem.extra import load
+        from tandem.utils.optional import load
 
         super().prepare()
         load("joblib", "joblib", "hydra/launcher=joblib")
@@ -105,7 +105,7 @@ class SubmititLocal(_JobProcesses):
 
     def prepare(self) -> None:
         """Checks the knobs, and loads submitit."""
-        from tandem.extra import load
+        from tandem.utils.optional import load
 
         super().prepare()
         load("submitit", "submitit", f"hydra/launcher=submitit_{self.executor}")
@@ -128,7 +128,7 @@ class Ray(_JobProcesses):
 
     def prepare(self) -> None:
         """Checks the knobs, and loads Ray."""
-        from tandem.extra import load
+        from tandem.utils.optional import load
 
         super().prepare()
         load("ray", "ray", "hydra/launcher=ray")

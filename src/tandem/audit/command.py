@@ -29,9 +29,9 @@ def audit_job(config: Mapping[str, Any]) -> None:
     """
     _check(config)
     from tandem.audit.audit import audit
-    from tandem.build import build
-    from tandem.reports.audit.terminal import print_audit
-    from tandem.reports.audit.written import write_audit
+    from tandem.audit.report.terminal import print_audit
+    from tandem.audit.report.written import write_audit
+    from tandem.config.instantiate import build
 
     source = build(skipping(config["data"]), "data")
     splits = source.load()

@@ -14,7 +14,7 @@ from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from tandem.data.records import Record
+    from tandem.data.files.records import Record
     from tandem.data.samples import Samples
 
 FILLED, EMPTY, MISSING, NONE = "filled", "empty", "missing", ""
@@ -69,7 +69,7 @@ def facts_of(split: str, samples: "Samples", classes: Sequence[str]) -> list[Fac
     """What is known of each row of a split, in its order; pictures are looked at a few at a time."""
     import torch
 
-    from tandem.data.storage import chunks
+    from tandem.data.loading.storage import chunks
 
     counts = [_pixels(masks) for masks in chunks(samples.masks)]
     known, marked = (torch.cat(parts).tolist() for parts in zip(*counts, strict=True))
@@ -96,7 +96,7 @@ def file_facts(records: Sequence["Record"]) -> list[FileFacts]:
     """Size and mode of each picture's file; of one that cannot be opened, that it cannot."""
     from PIL import Image
 
-    from tandem.data.pictures import FORMATS
+    from tandem.data.files.images import FORMATS
 
     found = []
     for record in records:
@@ -115,7 +115,7 @@ def thumbnails_of(splits: Mapping[str, "Samples"]) -> NDArray[np.uint8]:
     """(N, 64, 64) all pictures in the order of the splits, small and grey by ITU-R 601 luma."""
     from PIL import Image
 
-    from tandem.data.duplicates import THUMBNAIL
+    from tandem.data.splitting.duplicates import THUMBNAIL
 
     thumbnails = []
     for image in _images(splits):
@@ -133,7 +133,7 @@ def digests_of(splits: Mapping[str, "Samples"]) -> list[bytes]:
 
 def _images(splits: Mapping[str, "Samples"]) -> Iterator[NDArray[np.uint8]]:
     """(C, H, W) one picture after the other, a few of them in memory."""
-    from tandem.data.storage import chunks
+    from tandem.data.loading.storage import chunks
 
     for samples in splits.values():
         for part in chunks(samples.images):

@@ -6,9 +6,9 @@ import numpy as np
 import torch
 
 from tandem.balance.gradient_level import GradientBalance, Matrix, Vector
+from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.extra import load
-from tandem.hints import nearest
+from tandem.utils.optional import load
 
 ENDING = "Weighting"
 """What TorchJD calls the classes that give coefficients from inner products."""

@@ -6,7 +6,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from tandem.run_files import LAST
+from tandem.utils.artifacts import LAST
 
 
 class BestCheckpoint(ModelCheckpoint):

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
-from tandem.files import shortest
 from tandem.reports.metrics_table import read_metrics, write_metrics
+from tandem.utils.files import shortest
 
 
 class MetricsCSV(pl.Callback):

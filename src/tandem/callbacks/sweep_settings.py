@@ -7,8 +7,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.hints import nearest
 from tandem.metrics import Aggregate, Objective, logit_thresholds
 from tandem.metrics.objective import Empty, Goal
 

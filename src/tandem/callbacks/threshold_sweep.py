@@ -10,8 +10,8 @@ from torch import Tensor
 from tandem.callbacks.split import SplitCallback
 from tandem.callbacks.sweep_settings import SweepSettings
 from tandem.callbacks.sweep_values import curves_of, label_values, mask_values, mean_values
+from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.hints import nearest
 from tandem.metrics import Aggregate, DiceSweep, SweepResult
 from tandem.metrics.objective import Empty, Goal
 from tandem.module import MultiTaskModule, Outputs

@@ -7,8 +7,8 @@ from tandem.callbacks.confusion import Confusion
 from tandem.callbacks.split import SplitCallback, due
 from tandem.callbacks.threshold_sweep import ThresholdSweep
 from tandem.errors import ConfigError
+from tandem.evaluate.report.figures import confusion
 from tandem.module import MultiTaskModule
-from tandem.reports.evaluation.figures import confusion
 from tandem.reports.figures import sweep_figure
 from tandem.trackers import log_figure, log_numbers, trackers
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from tandem.data.archives import folder_of
-from tandem.data.division import FRACTIONS, Division
-from tandem.data.duplicates import group_names, mixed_groups, near_duplicate_groups, read_groups
-from tandem.data.faults import Faults, check_on_error, refuse
-from tandem.data.records import Decoder, Record
+from tandem.data.files.archives import folder_of
+from tandem.data.files.faults import Faults, check_on_error, refuse
+from tandem.data.files.records import Decoder, Record
+from tandem.data.loading.storage import Storage
 from tandem.data.samples import Samples
-from tandem.data.splits import read_table
-from tandem.data.storage import Storage
+from tandem.data.splitting.division import FRACTIONS, Division
+from tandem.data.splitting.duplicates import group_names, mixed_groups, near_duplicate_groups, read_groups
+from tandem.data.splitting.splits import read_table
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
 

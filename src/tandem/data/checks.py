@@ -5,8 +5,8 @@ from collections.abc import Mapping, Sequence
 import torch
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
+from tandem.data.loading.storage import chunks
 from tandem.data.samples import SPLITS, Samples
-from tandem.data.storage import chunks
 from tandem.data.targets import Targets
 from tandem.errors import DataError
 

@@ -10,9 +10,9 @@ from torch.utils.data import DataLoader
 from tandem.data.augment import Augment
 from tandem.data.batch import Batch
 from tandem.data.checks import check_splits
-from tandem.data.loading import loader
+from tandem.data.loading.loading import loader
+from tandem.data.loading.sampling import class_shares, visits_by_class
 from tandem.data.samples import Samples
-from tandem.data.sampling import class_shares, visits_by_class
 from tandem.data.source import Source
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError

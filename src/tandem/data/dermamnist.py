@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tandem.data.counter_rng import bits, keys, uniform
+from tandem.data.loading.counter_rng import bits, keys, uniform
 from tandem.data.medmnist import Arrays, MedMNIST
 from tandem.data.samples import SPLITS
 from tandem.errors import ConfigError

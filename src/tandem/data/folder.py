@@ -5,19 +5,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tandem.data.archives import folder_of
 from tandem.data.batch import MISSING_LABEL
-from tandem.data.division import FRACTIONS, Division
-from tandem.data.faults import Faults, check_on_error
-from tandem.data.filed import Filing
-from tandem.data.layout import Layout, Template
-from tandem.data.masks import BACKGROUND, MaskValues
-from tandem.data.masks import mask_values as read_mask_values
-from tandem.data.records import Decoder, Record
-from tandem.data.rows import Row
+from tandem.data.files.archives import folder_of
+from tandem.data.files.faults import Faults, check_on_error
+from tandem.data.files.filed import Filing
+from tandem.data.files.layout import Layout, Template
+from tandem.data.files.masks import BACKGROUND, MaskValues
+from tandem.data.files.masks import mask_values as read_mask_values
+from tandem.data.files.records import Decoder, Record
+from tandem.data.files.rows import Row
+from tandem.data.files.table import Table, read_columns
+from tandem.data.loading.storage import Storage
 from tandem.data.samples import Samples
-from tandem.data.storage import Storage
-from tandem.data.table import Table, read_columns
+from tandem.data.splitting.division import FRACTIONS, Division
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
 
@@ -48,14 +48,14 @@ class Folder:
         channels: 1 for grey, 3 for RGB.
         grey_range: levels of pictures deeper than 8 bits that become black and white; None for 0 and 65535.
         table: path of a csv or Parquet file from the root, or None.
-        columns: of the table, see `tandem.data.table.Columns`; `image`, and `label`, `masks`, `id`, `group`, `split`,
-            `findings`, `numbers` where there are such.
+        columns: of the table, see `tandem.data.files.table.Columns`; `image`, and `label`, `masks`, `id`, `group`,
+            `split`, `findings`, `numbers` where there are such.
         images: template of the pictures' paths, without a table.
         masks: template of the masks' paths, one for each mask channel by name, or None.
         classes: names of the classes in the order of their indices, or a name for each value that stands in the table
             or folder name; None for those that occur, in alphabetical order.
-        mask_values: names by value or colour of a mask's pixels, see `tandem.data.masks.mask_values`. Several names
-            give each pixel one class.
+        mask_values: names by value or colour of a mask's pixels, see `tandem.data.files.masks.mask_values`. Several
+            names give each pixel one class.
         no_mask: what a picture without a mask file means: `missing` (unknown) or `empty` (nothing to see).
         near_duplicates: whether pictures that look alike are kept in one split; the time grows with the square of
             their number, so `auto` looks for them among up to 20 000 pictures.

@@ -12,16 +12,16 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from tandem.config.suggest import nearest
 from tandem.data.batch import MISSING_LABEL
-from tandem.data.cache import DAMAGE
-from tandem.data.division import FRACTIONS, Division
-from tandem.data.faults import Faults, check_on_error
+from tandem.data.files.cache import DAMAGE
+from tandem.data.files.faults import Faults, check_on_error
 from tandem.data.otsu import otsu_masks
 from tandem.data.samples import SPLITS, Samples, join_samples
+from tandem.data.splitting.division import FRACTIONS, Division
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
-from tandem.files import write_whole
-from tandem.hints import nearest
+from tandem.utils.files import write_whole
 
 log = logging.getLogger(__name__)
 

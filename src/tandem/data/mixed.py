@@ -9,7 +9,7 @@ from dataclasses import replace
 import torch
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
-from tandem.data.records import Record
+from tandem.data.files.records import Record
 from tandem.data.samples import SPLITS, Samples, join_samples
 from tandem.data.source import Source
 from tandem.data.targets import Targets

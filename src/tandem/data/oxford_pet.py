@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tandem.data.division import FRACTIONS, Division
-from tandem.data.faults import Faults, check_on_error, refuse
-from tandem.data.filed import Filing
-from tandem.data.masks import mask_values
-from tandem.data.records import Decoder, Record
+from tandem.data.files.faults import Faults, check_on_error, refuse
+from tandem.data.files.filed import Filing
+from tandem.data.files.masks import mask_values
+from tandem.data.files.records import Decoder, Record
+from tandem.data.loading.storage import Storage
 from tandem.data.samples import Samples
-from tandem.data.storage import Storage
+from tandem.data.splitting.division import FRACTIONS, Division
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
 

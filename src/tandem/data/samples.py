@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL, Batch
-from tandem.data.storage import chunks, join, pick
+from tandem.data.loading.storage import chunks, join, pick
 from tandem.errors import DataError
 
 SPLITS = ("train", "val", "test")

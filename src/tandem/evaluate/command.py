@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tandem.evaluate.settings import Settings, read_settings
-from tandem.libraries import load_libraries
+from tandem.utils.lazy_imports import load_libraries
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +23,7 @@ def evaluate_job(config: Mapping[str, Any]) -> None:
     Args:
         config: the resolved configuration of `conf/evaluate.yaml`.
     """
-    from tandem.reports.evaluation.terminal import print_evaluation
+    from tandem.evaluate.report.terminal import print_evaluation
 
     settings = read_settings(config)
     load_libraries()
@@ -50,12 +50,12 @@ def evaluate_run(settings: Settings) -> dict[str, Any]:
     from tandem.evaluate.bootstrap import Draws
     from tandem.evaluate.look import Look
     from tandem.evaluate.record import begin, collect, note_look
+    from tandem.evaluate.report.page import write_page
     from tandem.evaluate.split import read_split
     from tandem.evaluate.thresholds import set_thresholds
     from tandem.evaluate.walk import walk
-    from tandem.files import write_json
-    from tandem.reports.evaluation.page import write_page
-    from tandem.restore import restore
+    from tandem.runs.restore import restore
+    from tandem.utils.files import write_json
 
     run = restore(settings.run)
     run.module.begin_epoch(run.results["best_epoch"])  # of losses whose weights change over the epochs

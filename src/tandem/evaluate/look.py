@@ -65,7 +65,7 @@ class Look:
             title: over the pictures.
             picked: which images.
         """
-        from tandem.reports.evaluation.overlays import class_row
+        from tandem.evaluate.report.overlays import class_row
 
         pictures = []
         for place, said in picked:
@@ -89,8 +89,8 @@ class Look:
             task: about whole pictures.
             picked: place in the split, output that is asked about, and what is said below.
         """
-        from tandem.extra import load
-        from tandem.reports.evaluation.overlays import cam_row
+        from tandem.evaluate.report.overlays import cam_row
+        from tandem.utils.optional import load
 
         title = "Grad-CAM"
         layer = getattr(task.head, "pool", None)

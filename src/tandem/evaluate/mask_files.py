@@ -6,7 +6,7 @@ from urllib.parse import quote
 import numpy as np
 import numpy.typing as npt
 
-from tandem.files import write_whole
+from tandem.utils.files import write_whole
 
 
 def file_name(task: str, image: str, channel: str = "") -> str:

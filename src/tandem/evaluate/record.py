@@ -9,9 +9,9 @@ from typing import Any
 from tandem.evaluate.findings import Findings
 from tandem.evaluate.settings import Settings
 from tandem.evaluate.split import Split
-from tandem.files import read_json, write_json
-from tandem.record import environment
-from tandem.restore import TrainedRun
+from tandem.runs.provenance import environment
+from tandem.runs.restore import TrainedRun
+from tandem.utils.files import read_json, write_json
 
 TOUCHED = "touched.json"
 """Every set of thresholds with which the test data were looked at; never overwritten, only added to."""

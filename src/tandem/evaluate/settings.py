@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.hints import nearest
 
 SPLITS = ("test", "val", "train")
 STORED, FIT = "stored", "fit"

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
-from tandem.assemble import make_data
-from tandem.build import build
 from tandem.callbacks import ThresholdSweep
+from tandem.config.instantiate import build
 from tandem.errors import DataError
 from tandem.evaluate.settings import Settings
-from tandem.files import read_json
-from tandem.restore import TrainedRun
+from tandem.factory import make_data
+from tandem.runs.restore import TrainedRun
+from tandem.utils.files import read_json
 
 if TYPE_CHECKING:
     from tandem.data.samples import Samples

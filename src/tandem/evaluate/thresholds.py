@@ -6,13 +6,13 @@ from typing import Any
 import torch
 
 from tandem.callbacks.threshold_sweep import binary_tasks
+from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
 from tandem.evaluate.settings import FIT, STORED, Settings
 from tandem.evaluate.split import Split
 from tandem.evaluate.walk import apply, make_trainer
-from tandem.files import shortest
-from tandem.hints import nearest
-from tandem.restore import TrainedRun
+from tandem.runs.restore import TrainedRun
+from tandem.utils.files import shortest
 
 
 def set_thresholds(run: TrainedRun, split: Split, settings: Settings) -> dict[str, list[float]]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tandem.errors import ConfigError
 from tandem.evaluate.settings import Settings
 from tandem.evaluate.split import Split
-from tandem.files import shortest
+from tandem.utils.files import shortest
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -80,7 +80,7 @@ def apply(trainer: "pl.Trainer", module: "MultiTaskModule", split: Split) -> dic
         module: of the run.
         split: what is evaluated.
     """
-    from tandem.data.loading import loader
+    from tandem.data.loading.loading import loader
 
     batches = loader(split.samples, split.batch_size, workers=0, seed=0, train=False)
     stage = "test" if split.name == "test" else "val"

@@ -6,15 +6,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tandem.config.suggest import nearest
 from tandem.errors import ConfigError, DataError
-from tandem.hints import nearest
-from tandem.libraries import load_libraries
+from tandem.utils.lazy_imports import load_libraries
 
 if TYPE_CHECKING:
     from torch import Tensor
 
     from tandem.export.formats import Ask
-    from tandem.inference import Inference
+    from tandem.runs.inference import Inference
 
 log = logging.getLogger(__name__)
 
@@ -59,9 +59,9 @@ def export_run(
     """
     from tandem.export.formats import FORMATS
     from tandem.export.program import metadata, trace
-    from tandem.files import write_whole
-    from tandem.inference import Inference
-    from tandem.restore import restore
+    from tandem.runs.inference import Inference
+    from tandem.runs.restore import restore
+    from tandem.utils.files import write_whole
 
     if format_name not in FORMATS:
         raise ConfigError(f"format is '{format_name}': {nearest(format_name, list(FORMATS))}")

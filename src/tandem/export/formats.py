@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from tandem.export.program import quiet
-from tandem.extra import load
+from tandem.utils.optional import load
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram

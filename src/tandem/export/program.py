@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tandem.errors import DataError
-from tandem.inference import Inference
-from tandem.restore import TrainedRun
+from tandem.runs.inference import Inference
+from tandem.runs.restore import TrainedRun
 
 if TYPE_CHECKING:
     from torch.export import ExportedProgram

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tandem.files import read_json, write_text
 from tandem.jobs.lock import RunningElsewhere, locked
 from tandem.jobs.status import ERROR, STOPPED, read_status, write_status
-from tandem.run_files import RESULTS
+from tandem.utils.artifacts import RESULTS
+from tandem.utils.files import read_json, write_text
 
 CONSOLE = "console.log"
 """What the process of a job prints, in the job's folder."""

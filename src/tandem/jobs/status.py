@@ -9,8 +9,8 @@ from typing import Any
 from omegaconf import DictConfig
 
 from tandem.errors import TandemError
-from tandem.files import read_json, write_json, write_text
 from tandem.jobs.lock import locked
+from tandem.utils.files import read_json, write_json, write_text
 
 SWEEP_VARIABLE = "TANDEM_SWEEP"
 """Environment variable that carries a sweep's identity to its jobs, in whichever process they run."""

@@ -10,9 +10,9 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from tandem.files import read_json
 from tandem.jobs.status import SWEEP_VARIABLE, read_status
-from tandem.run_files import RESULTS
+from tandem.utils.artifacts import RESULTS
+from tandem.utils.files import read_json
 
 
 class SweepSummary(Callback):

@@ -13,6 +13,7 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrid
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from tandem.config.shipped import config_folder
 from tandem.jobs.ending import CARRIED, Ending, Job, monitored
 from tandem.jobs.loader import SweepLoader
 from tandem.jobs.lock import RunningElsewhere, locked
@@ -20,8 +21,7 @@ from tandem.jobs.pool import Outcomes
 from tandem.jobs.progress import Progress, distinct
 from tandem.jobs.status import ERROR, SWEEP_VARIABLE, read_status, write_status
 from tandem.jobs.summary import SweepSummary
-from tandem.run_files import RESULTS
-from tandem.shipped import config_folder
+from tandem.utils.artifacts import RESULTS
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from typing import Any
 
 from torch import Tensor
 
-from tandem.extra import load
 from tandem.losses.contract import EmbeddingLoss
 from tandem.losses.knobs import inside, number
+from tandem.utils.optional import load
 
 
 class _Kernel(EmbeddingLoss):

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from math import inf
 from typing import NamedTuple
 
+from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.hints import nearest
 from tandem.losses.knobs import number
 
 KEYS = ("from", "to", "start", "end")

@@ -6,8 +6,8 @@ from typing import Literal, get_args
 import torch
 from torch import Tensor
 
+from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.hints import nearest
 from tandem.metrics.counts import MEASURES, Counts, dice, fbeta
 
 Aggregate = Literal["global", "per_image"]

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 from torch import Tensor
 
 from tandem.errors import ConfigError
-from tandem.extra import load
 from tandem.metrics.masks import Empty, MaskMetric
+from tandem.utils.optional import load
 
 
 class HausdorffDistance95(MaskMetric):

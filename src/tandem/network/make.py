@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from timm.layers import DropPath
 from torch import nn
 
+from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.hints import nearest
 from tandem.network import small_cnn
 from tandem.network.freeze import first_epoch
 from tandem.network.network import Network

@@ -11,7 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from tandem.errors import ConfigError
-from tandem.files import known_sha256
+from tandem.utils.files import known_sha256
 
 log = logging.getLogger(__name__)
 

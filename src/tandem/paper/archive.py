@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from tandem.errors import DataError
-from tandem.files import read_json, write_whole
 from tandem.paper.images import IMAGES
 from tandem.paper.jobs import Job
 from tandem.paper.outcome import Outcome
+from tandem.utils.files import read_json, write_whole
 
 OF_RUN = ("results.json", "status.json", "config.yaml", "metrics.csv", str(IMAGES))
 """What is kept of a run."""
@@ -66,7 +66,7 @@ def open_archive(path: Path, out: Path) -> tuple[Mapping[str, Any], str, list[Jo
     Raises:
         DataError: no such file, or one that is damaged, too large, or not of this kind.
     """
-    from tandem.data.archives import folder_of
+    from tandem.data.files.archives import folder_of
 
     if not path.is_file():
         raise DataError(f"archive={path}: there is no such file")

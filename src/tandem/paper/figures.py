@@ -7,9 +7,8 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.files import write_whole
-from tandem.hints import nearest
 from tandem.paper.outcome import Outcome, columns_by_key
 from tandem.paper.plan import Drawn, Paper, RowTable, StudyTable
 from tandem.paper.tables import study_analysis
@@ -18,6 +17,7 @@ from tandem.study.analysis import Analysis, metric_words
 from tandem.study.cells import Cell
 from tandem.study.knobs import order_of, show_value
 from tandem.study.statistics import Summary
+from tandem.utils.files import write_whole
 
 Published = Mapping[tuple[int, str], Summary]
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tandem.config import register, resolve, run_hash
+from tandem.config.resolve import register, resolve, run_hash
+from tandem.config.shipped import config_folder
+from tandem.config.suggest import explain, nearest
 from tandem.errors import ConfigError
-from tandem.hints import explain, nearest
 from tandem.paper.compose import Composer
 from tandem.paper.plan import Paper
-from tandem.shipped import config_folder
 from tandem.study.knobs import show_value
 
 log = logging.getLogger(__name__)

@@ -9,11 +9,11 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from tandem.files import sha256
 from tandem.paper.jobs import Job
 from tandem.paper.outcome import Outcome
 from tandem.paper.plan import Paper
-from tandem.record import git_state
+from tandem.runs.provenance import git_state
+from tandem.utils.files import sha256
 
 LOCK = "requirements.lock"
 HOME = Path(__file__).resolve().parents[1]

@@ -4,9 +4,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tandem.build import build
+from tandem.config.instantiate import build
+from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.hints import nearest
 from tandem.paper.images import reader, with_classes
 from tandem.paper.jobs import Job, chosen
 from tandem.paper.measures import Answers, measure, refined

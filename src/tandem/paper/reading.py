@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
+from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.hints import nearest
 from tandem.paper.measures import MEASURES
 from tandem.paper.plan import STORED, Budget, Column, Drawn, Paper, Published, Row, RowTable, StudyTable
 

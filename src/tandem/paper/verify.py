@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from tandem.config import flatten
-from tandem.files import write_json
+from tandem.config.resolve import flatten
 from tandem.paper.jobs import Job
 from tandem.paper.outcome import Outcome, look
+from tandem.utils.files import write_json
 
 log = logging.getLogger(__name__)
 

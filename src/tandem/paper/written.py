@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from tandem.files import read_json, write_json, write_text
 from tandem.paper.images import make_images
 from tandem.paper.jobs import Job
 from tandem.paper.manifest import difference, manifest
@@ -19,6 +18,7 @@ from tandem.paper.tables import row_tables, study_tables, verdict_table
 from tandem.paper.verdict import Verdict
 from tandem.study.cells import Cell
 from tandem.study.table import Table, to_csv, to_latex, to_markdown
+from tandem.utils.files import read_json, write_json, write_text
 
 log = logging.getLogger(__name__)
 

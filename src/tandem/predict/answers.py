@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tandem.files import shortest
+from tandem.utils.files import shortest
 
 Floats = npt.NDArray[np.float32]
 

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import DataError
-from tandem.libraries import load_libraries
 from tandem.predict.settings import Settings, read_settings
+from tandem.utils.lazy_imports import load_libraries
 
 if TYPE_CHECKING:
     from tandem.predict.answers import Question
@@ -56,7 +56,7 @@ def predict_folder(settings: Settings) -> None:
     from tandem.predict.predictor import Predictor
     from tandem.predict.progress import progress
     from tandem.predict.table import Table
-    from tandem.restore import restore
+    from tandem.runs.restore import restore
 
     files = find(settings.images, settings.out)
     runs = [restore(folder) for folder in settings.runs]

@@ -9,8 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tandem.errors import ConfigError
-from tandem.files import shortest
 from tandem.predict.answers import Answer, ClassAnswer, NumberAnswer, Question, VectorAnswer, YesNoAnswer
+from tandem.utils.files import shortest
 
 
 class DenseAnswer(Answer):

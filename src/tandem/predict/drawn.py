@@ -8,8 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter, ImageOps
 
-from tandem.files import write_whole
 from tandem.predict.views import open_any
+from tandem.utils.files import write_whole
 
 ORIENTATION = 0x0112
 """EXIF's tag."""

@@ -7,14 +7,14 @@ import torch
 from torch import Tensor
 
 from tandem.errors import ConfigError
-from tandem.inference import Inference
 from tandem.predict.answers import Question
 from tandem.predict.dense import answer_class
 from tandem.predict.settings import check_device
 from tandem.predict.views import View, view_of
+from tandem.runs.inference import Inference
 
 if TYPE_CHECKING:
-    from tandem.restore import TrainedRun
+    from tandem.runs.restore import TrainedRun
 
 MIRRORED: Sequence[tuple[int, ...]] = ((), (-1,), (-2,), (-2, -1))
 """Axes of the mirror images: none, left-right, top-down, both."""

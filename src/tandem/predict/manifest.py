@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import ConfigError
-from tandem.files import read_json, sha256, shortest, write_json
-from tandem.run_files import BEST
+from tandem.utils.artifacts import BEST
+from tandem.utils.files import read_json, sha256, shortest, write_json
 
 if TYPE_CHECKING:
     from tandem.predict.answers import Question
     from tandem.predict.settings import Settings
-    from tandem.restore import TrainedRun
+    from tandem.runs.restore import TrainedRun
 
 MANIFEST = "manifest.json"
 TABLE, FAILED, MASKS, OVERLAYS = "predictions.csv", "failed.csv", "masks", "overlays"

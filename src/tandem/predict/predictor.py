@@ -193,7 +193,7 @@ def load(
     data: Mapping[str, Any] | None = None,
 ) -> Predictor:
     """As `tandem.load`, which is its public name."""
-    from tandem.restore import restore
+    from tandem.runs.restore import restore
 
     return Predictor(Ensemble([restore(folder) for folder in run_folders(run)], flips, device, data))
 

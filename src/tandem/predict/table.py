@@ -8,7 +8,7 @@ from types import TracebackType
 from typing import Any
 
 from tandem.errors import DataError
-from tandem.files import write_text
+from tandem.utils.files import write_text
 
 
 class Table:

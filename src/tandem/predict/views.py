@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tandem.data.pictures import DEEP_MODES, FORMATS, MODES, fit, open_picture, shallow
+from tandem.data.files.images import DEEP_MODES, FORMATS, MODES, fit, open_picture, shallow
 from tandem.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-    from tandem.restore import TrainedRun
+    from tandem.runs.restore import TrainedRun
 
 FOREIGN = ("EPS",)
 """Formats that Pillow hands to another program."""

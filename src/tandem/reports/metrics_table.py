@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tandem.files import write_text
+from tandem.utils.files import write_text
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:

@@ -6,12 +6,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from tandem.files import read_json, write_text
 from tandem.reports.confusion_table import STYLE as CONFUSION_STYLE
 from tandem.reports.confusion_table import confusion_table
 from tandem.reports.metrics_table import read_metrics
 from tandem.reports.page import details, document, figure, image
 from tandem.reports.table import format_value, result_groups
+from tandem.utils.files import read_json, write_text
 
 REPORT = "report.html"
 

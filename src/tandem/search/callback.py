@@ -5,8 +5,8 @@ from typing import Any
 
 import pytorch_lightning as pl
 
+from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.hints import nearest
 
 
 class Pruned(Exception):  # noqa: N818 (what happened, and no fault)

@@ -34,7 +34,7 @@ def search_job(config: Mapping[str, Any]) -> None:
     """
     from hydra.core.hydra_config import HydraConfig
 
-    from tandem.config import run_hash
+    from tandem.config.resolve import run_hash
     from tandem.search.processes import SINCE
     from tandem.search.settings import read_settings
     from tandem.search.space import as_overrides
@@ -63,8 +63,8 @@ def search_job(config: Mapping[str, Any]) -> None:
 
 def _check_run(config: Mapping[str, Any]) -> None:
     """Refuses what no trial could be trained with."""
-    from tandem.devices.count import device_count
-    from tandem.train import check_config
+    from tandem.distributed.count import device_count
+    from tandem.train.run import check_config
 
     check_config(config)
     if (count := device_count(config)) > 1:

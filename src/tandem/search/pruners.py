@@ -3,7 +3,7 @@
 from typing import Any
 
 from tandem.errors import ConfigError
-from tandem.extra import load
+from tandem.utils.optional import load
 
 
 class NoPruning:

@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import OmegaConf
 
 from tandem.errors import DataError
-from tandem.files import read_json
 from tandem.jobs import RunningElsewhere, one_line, run_job
 from tandem.jobs.status import write_status
-from tandem.run_files import RESULTS
+from tandem.utils.artifacts import RESULTS
+from tandem.utils.files import read_json
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -71,7 +71,7 @@ def run_trial(
         if (folder / RESULTS).exists():
             return _read(read_json(folder / RESULTS), objectives)
         from tandem.search.callback import Pruned
-        from tandem.train import train
+        from tandem.train.run import train
 
         try:
             with _logged(folder):

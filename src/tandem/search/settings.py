@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tandem.build import build
+from tandem.config.instantiate import build
+from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.hints import nearest
 from tandem.search.space import Knob, read_space
 from tandem.study.direction import direction
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
+from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.extra import load
-from tandem.hints import nearest
+from tandem.utils.optional import load
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tandem.files import write_text
 from tandem.search.settings import Settings
 from tandem.search.space import as_overrides
 from tandem.search.trials import Trials
 from tandem.search.work import short_value
+from tandem.utils.files import write_text
 
 TABLE = "trials.csv"
 

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tandem.errors import ConfigError
-from tandem.extra import load
 from tandem.search.presence import Presence, alone
 from tandem.search.settings import Settings
+from tandem.utils.optional import load
 
 DATABASE = "search.db"
 SIGNS = ".search"

@@ -46,8 +46,8 @@ def compose_run(words: Sequence[str]) -> dict[str, Any]:
     """
     from hydra import compose
 
-    from tandem.config import register, resolve
-    from tandem.hints import explain
+    from tandem.config.resolve import register, resolve
+    from tandem.config.suggest import explain
 
     register("train")  # whose root has no place for a search
     try:

@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.hints import nearest
 from tandem.reports.table import WORDS, headline
 from tandem.study.cells import Cell, cells_of, missing_of, telling
 from tandem.study.comparison import Comparison, compare, find_baseline

@@ -57,12 +57,12 @@ def write_study(
     Raises:
         ConfigError: no such folder, no results, an unknown metric or baseline, plotly is missing.
     """
-    from tandem.files import write_text
     from tandem.reports.metrics_table import write_metrics
     from tandem.study.analysis import analyse
     from tandem.study.runs import read_study
     from tandem.study.table import to_csv, to_latex, to_markdown
     from tandem.study.tables import all_tables, run_records
+    from tandem.utils.files import write_text
 
     analysis = analyse(read_study(folders), baseline, metrics)
     out = folders[0] / "study"
@@ -78,7 +78,7 @@ def write_study(
         if name not in tables:
             for suffix in ("csv", "md", "tex"):
                 (out / f"{name}.{suffix}").unlink(missing_ok=True)
-    from tandem.reports.study.page import study_page
+    from tandem.study.report.page import study_page
 
     files.append(out / PAGE)
     write_text(files[-1], study_page(analysis, tables, out, reload))

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.hints import nearest
 from tandem.study.cells import Cell
 from tandem.study.direction import direction
 from tandem.study.knobs import show_value

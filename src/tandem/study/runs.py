@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tandem.errors import ConfigError
-from tandem.files import read_json
+from tandem.utils.files import read_json
 
 RESULTS, STATUS = "results.json", "status.json"
 

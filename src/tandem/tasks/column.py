@@ -5,9 +5,9 @@ from typing import Any, ClassVar
 
 from torch import Tensor, nn
 
+from tandem.config.suggest import nearest
 from tandem.data.datamodule import DataInfo
 from tandem.errors import ConfigError
-from tandem.hints import nearest
 from tandem.tasks.pooled import PooledTask
 
 

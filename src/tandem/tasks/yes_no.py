@@ -6,10 +6,10 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
+from tandem.config.suggest import nearest
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
 from tandem.data.datamodule import DataInfo
 from tandem.errors import ConfigError
-from tandem.hints import nearest
 from tandem.tasks.pooled import PooledTask
 
 

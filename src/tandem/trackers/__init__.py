@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
-from tandem.config import NOT_IDENTITY, flatten
+from tandem.config.resolve import NOT_IDENTITY, flatten
 from tandem.jobs import read_status
-from tandem.run_files import BEST
 from tandem.trackers.files import Files
 from tandem.trackers.mlflow import MLflow
 from tandem.trackers.tensorboard import TensorBoard
 from tandem.trackers.tracker import TYPED, Tracker, decoded, drawn
 from tandem.trackers.trackio import Trackio
 from tandem.trackers.wandb import Wandb
+from tandem.utils.artifacts import BEST
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -155,7 +155,7 @@ def _pictures(results: Mapping[str, Any], folder: Path) -> dict[str, "Picture"]:
     """Threshold curves, confusion matrices and panels of the best checkpoint, by logged name."""
     import numpy as np
 
-    from tandem.reports.evaluation.figures import confusion
+    from tandem.evaluate.report.figures import confusion
     from tandem.reports.figures import sweep_png
 
     pictures: dict[str, Picture] = {}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning.utilities import rank_zero_only
 
-from tandem.files import write_json
 from tandem.trackers.tracker import STATUS, Tracker
+from tandem.utils.files import write_json
 
 if TYPE_CHECKING:
     from tandem.reports.panels import Picture

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning.utilities import rank_zero_only
 
-from tandem.extra import load
-from tandem.files import write_text
 from tandem.trackers.tracker import STATUS, Tracker, telling
+from tandem.utils.files import write_text
+from tandem.utils.optional import load
 
 if TYPE_CHECKING:
     from tandem.reports.panels import Picture

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning.utilities import rank_zero_only
 
-from tandem.extra import load
 from tandem.trackers.tracker import STATUS, Tracker
+from tandem.utils.optional import load
 
 if TYPE_CHECKING:
     from tandem.reports.panels import Picture

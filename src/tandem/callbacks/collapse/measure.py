@@ -10,7 +10,7 @@ from torchmetrics import Metric
 from tandem.balance.jacobian import gramian, shared_parameters, task_gradients
 from tandem.callbacks.collapse.history import Predicted
 from tandem.data.batch import MISSING_PIXEL
-from tandem.devices.gather import mean_over_devices
+from tandem.distributed.gather import mean_over_devices
 from tandem.tasks.meters import alone
 from tandem.tasks.output import TaskOutput
 

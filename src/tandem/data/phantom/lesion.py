@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tandem.data.counter_rng import Float64s, UInt64s, uniform
+from tandem.data.loading.counter_rng import Float64s, UInt64s, uniform
 from tandem.data.phantom.fields import Field, Floats, between, bump, centres, lookup, ordered_sum, pixel_field, ramp
 from tandem.data.phantom.streams import Stream
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from tandem.data.counter_rng import UInt64s, keys, uniform
+from tandem.data.loading.counter_rng import UInt64s, keys, uniform
 from tandem.data.phantom.fields import Field, between, pixel_field
 from tandem.data.phantom.knobs import Knobs
 from tandem.data.phantom.lesion import lesions

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
-from tandem.data.counter_rng import uniform
+from tandem.data.loading.counter_rng import uniform
 from tandem.data.phantom.knobs import CLASSES, Knobs, share, whole
 from tandem.data.phantom.render import picture_keys, render
 from tandem.data.phantom.streams import Stream

@@ -5,7 +5,7 @@ import math
 import numpy as np
 from numpy.typing import NDArray
 
-from tandem.data.counter_rng import UInt64s, bits
+from tandem.data.loading.counter_rng import UInt64s, bits
 from tandem.data.phantom.fields import Field, pixel_field
 from tandem.data.phantom.streams import Stream
 

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from tandem.data.counter_rng import Float64s, UInt64s, uniform
+from tandem.data.loading.counter_rng import Float64s, UInt64s, uniform
 from tandem.data.phantom.fields import Field, between, bump, centres, clouds, decay, lookup, pixel_field, ramp, wave
 from tandem.data.phantom.streams import Stream
 

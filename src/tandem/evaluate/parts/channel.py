@@ -12,9 +12,9 @@ from tandem.callbacks.sweep_settings import SweepSettings
 from tandem.data.batch import MISSING_PIXEL
 from tandem.evaluate.bootstrap import Array, Draws, mean_of, ratio
 from tandem.evaluate.sweeps import bands, worth
-from tandem.files import shortest
 from tandem.metrics import BinnedAUROC, BinnedCalibrationError, DiceSweep
 from tandem.metrics.lesions import match_pieces
+from tandem.utils.files import shortest
 
 FIXED = 0.5
 

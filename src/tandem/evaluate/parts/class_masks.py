@@ -12,7 +12,7 @@ from tandem.evaluate.bootstrap import Array, Draws, estimate, mean_known, mean_o
 from tandem.evaluate.findings import Drawing, Findings, Score, Shown, Table
 from tandem.evaluate.mask_files import file_name, write_classes
 from tandem.evaluate.parts.part import Images, Part
-from tandem.reports.evaluation import figures
+from tandem.evaluate.report import figures
 from tandem.tasks import Task, TaskOutput
 
 if TYPE_CHECKING:

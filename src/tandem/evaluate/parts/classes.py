@@ -12,9 +12,9 @@ from tandem.evaluate.findings import Drawing, Findings, Score, Shown, Table
 from tandem.evaluate.parts.part import Images, Part
 from tandem.evaluate.ranking import areas, curves_of, rank
 from tandem.evaluate.reliability import reliability
-from tandem.files import shortest
-from tandem.reports.evaluation import figures
+from tandem.evaluate.report import figures
 from tandem.tasks import Task, TaskOutput
+from tandem.utils.files import shortest
 
 if TYPE_CHECKING:
     from tandem.evaluate.look import Look

@@ -11,7 +11,7 @@ from tandem.evaluate.findings import Drawing, Findings, Score, Shown, Table
 from tandem.evaluate.mask_files import file_name, write_mask
 from tandem.evaluate.parts.channel import COLUMNS, Channel, MaskMeasure, overlap
 from tandem.evaluate.parts.part import Images, Part
-from tandem.reports.evaluation import figures
+from tandem.evaluate.report import figures
 from tandem.tasks import Task, TaskOutput
 from tandem.tasks.meters import answers
 

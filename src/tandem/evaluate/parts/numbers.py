@@ -9,9 +9,9 @@ import numpy as np
 from tandem.evaluate.bootstrap import Array, Draws, estimate, mean_of, ratio
 from tandem.evaluate.findings import Drawing, Findings, Score, Table
 from tandem.evaluate.parts.part import Images, Part
-from tandem.files import shortest
-from tandem.reports.evaluation import figures
+from tandem.evaluate.report import figures
 from tandem.tasks import Task, TaskOutput
+from tandem.utils.files import shortest
 
 if TYPE_CHECKING:
     from tandem.evaluate.split import Split

@@ -15,11 +15,11 @@ from tandem.evaluate.parts.classes import confusion
 from tandem.evaluate.parts.part import Images, Part
 from tandem.evaluate.ranking import areas, curves_of, rank
 from tandem.evaluate.reliability import reliability
+from tandem.evaluate.report import figures
 from tandem.evaluate.sweeps import bands, worth
-from tandem.files import shortest
 from tandem.metrics import DiceSweep
-from tandem.reports.evaluation import figures
 from tandem.tasks import Task, TaskOutput
+from tandem.utils.files import shortest
 
 if TYPE_CHECKING:
     from tandem.evaluate.look import Look

@@ -7,11 +7,11 @@ import torch
 from torch import Tensor
 
 from tandem.errors import ConfigError
-from tandem.extra import load
 from tandem.losses import checks, functional
 from tandem.losses.contract import BinaryLoss
 from tandem.losses.knobs import inside, number
 from tandem.losses.reduce import overlap
+from tandem.utils.optional import load
 
 Kernel = Callable[[Tensor, Tensor], Tensor]
 """A loss of MONAI: probabilities and masks (cells, 1, *spatial) to the loss of each cell."""

@@ -1,0 +1,139 @@
+"""Files of an audit: one page, and tables that a spreadsheet reads."""
+
+import csv
+import io
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import astuple, fields
+from html import escape
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tandem.audit.facts import Facts, FileFacts
+from tandem.audit.remarks import remarks
+from tandem.audit.report.figures import class_balance, mask_areas, pair
+from tandem.audit.tables import sheets
+from tandem.reports.page import details, document, figure
+from tandem.utils.files import write_text
+
+if TYPE_CHECKING:
+    from tandem.audit.audit import Audit, Likeness
+    from tandem.data.samples import Samples
+
+PAGE = "audit.html"
+STYLE = "img.pair, figure:has(> img.pair) { width: 20rem; } details table { font-size: .8rem; }"
+SHOWN_FAULTS = 200
+SHOWN_PAIRS = 500
+PAIR = (
+    *("one", "other", "split of one", "split of other", "class of one", "class of other"),
+    *("distance", "correlation", "identical", "different splits", "different classes"),
+)
+
+
+def write_audit(audit: "Audit", splits: Mapping[str, "Samples"], folder: Path, pictures: int) -> Path:
+    """Writes the tables, and then the page.
+
+    Args:
+        audit: what was found.
+        splits: for pictures of the worst pairs.
+        folder: where the files go.
+        pictures: how many pairs are shown.
+
+    Returns:
+        The page.
+    """
+    for sheet in sheets(audit):
+        name = re.sub(r"\W+", "_", sheet.title.lower())
+        _write(folder / f"{name}.csv", sheet.head, sheet.rows)
+    for name, kind, items in (("pictures", Facts, audit.rows), ("file_headers", FileFacts, audit.files)):
+        head = [column.name for column in fields(kind)]
+        _write(folder / f"{name}.csv", head, [astuple(item) for item in items])
+    _write(folder / "alike.csv", PAIR, map(_pair_row, audit.alike or ()))
+    write_text(folder / "faults.txt", "".join(f"{_line(fault)}\n" for fault in audit.faults))
+    page = folder / PAGE
+    write_text(page, document(f"tandem: audit of {audit.name}", list(_parts(audit, splits, pictures)), STYLE))
+    return page
+
+
+def _parts(audit: "Audit", splits: Mapping[str, "Samples"], pictures: int) -> Iterable[str]:
+    yield f"<h1>{escape(audit.name)}</h1><p class='note'>{len(audit.rows)} pictures</p>"
+    if said := remarks(audit):
+        yield f"<ul class='warnings'>{''.join(f'<li>{escape(line)}</li>' for line in said)}</ul>"
+    if audit.classes:
+        yield figure(class_balance(audit), "pictures of each class")
+    if any(row.area > 0 for row in audit.rows):
+        yield figure(mask_areas(audit.rows, audit.classes), "area of masks that mark something")
+    for sheet in sheets(audit):
+        yield f"<h2>{escape(sheet.title)}</h2>{_table(sheet.head, sheet.rows)}"
+    yield "<h2>Faults</h2>"
+    yield _faults(audit.faults)
+    yield "<h2>Pictures that look alike</h2>"
+    yield from _alike(audit, splits, pictures)
+
+
+def _faults(faults: Sequence[str]) -> str:
+    if not faults:
+        return "<p class='note'>everything can be used</p>"
+    lines = [_line(fault) for fault in faults[:SHOWN_FAULTS]]
+    if len(faults) > SHOWN_FAULTS:
+        lines.append(f"... and {len(faults) - SHOWN_FAULTS} more in faults.txt")
+    return details(f"{len(faults)} things cannot be used", "\n".join(lines))
+
+
+def _alike(audit: "Audit", splits: Mapping[str, "Samples"], pictures: int) -> Iterable[str]:
+    alike = audit.alike
+    if not audit.compared:
+        yield "<p class='note'>so many that only those were looked for that are equal pixel by pixel</p>"
+    if not alike:
+        yield f"<p class='note'>{'not looked for' if alike is None else 'none'}</p>"
+        return
+    shown = f"the worst {min(pictures, len(alike))} of {len(alike)} pairs"
+    yield (
+        f"<p class='note'>{shown}: those in different splits first, then those of different classes. Distance: bits of "
+        "256 in which the perceptual hashes differ; unrelated pictures differ in about 128.</p>"
+    )
+    for likeness in alike[:pictures]:
+        yield figure(pair(likeness, splits), _caption(likeness), css="pair")
+    rows = map(_pair_row, alike[:SHOWN_PAIRS])
+    more = f" (the first {SHOWN_PAIRS}; all are in alike.csv)" if len(alike) > SHOWN_PAIRS else ""
+    yield f"<details><summary>{len(alike)} pairs{more}</summary>{_table(PAIR, rows)}</details>"
+
+
+def _caption(likeness: "Likeness") -> str:
+    told = [f"distance {likeness.distance}, correlation {likeness.correlation:.3f}"]
+    told += ["equal pixel by pixel"] * likeness.identical
+    told += ["different splits"] * likeness.across
+    told += ["different classes"] * likeness.conflict
+    return "; ".join(told)
+
+
+def _pair_row(likeness: "Likeness") -> tuple[Any, ...]:
+    one, other = likeness.one, likeness.other
+    said = (one.id, other.id, one.split, other.split, one.label, other.label)
+    found = (likeness.distance, round(likeness.correlation, 4), likeness.identical, likeness.across, likeness.conflict)
+    return (*said, *found)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
+    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, bool):
+        return f"<td>{'yes' if value else ''}</td>"
+    css = " class='n'" if isinstance(value, int | float) else ""
+    return f"<td{css}>{escape(str(value))}</td>"
+
+
+def _write(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(head)
+    writer.writerows(rows)
+    write_text(path, text.getvalue())
+
+
+def _line(fault: str) -> str:
+    return " ".join(fault.split())

@@ -1,0 +1,208 @@
+"""From configuration to objects, behind an allow-list.
+
+The keys are Hydra's (`_target_`, `_partial_`, `_args_`, `_recursive_`) and mean what they mean to `instantiate`, with
+`_convert_: all`. Hydra's own function is not called: it reads interpolations a second time, and with them targets that
+no check has seen; and its list names what is forbidden, where this one names what is allowed.
+"""
+
+import importlib
+import inspect
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from typing import Any, get_args
+
+from tandem.config.suggest import nearest
+from tandem.errors import ConfigError, TandemError
+
+CLASSES = (
+    "tandem",
+    "torch.nn",
+    "torch.optim",
+    "torchmetrics",
+    "pytorch_lightning.callbacks",
+    "pytorch_lightning.loggers",
+    "pytorch_lightning.profilers",
+    "pytorch_lightning.strategies",
+    "pytorch_lightning.trainer",
+    "pytorch_lightning.Trainer",
+)
+"""Modules whose classes a `_target_` may name: to make an object of one runs no program and loads no file of code."""
+
+FUNCTIONS = ("tandem.network.make_network",)
+"""Functions that a `_target_` may name, each by itself: others beside them import, write or call what one likes."""
+
+ALLOW_VARIABLE = "TANDEM_ALLOW"
+"""Environment variable with further module names, comma-separated: the user's own code, which a config cannot name."""
+
+_HYDRA_KEYS = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
+
+
+def build(node: Mapping[str, Any], where: str, **arguments: Any) -> Any:
+    """Makes the object that a piece of configuration describes.
+
+    Every target and argument in it is checked before the first object is made. What a `_partial_` makes later gives
+    errors of the same form.
+
+    Args:
+        node: plain, resolved containers with a `_target_`; nested ones are made first.
+        where: the dotted key of the node, for messages.
+        arguments: further arguments, passed as they are; the node cannot give them too.
+
+    Raises:
+        ConfigError: a target that is not allowed or not there, an unknown or missing argument, a value refused.
+    """
+    if not isinstance(node, Mapping) or "_target_" not in node:
+        raise ConfigError(
+            f"{where} has no _target_, so nothing can be made of it; choose an option of its config group"
+        )
+    targets = list(_targets(node, where))
+    for key, inner in targets:
+        _check_name(inner["_target_"], key)
+    for key, inner in targets:
+        _check_arguments(key, inner, arguments if inner is node else {})
+    return _make(node, where, arguments)
+
+
+def build_each(nodes: Mapping[str, Any] | None, where: str, **arguments: Any) -> dict[str, Any]:
+    """Makes each of a dict's objects; entries that are null or empty are left out, so that any can be switched off."""
+    return {name: build(node, f"{where}.{name}", **arguments) for name, node in (nodes or {}).items() if node}
+
+
+def resolve_target(target: str, where: str) -> Callable[..., Any]:
+    """The class or function that a `_target_` names, if it may be used.
+
+    Raises:
+        ConfigError: it lies outside the allow-list, cannot be imported, or reaches foreign code through another module.
+    """
+    _check_name(target, where)
+    found = _locate(target, where)
+    home = getattr(found, "__module__", None) or ""
+    homes = (*CLASSES, *_own()) if inspect.isclass(found) else _own()
+    if target not in FUNCTIONS and not (callable(found) and _inside(home, homes)):
+        raise ConfigError(f"{where}: _target_ '{target}' is not a class of an allowed module")
+    return found  # type: ignore[no-any-return]
+
+
+def _own() -> tuple[str, ...]:
+    names = (name.strip() for name in os.environ.get(ALLOW_VARIABLE, "").split(","))
+    return tuple(filter(None, names))
+
+
+def _inside(path: str, modules: tuple[str, ...]) -> bool:
+    return any(path == module or path.startswith(f"{module}.") for module in modules)
+
+
+def _check_name(target: Any, where: str) -> None:
+    """Refuses a target by its name alone, before anything of it is imported."""
+    parts = target.split(".") if isinstance(target, str) else []
+    if len(parts) < 2 or not all(part.isidentifier() for part in parts):
+        raise ConfigError(f"{where}: _target_ {target!r} is not the dotted name of a class, such as torch.optim.AdamW")
+    if not _inside(target, (*CLASSES, *_own())):
+        module = target.rpartition(".")[0]
+        raise ConfigError(
+            f"{where}: _target_ '{target}' is not allowed; if it is your own code, or you trust it like your own, "
+            f"set {ALLOW_VARIABLE}={module} in the environment"
+        )
+    if any(part.startswith("_") for part in parts):
+        raise ConfigError(f"{where}: _target_ '{target}' is private; name a public class")
+
+
+def _locate(target: str, where: str) -> Any:
+    module_name, _, name = target.rpartition(".")
+    try:
+        return getattr(importlib.import_module(module_name), name)
+    except ImportError as error:
+        raise ConfigError(
+            f"{where}: cannot import '{target}' ({error}); is it spelled right, installed, or its folder on PYTHONPATH?"
+        ) from error
+    except AttributeError as error:
+        public = [key for key in vars(importlib.import_module(module_name)) if not key.startswith("_")]
+        raise ConfigError(f"{where}: '{module_name}' has no '{name}': {nearest(name, public)}") from error
+
+
+def _targets(node: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if isinstance(node, Mapping):
+        if "_target_" in node:
+            yield where, node
+        for key, value in node.items():
+            yield from _targets(value, f"{where}.{key}")
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            yield from _targets(value, f"{where}[{index}]")
+
+
+def _check_arguments(where: str, node: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
+    target = resolve_target(node["_target_"], where)
+    given = sorted(node.keys() - _HYDRA_KEYS)
+    if doubled := [key for key in given if key in arguments]:
+        raise ConfigError(f"{where}.{doubled[0]} cannot be chosen here, tandem fills it in; remove it")
+    parameters = _parameters(target)
+    if parameters is None:
+        return
+    if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        for key in given:
+            if key not in parameters:
+                choices = [name for name in parameters if name not in arguments]
+                raise ConfigError(f"unknown key '{where}.{key}': {nearest(key, choices)}")
+    for key in given:
+        if key in parameters and isinstance(node[key], str) and _numeric(parameters[key].annotation):
+            raise ConfigError(f"{where}.{key} is {node[key]!r}, but must be a number")
+    if not node.get("_partial_") and not node.get("_args_"):
+        for name, p in parameters.items():
+            named = p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
+            if named and p.default is p.empty and name not in given and name not in arguments:
+                raise ConfigError(f"{where} lacks '{name}'; give {where}.{name}")
+
+
+def _parameters(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:
+    try:
+        return inspect.signature(target, eval_str=True).parameters
+    except ValueError:  # some classes written in C have no signature; calling them tells
+        return None
+    except Exception:  # annotations that only a type checker can read
+        return inspect.signature(target).parameters
+
+
+def _numeric(annotation: Any) -> bool:
+    """Whether an annotation admits numbers, and no text that could mean one of them."""
+    names = {getattr(kind, "__name__", "") for kind in get_args(annotation) or (annotation,)}
+    return bool(names & {"int", "float"}) and names <= {"int", "float", "bool", "NoneType", "Tensor"}
+
+
+def _make(node: Any, where: str, arguments: Mapping[str, Any] | None = None) -> Any:
+    if isinstance(node, list):
+        return [_make(item, f"{where}[{index}]") for index, item in enumerate(node)]
+    if not isinstance(node, Mapping):
+        return node
+    if "_target_" not in node:
+        return {key: _make(value, f"{where}.{key}") for key, value in node.items()}
+    deep = node.get("_recursive_", True)
+    values = {key: _make(value, f"{where}.{key}") if deep else value for key, value in node.items()}
+    positional = values.get("_args_") or []
+    named = {key: value for key, value in values.items() if key not in _HYDRA_KEYS}
+    call = partial(_call, resolve_target(node["_target_"], where), where, *positional, **named, **(arguments or {}))
+    return call if node.get("_partial_") else call()
+
+
+def _call(target: Callable[..., Any], where: str, /, *args: Any, **kwargs: Any) -> Any:
+    """Calls a target; what it raises becomes one line that begins with the dotted key, once."""
+    try:
+        return target(*args, **kwargs)
+    except TandemError as error:
+        raise type(error)(_placed(str(error), where, kwargs)) from error
+    except Exception as error:
+        text = " ".join(str(error).split())
+        plain = isinstance(error, TypeError | ValueError) or type(error).__module__ != "builtins"
+        kind = "" if plain and text else f"{type(error).__name__}: "
+        raise ConfigError(f"{where} ({target.__qualname__}): {kind}{text}") from error
+
+
+def _placed(message: str, where: str, keys: Mapping[str, Any]) -> str:
+    """A message with its dotted key in front: `alpha = 1 ...` becomes `tasks.segmentation.loss.alpha = 1 ...`."""
+    if re.match(rf"{re.escape(where)}\b", message):
+        return message
+    first = re.match(r"\w*", message)
+    assert first is not None
+    return f"{where}.{message}" if first[0] in keys else f"{where}: {message}"

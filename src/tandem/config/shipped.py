@@ -1,0 +1,41 @@
+"""What the shipped configuration offers: where it lies, and which questions it asks."""
+
+import re
+from pathlib import Path
+
+
+def config_folder() -> Path:
+    """The folder of the shipped configuration: inside the installed package, or beside `src` in a checkout."""
+    here = Path(__file__).resolve().parents[1]
+    packaged = here / "conf"
+    return packaged if packaged.is_dir() else here.parents[1] / "conf"
+
+
+ELSEWHERE = ("hydra", "paper", "refine", "search", "shared")
+"""Folders that no question about training stands behind: Hydra's own, those of other commands, parts of files."""
+
+
+def shipped_groups() -> list[str]:
+    """The questions that the shipped configuration asks about training: names of its folders."""
+    return sorted(path.name for path in config_folder().iterdir() if path.is_dir() and path.name not in ELSEWHERE)
+
+
+def shipped_places() -> set[str]:
+    """Where nested groups are chosen in the shipped configuration, such as `loss/binary@tasks.segmentation.loss`."""
+    written = re.compile(r"^\s*- (?:override )?/([\w/]+@tasks[\w.]+):", re.MULTILINE)
+    texts = (path.read_text(encoding="utf-8") for path in config_folder().rglob("*.yaml"))
+    return {place for text in texts for place in written.findall(text)}
+
+
+def take_launchers() -> None:
+    """Takes launchers of other packages that have a shipped one's name out of Hydra's store; may be called again.
+
+    Hydra would check the shipped ones against their types, where such a package is installed.
+    """
+    from hydra.core.config_store import ConfigStore
+    from hydra.core.plugins import Plugins
+
+    Plugins.instance()  # imports every launcher that is installed
+    launchers = ConfigStore.instance().repo["hydra"]["launcher"]
+    for path in (config_folder() / "hydra" / "launcher").glob("*.yaml"):
+        launchers.pop(path.name, None)

@@ -1,0 +1,141 @@
+"""Turns what Hydra and OmegaConf raise into one line that names the key and the nearest valid one."""
+
+import difflib
+import re
+from collections.abc import Iterable, Iterator
+
+from tandem.config.shipped import config_folder, shipped_groups, shipped_places
+
+SHOWN = 24
+"""Up to so many choices are listed; of more, the nearest."""
+
+
+def nearest(wrong: str, valid: Iterable[str]) -> str:
+    """A half-sentence that names the likeliest intended word, or all there are.
+
+    Example:
+        >>> nearest("gama", ["gamma", "alpha"])
+        "did you mean 'gamma'? (there are: alpha, gamma)"
+    """
+    choices = sorted(set(map(str, valid)))
+    close = difflib.get_close_matches(str(wrong), choices, n=SHOWN, cutoff=0.5)
+    if not choices:
+        return "there are none"
+    listed = ", ".join(choices) if len(choices) <= SHOWN else f"{', '.join((close or choices)[:SHOWN])}, ..."
+    return f"did you mean '{close[0]}'? (there are: {listed})" if close else f"there are: {listed}"
+
+
+def explain(error: BaseException) -> str:
+    """One line for an error that arose while a configuration was composed or resolved.
+
+    Args:
+        error: what Hydra or OmegaConf raised, with its chain of causes.
+    """
+    readers = (_bad_override, _unknown_key, _unknown_choice, _wrong_count, _not_chosen, _bad_value)
+    lines = (reader(link) for link in _chain(error) for reader in readers)
+    return next((line for line in lines if line), None) or _first_lines(error)
+
+
+def _chain(error: BaseException) -> Iterator[BaseException]:
+    link: BaseException | None = error
+    while link is not None:
+        yield link
+        link = link.__cause__ or link.__context__
+
+
+def _bad_override(error: BaseException) -> str | None:
+    """What was typed is no override."""
+    from hydra.errors import OverrideParseException
+
+    if not isinstance(error, OverrideParseException):
+        return None
+    text = f"{error.override!r} cannot be read"
+    if "=" not in error.override:
+        return f"{text}; write key=value"
+    reason = [line for line in str(error).splitlines() if not line.startswith(("See ", "Error parsing"))]
+    return f"{text} ({'; '.join(reason)}); put a value with special characters in quotes: 'key=\"a=b\"'"
+
+
+def _unknown_key(error: BaseException) -> str | None:
+    """A key that the typed root or a composed yaml does not have."""
+    from omegaconf import DictConfig
+    from omegaconf.errors import ConfigAttributeError, ConfigKeyError
+
+    parent = getattr(error, "parent_node", None)
+    if not isinstance(error, ConfigAttributeError | ConfigKeyError) or not isinstance(parent, DictConfig):
+        return None
+    wrong = str(error.full_key)
+    group, _, last = wrong.rpartition(".")
+    keys = {str(key) for key in parent if key != "hydra" and not str(key).startswith("_")}
+    if not group:
+        return f"unknown key '{wrong}': {nearest(last, keys | set(shipped_groups()))}"
+    if not keys and group in shipped_groups():
+        place = f"{group}/{inner[0]}" if (inner := _inner_groups(group)) else group
+        return f"unknown key '{wrong}': the chosen option of {group} has no keys; choose another with {place}=..."
+    hint = nearest(last, keys)
+    add = "" if hint.startswith("did") else f"; to add a key that is not listed, type +{wrong}=..."
+    return f"unknown key '{wrong}': {hint}{add}"
+
+
+def _unknown_choice(error: BaseException) -> str | None:
+    """An option that a config group does not have."""
+    from hydra.errors import MissingConfigException
+
+    if not isinstance(error, MissingConfigException) or not error.missing_cfg_file:
+        return None
+    group, _, wrong = str(error.missing_cfg_file).rpartition("/")
+    options = error.options or [path.stem for path in (config_folder() / group).glob("*.yaml") if group]
+    if not options:
+        return f"no config '{error.missing_cfg_file}' in the shipped folder or in --config-dir"
+    return f"no option '{wrong}' in the config group '{group}': {nearest(wrong, options)}"
+
+
+def _wrong_count(error: BaseException) -> str | None:
+    """A config group without an option, or several values where one belongs."""
+    if "Config group override must be a string or a list. Got NoneType" in str(error):
+        return "a config group cannot be null; choose one of its options, such as augment=none"
+    match = re.match(r"Ambiguous value for argument '(.*)'", str(error))
+    return match and f"'{match[1]}' holds several values; add -m to sweep over them, or write a list: key=[a,b]"
+
+
+def _not_chosen(error: BaseException) -> str | None:
+    """An option for a place (group@package) where nothing is chosen, or an option of another group."""
+    from hydra.errors import ConfigCompositionException
+
+    whole = re.match(r"Could not override '(\w+)'", str(error))
+    if whole and (inner := _inner_groups(whole[1])):
+        return f"'{whole[1]}' is chosen by kind ({', '.join(inner)}): write {whole[1]}/{inner[0]}=..."
+    match = re.match(r"Could not override '([\w/]+)@([\w.]+)'", str(error))
+    if not isinstance(error, ConfigCompositionException) or not match:
+        return None
+    wrong, places = "@".join(match.groups()), shipped_places()
+    if wrong in places:
+        return f"'{wrong}' has no place in this configuration; was its task left out?"
+    same = sorted(place for place in places if place.endswith(f"@{match[2]}"))
+    mend = f"{match[2]} is chosen with {same[0]}=..." if same else nearest(wrong, places)
+    return f"nothing is chosen with '{wrong}'; {mend}"
+
+
+def _inner_groups(group: str) -> list[str]:
+    """The groups inside a group that has no options of its own, such as those of `loss`."""
+    folder = config_folder() / group
+    if not folder.is_dir() or any(folder.glob("*.yaml")):
+        return []
+    return sorted(path.name for path in folder.iterdir() if path.is_dir())
+
+
+def _bad_value(error: BaseException) -> str | None:
+    """A value of the wrong type, a missing one, or a reference that leads nowhere."""
+    from omegaconf.errors import OmegaConfBaseException
+
+    if not isinstance(error, OmegaConfBaseException) or not error.full_key:
+        return None
+    if missing := re.search(r"Missing mandatory value: (\S+)", str(error)):
+        return f"{missing[1]} has no value; give it, for instance {missing[1]}=VALUE"
+    first = str(error).splitlines()[0]
+    return f"{error.full_key}: {first[:1].lower()}{first[1:]}"
+
+
+def _first_lines(error: BaseException) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return re.sub(r"\s+", " ", "; ".join(lines[:3])) or type(error).__name__

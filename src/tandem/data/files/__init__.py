@@ -1,0 +1,1 @@
+"""From files to rows: layouts, tables, archives, images, masks, and the cache of decoded images."""

@@ -1,0 +1,176 @@
+"""The self-contained page of an evaluation."""
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from tandem.evaluate.findings import Findings, Score, Shown, Table
+from tandem.evaluate.report.rows import Row, rows_of
+from tandem.reports.page import details, document, figure, image
+from tandem.reports.table import format_value
+from tandem.utils.files import write_text
+
+REPORT = "report.html"
+
+STYLE = """
+td.n { white-space: nowrap; } .scroll { overflow-x: auto; } .scroll table { font-size: .85rem; }
+.scroll td, .scroll th { padding-right: .6rem; }
+td.n small { color: #666; }
+img.square { width: 22rem; } img.case { width: 46rem; image-rendering: auto; }
+h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
+h2 { border-top: 1px solid #ddd; padding-top: .8rem; }
+"""
+
+
+def write_page(
+    folder: Path, evaluation: Mapping[str, Any], findings: Mapping[str, Findings], shown: Mapping[str, Sequence[Shown]]
+) -> Path:
+    """Writes `report.html` into the folder of an evaluation.
+
+    Args:
+        folder: of the evaluation.
+        evaluation: content of its `metrics.json`.
+        findings: of each task.
+        shown: single images of each task.
+
+    Returns:
+        The page's path.
+    """
+    parts = [_heading(evaluation), *_warnings(evaluation["warnings"]), *_looks(evaluation), *_numbers(evaluation)]
+    for name, found in findings.items():
+        parts.append(f"<h2>{escape(name)}</h2>")
+        parts += [f"<p class='note'>{escape(note)}</p>" for note in found.notes]
+        parts += [_table(table) for table in found.tables]
+        parts += [_worth(question, worth) for question, worth in found.estimates.items() if worth]
+        parts += [figure(drawn.figure, drawn.caption, _css(drawn.figure)) for drawn in found.drawings]
+        parts += [_shown(part) for part in shown[name]]
+    parts += [details("Versions and data", _provenance(evaluation))]
+    page = folder / REPORT
+    write_text(page, document(f"tandem: {evaluation['name']} on {evaluation['split']}", parts, STYLE))
+    return page
+
+
+def _heading(evaluation: Mapping[str, Any]) -> str:
+    thresholds = "; ".join(
+        f"{name} {'/'.join(f'{value:g}' for value in values)}"
+        + ("" if values == evaluation["stored_thresholds"].get(name) else " (not the stored one)")
+        for name, values in evaluation["thresholds"].items()
+    )
+    facts = (
+        f"run {evaluation['hash']}; data: {evaluation['data']['name']}, {evaluation['images']} images of "
+        f"{evaluation['split']}; thresholds: {thresholds or 'none'}; {evaluation['date']}"
+    )
+    title = f"{evaluation['name']} on {evaluation['split']} data"
+    return f"<h1>{escape(title)}</h1><p class='note'>{escape(facts)}</p>"
+
+
+def _warnings(warnings: Sequence[str]) -> list[str]:
+    items = "".join(f"<li>{escape(warning)}</li>" for warning in warnings)
+    return [f"<ul class='warnings'>{items}</ul>"] if items else []
+
+
+def _looks(evaluation: Mapping[str, Any]) -> list[str]:
+    """How often the test data were looked at, and with what."""
+    from tandem.evaluate.record import describe
+
+    if not evaluation["looks"]:
+        return []
+    body = "".join(
+        f"<tr><td>{escape(describe(look['thresholds']))}</td><td class='n'>{look['times']}</td>"
+        f"<td>{escape(look['first'])}</td><td>{escape(look['last'])}</td></tr>"
+        for look in evaluation["looks"]
+    )
+    head = "<tr><th>thresholds</th><th class='n'>times</th><th>first</th><th>last</th></tr>"
+    return [f"<h3>Looks at the test data</h3><table><thead>{head}</thead><tbody>{body}</tbody></table>"]
+
+
+def _numbers(evaluation: Mapping[str, Any]) -> list[str]:
+    split = evaluation["split"]
+    body = "".join(_row(row) for row in rows_of(evaluation))
+    head = (
+        f"<th>task</th><th>images</th><th>metric</th><th class='n'>{escape(split)}</th><th class='n'>95 % interval</th>"
+    )
+    empty = " ".join(dict.fromkeys(evaluation["empty"].values()))
+    note = (
+        f"{empty} Intervals: bootstrap over {evaluation['bootstrap']['over']}, {evaluation['bootstrap']['samples']} "
+        "samples; these are taken to be independent of each other. All but losses and the numbers of pixels (AUROC, "
+        "AP, calibration) follow from images.csv. A dash: nothing can be known."
+    )
+    choice = (
+        " The threshold was chosen on these data, on which its score is optimistic; see the nested estimate below."
+        if split == "val" and evaluation["thresholds"]
+        else ""
+    )
+    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    return ["<h2>Numbers</h2>", table, f"<p class='note'>{escape(note + choice)}</p>"]
+
+
+def _row(row: Row) -> str:
+    cells = "".join(f"<td>{escape(text)}</td>" for text in (row.task, row.images, row.metric))
+    interval = "" if row.interval is None else _interval(*row.interval)
+    css = " class='first'" if row.task or row.images else ""
+    return f"<tr{css}>{cells}<td class='n'>{format_value(row.value)}</td><td class='n'>{interval}</td></tr>"
+
+
+def _interval(low: float | None, high: float | None) -> str:
+    ends = [format_value(low), format_value(high)]
+    return "" if ends == ["-", "-"] else " to ".join(ends)
+
+
+def _table(table: Table) -> str:
+    head = "".join(f"<th{' class=n' if place else ''}>{escape(text)}</th>" for place, text in enumerate(table.head))
+    body = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in table.rows)
+    shown = f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    return f"<h3>{escape(table.title)}</h3>{shown}<p class='note'>{escape(table.note)}</p>"
+
+
+def _cell(value: str | int | float | Score) -> str:
+    if isinstance(value, str):
+        return f"<td>{escape(value)}</td>"
+    if isinstance(value, Score):
+        return f"<td class='n'>{format_value(value.value)}<br><small>{_interval(value.low, value.high)}</small></td>"
+    return f"<td class='n'>{value if isinstance(value, int) else format_value(value)}</td>"
+
+
+def _worth(question: str, worth: Mapping[str, Any]) -> str:
+    """The nested estimate in words."""
+    low, high = worth["thresholds"]
+    score, nested, spread, optimism = (format_value(worth[key]) for key in ("score", "nested", "spread", "optimism"))
+    kind = f"{worth['objective']}, {worth['aggregate'].replace('_', ' ')}"
+    text = (
+        f"{question}: the best threshold on these images is {worth['threshold']:.3g}, with {score} ({kind}). Nested "
+        f"estimate: chosen on one half of the images and scored on the other, again and again, {nested} (standard "
+        f"deviation {spread}); halves choose thresholds from {low:.3g} to {high:.3g}. Optimism of choosing, by the "
+        f"bootstrap: {optimism}."
+    )
+    return f"<h3>What the threshold is worth</h3><p>{escape(text)}</p>"
+
+
+def _shown(part: Shown) -> str:
+    pictures = "".join(image(_png(picture), said, "case") for picture, said in part.pictures)
+    return f"<h3>{escape(part.title)}</h3><p class='note'>{escape(part.note)}</p>{pictures}"
+
+
+def _png(picture: Any) -> bytes:
+    import io
+
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="png")
+    return buffer.getvalue()
+
+
+def _css(drawn: Any) -> str:
+    width, height = drawn.get_size_inches()
+    return "plot" if width > 1.25 * height else "square"
+
+
+def _provenance(evaluation: Mapping[str, Any]) -> str:
+    lines = [f"{name} {number}" for name, number in evaluation["versions"].items()]
+    git = evaluation["git"]
+    lines.append(f"git {git['commit']}{' with changes' if git['changed'] else ''}" if git else "no git checkout")
+    lines += [f"{evaluation['device']}, {evaluation['threads']} threads", evaluation["platform"]]
+    lines += [f"batch size {evaluation['batch_size']}", f"data {evaluation['data']['fingerprint']}"]
+    return "\n".join(lines)

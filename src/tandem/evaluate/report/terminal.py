@@ -1,0 +1,39 @@
+"""What a terminal shows after an evaluation."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from tandem.evaluate.report.rows import rows_of
+from tandem.reports.table import format_value
+
+
+def print_evaluation(evaluation: Mapping[str, Any]) -> None:
+    """Prints the numbers with their intervals, warnings, and where the files lie.
+
+    Args:
+        evaluation: content of `metrics.json`.
+    """
+    folder = Path(evaluation["run"]) / "evaluation" / evaluation["split"]
+    title = f"{evaluation['name']} on {evaluation['split']}, {evaluation['images']} images"
+    table = Table(title=escape(title))
+    for column in ("task", "images", "metric"):
+        table.add_column(column)
+    for column in (evaluation["split"], "95 % interval"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for index, row in enumerate(rows_of(evaluation)):
+        if row.task and index:
+            table.add_section()
+        ends = "" if row.interval is None else " to ".join(format_value(end) for end in row.interval)
+        table.add_row(escape(row.task), row.images, escape(row.metric), format_value(row.value), ends)
+    console = Console()
+    console.print(table)
+    for warning in evaluation["warnings"]:
+        console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
+    for name in ("images.csv", "metrics.json", "report.html"):
+        if (folder / name).exists():
+            console.print(f"{folder / name}", highlight=False, soft_wrap=True, markup=False)

@@ -1,0 +1,152 @@
+"""The files: a picture, a page that needs no network, and two tables."""
+
+from html import escape
+from pathlib import Path
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from tandem.explain_loss.curves import RIGHT
+from tandem.explain_loss.explanation import Explanation
+from tandem.explain_loss.figures import curves_figure, moments_figure, whole_figure
+from tandem.explain_loss.shares import Moment, of_region
+from tandem.explain_loss.tables import Rows, all_rows, curve_records, is_heading, share_records
+from tandem.reports.metrics_table import write_metrics
+from tandem.reports.page import details, document, figure
+from tandem.utils.files import write_text, write_whole
+
+PAGE, PICTURE = "explain_loss.html", "explain_loss.png"
+CURVES, SHARES = "curves.csv", "shares.csv"
+
+STYLE = """
+img.wide { width: 100%; } figure { margin-right: 0; } p { max-width: 52rem; }
+table { font-size: .85rem; margin: .6rem 0; } td, th { padding-right: 1.1rem; } td { white-space: nowrap; }
+tr.moment td { font-weight: 600; border-top: 1px solid #ddd; }
+"""
+
+
+def write_explanation(explanation: Explanation, folder: Path) -> list[Path]:
+    """Writes page, picture and tables into a folder, each whole or not at all.
+
+    Args:
+        explanation: what is written.
+        folder: made where it is missing; older files of these names are replaced.
+
+    Returns:
+        The paths, the page first.
+    """
+    drawn = whole_figure(explanation)
+    write_whole(folder / PICTURE, lambda file: drawn.savefig(file, format="png", dpi=130, metadata={"Software": None}))
+    write_metrics(folder / CURVES, curve_records(explanation))
+    names = [PAGE, PICTURE, CURVES]
+    if explanation.moments:
+        write_metrics(folder / SHARES, list(share_records(explanation)))
+        names.append(SHARES)
+    else:
+        (folder / SHARES).unlink(missing_ok=True)  # of an earlier picture in this folder
+    write_text(folder / PAGE, document(f"tandem: {explanation.title}", _parts(explanation), STYLE))
+    return [folder / name for name in names]
+
+
+def _parts(explanation: Explanation) -> list[str]:
+    tables = all_rows(explanation)
+    parts = [
+        f"<h1>{escape(explanation.title)}</h1><p class='note'>What a {explanation.kind} loss pulls at, "
+        "before a run is spent on it.</p>",
+        "<h2>What it costs, and how hard it pulls</h2>",
+        _paragraph(_about_curves(explanation)),
+        figure(curves_figure(explanation), "", "wide", dpi=150),
+        _table(tables[0]),
+    ]
+    if explanation.moments:
+        parts += [
+            "<h2>Who pulls: shares of the gradient on the masks of a data set</h2>",
+            _paragraph(_about_masks(explanation)),
+            figure(moments_figure(explanation.moments), explanation.masks, "wide", dpi=150),
+            _paragraph("<br>".join(f"<b>{escape(m.name)}</b>; {escape(m.prediction)}." for m in explanation.moments)),
+            *(_paragraph(f"Computed from the training masks: {escape(line)}.") for line in explanation.computed),
+            _paragraph(escape(_in_words(explanation.moments[-1]))),
+            _table(tables[1]),
+            "<h2>The worked example: 44 pixels of background, 5 of a lesion</h2>",
+            _paragraph(_ABOUT_EXAMPLE),
+            figure(moments_figure(explanation.example, picture=True), "", "wide", dpi=150),
+            _table(tables[2]),
+        ]
+    return [*parts, details("Configuration", _configuration(explanation))]
+
+
+_ABOUT_EXAMPLE = (
+    "At the first step all pixels are equally wrong, so each pulls alike and the many win: under cross-entropy the "
+    "background has 44/49 of the gradient. Focusing cannot help yet, as nothing is easy (and alpha = 0.25 takes from "
+    "the lesion; starting with the bias at the prior mends this). The balanced loss does: 5 &beta; = 44 (1 - &beta;) "
+    "with &beta; = 44/49, the background's share. Once the background is learnt, each of its pixels pulls little, but "
+    "under cross-entropy the 44 together still outweigh the lesion. Under the focal loss and under the balanced one "
+    "they no longer do."
+)
+
+
+def _about_curves(explanation: Explanation) -> str:
+    if explanation.kind == "regression":
+        return "The cost of one number, and the slope |dL/dz| at which its prediction z is corrected."
+    text = (
+        "The cost of a pixel, and |dL/dz|, how hard it pulls at its logit z, against the predicted probability of "
+        "lesion p = sigmoid(z). A lesion pixel is right at p = 1, a background pixel at p = 0."
+    )
+    if explanation.kind == "multiclass":
+        text += " Two classes, background and lesion: the logits (0, z)."
+    dashed = [label for label, curves in explanation.curves.items() if not curves[0].alone]
+    if dashed:
+        whose = "" if len(dashed) == len(explanation.curves) else f" of {escape(', '.join(dashed))}"
+        text += (
+            f" The dashed curves{whose} are of the 7 x 7 image of the example below, since there a pixel's cost "
+            f"depends on the others: all its lesion pixels (or all its background pixels) have p, all others are "
+            f"{RIGHT:.0%} right. The loss is then the image's; the gradient is that of one pixel times 49, so that it "
+            "compares with losses that are a mean over pixels."
+        )
+    return text
+
+
+def _about_masks(explanation: Explanation) -> str:
+    config = explanation.config
+    near = f"within {config['border']} pixel{'s' if config['border'] != 1 else ''} of the contour, on either side"
+    border = f"Border: {near}; lesion and background are the rest. " if config["border"] else ""
+    return (
+        "The absolute gradient of every pixel, by the data's own masks and a made-up prediction, divided by where the "
+        f"pixel lies. {border}Hard: |p - y| is at least {config['hard']:g}; easy: less. The first bar of each column "
+        "counts the pixels themselves; what has more of the gradient than of the pixels is what the loss attends to."
+    )
+
+
+def _in_words(moment: Moment) -> str:
+    """The background's share in one sentence."""
+    told = [
+        f"{of_region(found, 'background'):.0%} of the gradient with {label}"
+        for label, found in moment.gradients.items()
+        if of_region(found, "background") == of_region(found, "background")
+    ]
+    pixels = of_region(moment.pixels, "background")
+    return f"Half-trained, the background has {pixels:.0%} of the pixels, and {', '.join(told)}."
+
+
+def _paragraph(html: str) -> str:
+    return f"<p>{html}</p>"
+
+
+def _table(rows: Rows) -> str:
+    heads = "".join(f"<th{_number(index, rows)}>{escape(name)}</th>" for index, name in enumerate(rows.head))
+    body = []
+    for row in rows.body:
+        cells = "".join(f"<td{_number(index, rows)}>{escape(cell.strip())}</td>" for index, cell in enumerate(row))
+        body.append(f"<tr{' class=moment' if is_heading(row) else ''}>{cells}</tr>")
+    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    return f"<p class='note'>{escape(rows.title)}</p>{table}"
+
+
+def _number(index: int, rows: Rows) -> str:
+    return "" if index < rows.texts else " class='n'"
+
+
+def _configuration(explanation: Explanation) -> str:
+    shown: dict[str, Any] = {key: value for key, value in explanation.config.items() if key != "loss"}
+    nodes: dict[str, Any] = {"losses": dict(explanation.nodes)}
+    return OmegaConf.to_yaml(OmegaConf.create({**shown, **nodes}))

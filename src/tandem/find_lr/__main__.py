@@ -1,0 +1,6 @@
+"""`python -m tandem.find_lr`: the command, as launchers start it in a process of its own."""
+
+from tandem.find_lr.command import main
+
+if __name__ == "__main__":
+    main()

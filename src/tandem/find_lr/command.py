@@ -1,0 +1,227 @@
+"""Suggests a learning rate: a few steps at ever higher rates, and where the loss falls fastest."""
+
+import contextlib
+import csv
+import io
+import itertools
+import logging
+import math
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from omegaconf import DictConfig
+
+from tandem.config.resolve import resolve
+from tandem.errors import ConfigError
+from tandem.factory import make_data, make_module, make_trainer
+from tandem.utils.files import read_json, write_json, write_text, write_whole
+from tandem.utils.lazy_imports import load_libraries
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+    from torch import Tensor
+
+    from tandem.data.datamodule import DataModule
+    from tandem.module import MultiTaskModule
+
+log = logging.getLogger(__name__)
+
+RESULT = "find_lr.json"
+CURVE = "curve.csv"
+PICTURE = "curve.png"
+
+WINDOW = 4
+"""The loss at a rate is smoothed with so many rates on either side."""
+
+DIVERGED = 4
+"""What comes after a loss of so many times the best is not looked at."""
+
+FEWEST = 20
+"""Of fewer steps no slope can be told."""
+
+
+class Suggestion(NamedTuple):
+    """A learning rate, and what it was read from.
+
+    Attributes:
+        rate: the suggestion, with two digits.
+        rates: that were tried, rising.
+        losses: at each, as they were.
+        smooth: at each, smoothed; up to where it diverged.
+    """
+
+    rate: float
+    rates: list[float]
+    losses: list[float]
+    smooth: list[float]
+
+
+def main() -> None:
+    """The command of `scripts/find_lr.py`."""
+    from tandem.cli import run
+
+    run(find_lr_job, "find_lr", on_interrupt="interrupted; the same command begins anew")
+
+
+def find_lr_job(config: DictConfig, folder: Path) -> float:
+    """One search, unless it is done: prints the rate, what to type, and where the curve is.
+
+    Args:
+        config: the composed configuration.
+        folder: where the files go.
+    """
+    plain = resolve(config)
+    if not (folder / RESULT).exists():
+        write_suggestion(find_lr(plain, folder), folder)
+    rate = float(read_json(folder / RESULT)["suggestion"])
+    log.info("suggested learning rate: optimizer.lr=%g (it was %g)", rate, plain["optimizer"]["lr"])
+    log.info("curve: %s and %s", folder / PICTURE, folder / CURVE)
+    return rate
+
+
+def find_lr(config: Mapping[str, Any], folder: Path) -> Suggestion:
+    """Trains what the configuration describes, with Lightning's tuner, at rates that rise by a constant factor.
+
+    Weights, order and augmentation are those that a run of this configuration begins with. The scheduler is left out,
+    and so are factors for parts of the network: every part has the rate of the step. Nothing is evaluated.
+
+    Args:
+        config: the resolved configuration as plain containers, with `find_lr`.
+        folder: for the tuner's own checkpoint, which it removes.
+
+    Raises:
+        ConfigError: bounds that do not fit, an optimiser without a rate, a loss that never falls.
+        DataError: data that cannot be used.
+    """
+    low, high, steps = (config["find_lr"][key] for key in ("low", "high", "steps"))
+    if not (0 < low < high < math.inf and steps >= FEWEST):
+        raise ConfigError(f"find_lr.low={low}, high={high}, steps={steps}: need 0 < low < high and steps >= {FEWEST}")
+    if "lr" not in config["optimizer"]:
+        raise ConfigError("optimizer has no 'lr', so there is no rate to be found; choose another optimizer=...")
+    load_libraries()
+    import pytorch_lightning as pl
+
+    from tandem.train.class_statistics import prepare
+    from tandem.train.run import quieten
+
+    quieten()
+    pl.seed_everything(config["seed"], workers=True, verbose=False)
+    data = make_data(config)
+    module = make_module(config, data.info)
+    trainer = make_trainer(_bare(config, steps), folder)
+    data.setup()
+    prepare(module, data, folder)
+    if config["parameters"]["lr_factors"]:
+        log.info("parameters.lr_factors are left out of the search: every part has the rate of the step")
+    for stray in folder.glob(".lr_find_*.ckpt"):  # of a search that was killed
+        stray.unlink()
+    return suggest(*_search(trainer, module, data, low, high, steps))
+
+
+def _bare(config: Mapping[str, Any], steps: int) -> dict[str, Any]:
+    """The configuration without anything that writes or evaluates; epochs enough for all steps."""
+    quiet = {
+        "enable_checkpointing": False,
+        "enable_progress_bar": False,
+        "num_sanity_val_steps": 0,
+        "max_epochs": -1,
+        "check_val_every_n_epoch": steps + 1,
+        "devices": 1,  # several share the batches of one, so the rate is the same
+    }
+    return {**config, "trainer": {**config["trainer"], **quiet}, "callbacks": {}, "logger": {}}
+
+
+def _search(
+    trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", low: float, high: float, steps: int
+) -> tuple[list[float], list[float]]:
+    """Each rate that was tried, and the mean loss of the batches of its step."""
+    from pytorch_lightning.tuner.tuning import Tuner
+
+    seen: dict[float, list[float]] = {}
+
+    def note(_module: Any, _losses: Any, loss: "Tensor") -> None:
+        if loss.requires_grad:  # in a training step; the tuner's own values trail behind by half of the search
+            seen.setdefault(trainer.optimizers[0].param_groups[0]["lr"], []).append(float(loss.detach()))
+
+    handle = module.balance.register_forward_hook(note)
+    hidden = contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())
+    try:
+        with hidden:  # from a file: the tuner's bar would be a hundred lines of it
+            tuner = Tuner(trainer)
+            # its own stop would end a search at the first batch that is harder than those before it
+            tuner.lr_find(
+                module,
+                datamodule=data,
+                min_lr=low,
+                max_lr=high,
+                num_training=steps,
+                early_stop_threshold=None,
+                update_attr=False,
+            )
+    finally:
+        handle.remove()
+    return list(seen), [sum(losses) / len(losses) for losses in seen.values()]
+
+
+def suggest(rates: Sequence[float], losses: Sequence[float]) -> Suggestion:
+    """The rate at which the smoothed loss falls fastest, before its minimum.
+
+    The slope is that against the logarithm of the rate, as the rates rise by a factor; against the rate itself, as in
+    Lightning 2.6, the smallest rates would win by their noise. Source: Smith, Cyclical Learning Rates, 2017.
+
+    Args:
+        rates: that were tried, rising by a constant factor.
+        losses: at each.
+
+    Raises:
+        ConfigError: if the loss falls nowhere, or too few steps were made.
+
+    Example:
+        >>> rates = [10 ** (k / 10 - 5) for k in range(50)]
+        >>> suggest(rates, [1 / (1 + (rate / 1e-3) ** 2) for rate in rates]).rate
+        0.001
+    """
+    smooth = _smooth(losses)
+    if len(smooth) < FEWEST // 2:
+        raise ConfigError(f"the loss was finite for {len(smooth)} steps only; lower find_lr.low or optimizer=...")
+    end = min(range(len(smooth)), key=smooth.__getitem__)
+    slopes = {k: smooth[k + 1] - smooth[k - 1] for k in range(WINDOW, end)}  # from the first whole window on
+    steepest = min(slopes, key=slopes.__getitem__, default=None)
+    if steepest is None or slopes[steepest] >= 0:
+        raise ConfigError(
+            f"the loss fell nowhere between find_lr.low={rates[0]:.3g} and {rates[len(smooth) - 1]:.3g}; "
+            "move find_lr.low and find_lr.high, or give it more find_lr.steps"
+        )
+    return Suggestion(float(f"{rates[steepest]:.2g}"), list(rates), list(losses), smooth)
+
+
+def _smooth(losses: Sequence[float]) -> list[float]:
+    """The mean over a window around each loss, up to where it is not finite or is `DIVERGED` times its best."""
+    known = next((k for k, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
+    windows = (losses[max(0, k - WINDOW) : min(known, k + WINDOW + 1)] for k in range(known))
+    means = [sum(window) / len(window) for window in windows]
+    best = itertools.accumulate(means, min)
+    end = next((k for k, (mean, low) in enumerate(zip(means, best, strict=True)) if 0 < DIVERGED * low < mean), known)
+    return means[:end]
+
+
+def write_suggestion(found: Suggestion, folder: Path) -> None:
+    """Writes the curve as picture and table, and then `find_lr.json`, which says that the search is done.
+
+    Args:
+        found: to be kept.
+        folder: where the files go.
+    """
+    from tandem.find_lr.figure import lr_figure
+
+    table = io.StringIO()
+    rows = csv.writer(table, lineterminator="\n")
+    rows.writerow(["rate", "loss", "smooth"])
+    rest = [math.nan] * (len(found.rates) - len(found.smooth))
+    rows.writerows(zip(found.rates, found.losses, [*found.smooth, *rest], strict=True))
+    write_text(folder / CURVE, table.getvalue())
+    figure = lr_figure(found.rates, found.losses, found.smooth, found.rate)
+    write_whole(folder / PICTURE, lambda file: figure.savefig(file, format="png", dpi=110, metadata={"Software": None}))
+    write_json(folder / RESULT, {"suggestion": found.rate, "low": found.rates[0], "high": found.rates[-1]})

@@ -1,0 +1,139 @@
+"""A network's parameters by name: which of them a setting means, and how the optimiser treats each."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from tandem.config.suggest import nearest
+from tandem.errors import ConfigError
+
+if TYPE_CHECKING:
+    import torch
+    from torch import nn
+
+Named = Iterable[tuple[str, "nn.Parameter"]]
+
+
+def setting_name(name: str) -> str:
+    """A parameter's name as settings write it: `tasks.` where the module, for Lightning's sake, says `task_modules.`.
+
+    Example:
+        >>> setting_name("task_modules.segmentation.head.logits.bias")
+        'tasks.segmentation.head.logits.bias'
+    """
+    return name.replace("task_modules.", "tasks.", 1) if name.startswith("task_modules.") else name
+
+
+def means(pattern: str, name: str) -> bool:
+    """Whether a setting means a parameter: a name stands for all that lie in it, and `*`, `?` and `[...]` for any text.
+
+    Example:
+        >>> means("network.decoder", "network.decoder.blocks.0.weight"), means("network.dec", "network.decoder.w")
+        (True, False)
+        >>> means("network.*.bias", "network.decoder.blocks.0.bias")
+        True
+    """
+    return name == pattern or name.startswith(f"{pattern}.") or fnmatchcase(name, pattern)
+
+
+def select(patterns: Iterable[str], named: Named, key: str) -> dict[str, "nn.Parameter"]:
+    """The parameters that some patterns mean, by the name that settings use.
+
+    Args:
+        patterns: see `means`.
+        named: parameters with the module's names.
+        key: the setting's key, for messages.
+
+    Raises:
+        ConfigError: a pattern that means no parameter.
+    """
+    known = {setting_name(name): parameter for name, parameter in named}
+    found: dict[str, nn.Parameter] = {}
+    for pattern in patterns:
+        chosen = {name: parameter for name, parameter in known.items() if means(pattern, name)}
+        if not chosen:
+            raise ConfigError(f"{key}: no parameter is called '{pattern}': {nearest(pattern, _parts(known))}")
+        found |= chosen
+    return found
+
+
+def parameter_groups(
+    named: Named, lr_factors: Mapping[str, float] | None = None, decay_all: bool = False
+) -> list[dict[str, Any]]:
+    """Groups for an optimiser: those that weight decay leaves alone, and those with a learning rate of their own.
+
+    Weight decay is for weights that multiply: it skips parameters of one dimension or none (biases, the scale and
+    shift of norms) and all that a balance learns. Parameters that are frozen when the groups are made are left out.
+
+    Args:
+        named: parameters with the module's names, `network...`, `task_modules...` and `balance...`.
+        lr_factors: learning rate of a part in units of the optimiser's own, by the part's name (`network.encoder`);
+            of several that mean one parameter the longest counts.
+        decay_all: whether weight decay is for every parameter.
+
+    Returns:
+        Groups with `params` and `lr_factor`, those with the factor 1 first; `weight_decay` is 0 in those that are
+        skipped and absent elsewhere, so that the optimiser's own counts.
+
+    Raises:
+        ConfigError: a factor that is no number above 0, a part that does not exist, nothing left to train.
+
+    Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019; without norms and biases: He et al.,
+    Bag of Tricks for Image Classification, 2019; a learning rate for each part: Howard and Ruder, ULMFiT, 2018.
+    """
+    listed = list(named)
+    factors = dict(lr_factors or {})
+    for part, factor in factors.items():
+        if isinstance(factor, bool) or not isinstance(factor, int | float) or not 0 < factor < math.inf:
+            raise ConfigError(f"parameters.lr_factors.{part} is {factor!r}, but must be a number above 0")
+        select([part], listed, "parameters.lr_factors")
+    groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
+    for name, parameter in listed:
+        if parameter.requires_grad:
+            key = (_factor(setting_name(name), factors), decay_all or _decays(name, parameter))
+            groups.setdefault(key, []).append(parameter)
+    if not groups:
+        raise ConfigError("every parameter is frozen, so nothing would be learnt")
+    return [
+        {"params": members, "lr_factor": factor, **({} if decays else {"weight_decay": 0.0})}
+        for (factor, decays), members in sorted(groups.items(), key=lambda group: group[0][0] != 1)
+    ]
+
+
+def grouped_optimizer(
+    named: Named,
+    make: Callable[[Any], "torch.optim.Optimizer"],
+    lr_factors: Mapping[str, float] | None = None,
+    decay_all: bool = False,
+) -> "torch.optim.Optimizer":
+    """An optimiser over `parameter_groups`, in each of which its learning rate is multiplied by the group's factor.
+
+    Args:
+        named: parameters with the module's names.
+        make: groups to an optimiser, with its settings filled in.
+        lr_factors: see `parameter_groups`.
+        decay_all: see `parameter_groups`.
+
+    Raises:
+        ConfigError: see `parameter_groups`.
+    """
+    optimizer = make(parameter_groups(named, lr_factors, decay_all))
+    for group in optimizer.param_groups:  # before a scheduler takes the learning rates as those to start from
+        group["lr"] *= group.pop("lr_factor")
+    return optimizer
+
+
+def _decays(name: str, parameter: "nn.Parameter") -> bool:
+    return parameter.ndim > 1 and not name.startswith("balance.")
+
+
+def _factor(name: str, factors: Mapping[str, float]) -> float:
+    chosen = [part for part in factors if means(part, name)]
+    return float(factors[max(chosen, key=len)]) if chosen else 1.0
+
+
+def _parts(names: Iterable[str]) -> set[str]:
+    """Names to choose from: of what parameters lie in, but not of every layer of a backbone."""
+    split = [name.split(".")[:3] for name in names]
+    return {".".join(pieces[:count]) for pieces in split for count in range(1, len(pieces) + 1)}

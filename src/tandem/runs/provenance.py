@@ -1,0 +1,132 @@
+"""What a run leaves behind so that others can tell how it came about."""
+
+import logging
+import platform
+import subprocess
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tandem.errors import DataError
+from tandem.utils.files import read_json, write_json, write_text
+
+if TYPE_CHECKING:
+    from tandem.data.datamodule import DataModule
+
+log = logging.getLogger(__name__)
+
+PACKAGES = (
+    "tandem", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "segmentation-models-pytorch",
+    "hydra-core", "omegaconf", "numpy", "scikit-learn", "pillow",
+)  # fmt: skip
+"""Packages whose version can change a number."""
+
+
+FAULTS = "faults.txt"
+"""Every fault of data that was refused, a line each."""
+
+SKIPPED = "skipped.txt"
+"""Every fault whose row was left out, a line each."""
+
+
+def read_data(data: "DataModule", folder: Path) -> None:
+    """Reads the data; writes what was found wrong with them into a run's folder, all of it.
+
+    Args:
+        data: before `setup`.
+        folder: the run's folder.
+
+    Raises:
+        DataError: data that cannot be used; where there are several faults, it names the file that lists them.
+    """
+    from tandem.data.files.faults import FaultyDataError
+    from tandem.distributed.gather import device_number
+
+    try:
+        data.setup()
+    except FaultyDataError as error:
+        if len(error.faults) < 2:
+            raise
+        write_text(folder / FAULTS, "\n".join(error.faults) + "\n")
+        raise DataError(f"{error};\n  all of them: {folder / FAULTS}") from error
+    if data.skipped and device_number() == 0:
+        write_text(folder / SKIPPED, "\n".join(data.skipped) + "\n")
+        log.warning(
+            "data %s: %d faults were skipped, the first: %s (all of them: %s)",
+            data.info.name, len(data.skipped), data.skipped[0], folder / SKIPPED,
+        )  # fmt: skip
+
+
+def keep_data(data: "DataModule", folder: Path) -> dict[str, str]:
+    """Writes the splits and the data's fingerprint into a run's folder, or compares with what lies there.
+
+    Args:
+        data: after `setup`.
+        folder: the run's folder.
+
+    Returns:
+        The fingerprint.
+
+    Raises:
+        DataError: the data are not those that the run began with.
+    """
+    from tandem.data.splitting.splits import write_splits
+
+    now = data.fingerprint()
+    kept = folder / "data.json"
+    if kept.exists():
+        before = read_json(kept)["fingerprint"]
+        if changed := sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)):
+            raise DataError(
+                f"data '{data.info.name}' changed since this run began ({', '.join(changed)} differ); "
+                f"give the new run another name=..., or remove {folder}"
+            )
+        return now
+    write_splits(folder / "splits.csv", data.splits, data.info.classes)
+    rows = {split: len(samples) for split, samples in data.splits.items()}
+    write_json(kept, {"name": data.info.name, "info": asdict(data.info), "rows": rows, "fingerprint": now})
+    return now
+
+
+def environment() -> dict[str, Any]:
+    """Versions, machine, threads and the state of the code."""
+    import torch
+
+    device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
+    return {
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
+        "device": device,
+        "threads": torch.get_num_threads(),
+        "platform": platform.platform(),
+        "git": git_state(Path(__file__).parent),
+    }
+
+
+def git_state(folder: Path) -> dict[str, Any] | None:
+    """Commit and whether anything was changed since, or None where the code is no checkout."""
+
+    def git(*command: str) -> str | None:  # in here, where no configuration can name it: git runs what it is told to
+        try:
+            done = subprocess.run(  # noqa: S603 (fixed words, no shell)
+                ["git", "-C", str(folder), *command],  # noqa: S607 (git from the user's PATH is what they mean)
+                capture_output=True,
+                text=True,
+                timeout=10,
+                check=True,
+            )
+        except (OSError, subprocess.SubprocessError):
+            return None
+        return done.stdout.strip()
+
+    commit = git("rev-parse", "HEAD")
+    if commit is None or not git("ls-files", "."):  # an installed package may lie inside another's checkout
+        return None
+    return {"commit": commit, "changed": bool(git("status", "--porcelain"))}
+
+
+def _version(name: str) -> str | None:
+    try:
+        return version(name)
+    except PackageNotFoundError:
+        return None

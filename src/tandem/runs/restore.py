@@ -1,0 +1,116 @@
+"""From a run's folder back to its trained module, without its data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tandem.errors import ConfigError, DataError
+from tandem.utils.files import read_json
+from tandem.utils.artifacts import BEST, RESULTS
+
+if TYPE_CHECKING:
+    from tandem.data.datamodule import DataInfo
+    from tandem.module import MultiTaskModule
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """A finished run, read back.
+
+    Attributes:
+        folder: where it lies.
+        config: its resolved configuration.
+        results: content of its `results.json`.
+        info: what is known of the data that it was trained on.
+        module: with the best checkpoint's weights and thresholds, in evaluation mode, on the CPU.
+    """
+
+    folder: Path
+    config: Mapping[str, Any]
+    results: Mapping[str, Any]
+    info: "DataInfo"
+    module: "MultiTaskModule"
+
+
+def restore(folder: str | Path) -> TrainedRun:
+    """Reads a finished run back from its folder alone; neither its data nor pretrained weights are needed.
+
+    Args:
+        folder: a run's folder, as printed at its end.
+
+    Raises:
+        ConfigError: no run lies there, or it has not finished.
+        DataError: its files do not belong together.
+    """
+    import torch
+
+    from tandem.factory import make_module
+
+    folder = Path(folder)
+    results = read_results(folder)
+    config = results["config"]
+    info = read_info(folder)
+    try:
+        module = make_module(_without_weights(config), info)
+    except KeyError as error:
+        raise DataError(f"{folder / RESULTS} lacks {error}: another version of tandem wrote it; train again") from error
+    file = folder / BEST
+    if not file.exists():
+        raise ConfigError(f"{file} is missing, so nothing can be made of this run; train it again")
+    checkpoint = torch.load(file, weights_only=True, map_location="cpu")
+    try:
+        module.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        first = " ".join(str(error).split())[:200]
+        raise DataError(f"{file} does not fit the network of {folder / RESULTS}: {first}") from error
+    module.begin_epoch(checkpoint["epoch"])
+    return TrainedRun(folder, config, results, info, module.eval())
+
+
+def read_results(folder: Path) -> dict[str, Any]:
+    """What a finished run's `results.json` holds.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        ConfigError: no run lies there, or it has not finished.
+    """
+    if (folder / RESULTS).is_file():
+        found: dict[str, Any] = read_json(folder / RESULTS)
+        return found
+    if not folder.is_dir():
+        raise ConfigError(f"run={folder}: there is no such folder; give the folder that training printed")
+    if (folder / "config.yaml").exists():
+        raise ConfigError(f"run={folder} has not finished ({RESULTS} is missing); its training command goes on with it")
+    inside = sorted(str(path.parent) for path in folder.glob(f"*/{RESULTS}"))
+    hint = f"; it holds runs, such as {inside[0]}" if inside else "; give the folder that training printed"
+    raise ConfigError(f"run={folder} is no run ({RESULTS} is missing){hint}")
+
+
+def read_info(folder: Path) -> "DataInfo":
+    """What was known of the data when a run was trained.
+
+    Args:
+        folder: of the run.
+
+    Raises:
+        DataError: the file is missing, or another version of tandem wrote it.
+    """
+    from tandem.data.datamodule import DataInfo
+
+    file = folder / "data.json"
+    said = read_json(file).get("info") if file.exists() else None
+    known = {entry.name for entry in fields(DataInfo)}
+    if not isinstance(said, dict) or said.keys() - known:
+        raise DataError(f"{file} does not say what the data were (another version of tandem?); train the run again")
+    facts: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
+    return DataInfo(**facts)
+
+
+def _without_weights(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with no pretrained weights to fetch: the checkpoint holds them all."""
+    network = {**config["network"]}
+    network.update({key: empty for key, empty in (("pretrained", False), ("weights", None)) if key in network})
+    return {**config, "network": network}

@@ -1,0 +1,208 @@
+"""Charts of a metric over the swept knobs: heat maps, main effects, parallel coordinates."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from tandem.study.analysis import Analysis, metric_words
+from tandem.study.cells import Cell
+from tandem.study.direction import direction
+from tandem.study.knobs import ABSENT, order_of, show_value
+from tandem.study.report.charts import SCALE, Chart, Trace, axis, known, layout, safe, switched
+
+ACROSS = 3
+"""Panels side by side."""
+
+
+def heat_maps(analysis: Analysis) -> Chart | None:
+    """Means over two knobs, a panel for each choice of the others; None where fewer than two knobs were swept.
+
+    The two are the first with numbers, such as gamma and alpha. Cells that have no such knob are left out.
+
+    Args:
+        analysis: of the study.
+    """
+    if len(analysis.knobs) < 2:
+        return None
+    down, across = _axes_of(analysis)
+    cells = [cell for cell in analysis.cells if ABSENT not in (cell.values[down], cell.values[across])]
+    rest = [place for place in range(len(analysis.knobs)) if place not in (down, across)]
+    panels: dict[tuple[Any, ...], list[Cell]] = {}
+    for cell in cells:
+        panels.setdefault(tuple(cell.values[place] for place in rest), []).append(cell)
+    panels = {choice: inside for choice, inside in panels.items() if len(inside) > 1} or panels
+    shown = [cell for inside in panels.values() for cell in inside]
+    if not shown:
+        return None
+    labels, ticks = list(analysis.knobs.values()), (_values(shown, down), _values(shown, across))
+    columns = min(ACROSS, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    base = layout(130 + 270 * rows, annotations=[])
+    for number, choice in enumerate(panels):
+        suffix, x, y = _panel(number, rows, columns, room=0.1 if columns > 1 else 0)
+        said = [
+            f"{labels[place]}={show_value(value)}"
+            for place, value in zip(rest, choice, strict=True)
+            if len({cell.values[place] for cell in shown}) > 1
+        ]
+        base[f"xaxis{suffix}"] = _category(labels[across], ticks[1], domain=x, anchor=f"y{suffix}", showgrid=False)
+        base[f"yaxis{suffix}"] = _category(labels[down], ticks[0], domain=y, anchor=f"x{suffix}", showgrid=False)
+        base["annotations"].append(heading(", ".join(said), x, y))
+    groups = {
+        metric_words(name): [
+            _heat(name, inside, shown, (down, across), number) for number, inside in enumerate(panels.values())
+        ]
+        for name in analysis.metrics
+    }
+    return switched(groups, base)
+
+
+def main_effects(analysis: Analysis) -> Chart | None:
+    """For each knob the cells at each of its values, and the mean over them; None where nothing was swept.
+
+    Args:
+        analysis: of the study.
+    """
+    if not analysis.knobs:
+        return None
+    columns = min(ACROSS, len(analysis.knobs))
+    rows = math.ceil(len(analysis.knobs) / columns)
+    base = layout(130 + 250 * rows, showlegend=False)
+    for number, label in enumerate(analysis.knobs.values()):
+        suffix, x, y = _panel(number, rows, columns, room=0.06 if columns > 1 else 0)
+        ticks = _values(analysis.cells, number)
+        base[f"xaxis{suffix}"] = _category(label, ticks, domain=x, anchor=f"y{suffix}")
+        matched = {"matches": "y"} if number else {}
+        base[f"yaxis{suffix}"] = axis("", domain=y, anchor=f"x{suffix}", **matched)
+    groups = {
+        metric_words(name): [trace for place in range(len(analysis.knobs)) for trace in _effect(name, analysis, place)]
+        for name in analysis.metrics
+    }
+    return switched(groups, base)
+
+
+def parallel(analysis: Analysis) -> Chart | None:
+    """A line a cell through its knobs and metrics; those without some knob or metric are left out.
+
+    Args:
+        analysis: of the study.
+    """
+    known_all = (cell for cell in analysis.cells if all(cell.summary(name).n for name in analysis.metrics))
+    cells = [cell for cell in known_all if ABSENT not in cell.values]
+    if not analysis.knobs or len(cells) < 2:
+        return None
+    dimensions = []
+    for place, label in enumerate(analysis.knobs.values()):
+        if len(ticks := _values(cells, place)) < 2:
+            continue
+        values = [ticks.index(safe(show_value(cell.values[place]))) for cell in cells]
+        ends = {"tickvals": list(range(len(ticks))), "ticktext": ticks, "range": [-0.2, max(len(ticks) - 0.8, 0.2)]}
+        dimensions.append({"label": safe(label), "values": values, **ends})
+    for name in analysis.metrics:
+        means = [cell.summary(name).mean for cell in cells]
+        dimensions.append({"label": safe(metric_words(name)), "values": means, "tickformat": ".3f"})
+    shown = analysis.metrics[0]
+    bar = {"thickness": 12, "title": {"text": safe(metric_words(shown)), "side": "right"}}
+    line = {
+        "color": [cell.summary(shown).mean for cell in cells], "colorscale": "Viridis", "showscale": True,
+        "reversescale": direction(shown) < 0, "colorbar": bar,
+    }  # fmt: skip
+    trace = {"type": "parcoords", "dimensions": dimensions, "line": line, "labelangle": -12}
+    return Chart([trace], layout(460, margin={"l": 70, "r": 30, "t": 90, "b": 30}))
+
+
+def _axes_of(analysis: Analysis) -> tuple[int, int]:
+    """Which knobs stand upwards and across."""
+    columns = list(zip(*(cell.values for cell in analysis.cells), strict=True))
+    numeric = [place for place, column in enumerate(columns) if all(order_of(value)[0] == 0 for value in column)]
+    first, second = [*numeric, *(place for place in range(len(columns)) if place not in numeric)][:2]
+    return first, second
+
+
+def _values(cells: Sequence[Cell], place: int) -> list[str]:
+    """What stands on a knob's axis, in its order."""
+    ordered = sorted({cell.values[place] for cell in cells} - {ABSENT}, key=order_of)
+    return [safe(show_value(value)) for value in ordered]
+
+
+def _category(title: str, ticks: Sequence[str], **more: Any) -> dict[str, Any]:
+    ends = [-0.5, len(ticks) - 0.5]
+    return axis(title, type="category", categoryarray=ticks, range=ends, **more)
+
+
+def _heat(name: str, cells: Sequence[Cell], shown: Sequence[Cell], places: tuple[int, int], number: int) -> Trace:
+    ys, xs = (_values(shown, place) for place in places)
+    at = {tuple(safe(show_value(cell.values[place])) for place in places): cell for cell in cells}
+    z: list[list[float | None]] = [[None] * len(xs) for _ in ys]
+    texts = [[""] * len(xs) for _ in ys]
+    hover = [["no run"] * len(xs) for _ in ys]
+    for (row, y), (column, x) in itertools.product(enumerate(ys), enumerate(xs)):
+        if (cell := at.get((y, x))) and (found := cell.summary(name)).n:
+            z[row][column], texts[row][column] = found.mean, f"{found.mean:.3f}"
+            hover[row][column] = describe(cell, name)
+    everything = [found.mean for cell in shown if (found := cell.summary(name)).n]
+    suffix = _suffix(number)
+    return {
+        "type": "heatmap", "x": xs, "y": ys, "z": z, "text": texts, "customdata": hover, "texttemplate": "%{text}",
+        "hovertemplate": "%{customdata}<extra></extra>", "colorscale": SCALE, "reversescale": direction(name) < 0,
+        "zmin": min(everything, default=0), "zmax": max(everything, default=1), "xgap": 2, "ygap": 2,
+        "showscale": number == 0, "colorbar": {"thickness": 12, "tickformat": ".3f"},
+        "xaxis": f"x{suffix}", "yaxis": f"y{suffix}",
+    }  # fmt: skip
+
+
+def _effect(name: str, analysis: Analysis, place: int) -> list[Trace]:
+    found = [cell for cell in analysis.cells if cell.summary(name).n and cell.values[place] != ABSENT]
+    suffix = _suffix(place)
+    axes = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "hovertemplate": "%{customdata}<extra></extra>"}
+    dots = {
+        "type": "scatter", "mode": "markers", "x": [safe(show_value(cell.values[place])) for cell in found],
+        "y": [cell.summary(name).mean for cell in found], "customdata": [describe(cell, name) for cell in found],
+        "marker": {"color": "#9ecae1", "size": 8, "opacity": 0.7}, **axes,
+    }  # fmt: skip
+    ticks = _values(analysis.cells, place)
+    numeric = all(order_of(cell.values[place])[0] == 0 for cell in found)
+    means = []
+    for tick in ticks:
+        values = [cell.summary(name).mean for cell in found if safe(show_value(cell.values[place])) == tick]
+        means.append((math.fsum(values) / len(values) if values else math.nan, len(values)))
+    line = {
+        "type": "scatter", "mode": "lines+markers" if numeric else "markers",
+        "x": ticks, "y": [known(mean) for mean, _ in means],
+        "customdata": [f"mean of {count} cells: {mean:.4f}" for mean, count in means],
+        "line": {"color": "#2171b5", "width": 2}, "marker": {"size": 9, "symbol": "diamond"}, **axes,
+    }  # fmt: skip
+    return [dots, line]
+
+
+def describe(cell: Cell, name: str) -> str:
+    """A cell in a hover box: its choice, mean ± deviation, and each run's value."""
+    found = cell.summary(name)
+    spread = "" if math.isnan(found.std) else f" ± {found.std:.3f}"
+    lines = [
+        cell.label,
+        f"{metric_words(name)}: {found.mean:.3f}{spread} (n={found.n})",
+        *cell.detail(name).split("; "),
+    ]
+    return "<br>".join(map(safe, lines[:14]))
+
+
+def _suffix(number: int) -> str:
+    return "" if number == 0 else str(number + 1)
+
+
+def _panel(number: int, rows: int, columns: int, room: float) -> tuple[str, list[float], list[float]]:
+    """Suffix of a panel's axes, and where it lies in the chart, from the top left."""
+    row, column = divmod(number, columns)
+    wide, high = 1 / columns, 1 / rows
+    above = 0.28 * high if rows > 1 else 0
+    x = [column * wide + (room * wide if column else 0), (column + 1) * wide - room * wide * (column + 1 < columns)]
+    bottom = 1 - (row + 1) * high
+    return _suffix(number), x, [bottom + (above if row + 1 < rows else 0), bottom + high - (0.04 if rows > 1 else 0)]
+
+
+def heading(words: str, x: Sequence[float], y: Sequence[float]) -> dict[str, Any]:
+    """Words over a panel, which lies between the ends of `x` and `y` in the chart."""
+    place = {"x": sum(x) / 2, "y": y[1], "xref": "paper", "yref": "paper", "xanchor": "center", "yanchor": "bottom"}
+    return {"text": safe(words), "showarrow": False, "font": {"size": 13}, **place}

@@ -1,0 +1,144 @@
+"""The self-contained page of a study: tables that sort, charts that answer, no network."""
+
+import os
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+from urllib.parse import quote
+
+from tandem.reports.page import document
+from tandem.study.analysis import Analysis, focused, metric_words
+from tandem.study.cells import show_replicate
+from tandem.study.report.charts import Chart, chart_html
+from tandem.study.report.grids import heat_maps, main_effects, parallel
+from tandem.study.report.lines import forest, front, learning_curves, threshold_curves
+from tandem.study.report.matrices import MOST, confusion_matrices
+from tandem.study.report.sortable import SORT, sortable
+from tandem.study.table import Entry, Number, Table
+from tandem.study.tables import data_of, title_of, unfinished_lines
+from tandem.utils.optional import load
+
+STYLE = """
+body { max-width: 76rem; } nav { margin: 1rem 0; } nav a { margin-right: 1rem; color: #2171b5; }
+.chart { width: 100%; min-height: 20rem; } .scroll { overflow: auto; max-height: 44rem; border-bottom: 1px solid #ddd; }
+h2 { border-top: 1px solid #ddd; padding-top: .8rem; }
+table { font-size: .88rem; } thead th { position: sticky; top: 0; background: white; vertical-align: bottom; }
+th button { all: unset; cursor: pointer; } th button:hover, th button:focus-visible { color: #2171b5; }
+th[aria-sort=ascending] button::after { content: " ▲"; } th[aria-sort=descending] button::after { content: " ▼"; }
+tbody tr:hover { background: #eef5fb; } td:not(.long) { white-space: nowrap; } td.long { min-width: 18rem; }
+td.best { font-weight: 600; }
+td.n[title] { cursor: help; }
+p.live { background: #e8f4ea; border-left: 4px solid #54a24b; padding: .4rem .8rem; }
+"""
+
+
+def study_page(analysis: Analysis, tables: Mapping[str, Table], out: Path, reload: int | None = None) -> str:
+    """The page.
+
+    Args:
+        analysis: of the study.
+        tables: by the names of their files.
+        out: the folder that the page goes to, for the links to the runs' own pages.
+        reload: seconds after which it loads itself anew; None: never.
+
+    Raises:
+        ConfigError: plotly is not installed.
+    """
+    plotly: str = load("plotly.offline", "study", "the page of a study (its tables are written)").get_plotlyjs()
+    sections = list(_sections(analysis, tables))
+    links = "".join(f"<a href='#{name}'>{escape(title)}</a>" for name, title, _ in sections)
+    parts = [f"<script>{plotly}</script>", *_heading(analysis, reload), f"<nav>{links}</nav>"]
+    parts += [f"<h2 id='{name}'>{escape(title)}</h2>{html}" for name, title, html in sections]
+    parts += [f"<h2 id='runs'>Every run</h2>{_runs(analysis, out)}", f"<script>{SORT}</script>"]
+    return document(f"tandem: {title_of(analysis)}", parts, STYLE)
+
+
+Section = tuple[str, str, str]
+"""Name of a place on the page, title, HTML."""
+
+
+def _sections(analysis: Analysis, tables: Mapping[str, Table]) -> Sequence[Section]:
+    found = [("table", "Table", _table(tables["table"]))]
+    if "classes" in tables:
+        found.append(("classes", tables["classes"].title, _table(tables["classes"])))
+    found += _charts(focused(analysis))
+    if "comparison" in tables:
+        table = tables["comparison"]
+        drawn = forest(focused(analysis))
+        picture = chart_html(drawn, "chart-forest", "differences to the baseline") if drawn else ""
+        said = f"<p class='note'>{escape(table.title)}</p>"
+        found.append(("comparison", "Against the baseline", said + picture + _table(table)))
+    else:
+        said = "No baseline was named. One is named by its knobs: <code>study.py FOLDER --baseline KEY=VALUE ...</code>"
+        found.append(("comparison", "Against a baseline", f"<p class='note'>{said}</p>"))
+    if "delta_m" in tables:
+        found.append(("delta", tables["delta_m"].title, _table(tables["delta_m"])))
+    return found
+
+
+def _charts(analysis: Analysis) -> list[Section]:
+    drawn: list[tuple[str, str, Chart | None, str]] = [
+        ("heat", "Heat maps", heat_maps(analysis), "Means over seeds and folds; darker is better."),
+        (
+            "effects", "Main effects", main_effects(analysis),
+            "Light dots: cells. Diamonds: their mean at each value, which misleads where the grid has holes.",
+        ),
+        (
+            "parallel", "Parallel coordinates", parallel(analysis),
+            "A line a cell. Drag along an axis to keep part of it, click it to let go.",
+        ),
+        (
+            "learning", "Learning curves", learning_curves(analysis),
+            "A line a run. Click a cell in the legend to hide it, twice to see it alone.",
+        ),
+        (
+            "front", "What is traded for what", front(analysis),
+            "A dot a cell, with its standard deviation; red: no other cell is better in both.",
+        ),
+        (
+            "thresholds", "Scores against threshold", threshold_curves(analysis),
+            "A line a run; the dot is the threshold that was chosen on validation data.",
+        ),
+        (
+            "confusion", "Confusion matrices", confusion_matrices(analysis),
+            f"Test data, added over seeds and folds. Colour: share of the true class. At most {MOST} are drawn.",
+        ),
+    ]  # fmt: skip
+    return [
+        (name, title, f"<p class='note'>{escape(note)}</p>{chart_html(chart, f'chart-{name}', title)}")
+        for name, title, chart, note in drawn
+        if chart
+    ]
+
+
+def _heading(analysis: Analysis, reload: int | None) -> list[str]:
+    runs = sum(len(cell.runs) for cell in analysis.cells)
+    swept = ", ".join(analysis.knobs.values()) or "nothing but seeds and folds"
+    data = f"; data: {data_of(analysis)}" if data_of(analysis) else ""
+    facts = f"{runs} finished runs in {len(analysis.cells)} cells; swept: {swept}{data}"
+    parts = [f"<h1>{escape(title_of(analysis))}</h1><p class='note'>{escape(facts)}</p>"]
+    if reload is not None:
+        said = f"The study is being watched; this page loads itself anew every {reload} seconds."
+        parts.append(f"<p class='live'>{said}</p><script>setTimeout(() => location.reload(), {1000 * reload})</script>")
+    lines = "".join(f"<li>{escape(line)}</li>" for line in unfinished_lines(analysis))
+    return [*parts, f"<ul class='warnings'>{lines}</ul>"] if lines else parts
+
+
+def _table(table: Table) -> str:
+    notes = (note for note in table.notes if not note.startswith(("failed", "missing", "running", "unreadable")))
+    return sortable(table) + "".join(f"<p class='note'>{escape(note)}</p>" for note in notes)
+
+
+def _runs(analysis: Analysis, out: Path) -> str:
+    """Every finished run with its numbers, and the way to its own page."""
+    rows: list[list[Entry]] = []
+    links = []
+    for cell in analysis.cells:
+        for replicate, run in cell.runs.items():
+            values = (run.metrics.get(name) for name in analysis.metrics)
+            numbers = [Number(float("nan") if value is None else value) for value in values]
+            rows.append([run.folder.name, cell.label, show_replicate(replicate), *numbers])
+            page = run.folder / "report.html"
+            links.append(quote(os.path.relpath(page, out).replace(os.sep, "/")) if page.exists() else None)
+    head = ["run", "cell", "replicate", *map(metric_words, analysis.metrics)]
+    return sortable(Table("Every run", head, rows), links)

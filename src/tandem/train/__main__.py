@@ -1,0 +1,6 @@
+"""`python -m tandem.train`: the command, as launchers start it in a process of its own."""
+
+from tandem.train.run import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,93 @@
+"""The numbers of a finished run: the best checkpoint on validation and test data, and how they came about."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tandem.runs.provenance import environment
+from tandem.utils.artifacts import BEST
+from tandem.utils.files import shortest
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+    from tandem.data.datamodule import DataModule
+    from tandem.module import MultiTaskModule
+
+
+def evaluate_best(
+    trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", folder: Path
+) -> dict[str, float]:
+    """Every number of the best checkpoint on validation and test data; thresholds come from the checkpoint.
+
+    Args:
+        trainer: that trained it.
+        module: gets the checkpoint's weights and thresholds.
+        data: where both splits come from.
+        folder: the run's folder, with the checkpoint.
+    """
+    found: dict[str, float] = {}
+    place = str(folder / BEST)
+    with _without_loggers(trainer):
+        for evaluate in (trainer.validate, trainer.test):
+            for values in evaluate(module, datamodule=data, ckpt_path=place, weights_only=True, verbose=False):
+                found |= {key: shortest(float(value)) for key, value in values.items()}
+    return found
+
+
+@contextlib.contextmanager
+def _without_loggers(trainer: "pl.Trainer") -> Iterator[None]:
+    """Curves of trackers end with training; what the best checkpoint reaches they are told as a summary."""
+    loggers, trainer.loggers = trainer.loggers, []
+    try:
+        yield
+    finally:
+        trainer.loggers = loggers
+
+
+def collect_results(
+    config: Mapping[str, Any],
+    trainer: "pl.Trainer",
+    module: "MultiTaskModule",
+    metrics: Mapping[str, float],
+    known: Mapping[str, Any],
+    folder: Path,
+) -> dict[str, Any]:
+    """What `results.json` holds, but for the duration.
+
+    Args:
+        config: the resolved configuration.
+        trainer: after the best checkpoint was evaluated.
+        module: with the best checkpoint's thresholds.
+        metrics: by logged name.
+        known: from before training, when every file that it tells of was surely there: the run's hash, the pretrained
+            weights, and of the data name, fingerprint and how many rows were skipped.
+        folder: the run's folder, with the best checkpoint.
+    """
+    import torch
+
+    from tandem.callbacks import CollapseWatch, Confusion, ThresholdSweep
+
+    best = torch.load(folder / BEST, weights_only=True, map_location="cpu")
+    sweeps = [callback for callback in trainer.callbacks if isinstance(callback, ThresholdSweep)]  # type: ignore[attr-defined]
+    watches = [callback for callback in trainer.callbacks if isinstance(callback, CollapseWatch)]  # type: ignore[attr-defined]
+    counted = [callback for callback in trainer.callbacks if isinstance(callback, Confusion)]  # type: ignore[attr-defined]
+    binary = {name: task for name, task in module.tasks.items() if task.kind == "binary"}
+    return {
+        "name": config["name"],
+        "seed": config["seed"],
+        "monitor": config["monitor"],
+        "mode": config["mode"],
+        "best_epoch": best["epoch"],
+        "epochs": trainer.current_epoch,
+        "metrics": dict(metrics),
+        "thresholds": {name: [shortest(value) for value in task.threshold.tolist()] for name, task in binary.items()},
+        "warnings": [warning for watch in watches for warning in watch.warnings],
+        "curves": {prefix: curve for sweep in sweeps for prefix, curve in sweep.curves.items()},
+        "confusion": {place: matrix for counts in counted for place, matrix in counts.matrices.items()},
+        **known,
+        "parameters": sum(parameter.numel() for parameter in module.parameters()),
+        **environment(),
+        "config": dict(config),
+    }

@@ -1,0 +1,1 @@
+"""Files, names of a run's files, optional dependencies, lazy imports."""

@@ -1,0 +1,522 @@
+"""What a configuration may build, what it may not, and how it is told."""
+
+import functools
+import importlib
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from omegaconf import OmegaConf
+from torch import nn
+
+from tandem.config.instantiate import CLASSES, FUNCTIONS, build, build_each, resolve_target
+from tandem.config.resolve import resolve
+from tandem.data.augment import Augment
+from tandem.errors import ConfigError, DataError
+from tandem.losses import Composite
+
+LINEAR = "torch.nn.Linear"
+FOCAL = "tandem.losses.binary.Focal"
+
+# --------------------------------------------------------------------------------------------------- what is built, how
+
+
+def test_an_object_with_its_arguments() -> None:
+    made = build({"_target_": LINEAR, "in_features": 2, "out_features": 3}, "head")
+    assert isinstance(made, nn.Linear)
+    assert (made.in_features, made.out_features) == (2, 3)
+
+
+def test_arguments_from_the_caller_are_passed_as_they_are() -> None:
+    factory: dict[str, Any] = {"dtype": torch.float64}
+    made = build({"_target_": LINEAR, "in_features": 2}, "head", out_features=3, **factory)
+    assert made.weight.dtype == torch.float64
+
+
+def test_nested_targets_in_dicts_and_lists_are_made_first() -> None:
+    node = {
+        "_target_": "tandem.losses.Composite",
+        "terms": {"a": {"_target_": FOCAL, "gamma": 1.0}, "b": {"_target_": "tandem.losses.binary.BCE"}},
+        "weights": {"a": 1.0, "b": 2.0},
+    }
+    made = build(node, "loss")
+    assert isinstance(made, Composite)
+    assert made.weights == {"a": 1.0, "b": 2.0}
+    chain = build({"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "torch.nn.ReLU"}]}, "head")
+    assert isinstance(chain[0], nn.ReLU)
+
+
+def test_a_partial_waits_for_its_last_arguments() -> None:
+    maker = build({"_target_": "torch.optim.AdamW", "_partial_": True, "lr": 0.5}, "optimizer")
+    optimizer = maker([nn.Parameter(torch.zeros(1))])
+    assert isinstance(optimizer, torch.optim.AdamW)
+    assert optimizer.defaults["lr"] == 0.5
+
+
+def test_partials_within_partials() -> None:
+    inner = {"_target_": FOCAL, "_partial_": True, "gamma": 5.0}
+    node = {"_target_": "torch.nn.ModuleList", "_partial_": True, "modules": {"_target_": "torch.nn.ModuleList"}}
+    made = build({**node, "modules": [{"_target_": "torch.nn.ReLU"}]}, "x")()
+    assert isinstance(made[0], nn.ReLU)
+    metrics = build_each({"a": inner, "b": inner}, "metrics")
+    assert [maker(alpha=0.25).gamma for maker in metrics.values()] == [5.0, 5.0]
+    assert metrics["a"]() is not metrics["a"]()
+
+
+def test_lists_and_dicts_arrive_plain() -> None:
+    made = build({"_target_": "tandem.data.augment.Augment", "scale": [0.5, 2]}, "augment")
+    assert isinstance(made, Augment)
+    assert made.scale == (0.5, 2.0)
+
+
+def test_build_each_leaves_out_what_is_switched_off() -> None:
+    nodes = {"a": None, "b": {}, "c": {"_target_": "torch.nn.ReLU"}}
+    assert list(build_each(nodes, "callbacks")) == ["c"]
+    assert build_each(None, "callbacks") == {}
+    assert build_each({}, "callbacks") == {}
+
+
+def test_the_configuration_is_left_as_it_is() -> None:
+    node: dict[str, Any] = {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "torch.nn.ReLU"}]}
+    build(node, "x")
+    assert node == {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "torch.nn.ReLU"}]}
+
+
+def test_recursion_can_be_switched_off_but_not_the_check() -> None:
+    inner = {"_target_": LINEAR, "in_features": 1, "out_features": 1}
+    kept = build({"_target_": "torch.nn.ParameterDict", "_recursive_": False, "parameters": {}}, "x")
+    assert isinstance(kept, nn.ParameterDict)
+    with pytest.raises(ConfigError, match="dict is not a Module subclass"):
+        build({"_target_": "torch.nn.Sequential", "_recursive_": False, "_args_": [inner]}, "x")
+    with pytest.raises(ConfigError, match=r"x\._args_\[0\]: _target_ 'os.system' is not allowed"):
+        build({"_target_": "torch.nn.Sequential", "_recursive_": False, "_args_": [{"_target_": "os.system"}]}, "x")
+
+
+# ------------------------------------------------------------------------------------------------------- the allow-list
+
+FOREIGN = [
+    "os.system",
+    "posix.system",
+    "subprocess.run",
+    "builtins.eval",
+    "builtins.exec",
+    "builtins.__import__",
+    "functools.partial",
+    "importlib.import_module",
+    "pathlib.Path",
+    "pickle.loads",
+    "torch.load",
+    "torch.hub.load",
+    "torch.jit.load",
+    "torch.serialization.load",
+    "torch.utils.data.DataLoader",
+    "torchvision.io.read_image",
+    "hydra.utils.instantiate",
+    "hydra.utils.call",
+    "hydra.utils.get_method",
+    "hydra.utils.get_class",
+    "hydra._internal.utils._locate",
+    "omegaconf.OmegaConf.load",
+    "pytorch_lightning.LightningModule.load_from_checkpoint",
+    "pytorch_lightning.cli.LightningCLI",
+    "pytorch_lightning.utilities.seed.seed_everything",
+    "lightning_fabric.utilities.cloud_io._load",
+    # names that only begin alike
+    "torch.nnx.Linear",
+    "torchmetrics_evil.Metric",
+    "tandem_evil.Loss",
+    "torch.optimizer.SGD",
+]
+
+THROUGH_A_MODULE = [
+    "torch.nn.modules.module.functools.partial",
+    "torch.nn.modules.module.torch.load",
+    "torch.optim.optimizer.os.system",
+    "torch.optim.lr_scheduler.warnings.warn",
+    "torchmetrics.metric.functools.partial",
+    "tandem.losses.binary.torch.load",
+    "tandem.callbacks.metrics_csv.write_text",
+    "tandem.callbacks.metrics_csv.Path",
+    "tandem.callbacks.panels.Path",
+    "tandem.data.busi.cache_folder",
+    "tandem.data.busi.fetch",
+    "tandem.network.make.inspect.getsource",
+    "tandem.network.weights.Path",
+    "torch.nn.Module.load_state_dict",
+    "torch.nn.Linear.from_pretrained",
+    "pytorch_lightning.Trainer.fit",
+    "pytorch_lightning.trainer.trainer.import_module",
+    "tandem.config.instantiate.importlib.import_module",
+    "tandem.utils.files.os.remove",
+    "tandem.utils.files.Path",
+    "tandem.runs.provenance.subprocess.run",
+    "tandem.jobs.Callback",
+    "tandem.config.resolve.DictConfig",
+    # this package's own machinery runs programs, writes files and makes objects
+    "tandem.config.instantiate.build",
+    "tandem.config.instantiate.resolve_target",
+    "tandem.cli.run",
+    "tandem.jobs.run_job",
+    "tandem.train.run.train",
+    "tandem.utils.files.write_text",
+    "tandem.utils.files.write_whole",
+    "tandem.runs.provenance.git_state",
+    "tandem.data.files.cache.fetch",
+    "tandem.data.files.cache.cache_folder",
+    "tandem.data.splitting.splits.write_splits",
+    "tandem.factory.make_trainer",
+    "tandem.utils.optional.load",
+    # functions of libraries
+    "torch.nn.functional.relu",
+    "torch.nn.utils.parametrize.register_parametrization",
+    "torch.nn.modules.module.register_module_forward_hook",
+    "torchmetrics.functional.dice",
+    "torch.nn.init",
+]
+
+MALFORMED = [
+    "",
+    ".",
+    "torch",
+    "torchmetrics",
+    "torch.nn.",
+    ".torch.nn.Linear",
+    "torch..nn.Linear",
+    "torch.nn..Linear",
+    "torch.nn.Linear ",
+    " torch.nn.Linear",
+    "torch.nn.Linear\n",
+    "torch.nn/../../evil.Thing",
+    "torch.nn./tmp/evil.Thing",
+    "torch.nn.${oc.env:HOME}",
+    "torch.nn.Linear()",
+    None,
+    3,
+    ["torch.nn.Linear"],
+    {"_target_": "torch.nn.Linear"},
+    print,
+    nn.Linear,
+]
+
+PRIVATE = [
+    "torch.nn.attention._fa3._fa3_import_module",
+    "torch.nn.__builtins__",
+    "torch.nn.__loader__",
+    "torch.nn.modules.__dict__",
+    "torch.nn.Linear.__init__",
+    "torch.nn.Linear.__class__",
+    "torchmetrics.__spec__.loader",
+    "tandem.losses._secret",
+    "pytorch_lightning.strategies.launchers.subprocess_script._SubprocessScriptLauncher",
+]
+
+
+@pytest.fixture
+def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Makes a package on the path whose import leaves a mark; the mark must not be there in the end."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def check(name: str) -> None:
+        (tmp_path / f"{name}.py").write_text("import pathlib; pathlib.Path(__file__).with_suffix('.ran').touch()")
+        with pytest.raises(ConfigError, match=f"_target_ '{name}.Thing' is not allowed"):
+            build({"_target_": f"{name}.Thing"}, "x")
+        assert not (tmp_path / f"{name}.ran").exists()
+        assert name not in sys.modules
+
+    return check
+
+
+@pytest.mark.parametrize("name", ["evil", "torch_nn", "tandem_", "torchmetricsx"])
+def test_a_refused_target_is_not_even_imported(canary: Callable[[str], None], name: str) -> None:
+    canary(name)
+
+
+@pytest.mark.parametrize("target", FOREIGN)
+def test_foreign_code_is_refused_by_name(target: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^data: _target_ '{target}' is not allowed; .* set TANDEM_ALLOW="):
+        build({"_target_": target}, "data")
+
+
+@pytest.mark.parametrize("target", THROUGH_A_MODULE)
+def test_an_allowed_module_is_no_way_through(target: str) -> None:
+    with pytest.raises(ConfigError, match=r"is not a class|cannot import|has no '"):
+        build({"_target_": target}, "data")
+
+
+@pytest.mark.parametrize("target", MALFORMED, ids=repr)
+def test_what_is_no_dotted_name_is_refused(target: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^data: _target_ .* is not the dotted name of a class"):
+        build({"_target_": target}, "data")
+
+
+@pytest.mark.parametrize("target", PRIVATE)
+def test_private_things_are_refused(target: str) -> None:
+    with pytest.raises(ConfigError, match="is private; name a public class"):
+        build({"_target_": target}, "data")
+
+
+EVIL = {"_target_": "os.system", "command": "true"}
+HIDDEN = {
+    "as an argument": {"_target_": LINEAR, "in_features": EVIL},
+    "in a list": {"_target_": LINEAR, "in_features": [1, EVIL]},
+    "in a list of lists": {"_target_": LINEAR, "in_features": [[EVIL]]},
+    "in a dict": {"_target_": LINEAR, "in_features": {"a": {"b": EVIL}}},
+    "in a dict in a list": {"_target_": LINEAR, "in_features": [{"a": EVIL}]},
+    "among the positional ones": {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "torch.nn.ReLU"}, EVIL]},
+    "in a partial": {"_target_": LINEAR, "_partial_": True, "in_features": EVIL},
+    "as a partial": {"_target_": LINEAR, "in_features": {**EVIL, "_partial_": True}},
+    "under a key of Hydra": {"_target_": LINEAR, "_convert_": EVIL},
+    "beside a target that does not exist": {"_target_": "torch.nn.Nothing", "a": EVIL},
+    "beside an unknown key": {"_target_": LINEAR, "unknown": 1, "in_features": EVIL},
+}
+
+
+@pytest.mark.parametrize("node", HIDDEN.values(), ids=HIDDEN.keys())
+def test_nothing_is_made_where_one_target_is_refused(node: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[str] = []
+    monkeypatch.setattr(nn.Linear, "__init__", lambda *_, **__: made.append("linear"))
+    monkeypatch.setattr(nn.ReLU, "__init__", lambda *_, **__: made.append("relu"))
+    with pytest.raises(ConfigError, match=r"^x\.\S+: _target_ 'os\.system' is not allowed"):
+        build(node, "x")
+    assert made == []
+
+
+def test_an_escaped_reference_does_not_become_a_target_after_the_check(tmp_path: Path) -> None:
+    """Hydra's own instantiate reads references a second time, and would build what this one makes."""
+    late = r"\${oc.create:'{_target_: torch.nn.ReLU}'}"
+    config = OmegaConf.create({"node": {"_target_": "torch.nn.ParameterList", "values": [late]}})
+    node = resolve(config)["node"]
+    assert node["values"] == ["${oc.create:'{_target_: torch.nn.ReLU}'}"]
+    assert list(build(node, "x")) == node["values"]
+
+
+def test_a_target_that_is_a_reference_is_refused() -> None:
+    config = OmegaConf.create({"node": {"_target_": r"\${oc.decode:os.system}"}})
+    with pytest.raises(ConfigError, match="is not the dotted name"):
+        build(resolve(config)["node"], "x")
+
+
+def test_no_function_of_this_package_can_be_named_but_the_listed_ones() -> None:
+    """Some of them run programs, import, or overwrite files; a new one must not become a way in by being written."""
+    import tandem
+
+    seen = 0
+    for entry in pkgutil.walk_packages(tandem.__path__, "tandem."):
+        module = importlib.import_module(entry.name)
+        for name, thing in vars(module).items():
+            target = f"{entry.name}.{name}"
+            if inspect.isroutine(thing) and target not in FUNCTIONS:
+                seen += 1
+                with pytest.raises(ConfigError):
+                    resolve_target(target, "x")
+    assert seen > 100
+
+
+def test_the_lists_are_narrow() -> None:
+    assert not {"torch", "pytorch_lightning", "builtins", "os"} & set(CLASSES)
+    assert FUNCTIONS == ("tandem.network.make_network",)
+
+
+# ---------------------------------------------------------------------------------------------------- the user's module
+
+MINE = """
+import os
+from functools import partial
+from os import system
+from torch import load
+from torch.nn import ReLU
+
+class Loss:
+    def __init__(self, power: float = 2.0) -> None:
+        self.power = power
+
+def make(power=1):
+    return Loss(power)
+
+frozen = partial(Loss, 3)
+number = 3
+"""
+
+
+@pytest.fixture
+def mine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module of the user's own, with a name of its own, on the path but not allowed."""
+    name = f"mine_{abs(hash(str(tmp_path)))}"
+    (tmp_path / f"{name}.py").write_text(MINE)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.delenv("TANDEM_ALLOW", raising=False)
+    return name
+
+
+def test_the_users_module_is_refused_until_it_is_allowed(mine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ConfigError, match=rf"_target_ '{mine}\.Loss' is not allowed; .* set TANDEM_ALLOW={mine} "):
+        build({"_target_": f"{mine}.Loss"}, "loss")
+    assert mine not in sys.modules
+    monkeypatch.setenv("TANDEM_ALLOW", f"other, {mine} ,")
+    assert build({"_target_": f"{mine}.Loss", "power": 3}, "loss").power == 3
+    assert build({"_target_": f"{mine}.make"}, "loss").power == 1
+    assert isinstance(build({"_target_": f"{mine}.ReLU"}, "x"), nn.ReLU)
+
+
+@pytest.mark.parametrize("name", ["system", "load", "os.system", "partial", "frozen", "number"])
+def test_what_the_users_module_imports_stays_closed(mine: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("TANDEM_ALLOW", mine)
+    with pytest.raises(ConfigError, match=r"is not a class|cannot import"):
+        build({"_target_": f"{mine}.{name}"}, "loss")
+
+
+def test_allowing_one_module_opens_no_other(mine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_ALLOW", mine[:-1])
+    with pytest.raises(ConfigError, match="is not allowed"):
+        build({"_target_": f"{mine}.Loss"}, "loss")
+    for nothing in ("", ",", " , "):
+        monkeypatch.setenv("TANDEM_ALLOW", nothing)
+        with pytest.raises(ConfigError, match="is not allowed"):
+            build({"_target_": "os.system"}, "loss")
+
+
+def test_a_module_that_is_not_there_says_where_it_was_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_ALLOW", "nowhere_at_all")
+    with pytest.raises(ConfigError, match=r"^loss: cannot import 'nowhere_at_all\.Loss' \(No module .*PYTHONPATH"):
+        build({"_target_": "nowhere_at_all.Loss"}, "loss")
+
+
+# ------------------------------------------------------------------------------------------------------------- messages
+
+FAULTS: list[tuple[dict[str, Any], str]] = [
+    ({"lr": 1}, r"^x has no _target_, so nothing can be made of it"),
+    ({"_target_": FOCAL, "gama": 3}, r"^unknown key 'x\.gama': did you mean 'gamma'\? \(there are: alpha, gamma\)$"),
+    ({"_target_": "torch.optim.AdamV", "lr": 1}, r"^x: 'torch\.optim' has no 'AdamV': did you mean 'Adam\w*'"),
+    ({"_target_": LINEAR, "in_features": 3}, r"^x lacks 'out_features'; give x\.out_features$"),
+    ({"_target_": LINEAR, "in_features": "3", "out_features": 1}, r"^x\.in_features is '3', but must be a number$"),
+    ({"_target_": LINEAR, "in_features": 3, "out_features": [1]}, r"^x \(Linear\): \S"),
+    ({"_target_": FOCAL, "alpha": 1.0}, r"^x\.alpha = 1 would give every negative the weight 0"),
+    ({"_target_": FOCAL, "gamma": "many"}, r"^x\.gamma is 'many', but must be a number$"),
+    ({"_target_": "tandem.losses.Composite", "terms": {}, "weights": {}}, r"^x: a composite loss has no terms"),
+    ({"_target_": "torch.nn.ReLU", "_args_": [1, 2, 3]}, r"^x \(ReLU\): ReLU\.__init__\(\) takes"),
+    ({"_target_": "torch.nn.ModuleDict", "modules": {"a.b": {"_target_": "torch.nn.ReLU"}}}, r"^x \(ModuleDict\): Key"),
+]
+
+
+@pytest.mark.parametrize(("node", "message"), FAULTS, ids=[message for _, message in FAULTS])
+def test_a_fault_is_one_line_that_begins_with_its_key(node: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        build(node, "x")
+    assert "\n" not in str(caught.value)
+    assert caught.value.__cause__ is not caught.value
+
+
+@pytest.mark.parametrize("node", [None, 3, "dice", ["a"], {}], ids=repr)
+def test_a_node_that_is_no_dict_with_a_target(node: Any) -> None:
+    with pytest.raises(ConfigError, match=r"^loss has no _target_"):
+        build(node, "loss")
+
+
+def test_the_dotted_key_of_a_nested_fault_stands_once() -> None:
+    term = {"_target_": FOCAL, "gamma": -1.0}
+    node = {"_target_": "tandem.losses.Composite", "terms": {"focal": term}, "weights": {"focal": 1.0}}
+    with pytest.raises(ConfigError, match=r"^tasks\.a\.loss\.terms\.focal\.gamma = -1\.0 is outside") as caught:
+        build(node, "tasks.a.loss")
+    assert str(caught.value).count("tasks.a.loss") == 1
+
+
+def test_a_partial_that_fails_later_says_where_it_stood() -> None:
+    maker = build({"_target_": "torch.optim.SGD", "_partial_": True, "lr": -1.0}, "optimizer")
+    with pytest.raises(ConfigError, match=r"^optimizer \(SGD\): Invalid learning rate: -1\.0$"):
+        maker([nn.Parameter(torch.zeros(1))])
+
+
+def test_a_partial_that_fails_inside_another_object_keeps_its_own_key() -> None:
+    """A task makes its metrics itself; the message must not carry the task's key in front of the metric's."""
+    from tandem.data.datamodule import DataInfo
+
+    metric = {"_target_": "torchmetrics.classification.MulticlassAccuracy", "_partial_": True, "average": "wrong"}
+    node = {
+        "_target_": "tandem.tasks.ClassificationTask",
+        "loss": {"_target_": "tandem.losses.multiclass.CrossEntropy"},
+        "metrics": {"accuracy": metric},
+    }
+    info = DataInfo("tiny", ("a", "b"), 1)
+    with pytest.raises(ConfigError, match=r"^tasks\.c\.metrics\.accuracy \(MulticlassAccuracy\): ") as caught:
+        build(node, "tasks.c", name="c", data=info)
+    assert str(caught.value).count("tasks.c") == 1
+
+
+def test_what_the_program_fills_in_cannot_be_given() -> None:
+    with pytest.raises(ConfigError, match=r"^trainer\.logger cannot be chosen here, tandem fills it in; remove it$"):
+        build({"_target_": "pytorch_lightning.Trainer", "logger": False}, "trainer", logger=True)
+
+
+def test_a_key_that_is_close_to_a_filled_in_one_is_not_led_there() -> None:
+    with pytest.raises(ConfigError) as caught:
+        build({"_target_": "tandem.balance.FixedWeights", "task": 1, "weights": {}}, "balance", tasks=("a",))
+    assert str(caught.value) == "unknown key 'balance.task': there are: weights"
+
+
+@pytest.mark.parametrize("kind", [ConfigError, DataError])
+def test_errors_for_users_keep_their_kind(kind: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise kind("it rains")
+
+    monkeypatch.setattr(nn.ReLU, "__init__", fail)
+    with pytest.raises(kind, match=r"^x: it rains$"):
+        build({"_target_": "torch.nn.ReLU"}, "x")
+
+
+def test_other_errors_are_named_by_their_type(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(self: Any) -> None:
+        raise KeyError("rain")
+
+    monkeypatch.setattr(nn.ReLU, "__init__", fail)
+    with pytest.raises(ConfigError, match=r"^x \(ReLU\): KeyError: 'rain'$"):
+        build({"_target_": "torch.nn.ReLU"}, "x")
+
+
+def test_a_message_that_names_the_key_already_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for text in ("data.size is 3", "data is empty", "data (all of it) is empty"):
+
+        def fail(self: Any, text: str = text) -> None:
+            raise DataError(text)
+
+        monkeypatch.setattr(nn.ReLU, "__init__", fail)
+        with pytest.raises(DataError) as caught:
+            build({"_target_": "torch.nn.ReLU"}, "data")
+        assert str(caught.value) == text
+
+
+def test_optional_numbers_and_texts_are_not_confused() -> None:
+    assert build({"_target_": FOCAL, "alpha": None}, "x").alpha is None
+    assert build({"_target_": "tandem.losses.binary.Dice", "per": "batch"}, "x").per == "batch"
+    build({"_target_": "pytorch_lightning.callbacks.ModelCheckpoint", "filename": "best", "save_last": "link"}, "x")
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "torch.optim.AdamW",
+        "torch.optim.lr_scheduler.CosineAnnealingLR",
+        "torchmetrics.classification.MulticlassAccuracy",
+        "pytorch_lightning.Trainer",
+        "pytorch_lightning.callbacks.EarlyStopping",
+        "pytorch_lightning.loggers.TensorBoardLogger",
+        "tandem.network.make_network",
+        "tandem.data.phantom.Phantom",
+        "tandem.data.busi.BUSI",
+    ],
+)
+def test_what_a_configuration_needs_is_allowed(target: str) -> None:
+    module, _, name = target.rpartition(".")
+    assert resolve_target(target, "x") is getattr(sys.modules[module], name)
+
+
+def test_partials_can_be_pickled_for_worker_processes() -> None:
+    import pickle
+
+    maker = build({"_target_": FOCAL, "_partial_": True, "gamma": 1.0}, "x")
+    assert isinstance(maker, functools.partial)
+    assert pickle.loads(pickle.dumps(maker))().gamma == 1.0  # noqa: S301 (made a line above)

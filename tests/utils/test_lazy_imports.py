@@ -1,0 +1,52 @@
+"""How libraries are imported: seen from a process of its own, since here they are long there."""
+
+import gc
+import json
+import subprocess
+import sys
+from typing import Any
+
+from tandem.utils.lazy_imports import LIBRARIES, load_libraries
+
+LOOK = """
+import gc, json, sys
+before = {before}
+passes = []
+gc.callbacks.append(lambda phase, info: passes.append(phase == "start" and "torch" in sys.modules))
+from tandem.utils.lazy_imports import LIBRARIES, load_libraries
+load_libraries()
+known = [name in sys.modules for name in (*LIBRARIES, "torch")]
+frozen = gc.get_freeze_count()
+load_libraries()
+print(json.dumps([known, sum(passes), frozen, gc.get_freeze_count(), gc.isenabled()]))
+"""
+
+
+def seen(before: str) -> tuple[list[Any], str]:
+    """What a new process tells of its collector, and what it says on stderr until its very end."""
+    done = subprocess.run(
+        [sys.executable, "-c", LOOK.format(before=before)], capture_output=True, text=True, check=True, timeout=300
+    )
+    found: list[Any] = json.loads(done.stdout)
+    return found, done.stderr
+
+
+def test_the_collector_rests_during_the_import_and_leaves_out_afterwards_what_is_there() -> None:
+    (known, passes, frozen, again, enabled), said = seen("None")
+    assert known == [True] * (len(LIBRARIES) + 1)
+    assert passes <= 2, "one for what the import has left over, and one that may have been due"
+    assert frozen > 100_000
+    assert again == frozen
+    assert enabled
+    assert said == "", "no library complains of what outlives the process"
+
+
+def test_a_collector_that_somebody_has_switched_off_is_left_alone() -> None:
+    (known, _, frozen, _, enabled), _ = seen("gc.disable()")
+    assert (known, frozen, enabled) == ([False] * (len(LIBRARIES) + 1), 0, False)
+
+
+def test_nothing_is_done_where_the_libraries_are_there() -> None:
+    frozen = gc.get_freeze_count()
+    load_libraries()
+    assert gc.get_freeze_count() == frozen
