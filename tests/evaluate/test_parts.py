@@ -24,6 +24,7 @@ from tandem.evaluate.reliability import reliability
 from tandem.evaluate.report import figures
 from tandem.evaluate.rows import RowsFile
 from tandem.evaluate.split import Split
+from tandem.reports.figures import confusion_figure
 
 
 @given(st.lists(st.tuples(st.integers(0, 5), st.booleans(), st.integers(0, 3)), min_size=2, max_size=40))
@@ -177,6 +178,6 @@ def test_figures_of_nothing_are_drawn_all_the_same() -> None:
 def test_names_of_classes_are_shown_as_they_are_and_not_read_as_formulas() -> None:
     name = r"$\frac{a$"
     line = {"sensitivity": [0.5], "false_positive_rate": [0.5], "recall": [0.5], "precision": [0.5]}
-    for figure in (figures.confusion(np.eye(2, dtype=np.int64), ["a", name]), figures.roc({name: line}, {})):
+    for figure in (confusion_figure(np.eye(2, dtype=np.int64), ["a", name]), figures.roc({name: line}, {})):
         figure.canvas.draw()
         assert name in {text.get_text() for text in figure.findobj(Text)}

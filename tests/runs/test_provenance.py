@@ -13,8 +13,8 @@ import torch
 from tandem.data.datamodule import DataModule
 from tandem.data.samples import Samples
 from tandem.errors import DataError
-from tandem.utils.files import read_json
 from tandem.runs.provenance import PACKAGES, environment, git_state, keep_data, read_data
+from tandem.utils.files import read_json
 
 
 def module(source: Any) -> DataModule:

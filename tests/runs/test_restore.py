@@ -10,9 +10,9 @@ import torch
 from hydra import compose, initialize_config_dir
 
 from tandem.config.resolve import register, resolve
+from tandem.config.shipped import config_folder
 from tandem.errors import ConfigError, DataError
 from tandem.runs.restore import read_info, restore
-from tandem.config.shipped import config_folder
 from tandem.train.run import train
 
 SMALL = ["experiment=tiny", "data.train=12", "data.val=12", "data.test=12", "data.seed=3", "logger=none"]

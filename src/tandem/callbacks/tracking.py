@@ -7,9 +7,8 @@ from tandem.callbacks.confusion import Confusion
 from tandem.callbacks.split import SplitCallback, due
 from tandem.callbacks.threshold_sweep import ThresholdSweep
 from tandem.errors import ConfigError
-from tandem.evaluate.report.figures import confusion
 from tandem.module import MultiTaskModule
-from tandem.reports.figures import sweep_figure
+from tandem.reports.figures import confusion_figure, sweep_figure
 from tandem.trackers import log_figure, log_numbers, trackers
 
 
@@ -42,5 +41,5 @@ class Tracking(SplitCallback):
                     log_figure(trainer, f"{place}/dice_against_threshold", sweep_figure(curve))
             if isinstance(callback, Confusion):
                 for place, matrix in callback.matrices.items():
-                    figure = confusion(np.array(matrix["counts"]), matrix["classes"])
+                    figure = confusion_figure(np.array(matrix["counts"]), matrix["classes"])
                     log_figure(trainer, f"{place}/confusion", figure)

@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 from matplotlib.figure import Figure
 
 LABELS = {
@@ -67,6 +69,31 @@ def history_figure(epochs: Sequence[int], lines: Mapping[str, Sequence[float]], 
     if best is not None:
         axes.axvline(best, color="0.4", linestyle="--", linewidth=1, label=f"best epoch {best}")
     legend(axes, fontsize=8)
+    return figure
+
+
+def confusion_figure(matrix: npt.NDArray[np.int64], names: Sequence[str], counts: bool = True) -> Figure:
+    """A confusion matrix: colour is the share of the true class.
+
+    Args:
+        matrix: (C, C); rows are true classes.
+        names: of the classes.
+        counts: whether the counts are written beside the shares.
+    """
+    side = max(3.4, 0.75 * len(names) + 1.6)
+    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
+    axes = figure.add_subplot()
+    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    for row, column in np.ndindex(*matrix.shape):
+        text = f"{shares[row, column]:.0%}"
+        label = f"{matrix[row, column]}\n{text}" if counts else text
+        colour = "white" if shares[row, column] > 0.6 else "black"
+        axes.text(column, row, label, ha="center", va="center", color=colour, fontsize=9)
+    axes.set_xticks(range(len(names)), names, rotation=30 if len(names) > 3 else 0, parse_math=False)
+    axes.set_yticks(range(len(names)), names, parse_math=False)
+    axes.set_xlabel("predicted")
+    axes.set_ylabel("true")
     return figure
 
 

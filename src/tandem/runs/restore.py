@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import ConfigError, DataError
-from tandem.utils.files import read_json
 from tandem.utils.artifacts import BEST, RESULTS
+from tandem.utils.files import read_json
 
 if TYPE_CHECKING:
     from tandem.data.datamodule import DataInfo

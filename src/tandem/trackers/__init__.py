@@ -155,15 +155,14 @@ def _pictures(results: Mapping[str, Any], folder: Path) -> dict[str, "Picture"]:
     """Threshold curves, confusion matrices and panels of the best checkpoint, by logged name."""
     import numpy as np
 
-    from tandem.evaluate.report.figures import confusion
-    from tandem.reports.figures import sweep_png
+    from tandem.reports.figures import confusion_figure, sweep_png
 
     pictures: dict[str, Picture] = {}
     for place, curve in results["curves"].items():
         png = sweep_png(curve, results["metrics"].get(f"{place}/threshold"))
         pictures[f"{place}/dice_against_threshold"] = decoded(io.BytesIO(png))
     for place, matrix in results["confusion"].items():
-        pictures[f"{place}/confusion"] = drawn(confusion(np.array(matrix["counts"]), matrix["classes"]))
+        pictures[f"{place}/confusion"] = drawn(confusion_figure(np.array(matrix["counts"]), matrix["classes"]))
     for path in sorted((folder / "panels").glob("*.png")):
         stage, _, task = path.stem.partition("_")
         pictures[f"{stage}/{task}/panels"] = decoded(path)

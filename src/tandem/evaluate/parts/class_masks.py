@@ -12,7 +12,7 @@ from tandem.evaluate.bootstrap import Array, Draws, estimate, mean_known, mean_o
 from tandem.evaluate.findings import Drawing, Findings, Score, Shown, Table
 from tandem.evaluate.mask_files import file_name, write_classes
 from tandem.evaluate.parts.part import Images, Part
-from tandem.evaluate.report import figures
+from tandem.reports.figures import confusion_figure
 from tandem.tasks import Task, TaskOutput
 
 if TYPE_CHECKING:
@@ -74,9 +74,7 @@ class ClassMasks(Part):
             for c, name in enumerate(names)
         ]
         matrix = matrices.sum(0)
-        drawing = Drawing(
-            figures.confusion(matrix, names, counts=False), "Confusion of pixels: share of the true class"
-        )
+        drawing = Drawing(confusion_figure(matrix, names, counts=False), "Confusion of pixels: share of the true class")
         note = NOTE.format(over=draws.over)
         table = Table("By class of pixel", ["class", "images with it", *OF_CLASS.values()], rows, note)
         return Findings(scores, [table], [drawing], {"confusion": matrix.tolist()})

@@ -13,6 +13,7 @@ from tandem.evaluate.parts.part import Images, Part
 from tandem.evaluate.ranking import areas, curves_of, rank
 from tandem.evaluate.reliability import reliability
 from tandem.evaluate.report import figures
+from tandem.reports.figures import confusion_figure
 from tandem.tasks import Task, TaskOutput
 from tandem.utils.files import shortest
 
@@ -70,9 +71,7 @@ class Classes(Part):
             scores,
             [self._table(scores, matrix, draws.over)],
             [
-                Drawing(
-                    figures.confusion(matrix, names), "Confusion matrix: images, and their share of the true class"
-                ),
+                Drawing(confusion_figure(matrix, names), "Confusion matrix: images, and their share of the true class"),
                 Drawing(
                     figures.roc(curves, points), "ROC of each class against the rest; the point: the predicted class"
                 ),

@@ -18,6 +18,7 @@ from tandem.evaluate.reliability import reliability
 from tandem.evaluate.report import figures
 from tandem.evaluate.sweeps import bands, worth
 from tandem.metrics import DiceSweep
+from tandem.reports.figures import confusion_figure
 from tandem.tasks import Task, TaskOutput
 from tandem.utils.files import shortest
 
@@ -157,7 +158,7 @@ class Questions(Part):
     ) -> list[Drawing]:
         threshold = float(self.thresholds[c])
         return [
-            Drawing(figures.confusion(matrix, ("no", "yes")), f"{name}: confusion matrix at {threshold:.3g}"),
+            Drawing(confusion_figure(matrix, ("no", "yes")), f"{name}: confusion matrix at {threshold:.3g}"),
             Drawing(
                 figures.sweep(line["sweep"], {"f1": "F1"}, threshold, "F1"),
                 f"{name}: F1 against threshold, with 95 % bootstrap interval over {over}",

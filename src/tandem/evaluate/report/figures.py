@@ -13,31 +13,6 @@ Lines = Mapping[str, Mapping[str, Sequence[Any]]]
 Points = Mapping[str, Mapping[str, float]]
 
 
-def confusion(matrix: npt.NDArray[np.int64], names: Sequence[str], counts: bool = True) -> Figure:
-    """A confusion matrix: colour is the share of the true class.
-
-    Args:
-        matrix: (C, C); rows are true classes.
-        names: of the classes.
-        counts: whether the counts are written beside the shares.
-    """
-    side = max(3.4, 0.75 * len(names) + 1.6)
-    figure = Figure(figsize=(side + 0.6, side), layout="constrained")
-    axes = figure.add_subplot()
-    shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(*matrix.shape):
-        text = f"{shares[row, column]:.0%}"
-        label = f"{matrix[row, column]}\n{text}" if counts else text
-        colour = "white" if shares[row, column] > 0.6 else "black"
-        axes.text(column, row, label, ha="center", va="center", color=colour, fontsize=9)
-    axes.set_xticks(range(len(names)), names, rotation=30 if len(names) > 3 else 0, parse_math=False)
-    axes.set_yticks(range(len(names)), names, parse_math=False)
-    axes.set_xlabel("predicted")
-    axes.set_ylabel("true")
-    return figure
-
-
 def roc(lines: Lines, points: Points) -> Figure:
     """Sensitivity against false positive rate.
 
