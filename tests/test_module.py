@@ -127,7 +127,7 @@ def test_one_pass_through_the_encoder_answers_both_tasks(make: Callable[..., Mul
     module = make()
     calls: list[None] = []
     module.network.encoder.register_forward_hook(lambda *_: calls.append(None))
-    outputs = module.answer(batch(), "train")
+    outputs = module.shared_step(batch(), "train")
     assert set(outputs) == set(BOTH)
     assert len(calls) == 1
 
@@ -135,7 +135,7 @@ def test_one_pass_through_the_encoder_answers_both_tasks(make: Callable[..., Mul
 @pytest.mark.parametrize("task", BOTH)
 def test_one_task_alone_is_trained_alone(make: Callable[..., MultiTaskModule], task: str) -> None:
     module = make(task)
-    assert set(module(batch()["image"])) == set(module.answer(batch(), "train")) == {task}
+    assert set(module(batch()["image"])) == set(module.shared_step(batch(), "train")) == {task}
     assert (module.network.decoder is None) == (task == "classification")
 
 
@@ -145,7 +145,7 @@ def test_the_gradient_is_the_weighted_sum_of_the_tasks_gradients(
 ) -> None:
     module = make(weights=dict(zip(BOTH, chosen, strict=True)))
     shared = list(module.network.encoder.parameters())
-    outputs = module.answer(batch(), "train")
+    outputs = module.shared_step(batch(), "train")
     parts = [torch.autograd.grad(outputs[name].loss, shared, retain_graph=True) for name in BOTH]
     expected = [chosen[0] * one + chosen[1] * two for one, two in zip(*parts, strict=True)]
 
@@ -190,7 +190,7 @@ def test_the_monitored_loss_is_the_balance_of_the_split_s_losses(
     (found,) = trainer().validate(module, feed(first, second), verbose=False)
     module.eval()
     with torch.no_grad():
-        one, two = module.answer(first, "val"), module.answer(second, "val")
+        one, two = module.shared_step(first, "val"), module.shared_step(second, "val")
     assert set(two) == {"segmentation"}
     segmentation = (4 * one["segmentation"].loss + 2 * two["segmentation"].loss) / 6
     assert found["val/classification/loss"] == pytest.approx(one["classification"].loss.item(), rel=1e-5)

@@ -18,7 +18,7 @@ from tandem.config.shipped import config_folder
 from tandem.config.suggest import explain
 from tandem.errors import ConfigError, TandemError
 from tandem.jobs import SWEEP_VARIABLE, RunningElsewhere, one_line, run_job
-from tandem.jobs.ending import BUSY
+from tandem.jobs.outcome import BUSY
 from tandem.jobs.process import FOLDER_VARIABLE, follow_parent
 
 log = logging.getLogger(__name__)

@@ -90,7 +90,7 @@ def make_trainer(config: Mapping[str, Any], folder: Path, more: "Sequence[pl.Cal
     """
     from pytorch_lightning.callbacks import ProgressBar
 
-    from tandem.distributed.gather import device_number
+    from tandem.distributed.gather import get_rank
 
     placed = _place(config, folder)
     callbacks = _averaged_last([*_callbacks(placed["callbacks"]).values(), *more])
@@ -101,7 +101,7 @@ def make_trainer(config: Mapping[str, Any], folder: Path, more: "Sequence[pl.Cal
         {**settings, "enable_progress_bar": shown},
         "trainer",
         callbacks=[callback for callback in callbacks if shown or not isinstance(callback, ProgressBar)],
-        logger=(device_number() == 0 and list(build_each(placed["logger"], "logger").values())) or False,
+        logger=(get_rank() == 0 and list(build_each(placed["logger"], "logger").values())) or False,
         default_root_dir=str(folder),
         **_strategy(),
     )
@@ -138,9 +138,9 @@ def _averaged_last(callbacks: "list[pl.Callback]") -> "list[pl.Callback]":
 
 def _strategy() -> dict[str, Any]:
     """How the trainer works where this process is that of one of several devices."""
-    from tandem.distributed.gather import together
+    from tandem.distributed.gather import is_distributed
 
-    if not together():
+    if not is_distributed():
         return {}
     from tandem.distributed.strategy import trainer_settings
 

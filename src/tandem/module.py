@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from tandem.balance.balance import Balance
 from tandem.balance.replay import same_buffers
-from tandem.distributed.gather import everyones, go_back_without_trace, no_loss, together
+from tandem.distributed.gather import backward_noop, gather_batch, is_distributed, no_loss
 from tandem.network.network import Network
 from tandem.penalties import Penalties, Penalty
 from tandem.tasks.output import TaskOutput
@@ -64,30 +64,30 @@ class MultiTaskModule(pl.LightningModule):
         features = self.network(image)
         return {name: task(features) for name, task in self.tasks.items()}
 
-    def answer(self, batch: Mapping[str, Any], stage: str, settled: bool = False) -> Outputs:
+    def shared_step(self, batch: Mapping[str, Any], stage: str, thresholds_final: bool = False) -> Outputs:
         """Each task's output for all devices' rows that carry its target; a task without any is left out.
 
         Args:
             batch: of a loader.
             stage: `train`, `val` or `test`.
-            settled: whether training moves the thresholds no more, so that metrics of masks count.
+            thresholds_final: whether thresholds are final, so that metrics of masks are updated.
         """
         outputs = self._outputs(batch)
         for name, output in outputs.items():
-            self.tasks[name].update(output, stage, settled)
+            self.tasks[name].update(output, stage, thresholds_final)
         return outputs
 
     def _outputs(self, batch: Mapping[str, Any]) -> Outputs:
-        logits, batch = everyones(self, batch)
+        logits, batch = gather_batch(self, batch)
         answers = {name: task.answer(logits[name], batch) for name, task in self.tasks.items()}
         return {name: output for name, output in answers.items() if output is not None}
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> dict[str, Any] | None:
         """The loss of a batch; a batch without any target is passed over."""
         self._seed_batch()
-        outputs = self.answer(batch, "train")
+        outputs = self.shared_step(batch, "train")
         if not outputs:
-            return {"loss": no_loss(self.parameters()), "outputs": {}} if together() else None
+            return {"loss": no_loss(self.parameters()), "outputs": {}} if is_distributed() else None
         self.batch = batch
         self.losses = {name: output.loss for name, output in outputs.items()}
         loss = self.balance(self.losses)
@@ -104,7 +104,7 @@ class MultiTaskModule(pl.LightningModule):
         if self.losses:
             self.balance.backward(loss, self.losses, parameters, accumulate)
         else:
-            go_back_without_trace(loss, parameters)
+            backward_noop(loss, parameters)
         self.losses = {}
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
@@ -124,11 +124,11 @@ class MultiTaskModule(pl.LightningModule):
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> Outputs:
         """Each task's output, for callbacks."""
-        return self.answer(batch, "val", settled=self.trainer.state.fn != "fit")
+        return self.shared_step(batch, "val", thresholds_final=self.trainer.state.fn != "fit")
 
     def test_step(self, batch: Mapping[str, Any], batch_idx: int) -> Outputs:
         """Each task's output, for callbacks."""
-        return self.answer(batch, "test", settled=True)
+        return self.shared_step(batch, "test", thresholds_final=True)
 
     def log_stage(self, stage: str) -> dict[str, Tensor]:
         """Logs losses and metrics of a whole split, each counted over the split and divided once; gives the losses."""

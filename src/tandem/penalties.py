@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from tandem.errors import ConfigError
-from tandem.losses.knobs import inside
+from tandem.losses.validation import inside
 from tandem.optim.param_groups import Named, select
 
 

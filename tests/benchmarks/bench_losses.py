@@ -34,7 +34,7 @@ from torch.profiler import ProfilerActivity, profile
 from torchvision.ops import sigmoid_focal_loss
 
 from tandem.config.shipped import config_folder
-from tandem.losses.open_knob import settle
+from tandem.losses.data_dependent import resolve
 
 LIMIT = 1.1
 SECONDS = 1.5  # for the rounds of one loss and its counterparts
@@ -168,7 +168,7 @@ def load(choice: str) -> Callable[[Tensor, Tensor], Tensor]:
     kind = choice.partition("/")[0]
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         loss: nn.Module = instantiate(compose(f"loss/{choice}").loss[kind], _convert_="all")
-    settle(loss, torch.tensor([[9, 1]]), ["lesion"])  # beta: auto is then 0.9, as its peers have it
+    resolve(loss, torch.tensor([[9, 1]]), ["lesion"])  # beta: auto is then 0.9, as its peers have it
 
     def total(logits: Tensor, target: Tensor) -> Tensor:
         value: Tensor | dict[str, Tensor] = loss(logits, target)

@@ -17,7 +17,7 @@ from skimage.measure import regionprops
 from sklearn.metrics import balanced_accuracy_score
 
 from tandem.data.loading.counter_rng import keys
-from tandem.data.phantom import Knobs, Phantom, render
+from tandem.data.phantom import Phantom, PhantomParams, render
 from tandem.data.phantom.lesion import lesions
 from tandem.data.phantom.speckle import speckle
 from tandem.data.phantom.tissue import attenuation
@@ -34,7 +34,7 @@ Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int64]]
 @pytest.fixture(scope="module")
 def many() -> Arrays:
     """Images (N, H, W), masks (N, H, W) and labels (N,) of 900 pictures with the default knobs."""
-    images, masks, labels = render(0, "train", range(900), Knobs())
+    images, masks, labels = render(0, "train", range(900), PhantomParams())
     return images[:, 0], masks[:, 0], labels
 
 
@@ -46,22 +46,24 @@ class TestPurity:
     def test_pictures_never_change(self) -> None:
         digest = hashlib.sha256()
         for size in (32, 64, 100):
-            for array in render(0, "train", range(8), Knobs(size=size)):
+            for array in render(0, "train", range(8), PhantomParams(size=size)):
                 digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes())
         assert digest.hexdigest() == "7defb0cbd664cbadec5c359b2cab980dd81016836b461097f2ae8419d58c99a4"
 
     def test_a_picture_does_not_depend_on_the_others(self) -> None:
-        images, masks, labels = render(5, "val", range(40), Knobs())
+        images, masks, labels = render(5, "val", range(40), PhantomParams())
         some = [33, 0, 7, 7]
-        assert same(render(5, "val", some, Knobs()), (images[some], masks[some], labels[some]))
+        assert same(render(5, "val", some, PhantomParams()), (images[some], masks[some], labels[some]))
 
     @pytest.mark.parametrize("chunk", [1, 7, 1000])
     def test_a_picture_does_not_depend_on_the_chunk(self, chunk: int) -> None:
-        assert same(render(5, "val", range(40), Knobs(), chunk=chunk), render(5, "val", range(40), Knobs()))
+        assert same(
+            render(5, "val", range(40), PhantomParams(), chunk=chunk), render(5, "val", range(40), PhantomParams())
+        )
 
     def test_seed_split_and_index_all_matter(self) -> None:
         pictures = [
-            render(seed, split, [index], Knobs())[0].tobytes()
+            render(seed, split, [index], PhantomParams())[0].tobytes()
             for seed in (0, 1)
             for split in ("train", "val")
             for index in (0, 1, 10**12)
@@ -81,13 +83,13 @@ class TestPurity:
         assert some.ids == ("phantom/train/000012", "phantom/train/000003")
 
     def test_no_pictures_are_no_error(self) -> None:
-        assert [len(array) for array in render(0, "train", [], Knobs())] == [0, 0, 0]
+        assert [len(array) for array in render(0, "train", [], PhantomParams())] == [0, 0, 0]
 
     def test_indices_below_zero_and_empty_chunks_are_refused(self) -> None:
         with pytest.raises(ValueError, match="an index is -1"):
-            render(0, "train", [3, -1], Knobs())
+            render(0, "train", [3, -1], PhantomParams())
         with pytest.raises(ValueError, match="chunk is 0"):
-            render(0, "train", [3], Knobs(), chunk=0)
+            render(0, "train", [3], PhantomParams(), chunk=0)
 
 
 class TestSource:
@@ -178,7 +180,7 @@ class TestPictures:
 
     @pytest.mark.parametrize("area", [(0.01, 0.01), (0.05, 0.06), (0.2, 0.2)])
     def test_lesions_keep_to_their_area_and_to_the_picture(self, area: tuple[float, float]) -> None:
-        knobs = Knobs(lesion_area=area, class_probabilities=(0, 0.5, 0.5))
+        knobs = PhantomParams(lesion_area=area, class_probabilities=(0, 0.5, 0.5))
         _, masks, labels = render(0, "train", range(200), knobs)
         measured = masks.mean(axis=(1, 2, 3))
         assert set(labels) == {BENIGN, MALIGNANT}
@@ -239,13 +241,13 @@ class TestPictures:
         assert gland > muscle
 
     def test_class_probabilities_are_kept(self) -> None:
-        labels = render(0, "train", range(300), Knobs(size=32, class_probabilities=(0.5, 0.5, 0.0)))[2]
+        labels = render(0, "train", range(300), PhantomParams(size=32, class_probabilities=(0.5, 0.5, 0.0)))[2]
         counts = np.bincount(labels, minlength=3)
         assert counts[MALIGNANT] == 0
         assert counts[NORMAL] == pytest.approx(150, abs=30)
 
     def test_contrast_darkens_lesions_and_moves_nothing(self) -> None:
-        drawn = [render(0, "train", range(100), Knobs(contrast=contrast)) for contrast in (0.0, 0.4, 0.8)]
+        drawn = [render(0, "train", range(100), PhantomParams(contrast=contrast)) for contrast in (0.0, 0.4, 0.8)]
         grey = [images[masks == 1].mean() for images, masks, _ in drawn]
         assert grey[0] > grey[1] > grey[2]
         (images, masks, labels), _, (darker, same_masks, same_labels) = drawn
@@ -255,7 +257,7 @@ class TestPictures:
 
     def test_noise_roughens(self) -> None:
         rough = [
-            np.abs(np.diff(render(0, "train", range(50), Knobs(noise=noise))[0].astype(np.float64))).mean()
+            np.abs(np.diff(render(0, "train", range(50), PhantomParams(noise=noise))[0].astype(np.float64))).mean()
             for noise in (0.0, 0.5, 1.0)
         ]
         assert 2 * rough[0] < rough[1] < rough[2]
@@ -336,4 +338,4 @@ def test_bad_settings_are_refused_by_name(setting: dict[str, Any], message: str)
 
 @pytest.mark.parametrize("make", [list, tuple, OmegaConf.create])
 def test_lists_of_any_kind_are_taken(make: Callable[[list[float]], Any]) -> None:
-    assert Phantom(lesion_area=make([0.05, 0.1])).knobs == Knobs(lesion_area=(0.05, 0.1))
+    assert Phantom(lesion_area=make([0.05, 0.1])).knobs == PhantomParams(lesion_area=(0.05, 0.1))

@@ -13,7 +13,7 @@ from hydra import compose, initialize_config_dir
 from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 from tandem.evaluate.command import evaluate_run
-from tandem.evaluate.settings import Settings, read_settings
+from tandem.evaluate.settings import EvaluateSettings, read_settings
 from tandem.train.run import train
 
 SMALL = ["experiment=tiny", "logger=none", "callbacks.panels=null", "trainer.enable_progress_bar=false"]
@@ -31,7 +31,7 @@ def finished(folder: Path, *overrides: str) -> Path:
     return folder
 
 
-def settings(run: Path, **changes: Any) -> Settings:
+def settings(run: Path, **changes: Any) -> EvaluateSettings:
     """Those of `conf/evaluate.yaml`, with few samples and other values."""
     shipped: dict[str, Any] = {
         "run": str(run), "split": "test", "threshold": "stored", "batch_size": None, "device": None, "masks": True,
@@ -86,7 +86,7 @@ def run_of(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., Pat
 
 
 @pytest.fixture
-def asked() -> Callable[..., Settings]:
+def asked() -> Callable[..., EvaluateSettings]:
     """What is asked of an evaluation: `asked(run, split="val", ...)`."""
     return settings
 

@@ -14,12 +14,12 @@ from PIL import Image
 from tandem.data.samples import Samples
 from tandem.errors import ConfigError, DataError
 from tandem.evaluate import main
+from tandem.evaluate.case_viewer import CaseViewer
 from tandem.evaluate.command import evaluate_run
-from tandem.evaluate.look import Look
-from tandem.evaluate.settings import Settings
+from tandem.evaluate.settings import EvaluateSettings
 from tandem.runs.restore import restore
 
-Asked = Callable[..., Settings]
+Asked = Callable[..., EvaluateSettings]
 
 
 def test_numbers_are_those_of_the_runs_own_results(trained: Path, metrics: Mapping[str, Any]) -> None:
@@ -133,7 +133,7 @@ def test_an_interrupted_evaluation_leaves_no_page(copied: Path, asked: Asked, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as broken:
-        broken.setattr("tandem.evaluate.parts.masks.Masks.read", stop)
+        broken.setattr("tandem.evaluate.evaluators.masks.Masks.read", stop)
         with pytest.raises(KeyboardInterrupt):
             evaluate_run(asked(copied, **options))
     folder = copied / "evaluation" / "test"
@@ -147,7 +147,7 @@ def test_without_captum_the_page_says_so(
 ) -> None:
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     module = restore(trained).module
-    shown = Look(module, tiny_samples(2)).cams(module.tasks["classification"], [(0, 1, "a")])
+    shown = CaseViewer(module, tiny_samples(2)).cams(module.tasks["classification"], [(0, 1, "a")])
     assert "tandem[explain]" in shown.note
     assert not shown.pictures
 

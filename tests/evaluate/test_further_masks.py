@@ -11,13 +11,13 @@ from sklearn import metrics as sk
 
 from tandem.errors import DataError
 from tandem.evaluate.command import evaluate_run
-from tandem.evaluate.settings import Settings
+from tandem.evaluate.settings import EvaluateSettings
 
 Rows = Callable[[Path], list[dict[str, str]]]
 
 
 def test_masks_of_classes(
-    tmp_path: Path, trees: Any, run_of: Callable[..., Path], asked: Callable[..., Settings], rows: Rows
+    tmp_path: Path, trees: Any, run_of: Callable[..., Path], asked: Callable[..., EvaluateSettings], rows: Rows
 ) -> None:
     root = trees.folders(tmp_path / "data", 8)
     for path in sorted(root.glob("*/*_mask.png")):
@@ -50,7 +50,7 @@ def test_masks_of_classes(
 
 
 def test_several_mask_channels(
-    tmp_path: Path, trees: Any, run_of: Callable[..., Path], asked: Callable[..., Settings], rows: Rows
+    tmp_path: Path, trees: Any, run_of: Callable[..., Path], asked: Callable[..., EvaluateSettings], rows: Rows
 ) -> None:
     root = trees.folders(tmp_path / "data", 10)
     for path in sorted(root.glob("*/*[02468].png")):

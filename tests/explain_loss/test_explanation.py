@@ -13,7 +13,7 @@ from tandem.errors import ConfigError, DataError
 from tandem.explain_loss.explanation import Explanation, explain_losses
 from tandem.explain_loss.masks import read_masks
 from tandem.explain_loss.shares import of_region
-from tandem.explain_loss.written import write_explanation
+from tandem.explain_loss.writer import write_explanation
 
 EVIL = '<img src=x onerror=alert(1)> & "co"'
 CONFIG: dict[str, Any] = {

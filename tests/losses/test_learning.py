@@ -83,7 +83,7 @@ METRIC: dict[str, Callable[[Tensor, Tensor], float]] = {
 def judge(module: MultiTaskModule, batch: dict[str, Tensor], kind: str) -> tuple[float, float]:
     """Loss and metric. Batch norms see the batch, as in training: after few steps their running means lag behind."""
     with torch.no_grad():
-        output = module.answer(batch, "train")[TASK[kind]]
+        output = module.shared_step(batch, "train")[TASK[kind]]
     return output.loss.item(), METRIC[kind](output.probabilities, output.target)
 
 
@@ -97,7 +97,7 @@ def test_loss_falls_and_metric_gets_better(choice: str) -> None:
     optimizer = module.configure_optimizers()
     before = judge(module, batch, kind)
     for _ in range(STEPS):
-        outputs = module.answer(batch, "train")
+        outputs = module.shared_step(batch, "train")
         optimizer.zero_grad()
         module.balance({name: output.loss for name, output in outputs.items()}).backward()
         optimizer.step()

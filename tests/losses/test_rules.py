@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from tandem.errors import DataError
 from tandem.losses import KINDS
-from tandem.losses.open_knob import open_losses, settle
+from tandem.losses.data_dependent import deferred_losses, resolve
 
 CONF = Path(__file__).parents[2] / "conf"
 
@@ -59,7 +59,7 @@ def load(choice: str) -> nn.Module:
         config = compose(f"loss/{name}", [f"loss.{kind}.{knob}" for knob in knobs])
     loss = instantiate(config.loss[kind], _convert_="all")
     assert isinstance(loss, nn.Module)
-    settle(loss, torch.tensor([[9, 1]] if kind == "binary" else [3, 1, 2]), "abc")
+    resolve(loss, torch.tensor([[9, 1]] if kind == "binary" else [3, 1, 2]), "abc")
     return loss
 
 
@@ -233,7 +233,7 @@ def test_nothing_is_changed_or_kept(choice: str) -> None:
     gradient(loss, logits, target)
     assert torch.equal(logits, before[0])
     assert torch.equal(target, before[1])
-    assert len(loss.state_dict()) == len(open_losses(loss)), "nothing but what follows from the training targets"
+    assert len(loss.state_dict()) == len(deferred_losses(loss)), "nothing but what follows from the training targets"
 
 
 # ------------------------------------------------------------------------------------------------------ what is missing

@@ -10,8 +10,8 @@ from torch._subclasses.fake_tensor import (
 )
 
 from tandem.metrics import DiceSweep, histogram
-from tandem.metrics.buckets import Buckets
 from tandem.metrics.histogram import histograms
+from tandem.metrics.threshold_index import Buckets
 
 GRID = torch.tensor([0.25, 0.3, 0.5, 0.75])
 VALUES = torch.tensor([0, 1, 255, 7], dtype=torch.uint8)

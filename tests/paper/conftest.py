@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from tandem.paper.jobs import Job
-from tandem.paper.outcome import Outcome, look
+from tandem.paper.jobs import PaperJob
+from tandem.paper.outcome import Outcome, read_outcome
 from tandem.paper.plan import Paper
 from tandem.paper.reading import read_paper
 
@@ -58,15 +58,17 @@ class Maker:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.jobs: list[Job] = []
+        self.jobs: list[PaperJob] = []
 
-    def job(self, task: str, seed: int) -> Job:
+    def job(self, task: str, seed: int) -> PaperJob:
         """A job that has not run."""
         place = f"made/{len(self.jobs):012x}"
-        self.jobs.append(Job("one", ("experiment=tiny", f"task={task}", f"seed={seed}"), {"data": "phantom"}, place))
+        self.jobs.append(
+            PaperJob("one", ("experiment=tiny", f"task={task}", f"seed={seed}"), {"data": "phantom"}, place)
+        )
         return self.jobs[-1]
 
-    def run(self, task: str, seed: int, images: Sequence[Image], loss: float = 0.5, **settings: float) -> Job:
+    def run(self, task: str, seed: int, images: Sequence[Image], loss: float = 0.5, **settings: float) -> PaperJob:
         """A finished one with its rows per image; the threshold is 0.3, nothing reaches 0.5; settings: of the task."""
         job = self.job(task, seed)
         folder = self.folder / job.place
@@ -92,7 +94,7 @@ class Maker:
 
     def outcome(self) -> Outcome:
         """What became of all jobs."""
-        return look(self.jobs, self.folder)
+        return read_outcome(self.jobs, self.folder)
 
 
 @pytest.fixture

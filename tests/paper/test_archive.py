@@ -11,8 +11,8 @@ import pytest
 
 from tandem.errors import DataError
 from tandem.paper.archive import open_archive, same_tables, write_archive
-from tandem.paper.outcome import look
-from tandem.paper.written import all_tables
+from tandem.paper.outcome import read_outcome
+from tandem.paper.writer import all_tables
 from tandem.study.table import to_markdown
 
 SEG = [("normal", 0, 0, 0, ""), ("benign", 10, 10, 5, "")]
@@ -37,7 +37,7 @@ def zipped(make: Any, paper_node: dict[str, Any], tmp_path: Path) -> Path:
 def test_the_same_runs_come_back(zipped: Path, make: Any, paper: Any, paper_node: Any, tmp_path: Path) -> None:
     node, budget, jobs, folder = open_archive(zipped, tmp_path / "elsewhere")
     assert (node, budget, jobs) == (json.loads(json.dumps(paper_node)), "small", make.jobs)
-    now, then = look(jobs, folder / "runs"), make.outcome()
+    now, then = read_outcome(jobs, folder / "runs"), make.outcome()
     assert now.lacking == then.lacking
     for name, table in all_tables(paper(), "small", then)[0].items():
         assert to_markdown(table) == to_markdown(all_tables(paper(), "small", now)[0][name])

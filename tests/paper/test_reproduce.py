@@ -14,12 +14,12 @@ from tandem.config.shipped import config_folder
 from tandem.paper import main
 from tandem.paper.command import Done, reproduce
 from tandem.paper.launch import train as launched
-from tandem.paper.settings import Settings, read_settings, spelled
+from tandem.paper.settings import PaperSettings, read_settings, spelled
 
 InProcess = Callable[[Callable[[], None]], Callable[..., Any]]
 
 
-def asked(*overrides: str, **more: Any) -> Settings:
+def asked(*overrides: str, **more: Any) -> PaperSettings:
     """What is asked, composed as the command line would."""
     register()
     GlobalHydra.instance().clear()
@@ -107,7 +107,7 @@ def test_a_job_that_fails_is_listed_and_the_others_are_tabulated(
     monkeypatch.setattr("tandem.paper.launch.train", fail)
     monkeypatch.setattr("tandem.paper.command.find_jobs", lambda *arguments: [*made, failed])
     settings = asked("paper=quick", f"runs={make.folder}", f"out={tmp_path / 'out'}")
-    done: Done = reproduce(Settings(**{**settings.__dict__, "paper": paper_node}))
+    done: Done = reproduce(PaperSettings(**{**settings.__dict__, "paper": paper_node}))
     assert not done.good
     assert done.lacking == [f"{failed.place} (task=cls seed=1): failed: DataError: no such file"]
     assert "| Cls | 1 |" in (tmp_path / "out" / "tables" / "main.md").read_text()

@@ -11,8 +11,8 @@ import pytest
 from tandem.errors import ConfigError, DataError
 from tandem.paper.figures import paper_figures, write_figure
 from tandem.paper.images import make_images
-from tandem.paper.written import all_tables
-from tandem.study.table import Number, Table, to_csv, to_latex, to_markdown
+from tandem.paper.writer import all_tables
+from tandem.study.table import Number, ResultTable, to_csv, to_latex, to_markdown
 
 SEG = [("normal", 0, 3, 0, ""), ("benign", 10, 10, 5, ""), ("malignant", 10, 0, 0, "")]
 CLS = [("normal", 0, 0, 0, "normal"), ("benign", 0, 0, 0, "benign"), ("malignant", 0, 0, 0, "malignant")]
@@ -30,7 +30,7 @@ def made(make: Any) -> Any:
     return make
 
 
-def entry(table: Table, row: str, column: str) -> Number:
+def entry(table: ResultTable, row: str, column: str) -> Number:
     """A number of a table."""
     (found,) = [one for one in table.rows if one[0] == row]
     number = found[list(table.head).index(column)]

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from tandem.paper.jobs import Job
+from tandem.paper.jobs import PaperJob
 from tandem.paper.verify import REPORT, compare, pairs, sample, verify
 
-JOB = Job("one", ("seed=0",), {}, "made/0")
+JOB = PaperJob("one", ("seed=0",), {}, "made/0")
 
 THEN: dict[str, Any] = {
     "metrics": {"test/s/dice": 0.5, "test/loss": 4.0, "test/s/recall": None}, "thresholds": {"s": [0.3]},
@@ -56,12 +56,12 @@ def test_on_a_graphics_card_nothing_is_asked_bit_for_bit() -> None:
 
 
 def test_the_sample_is_drawn_by_its_seed() -> None:
-    jobs = [Job("one", (f"seed={seed}",), {}, f"made/{seed}") for seed in range(20)]
+    jobs = [PaperJob("one", (f"seed={seed}",), {}, f"made/{seed}") for seed in range(20)]
     assert sample(jobs, 3, 0) == sample(list(jobs), 3, 0)
     assert len({tuple(job.place for job in sample(jobs, 3, seed)) for seed in range(10)}) > 5
     assert sample(jobs, 99, 0) == jobs
-    assert pairs(jobs[:2], [Job("one", ("seed=1",), {}, "here/9")]) == [
-        (jobs[1], Job("one", ("seed=1",), {}, "here/9"))
+    assert pairs(jobs[:2], [PaperJob("one", ("seed=1",), {}, "here/9")]) == [
+        (jobs[1], PaperJob("one", ("seed=1",), {}, "here/9"))
     ]
 
 
@@ -70,7 +70,7 @@ def test_one_that_was_cut_goes_on_and_one_that_ended_begins_anew(make: Any, tmp_
     outcome, out = make.outcome(), tmp_path / "out"
     trained: list[tuple[str, int | None]] = []
 
-    def train(job: Job, threads: int | None) -> None:
+    def train(job: PaperJob, threads: int | None) -> None:
         trained.append((job.place, threads))
         if len(trained) == 2:
             raise KeyboardInterrupt

@@ -16,7 +16,7 @@ from PIL import Image, ImageOps
 from tests.predict.conftest import BAD, GOOD
 
 from tandem.predict import main
-from tandem.predict.table import Table
+from tandem.predict.table import PredictionsFile
 from tandem.predict.views import open_any
 from tandem.runs.restore import TrainedRun, restore
 
@@ -42,10 +42,12 @@ def contents(folder: Path) -> dict[str, bytes]:
 def predicted(run: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What the command makes of all pictures."""
     from tandem.predict.command import predict_folder
-    from tandem.predict.settings import Settings
+    from tandem.predict.settings import PredictSettings
 
     out = tmp_path_factory.mktemp("predicted") / "out"
-    predict_folder(Settings((run,), pictures, out, flips=False, overlays=True, batch_size=4, device="cpu", data={}))
+    predict_folder(
+        PredictSettings((run,), pictures, out, flips=False, overlays=True, batch_size=4, device="cpu", data={})
+    )
     return out
 
 
@@ -158,15 +160,15 @@ def test_interrupted_and_restarted_it_does_only_what_is_missing(
 ) -> None:
     arguments = (f"run={run}", f"images={few}", "batch_size=1")
     assert predict(*arguments, "out=whole").code == 0
-    add = Table.add
+    add = PredictionsFile.add
 
-    def interrupted(table: Table, row: Any) -> None:
+    def interrupted(table: PredictionsFile, row: Any) -> None:
         if row["image"] == "grey.png":
             raise KeyboardInterrupt
         add(table, row)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Table, "add", interrupted)
+        patch.setattr(PredictionsFile, "add", interrupted)
         cut = predict(*arguments, "out=cut")
     assert (cut.code, cut.error) == (130, "interrupted; the same command does what is missing")
     assert list(rows(tmp_path / "cut")) == ["big.png", "colour.png"]

@@ -16,7 +16,7 @@ from tandem.predict.command import masks_of
 from tandem.predict.dense import ClassMaskAnswer, MaskAnswer, answer_class
 from tandem.predict.drawn import write_mask, write_overlay
 from tandem.predict.found import _stems, find
-from tandem.predict.table import Table
+from tandem.predict.table import PredictionsFile
 from tandem.predict.views import SHALLOW_MODES, View, open_any
 
 # ------------------------------------------------------------------------------------------------------------- answers
@@ -115,14 +115,14 @@ def test_a_table_cut_anywhere_keeps_whole_rows_alone(
     tmp_path_factory: pytest.TempPathFactory, rows: dict[str, str], data: st.DataObject
 ) -> None:
     path = tmp_path_factory.mktemp("table") / "t.csv"
-    table = Table(path, ("image", "value"))
+    table = PredictionsFile(path, ("image", "value"))
     assert table.keep(lambda row: True) == set()
     with table:
         for name, value in rows.items():
             table.add({"image": name, "value": value})
     content = path.read_bytes()
     path.write_bytes(content[: data.draw(st.integers(0, len(content)), label="cut")])
-    kept = Table(path, ("image", "value"))
+    kept = PredictionsFile(path, ("image", "value"))
     seen: dict[str, str] = {}
     names = kept.keep(lambda row: seen.setdefault(row["image"], row["value"]) == row["value"])
     assert seen == {name: rows[name] for name in names}
@@ -136,13 +136,13 @@ def test_a_table_cut_anywhere_keeps_whole_rows_alone(
 
 def test_a_row_cut_at_a_line_end_within_a_name_is_no_row(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text('image,value\na,1\nb,"2\n')
-    assert Table(tmp_path / "t.csv", ("image", "value")).keep(lambda row: True) == {"a"}
+    assert PredictionsFile(tmp_path / "t.csv", ("image", "value")).keep(lambda row: True) == {"a"}
 
 
 def test_a_table_of_others_is_refused(tmp_path: Path) -> None:
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     with pytest.raises(DataError, match=r"t\.csv has other columns"):
-        Table(tmp_path / "t.csv", ("image", "value")).keep(lambda row: True)
+        PredictionsFile(tmp_path / "t.csv", ("image", "value")).keep(lambda row: True)
 
 
 # ------------------------------------------------------------------------------------------------------------ pictures

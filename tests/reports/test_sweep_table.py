@@ -4,17 +4,17 @@ import io
 
 from rich.console import Console
 
-from tandem.reports.sweep_table import Job, outcomes, print_sweep, swept
+from tandem.reports.sweep_table import JobRow, outcomes, print_sweep, swept
 
 
-def job(gamma: str, dice: float | None, *more: str) -> Job:
+def job(gamma: str, dice: float | None, *more: str) -> JobRow:
     metrics = {"val/lesion/dice": dice, "test/lesion/dice": 0.25, "val/lesion/loss": 1.0, "val/loss": 1.0}
-    return Job(
+    return JobRow(
         [f"tasks.lesion.loss.gamma={gamma}", "seed=3", *more], {"metrics": metrics, "config": {"tasks": {"lesion": {}}}}
     )
 
 
-def shown(*jobs: Job) -> str:
+def shown(*jobs: JobRow) -> str:
     console = Console(file=io.StringIO(), width=120)
     print_sweep(jobs, console)
     assert isinstance(console.file, io.StringIO)

@@ -4,12 +4,12 @@ from pathlib import Path
 from typing import Any
 
 from tandem.search.pruners import NoPruning
-from tandem.search.settings import Settings
+from tandem.search.settings import SearchSettings
 from tandem.search.space import Choice, Range
 from tandem.search.trials import Trials
 
 
-def fake_settings(folder: Path, **changes: Any) -> Settings:
+def fake_settings(folder: Path, **changes: Any) -> SearchSettings:
     """A search over a number and a choice."""
     known: dict[str, Any] = {
         "folder": folder,
@@ -23,7 +23,7 @@ def fake_settings(folder: Path, **changes: Any) -> Settings:
         "pruner": NoPruning(),
         "epochs": 5,
     }
-    return Settings(**{**known, **changes})
+    return SearchSettings(**{**known, **changes})
 
 
 def peak(x: float) -> float:

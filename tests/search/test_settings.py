@@ -12,8 +12,8 @@ from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 from tandem.errors import ConfigError
 from tandem.search import Hyperband, Median, NoPruning
+from tandem.search.overrides import named, words_for_training
 from tandem.search.settings import read_settings
-from tandem.search.words import named, words_for_training
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ import pytest
 
 from tandem.study.analysis import analyse
 from tandem.study.runs import read_study
-from tandem.study.table import Number, Table, to_csv, to_latex, to_markdown
+from tandem.study.table import Number, ResultTable, to_csv, to_latex, to_markdown
 from tandem.study.tables import all_tables, main_table, run_records
 
 GAMMA = "tasks.segmentation.loss.gamma"
@@ -88,7 +88,7 @@ def test_twenty_seven_cells(make: Any) -> None:
 
 def test_latex_and_markdown_escape_what_means_something_there() -> None:
     hostile = r"a_b & 50% $x$ #1 {y} ^~ \input{z} <script> | `c` *d*" + "\nnext"
-    table = Table(hostile, [hostile, "n"], [[hostile, Number(0.5, 0.1)]], [hostile])
+    table = ResultTable(hostile, [hostile, "n"], [[hostile, Number(0.5, 0.1)]], [hostile])
     latex = to_latex(table)
     body = latex.split("\\toprule")[1]
     assert r"a\_b \& 50\% \$x\$ \#1 \{y\}" in body
@@ -101,7 +101,7 @@ def test_latex_and_markdown_escape_what_means_something_there() -> None:
 
 
 def test_csv_holds_no_formulas() -> None:
-    [row] = rows_of(to_csv(Table("t", ["a", "b"], [["=1+1", Number(-0.5)]])))
+    [row] = rows_of(to_csv(ResultTable("t", ["a", "b"], [["=1+1", Number(-0.5)]])))
     assert row == {"a": "'=1+1", "b": "-0.5"}
 
 
@@ -109,7 +109,7 @@ def test_numbers_as_they_are_read() -> None:
     assert Number(math.nan).text() == "-"
     assert Number(0.0001).text() == "<0.001"
     assert Number(0.5, 0.25, 2, of=3).text() == "0.500 ± 0.250 (n=2)"
-    assert to_latex(Table("t", ["a"], [[Number(math.nan)]])).count("--") == 1
+    assert to_latex(ResultTable("t", ["a"], [[Number(math.nan)]])).count("--") == 1
 
 
 def test_latex_is_a_table(make: Any) -> None:

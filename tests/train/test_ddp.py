@@ -21,7 +21,7 @@ from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 from tandem.data.loading.loading import loader
 from tandem.distributed.count import device_count
-from tandem.distributed.sync_batchnorm import SharedBatchNorm, share_statistics
+from tandem.distributed.sync_batchnorm import SharedBatchNorm, convert_batchnorm
 from tandem.errors import ConfigError, DataError, TandemError
 from tandem.train import ddp_launch as launch
 from tandem.train.ddp_launch import WorkerError, train_on_devices
@@ -362,7 +362,7 @@ def test_layers_are_replaced_with_what_timm_does_after_them() -> None:
     before = net.state_dict()
     image = torch.randn(2, 1, 4, 4)
     expected = net.eval()(image)
-    share_statistics(net, gpu=False)
+    convert_batchnorm(net, gpu=False)
     assert isinstance(net[1], SharedBatchNorm)
     assert isinstance(net.get_submodule("2.0"), SharedBatchNorm)
     assert net[1].weight is norm.weight

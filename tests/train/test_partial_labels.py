@@ -175,7 +175,7 @@ def test_without_any_target_of_one_task_the_other_is_trained_as_if_alone(pattern
 
 def gradients(module: MultiTaskModule, batch: Batch) -> tuple[dict[str, Tensor], list[Tensor | None]]:
     module.zero_grad()
-    outputs = module.answer(batch, "train")
+    outputs = module.shared_step(batch, "train")
     losses = {name: output.loss.detach() for name, output in outputs.items()}
     sum((output.loss for output in outputs.values()), torch.zeros(())).backward()  # type: ignore[no-untyped-call]
     return losses, [parameter.grad for parameter in module.network.parameters()]

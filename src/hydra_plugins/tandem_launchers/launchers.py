@@ -12,7 +12,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf
 
 if TYPE_CHECKING:
-    from tandem.jobs.ending import Job
+    from tandem.jobs.outcome import SweepJob
     from tandem.jobs.pool import Outcomes
 
 
@@ -55,7 +55,7 @@ class _JobProcesses(InProcess):
     def prepare(self) -> None:
         """Checks the knobs, and loads what the launcher needs."""
         from tandem.errors import ConfigError
-        from tandem.jobs.knobs import check
+        from tandem.jobs.launcher_options import check
 
         check(self.knobs)
         if getattr(self.sweep.task, "command", None) is None:
@@ -66,7 +66,7 @@ class _JobProcesses(InProcess):
         width: int | None = self.knobs["n_jobs"]
         return width
 
-    def run(self, jobs: "list[Job]") -> "Outcomes":
+    def run(self, jobs: "list[SweepJob]") -> "Outcomes":
         """Hands the jobs out, and gives each with its ending."""
         raise NotImplementedError
 
@@ -74,7 +74,7 @@ class _JobProcesses(InProcess):
 class Processes(_JobProcesses):
     """Processes on this machine: `hydra/launcher=processes`."""
 
-    def run(self, jobs: "list[Job]") -> "Outcomes":
+    def run(self, jobs: "list[SweepJob]") -> "Outcomes":
         """Starts processes, some at a time."""
         from tandem.jobs.local import run_local
 
@@ -91,7 +91,7 @@ class Joblib(_JobProcesses):
         super().prepare()
         load("joblib", "joblib", "hydra/launcher=joblib")
 
-    def run(self, jobs: "list[Job]") -> "Outcomes":
+    def run(self, jobs: "list[SweepJob]") -> "Outcomes":
         """Gives the jobs to joblib's workers."""
         from tandem.jobs.remote import run_joblib
 
@@ -110,7 +110,7 @@ class SubmititLocal(_JobProcesses):
         super().prepare()
         load("submitit", "submitit", f"hydra/launcher=submitit_{self.executor}")
 
-    def run(self, jobs: "list[Job]") -> "Outcomes":
+    def run(self, jobs: "list[SweepJob]") -> "Outcomes":
         """Gives the jobs to submitit's executor."""
         from tandem.jobs.remote import run_submitit
 
@@ -133,7 +133,7 @@ class Ray(_JobProcesses):
         super().prepare()
         load("ray", "ray", "hydra/launcher=ray")
 
-    def run(self, jobs: "list[Job]") -> "Outcomes":
+    def run(self, jobs: "list[SweepJob]") -> "Outcomes":
         """Gives the jobs to Ray."""
         from tandem.jobs.remote import run_ray
 

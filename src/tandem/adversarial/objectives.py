@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tandem.losses.knobs import number
+from tandem.losses.validation import number
 
 Score = Callable[[Tensor], Tensor]
 """A discriminator that has seen the pictures: masks (N, C, H, W) to scores (N, 1, h, w), high for masks held true."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tandem.audit.facts import Facts, FileFacts, digests_of, facts_of, file_facts, thumbnails_of
-from tandem.data.files.filed import MANY
+from tandem.data.files.dataset_builder import MANY
 from tandem.data.splitting.duplicates import Pair, near_duplicate_pairs
 
 if TYPE_CHECKING:

@@ -30,7 +30,7 @@ def audit_job(config: Mapping[str, Any]) -> None:
     _check(config)
     from tandem.audit.audit import audit
     from tandem.audit.report.terminal import print_audit
-    from tandem.audit.report.written import write_audit
+    from tandem.audit.report.writer import write_audit
     from tandem.config.instantiate import build
 
     source = build(skipping(config["data"]), "data")

@@ -9,7 +9,7 @@ from torchmetrics.classification import MulticlassConfusionMatrix
 from tandem.callbacks.split import SplitCallback
 from tandem.data.batch import MISSING_PIXEL
 from tandem.module import MultiTaskModule, Outputs
-from tandem.tasks.meters import alone
+from tandem.tasks.task_metrics import no_cross_rank_sync
 
 
 class Confusion(SplitCallback):
@@ -30,7 +30,7 @@ class Confusion(SplitCallback):
                 task.channels,
                 ignore_index=MISSING_PIXEL if task.dense else None,
                 validate_args=False,
-                distributed_available_fn=alone,
+                distributed_available_fn=no_cross_rank_sync,
             ).to(module.device)
             for name, task in module.tasks.items()
             if task.kind == "multiclass"

@@ -16,7 +16,7 @@ from tandem.metrics import Aggregate, DiceSweep, SweepResult
 from tandem.metrics.objective import Empty, Goal
 from tandem.module import MultiTaskModule, Outputs
 from tandem.tasks import Task
-from tandem.tasks.meters import alone
+from tandem.tasks.task_metrics import no_cross_rank_sync
 
 FIXED = 0.5
 """The threshold that is always reported beside the best one, which is optimistic on the data it was chosen on."""
@@ -88,7 +88,7 @@ class ThresholdSweep(SplitCallback):
             goal = settings.goal(task.dense)
             sweep = DiceSweep(
                 counted, goal.aggregate, goal.goal, goal.beta, goal.specificity, goal.empty, images=task.dense,
-                distributed_available_fn=alone,
+                distributed_available_fn=no_cross_rank_sync,
             )  # fmt: skip
             self.sweeps[name] = sweep.to(module.device)
 

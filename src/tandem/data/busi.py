@@ -12,8 +12,8 @@ from tandem.data.files.faults import Faults, check_on_error, refuse
 from tandem.data.files.records import Decoder, Record
 from tandem.data.loading.storage import Storage
 from tandem.data.samples import Samples
-from tandem.data.splitting.division import FRACTIONS, Division
 from tandem.data.splitting.duplicates import group_names, mixed_groups, near_duplicate_groups, read_groups
+from tandem.data.splitting.split_spec import FRACTIONS, SplitSpec
 from tandem.data.splitting.splits import read_table
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
@@ -98,7 +98,7 @@ class BUSI:
         self.overlays = overlays
         self.decoder = Decoder(size, channels)
         self.channels = channels
-        self.division = Division(fractions, split_seed, folds, fold, split_file)
+        self.division = SplitSpec(fractions, split_seed, folds, fold, split_file)
         self.on_error = check_on_error(on_error)
         self.files_fingerprint: str | None = None
         self.skipped: tuple[str, ...] = ()

@@ -7,17 +7,17 @@ from typing import Any
 
 from tandem.data.batch import MISSING_LABEL
 from tandem.data.files.archives import folder_of
+from tandem.data.files.dataset_builder import FileDatasetBuilder
 from tandem.data.files.faults import Faults, check_on_error
-from tandem.data.files.filed import Filing
 from tandem.data.files.layout import Layout, Template
 from tandem.data.files.masks import BACKGROUND, MaskValues
 from tandem.data.files.masks import mask_values as read_mask_values
 from tandem.data.files.records import Decoder, Record
-from tandem.data.files.rows import Row
-from tandem.data.files.table import Table, read_columns
+from tandem.data.files.rows import ImageRow
+from tandem.data.files.table import SourceTable, read_columns
 from tandem.data.loading.storage import Storage
 from tandem.data.samples import Samples
-from tandem.data.splitting.division import FRACTIONS, Division
+from tandem.data.splitting.split_spec import FRACTIONS, SplitSpec
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
 
@@ -120,10 +120,10 @@ class Folder:
         self.given_classes = classes
         values = read_mask_values(mask_values)
         channel = _channel(values)
-        self.rows_from: Table | Layout
+        self.rows_from: SourceTable | Layout
         if table is not None:
             said = read_columns(columns, channel)
-            self.rows_from = Table(table, said)
+            self.rows_from = SourceTable(table, said)
             self.offered = _targets(tuple(said.masks), values, said.findings, said.numbers)
         else:
             named = {channel: masks} if isinstance(masks, str) else dict(masks or {})
@@ -134,9 +134,9 @@ class Folder:
             self.rows_from = Layout(Template(images, "data.images"), forms)
             self.offered = _targets(tuple(forms), values, (), ())
         self.decoder = Decoder(size, channels, self.offered.mask_depth, values, _range(grey_range), deep=True)
-        self.division = Division(fractions, split_seed, folds, fold, split_file)
+        self.division = SplitSpec(fractions, split_seed, folds, fold, split_file)
         self.resplit, self.near_duplicates = resplit, near_duplicates
-        self.listed: tuple[Path, list[Row], list[str]] | None = None
+        self.listed: tuple[Path, list[ImageRow], list[str]] | None = None
         self.files_fingerprint: str | None = None
         self.skipped: tuple[str, ...] = ()
         self.records: tuple[Record, ...] = ()
@@ -150,7 +150,7 @@ class Folder:
         if given is not None:
             return tuple(map(str, given))
         if (
-            isinstance(self.rows_from, Table)
+            isinstance(self.rows_from, SourceTable)
             and self.rows_from.columns.label
             and not isinstance(self.rows_from.columns.label, str)
         ):
@@ -179,14 +179,14 @@ class Folder:
         records = self._records(rows, noted)
         decoder = self.decoder if self.targets.mask_depth else Decoder(**{**vars(self.decoder), "mask_depth": 0})
         self.records = tuple(records)
-        filing = Filing(
+        filing = FileDatasetBuilder(
             self.name, self.targets, decoder, self.division, self.resplit, self.near_duplicates, self.storage
         )
         splits, self.files_fingerprint = filing.read(records, self.classes, root, noted)
         self.skipped = tuple(noted.found)
         return splits
 
-    def _list(self) -> tuple[Path, list[Row], list[str]]:
+    def _list(self) -> tuple[Path, list[ImageRow], list[str]]:
         """The root, its rows and what is wrong with others; looked through once."""
         if self.listed is None:
             root = folder_of(self.root, self.cache).resolve()
@@ -196,7 +196,7 @@ class Folder:
             self.listed = (root, self.rows_from.rows(root, faults), faults.found)
         return self.listed
 
-    def _records(self, rows: Sequence[Row], faults: Faults) -> list[Record]:
+    def _records(self, rows: Sequence[ImageRow], faults: Faults) -> list[Record]:
         classes = self.classes
         named = self.given_classes if isinstance(self.given_classes, Mapping) else {}
         name_of = {**{name: name for name in classes}, **{str(value): str(name) for value, name in named.items()}}

@@ -18,7 +18,7 @@ from tandem.data.files.cache import DAMAGE
 from tandem.data.files.faults import Faults, check_on_error
 from tandem.data.otsu import otsu_masks
 from tandem.data.samples import SPLITS, Samples, join_samples
-from tandem.data.splitting.division import FRACTIONS, Division
+from tandem.data.splitting.split_spec import FRACTIONS, SplitSpec
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
 from tandem.utils.files import write_whole
@@ -52,7 +52,7 @@ class MedMNIST:
         root: folder for files as the medmnist package names them.
         download: whether a file that is not there is fetched, which needs a network.
         verify: whether the file must have the official checksum.
-        fractions: as in `Division`, for `resplit`.
+        fractions: as in `SplitSpec`, for `resplit`.
         split_seed: draws the division; 0 or more.
         folds: number of folds for cross-validation, or None.
         fold: the fold that is tested on, from 0.
@@ -103,7 +103,7 @@ class MedMNIST:
         self.channels = int(self.official["n_channels"])
         self.name = flag if masks == "none" else f"{flag}-weak-{masks}"
         self.file, self.root, self.download, self.verify = file, root, download, verify
-        self.division = Division(fractions, split_seed, folds, fold, split_file)
+        self.division = SplitSpec(fractions, split_seed, folds, fold, split_file)
         self.resplit = resplit
         self.on_error = check_on_error(on_error)
         names = tuple(self.official["label"][key] for key in sorted(self.official["label"], key=int))

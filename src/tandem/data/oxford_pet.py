@@ -4,13 +4,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from tandem.data.files.dataset_builder import FileDatasetBuilder
 from tandem.data.files.faults import Faults, check_on_error, refuse
-from tandem.data.files.filed import Filing
 from tandem.data.files.masks import mask_values
 from tandem.data.files.records import Decoder, Record
 from tandem.data.loading.storage import Storage
 from tandem.data.samples import Samples
-from tandem.data.splitting.division import FRACTIONS, Division
+from tandem.data.splitting.split_spec import FRACTIONS, SplitSpec
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
 
@@ -82,10 +82,10 @@ class OxfordPet:
             raise ConfigError(f"data.classes is {classes!r}, but must be 'breed' or 'species'")
         self.root, self.download, self.by = root, download, classes
         self.channels = channels
-        division = Division(fractions, split_seed, folds, fold, split_file)
+        division = SplitSpec(fractions, split_seed, folds, fold, split_file)
         decoder = Decoder(size, channels, values=mask_values(TRIMAP))
         storage = Storage(cache, memory_gb)
-        self.filing = Filing(self.name, self.targets, decoder, division, resplit, near_duplicates, storage)
+        self.filing = FileDatasetBuilder(self.name, self.targets, decoder, division, resplit, near_duplicates, storage)
         self.on_error = check_on_error(on_error)
         self.listed: tuple[list[Record], list[str], tuple[str, ...]] | None = None
         self.files_fingerprint: str | None = None

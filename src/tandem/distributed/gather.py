@@ -18,17 +18,17 @@ NOT_TARGETS = ("image", "draw")
 """Entries of a batch that stay where they are."""
 
 
-def device_number() -> int:
+def get_rank() -> int:
     """Which of the run's devices this process works on, from 0."""
-    return dist.get_rank() if together() else 0
+    return dist.get_rank() if is_distributed() else 0
 
 
-def together() -> bool:
+def is_distributed() -> bool:
     """Whether the run is on several devices."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
-def everyones(
+def gather_batch(
     forward: Callable[[Tensor], Mapping[str, Tensor]], batch: Mapping[str, Any]
 ) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
     """The logits and targets of all devices' rows, in the order of the devices; on one device those of the batch.
@@ -40,9 +40,9 @@ def everyones(
     Returns:
         (N, ...) logits of N rows with a gradient to this device's, and the batch with the targets of all.
     """
-    if not together():
+    if not is_distributed():
         return forward(batch["image"]), batch
-    with own_draws():
+    with per_rank_rng():
         logits = forward(batch["image"])
     some = next(iter(logits.values()))
     own = torch.tensor([len(some)], device=some.device)
@@ -55,7 +55,7 @@ def everyones(
 
 def mean_over_devices(value: Tensor) -> Tensor:
     """The mean of what each device has, without gradient; on one device what was given."""
-    if not together():
+    if not is_distributed():
         return value
     total = value.detach().clone()
     dist.all_reduce(total)
@@ -63,9 +63,9 @@ def mean_over_devices(value: Tensor) -> Tensor:
 
 
 @contextmanager
-def own_draws() -> Iterator[None]:
+def per_rank_rng() -> Iterator[None]:
     """Random numbers that differ between devices, where rows draw (dropout); afterwards all draw the same again."""
-    if not together():
+    if not is_distributed():
         yield
         return
     state, seed = torch.get_rng_state(), torch.initial_seed()
@@ -77,12 +77,12 @@ def own_draws() -> Iterator[None]:
 
 
 @contextmanager
-def first_device_first() -> Iterator[None]:
+def rank_zero_first() -> Iterator[None]:
     """Lets the other devices wait, so that what one writes the others find, and a fault is met once."""
-    if together() and dist.get_rank():
+    if is_distributed() and dist.get_rank():
         dist.barrier()
     yield
-    if together() and not dist.get_rank():
+    if is_distributed() and not dist.get_rank():
         dist.barrier()
 
 
@@ -91,7 +91,7 @@ def no_loss(parameters: Iterator[nn.Parameter]) -> Tensor:
     return 0 * next(parameter for parameter in parameters if parameter.requires_grad).sum()
 
 
-def go_back_without_trace(loss: Tensor, parameters: Sequence[nn.Parameter]) -> None:
+def backward_noop(loss: Tensor, parameters: Sequence[nn.Parameter]) -> None:
     """Takes part in the devices' backward pass; parameters without gradient stay so, and are passed over in the step.
 
     Args:

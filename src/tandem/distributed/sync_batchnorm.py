@@ -39,7 +39,7 @@ class SharedBatchNorm(_BatchNorm):
         wide = (1, -1, *[1] * (x.ndim - 2))
         mean = x.mean(over)
         squares = (x - mean.view(wide)).square().sum(over)
-        counts, means, sums = _everyones(torch.stack([torch.full_like(mean, x.numel() // x.shape[1]), mean, squares]))
+        counts, means, sums = _gather_all(torch.stack([torch.full_like(mean, x.numel() // x.shape[1]), mean, squares]))
         total = counts.sum(0)
         mean = (counts * means).sum(0) / total
         variance = (sums + counts * (means - mean).square()).sum(0) / total
@@ -59,7 +59,7 @@ class SharedBatchNorm(_BatchNorm):
         self.running_var.lerp_(unbiased.to(self.running_var.dtype), share)
 
 
-class _Everyones(torch.autograd.Function):
+class _GatherAll(torch.autograd.Function):
     """What each device has, by device; back goes the sum of the gradients of what this one had."""
 
     @staticmethod
@@ -75,13 +75,13 @@ class _Everyones(torch.autograd.Function):
         return total[dist.get_rank()]
 
 
-def _everyones(own: Tensor) -> tuple[Tensor, ...]:
+def _gather_all(own: Tensor) -> tuple[Tensor, ...]:
     """(K, C) numbers to K times (devices, C)."""
-    parts: Tensor = _Everyones.apply(own)
+    parts: Tensor = _GatherAll.apply(own)
     return parts.unbind(1)
 
 
-def share_statistics(module: nn.Module, gpu: bool) -> None:
+def convert_batchnorm(module: nn.Module, gpu: bool) -> None:
     """Puts layers that work over all devices in the place of every batch normalisation.
 
     Parameters and buffers stay the same objects under the same names.

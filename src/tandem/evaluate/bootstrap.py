@@ -19,7 +19,7 @@ CHUNK = 1 << 22
 
 
 @dataclass(frozen=True)
-class Draws:
+class BootstrapSamples:
     """Images drawn with replacement (Efron, 1979), those of one group together (Field and Welsh, 2007).
 
     Pictures of one patient, or near-duplicates, are alike: drawn one by one they would make an interval too narrow.
@@ -34,11 +34,11 @@ class Draws:
     seed: int
     groups: npt.NDArray[Any]
 
-    def of(self, rows: Any) -> "Draws":
+    def of(self, rows: Any) -> "BootstrapSamples":
         """Of some of the images."""
         return replace(self, groups=self.groups[rows])
 
-    def at_most(self, samples: int) -> "Draws":
+    def at_most(self, samples: int) -> "BootstrapSamples":
         """With fewer samples."""
         return replace(self, samples=min(samples, self.samples))
 
@@ -59,7 +59,7 @@ class Draws:
             yield drawn[:, group].astype(np.float64)
 
 
-def estimate(measure: Measure, draws: Draws, level: float = 0.95) -> dict[str, Score]:
+def estimate(measure: Measure, draws: BootstrapSamples, level: float = 0.95) -> dict[str, Score]:
     """Each number on all images, with its percentile interval.
 
     Samples in which a number is unknown do not count for it.

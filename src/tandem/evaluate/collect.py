@@ -7,7 +7,7 @@ import pytorch_lightning as pl
 
 from tandem.callbacks.split import SplitCallback
 from tandem.data.batch import MISSING_LABEL
-from tandem.evaluate.parts import Images, Part
+from tandem.evaluate.evaluators import Evaluator, Images
 from tandem.evaluate.rows import RowsFile
 from tandem.module import MultiTaskModule, Outputs
 
@@ -21,7 +21,7 @@ class Collector(SplitCallback):
         classes: names of the classes.
     """
 
-    def __init__(self, parts: Mapping[str, Part], rows: RowsFile, classes: Sequence[str]) -> None:
+    def __init__(self, parts: Mapping[str, Evaluator], rows: RowsFile, classes: Sequence[str]) -> None:
         self.parts = parts
         self.rows = rows
         self.classes = classes

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from tandem.evaluate.settings import Settings, read_settings
+from tandem.evaluate.settings import EvaluateSettings, read_settings
 from tandem.utils.lazy_imports import load_libraries
 
 log = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ def evaluate_job(config: Mapping[str, Any]) -> None:
     print_evaluation(evaluation)
 
 
-def evaluate_run(settings: Settings) -> dict[str, Any]:
+def evaluate_run(settings: EvaluateSettings) -> dict[str, Any]:
     """Writes `metrics.json`, `images.csv`, `curves.json`, `masks/` and `report.html` below `evaluation/<split>/`.
 
     Each file is whole or not there, and the page, if it is wanted, is written last: where it lies, all others belong to
@@ -47,13 +47,13 @@ def evaluate_run(settings: Settings) -> dict[str, Any]:
         ConfigError: no finished run, a threshold for a task that has none, a device that is not there.
         DataError: data that cannot be read, or are not those of the run.
     """
-    from tandem.evaluate.bootstrap import Draws
-    from tandem.evaluate.look import Look
-    from tandem.evaluate.record import begin, collect, note_look
+    from tandem.evaluate.bootstrap import BootstrapSamples
+    from tandem.evaluate.case_viewer import CaseViewer
     from tandem.evaluate.report.page import write_page
+    from tandem.evaluate.results import begin, collect, note_look
+    from tandem.evaluate.run_split import run_split
     from tandem.evaluate.split import read_split
     from tandem.evaluate.thresholds import set_thresholds
-    from tandem.evaluate.walk import walk
     from tandem.runs.restore import restore
     from tandem.utils.files import write_json
 
@@ -63,14 +63,14 @@ def evaluate_run(settings: Settings) -> dict[str, Any]:
     thresholds = set_thresholds(run, split, settings)
     folder = begin(settings.folder)
     log.info("%s on %d pictures of %s", run.results["name"], len(split.samples), settings.split)
-    metrics, parts = walk(run.module, split, settings, folder)
+    metrics, parts = run_split(run.module, split, settings, folder)
     looks = note_look(folder, run, settings, thresholds)
-    draws = Draws(settings.samples, settings.seed, split.groups)
+    draws = BootstrapSamples(settings.samples, settings.seed, split.groups)
     findings = {name: part.finish(draws.of(part.places), settings.split != "test") for name, part in parts}
     evaluation = collect(run, settings, split, thresholds, metrics, findings, looks, draws.over)
     write_json(folder / "curves.json", {name: found.lines for name, found in findings.items()})
     if settings.page:
-        look = Look(run.module, split.samples)
+        look = CaseViewer(run.module, split.samples)
         shown = {name: part.show(look, settings.cases) for name, part in parts}
         write_page(folder, evaluation, findings, shown)
     write_json(folder / "metrics.json", evaluation)

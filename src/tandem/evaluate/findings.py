@@ -18,7 +18,7 @@ class Score(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Table:
+class ScoreTable:
     """A table of the page.
 
     Attributes:
@@ -79,7 +79,7 @@ class Findings:
     """
 
     scores: dict[str, Score]
-    tables: list[Table] = field(default_factory=list)
+    tables: list[ScoreTable] = field(default_factory=list)
     drawings: list[Drawing] = field(default_factory=list)
     lines: dict[str, Any] = field(default_factory=dict)
     estimates: dict[str, Any] = field(default_factory=dict)

@@ -14,7 +14,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 @dataclass(frozen=True)
-class Settings:
+class EvaluateSettings:
     """One evaluation.
 
     Attributes:
@@ -49,7 +49,7 @@ class Settings:
         return self.run / "evaluation" / self.split
 
 
-def read_settings(config: Mapping[str, Any]) -> Settings:
+def read_settings(config: Mapping[str, Any]) -> EvaluateSettings:
     """Checks a resolved configuration.
 
     Args:
@@ -70,7 +70,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
         _check_threshold(value, config["split"])
     moved = {key: value for key, value in (config["data"] or {}).items() if value is not None}
     known = {key: config[key] for key in ("split", "threshold", "batch_size", "device", "masks", "cases", "page")}
-    return Settings(
+    return EvaluateSettings(
         run=Path(config["run"]).expanduser(), **known, samples=config["samples"], seed=config["seed"], data=moved
     )
 

@@ -10,7 +10,7 @@ import numpy.typing as npt
 from tandem.callbacks import ThresholdSweep
 from tandem.config.instantiate import build
 from tandem.errors import DataError
-from tandem.evaluate.settings import Settings
+from tandem.evaluate.settings import EvaluateSettings
 from tandem.factory import make_data
 from tandem.runs.restore import TrainedRun
 from tandem.utils.files import read_json
@@ -48,7 +48,7 @@ class Split:
         return np.array([group or name for group, name in zip(self.samples.groups or ids, ids, strict=True)])
 
 
-def read_split(run: TrainedRun, settings: Settings) -> Split:
+def read_split(run: TrainedRun, settings: EvaluateSettings) -> Split:
     """Reads the run's data again and makes sure that they are those that it saw.
 
     Args:

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tandem.evaluate.bootstrap import Draws
+from tandem.evaluate.bootstrap import BootstrapSamples
 from tandem.metrics import SweepResult
 from tandem.metrics.counts import Counts
 
@@ -21,7 +21,9 @@ CHUNK = 1 << 23
 """Numbers that one part of the samples may take."""
 
 
-def bands(result: SweepResult, names: Sequence[str], draws: Draws, **changes: Any) -> dict[str, list[float | None]]:
+def bands(
+    result: SweepResult, names: Sequence[str], draws: BootstrapSamples, **changes: Any
+) -> dict[str, list[float | None]]:
     """Lines against `thresholds`: `<name>`, and `<name>.low` and `<name>.high` of its 95 % bootstrap interval.
 
     Args:
@@ -49,7 +51,7 @@ def _plain(line: Tensor) -> list[float | None]:
     return [None if np.isnan(value) else round(value, 6) for value in line.tolist()]
 
 
-def worth(result: SweepResult, grid: Tensor, draws: Draws) -> dict[str, Any]:
+def threshold_optimism(result: SweepResult, grid: Tensor, draws: BootstrapSamples) -> dict[str, Any]:
     """What the best threshold on a grid is worth on images that did not choose it.
 
     Args:

@@ -8,14 +8,14 @@ import torch
 from tandem.callbacks.threshold_sweep import binary_tasks
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.evaluate.settings import FIT, STORED, Settings
+from tandem.evaluate.run_split import apply, make_trainer
+from tandem.evaluate.settings import FIT, STORED, EvaluateSettings
 from tandem.evaluate.split import Split
-from tandem.evaluate.walk import apply, make_trainer
 from tandem.runs.restore import TrainedRun
 from tandem.utils.files import shortest
 
 
-def set_thresholds(run: TrainedRun, split: Split, settings: Settings) -> dict[str, list[float]]:
+def set_thresholds(run: TrainedRun, split: Split, settings: EvaluateSettings) -> dict[str, list[float]]:
     """Puts the thresholds that were asked for into the tasks of a run.
 
     Args:

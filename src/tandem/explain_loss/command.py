@@ -42,7 +42,7 @@ def explain_job(config: DictConfig, folder: Path, typed: Typed) -> None:
     nodes = _compose(plain["loss"], typed.settings)
     from tandem.explain_loss.explanation import explain_losses
     from tandem.explain_loss.tables import print_explanation
-    from tandem.explain_loss.written import write_explanation
+    from tandem.explain_loss.writer import write_explanation
 
     explanation = explain_losses(typed.title, nodes, plain)
     print_explanation(explanation, write_explanation(explanation, folder))

@@ -14,7 +14,7 @@ from tandem.explain_loss.masks import data_moments, describe_masks, read_masks
 from tandem.explain_loss.shares import Moment
 from tandem.explain_loss.worked import worked_counts, worked_moments
 from tandem.losses import Composite
-from tandem.losses.open_knob import settle
+from tandem.losses.data_dependent import resolve
 
 SHOWN = ("binary", "multiclass", "regression")
 """Kinds of loss that can be shown."""
@@ -100,7 +100,7 @@ def _settle(losses: Mapping[str, nn.Module], counts: tuple[int, int]) -> list[tu
         answers = torch.tensor(counts)
         shape = answers.view(1, 2) if loss.kind == "binary" else answers
         names = ("lesion",) if loss.kind == "binary" else ("background", "lesion")
-        found += [(label, name, value) for name, value in settle(loss, shape, names).items()]
+        found += [(label, name, value) for name, value in resolve(loss, shape, names).items()]
     return found
 
 

@@ -3,8 +3,8 @@
 import logging
 from collections.abc import Mapping, Sequence
 
-from tandem.jobs.ending import Job
-from tandem.jobs.knobs import thread_variables
+from tandem.jobs.launcher_options import thread_variables
+from tandem.jobs.outcome import SweepJob
 from tandem.jobs.pool import Outcomes, pool
 from tandem.jobs.process import Child
 
@@ -12,7 +12,7 @@ log = logging.getLogger(__name__)
 
 
 def run_local(
-    jobs: Sequence[Job],
+    jobs: Sequence[SweepJob],
     n_jobs: int,
     threads: int | None,
     timeout_min: float | None,
@@ -32,7 +32,7 @@ def run_local(
     threads_of_each = thread_variables(threads, n_jobs)
     seats: list[Child | None] = [None] * n_jobs
 
-    def start(job: Job) -> Child:
+    def start(job: SweepJob) -> Child:
         # a seat is free where nobody sat, or whose job's process has gone
         seat = next(index for index, child in enumerate(seats) if child is None or child.process.poll() is not None)
         log.info("job %d starts: %s", job.number + 1, job.label)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Protocol
 
-from tandem.jobs.ending import Ending, Job
+from tandem.jobs.outcome import JobOutcome, SweepJob
 from tandem.jobs.process import STEPS
 
 PATIENCE = STEPS[-1][0] + 5.0
@@ -17,18 +17,20 @@ POLL = 0.1
 class Running(Protocol):
     """A job that was handed out."""
 
-    def ended(self) -> Ending | None:
+    def ended(self) -> JobOutcome | None:
         """How it ended; None while it runs."""
 
     def stop(self, why: str) -> None:
         """Begins to stop it."""
 
 
-Outcomes = Iterator[tuple[Job, Ending]]
+Outcomes = Iterator[tuple[SweepJob, JobOutcome]]
 """Each job with its ending, in the order in which they end."""
 
 
-def pool(jobs: Sequence[Job], start: Callable[[Job], Running], width: int | None, keep_going: bool = True) -> Outcomes:
+def pool(
+    jobs: Sequence[SweepJob], start: Callable[[SweepJob], Running], width: int | None, keep_going: bool = True
+) -> Outcomes:
     """Hands jobs out, some at a time, until all have ended; stops them where it is interrupted.
 
     Args:
@@ -37,8 +39,8 @@ def pool(jobs: Sequence[Job], start: Callable[[Job], Running], width: int | None
         width: how many at a time; None: all at once.
         keep_going: whether others are started after one has failed.
     """
-    waiting: list[Job] = list(jobs)
-    running: list[tuple[Job, Running]] = []
+    waiting: list[SweepJob] = list(jobs)
+    running: list[tuple[SweepJob, Running]] = []
     try:
         while waiting or running:
             while waiting and (width is None or len(running) < width):
@@ -58,7 +60,7 @@ def pool(jobs: Sequence[Job], start: Callable[[Job], Running], width: int | None
         raise
 
 
-def _ended(running: list[tuple[Job, Running]]) -> Outcomes:
+def _ended(running: list[tuple[SweepJob, Running]]) -> Outcomes:
     """Takes out the jobs that have ended."""
     for entry in list(running):
         if (ending := entry[1].ended()) is not None:

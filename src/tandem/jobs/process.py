@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
-from tandem.jobs.ending import CONSOLE, Ending, Job, conclude
+from tandem.jobs.outcome import CONSOLE, JobOutcome, SweepJob, conclude
 from tandem.jobs.status import SWEEP_VARIABLE
 
 PARENT_VARIABLE = "TANDEM_PARENT"
@@ -46,7 +46,9 @@ class Child:
         environment: variables of this process alone, such as its device.
     """
 
-    def __init__(self, job: Job, minutes: float | None = None, environment: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, job: SweepJob, minutes: float | None = None, environment: Mapping[str, str] | None = None
+    ) -> None:
         self.job = job
         self.minutes = minutes
         self.started = time.monotonic()
@@ -81,7 +83,7 @@ class Child:
         if self.stopping is None:
             self.why, self.stopping = why, time.monotonic()
 
-    def ended(self) -> Ending | None:
+    def ended(self) -> JobOutcome | None:
         """How it ended; None while it runs. To be asked again and again."""
         code = self.process.poll()
         seconds = time.monotonic() - self.started
@@ -97,7 +99,7 @@ class Child:
             self.sent = len(due)
         return None
 
-    def wait(self) -> Ending:
+    def wait(self) -> JobOutcome:
         """Waits for its end, and stops it where the waiting is cut."""
         try:
             while (ending := self.ended()) is None:
@@ -116,7 +118,7 @@ class Child:
             return
 
 
-def run_in_process(job: Job, minutes: float | None = None) -> Ending:
+def run_in_process(job: SweepJob, minutes: float | None = None) -> JobOutcome:
     """Runs a job in a process of its own and waits for it: what a worker on any machine calls.
 
     Args:

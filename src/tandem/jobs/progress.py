@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 
-from tandem.jobs.ending import Ending, Job, monitored
+from tandem.jobs.outcome import JobOutcome, SweepJob, monitored
 
 log = logging.getLogger(__name__)
 
@@ -21,7 +21,7 @@ class Progress:
         self.count, self.waiting, self.width = count, waiting, width
         self.seconds: list[float] = []
 
-    def tell(self, job: Job, ending: Ending) -> None:
+    def tell(self, job: SweepJob, ending: JobOutcome) -> None:
         """Logs one line."""
         self.seconds.append(ending.seconds)
         line = f"job {job.number + 1} of {self.count} ({job.label}) {ending.state}"

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from tandem.errors import ConfigError
-from tandem.jobs.ending import Ending, Job, note_ending
-from tandem.jobs.knobs import thread_variables
+from tandem.jobs.launcher_options import thread_variables
 from tandem.jobs.lock import RunningElsewhere, locked
+from tandem.jobs.outcome import JobOutcome, SweepJob, note_ending
 from tandem.jobs.pool import PATIENCE, POLL, Outcomes, pool
 from tandem.jobs.process import run_in_process
 from tandem.jobs.status import STOPPED, one_line, read_status
 
 
-def run_joblib(jobs: Sequence[Job], n_jobs: int, threads: int | None, timeout_min: float | None) -> Outcomes:
+def run_joblib(jobs: Sequence[SweepJob], n_jobs: int, threads: int | None, timeout_min: float | None) -> Outcomes:
     """Runs the jobs with joblib's workers.
 
     Args:
@@ -42,18 +42,18 @@ def run_joblib(jobs: Sequence[Job], n_jobs: int, threads: int | None, timeout_mi
             yield job, lost(job, error)
 
 
-def _numbered(job: Job, minutes: float | None) -> tuple[int, Ending]:
+def _numbered(job: SweepJob, minutes: float | None) -> tuple[int, JobOutcome]:
     return job.number, run_in_process(job, minutes)
 
 
 class Resumable:
     """What submitit sends to its workers. It may put a job back into the queue, which then goes on where it was cut."""
 
-    def __call__(self, job: Job) -> Ending:
+    def __call__(self, job: SweepJob) -> JobOutcome:
         """Runs the job."""
         return run_in_process(job)
 
-    def checkpoint(self, job: Job) -> Any:
+    def checkpoint(self, job: SweepJob) -> Any:
         """The same job anew: submitit asks for it when Slurm takes the machine away, or at the time limit."""
         from submitit.helpers import DelayedSubmission
 
@@ -63,7 +63,7 @@ class Resumable:
 class _Submitted:
     """A job in submitit's hands."""
 
-    def __init__(self, job: Job, handle: Any, local: bool) -> None:
+    def __init__(self, job: SweepJob, handle: Any, local: bool) -> None:
         self.job, self.handle, self.local, self.stopping = job, handle, local, False
 
     def stop(self, why: str) -> None:
@@ -74,21 +74,23 @@ class _Submitted:
         else:
             self.handle.cancel(check=False)
 
-    def ended(self) -> Ending | None:
+    def ended(self) -> JobOutcome | None:
         if self.stopping:
             return _stopped(self.job)
         if not self.handle.done():
             return None
         try:
-            ending: Ending = self.handle.result()
+            ending: JobOutcome = self.handle.result()
         except Exception as error:
             timed_out = "timed-out" in str(error)
-            limit = Ending("timed out", "stopped at the time limit (timeout_min)")
+            limit = JobOutcome("timed out", "stopped at the time limit (timeout_min)")
             return note_ending(self.job, limit) if timed_out else lost(self.job, error)
         return ending
 
 
-def run_submitit(jobs: Sequence[Job], cluster: str, n_jobs: int | None, folder: str, **parameters: Any) -> Outcomes:
+def run_submitit(
+    jobs: Sequence[SweepJob], cluster: str, n_jobs: int | None, folder: str, **parameters: Any
+) -> Outcomes:
     """Runs the jobs with submitit: Slurm gets them as one array, this machine some at a time.
 
     Args:
@@ -121,7 +123,7 @@ def run_submitit(jobs: Sequence[Job], cluster: str, n_jobs: int | None, folder: 
 class _Task:
     """A job in Ray's hands."""
 
-    def __init__(self, job: Job, reference: Any) -> None:
+    def __init__(self, job: SweepJob, reference: Any) -> None:
         self.job, self.reference, self.stopping = job, reference, False
 
     def stop(self, why: str) -> None:
@@ -130,7 +132,7 @@ class _Task:
         self.stopping = True
         ray.cancel(self.reference)
 
-    def ended(self) -> Ending | None:
+    def ended(self) -> JobOutcome | None:
         import ray
 
         if self.stopping:
@@ -138,14 +140,14 @@ class _Task:
         if not ray.wait([self.reference], timeout=0)[0]:
             return None
         try:
-            ending: Ending = ray.get(self.reference)
+            ending: JobOutcome = ray.get(self.reference)
         except Exception as error:
             return lost(self.job, error)
         return ending
 
 
 def run_ray(
-    jobs: Sequence[Job],
+    jobs: Sequence[SweepJob],
     address: str | None,
     n_jobs: int | None,
     cpus: float,
@@ -177,33 +179,33 @@ def run_ray(
         ray.shutdown()
 
 
-def lost(job: Job, error: BaseException) -> Ending:
+def lost(job: SweepJob, error: BaseException) -> JobOutcome:
     """The ending of a job whose worker was lost, as whoever handed it out tells."""
-    return note_ending(job, Ending("killed", f"its worker was lost: {one_line(error)}"[:500]))
+    return note_ending(job, JobOutcome("killed", f"its worker was lost: {one_line(error)}"[:500]))
 
 
-def _with(job: Job, variables: Mapping[str, str]) -> Job:
+def _with(job: SweepJob, variables: Mapping[str, str]) -> SweepJob:
     return replace(job, environment={**job.environment, **variables})
 
 
-def _begun(job: Job) -> dict[str, Any]:
+def _begun(job: SweepJob) -> dict[str, Any]:
     """The status file of a job that runs; nothing, where it was not begun by this sweep, or has ended."""
     status = read_status(Path(job.folder))
     return status if (status.get("sweep"), status.get("state")) == (job.sweep, "running") else {}
 
 
-def _stopped(job: Job) -> Ending | None:
+def _stopped(job: SweepJob) -> JobOutcome | None:
     """The ending of a job that was told to stop; None while its process still has the lock of its folder."""
     try:
         with locked(Path(job.folder)):
             pass
     except RunningElsewhere:
         return None
-    ending = Ending("interrupted", STOPPED)
+    ending = JobOutcome("interrupted", STOPPED)
     return note_ending(job, ending) if _begun(job) else ending
 
 
-def _wait_for(jobs: Iterable[Job]) -> None:
+def _wait_for(jobs: Iterable[SweepJob]) -> None:
     """Waits until stopped jobs have let go of their folders, as long as it takes at most to stop them."""
     until = time.monotonic() + PATIENCE
     waiting = list(jobs)

@@ -52,12 +52,12 @@ class SweepSummary(Callback):
         from rich.console import Console
         from rich.markup import escape
 
-        from tandem.reports.sweep_table import Job, print_sweep
+        from tandem.reports.sweep_table import JobRow, print_sweep
 
         sweep = os.environ.pop(SWEEP_VARIABLE, "")
         jobs = sweep_jobs(folders, sweep)
         done = [(folder, status) for folder, status in jobs if (folder / RESULTS).exists()]
-        print_sweep([Job(status["overrides"], read_json(folder / RESULTS)) for folder, status in done], Console())
+        print_sweep([JobRow(status["overrides"], read_json(folder / RESULTS)) for folder, status in done], Console())
         console = Console(stderr=True, soft_wrap=True)
         states = Counter({"finished": 0, "failed": 0})  # these two are always told
         for folder, status in jobs:

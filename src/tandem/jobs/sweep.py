@@ -14,9 +14,9 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from tandem.config.shipped import config_folder
-from tandem.jobs.ending import CARRIED, Ending, Job, monitored
 from tandem.jobs.loader import SweepLoader
 from tandem.jobs.lock import RunningElsewhere, locked
+from tandem.jobs.outcome import CARRIED, JobOutcome, SweepJob, monitored
 from tandem.jobs.pool import Outcomes
 from tandem.jobs.progress import Progress, distinct
 from tandem.jobs.status import ERROR, SWEEP_VARIABLE, read_status, write_status
@@ -44,7 +44,11 @@ class Sweep:
         self.context.config_loader = SweepLoader(self.context.config_loader.get_search_path())
 
     def launch(
-        self, overrides: Sequence[Sequence[str]], first: int, width: int | None, run: Callable[[list[Job]], Outcomes]
+        self,
+        overrides: Sequence[Sequence[str]],
+        first: int,
+        width: int | None,
+        run: Callable[[list[SweepJob]], Outcomes],
     ) -> list[JobReturn]:
         """Runs the jobs that are not finished, says how each ended, and gives Hydra what it wants to know.
 
@@ -80,14 +84,14 @@ class Sweep:
     def launch_here(self, overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
         """Runs the jobs in this process, one after the other; arguments and errors are those of `launch`."""
 
-        def run(jobs: list[Job]) -> Outcomes:
+        def run(jobs: list[SweepJob]) -> Outcomes:
             for job in jobs:
                 log.info("job %d starts: %s", job.number + 1, job.label)
                 yield job, self._here(job, list(overrides[job.number - first]))
 
         return self.launch(overrides, first, 1, run)
 
-    def _here(self, job: Job, words: list[str]) -> Ending:
+    def _here(self, job: SweepJob, words: list[str]) -> JobOutcome:
         started = time.monotonic()
         returned = run_job(
             hydra_context=self.context,
@@ -99,11 +103,11 @@ class Sweep:
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         seconds = time.monotonic() - started
         if isinstance(returned.return_value, RunningElsewhere):
-            return Ending("running elsewhere", str(returned.return_value), seconds)
+            return JobOutcome("running elsewhere", str(returned.return_value), seconds)
         status = read_status(Path(job.folder))
-        return Ending(str(status["state"]), str(status.get("error", "")), seconds)
+        return JobOutcome(str(status["state"]), str(status.get("error", "")), seconds)
 
-    def _jobs(self, overrides: Sequence[Sequence[str]], first: int) -> list[Job]:
+    def _jobs(self, overrides: Sequence[Sequence[str]], first: int) -> list[SweepJob]:
         setup_globals()
         kept = HydraConfig.instance().cfg
         labels = distinct([filter_overrides(words) for words in overrides])
@@ -123,11 +127,11 @@ class Sweep:
             config.hydra.job.num = number
         return config
 
-    def _job(self, words: list[str], number: int, label: str) -> Job:
+    def _job(self, words: list[str], number: int, label: str) -> SweepJob:
         config = self._composed(words, number)
         HydraConfig.instance().set_config(config)
         folder = Path(str(config.hydra.sweep.dir)) / str(config.hydra.sweep.subdir)
-        return Job(
+        return SweepJob(
             number=number,
             label=label,
             overrides=tuple(filter_overrides(words)),
@@ -162,7 +166,7 @@ class Sweep:
         return next((found for found in callbacks if isinstance(found, SweepSummary)), SweepSummary())
 
 
-def answer(job: Job) -> Ending | None:
+def answer(job: SweepJob) -> JobOutcome | None:
     """The ending of a job that needs no process, since it has finished before; None, where it is still to be run."""
     from tandem.reports.run_report import REPORT
 
@@ -174,11 +178,11 @@ def answer(job: Job) -> Ending | None:
             write_status(folder, "finished", job.sweep, job.number, list(job.overrides))
             (folder / ERROR).unlink(missing_ok=True)
     except RunningElsewhere as error:
-        return Ending("running elsewhere", str(error))
-    return Ending("finished")
+        return JobOutcome("running elsewhere", str(error))
+    return JobOutcome("finished")
 
 
-def _returned(job: Job, ending: Ending | None) -> JobReturn:
+def _returned(job: SweepJob, ending: JobOutcome | None) -> JobReturn:
     """What a sweeper is told; the summary speaks of what failed."""
     returned = JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED)
     returned.return_value = monitored(job) if ending is not None and ending.state == "finished" else None

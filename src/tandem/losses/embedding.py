@@ -10,7 +10,7 @@ from typing import Any
 from torch import Tensor
 
 from tandem.losses.contract import EmbeddingLoss
-from tandem.losses.knobs import inside, number
+from tandem.losses.validation import inside, number
 from tandem.utils.optional import load
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from tandem.losses.contract import RegressionLoss
-from tandem.losses.knobs import inside
+from tandem.losses.validation import inside
 
 
 class MSE(RegressionLoss):

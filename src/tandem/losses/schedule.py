@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.losses.knobs import number
+from tandem.losses.validation import number
 
 KEYS = ("from", "to", "start", "end")
 """What a schedule is written with: two weights, and the epochs at which the change begins and ends."""

@@ -11,11 +11,11 @@ from torchmetrics.utilities import dim_zero_cat
 
 from tandem.data.batch import MISSING_PIXEL
 from tandem.errors import ConfigError, DataError
-from tandem.metrics.buckets import Buckets
 from tandem.metrics.counts import Counts
 from tandem.metrics.histogram import histograms
 from tandem.metrics.objective import Aggregate, Empty, Goal, Objective
 from tandem.metrics.sweep_result import SweepResult
+from tandem.metrics.threshold_index import Buckets
 
 GRID = tuple(round(0.1 + 0.01 * index, 9) for index in range(81))
 """0.10, 0.11, ..., 0.90."""

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from tandem.metrics.buckets import Buckets
+from tandem.metrics.threshold_index import Buckets
 
 KINDS = 4
 """Kinds of target: 0 missing, 1 negative, 2 positive, 3 none of these."""

@@ -13,7 +13,7 @@ from typing import Any
 
 from tandem.errors import DataError
 from tandem.paper.images import IMAGES
-from tandem.paper.jobs import Job
+from tandem.paper.jobs import PaperJob
 from tandem.paper.outcome import Outcome
 from tandem.utils.files import read_json, write_whole
 
@@ -53,7 +53,7 @@ def write_archive(path: Path, node: Mapping[str, Any], budget: str, outcome: Out
     write_whole(path, write)
 
 
-def open_archive(path: Path, out: Path) -> tuple[Mapping[str, Any], str, list[Job], Path]:
+def open_archive(path: Path, out: Path) -> tuple[Mapping[str, Any], str, list[PaperJob], Path]:
     """Unpacks a zip that `write_archive` made.
 
     Args:
@@ -74,7 +74,7 @@ def open_archive(path: Path, out: Path) -> tuple[Mapping[str, Any], str, list[Jo
     folder = folder_of(str(path), str(out))
     try:
         head = read_json(folder / "paper.json")
-        jobs = [Job(**{**job, "overrides": tuple(job["overrides"])}) for job in head["jobs"]]
+        jobs = [PaperJob(**{**job, "overrides": tuple(job["overrides"])}) for job in head["jobs"]]
         node, budget = head["paper"], str(head["budget"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(f"archive={path} was not made by reproduce.py ({error})") from error

@@ -12,11 +12,11 @@ from typing import Any
 from tandem.errors import ConfigError
 from tandem.paper import launch
 from tandem.paper.archive import open_archive, same_tables, write_archive
-from tandem.paper.jobs import Job, check_files, filled, find_jobs, quoted, study_words
-from tandem.paper.outcome import Outcome, lacking_lines, look
+from tandem.paper.jobs import PaperJob, check_files, filled, find_jobs, quoted, study_words
+from tandem.paper.outcome import Outcome, lacking_lines, read_outcome
 from tandem.paper.plan import Paper
 from tandem.paper.reading import read_paper
-from tandem.paper.settings import Settings, read_settings, spelled
+from tandem.paper.settings import PaperSettings, read_settings, spelled
 from tandem.paper.verify import Check, pairs, sample, verify
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ class Done:
         return not self.lacking and not self.changed and all(check.passed for check in self.checks)
 
 
-def reproduce(settings: Settings) -> Done:
+def reproduce(settings: PaperSettings) -> Done:
     """Does what is asked: run, tabulate, verify, archive.
 
     Args:
@@ -75,7 +75,7 @@ def reproduce(settings: Settings) -> Done:
     Raises:
         TandemError: a paper that does not fit together, data that are not there, an archive that cannot be trusted.
     """
-    from tandem.paper.written import write_paper
+    from tandem.paper.writer import write_paper
 
     started = time.time()
     if settings.source is not None:
@@ -85,12 +85,12 @@ def reproduce(settings: Settings) -> Done:
     budget = paper.budget(settings.budget)
     out = settings.out or settings.runs / "papers" / paper.name
     jobs = find_jobs(paper, budget, settings.data, settings.folders)
-    outcome = look(jobs, settings.runs)
+    outcome = read_outcome(jobs, settings.runs)
     log.info("paper %s, budget %s: %s", paper.name, budget, _counts(outcome))
     if settings.launch and outcome.lacking:
         check_files(settings.data)
         _launch(paper, budget, settings, outcome, settings.runs)
-        outcome = look(jobs, settings.runs)
+        outcome = read_outcome(jobs, settings.runs)
     files = write_paper(paper, budget, outcome, out, settings, started)
     lacking = lacking_lines(outcome, jobs)
     _say_lacking(lacking)
@@ -102,13 +102,13 @@ def reproduce(settings: Settings) -> Done:
     return Done(out, files, lacking, checks, [])
 
 
-def _from_archive(settings: Settings, source: Path, started: float) -> Done:
-    from tandem.paper.written import write_paper
+def _from_archive(settings: PaperSettings, source: Path, started: float) -> Done:
+    from tandem.paper.writer import write_paper
 
     out = settings.out or settings.runs / "papers" / f"{source.stem}-from-archive"
     node, budget, jobs, folder = open_archive(source, out)
     paper = read_paper(node)
-    outcome = look(jobs, folder / "runs")
+    outcome = read_outcome(jobs, folder / "runs")
     log.info("paper %s, budget %s, from %s: %s", paper.name, budget, source, _counts(outcome))
     files = write_paper(paper, budget, outcome, out, settings, started, folder)
     changed = same_tables(folder, out)
@@ -123,7 +123,7 @@ def _from_archive(settings: Settings, source: Path, started: float) -> Done:
     return Done(out, files, lacking, checks, changed)
 
 
-def _launch(paper: Paper, budget: str, settings: Settings, outcome: Outcome, runs: Path) -> None:
+def _launch(paper: Paper, budget: str, settings: PaperSettings, outcome: Outcome, runs: Path) -> None:
     """Sweeps over every study of which something is missing; what is finished there answers at once."""
     for study in paper.studies:
         left = [job for job in outcome.jobs if job.study == study and job.place in outcome.lacking]
@@ -135,7 +135,7 @@ def _launch(paper: Paper, budget: str, settings: Settings, outcome: Outcome, run
 
 
 def _verified(
-    paper: Paper, budget: str, settings: Settings, outcome: Outcome, here: Sequence[Job], out: Path
+    paper: Paper, budget: str, settings: PaperSettings, outcome: Outcome, here: Sequence[PaperJob], out: Path
 ) -> list[Check]:
     """Some runs, or all, trained again and compared."""
     if settings.verify == 0:
@@ -147,7 +147,7 @@ def _verified(
         raise ConfigError("the configuration here gives other runs than that of the archive; take the same version")
     scratch = out / "verify"
 
-    def train(job: Job, threads: int | None) -> None:
+    def train(job: PaperJob, threads: int | None) -> None:
         words = [*filled(job.overrides, settings.data), *_placed(settings, scratch), "hydra.mode=RUN"]
         launch.train(words, threads)
 
@@ -160,7 +160,7 @@ def _verified(
     return checks
 
 
-def _placed(settings: Settings, runs: Path) -> list[str]:
+def _placed(settings: PaperSettings, runs: Path) -> list[str]:
     return [f"runs={quoted(str(runs))}", *(f"--config-dir={folder}" for folder in settings.folders)]
 
 

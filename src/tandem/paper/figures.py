@@ -15,8 +15,8 @@ from tandem.paper.tables import study_analysis
 from tandem.paper.verdict import summary_of
 from tandem.study.analysis import Analysis, metric_words
 from tandem.study.cells import Cell
-from tandem.study.knobs import order_of, show_value
 from tandem.study.statistics import Summary
+from tandem.study.swept_params import order_of, show_value
 from tandem.utils.files import write_whole
 
 Published = Mapping[tuple[int, str], Summary]

@@ -13,7 +13,7 @@ from tandem.config.suggest import explain, nearest
 from tandem.errors import ConfigError
 from tandem.paper.compose import Composer
 from tandem.paper.plan import Paper
-from tandem.study.knobs import show_value
+from tandem.study.swept_params import show_value
 
 log = logging.getLogger(__name__)
 
@@ -25,7 +25,7 @@ MANY = 100
 
 
 @dataclass(frozen=True)
-class Job:
+class PaperJob:
     """One run of a paper, done or not.
 
     Attributes:
@@ -112,7 +112,7 @@ def quoted(text: str) -> str:
     return QuotedString(text, Quote.single).with_quotes()
 
 
-def find_jobs(paper: Paper, budget: str, data: Mapping[str, Any], folders: Sequence[str] = ()) -> list[Job]:
+def find_jobs(paper: Paper, budget: str, data: Mapping[str, Any], folders: Sequence[str] = ()) -> list[PaperJob]:
     """Every run of a paper, each once, in the order of the studies.
 
     Args:
@@ -133,7 +133,7 @@ def find_jobs(paper: Paper, budget: str, data: Mapping[str, Any], folders: Seque
     GlobalHydra.instance().clear()  # this may be called inside of a Hydra application, which has done its part
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         search = [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in folders)}]"] if folders else []
-        found: dict[str, Job] = {}
+        found: dict[str, PaperJob] = {}
         for study in paper.studies:
             try:
                 for job in _jobs(study, study_words(paper, study, budget), data, search):
@@ -166,7 +166,7 @@ def expanded(words: Sequence[str], data: Mapping[str, Any], search: Sequence[str
     return batch
 
 
-def _jobs(study: str, words: Sequence[str], data: Mapping[str, Any], search: Sequence[str]) -> Iterator[Job]:
+def _jobs(study: str, words: Sequence[str], data: Mapping[str, Any], search: Sequence[str]) -> Iterator[PaperJob]:
     from omegaconf import OmegaConf
 
     batch = expanded(words, data, search)
@@ -177,14 +177,14 @@ def _jobs(study: str, words: Sequence[str], data: Mapping[str, Any], search: Seq
         config = composed(filled(overrides, data))
         choices = {str(key): show_value(_plain(value)) for key, value in config.hydra.runtime.choices.items()}
         bare = resolve(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
-        yield Job(study, tuple(overrides), choices, f"{bare['name']}/{run_hash(bare)}")
+        yield PaperJob(study, tuple(overrides), choices, f"{bare['name']}/{run_hash(bare)}")
 
 
 def _plain(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) or type(value).__name__ == "ListConfig" else value
 
 
-def chosen(jobs: Sequence[Job], wanted: Mapping[str, Any], where: str) -> list[Job]:
+def chosen(jobs: Sequence[PaperJob], wanted: Mapping[str, Any], where: str) -> list[PaperJob]:
     """The jobs that have some settings.
 
     Args:

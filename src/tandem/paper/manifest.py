@@ -9,7 +9,7 @@ from importlib.metadata import distributions
 from pathlib import Path
 from typing import Any
 
-from tandem.paper.jobs import Job
+from tandem.paper.jobs import PaperJob
 from tandem.paper.outcome import Outcome
 from tandem.paper.plan import Paper
 from tandem.runs.provenance import git_state
@@ -122,7 +122,7 @@ def hardware() -> dict[str, Any]:
     }
 
 
-def _run(job: Job, outcome: Outcome) -> dict[str, Any]:
+def _run(job: PaperJob, outcome: Outcome) -> dict[str, Any]:
     told = {"study": job.study, "place": job.place, "overrides": [without_folders(word) for word in job.overrides]}
     if job.place not in outcome.runs:
         return {**told, "state": outcome.lacking[job.place]}

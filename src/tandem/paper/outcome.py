@@ -8,15 +8,15 @@ from tandem.config.instantiate import build
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
 from tandem.paper.images import reader, with_classes
-from tandem.paper.jobs import Job, chosen
+from tandem.paper.jobs import PaperJob, chosen
 from tandem.paper.measures import Answers, measure, refined
-from tandem.paper.plan import Column, Paper, Row, RowTable
+from tandem.paper.plan import Column, Paper, RowTable, TableRow
 from tandem.refine import Consistency
-from tandem.reports.sweep_table import Job as Typed
+from tandem.reports.sweep_table import JobRow as Typed
 from tandem.reports.sweep_table import swept
 from tandem.study.cells import Cell, Replicate, show_replicate
-from tandem.study.knobs import ABSENT, replicate_keys, replicate_of
 from tandem.study.runs import Run, Unfinished, read_study
+from tandem.study.swept_params import ABSENT, replicate_keys, replicate_of
 
 
 @dataclass(frozen=True)
@@ -29,16 +29,16 @@ class Outcome:
         lacking: why there is no run, by place of the others.
     """
 
-    jobs: Sequence[Job]
+    jobs: Sequence[PaperJob]
     runs: Mapping[str, Run]
     lacking: Mapping[str, str]
 
-    def runs_of(self, jobs: Sequence[Job]) -> list[Run]:
+    def runs_of(self, jobs: Sequence[PaperJob]) -> list[Run]:
         """The finished runs of some jobs."""
         return [self.runs[job.place] for job in jobs if job.place in self.runs]
 
 
-def look(jobs: Sequence[Job], runs: Path) -> Outcome:
+def read_outcome(jobs: Sequence[PaperJob], runs: Path) -> Outcome:
     """Reads what lies in the folders of jobs.
 
     Args:
@@ -67,7 +67,7 @@ def _why(unfinished: Sequence[Unfinished]) -> str:
     return f"{state}: {first.reason}" if first.reason else state
 
 
-def lacking_lines(outcome: Outcome, jobs: Sequence[Job]) -> list[str]:
+def lacking_lines(outcome: Outcome, jobs: Sequence[PaperJob]) -> list[str]:
     """Failed and missing runs in words, a line each; of what was typed, that which was not typed for every run.
 
     Args:
@@ -85,7 +85,7 @@ def lacking_lines(outcome: Outcome, jobs: Sequence[Job]) -> list[str]:
     return lines
 
 
-def jobs_of(table: RowTable, name: str, jobs: Sequence[Job]) -> dict[str, list[Job]]:
+def jobs_of(table: RowTable, name: str, jobs: Sequence[PaperJob]) -> dict[str, list[PaperJob]]:
     """The jobs of each row, by its name; those that the classes are taken from among them.
 
     Args:
@@ -172,7 +172,7 @@ def _replicates(runs: Sequence[Run], where: str) -> dict[Replicate, Run]:
 def _values(
     run: Run,
     other: Run | None,
-    row: Row,
+    row: TableRow,
     columns: Mapping[str, Column],
     refine: Consistency | None,
     where: str,

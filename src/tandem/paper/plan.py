@@ -25,7 +25,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Row:
+class TableRow:
     """A row of a table: runs that differ in seed and fold only.
 
     Attributes:
@@ -93,7 +93,7 @@ class RowTable:
     """
 
     title: str
-    rows: Mapping[str, Row]
+    rows: Mapping[str, TableRow]
     columns: Mapping[str, Column]
     baseline: str | None = None
     published: Published | None = None

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
 from tandem.paper.measures import MEASURES
-from tandem.paper.plan import STORED, Budget, Column, Drawn, Paper, Published, Row, RowTable, StudyTable
+from tandem.paper.plan import STORED, Budget, Column, Drawn, Paper, Published, RowTable, StudyTable, TableRow
 
 Thing = TypeVar("Thing")
 
@@ -48,7 +48,7 @@ def _table(node: Any, where: str) -> RowTable | StudyTable:
     if isinstance(node, Mapping) and "study" in node:
         return _thing(StudyTable, node, where)
     table = _thing(RowTable, node, where)
-    rows = {key: _thing(Row, row, f"{where}.rows.{key}") for key, row in _named(node, "rows", where).items()}
+    rows = {key: _thing(TableRow, row, f"{where}.rows.{key}") for key, row in _named(node, "rows", where).items()}
     columns = {
         key: _thing(Column, column, f"{where}.columns.{key}") for key, column in _named(node, "columns", where).items()
     }

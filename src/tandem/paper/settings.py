@@ -14,7 +14,7 @@ FLAGS = ("verify", "archive", "rerun")
 
 
 @dataclass(frozen=True)
-class Settings:
+class PaperSettings:
     """One call of the command.
 
     Attributes:
@@ -50,7 +50,7 @@ class Settings:
     command: Sequence[str] = ()
 
 
-def read_settings(config: Mapping[str, Any], **more: Any) -> Settings:
+def read_settings(config: Mapping[str, Any], **more: Any) -> PaperSettings:
     """Checks a resolved configuration.
 
     Args:
@@ -73,7 +73,7 @@ def read_settings(config: Mapping[str, Any], **more: Any) -> Settings:
         raise ConfigError(f"verify is {verify}, but must be at least 0")
     if not config["tolerance"] >= 0:
         raise ConfigError(f"tolerance is {config['tolerance']}, but must be at least 0")
-    return Settings(
+    return PaperSettings(
         paper=config["paper"],
         budget=config["budget"],
         runs=Path(config["runs"]).expanduser(),

@@ -12,7 +12,7 @@ from tandem.study.analysis import Analysis, analyse, best_cells, metric_words
 from tandem.study.cells import Cell
 from tandem.study.comparison import compare
 from tandem.study.runs import Study
-from tandem.study.table import Entry, Number, Table
+from tandem.study.table import Entry, Number, ResultTable
 from tandem.study.tables import comparison_table, main_table
 
 
@@ -35,7 +35,7 @@ def study_analysis(paper: Paper, table: StudyTable, outcome: Outcome) -> Analysi
     return analyse(Study((Path(table.study),), tuple(runs), ()), table.baseline, table.metrics)
 
 
-def study_tables(paper: Paper, name: str, table: StudyTable, outcome: Outcome, budget: str) -> dict[str, Table]:
+def study_tables(paper: Paper, name: str, table: StudyTable, outcome: Outcome, budget: str) -> dict[str, ResultTable]:
     """A row for each choice that the study sweeps; with a baseline, the comparisons too.
 
     Args:
@@ -48,7 +48,7 @@ def study_tables(paper: Paper, name: str, table: StudyTable, outcome: Outcome, b
     lines = lacking_lines(outcome, [job for job in outcome.jobs if job.study == table.study])
     analysis = study_analysis(paper, table, outcome)
     if analysis is None:
-        return {name: Table(table.title, ["study"], [[table.study]], [budget_line(paper, budget), *lines])}
+        return {name: ResultTable(table.title, ["study"], [[table.study]], [budget_line(paper, budget), *lines])}
     main = main_table(analysis)
     notes = [budget_line(paper, budget), *main.notes, *([table.note] if table.note else []), *lines]
     found = {name: replace(main, title=table.title, notes=notes)}
@@ -59,7 +59,7 @@ def study_tables(paper: Paper, name: str, table: StudyTable, outcome: Outcome, b
 
 def row_tables(
     paper: Paper, name: str, table: RowTable, outcome: Outcome, budget: str
-) -> tuple[dict[str, Table], list[Verdict], dict[str, Cell]]:
+) -> tuple[dict[str, ResultTable], list[Verdict], dict[str, Cell]]:
     """A row for each of the named ones, published numbers below it; comparisons with the baseline; verdicts.
 
     Args:
@@ -90,14 +90,14 @@ def row_tables(
     jobs = list(dict.fromkeys(job for some in expected.values() for job in some))
     notes = [budget_line(paper, budget), *_notes(table), *lacking_lines(outcome, jobs)]
     head = ["row", "n", *(column.label for column in table.columns.values())]
-    tables = {name: Table(table.title, head, rows, notes, ["row", "n", *table.columns])}
+    tables = {name: ResultTable(table.title, head, rows, notes, ["row", "n", *table.columns])}
     if table.baseline is not None and cells[table.baseline].runs:
         compared = _comparison(table, cells, cells[table.baseline])
         tables[f"{name}_comparison"] = _with_budget(compared, paper, budget)
     return tables, list(_verdicts(table, name, cells)), cells
 
 
-def verdict_table(paper: Paper, budget: str, verdicts: Sequence[Verdict]) -> Table:
+def verdict_table(paper: Paper, budget: str, verdicts: Sequence[Verdict]) -> ResultTable:
     """A row for each published number: ours, the interval, and whether it was reproduced."""
     rows: list[list[Entry]] = []
     for one in verdicts:
@@ -113,7 +113,7 @@ def verdict_table(paper: Paper, budget: str, verdicts: Sequence[Verdict]) -> Tab
         "wide: 'reproduced' means that no difference was shown.",
     ]
     head = ["table", "row", "column", "ours", "published", "difference from", "to", "rule", "verdict"]
-    return Table(f"{paper.title}: published numbers", head, rows, notes)
+    return ResultTable(f"{paper.title}: published numbers", head, rows, notes)
 
 
 def _published_rows(table: RowTable, name: str) -> list[list[Entry]]:
@@ -147,7 +147,7 @@ def _notes(table: RowTable) -> Iterable[str]:
         yield table.note
 
 
-def _comparison(table: RowTable, cells: Mapping[str, Cell], baseline: Cell) -> Table:
+def _comparison(table: RowTable, cells: Mapping[str, Cell], baseline: Cell) -> ResultTable:
     columns = columns_by_key(table)
     words = {metric_words(key): column.label for key, column in columns.items()}
     comparisons = {key: compare(key, baseline, list(cells.values())) for key in columns}
@@ -170,5 +170,5 @@ def _verdicts(table: RowTable, name: str, cells: Mapping[str, Cell]) -> Iterable
             yield judge(name, cells[row].label, label, ours, summary_of(number, table.published.n))
 
 
-def _with_budget(table: Table, paper: Paper, budget: str) -> Table:
+def _with_budget(table: ResultTable, paper: Paper, budget: str) -> ResultTable:
     return replace(table, notes=[budget_line(paper, budget), *table.notes])

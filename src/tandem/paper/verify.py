@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from tandem.config.resolve import flatten
-from tandem.paper.jobs import Job
-from tandem.paper.outcome import Outcome, look
+from tandem.paper.jobs import PaperJob
+from tandem.paper.outcome import Outcome, read_outcome
 from tandem.utils.files import write_json
 
 log = logging.getLogger(__name__)
 
 REPORT = "verify.json"
 
-Train = Callable[[Job, int | None], object]
+Train = Callable[[PaperJob, int | None], object]
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Check:
         return self.verdict in ("identical", "within tolerance")
 
 
-def sample(jobs: Sequence[Job], count: int, seed: int) -> list[Job]:
+def sample(jobs: Sequence[PaperJob], count: int, seed: int) -> list[PaperJob]:
     """Some of the jobs, drawn by a seed; all, where there are not more.
 
     Args:
@@ -58,7 +58,9 @@ def sample(jobs: Sequence[Job], count: int, seed: int) -> list[Job]:
     return [job for job in jobs if job in drawn]
 
 
-def verify(jobs: Sequence[tuple[Job, Job]], before: Outcome, out: Path, tolerance: float, train: Train) -> list[Check]:
+def verify(
+    jobs: Sequence[tuple[PaperJob, PaperJob]], before: Outcome, out: Path, tolerance: float, train: Train
+) -> list[Check]:
     """Trains jobs in a folder of their own, and compares every number with the one that there was.
 
     The same call goes on where it was interrupted; one that came to its end is made anew. What differs is left in the
@@ -80,7 +82,7 @@ def verify(jobs: Sequence[tuple[Job, Job]], before: Outcome, out: Path, toleranc
         log.info("training again, %d of %d: %s", number, len(jobs), " ".join(then.overrides))
         results = before.runs[then.place].results
         train(now, results.get("threads"))
-        again = look([now], scratch).runs.get(now.place)
+        again = read_outcome([now], scratch).runs.get(now.place)
         checks.append(compare(then, results, again.results if again else None, tolerance))
         if checks[-1].passed:
             shutil.rmtree(scratch / now.place)
@@ -90,7 +92,7 @@ def verify(jobs: Sequence[tuple[Job, Job]], before: Outcome, out: Path, toleranc
     return checks
 
 
-def compare(job: Job, then: Mapping[str, Any], now: Mapping[str, Any] | None, tolerance: float) -> Check:
+def compare(job: PaperJob, then: Mapping[str, Any], now: Mapping[str, Any] | None, tolerance: float) -> Check:
     """Two results of one job.
 
     Args:
@@ -136,7 +138,7 @@ def _distance(one: Any, two: Any) -> float:
     return abs(one - two) / max(1.0, abs(one))
 
 
-def pairs(then: Iterable[Job], now: Iterable[Job]) -> list[tuple[Job, Job]]:
+def pairs(then: Iterable[PaperJob], now: Iterable[PaperJob]) -> list[tuple[PaperJob, PaperJob]]:
     """Jobs as they were with the same ones as they are here; those that there are not here any more are left out.
 
     Args:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import DataError
-from tandem.predict.settings import Settings, read_settings
+from tandem.predict.settings import PredictSettings, read_settings
 from tandem.utils.lazy_imports import load_libraries
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def predict_job(config: Mapping[str, Any]) -> None:
     predict_folder(settings)
 
 
-def predict_folder(settings: Settings) -> None:
+def predict_folder(settings: PredictSettings) -> None:
     """Writes `predictions.csv`, `failed.csv`, masks and overlays; does only what is missing.
 
     A row follows its files, so what has a row is whole. Pictures that failed before are tried again.
@@ -55,14 +55,17 @@ def predict_folder(settings: Settings) -> None:
     from tandem.predict.manifest import FAILED, TABLE, open_folder
     from tandem.predict.predictor import Predictor
     from tandem.predict.progress import progress
-    from tandem.predict.table import Table
+    from tandem.predict.table import PredictionsFile
     from tandem.runs.restore import restore
 
     files = find(settings.images, settings.out)
     runs = [restore(folder) for folder in settings.runs]
     predictor = Predictor(Ensemble(runs, settings.flips, settings.device, settings.data))
     resumed = open_folder(settings, runs, predictor.questions)
-    table, failures = Table(settings.out / TABLE, columns(predictor)), Table(settings.out / FAILED, ("image", "reason"))
+    table, failures = (
+        PredictionsFile(settings.out / TABLE, columns(predictor)),
+        PredictionsFile(settings.out / FAILED, ("image", "reason")),
+    )
     done = table.keep(_is_there({file.name: file for file in files}, predictor, settings))
     failures.keep(lambda row: False)
     missing = [file for file in files if file.name not in done]
@@ -89,7 +92,7 @@ def predict_folder(settings: Settings) -> None:
 
 
 def each(
-    predictor: "Predictor", files: "Sequence[Found]", settings: Settings
+    predictor: "Predictor", files: "Sequence[Found]", settings: PredictSettings
 ) -> "Generator[tuple[Found, dict[str, Any] | DataError]]":
     """Each file with its row, once its masks are written, or with the reason why there is none."""
     by_path = {file.path: file for file in files}
@@ -116,7 +119,7 @@ def columns(predictor: "Predictor") -> list[str]:
 
 
 def _is_there(
-    files: "Mapping[str, Found]", predictor: "Predictor", settings: Settings
+    files: "Mapping[str, Found]", predictor: "Predictor", settings: PredictSettings
 ) -> Callable[[Mapping[str, str]], bool]:
     """Says of a row whether it stays: all that belongs to it is on disk, and is not to become another picture's.
 
@@ -157,7 +160,7 @@ def masks_of(questions: "Sequence[Question]", stem: str) -> list[tuple[str, str,
     ]
 
 
-def _write(file: "Found", prediction: "Prediction", settings: Settings) -> dict[str, Any]:
+def _write(file: "Found", prediction: "Prediction", settings: PredictSettings) -> dict[str, Any]:
     """Writes a picture's masks; returns its row."""
     from tandem.predict.dense import DenseAnswer
     from tandem.predict.drawn import overlay_file, write_mask, write_overlay

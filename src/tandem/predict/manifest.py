@@ -9,14 +9,14 @@ from tandem.utils.files import read_json, sha256, shortest, write_json
 
 if TYPE_CHECKING:
     from tandem.predict.answers import Question
-    from tandem.predict.settings import Settings
+    from tandem.predict.settings import PredictSettings
     from tandem.runs.restore import TrainedRun
 
 MANIFEST = "manifest.json"
 TABLE, FAILED, MASKS, OVERLAYS = "predictions.csv", "failed.csv", "masks", "overlays"
 
 
-def open_folder(settings: "Settings", runs: "Sequence[TrainedRun]", questions: "Sequence[Question]") -> bool:
+def open_folder(settings: "PredictSettings", runs: "Sequence[TrainedRun]", questions: "Sequence[Question]") -> bool:
     """Makes the folder, or makes sure that its files belong to these runs and settings.
 
     Args:
@@ -49,7 +49,7 @@ def open_folder(settings: "Settings", runs: "Sequence[TrainedRun]", questions: "
     return True
 
 
-def _said(settings: "Settings", runs: "Sequence[TrainedRun]", questions: "Sequence[Question]") -> dict[str, Any]:
+def _said(settings: "PredictSettings", runs: "Sequence[TrainedRun]", questions: "Sequence[Question]") -> dict[str, Any]:
     return {
         "runs": [
             {"name": run.results["name"], "hash": run.results["hash"], "checkpoint": sha256(run.folder / BEST)}

@@ -13,7 +13,7 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
 @dataclass(frozen=True)
-class Settings:
+class PredictSettings:
     """One prediction of a folder.
 
     Attributes:
@@ -37,7 +37,7 @@ class Settings:
     data: Mapping[str, Any]
 
 
-def read_settings(config: Mapping[str, Any]) -> Settings:
+def read_settings(config: Mapping[str, Any]) -> PredictSettings:
     """Checks a resolved configuration.
 
     Args:
@@ -53,7 +53,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
         raise ConfigError(f"out={out} is a file, but must be a folder")
     if config["batch_size"] < 1:
         raise ConfigError(f"batch_size is {config['batch_size']}, but must be at least 1")
-    return Settings(
+    return PredictSettings(
         runs=run_folders(config["run"]),
         images=images,
         out=out,

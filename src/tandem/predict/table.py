@@ -11,7 +11,7 @@ from tandem.errors import DataError
 from tandem.utils.files import write_text
 
 
-class Table:
+class PredictionsFile:
     """Rows by the name in their first cell; used as a context.
 
     Args:
@@ -54,7 +54,7 @@ class Table:
         self.file.write(_line([row.get(column, "") for column in self.columns]))
         self.file.flush()
 
-    def __enter__(self) -> "Table":
+    def __enter__(self) -> "PredictionsFile":
         self.file = self.path.open("a", newline="", encoding="utf-8")
         return self
 

@@ -12,7 +12,7 @@ from tandem.reports.table import WORDS, format_value, headline
 
 
 @dataclass(frozen=True)
-class Job:
+class JobRow:
     """One finished job of a sweep.
 
     Attributes:
@@ -24,7 +24,7 @@ class Job:
     results: Mapping[str, Any]
 
 
-def swept(jobs: Sequence[Job]) -> dict[str, list[str]]:
+def swept(jobs: Sequence[JobRow]) -> dict[str, list[str]]:
     """What differs between the jobs: each overridden key with one value a job, `-` where a job does not give it.
 
     Example:
@@ -37,7 +37,7 @@ def swept(jobs: Sequence[Job]) -> dict[str, list[str]]:
     return {key: values for key, values in columns.items() if len(set(values)) > 1}
 
 
-def outcomes(job: Job) -> dict[str, float | None]:
+def outcomes(job: JobRow) -> dict[str, float | None]:
     """The numbers that a job's line shows: each task's headline on validation and test data, by logged name.
 
     Args:
@@ -51,7 +51,7 @@ def outcomes(job: Job) -> dict[str, float | None]:
     return shown
 
 
-def print_sweep(jobs: Sequence[Job], console: Console) -> None:
+def print_sweep(jobs: Sequence[JobRow], console: Console) -> None:
     """Prints the table; nothing where no job has finished.
 
     Args:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tandem.module import MultiTaskModule
-from tandem.tasks.meters import answers
+from tandem.tasks.task_metrics import answers
 
 
 class Inference(nn.Module):

@@ -41,7 +41,7 @@ def read_data(data: "DataModule", folder: Path) -> None:
         DataError: data that cannot be used; where there are several faults, it names the file that lists them.
     """
     from tandem.data.files.faults import FaultyDataError
-    from tandem.distributed.gather import device_number
+    from tandem.distributed.gather import get_rank
 
     try:
         data.setup()
@@ -50,7 +50,7 @@ def read_data(data: "DataModule", folder: Path) -> None:
             raise
         write_text(folder / FAULTS, "\n".join(error.faults) + "\n")
         raise DataError(f"{error};\n  all of them: {folder / FAULTS}") from error
-    if data.skipped and device_number() == 0:
+    if data.skipped and get_rank() == 0:
         write_text(folder / SKIPPED, "\n".join(data.skipped) + "\n")
         log.warning(
             "data %s: %d faults were skipped, the first: %s (all of them: %s)",

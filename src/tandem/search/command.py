@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from tandem.errors import ConfigError, TandemError
 
 if TYPE_CHECKING:
-    from tandem.search.settings import Settings
+    from tandem.search.settings import SearchSettings
     from tandem.search.trials import Trials
 
 log = logging.getLogger(__name__)
@@ -35,11 +35,11 @@ def search_job(config: Mapping[str, Any]) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from tandem.config.resolve import run_hash
+    from tandem.search.overrides import compose_run, named, words_for_training
     from tandem.search.processes import SINCE
     from tandem.search.settings import read_settings
     from tandem.search.space import as_overrides
     from tandem.search.trials import Trials
-    from tandem.search.words import compose_run, named, words_for_training
 
     hydra = HydraConfig.get()
     if (study := hydra.runtime.choices.get("study")) is not None:
@@ -110,7 +110,7 @@ def _lead(trials: "Trials", words: Sequence[str]) -> None:
         raise TandemError(f"all {len(states)} trials failed, the last: {trials.all()[-1].user_attrs['reason']}")
 
 
-def _announce(settings: "Settings", known: int) -> None:
+def _announce(settings: "SearchSettings", known: int) -> None:
     aims = ", ".join(f"{way} {name}" for name, way in zip(settings.objectives, settings.directions, strict=True))
     log.info("search %s: %s over %s", settings.folder, aims, ", ".join(settings.space))
     if known:

@@ -13,7 +13,7 @@ from tandem.study.direction import direction
 
 
 @dataclass(frozen=True)
-class Settings:
+class SearchSettings:
     """A search, read from its configuration.
 
     Attributes:
@@ -41,7 +41,7 @@ class Settings:
     epochs: int
 
 
-def read_settings(config: Mapping[str, Any]) -> Settings:
+def read_settings(config: Mapping[str, Any]) -> SearchSettings:
     """The settings of a search.
 
     Args:
@@ -63,7 +63,7 @@ def read_settings(config: Mapping[str, Any]) -> Settings:
     space = read_space(search["space"])
     for knob in space.values():
         knob.distribution()
-    return Settings(
+    return SearchSettings(
         folder=Path(config["runs"]) / config["name"],
         n_trials=search["n_trials"],
         n_jobs=search["n_jobs"],

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tandem.search.settings import Settings
+from tandem.search.settings import SearchSettings
 from tandem.search.space import as_overrides
 from tandem.search.trials import Trials
 from tandem.search.work import short_value
@@ -97,12 +97,12 @@ def _state(trial: Any) -> str:
     return {"fail": "failed"}.get(name, str(name))
 
 
-def _badness(trial: Any, settings: Settings, place: int) -> float:
+def _badness(trial: Any, settings: SearchSettings, place: int) -> float:
     value = float(trial.values[place])
     return -value if settings.directions[place] == "maximize" else value
 
 
-def _table(shown: Sequence[Any], settings: Settings, title: str) -> Table:
+def _table(shown: Sequence[Any], settings: SearchSettings, title: str) -> Table:
     from tandem.reports.sweep_table import short_key
 
     table = Table(title=title, title_justify="left")
@@ -144,7 +144,7 @@ def _value(place: int) -> Callable[[Any], float]:
     return value
 
 
-def _to_run_again(best: Sequence[Any], settings: Settings) -> Iterator[tuple[str, Any]]:
+def _to_run_again(best: Sequence[Any], settings: SearchSettings) -> Iterator[tuple[str, Any]]:
     """The best trial by each objective, once, and what it is best in."""
     leaders = [_leader(best, settings, place) for place in range(len(settings.objectives))]
     for leader in {trial.number: trial for trial in leaders}.values():
@@ -152,5 +152,5 @@ def _to_run_again(best: Sequence[Any], settings: Settings) -> Iterator[tuple[str
         yield f"the best in {' and '.join(names)} again", leader
 
 
-def _leader(best: Sequence[Any], settings: Settings, place: int) -> Any:
+def _leader(best: Sequence[Any], settings: SearchSettings, place: int) -> Any:
     return min(best, key=lambda trial: _badness(trial, settings, place))

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tandem.errors import ConfigError
-from tandem.search.presence import Presence, alone
-from tandem.search.settings import Settings
+from tandem.search.presence import Presence, file_lock
+from tandem.search.settings import SearchSettings
 from tandem.utils.optional import load
 
 DATABASE = "search.db"
@@ -41,14 +41,14 @@ class Trials:
         ConfigError: the database belongs to another search, or Optuna is missing.
     """
 
-    def __init__(self, settings: Settings, words: Sequence[str], base: str) -> None:
+    def __init__(self, settings: SearchSettings, words: Sequence[str], base: str) -> None:
         self.optuna = load("optuna", "search", "adaptive search")
         self.optuna.logging.set_verbosity(self.optuna.logging.ERROR)
         self.settings = settings
         self.signs = settings.folder / SIGNS
         self._lock = self.signs / "lock"
         self.distributions = {key: knob.distribution() for key, knob in settings.space.items()}
-        with alone(self._lock):  # two processes that make the tables at a time leave a broken database
+        with file_lock(self._lock):  # two processes that make the tables at a time leave a broken database
             self.study = self._open(words, base)
         self.presence = Presence(self.signs)
 
@@ -101,7 +101,7 @@ class Trials:
         Returns:
             Optuna's trial, with its values.
         """
-        with alone(self._lock):
+        with file_lock(self._lock):
             for trial in self.all():
                 if trial.state.name == "RUNNING" and not self.presence.alive(trial.user_attrs.get("process")):
                     self._again(trial, killed=True)
@@ -135,7 +135,7 @@ class Trials:
 
     def put_back(self, trial: Any) -> None:
         """Puts an interrupted trial of this process into the queue."""
-        with alone(self._lock):
+        with file_lock(self._lock):
             self._again(next(each for each in self.all() if each.number == trial.number), killed=False)
 
     def _again(self, trial: Any, killed: bool) -> None:

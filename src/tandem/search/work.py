@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import ConfigError, DataError
+from tandem.search.overrides import compose_run
 from tandem.search.run import Outcome, run_trial
-from tandem.search.settings import Settings
+from tandem.search.settings import SearchSettings
 from tandem.search.space import as_overrides
 from tandem.search.trials import Trials
-from tandem.search.words import compose_run
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -49,7 +49,7 @@ def work(trials: Trials, words: Sequence[str], since: int, bar: bool) -> None:
             raise DataError(outcome.reason)
 
 
-def _run(trial: Any, settings: Settings, words: Sequence[str], bar: bool) -> Outcome:
+def _run(trial: Any, settings: SearchSettings, words: Sequence[str], bar: bool) -> Outcome:
     """One trial; a configuration that does not go together is a failed one."""
     from tandem.config.resolve import run_hash
 
@@ -86,7 +86,7 @@ def _record(trials: Trials, trial: Any, outcome: Outcome) -> None:
         trials.fail(trial, outcome.reason)
 
 
-def _told(trial: Any, outcome: Outcome, settings: Settings) -> str:
+def _told(trial: Any, outcome: Outcome, settings: SearchSettings) -> str:
     seconds = f"{trial.user_attrs['seconds']:.0f} s"
     if outcome.state != "complete":
         return f"{outcome.reason if outcome.state == 'pruned' else f'failed: {outcome.reason}'} ({seconds})"

@@ -10,8 +10,8 @@ from tandem.study.cells import Cell, cells_of, missing_of, telling
 from tandem.study.comparison import Comparison, compare, find_baseline
 from tandem.study.delta import Delta, deltas_of
 from tandem.study.direction import direction
-from tandem.study.knobs import knob_labels, swept_knobs
 from tandem.study.runs import Study
+from tandem.study.swept_params import knob_labels, swept_knobs
 
 SHOWN = ("dice", "dice_lesion", "specificity_empty", "balanced_accuracy", "f1_macro", "auroc", "f1")
 """Metrics that stand in the table where a task has them; a task without any shows its headline."""

@@ -5,9 +5,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tandem.study.knobs import ABSENT, order_of, replicate_keys, replicate_of, settings_of, show_value
 from tandem.study.runs import Run
 from tandem.study.statistics import Summary, summarise
+from tandem.study.swept_params import ABSENT, order_of, replicate_keys, replicate_of, settings_of, show_value
 
 Replicate = tuple[tuple[str, Any], ...]
 

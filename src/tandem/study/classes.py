@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from tandem.study.analysis import Analysis, best_cells
 from tandem.study.cells import Cell
 from tandem.study.runs import Run
-from tandem.study.table import Entry, Number, Table
+from tandem.study.table import Entry, Number, ResultTable
 
 SCORES = {"recall": "recall (sensitivity)", "specificity": "specificity", "precision": "precision", "f1": "F1"}
 """Of each class against the rest, as they are logged and as they are called; columns stand in this order."""
@@ -33,7 +33,7 @@ class Matrix:
     counts: NDArray[np.int64]
 
 
-def class_table(analysis: Analysis) -> Table | None:
+def class_table(analysis: Analysis) -> ResultTable | None:
     """A row for each class and cell with the scores of that class; None where no run has any by class.
 
     Args:
@@ -53,7 +53,7 @@ def class_table(analysis: Analysis) -> Table | None:
             numbers = [_number(cell, name, cell in best[name]) for name in names]
             rows.append([f"{task}: {label}" if several else label, cell.label, len(cell.runs), *numbers])
     note = "Each class against the rest, on test data. Bold: best mean of its class and column."
-    return Table("By class", ["class", "cell", "n", *(SCORES[score] for score in columns)], rows, [note])
+    return ResultTable("By class", ["class", "cell", "n", *(SCORES[score] for score in columns)], rows, [note])
 
 
 def _scores(analysis: Analysis) -> Iterator[tuple[str, str, str]]:

@@ -7,8 +7,8 @@ from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
 from tandem.study.cells import Cell
 from tandem.study.direction import direction
-from tandem.study.knobs import show_value
 from tandem.study.statistics import LEVEL, Paired, holm, paired, pairs_needed
+from tandem.study.swept_params import show_value
 
 
 @dataclass(frozen=True)

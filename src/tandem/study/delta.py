@@ -8,9 +8,9 @@ from typing import Any
 from tandem.reports.table import headline
 from tandem.study.cells import Cell
 from tandem.study.direction import direction
-from tandem.study.knobs import settings_of
 from tandem.study.runs import Run
 from tandem.study.statistics import Summary, summarise
+from tandem.study.swept_params import settings_of
 
 
 @dataclass(frozen=True)

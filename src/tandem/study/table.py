@@ -46,7 +46,7 @@ Entry = str | int | Number
 
 
 @dataclass(frozen=True)
-class Table:
+class ResultTable:
     """A table.
 
     Attributes:
@@ -64,7 +64,7 @@ class Table:
     names: Sequence[str] = ()
 
 
-def to_csv(table: Table) -> str:
+def to_csv(table: ResultTable) -> str:
     """CSV with whole numbers: a column of means with deviations becomes three, with `.std` and `.n` behind the name."""
     wide = [any(_is_summary(row[place]) for row in table.rows) for place in _places(table)]
     text = io.StringIO()
@@ -77,7 +77,7 @@ def to_csv(table: Table) -> str:
     return text.getvalue()
 
 
-def to_markdown(table: Table) -> str:
+def to_markdown(table: ResultTable) -> str:
     """A Markdown table with its title and notes; the best of a column in bold."""
     numeric = numeric_columns(table)
     lines = [
@@ -91,7 +91,7 @@ def to_markdown(table: Table) -> str:
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def to_latex(table: Table) -> str:
+def to_latex(table: ResultTable) -> str:
     r"""A `tabular` for `\input` (package booktabs); the best of a column in bold, title and notes as comments."""
     columns = "".join("r" if numeric else "l" for numeric in numeric_columns(table))
     comments = [f"% {' '.join(line.split())}" for line in (table.title, *table.notes)]
@@ -101,12 +101,12 @@ def to_latex(table: Table) -> str:
     return "\n".join([*comments, *body]) + "\n"
 
 
-def numeric_columns(table: Table) -> list[bool]:
+def numeric_columns(table: ResultTable) -> list[bool]:
     """Whether each column holds numbers."""
     return [any(not isinstance(row[place], str) for row in table.rows) for place in _places(table)]
 
 
-def _places(table: Table) -> range:
+def _places(table: ResultTable) -> range:
     return range(len(table.head))
 
 

@@ -4,16 +4,16 @@ import math
 from collections.abc import Iterator
 from typing import Any
 
-from tandem.reports.sweep_table import Job, swept
+from tandem.reports.sweep_table import JobRow, swept
 from tandem.study.analysis import Analysis, best_cells, metric_words
 from tandem.study.cells import Cell
 from tandem.study.classes import class_table
-from tandem.study.knobs import ABSENT, show_value
 from tandem.study.statistics import Summary
-from tandem.study.table import Entry, Number, Table
+from tandem.study.swept_params import ABSENT, show_value
+from tandem.study.table import Entry, Number, ResultTable
 
 
-def all_tables(analysis: Analysis) -> dict[str, Table]:
+def all_tables(analysis: Analysis) -> dict[str, ResultTable]:
     """Every table by the name of its files: `table`, and where there are such, `classes`, `comparison`, `delta_m`."""
     found = {"table": main_table(analysis)}
     if by_class := class_table(analysis):
@@ -25,7 +25,7 @@ def all_tables(analysis: Analysis) -> dict[str, Table]:
     return found
 
 
-def main_table(analysis: Analysis) -> Table:
+def main_table(analysis: Analysis) -> ResultTable:
     """A row a cell: the knobs, n, and mean ± std of each metric."""
     best = {name: best_cells(name, analysis.cells) for name in analysis.metrics}
     rows: list[list[Entry]] = []
@@ -37,10 +37,10 @@ def main_table(analysis: Analysis) -> Table:
         rows.append([*knobs, len(cell.runs), *numbers])
     head = [*(analysis.knobs.values() or ["cell"]), "n", *map(metric_words, analysis.metrics)]
     names = [*(analysis.knobs or ["cell"]), "n", *analysis.metrics]
-    return Table(title_of(analysis), head, rows, list(_notes(analysis)), names)
+    return ResultTable(title_of(analysis), head, rows, list(_notes(analysis)), names)
 
 
-def comparison_table(analysis: Analysis) -> Table:
+def comparison_table(analysis: Analysis) -> ResultTable:
     """A row for each metric and cell: the paired difference to the baseline, and what it is worth."""
     assert analysis.baseline is not None
     rows: list[list[Entry]] = []
@@ -55,10 +55,10 @@ def comparison_table(analysis: Analysis) -> Table:
         "Holm's correction is over the cells of one metric; fewer pairs than it needs can show nothing. Folds share "
         "training data, so that p is too small there.",
     ]
-    return Table(f"Against the baseline {analysis.baseline.label}", head, rows, notes)
+    return ResultTable(f"Against the baseline {analysis.baseline.label}", head, rows, notes)
 
 
-def delta_table(analysis: Analysis) -> Table:
+def delta_table(analysis: Analysis) -> ResultTable:
     """A row for each multi-task cell: every task's gain over single-task runs in percent, and delta-m."""
     tasks = list(dict.fromkeys(task for delta in analysis.deltas for task in delta.tasks))
     empty = Summary(math.nan, math.nan, 0)
@@ -73,7 +73,7 @@ def delta_table(analysis: Analysis) -> Table:
         "Relative gain over the single-task run with the same data, split, seed and budget, above 0 where multi-task "
         f"is better; by {by}. Delta-m is the mean over the tasks (Vandenhende et al., 2021).",
     ]
-    return Table("Multi-task against single-task", head, rows, notes)
+    return ResultTable("Multi-task against single-task", head, rows, notes)
 
 
 def run_records(analysis: Analysis) -> list[dict[str, Any]]:
@@ -108,7 +108,7 @@ def unfinished_lines(analysis: Analysis) -> list[str]:
     """Failed, running and missing runs, a line each; of what was typed, that which was not typed for every run."""
     study = analysis.study
     everyone = [run.overrides for run in study.unfinished] + [run.overrides for run in study.runs]
-    typed = swept([Job(overrides, {}) for overrides in everyone])
+    typed = swept([JobRow(overrides, {}) for overrides in everyone])
     lines = []
     for place, run in enumerate(study.unfinished):
         state = "running, or killed" if run.state == "running" else run.state

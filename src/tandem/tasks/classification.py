@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from tandem.data.batch import MISSING_LABEL
 from tandem.data.datamodule import DataInfo
-from tandem.tasks.from_training import check_prior_bias
 from tandem.tasks.pooled import PooledTask
+from tandem.tasks.target_statistics import check_prior_bias
 
 
 class ClassificationTask(PooledTask):

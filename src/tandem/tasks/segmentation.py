@@ -12,10 +12,10 @@ from tandem.data.batch import MISSING_PIXEL
 from tandem.data.datamodule import DataInfo
 from tandem.errors import ConfigError
 from tandem.network.features import FeatureChannels, Features
-from tandem.tasks.from_training import check_prior_bias
-from tandem.tasks.meters import RowMean
 from tandem.tasks.output import TaskOutput
+from tandem.tasks.target_statistics import check_prior_bias
 from tandem.tasks.task import Task
+from tandem.tasks.task_metrics import RowMean
 
 SUPERVISED = "supervised"
 """What a loss of one term is called where an adversary gives a second one."""

@@ -11,11 +11,11 @@ from torchmetrics import Metric, MetricCollection
 from tandem.data.datamodule import DataInfo
 from tandem.data.samples import Samples
 from tandem.errors import ConfigError
-from tandem.losses.open_knob import open_losses
+from tandem.losses.data_dependent import deferred_losses
 from tandem.network.features import FeatureChannels, Features
-from tandem.tasks.from_training import count_answers, set_prior_bias, settle_loss
-from tandem.tasks.meters import Meters
 from tandem.tasks.output import TaskOutput
+from tandem.tasks.target_statistics import count_answers, resolve_loss, set_prior_bias
+from tandem.tasks.task_metrics import TaskMetrics
 
 STAGES = ("train", "val", "test")
 
@@ -74,7 +74,7 @@ class Task(nn.Module, ABC):
         self.loss = loss
         self.head: nn.Module = nn.Identity()
         made = {key: self._make_metric(make) for key, make in (metrics or {}).items()}
-        self.meters = {stage: Meters(made, self.class_names) for stage in STAGES}
+        self.meters = {stage: TaskMetrics(made, self.class_names) for stage in STAGES}
         # nn.ModuleDict refuses the key "train", a method's name; registered one by one, meters follow the task's device
         for stage, meters in self.meters.items():
             self.add_module(f"{stage}_meters", meters)
@@ -175,9 +175,9 @@ class Task(nn.Module, ABC):
             DataError: an answer that never occurs in training.
         """
         given = None if isinstance(self.prior_bias, bool) else self.prior_bias
-        asked = bool(open_losses(self.loss)) or (self.prior_bias is True)
+        asked = bool(deferred_losses(self.loss)) or (self.prior_bias is True)
         counts = count_answers(self, samples) if asked else None
-        found = {} if counts is None else settle_loss(self, counts)
+        found = {} if counts is None else resolve_loss(self, counts)
         if self.prior_bias is not False:
             found |= set_prior_bias(self, counts, given)
         return {f"tasks.{self.name}.{key}": value for key, value in found.items()}
@@ -217,15 +217,15 @@ class Task(nn.Module, ABC):
             batch: the step's batch.
         """
 
-    def update(self, output: TaskOutput, stage: str, settled: bool = False) -> None:
+    def update(self, output: TaskOutput, stage: str, thresholds_final: bool = False) -> None:
         """Adds a batch to the stage's running losses and metrics.
 
         Args:
             output: of the batch.
             stage: `train`, `val` or `test`.
-            settled: whether training moves the threshold no more, so that metrics of masks count.
+            thresholds_final: whether thresholds are final, so that metrics of masks are updated.
         """
-        self.meters[stage].update(output, self.threshold if settled else None)
+        self.meters[stage].update(output, self.threshold if thresholds_final else None)
 
     def reset(self, stage: str) -> None:
         """Forgets what was added to a stage."""

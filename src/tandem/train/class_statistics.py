@@ -33,7 +33,7 @@ def prepare(module: "MultiTaskModule", data: "DataModule", folder: Path) -> dict
         ConfigError: a setting that a task's head or kind of target cannot follow.
         DataError: a class or answer that never occurs in training.
     """
-    from tandem.distributed.gather import device_number
+    from tandem.distributed.gather import get_rank
 
     found: dict[str, float] = {f"loader.visits.{name}": count for name, count in data.visits().items()}
     for task in module.tasks.values():
@@ -41,6 +41,6 @@ def prepare(module: "MultiTaskModule", data: "DataModule", folder: Path) -> dict
     if found:
         shown = ", ".join(f"{name} {value:.4g}" for name, value in found.items())
         log.info("computed from the training split: %s", shown)
-        if device_number() == 0:
+        if get_rank() == 0:
             write_json(folder / COMPUTED, found)
     return found

@@ -93,8 +93,8 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
     load_libraries()
     import pytorch_lightning as pl
 
-    from tandem.distributed.gather import device_number, first_device_first
-    from tandem.distributed.sync_batchnorm import share_statistics
+    from tandem.distributed.gather import get_rank, rank_zero_first
+    from tandem.distributed.sync_batchnorm import convert_batchnorm
     from tandem.network.weights import origin
     from tandem.reports.run_report import write_report
     from tandem.runs.provenance import keep_data, read_data
@@ -107,13 +107,13 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
     data = make_data(config)
     module = make_module(config, data.info)
     trainer = make_trainer(config, folder, callbacks)
-    first = device_number() == 0
+    first = get_rank() == 0
     module.balance.check_devices(trainer.world_size)  # as at the start of training, but before the data are read
     for task in module.tasks.values():
         task.check_devices(trainer.world_size)
     if trainer.world_size > 1:
-        share_statistics(module, gpu=trainer.strategy.root_device.type == "cuda")
-    with first_device_first():
+        convert_batchnorm(module, gpu=trainer.strategy.root_device.type == "cuda")
+    with rank_zero_first():
         read_data(data, folder)
     known: dict[str, Any] = {"hash": run_hash(config), "weights": origin(config["network"])}
     fingerprint = keep_data(data, folder) if first else {}
@@ -228,7 +228,7 @@ def check_config(config: Mapping[str, Any]) -> None:
 
 def _check_monitored(monitor: str, module: "MultiTaskModule", data: "DataModule") -> None:
     """Refuses a run whose best epoch could never be told."""
-    from tandem.tasks.from_training import has_target
+    from tandem.tasks.target_statistics import has_target
 
     samples = data.splits["val"]
     task = module.tasks.get(monitor.split("/")[1])

@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from tandem.errors import ConfigError
-from tandem.jobs.knobs import check, thread_variables
+from tandem.jobs.launcher_options import check, thread_variables
 from tandem.utils.files import read_json
 
 Command = Callable[..., Any]

@@ -11,8 +11,8 @@ from tandem.balance.jacobian import gramian, shared_parameters, task_gradients
 from tandem.callbacks.collapse.history import Predicted
 from tandem.data.batch import MISSING_PIXEL
 from tandem.distributed.gather import mean_over_devices
-from tandem.tasks.meters import alone
 from tandem.tasks.output import TaskOutput
+from tandem.tasks.task_metrics import no_cross_rank_sync
 
 
 def shared_gram(loss: Tensor, losses: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]) -> Tensor:
@@ -80,7 +80,7 @@ class Predictions(Metric):
     known: Tensor
 
     def __init__(self, kind: str, names: Sequence[str], dense: bool) -> None:
-        super().__init__(distributed_available_fn=alone)
+        super().__init__(distributed_available_fn=no_cross_rank_sync)
         self.kind = kind
         self.dense = dense
         self.names = list(names)

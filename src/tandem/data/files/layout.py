@@ -9,7 +9,7 @@ from sys import intern
 
 from tandem.data.files.faults import Faults, refuse
 from tandem.data.files.images import ENDINGS
-from tandem.data.files.rows import Row, split_name
+from tandem.data.files.rows import ImageRow, split_name
 from tandem.errors import ConfigError
 
 FIELDS = ("id", "class", "group", "split")
@@ -74,7 +74,7 @@ class Layout:
     images: Template
     masks: Mapping[str, Template]
 
-    def rows(self, root: Path, faults: Faults) -> list[Row]:
+    def rows(self, root: Path, faults: Faults) -> list[ImageRow]:
         """A row for each picture, in order of their paths.
 
         A file that has the form of a mask is one, whatever else it looks like. A mask belongs to the picture that
@@ -112,7 +112,7 @@ class Layout:
                 faults.add(f"picture {str(path)!r} lies in a split folder {said['split']!r}: use train, val and test")
                 continue
             label, group = (intern(said.get(field, "")) for field in ("class", "group"))  # kept once, not for each row
-            rows.append(Row(stem, path, masks, label, group, split))
+            rows.append(ImageRow(stem, path, masks, label, group, split))
         _check_owners(times, faults)
         return rows
 

@@ -16,9 +16,9 @@ from torch import Tensor
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
 from tandem.data.files.cache import Arrays, cache_folder, digest, fetch
 from tandem.data.files.faults import Faults
+from tandem.data.files.file_state import names_below, recall, remember, state_of
 from tandem.data.files.images import DECODER, DEEP_MODES, MODES, fit, open_picture, shallow
 from tandem.data.files.masks import MaskValues, square, unite
-from tandem.data.files.touched import names_below, recall, remember, state_of
 from tandem.data.loading.storage import Mapped, Redecoded, Storage, as_tensor, pick, rows_at_once
 from tandem.data.samples import Samples
 from tandem.data.splitting.duplicates import THUMBNAIL

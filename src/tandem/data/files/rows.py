@@ -15,7 +15,7 @@ SPLIT_NAMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ImageRow:
     """One picture as its data set lists it.
 
     Attributes:

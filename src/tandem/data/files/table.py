@@ -10,7 +10,7 @@ from typing import Any
 
 from tandem.data.batch import MISSING_PIXEL
 from tandem.data.files.faults import Faults
-from tandem.data.files.rows import Row, split_name
+from tandem.data.files.rows import ImageRow, split_name
 from tandem.data.splitting.splits import read_table
 from tandem.errors import ConfigError, DataError
 
@@ -85,7 +85,7 @@ def read_columns(given: Mapping[str, Any], channel: str) -> Columns:
 
 
 @dataclass(frozen=True)
-class Table:
+class SourceTable:
     """A table below the root.
 
     Attributes:
@@ -96,7 +96,7 @@ class Table:
     file: str
     columns: Columns
 
-    def rows(self, root: Path, faults: Faults) -> list[Row]:
+    def rows(self, root: Path, faults: Faults) -> list[ImageRow]:
         """A row for each usable line, in their order.
 
         Args:
@@ -110,7 +110,7 @@ class Table:
         found = read_any(path, self.columns.needed)
         if not found:
             raise DataError(f"table {str(path)!r} has no rows: list the pictures in it")
-        rows: dict[str, Row] = {}
+        rows: dict[str, ImageRow] = {}
         for number, cells in enumerate(found, start=1):
             place = f"{str(path)!r}, row {number}"
             try:
@@ -124,7 +124,7 @@ class Table:
                 rows[row.id] = row
         return list(rows.values())
 
-    def _row(self, cells: Cells, root: Path, place: str) -> Row:
+    def _row(self, cells: Cells, root: Path, place: str) -> ImageRow:
         columns = self.columns
         image = cells[columns.image].strip()
         if not image:
@@ -135,7 +135,7 @@ class Table:
         split = ""
         if columns.split and not (split := split_name(text := cells[columns.split].strip())):
             raise DataError(f"{columns.split} is {text!r}: use train, val or test")
-        return Row(
+        return ImageRow(
             id=name,
             image=inside(root, image),
             masks=tuple(self._masks(cells[name], root) for name in columns.masks.values()),

@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from tandem.data.loading.counter_rng import UInt64s, keys, uniform
 from tandem.data.phantom.fields import Field, between, pixel_field
-from tandem.data.phantom.knobs import Knobs
 from tandem.data.phantom.lesion import lesions
+from tandem.data.phantom.params import PhantomParams
 from tandem.data.phantom.speckle import speckle
 from tandem.data.phantom.streams import Stream
 from tandem.data.phantom.tissue import attenuation, shade, tissue
@@ -33,7 +33,7 @@ def picture_keys(seed: int, split: str, indices: Sequence[int] | Int64s) -> UInt
 
 
 def render(
-    seed: int, split: str, indices: Sequence[int] | Int64s, knobs: Knobs, chunk: int | None = None
+    seed: int, split: str, indices: Sequence[int] | Int64s, knobs: PhantomParams, chunk: int | None = None
 ) -> tuple[UInt8s, UInt8s, Int64s]:
     """Draws pictures of a split; each is a pure function of the seed, the split, its index and the knobs.
 
@@ -63,7 +63,7 @@ def render(
     return images, masks, labels
 
 
-def _labels(keys: UInt64s, knobs: Knobs) -> Int64s:
+def _labels(keys: UInt64s, knobs: PhantomParams) -> Int64s:
     """(N,) classes: one uniform draw each against the cumulated probabilities."""
     draw = uniform(keys, Stream.LABEL, 1)
     normal, benign, malignant = knobs.class_probabilities
@@ -73,7 +73,7 @@ def _labels(keys: UInt64s, knobs: Knobs) -> Int64s:
     return labels
 
 
-def _draw(keys: UInt64s, labels: Int64s, knobs: Knobs) -> tuple[UInt8s, UInt8s]:
+def _draw(keys: UInt64s, labels: Int64s, knobs: PhantomParams) -> tuple[UInt8s, UInt8s]:
     """(n, H, W) images and masks of a few pictures."""
     echo = tissue(keys, knobs.size)
     masks = np.zeros(echo.shape, np.uint8)

@@ -7,7 +7,7 @@ import torch
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
 from tandem.data.loading.counter_rng import uniform
-from tandem.data.phantom.knobs import CLASSES, Knobs, share, whole
+from tandem.data.phantom.params import CLASSES, PhantomParams, share, whole
 from tandem.data.phantom.render import picture_keys, render
 from tandem.data.phantom.streams import Stream
 from tandem.data.samples import SPLITS, Samples
@@ -72,7 +72,7 @@ class Phantom:
         self.name = "phantom"
         self.classes: tuple[str, ...] = CLASSES
         self.channels = 1
-        self.knobs = Knobs(size, class_probabilities, lesion_area, contrast, noise)
+        self.knobs = PhantomParams(size, class_probabilities, lesion_area, contrast, noise)
         self.counts = {split: whole(split, count, 1) for split, count in zip(SPLITS, (train, val, test), strict=True)}
         self._without_mask = share("without_mask", without_mask)
         self._without_label = share("without_label", without_label)

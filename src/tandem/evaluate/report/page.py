@@ -7,8 +7,8 @@ from typing import Any
 
 from PIL import Image
 
-from tandem.evaluate.findings import Findings, Score, Shown, Table
-from tandem.evaluate.report.rows import Row, rows_of
+from tandem.evaluate.findings import Findings, Score, ScoreTable, Shown
+from tandem.evaluate.report.rows import ReportRow, rows_of
 from tandem.reports.page import details, document, figure, image
 from tandem.reports.table import format_value
 from tandem.utils.files import write_text
@@ -74,7 +74,7 @@ def _warnings(warnings: Sequence[str]) -> list[str]:
 
 def _looks(evaluation: Mapping[str, Any]) -> list[str]:
     """How often the test data were looked at, and with what."""
-    from tandem.evaluate.record import describe
+    from tandem.evaluate.results import describe
 
     if not evaluation["looks"]:
         return []
@@ -108,7 +108,7 @@ def _numbers(evaluation: Mapping[str, Any]) -> list[str]:
     return ["<h2>Numbers</h2>", table, f"<p class='note'>{escape(note + choice)}</p>"]
 
 
-def _row(row: Row) -> str:
+def _row(row: ReportRow) -> str:
     cells = "".join(f"<td>{escape(text)}</td>" for text in (row.task, row.images, row.metric))
     interval = "" if row.interval is None else _interval(*row.interval)
     css = " class='first'" if row.task or row.images else ""
@@ -120,7 +120,7 @@ def _interval(low: float | None, high: float | None) -> str:
     return "" if ends == ["-", "-"] else " to ".join(ends)
 
 
-def _table(table: Table) -> str:
+def _table(table: ScoreTable) -> str:
     head = "".join(f"<th{' class=n' if place else ''}>{escape(text)}</th>" for place, text in enumerate(table.head))
     body = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in table.rows)
     shown = f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from tandem.reports.table import WORDS, result_groups
 
 
-class Row(NamedTuple):
+class ReportRow(NamedTuple):
     """One number.
 
     Attributes:
@@ -24,7 +24,7 @@ class Row(NamedTuple):
     interval: tuple[float | None, float | None] | None
 
 
-def rows_of(evaluation: Mapping[str, Any]) -> Iterator[Row]:
+def rows_of(evaluation: Mapping[str, Any]) -> Iterator[ReportRow]:
     """The numbers in the order in which they are read, without parts of losses and values of single classes.
 
     Args:
@@ -44,4 +44,4 @@ def rows_of(evaluation: Mapping[str, Any]) -> Iterator[Row]:
         for index, ((metric, value, _), (_, low, high)) in enumerate(zip(rows, intervals_of, strict=True)):
             interval = None if low is None and high is None else (low, high)
             said = "threshold" if metric == WORDS["threshold"] else metric  # it may be another than the stored one
-            yield Row(task if index == 0 else "", group if index == 0 else "", said, value, interval)
+            yield ReportRow(task if index == 0 else "", group if index == 0 else "", said, value, interval)

@@ -8,7 +8,7 @@ from tandem.losses import functional
 from tandem.losses.binary.pixels import BCE
 from tandem.losses.composite import Composite
 from tandem.losses.contract import BinaryLoss
-from tandem.losses.knobs import balance, inside, number
+from tandem.losses.validation import balance, inside, number
 
 _GAMMA = "0 is plain cross-entropy, 2 is usual"
 

@@ -10,8 +10,8 @@ from torch.nn import functional as F
 from tandem.errors import ConfigError, DataError
 from tandem.losses import functional
 from tandem.losses.contract import BinaryLoss
-from tandem.losses.knobs import balance
-from tandem.losses.open_knob import OpenKnobLoss
+from tandem.losses.data_dependent import DataDependentLoss
+from tandem.losses.validation import balance
 
 
 class BCE(BinaryLoss):
@@ -32,7 +32,7 @@ class BCE(BinaryLoss):
         return functional.binary_cross_entropy(logits, target)
 
 
-class BalancedBCE(BinaryLoss, OpenKnobLoss):
+class BalancedBCE(BinaryLoss, DataDependentLoss):
     """Balanced cross-entropy: the mean of -beta y log p - (1 - beta) (1 - y) log(1 - p) over what has a target.
 
     y: target, 0 or 1. p: sigmoid of the logit. beta: weight of the positives. With beta = the share of background
@@ -61,13 +61,13 @@ class BalancedBCE(BinaryLoss, OpenKnobLoss):
     def __init__(self, beta: float | Literal["auto"] = 0.9) -> None:
         super().__init__()
         if beta == "auto":
-            self.leave_open("beta")
+            self.defer("beta")
         elif isinstance(beta, str):
             raise ConfigError(f"beta = {beta!r} is unknown; use auto or a value inside (0, 1)")
         else:
             self.beta = balance(beta, "beta")
 
-    def follow(self, counts: Tensor, names: Sequence[str]) -> tuple[Tensor, dict[str, float]]:
+    def from_counts(self, counts: Tensor, names: Sequence[str]) -> tuple[Tensor, dict[str, float]]:
         """The share of the negatives."""
         no, yes = counts.sum(0).tolist()
         if 0 in (no, yes):
@@ -78,7 +78,7 @@ class BalancedBCE(BinaryLoss, OpenKnobLoss):
 
     def element(self, logits: Tensor, target: Tensor) -> Tensor:
         """-beta y log p - (1 - beta) (1 - y) log(1 - p)."""
-        beta = self.settled("beta") if self.open_knob or self.beta is None else self.beta
+        beta = self.resolved("beta") if self.deferred or self.beta is None else self.beta
         return functional.weigh(functional.binary_cross_entropy(logits, target), target, beta)
 
 

@@ -9,8 +9,8 @@ from torch import Tensor
 from tandem.errors import ConfigError
 from tandem.losses import checks, functional
 from tandem.losses.contract import BinaryLoss
-from tandem.losses.knobs import inside, number
 from tandem.losses.reduce import overlap
+from tandem.losses.validation import inside, number
 from tandem.utils.optional import load
 
 Kernel = Callable[[Tensor, Tensor], Tensor]

@@ -6,8 +6,8 @@ from torch import Tensor
 from tandem.losses import functional
 from tandem.losses.composite import Composite
 from tandem.losses.contract import BinaryLoss
-from tandem.losses.knobs import balance, inside, number, pooling
 from tandem.losses.reduce import Overlap, overlap
+from tandem.losses.validation import balance, inside, number, pooling
 
 
 class UnifiedFocal(Composite):

@@ -7,8 +7,8 @@ from torch import Tensor
 
 from tandem.losses import functional
 from tandem.losses.contract import MulticlassLoss
-from tandem.losses.knobs import inside, number, pooling
 from tandem.losses.reduce import Overlap, overlap
+from tandem.losses.validation import inside, number, pooling
 
 _SMOOTH = "use 0, or a fraction of a small object's pixels"
 _ALPHA = {0.0: "let false positives cost nothing"}

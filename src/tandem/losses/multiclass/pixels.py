@@ -11,12 +11,12 @@ from torch.nn import functional as F
 from tandem.errors import ConfigError
 from tandem.losses import functional
 from tandem.losses.contract import MulticlassLoss
-from tandem.losses.knobs import class_count, class_weights, number
-from tandem.losses.open_knob import OpenKnobLoss, balanced_weights
+from tandem.losses.data_dependent import DataDependentLoss, balanced_weights
 from tandem.losses.reduce import masked_mean
+from tandem.losses.validation import class_count, class_weights, number
 
 
-class ClassWeighted(MulticlassLoss, OpenKnobLoss):
+class ClassWeighted(MulticlassLoss, DataDependentLoss):
     """Base of the losses with a weight for each class: given, none, or `balanced` over the training targets."""
 
     def take_weights(self, knob: str, given: Sequence[float] | str | None) -> None:
@@ -26,7 +26,7 @@ class ClassWeighted(MulticlassLoss, OpenKnobLoss):
             tandem.errors.ConfigError: another word than `balanced`, or weights that are none.
         """
         if given == "balanced":
-            self.leave_open(knob)
+            self.defer(knob)
         elif isinstance(given, str):
             raise ConfigError(f"{knob} = {given!r} is unknown; use balanced, one number for each class, or null")
         else:
@@ -40,16 +40,16 @@ class ClassWeighted(MulticlassLoss, OpenKnobLoss):
         Raises:
             tandem.errors.ConfigError: their number is not the number of classes, or they are still to be counted.
         """
-        weights = self.settled(knob) if self.open_knob else getattr(self, knob)
+        weights = self.resolved(knob) if self.deferred else getattr(self, knob)
         if weights is None:
             return None
         class_count(knob, weights, logits.shape[1])
         found: Tensor = weights.to(logits)
         return found
 
-    def follow(self, counts: Tensor, names: Sequence[str]) -> tuple[Tensor, dict[str, float]]:
+    def from_counts(self, counts: Tensor, names: Sequence[str]) -> tuple[Tensor, dict[str, float]]:
         """The weights n / (C n_c)."""
-        return balanced_weights(str(self.open_knob), counts, names)
+        return balanced_weights(str(self.deferred), counts, names)
 
 
 class CrossEntropy(ClassWeighted):

@@ -8,8 +8,8 @@ from typing import Any
 from tandem.study.analysis import Analysis, metric_words
 from tandem.study.cells import Cell
 from tandem.study.direction import direction
-from tandem.study.knobs import ABSENT, order_of, show_value
 from tandem.study.report.charts import SCALE, Chart, Trace, axis, known, layout, safe, switched
+from tandem.study.swept_params import ABSENT, order_of, show_value
 
 ACROSS = 3
 """Panels side by side."""

@@ -14,7 +14,7 @@ from tandem.study.report.grids import heat_maps, main_effects, parallel
 from tandem.study.report.lines import forest, front, learning_curves, threshold_curves
 from tandem.study.report.matrices import MOST, confusion_matrices
 from tandem.study.report.sortable import SORT, sortable
-from tandem.study.table import Entry, Number, Table
+from tandem.study.table import Entry, Number, ResultTable
 from tandem.study.tables import data_of, title_of, unfinished_lines
 from tandem.utils.optional import load
 
@@ -32,7 +32,7 @@ p.live { background: #e8f4ea; border-left: 4px solid #54a24b; padding: .4rem .8r
 """
 
 
-def study_page(analysis: Analysis, tables: Mapping[str, Table], out: Path, reload: int | None = None) -> str:
+def study_page(analysis: Analysis, tables: Mapping[str, ResultTable], out: Path, reload: int | None = None) -> str:
     """The page.
 
     Args:
@@ -57,7 +57,7 @@ Section = tuple[str, str, str]
 """Name of a place on the page, title, HTML."""
 
 
-def _sections(analysis: Analysis, tables: Mapping[str, Table]) -> Sequence[Section]:
+def _sections(analysis: Analysis, tables: Mapping[str, ResultTable]) -> Sequence[Section]:
     found = [("table", "Table", _table(tables["table"]))]
     if "classes" in tables:
         found.append(("classes", tables["classes"].title, _table(tables["classes"])))
@@ -124,7 +124,7 @@ def _heading(analysis: Analysis, reload: int | None) -> list[str]:
     return [*parts, f"<ul class='warnings'>{lines}</ul>"] if lines else parts
 
 
-def _table(table: Table) -> str:
+def _table(table: ResultTable) -> str:
     notes = (note for note in table.notes if not note.startswith(("failed", "missing", "running", "unreadable")))
     return sortable(table) + "".join(f"<p class='note'>{escape(note)}</p>" for note in notes)
 
@@ -141,4 +141,4 @@ def _runs(analysis: Analysis, out: Path) -> str:
             page = run.folder / "report.html"
             links.append(quote(os.path.relpath(page, out).replace(os.sep, "/")) if page.exists() else None)
     head = ["run", "cell", "replicate", *map(metric_words, analysis.metrics)]
-    return sortable(Table("Every run", head, rows), links)
+    return sortable(ResultTable("Every run", head, rows), links)

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from html import escape
 
-from tandem.study.table import Entry, Number, Table, numeric_columns
+from tandem.study.table import Entry, Number, ResultTable, numeric_columns
 
 SORT = """
 document.querySelectorAll("table.sortable").forEach(table => {
@@ -31,7 +31,7 @@ LONG = 60
 """Text of more letters may be broken into lines."""
 
 
-def sortable(table: Table, links: Sequence[str | None] = ()) -> str:
+def sortable(table: ResultTable, links: Sequence[str | None] = ()) -> str:
     """HTML of a table; `SORT` has to follow once on the page.
 
     Args:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from tandem.errors import ConfigError
 from tandem.metrics import logit_thresholds
-from tandem.metrics.buckets import MOST, Buckets
+from tandem.metrics.threshold_index import MOST, Buckets
 
 TENTHS = torch.tensor([round(0.1 + 0.01 * index, 9) for index in range(81)])
 HALF = torch.tensor(0.5)

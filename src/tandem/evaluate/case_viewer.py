@@ -11,7 +11,7 @@ from tandem.data.batch import MISSING_PIXEL
 from tandem.errors import ConfigError
 from tandem.evaluate.findings import Shown
 from tandem.reports.panels import panel_row
-from tandem.tasks.meters import answers
+from tandem.tasks.task_metrics import answers
 
 if TYPE_CHECKING:
     from tandem.data.samples import Samples
@@ -25,7 +25,7 @@ Picked = Sequence[tuple[int, str]]
 PANELS = "picture, true mask, predicted mask, error: green found, orange missed, red invented, grey without truth"
 
 
-class Look:
+class CaseViewer:
     """Sees images of a split again, one at a time.
 
     Args:

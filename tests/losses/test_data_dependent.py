@@ -16,7 +16,7 @@ from torch.nn import functional as F
 from tandem.errors import ConfigError, DataError
 from tandem.losses import Composite, binary, multiclass
 from tandem.losses.contract import Loss
-from tandem.losses.open_knob import open_losses, settle
+from tandem.losses.data_dependent import deferred_losses, resolve
 
 NAMES = ("normal", "benign", "malignant")
 BALANCED: list[Callable[[], Loss]] = [
@@ -27,7 +27,7 @@ KNOBS = ["weight", "alpha"]
 
 
 def settled(loss: nn.Module, *counts: Any) -> nn.Module:
-    settle(loss, torch.tensor(counts), NAMES)
+    resolve(loss, torch.tensor(counts), NAMES)
     return loss
 
 
@@ -38,7 +38,7 @@ def test_balanced_weights_equal_scikit_learn(drawn: list[int]) -> None:
     counts = torch.tensor(np.bincount(labels, minlength=5))
     expected = compute_class_weight("balanced", classes=np.arange(5), y=labels)
     for make, knob in zip(BALANCED, KNOBS, strict=True):
-        found = settle(loss := make(), counts, "abcde")
+        found = resolve(loss := make(), counts, "abcde")
         torch.testing.assert_close(getattr(loss, knob), torch.tensor(expected, dtype=torch.float32))
         assert list(found.values()) == pytest.approx(expected.tolist())
         assert list(found) == [f"{knob}.{name}" for name in "abcde"]
@@ -66,7 +66,7 @@ def test_with_equal_counts_nothing_changes() -> None:
 def test_auto_is_the_background_share_and_weighs_both_sides_alike() -> None:
     loss = binary.BalancedBCE("auto")
     counts = torch.tensor([[58, 6]])
-    assert settle(loss, counts, ["lesion"]) == {"beta": 58 / 64}
+    assert resolve(loss, counts, ["lesion"]) == {"beta": 58 / 64}
     target = torch.zeros(1, 1, 8, 8)
     target[..., :2, :3] = 1
     logits = torch.zeros(1, 1, 8, 8, requires_grad=True)
@@ -77,14 +77,14 @@ def test_auto_is_the_background_share_and_weighs_both_sides_alike() -> None:
 
 
 def test_auto_pools_the_channels() -> None:
-    assert settle(binary.BalancedBCE("auto"), torch.tensor([[90, 10], [30, 70]]), "ab") == {"beta": 0.6}
+    assert resolve(binary.BalancedBCE("auto"), torch.tensor([[90, 10], [30, 70]]), "ab") == {"beta": 0.6}
 
 
 def test_terms_of_a_composite_are_settled_by_their_place() -> None:
     inner = Composite({"ce": multiclass.CrossEntropy("balanced"), "dice": multiclass.Dice()}, {"ce": 1, "dice": 1})
     loss = Composite({"both": inner, "focal": multiclass.Focal()}, {"both": 1, "focal": 1})
-    assert list(open_losses(loss)) == ["terms.both.terms.ce"]
-    found = settle(loss, torch.tensor([1, 1, 2]), NAMES)
+    assert list(deferred_losses(loss)) == ["terms.both.terms.ce"]
+    found = resolve(loss, torch.tensor([1, 1, 2]), NAMES)
     assert found == pytest.approx(
         {f"terms.both.terms.ce.weight.{name}": value for name, value in zip(NAMES, (4 / 3, 4 / 3, 2 / 3), strict=True)}
     )
@@ -107,13 +107,13 @@ def test_an_open_knob_cannot_be_trained_with(loss: nn.Module, target: Tensor) ->
 @pytest.mark.parametrize("make", BALANCED)
 def test_a_class_without_a_target_is_refused_by_name(make: Any) -> None:
     with pytest.raises(DataError, match=r"(weight|alpha) is balanced, but no training target is of class 'benign'"):
-        settle(make(), torch.tensor([3, 0, 2]), NAMES)
+        resolve(make(), torch.tensor([3, 0, 2]), NAMES)
 
 
 @pytest.mark.parametrize(("counts", "absent"), [([[5, 0]], "foreground"), ([[0, 5]], "background")])
 def test_masks_without_foreground_or_background_are_refused(counts: Any, absent: str) -> None:
     with pytest.raises(DataError, match=f"beta is auto, but the training masks have no {absent}"):
-        settle(binary.BalancedBCE("auto"), torch.tensor(counts), ["lesion"])
+        resolve(binary.BalancedBCE("auto"), torch.tensor(counts), ["lesion"])
 
 
 @pytest.mark.parametrize("loss", [multiclass.CrossEntropy, lambda word: multiclass.Focal(alpha=word)])
@@ -131,8 +131,8 @@ def test_counts_that_do_not_fit_the_logits_are_refused() -> None:
 
 def test_what_was_given_is_left_alone_and_in_no_checkpoint() -> None:
     for loss in (multiclass.CrossEntropy([1, 2, 3]), multiclass.Focal(), binary.BalancedBCE(0.7), binary.BCE()):
-        assert open_losses(loss) == {}
-        assert settle(loss, torch.tensor([1, 1, 1]), NAMES) == {}
+        assert deferred_losses(loss) == {}
+        assert resolve(loss, torch.tensor([1, 1, 1]), NAMES) == {}
         assert loss.state_dict() == {}
 
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from tandem.data.batch import MISSING_PIXEL
 from tandem.data.samples import Samples
 from tandem.errors import ConfigError, DataError
-from tandem.losses.open_knob import settle
+from tandem.losses.data_dependent import resolve
 
 if TYPE_CHECKING:
     from tandem.tasks.task import Task
@@ -55,8 +55,8 @@ def has_target(task: "Task", samples: Samples) -> bool:
     return False
 
 
-def settle_loss(task: "Task", counts: Tensor) -> dict[str, float]:
-    """Settles every open knob of a task's loss (see `tandem.losses.open_knob`).
+def resolve_loss(task: "Task", counts: Tensor) -> dict[str, float]:
+    """Settles every open knob of a task's loss (see `tandem.losses.data_dependent`).
 
     Args:
         task: with its loss.
@@ -69,7 +69,7 @@ def settle_loss(task: "Task", counts: Tensor) -> dict[str, float]:
         DataError: an answer that never occurs.
     """
     try:
-        found = settle(task.loss, counts, task.class_names)
+        found = resolve(task.loss, counts, task.class_names)
     except DataError as error:
         raise DataError(f"tasks.{task.name}.loss.{error}") from error
     return {f"loss.{key}": value for key, value in found.items()}

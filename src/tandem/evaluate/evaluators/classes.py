@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tandem.evaluate.bootstrap import Array, Draws, estimate, mean_known, mean_of, ratio
-from tandem.evaluate.findings import Drawing, Findings, Score, Shown, Table
-from tandem.evaluate.parts.part import Images, Part
+from tandem.evaluate.bootstrap import Array, BootstrapSamples, estimate, mean_known, mean_of, ratio
+from tandem.evaluate.evaluators.evaluator import Evaluator, Images
+from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable, Shown
 from tandem.evaluate.ranking import areas, curves_of, rank
 from tandem.evaluate.reliability import reliability
 from tandem.evaluate.report import figures
@@ -18,14 +18,14 @@ from tandem.tasks import Task, TaskOutput
 from tandem.utils.files import shortest
 
 if TYPE_CHECKING:
-    from tandem.evaluate.look import Look
+    from tandem.evaluate.case_viewer import CaseViewer
     from tandem.evaluate.split import Split
 
 OF_CLASS = {"recall": "recall", "precision": "precision", "f1": "F1", "auroc": "AUROC", "average_precision": "AP"}
 """Scores of one class against the rest, and what the table calls them."""
 
 
-class Classes(Part):
+class Classes(Evaluator):
     """One class of C for each image. Arguments: `Part`."""
 
     kind: ClassVar[str] = "multiclass"
@@ -56,7 +56,7 @@ class Classes(Part):
             )
         ]
 
-    def finish(self, draws: Draws, choosing: bool) -> Findings:
+    def finish(self, draws: BootstrapSamples, choosing: bool) -> Findings:
         """Scores over the classes and of each, with intervals."""
         if not self.kept:
             return Findings({}, notes=["No image of this split has a target."])
@@ -85,7 +85,7 @@ class Classes(Part):
             {"confusion": matrix.tolist(), "ranking": curves, "operating": points, "reliability": sure},
         )
 
-    def show(self, look: "Look", count: int) -> list[Shown]:
+    def show(self, look: "CaseViewer", count: int) -> list[Shown]:
         """Grad-CAM of the surest mistakes and of the surest right answers."""
         if not self.kept or not count:
             return []
@@ -116,7 +116,7 @@ class Classes(Part):
             "precision": float(hits / claimed) if claimed else float("nan"),
         }
 
-    def _table(self, scores: Mapping[str, Score], matrix: npt.NDArray[np.int64], over: str) -> Table:
+    def _table(self, scores: Mapping[str, Score], matrix: npt.NDArray[np.int64], over: str) -> ScoreTable:
         rows: list[list[str | int | float | Score]] = [
             [name, int(matrix[c].sum()), *(scores[f"{key}/{name}"] for key in OF_CLASS)]
             for c, name in enumerate(self.task.class_names)
@@ -125,7 +125,7 @@ class Classes(Part):
             f"Each class against the rest, with 95 % bootstrap intervals over {over}. A class that the split lacks is "
             "a dash, and no part of a mean. Images without a label count nowhere."
         )
-        return Table("By class", ["class", "images", *OF_CLASS.values()], rows, note)
+        return ScoreTable("By class", ["class", "images", *OF_CLASS.values()], rows, note)
 
 
 def confusion(predicted: npt.NDArray[np.int64], true: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.int64]:

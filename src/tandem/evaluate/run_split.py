@@ -6,20 +6,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tandem.errors import ConfigError
-from tandem.evaluate.settings import Settings
+from tandem.evaluate.settings import EvaluateSettings
 from tandem.evaluate.split import Split
 from tandem.utils.files import shortest
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
 
-    from tandem.evaluate.parts import Part
+    from tandem.evaluate.evaluators import Evaluator
     from tandem.module import MultiTaskModule
 
 
-def walk(
-    module: "MultiTaskModule", split: Split, settings: Settings, folder: Path
-) -> tuple[dict[str, float], "list[tuple[str, Part]]"]:
+def run_split(
+    module: "MultiTaskModule", split: Split, settings: EvaluateSettings, folder: Path
+) -> tuple[dict[str, float], "list[tuple[str, Evaluator]]"]:
     """One pass: the run's own metrics, and a row an image in `images.csv`.
 
     Args:
@@ -35,10 +35,10 @@ def walk(
         ConfigError: a device that is not there.
     """
     from tandem.evaluate.collect import Collector
-    from tandem.evaluate.parts import make_parts
+    from tandem.evaluate.evaluators import make_evaluators
     from tandem.evaluate.rows import RowsFile
 
-    parts = make_parts(module, split, folder if settings.masks else None)
+    parts = make_evaluators(module, split, folder if settings.masks else None)
     columns = [f"{name}.{column}" for name, part in parts for column in part.columns]
     with RowsFile(folder / "images.csv", ["id", "class", *columns]) as rows:
         trainer = make_trainer(split, [split.sweep, Collector(dict(parts), rows, split.classes)])

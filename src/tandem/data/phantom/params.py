@@ -51,7 +51,7 @@ def shares(key: str, values: object, names: Sequence[str], high: float = 1.0) ->
 
 
 @dataclass(frozen=True)
-class Knobs:
+class PhantomParams:
     """What a picture looks like, apart from chance.
 
     Attributes:

@@ -9,15 +9,15 @@ from pathlib import Path
 from typing import Any
 
 from tandem.paper.images import make_images
-from tandem.paper.jobs import Job
+from tandem.paper.jobs import PaperJob
 from tandem.paper.manifest import difference, manifest
 from tandem.paper.outcome import Outcome, jobs_of, lacking_lines
 from tandem.paper.plan import Paper, RowTable
-from tandem.paper.settings import Settings
+from tandem.paper.settings import PaperSettings
 from tandem.paper.tables import row_tables, study_tables, verdict_table
 from tandem.paper.verdict import Verdict
 from tandem.study.cells import Cell
-from tandem.study.table import Table, to_csv, to_latex, to_markdown
+from tandem.study.table import ResultTable, to_csv, to_latex, to_markdown
 from tandem.utils.files import read_json, write_json, write_text
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ def write_paper(
     budget: str,
     outcome: Outcome,
     out: Path,
-    settings: Settings,
+    settings: PaperSettings,
     started: float,
     archived: Path | None = None,
 ) -> list[Path]:
@@ -78,7 +78,7 @@ def write_paper(
 
 def all_tables(
     paper: Paper, budget: str, outcome: Outcome
-) -> tuple[dict[str, Table], list[Verdict], dict[str, Mapping[str, Cell]]]:
+) -> tuple[dict[str, ResultTable], list[Verdict], dict[str, Mapping[str, Cell]]]:
     """Every table by name, a verdict for each published number, and the rows of tables that name them as cells.
 
     Args:
@@ -86,7 +86,7 @@ def all_tables(
         budget: name of it.
         outcome: of its jobs.
     """
-    tables: dict[str, Table] = {}
+    tables: dict[str, ResultTable] = {}
     verdicts: list[Verdict] = []
     cells: dict[str, Mapping[str, Cell]] = {}
     for name, table in paper.tables.items():
@@ -101,9 +101,9 @@ def all_tables(
     return tables, verdicts, cells
 
 
-def _with_images(paper: Paper, outcome: Outcome) -> list[Job]:
+def _with_images(paper: Paper, outcome: Outcome) -> list[PaperJob]:
     """The jobs of rows that have columns made of rows per image."""
-    found: dict[Job, None] = {}
+    found: dict[PaperJob, None] = {}
     for name, table in paper.tables.items():
         if isinstance(table, RowTable) and any(column.measure for column in table.columns.values()):
             for jobs in jobs_of(table, name, outcome.jobs).values():
@@ -112,7 +112,7 @@ def _with_images(paper: Paper, outcome: Outcome) -> list[Job]:
 
 
 def _manifest(
-    paper: Paper, budget: str, outcome: Outcome, out: Path, settings: Settings, started: float
+    paper: Paper, budget: str, outcome: Outcome, out: Path, settings: PaperSettings, started: float
 ) -> dict[str, Any]:
     found = manifest(paper, budget, outcome, settings.command, time.time() - started)
     changed = difference()
@@ -124,7 +124,7 @@ def _manifest(
 
 
 def _show(
-    paper: Paper, tables: Mapping[str, Table], verdicts: list[Verdict], lacking: list[str], files: list[Path]
+    paper: Paper, tables: Mapping[str, ResultTable], verdicts: list[Verdict], lacking: list[str], files: list[Path]
 ) -> None:
     """The tables on the terminal, without the list of runs that are not there, which is told at the end."""
     for name in paper.tables:

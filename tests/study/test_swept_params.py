@@ -3,8 +3,8 @@
 from typing import Any
 
 from tandem.study.cells import cells_of, missing_of
-from tandem.study.knobs import knob_labels, swept_knobs
 from tandem.study.runs import Study, read_study
+from tandem.study.swept_params import knob_labels, swept_knobs
 
 GAMMA, ALPHA = "tasks.segmentation.loss.gamma", "tasks.segmentation.loss.alpha"
 LOSS = "tasks.segmentation.loss"

@@ -8,15 +8,15 @@ import numpy as np
 import numpy.typing as npt
 
 from tandem.data.batch import MISSING_PIXEL
-from tandem.evaluate.bootstrap import Array, Draws, estimate, mean_known, mean_of, ratio
-from tandem.evaluate.findings import Drawing, Findings, Score, Shown, Table
+from tandem.evaluate.bootstrap import Array, BootstrapSamples, estimate, mean_known, mean_of, ratio
+from tandem.evaluate.evaluators.evaluator import Evaluator, Images
+from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable, Shown
 from tandem.evaluate.mask_files import file_name, write_classes
-from tandem.evaluate.parts.part import Images, Part
 from tandem.reports.figures import confusion_figure
 from tandem.tasks import Task, TaskOutput
 
 if TYPE_CHECKING:
-    from tandem.evaluate.look import Look
+    from tandem.evaluate.case_viewer import CaseViewer
     from tandem.evaluate.split import Split
 
 CELLS = ("area_true", "area_predicted", "intersection")
@@ -28,7 +28,7 @@ NOTE = (
 )
 
 
-class ClassMasks(Part):
+class ClassMasks(Evaluator):
     """One class of C for each pixel. Arguments: `Part`."""
 
     kind: ClassVar[str] = "multiclass"
@@ -63,7 +63,7 @@ class ClassMasks(Part):
             rows.append(cells)
         return rows
 
-    def finish(self, draws: Draws, choosing: bool) -> Findings:
+    def finish(self, draws: BootstrapSamples, choosing: bool) -> Findings:
         """Overlap of each class, with intervals."""
         if not self.kept:
             return Findings({}, notes=["No image of this split has a mask."])
@@ -76,10 +76,10 @@ class ClassMasks(Part):
         matrix = matrices.sum(0)
         drawing = Drawing(confusion_figure(matrix, names, counts=False), "Confusion of pixels: share of the true class")
         note = NOTE.format(over=draws.over)
-        table = Table("By class of pixel", ["class", "images with it", *OF_CLASS.values()], rows, note)
+        table = ScoreTable("By class of pixel", ["class", "images with it", *OF_CLASS.values()], rows, note)
         return Findings(scores, [table], [drawing], {"confusion": matrix.tolist()})
 
-    def show(self, look: "Look", count: int) -> list[Shown]:
+    def show(self, look: "CaseViewer", count: int) -> list[Shown]:
         """Best, median and worst images by the mean Dice of the classes that are there."""
         if not self.kept or not count:
             return []

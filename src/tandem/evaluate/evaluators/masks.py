@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from tandem.evaluate.bootstrap import Draws, estimate
-from tandem.evaluate.findings import Drawing, Findings, Score, Shown, Table
+from tandem.evaluate.bootstrap import BootstrapSamples, estimate
+from tandem.evaluate.evaluators.channel import COLUMNS, Channel, MaskMeasure, overlap
+from tandem.evaluate.evaluators.evaluator import Evaluator, Images
+from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable, Shown
 from tandem.evaluate.mask_files import file_name, write_mask
-from tandem.evaluate.parts.channel import COLUMNS, Channel, MaskMeasure, overlap
-from tandem.evaluate.parts.part import Images, Part
 from tandem.evaluate.report import figures
 from tandem.tasks import Task, TaskOutput
-from tandem.tasks.meters import answers
+from tandem.tasks.task_metrics import answers
 
 if TYPE_CHECKING:
-    from tandem.evaluate.look import Look
+    from tandem.evaluate.case_viewer import CaseViewer
     from tandem.evaluate.split import Split
 
 OF_CLASS = {
@@ -35,7 +35,7 @@ POLICY = {
 SHARE = "'predicted empty' is the share of them in which nothing is drawn"
 
 
-class Masks(Part):
+class Masks(Evaluator):
     """C yes/no questions about each pixel. Arguments: `Part`."""
 
     kind: ClassVar[str] = "binary"
@@ -69,7 +69,7 @@ class Masks(Part):
                     row[f"{self._prefix(c)}file"] = name
         return list(rows)
 
-    def finish(self, draws: Draws, choosing: bool) -> Findings:
+    def finish(self, draws: BootstrapSamples, choosing: bool) -> Findings:
         """Scores with intervals, over all images and of each class of image."""
         if not self.ids:
             return Findings({}, notes=["No image of this split has a mask."])
@@ -88,7 +88,7 @@ class Masks(Part):
                 estimates[name] = channel.worth(draws)
         return Findings(scores, tables, drawings, lines, estimates, empty=self._policy(self.channels[0]))
 
-    def show(self, look: "Look", count: int) -> list[Shown]:
+    def show(self, look: "CaseViewer", count: int) -> list[Shown]:
         """Best, median and worst lesion images, and where most was drawn without a lesion, for each channel."""
         if not self.ids or not count:
             return []
@@ -108,7 +108,7 @@ class Masks(Part):
     def _measure(self, channel: Channel, rows: Any = slice(None)) -> MaskMeasure:
         return MaskMeasure(channel.counts[rows], channel.goal.aggregate, channel.goal.empty)
 
-    def _table(self, c: int, channel: Channel, draws: Draws) -> Table:
+    def _table(self, c: int, channel: Channel, draws: BootstrapSamples) -> ScoreTable:
         """By class of image, and over all of them."""
         classes = np.array(self.classes)
         names = [
@@ -125,7 +125,7 @@ class Masks(Part):
             f"{self._policy(channel)} Pixels without truth (255) count nowhere. Area bias: (drawn - true) / true."
         )
         title = "By class of image" + (f": {self.task.class_names[c]}" if len(self.channels) > 1 else "")
-        return Table(title, ["class", "images", "with lesion", *OF_CLASS.values()], rows, note)
+        return ScoreTable(title, ["class", "images", "with lesion", *OF_CLASS.values()], rows, note)
 
     def _drawn(self, name: str, channel: Channel, line: Mapping[str, Any], over: str) -> list[Drawing]:
         said = f"{name}: " if name else ""

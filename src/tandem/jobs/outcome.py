@@ -22,7 +22,7 @@ CARRIED = ("TANDEM_", "PYTHON", "OMP_", "MKL_", "HF_", "HYDRA_", "WANDB_", "MLFL
 
 
 @dataclass(frozen=True)
-class Job:
+class SweepJob:
     """What a process needs to run one job of a sweep; text and numbers only, so that it can be sent anywhere.
 
     Attributes:
@@ -49,7 +49,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Ending:
+class JobOutcome:
     """How a job ended.
 
     Attributes:
@@ -63,7 +63,7 @@ class Ending:
     seconds: float = 0.0
 
 
-def conclude(job: Job, code: int, seconds: float, why: str = "", minutes: float | None = None) -> Ending:
+def conclude(job: SweepJob, code: int, seconds: float, why: str = "", minutes: float | None = None) -> JobOutcome:
     """How a job ended, from what its process left; written down where the process itself could not.
 
     Args:
@@ -77,28 +77,28 @@ def conclude(job: Job, code: int, seconds: float, why: str = "", minutes: float 
     status = read_status(folder)
     state = status.get("state") if (status.get("sweep"), status.get("job")) == (job.sweep, job.number) else None
     if state == "finished":
-        return Ending("finished", seconds=seconds)
+        return JobOutcome("finished", seconds=seconds)
     last = _tail(folder, 1)
     if code == BUSY:
-        return Ending("running elsewhere", last.removeprefix("error: "), seconds)
+        return JobOutcome("running elsewhere", last.removeprefix("error: "), seconds)
     if state == "failed" and not why:
-        return Ending("failed", str(status.get("error")), seconds)
+        return JobOutcome("failed", str(status.get("error")), seconds)
     if why == "timed out":
-        ending = Ending(why, f"stopped after {minutes:g} minutes (timeout_min)", seconds)
+        ending = JobOutcome(why, f"stopped after {minutes:g} minutes (timeout_min)", seconds)
     elif why or state == "interrupted":
-        ending = Ending("interrupted", STOPPED, seconds)
+        ending = JobOutcome("interrupted", STOPPED, seconds)
     elif code < 0:
-        ending = Ending("killed", _killed(-code), seconds)
+        ending = JobOutcome("killed", _killed(-code), seconds)
     elif last.startswith("error: "):  # the job could not begin
-        ending = Ending("failed", last.removeprefix("error: "), seconds)
+        ending = JobOutcome("failed", last.removeprefix("error: "), seconds)
     else:
-        ending = Ending(
+        ending = JobOutcome(
             "failed", f"its process ended with exit code {code}; it last said: {last or 'nothing'}", seconds
         )
     return note_ending(job, ending)
 
 
-def note_ending(job: Job, ending: Ending) -> Ending:
+def note_ending(job: SweepJob, ending: JobOutcome) -> JobOutcome:
     """Writes an ending into the job's folder, with the last lines that it printed, unless another process runs it."""
     folder = Path(job.folder)
     try:
@@ -108,11 +108,11 @@ def note_ending(job: Job, ending: Ending) -> Ending:
                 text = f"{ending.reason}\n\nThe last lines of {CONSOLE}:\n{_tail(folder, 40)}\n"
                 write_text(folder / ERROR, text)
     except RunningElsewhere as error:
-        return Ending("running elsewhere", str(error), ending.seconds)
+        return JobOutcome("running elsewhere", str(error), ending.seconds)
     return ending
 
 
-def monitored(job: Job) -> float | None:
+def monitored(job: SweepJob) -> float | None:
     """The monitored value of a finished job; None where it has none."""
     file = Path(job.folder) / RESULTS
     value = read_json(file).get("metrics", {}).get(job.monitor) if file.exists() else None

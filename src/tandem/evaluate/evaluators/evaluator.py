@@ -5,12 +5,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
-from tandem.evaluate.bootstrap import Draws
+from tandem.evaluate.bootstrap import BootstrapSamples
 from tandem.evaluate.findings import Findings, Shown
 from tandem.tasks import Task, TaskOutput
 
 if TYPE_CHECKING:
-    from tandem.evaluate.look import Look
+    from tandem.evaluate.case_viewer import CaseViewer
     from tandem.evaluate.split import Split
 
 
@@ -28,7 +28,7 @@ class Images(NamedTuple):
     classes: Sequence[str]
 
 
-class Part(ABC):
+class Evaluator(ABC):
     """Collects the answers of one task over a split, and makes of them numbers, tables, figures and cases.
 
     Args:
@@ -77,7 +77,7 @@ class Part(ABC):
         """Keeps what is needed of a batch, and gives the cells of its rows."""
 
     @abstractmethod
-    def finish(self, draws: Draws, choosing: bool) -> Findings:
+    def finish(self, draws: BootstrapSamples, choosing: bool) -> Findings:
         """After the last batch.
 
         Args:
@@ -85,7 +85,7 @@ class Part(ABC):
             choosing: whether it may be asked what another threshold is worth; never on test data.
         """
 
-    def show(self, look: "Look", count: int) -> list[Shown]:
+    def show(self, look: "CaseViewer", count: int) -> list[Shown]:
         """Single images.
 
         Args:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tandem.evaluate.bootstrap import Array, Draws, estimate, mean_of
-from tandem.evaluate.findings import Drawing, Findings, Score, Table
-from tandem.evaluate.parts.part import Images, Part
+from tandem.evaluate.bootstrap import Array, BootstrapSamples, estimate, mean_of
+from tandem.evaluate.evaluators.evaluator import Evaluator, Images
+from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable
 from tandem.evaluate.report import figures
 from tandem.tasks import Task, TaskOutput
 from tandem.utils.files import shortest
@@ -21,7 +21,7 @@ ROWS = 1024
 """Images whose neighbours are looked for at once."""
 
 
-class Vectors(Part):
+class Vectors(Evaluator):
     """A place on the unit sphere for each image. Arguments: `Part`."""
 
     kind: ClassVar[str] = "embedding"
@@ -46,7 +46,7 @@ class Vectors(Part):
             for row, true in zip(places, target, strict=True)
         ]
 
-    def finish(self, draws: Draws, choosing: bool) -> Findings:
+    def finish(self, draws: BootstrapSamples, choosing: bool) -> Findings:
         """How often the nearest image is of the same class."""
         if not self.kept:
             return Findings({}, notes=["No image of this split has a target."])
@@ -67,7 +67,7 @@ class Vectors(Part):
             "Share of images whose nearest other image is of their class, with 95 % bootstrap intervals over "
             f"{draws.over} that ask (neighbours stay as they are). Images that are alone in their class ask nothing."
         )
-        table = Table("Nearest image", ["class", "images", "of the same class"], rows, note)
+        table = ScoreTable("Nearest image", ["class", "images", "of the same class"], rows, note)
         drawing = Drawing(figures.places(project(places), [names[c] for c in y]), "The two directions of most variance")
         return Findings(scores, [table], [drawing])
 

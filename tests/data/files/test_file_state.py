@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tandem.data.files.cache import digest
-from tandem.data.files.touched import names_below, recall, remember, state_of
+from tandem.data.files.file_state import names_below, recall, remember, state_of
 from tandem.data.folder import Folder
 
 
@@ -17,7 +17,7 @@ from tandem.data.folder import Folder
 def an_hour_later(monkeypatch: pytest.MonkeyPatch) -> None:
     """Files that a test has just made lie untouched for long."""
     clock = time.time_ns
-    monkeypatch.setattr("tandem.data.files.touched.time.time_ns", lambda: clock() + 3600 * 10**9)
+    monkeypatch.setattr("tandem.data.files.file_state.time.time_ns", lambda: clock() + 3600 * 10**9)
 
 
 @pytest.fixture

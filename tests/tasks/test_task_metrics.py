@@ -15,8 +15,8 @@ from tandem.data.datamodule import DataInfo
 from tandem.losses import multiclass
 from tandem.metrics import AreaError, BinnedAUROC
 from tandem.tasks import ClassificationTask
-from tandem.tasks.meters import Meters, RowMean
 from tandem.tasks.output import TaskOutput
+from tandem.tasks.task_metrics import RowMean, TaskMetrics
 
 METRICS: dict[str, Any] = {
     "accuracy": lambda num_classes: MulticlassAccuracy(num_classes, average="micro"),
@@ -73,7 +73,7 @@ def output(loss: float, rows: int, **terms: float) -> TaskOutput:
 @settings(max_examples=20, deadline=None)
 @given(st.lists(st.tuples(st.floats(-100, 100, width=32), st.integers(1, 64)), min_size=1, max_size=8))
 def test_a_mean_counts_rows_not_batches(batches: list[tuple[float, int]]) -> None:
-    meters = Meters({}, ())
+    meters = TaskMetrics({}, ())
     for loss, rows in batches:
         meters.update(output(loss, rows))
     expected = math.fsum(loss * rows for loss, rows in batches) / sum(rows for _, rows in batches)
@@ -82,7 +82,7 @@ def test_a_mean_counts_rows_not_batches(batches: list[tuple[float, int]]) -> Non
 
 
 def test_terms_are_kept_apart() -> None:
-    meters = Meters({}, ())
+    meters = TaskMetrics({}, ())
     meters.update(output(0, 1, dice=1.0, bce=10.0))
     meters.update(output(0, 3, bce=20.0, dice=2.0))
     found = {name: value.item() for name, value in meters.compute().items()}
@@ -94,7 +94,7 @@ def test_terms_are_kept_apart() -> None:
 
 
 def test_a_term_that_a_later_batch_lacks_is_no_silent_zero() -> None:
-    meters = Meters({}, ())
+    meters = TaskMetrics({}, ())
     meters.update(output(0, 1, dice=1.0, bce=10.0))
     with pytest.raises(KeyError, match="loss/bce"):
         meters.update(output(0, 1, dice=1.0))
@@ -113,7 +113,7 @@ def test_a_loss_that_is_not_a_number_shows(place: int) -> None:
 
 def test_a_metric_keeps_its_own_count_for_each_stage(info: DataInfo) -> None:
     metric = MulticlassAccuracy(3)
-    first, second = Meters({"accuracy": metric}, ()), Meters({"accuracy": metric}, ())
+    first, second = TaskMetrics({"accuracy": metric}, ()), TaskMetrics({"accuracy": metric}, ())
     first.update(output(1.0, 2))
     assert first.compute()["accuracy"] == 1.0
     assert second.compute() == {}
@@ -128,7 +128,7 @@ def mask_output(probability: float) -> TaskOutput:
 
 
 def test_metrics_of_masks_wait_for_a_settled_threshold() -> None:
-    meters = Meters({"area": AreaError(), "auroc": BinnedAUROC()}, ["lesion"])
+    meters = TaskMetrics({"area": AreaError(), "auroc": BinnedAUROC()}, ["lesion"])
     meters.update(mask_output(0.3))
     assert set(meters.compute()) == {"loss", "auroc"}
     for threshold, error in ((0.3, 0.0), (0.31, 1.0)):

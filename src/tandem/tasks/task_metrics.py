@@ -9,7 +9,7 @@ from torchmetrics import Metric, MetricCollection
 from tandem.tasks.output import TaskOutput
 
 
-def alone() -> bool:
+def no_cross_rank_sync() -> bool:
     """What a metric is told of other devices: none, since every device is given the rows of all."""
     return False
 
@@ -25,7 +25,7 @@ class RowMean(Metric):
     rows: Tensor
 
     def __init__(self) -> None:
-        super().__init__(distributed_available_fn=alone)
+        super().__init__(distributed_available_fn=no_cross_rank_sync)
         self.add_state("total", torch.tensor(0.0), "sum")
         self.add_state("rows", torch.tensor(0), "sum")
 
@@ -39,7 +39,7 @@ class RowMean(Metric):
         return self.total / self.rows
 
 
-class Meters(nn.Module):
+class TaskMetrics(nn.Module):
     """Adds up batches. Metrics are counted over the split and divided once.
 
     Losses are the batches' means weighted by their rows: where a loss is not itself a mean over rows (Dice over a
@@ -62,7 +62,7 @@ class Meters(nn.Module):
         self.class_names = tuple(class_names)
         for part in self.metrics.modules():  # a metric may be made of others
             if isinstance(part, Metric):
-                part.distributed_available_fn = alone
+                part.distributed_available_fn = no_cross_rank_sync
 
     def update(self, output: TaskOutput, threshold: Tensor | None = None) -> None:
         """Adds a batch, of the same terms as those before it.

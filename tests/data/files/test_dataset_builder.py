@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tandem.data.files import filed
+from tandem.data.files import dataset_builder as filed
 from tandem.data.folder import Folder
 from tandem.errors import ConfigError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tandem.evaluate.findings import Findings
-from tandem.evaluate.settings import Settings
+from tandem.evaluate.settings import EvaluateSettings
 from tandem.evaluate.split import Split
 from tandem.runs.provenance import environment
 from tandem.runs.restore import TrainedRun
@@ -31,7 +31,7 @@ def begin(folder: Path) -> Path:
 
 
 def note_look(
-    folder: Path, run: TrainedRun, settings: Settings, thresholds: Mapping[str, Sequence[float]]
+    folder: Path, run: TrainedRun, settings: EvaluateSettings, thresholds: Mapping[str, Sequence[float]]
 ) -> list[dict[str, Any]]:
     """Adds this look at test data to the record; the one at the end of training is its first.
 
@@ -69,7 +69,7 @@ def note_look(
 
 def collect(
     run: TrainedRun,
-    settings: Settings,
+    settings: EvaluateSettings,
     split: Split,
     thresholds: Mapping[str, Sequence[float]],
     metrics: Mapping[str, float],
@@ -145,7 +145,7 @@ def describe(thresholds: Mapping[str, Sequence[float]]) -> str:
 
 def _of_difference(
     run: TrainedRun,
-    settings: Settings,
+    settings: EvaluateSettings,
     split: Split,
     thresholds: Mapping[str, Sequence[float]],
     metrics: Mapping[str, float],

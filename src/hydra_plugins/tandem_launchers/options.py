@@ -8,7 +8,7 @@ from omegaconf import MISSING
 
 
 @dataclass
-class ProcessesKnobs:
+class ProcessesOptions:
     """Processes on this machine."""
 
     _target_: str = "hydra_plugins.tandem_launchers.launchers.Processes"
@@ -20,7 +20,7 @@ class ProcessesKnobs:
 
 
 @dataclass
-class JoblibKnobs:
+class JoblibOptions:
     """Workers of joblib."""
 
     _target_: str = "hydra_plugins.tandem_launchers.launchers.Joblib"
@@ -30,7 +30,7 @@ class JoblibKnobs:
 
 
 @dataclass
-class SubmititKnobs:
+class SubmititOptions:
     """What submitit's executors have in common."""
 
     _target_: str = MISSING
@@ -44,14 +44,14 @@ class SubmititKnobs:
 
 
 @dataclass
-class SubmititLocalKnobs(SubmititKnobs):
+class SubmititLocalOptions(SubmititOptions):
     """Submitit on this machine."""
 
     _target_: str = "hydra_plugins.tandem_launchers.launchers.SubmititLocal"
 
 
 @dataclass
-class SubmititSlurmKnobs(SubmititKnobs):
+class SubmititSlurmOptions(SubmititOptions):
     """Submitit with Slurm."""
 
     _target_: str = "hydra_plugins.tandem_launchers.launchers.SubmititSlurm"
@@ -65,7 +65,7 @@ class SubmititSlurmKnobs(SubmititKnobs):
 
 
 @dataclass
-class RayKnobs:
+class RayOptions:
     """Tasks of a Ray cluster."""
 
     _target_: str = "hydra_plugins.tandem_launchers.launchers.Ray"
@@ -79,10 +79,10 @@ class RayKnobs:
 
 # Hydra finds launchers by importing this package, and their types in its store
 for name, node in {
-    "processes": ProcessesKnobs,
-    "joblib": JoblibKnobs,
-    "submitit_local": SubmititLocalKnobs,
-    "submitit_slurm": SubmititSlurmKnobs,
-    "ray": RayKnobs,
+    "processes": ProcessesOptions,
+    "joblib": JoblibOptions,
+    "submitit_local": SubmititLocalOptions,
+    "submitit_slurm": SubmititSlurmOptions,
+    "ray": RayOptions,
 }.items():
     ConfigStore.instance().store(name=f"schema_launcher_{name}", node=node)

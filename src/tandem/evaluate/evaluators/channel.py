@@ -10,8 +10,8 @@ from torch import Tensor
 
 from tandem.callbacks.sweep_settings import SweepSettings
 from tandem.data.batch import MISSING_PIXEL
-from tandem.evaluate.bootstrap import Array, Draws, mean_of, ratio
-from tandem.evaluate.sweeps import bands, worth
+from tandem.evaluate.bootstrap import Array, BootstrapSamples, mean_of, ratio
+from tandem.evaluate.sweeps import bands, threshold_optimism
 from tandem.metrics import BinnedAUROC, BinnedCalibrationError, DiceSweep
 from tandem.metrics.lesions import match_pieces
 from tandem.utils.files import shortest
@@ -82,7 +82,7 @@ class Channel:
         """(M, len(COUNTS)), of all images."""
         return np.concatenate(self.counted)
 
-    def lines(self, draws: Draws) -> dict[str, Any]:
+    def lines(self, draws: BootstrapSamples) -> dict[str, Any]:
         """What is drawn: Dice against threshold over all pixels and per image, ranking and reliability of pixels."""
         from tandem.evaluate.ranking import curves
         from tandem.evaluate.reliability import from_sums
@@ -101,9 +101,9 @@ class Channel:
             line["operating"] = self._operating()
         return line
 
-    def worth(self, draws: Draws) -> dict[str, Any]:
+    def worth(self, draws: BootstrapSamples) -> dict[str, Any]:
         """What the best threshold is worth on images that did not choose it; see `tandem.evaluate.sweeps.worth`."""
-        return worth(self.sweep.compute(), self.grid, draws)
+        return threshold_optimism(self.sweep.compute(), self.grid, draws)
 
     def _operating(self) -> dict[str, float]:
         of = dict(zip(COUNTS, self.counts.sum(0).tolist(), strict=True))

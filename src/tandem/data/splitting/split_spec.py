@@ -18,7 +18,7 @@ Rows = dict[str, NDArray[np.int64]]
 
 
 @dataclass(frozen=True)
-class Division:
+class SplitSpec:
     """The settings of a division.
 
     A file goes before folds, folds before a published division, and that before fractions.

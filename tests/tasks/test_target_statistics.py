@@ -16,7 +16,7 @@ from tandem.errors import ConfigError, DataError
 from tandem.losses import Composite, binary, multiclass, regression
 from tandem.network import FeatureChannels, Features
 from tandem.tasks import AreaTask, ClassificationTask, SegmentationTask, Task
-from tandem.tasks.from_training import CHUNK, count_answers
+from tandem.tasks.target_statistics import CHUNK, count_answers
 
 Make = Callable[..., Samples]
 T = TypeVar("T", bound=Task)

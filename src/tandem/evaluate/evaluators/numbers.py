@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from tandem.evaluate.bootstrap import Array, Draws, estimate, mean_of, ratio
-from tandem.evaluate.findings import Drawing, Findings, Score, Table
-from tandem.evaluate.parts.part import Images, Part
+from tandem.evaluate.bootstrap import Array, BootstrapSamples, estimate, mean_of, ratio
+from tandem.evaluate.evaluators.evaluator import Evaluator, Images
+from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable
 from tandem.evaluate.report import figures
 from tandem.tasks import Task, TaskOutput
 from tandem.utils.files import shortest
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 WORDS = {"mae": "mean absolute error", "rmse": "root mean square error", "bias": "bias", "r2": "R squared"}
 
 
-class Numbers(Part):
+class Numbers(Evaluator):
     """One number or more for each image, as regression tasks give them. Arguments: `Part`."""
 
     kind: ClassVar[str] = "regression"
@@ -50,7 +50,7 @@ class Numbers(Part):
             for row, truth in zip(predicted, true, strict=True)
         ]
 
-    def finish(self, draws: Draws, choosing: bool) -> Findings:
+    def finish(self, draws: BootstrapSamples, choosing: bool) -> Findings:
         """Errors with intervals."""
         if not self.kept:
             return Findings({}, notes=["No image of this split has a target."])
@@ -80,5 +80,5 @@ class Numbers(Part):
             f"With 95 % bootstrap intervals over {draws.over}; bias: predicted less true. Unknown numbers count "
             "nowhere."
         )
-        table = Table("Errors", ["number", "images", *WORDS.values()], rows, note)
+        table = ScoreTable("Errors", ["number", "images", *WORDS.values()], rows, note)
         return Findings(scores, [table], drawings)

@@ -1,4 +1,4 @@
-"""Knobs that follow from the training targets: `auto` and `balanced`."""
+"""Options whose value follows from the training targets: `auto` and `balanced`."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -10,25 +10,25 @@ from tandem.errors import ConfigError, DataError
 from tandem.losses.contract import Loss
 
 
-class OpenKnobLoss(Loss):
-    """Base of losses with a knob that may be left open until the training targets were counted.
+class DataDependentLoss(Loss):
+    """Base of losses with an option whose value is computed from the training targets.
 
-    An open knob is a buffer that is None; `settle` gives it a value, which is in the checkpoint. So an evaluation from
-    a checkpoint has the weights of the training without its data, and a resumed run computes the same ones again.
+    Until then the option is a buffer that is None. `resolve_from_counts` gives it a value, which the checkpoint keeps:
+    an evaluation has the weights of the training without its data, and a resumed run computes the same ones again.
 
     Attributes:
-        open_knob: name of the knob that was left open, or None where a value was given.
+        deferred: name of the knob that was left open, or None where a value was given.
     """
 
-    open_knob: str | None = None
+    deferred: str | None = None
 
-    def leave_open(self, knob: str) -> None:
+    def defer(self, knob: str) -> None:
         """Makes a knob wait for `settle`, or for a checkpoint."""
         self.register_buffer(knob, None)
-        self.open_knob = knob
+        self.deferred = knob
         self.register_load_state_dict_pre_hook(_make_room)  # type: ignore[no-untyped-call]
 
-    def settle(self, counts: Tensor, names: Sequence[str]) -> dict[str, float]:
+    def resolve_from_counts(self, counts: Tensor, names: Sequence[str]) -> dict[str, float]:
         """Computes the open knob from the training targets; nothing where none was left open.
 
         Args:
@@ -42,17 +42,17 @@ class OpenKnobLoss(Loss):
         Raises:
             tandem.errors.DataError: an answer that never occurs, named.
         """
-        if self.open_knob is None:
+        if self.deferred is None:
             return {}
-        value, found = self.follow(counts.double().cpu(), names)
-        setattr(self, self.open_knob, value.float())
+        value, found = self.from_counts(counts.double().cpu(), names)
+        setattr(self, self.deferred, value.float())
         return found
 
-    def follow(self, counts: Tensor, names: Sequence[str]) -> tuple[Tensor, dict[str, float]]:
+    def from_counts(self, counts: Tensor, names: Sequence[str]) -> tuple[Tensor, dict[str, float]]:
         """The open knob's value for some counts, as a tensor and as it is shown; see `settle`."""
         raise NotImplementedError(f"{type(self).__name__} needs `follow`")
 
-    def settled(self, knob: str) -> Tensor:
+    def resolved(self, knob: str) -> Tensor:
         """An open knob's value.
 
         Raises:
@@ -90,23 +90,24 @@ def balanced_weights(knob: str, counts: Tensor, names: Sequence[str]) -> tuple[T
     return weights, {f"{knob}.{name}": weight for name, weight in zip(names, weights.tolist(), strict=True)}
 
 
-def settle(loss: nn.Module, counts: Tensor, names: Sequence[str]) -> dict[str, float]:
-    """Settles every open knob of a loss and of its terms; arguments, result and errors are those of `OpenKnobLoss`."""
+def resolve(loss: nn.Module, counts: Tensor, names: Sequence[str]) -> dict[str, float]:
+    """Resolves every deferred option of a loss and of its terms; for arguments and errors see `DataDependentLoss`."""
     found: dict[str, float] = {}
-    for place, part in open_losses(loss).items():
-        found |= {f"{place}.{key}" if place else key: value for key, value in part.settle(counts, names).items()}
+    for place, part in deferred_losses(loss).items():
+        values = part.resolve_from_counts(counts, names)
+        found |= {f"{place}.{key}" if place else key: value for key, value in values.items()}
     return found
 
 
-def open_losses(loss: nn.Module) -> dict[str, OpenKnobLoss]:
+def deferred_losses(loss: nn.Module) -> dict[str, DataDependentLoss]:
     """The parts of a loss with a knob that was left open, by their place in it; that of the loss itself is ""."""
-    parts = {place: part for place, part in loss.named_modules() if isinstance(part, OpenKnobLoss)}
-    return {place: part for place, part in parts.items() if part.open_knob is not None}
+    parts = {place: part for place, part in loss.named_modules() if isinstance(part, DataDependentLoss)}
+    return {place: part for place, part in parts.items() if part.deferred is not None}
 
 
 def _make_room(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
     """Before a checkpoint is loaded: the buffer that its value is copied into."""
-    assert isinstance(module, OpenKnobLoss)
-    stored = state.get(f"{prefix}{module.open_knob}")
+    assert isinstance(module, DataDependentLoss)
+    stored = state.get(f"{prefix}{module.deferred}")
     if stored is not None:
-        setattr(module, str(module.open_knob), torch.empty_like(stored))
+        setattr(module, str(module.deferred), torch.empty_like(stored))

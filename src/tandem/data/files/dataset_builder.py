@@ -11,8 +11,8 @@ from tandem.data.files.faults import Faults, FaultyDataError
 from tandem.data.files.records import Decoded, Decoder, Record
 from tandem.data.loading.storage import Storage
 from tandem.data.samples import Samples
-from tandem.data.splitting.division import Division
 from tandem.data.splitting.duplicates import group_names, join, near_duplicate_groups
+from tandem.data.splitting.split_spec import SplitSpec
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError
 
@@ -23,7 +23,7 @@ MANY = 20_000
 
 
 @dataclass(frozen=True)
-class Filing:
+class FileDatasetBuilder:
     """How records become splits.
 
     Attributes:
@@ -40,7 +40,7 @@ class Filing:
     name: str
     targets: Targets
     decoder: Decoder
-    division: Division
+    division: SplitSpec
     resplit: bool
     near_duplicates: bool | str
     storage: Storage

@@ -9,21 +9,21 @@ import numpy.typing as npt
 import torch
 
 from tandem.data.batch import MISSING_PIXEL
-from tandem.evaluate.bootstrap import Array, Draws, estimate, ratio
-from tandem.evaluate.findings import Drawing, Findings, Score, Shown, Table
-from tandem.evaluate.parts.classes import confusion
-from tandem.evaluate.parts.part import Images, Part
+from tandem.evaluate.bootstrap import Array, BootstrapSamples, estimate, ratio
+from tandem.evaluate.evaluators.classes import confusion
+from tandem.evaluate.evaluators.evaluator import Evaluator, Images
+from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable, Shown
 from tandem.evaluate.ranking import areas, curves_of, rank
 from tandem.evaluate.reliability import reliability
 from tandem.evaluate.report import figures
-from tandem.evaluate.sweeps import bands, worth
+from tandem.evaluate.sweeps import bands, threshold_optimism
 from tandem.metrics import DiceSweep
 from tandem.reports.figures import confusion_figure
 from tandem.tasks import Task, TaskOutput
 from tandem.utils.files import shortest
 
 if TYPE_CHECKING:
-    from tandem.evaluate.look import Look
+    from tandem.evaluate.case_viewer import CaseViewer
     from tandem.evaluate.split import Split
 
 OF_QUESTION = {
@@ -38,7 +38,7 @@ DRAWN = 8
 GRID = torch.arange(1, 100) / 100
 
 
-class Questions(Part):
+class Questions(Evaluator):
     """C yes/no questions about each image. Arguments: `Part`."""
 
     kind: ClassVar[str] = "binary"
@@ -70,7 +70,7 @@ class Questions(Part):
             rows.append(cells)
         return rows
 
-    def finish(self, draws: Draws, choosing: bool) -> Findings:
+    def finish(self, draws: BootstrapSamples, choosing: bool) -> Findings:
         """Scores of each question, with intervals."""
         if not self.kept:
             return Findings({}, notes=["No image of this split has a target."])
@@ -97,15 +97,15 @@ class Questions(Part):
             if 0 < y.sum() < len(y):
                 lines[name] |= {"ranking": curves_of(rank(p, y == 1)), "operating": measure.operating()}
             if choosing:
-                estimates[name] = worth(sweep, GRID, drawn)
+                estimates[name] = threshold_optimism(sweep, GRID, drawn)
             if c < DRAWN:
                 matrix = confusion((p >= self.thresholds[c]).astype(int), y, 2)
                 drawings += self._drawn(name, lines[name], matrix, c, drawn.over)
         note = f"With 95 % bootstrap intervals over {draws.over}. PPV: precision. Unknown answers count nowhere."
-        table = Table("By question", ["question", "yes", "no", *OF_QUESTION.values()], rows, note)
+        table = ScoreTable("By question", ["question", "yes", "no", *OF_QUESTION.values()], rows, note)
         return Findings(scores, [table], [*self._curves(lines), *drawings], lines, estimates)
 
-    def show(self, look: "Look", count: int) -> list[Shown]:
+    def show(self, look: "CaseViewer", count: int) -> list[Shown]:
         """Grad-CAM of the surest wrong and the surest right answers to the first question."""
         p, y = self._question(0) if self.kept else (np.zeros(0), np.zeros(0, dtype=np.int64))
         if not len(y) or not count:

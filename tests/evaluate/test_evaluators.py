@@ -14,11 +14,11 @@ from scipy import stats
 from sklearn import metrics as sk
 
 from tandem.callbacks import ThresholdSweep
-from tandem.evaluate.bootstrap import Draws, estimate, mean_of
+from tandem.evaluate.bootstrap import BootstrapSamples, estimate, mean_of
+from tandem.evaluate.evaluators.channel import COUNTS, MaskMeasure, overlap
+from tandem.evaluate.evaluators.classes import ClassMeasure
+from tandem.evaluate.evaluators.vectors import nearest_shares_class, project
 from tandem.evaluate.mask_files import file_name, write_mask
-from tandem.evaluate.parts.channel import COUNTS, MaskMeasure, overlap
-from tandem.evaluate.parts.classes import ClassMeasure
-from tandem.evaluate.parts.vectors import nearest_shares_class, project
 from tandem.evaluate.ranking import areas, curves_of, rank
 from tandem.evaluate.reliability import reliability
 from tandem.evaluate.report import figures
@@ -51,7 +51,7 @@ def test_curves_are_those_of_scikit_learn() -> None:
 
 def test_the_interval_of_a_mean_is_that_of_theory() -> None:
     values = np.random.default_rng(1).normal(3.0, 2.0, 400)
-    draws = Draws(4000, 0, np.arange(400))
+    draws = BootstrapSamples(4000, 0, np.arange(400))
     found = estimate(lambda weights: {"mean": mean_of(weights, values)}, draws)["mean"]
     assert draws.over == "images"
     low, high = stats.norm.interval(0.95, values.mean(), values.std() / 20)
@@ -60,11 +60,13 @@ def test_the_interval_of_a_mean_is_that_of_theory() -> None:
 
 
 def test_an_interval_is_the_same_in_parts_and_unknown_without_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    draws = Draws(50, 3, np.arange(7))
+    draws = BootstrapSamples(50, 3, np.arange(7))
     whole = np.concatenate(list(draws.weights()))
     monkeypatch.setattr("tandem.evaluate.bootstrap.CHUNK", 30)
     assert (np.concatenate(list(draws.weights())) == whole).all()
-    nothing = estimate(lambda weights: {"mean": mean_of(weights, np.zeros(0))}, Draws(10, 0, np.arange(0)))["mean"]
+    nothing = estimate(lambda weights: {"mean": mean_of(weights, np.zeros(0))}, BootstrapSamples(10, 0, np.arange(0)))[
+        "mean"
+    ]
     assert all(np.isnan(value) for value in nothing)
 
 
@@ -73,15 +75,20 @@ def test_pictures_of_one_patient_make_an_interval_no_narrower() -> None:
 
     def interval(each: int, groups: Any) -> tuple[float, float]:
         all_of_them = np.repeat(values, each)
-        found = estimate(lambda weights: {"mean": mean_of(weights, all_of_them)}, Draws(500, 0, groups))["mean"]
+        found = estimate(lambda weights: {"mean": mean_of(weights, all_of_them)}, BootstrapSamples(500, 0, groups))[
+            "mean"
+        ]
         return found.low, found.high
 
     patients = np.repeat([f"patient {number:02}" for number in range(60)], 4)
     once, grouped, apart = interval(1, np.arange(60)), interval(4, patients), interval(4, np.arange(240))
     assert grouped == pytest.approx(once)
     assert apart[1] - apart[0] < 0.6 * (once[1] - once[0]), "half as wide, since four times as many: wrongly"
-    assert Draws(1, 0, patients).of(slice(0, 8)).over == "2 groups of images"
-    assert all((row.reshape(60, 4) == row.reshape(60, 4)[:, :1]).all() for row in next(Draws(9, 0, patients).weights()))
+    assert BootstrapSamples(1, 0, patients).of(slice(0, 8)).over == "2 groups of images"
+    assert all(
+        (row.reshape(60, 4) == row.reshape(60, 4)[:, :1]).all()
+        for row in next(BootstrapSamples(9, 0, patients).weights())
+    )
 
 
 def test_a_split_tells_which_pictures_belong_together(tiny_samples: Any) -> None:
