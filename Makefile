@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: demo test bench lint lock setup clean help
+.PHONY: demo test test-full bench lint lock setup clean help
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,6 +13,9 @@ demo: $(READY) ## set up, train on the built-in phantoms, print the table and wh
 
 # two processes of one thread each; with more threads they would wait for each other
 test: $(READY) lint ## set up, check style and types, run every test
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal -m "not full"
+
+test-full: $(READY) lint ## the same, and what takes minutes: published numbers trained again
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal
 
 bench: $(READY) ## speed and memory as ratios against peers, in one run; BENCH="losses sweep" for some

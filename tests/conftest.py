@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -340,3 +340,35 @@ def trainer(tmp_path: Path) -> Iterator[Callable[..., pl.Trainer]]:
         for message in (".*does not have many workers.*", ".*LeafSpec.*", ".*smaller than the logging interval.*"):
             warnings.filterwarnings("ignore", message=message)
         yield made
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of real data: `$TANDEM_DATA`, else `../shared/data` beside the repository."""
+    folder = Path(os.environ.get("TANDEM_DATA") or REPOSITORY.parent / "shared" / "data")
+    if not folder.is_dir():
+        pytest.skip(f"real data is absent: {folder} is not a folder; set TANDEM_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_busi(shared_data: Path) -> Path:
+    """The folder with the BUSI data set and its lists."""
+    folder = shared_data / "busi_256"
+    if not folder.is_dir():
+        pytest.skip(f"the BUSI data set is absent: {folder} is not a folder; set TANDEM_DATA")
+    return folder
+
+
+@pytest.fixture
+def trained(tandem_train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
+    """Training happens in this process, which saves the start of another one; what was typed is kept."""
+    typed: list[Sequence[str]] = []
+
+    def train(words: Sequence[str], threads: int | None = None) -> int:
+        typed.append(words)
+        more = ["trainer.enable_progress_bar=false", "callbacks.panels=null"]
+        return int(tandem_train(*words, *more).code)
+
+    monkeypatch.setattr("tandem.paper.launch.train", train)
+    return typed

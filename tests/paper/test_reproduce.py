@@ -27,20 +27,6 @@ def asked(*overrides: str, **more: Any) -> PaperSettings:
         return read_settings(resolve(compose("reproduce", list(overrides))), **more)
 
 
-@pytest.fixture
-def trained(tandem_train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> list[Sequence[str]]:
-    """Training happens in this process, which saves the start of another one; what was typed is kept."""
-    typed: list[Sequence[str]] = []
-
-    def train(words: Sequence[str], threads: int | None = None) -> int:
-        typed.append(words)
-        more = ["trainer.enable_progress_bar=false", "callbacks.panels=null"]
-        return int(tandem_train(*words, *more).code)
-
-    monkeypatch.setattr("tandem.paper.launch.train", train)
-    return typed
-
-
 def test_a_paper_from_nothing_to_its_archive_and_back(
     trained: list[Sequence[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -33,7 +33,11 @@ def after(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         (lambda now: now["metrics"].update({"test/s/dice": 0.5 + 1e-12}), "differs", True),
         (lambda now: now["metrics"].update({"test/s/recall": 0.5}), "differs", True),
         (lambda now: now["metrics"].pop("test/s/recall"), "identical", True),
-        (lambda now: now["metrics"].update({"test/new": 0.5}), "differs", True),
+        (lambda now: now["metrics"].update({"test/new": 0.5}), "identical", True),
+        (lambda now: now["metrics"].pop("test/s/dice"), "identical", True),
+        (lambda now: now.update(metrics={"test/other": 1.0}, thresholds={}), "differs", True),
+        (lambda now: now["versions"].update(tandem="9.9"), "identical", True),
+        (lambda now: now.update(name="another"), "identical", True),
         (lambda now: now["thresholds"].update(s=[0.31]), "differs", True),
         (lambda now: now.update(best_epoch=2), "differs", True),
         (lambda now: now.update(threads=2), "identical", False),
@@ -48,6 +52,11 @@ def test_two_results(change: Callable[[dict[str, Any]], object], verdict: str, e
     found = compare(JOB, THEN, after(change), 0.02)
     assert (found.verdict, found.exact) == (verdict, exact)
     assert found.passed == (verdict in ("identical", "within tolerance"))
+
+
+def test_numbers_that_one_run_lacks_are_counted() -> None:
+    found = compare(JOB, THEN, after(lambda now: now["metrics"].update({"test/new": 0.5})), 0.02)
+    assert (found.compared, found.unmatched) == (4, 1)
 
 
 def test_on_a_graphics_card_nothing_is_asked_bit_for_bit() -> None:

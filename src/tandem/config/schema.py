@@ -200,6 +200,7 @@ class ReproduceConfig:
     tolerance: float = 0.02
     archive: Any = None
     rerun: bool = False
+    against: str | None = None
     data: YoursConfig = field(default_factory=YoursConfig)
 
 

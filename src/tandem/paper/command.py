@@ -5,7 +5,7 @@ import shlex
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,8 +16,9 @@ from tandem.paper.jobs import PaperJob, check_files, filled, find_jobs, quoted, 
 from tandem.paper.outcome import Outcome, lacking_lines, read_outcome
 from tandem.paper.plan import Paper
 from tandem.paper.reading import read_paper
-from tandem.paper.settings import PaperSettings, read_settings, spelled
-from tandem.paper.verify import Check, pairs, sample, verify
+from tandem.paper.run_table import read_runs
+from tandem.paper.settings import USUAL, PaperSettings, read_settings, spelled
+from tandem.paper.verify import REPORT, Check, pairs, sample, verify
 
 log = logging.getLogger(__name__)
 
@@ -84,6 +85,8 @@ def reproduce(settings: PaperSettings) -> Done:
     paper = read_paper(settings.paper)
     budget = paper.budget(settings.budget)
     out = settings.out or settings.runs / "papers" / paper.name
+    if settings.against is not None:
+        return _against(settings, settings.against, paper, out)
     jobs = find_jobs(paper, budget, settings.data, settings.folders)
     outcome = read_outcome(jobs, settings.runs)
     log.info("paper %s, budget %s: %s", paper.name, budget, _counts(outcome))
@@ -123,6 +126,18 @@ def _from_archive(settings: PaperSettings, source: Path, started: float) -> Done
     return Done(out, files, lacking, checks, changed)
 
 
+def _against(settings: PaperSettings, published: Path, paper: Paper, out: Path) -> Done:
+    """Trains runs of a published folder again, with the budget that it names, and compares them with its `runs.csv`."""
+    named, before = read_runs(published)
+    budget = paper.budget(settings.budget or named)
+    log.info("paper %s, budget %s, against %s: %d runs", paper.name, budget, published, len(before.jobs))
+    check_files(settings.data)
+    here = find_jobs(paper, budget, settings.data, settings.folders)
+    asked = replace(settings, verify=settings.verify or USUAL)
+    checks = _verified(paper, budget, asked, before, here, out)
+    return Done(out, [out / REPORT], [], checks, [])
+
+
 def _launch(paper: Paper, budget: str, settings: PaperSettings, outcome: Outcome, runs: Path) -> None:
     """Sweeps over every study of which something is missing; what is finished there answers at once."""
     for study in paper.studies:
@@ -155,6 +170,7 @@ def _verified(
     for check in checks:
         asked = "bit for bit" if check.exact else f"within {settings.tolerance:g}"
         told = f"; {check.where}" if check.where else ""
+        told += f"; {check.unmatched} numbers are in one of the two only" if check.unmatched else ""
         level = logging.INFO if check.passed else logging.ERROR
         log.log(level, "%s (%d numbers, asked for %s%s): %s", check.verdict, check.compared, asked, told, check.job)
     return checks

@@ -28,6 +28,7 @@ class PaperSettings:
         tolerance: largest difference where machine, threads or versions are others.
         archive: whether a zip is written.
         source: a zip from which everything is read.
+        against: a published folder whose runs are trained again and compared, such as `results/curated_busi`.
         data: settings of the data that differ from reader to reader.
         launcher: further words for the sweeps: how runs are launched.
         folders: further ones with configurations.
@@ -44,6 +45,7 @@ class PaperSettings:
     tolerance: float
     archive: bool
     source: Path | None
+    against: Path | None
     data: Mapping[str, Any]
     launcher: Sequence[str] = ()
     folders: Sequence[str] = ()
@@ -66,6 +68,8 @@ def read_settings(config: Mapping[str, Any], **more: Any) -> PaperSettings:
         raise ConfigError("there is no paper; choose one, for instance paper=quick, or give archive=FILE")
     if config["paper"] is not None and source is not None:
         raise ConfigError(f"archive={archive} brings its own paper; leave paper=... out, or make one with --archive")
+    if config["against"] is not None and source is not None:
+        raise ConfigError("against=FOLDER compares with published numbers, archive=FILE with its own; give one of them")
     if config["rerun"] and source is None:
         raise ConfigError("rerun=true trains the runs of an archive again; give archive=FILE with it")
     count = USUAL if verify is True else int(verify)
@@ -84,6 +88,7 @@ def read_settings(config: Mapping[str, Any], **more: Any) -> PaperSettings:
         tolerance=config["tolerance"],
         archive=archive is True,
         source=source,
+        against=Path(config["against"]).expanduser() if config["against"] else None,
         data=config["data"],
         **more,
     )

@@ -27,10 +27,11 @@ class Check:
     Attributes:
         job: its overrides in one line.
         verdict: `identical`, `within tolerance`, `differs` or `not finished`.
-        exact: whether bit for bit was asked for: a CPU, the same threads, platform and versions.
-        compared: how many numbers.
+        exact: whether the numbers have to agree bit for bit: a CPU, the same threads, platform and versions.
+        compared: how many numbers both runs have.
         largest: largest difference, of numbers above 1 in proportion to them.
         where: the number that differs most, with both values; empty where none does.
+        unmatched: how many numbers only one of the two runs has, such as a metric that was added since.
     """
 
     job: str
@@ -39,6 +40,7 @@ class Check:
     compared: int
     largest: float
     where: str
+    unmatched: int = 0
 
     @property
     def passed(self) -> bool:
@@ -93,7 +95,7 @@ def verify(
 
 
 def compare(job: PaperJob, then: Mapping[str, Any], now: Mapping[str, Any] | None, tolerance: float) -> Check:
-    """Two results of one job.
+    """Compares two results of one job by the numbers that both have.
 
     Args:
         job: for the report.
@@ -105,21 +107,31 @@ def compare(job: PaperJob, then: Mapping[str, Any], now: Mapping[str, Any] | Non
     if now is None:
         return Check(said, "not finished", exact, 0, float("nan"), "")
     first, second = _numbers(then), _numbers(now)
-    keys = list(dict.fromkeys([*first, *second]))
-    off = {key: _distance(first.get(key), second.get(key)) for key in keys if first.get(key) != second.get(key)}
+    keys = [key for key in first if key in second]
+    unmatched = len(first) + len(second) - 2 * len(keys)
+    if not keys:
+        return Check(said, "differs", exact, 0, float("nan"), "the runs have no number in common", unmatched)
+    off = {key: _distance(first[key], second[key]) for key in keys if first[key] != second[key]}
     if not off and then.get("best_epoch") == now.get("best_epoch"):
-        return Check(said, "identical", exact, len(keys), 0.0, "")
+        return Check(said, "identical", exact, len(keys), 0.0, "", unmatched)
     worst = max(off, key=lambda key: off[key], default="")
     largest = off.get(worst, 0.0)
-    where = f"{worst}: {first.get(worst)} then, {second.get(worst)} now" if worst else "another best epoch"
+    where = f"{worst}: {first[worst]} then, {second[worst]} now" if worst else "another best epoch"
     verdict = "within tolerance" if not exact and largest <= tolerance else "differs"
-    return Check(said, verdict, exact, len(keys), largest, where)
+    return Check(said, verdict, exact, len(keys), largest, where, unmatched)
 
 
 def same_place(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether two runs must agree bit for bit: both on a CPU, with the same threads, platform and versions."""
-    alike = all(then.get(key) == now.get(key) for key in ("device", "threads", "platform", "versions"))
-    return alike and not _on_gpu(then) and not _on_gpu(now)
+    """Whether two runs must agree bit for bit: both on a CPU, with the same threads, platform and packages.
+
+    The version of tandem itself does not count: that a new one gives the numbers of the old one is what is verified.
+    """
+    alike = all(then.get(key) == now.get(key) for key in ("device", "threads", "platform"))
+    return alike and _packages(then) == _packages(now) and not _on_gpu(then) and not _on_gpu(now)
+
+
+def _packages(results: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: version for name, version in (results.get("versions") or {}).items() if name != "tandem"}
 
 
 def _on_gpu(results: Mapping[str, Any]) -> bool:

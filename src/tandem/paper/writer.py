@@ -13,6 +13,7 @@ from tandem.paper.jobs import PaperJob
 from tandem.paper.manifest import difference, manifest
 from tandem.paper.outcome import Outcome, jobs_of, lacking_lines
 from tandem.paper.plan import Paper, RowTable
+from tandem.paper.run_table import MANIFEST, RUNS, runs_csv
 from tandem.paper.settings import PaperSettings
 from tandem.paper.tables import row_tables, study_tables, verdict_table
 from tandem.paper.verdict import Verdict
@@ -22,7 +23,7 @@ from tandem.utils.files import read_json, write_json, write_text
 
 log = logging.getLogger(__name__)
 
-MANIFEST, DIFF = "manifest.json", "code.diff"
+DIFF = "code.diff"
 
 
 def write_paper(
@@ -67,6 +68,8 @@ def write_paper(
 
         for name, figure in paper_figures(paper, outcome, cells).items():
             files += write_figure(figure, out / "figures" / name)
+    files.append(out / RUNS)
+    write_text(files[-1], runs_csv(outcome))
     files.append(out / MANIFEST)
     if archived is None:
         write_json(files[-1], _manifest(paper, budget, outcome, out, settings, started))

@@ -1,0 +1,67 @@
+"""A run of version 0.1.0, kept with its checkpoints: it is still found, read, evaluated, predicted with and resumed."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tandem
+from tandem.config.resolve import run_hash
+from tandem.evaluate.command import evaluate_run
+from tandem.evaluate.settings import read_settings
+from tandem.study.runs import read_study
+from tandem.train.run import train
+
+KEPT = Path(__file__).parent / "run_0.1.0"
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    """A copy of the run's folder, under its own name."""
+    results = json.loads((KEPT / "results.json").read_text(encoding="utf-8"))
+    return Path(shutil.copytree(KEPT, tmp_path / "runs" / "kept" / results["hash"]))
+
+
+def results_of(run: Path) -> dict[str, Any]:
+    """Content of its `results.json`."""
+    found: dict[str, Any] = json.loads((run / "results.json").read_text(encoding="utf-8"))
+    return found
+
+
+def test_its_configuration_has_the_same_hash(run: Path) -> None:
+    assert run_hash(results_of(run)["config"]) == run.name
+
+
+def test_a_study_reads_it(run: Path) -> None:
+    (found,) = read_study([run.parent]).runs
+    assert found.metrics["test/segmentation/dice"] == results_of(run)["metrics"]["test/segmentation/dice"]
+
+
+def test_it_answers(run: Path) -> None:
+    image = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
+    (prediction,) = tandem.load(run, device="cpu").predict([image])
+    assert prediction["classification"].name in ("normal", "benign", "malignant")
+    assert prediction["segmentation"].mask.shape == (1, 32, 32)
+
+
+def test_an_evaluation_gives_its_numbers(run: Path) -> None:
+    asked = {"run": str(run), "split": "test", "threshold": "stored", "batch_size": None, "device": "cpu"}
+    more = {"masks": False, "cases": 0, "page": False, "samples": 20, "seed": 0, "data": None}
+    found = evaluate_run(read_settings({**asked, **more}))["metrics"]
+    kept = {key: value for key, value in results_of(run)["metrics"].items() if key.startswith("test/")}
+    known = {key: value for key, value in kept.items() if value is not None}
+    assert {key: found[key] for key in known} == pytest.approx(known, abs=1e-5)
+    assert [key for key in kept if key not in known] == [key for key in kept if found[key] is None]
+
+
+def test_training_goes_on_from_its_last_checkpoint(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(run.parents[2])
+    before = results_of(run)
+    (run / "results.json").unlink()
+    again = train(before["config"], run)
+    assert again["resumed"]
+    known = {key: value for key, value in before["metrics"].items() if value is not None}
+    assert {key: again["metrics"][key] for key in known} == pytest.approx(known, abs=1e-5)
