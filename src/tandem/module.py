@@ -1,6 +1,7 @@
 """The Lightning module: knows tasks, not losses."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -14,6 +15,7 @@ from tandem.network.network import Network
 from tandem.penalties import Penalties, Penalty
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.task import Task
+from tandem.utils.artifacts import SCHEMA, SCHEMA_KEY, check_schema
 
 Outputs = dict[str, TaskOutput]
 
@@ -155,8 +157,13 @@ class MultiTaskModule(pl.LightningModule):
         self.begin_epoch(self.current_epoch)
         self.network.begin_epoch(self.current_epoch)
 
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Names the version of what the checkpoint holds."""
+        checkpoint[SCHEMA_KEY] = SCHEMA
+
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The schedules of the checkpoint's epoch, so that its validation gives what it gave in training."""
+        check_schema(checkpoint.get(SCHEMA_KEY), Path("the checkpoint"))
         self.begin_epoch(checkpoint["epoch"])
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:

@@ -10,10 +10,12 @@ import pytest
 
 import tandem
 from tandem.config.resolve import run_hash
+from tandem.errors import DataError
 from tandem.evaluate.command import evaluate_run
 from tandem.evaluate.settings import read_settings
 from tandem.study.runs import read_study
 from tandem.train.run import train
+from tandem.utils.artifacts import SCHEMA
 
 KEPT = Path(__file__).parent / "run_0.1.0"
 
@@ -65,3 +67,13 @@ def test_training_goes_on_from_its_last_checkpoint(run: Path, monkeypatch: pytes
     assert again["resumed"]
     known = {key: value for key, value in before["metrics"].items() if value is not None}
     assert {key: again["metrics"][key] for key in known} == pytest.approx(known, abs=1e-5)
+    assert results_of(run)["schema"] == SCHEMA
+
+
+def test_a_run_of_a_later_version_is_refused_by_its_name(run: Path) -> None:
+    results = results_of(run)
+    (run / "results.json").write_text(json.dumps({**results, "schema": SCHEMA + 1}), encoding="utf-8")
+    with pytest.raises(DataError, match=r"results\.json was written by a later tandem"):
+        tandem.load(run, device="cpu")
+    (left,) = read_study([run.parent]).unfinished
+    assert "later tandem" in left.reason

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import ConfigError, DataError
-from tandem.utils.artifacts import BEST, RESULTS
+from tandem.utils.artifacts import BEST, RESULTS, SCHEMA_KEY, check_schema
 from tandem.utils.files import read_json
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def restore(folder: str | Path) -> TrainedRun:
     if not file.exists():
         raise ConfigError(f"{file} is missing, so nothing can be made of this run; train it again")
     checkpoint = torch.load(file, weights_only=True, map_location="cpu")
+    check_schema(checkpoint.get(SCHEMA_KEY), file)
     try:
         module.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
@@ -76,9 +77,11 @@ def read_results(folder: Path) -> dict[str, Any]:
 
     Raises:
         ConfigError: no run lies there, or it has not finished.
+        DataError: a later tandem wrote it.
     """
     if (folder / RESULTS).is_file():
         found: dict[str, Any] = read_json(folder / RESULTS)
+        check_schema(found.get("schema"), folder / RESULTS)
         return found
     if not folder.is_dir():
         raise ConfigError(f"run={folder}: there is no such folder; give the folder that training printed")

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tandem.errors import ConfigError
+from tandem.errors import ConfigError, DataError
+from tandem.utils.artifacts import check_schema
 from tandem.utils.files import read_json
 
 RESULTS, STATUS = "results.json", "status.json"
@@ -91,7 +92,7 @@ def read_study(folders: Sequence[Path]) -> Study:
     for path in _below(folders, RESULTS):
         try:
             run = _run(path)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, DataError) as error:
             reason = " ".join(str(error).split())
             unfinished.append(Unfinished(path.parent, "unreadable", reason, _overrides(path.with_name(STATUS))))
         else:
@@ -121,6 +122,7 @@ def _run(path: Path) -> Run:
         if not isinstance(value, dict):
             told = f"{RESULTS} has no '{key}': written by an older version of tandem? train it again"
             raise ValueError(told)  # noqa: TRY004 (what is wrong is a file)
+    check_schema(whole.get("schema"), path)
     metrics = {key: _number(value) for key, value in results["metrics"].items()}
     return Run(path.parent, results, metrics, _overrides(path.with_name(STATUS)))
 

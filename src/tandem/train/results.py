@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.runs.provenance import environment
-from tandem.utils.artifacts import BEST
+from tandem.utils.artifacts import BEST, SCHEMA
 from tandem.utils.files import shortest
 
 if TYPE_CHECKING:
@@ -75,6 +75,7 @@ def collect_results(
     counted = [callback for callback in trainer.callbacks if isinstance(callback, Confusion)]  # type: ignore[attr-defined]
     binary = {name: task for name, task in module.tasks.items() if task.kind == "binary"}
     return {
+        "schema": SCHEMA,
         "name": config["name"],
         "seed": config["seed"],
         "monitor": config["monitor"],

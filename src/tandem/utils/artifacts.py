@@ -1,5 +1,33 @@
-"""Names of the files that make a run's folder one: whoever finds them there knows what it is."""
+"""The files of a run's folder: their names, and the version of what they hold."""
+
+from pathlib import Path
+
+from tandem.errors import DataError
 
 RESULTS = "results.json"  # the run is finished
 BEST = "best.ckpt"  # weights and thresholds of the best epoch
 LAST = "last.ckpt"  # where an unfinished run goes on
+
+SCHEMA_KEY = "tandem_schema"  # its place in a checkpoint
+SCHEMA = 1
+"""Version of what `results.json` and checkpoints hold; it rises when an older tandem could misread them."""
+
+
+def check_schema(version: object, file: Path) -> None:
+    """Refuses a file of a later tandem, whose content this one could misread.
+
+    Args:
+        version: what the file says; files of tandem 0.1.0 say nothing, which counts as 0.
+        file: its path, for the message.
+
+    Raises:
+        DataError: a later version, or no version at all.
+    """
+    if version is None:
+        return
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise DataError(f"{file} names the schema {version!r}, but a schema is a whole number; the file is damaged")
+    if version > SCHEMA:
+        raise DataError(
+            f"{file} was written by a later tandem (schema {version}, this one reads up to {SCHEMA}); update"
+        )
