@@ -1,0 +1,128 @@
+"""One part of each sort from outside the package: one Python file, one yaml, and the module's name in TANDEM_ALLOW.
+
+The files in `own/` and `conf/` are what a user would write. Each part is trained, evaluated, predicted with, exported
+and studied by the commands themselves.
+"""
+
+import csv
+import json
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tandem.evaluate import main as evaluate
+from tandem.export import main as export
+from tandem.predict import main as predict
+from tandem.study import main as study
+
+HERE = Path(__file__).parent
+
+TINY = (
+    "experiment=tiny",
+    "data.train=12",
+    "data.val=12",
+    "data.test=12",
+    "data.seed=3",
+    "trainer.enable_progress_bar=false",
+    "logger=none",
+)
+
+LOSS, METRICS = "loss/binary@tasks.segmentation.loss=own", "metrics@tasks.segmentation.metrics=own"
+
+PARTS: dict[str, tuple[str, ...]] = {
+    "loss": (*TINY, LOSS),
+    "metric": (*TINY, METRICS),
+    "source": ("experiment=tiny", "data=own", *TINY[5:]),
+    "augmentation": (*TINY, "augment=own"),
+    "balance": (*TINY, "balance=own"),
+    "callback": (*TINY, "callbacks=own"),
+    "tracker": (*TINY[:-1], "logger=own"),
+}
+"""What is typed to use each part."""
+
+TOGETHER = (
+    "experiment=tiny", "data=own", "trainer.enable_progress_bar=false", LOSS, METRICS,
+    "augment=own", "balance=own", "callbacks=own", "logger=own",
+)  # fmt: skip
+"""All of them in one run."""
+
+Commands = Callable[[Callable[[], None]], Callable[..., Any]]
+
+
+@pytest.fixture
+def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The user's folder on Python's path, its modules admitted by name, and forgotten at the end."""
+    modules = sorted(path.stem for path in (HERE / "own").glob("*.py"))
+    monkeypatch.syspath_prepend(str(HERE / "own"))
+    monkeypatch.setenv("TANDEM_ALLOW", ",".join(modules))
+    yield
+    for module in modules:
+        sys.modules.pop(module, None)
+
+
+def done(outcome: Any) -> str:
+    """What a command printed; fails where it failed."""
+    assert outcome.code == 0, outcome.err
+    return str(outcome.out)
+
+
+def through_every_command(words: tuple[str, ...], commands: Commands, train: Callable[..., Any], folder: Path) -> Path:
+    """Trains, then runs the other commands on the run; gives its folder."""
+    done(train(*words, "name=own", f"--config-dir={HERE / 'conf'}"))
+    (run,) = (path.parent for path in folder.glob("runs/own/*/results.json"))
+    place = run.relative_to(folder)
+    done(commands(evaluate)(f"run={place}", "samples=20", "cases=1"))
+    metrics = json.loads((run / "evaluation" / "test" / "metrics.json").read_text())["metrics"]
+    results = json.loads((run / "results.json").read_text())
+    for key, value in results["metrics"].items():
+        if key.startswith("test/") and value is not None:
+            assert metrics[key] == pytest.approx(value, abs=1e-6), key
+    (folder / "images").mkdir()
+    noise = np.random.default_rng(0).integers(0, 256, (40, 48), dtype=np.uint8)
+    Image.fromarray(noise).save(folder / "images" / "a.png")
+    done(commands(predict)(f"run={place}", "images=images", "out=predicted", "device=cpu"))
+    with (folder / "predicted" / "predictions.csv").open(newline="") as file:
+        (row,) = csv.DictReader(file)
+    assert row["image"] == "a.png"
+    for task in results["config"]["tasks"]:
+        assert any(column.startswith(f"{task}.") for column in row), f"{task} has no column: {list(row)}"
+    done(commands(export)(f"run={place}", "format=torch"))
+    assert (run / "export" / "model.pt2").stat().st_size
+    done(commands(study)("runs/own"))
+    assert (folder / "runs" / "own" / "study" / "report.html").stat().st_size
+    return run
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("part", PARTS)
+def test_one_file_and_one_yaml_are_enough(
+    part: str, own: None, in_process: Commands, tandem_train: Callable[..., Any], tmp_path: Path
+) -> None:
+    through_every_command(PARTS[part], in_process, tandem_train, tmp_path)
+
+
+def test_all_of_them_in_one_run(
+    own: None, in_process: Commands, tandem_train: Callable[..., Any], tmp_path: Path
+) -> None:
+    run = through_every_command(TOGETHER, in_process, tandem_train, tmp_path)
+    results = json.loads((run / "results.json").read_text())
+    assert 0 <= results["metrics"]["test/segmentation/volumetric_similarity"] <= 1
+    assert "train/segmentation/weight" in (run / "metrics.csv").read_text()
+    assert "own/batches" in (run / "metrics.csv").read_text()
+    diary = (run / "diary.txt").read_text()
+    assert all(word in diary for word in ("settings", "summary", "finished True"))
+
+
+def test_without_the_module_s_name_nothing_is_imported(
+    own: None, tandem_train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("TANDEM_ALLOW")
+    outcome = tandem_train(*PARTS["loss"], f"--config-dir={HERE / 'conf'}")
+    assert outcome.code == 1
+    assert "TANDEM_ALLOW=own_loss" in outcome.err
+    assert "own_loss" not in sys.modules
