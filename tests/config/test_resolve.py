@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from tandem.config.resolve import NOT_IDENTITY, PATHS, flatten, register, resolve, run_hash
+from tandem.config.identity import NOT_IDENTITY, PATHS, run_hash
+from tandem.config.resolve import flatten, register, resolve
 from tandem.config.shipped import config_folder, shipped_groups, shipped_places
 from tandem.config.suggest import explain
 from tandem.errors import ConfigError

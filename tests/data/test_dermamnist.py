@@ -12,7 +12,8 @@ from omegaconf import DictConfig
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.metrics import balanced_accuracy_score
 
-from tandem.config.resolve import register, resolve, run_hash
+from tandem.config.identity import run_hash
+from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 from tandem.data.checks import check_splits
 from tandem.data.dermamnist import COUNTS, DermaMNIST, draw

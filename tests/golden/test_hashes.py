@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from tandem.config.resolve import register, resolve, run_hash
+from tandem.config.identity import run_hash
+from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 
 GOLDEN = Path(__file__).parent / "hashes.json"

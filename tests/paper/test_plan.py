@@ -8,7 +8,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from tandem.config.resolve import register, resolve, run_hash
+from tandem.config.identity import run_hash
+from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 from tandem.errors import ConfigError
 from tandem.paper.jobs import expanded, filled, find_jobs, study_words

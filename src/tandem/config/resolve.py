@@ -1,13 +1,10 @@
-"""Where a configuration is looked for, its values with every reference resolved, and the identity (hash) of a run.
+"""The composed configuration as plain containers, with every reference resolved.
 
 Nothing heavy is imported here, so that `--help` and `--cfg job` answer at once.
 """
 
-import copy
-import hashlib
-import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +12,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from tandem.config.identity import run_hash
 from tandem.config.schema import (
     EXTENDED,
     AuditDataConfig,
@@ -29,34 +27,6 @@ from tandem.config.schema import (
 from tandem.config.shipped import take_launchers
 from tandem.config.suggest import explain, nearest
 from tandem.errors import ConfigError
-from tandem.utils.files import known_sha256
-
-NOT_IDENTITY = (
-    "name",
-    "runs",
-    "hydra",
-    "logger",
-    "callbacks.progress",
-    "callbacks.epoch_log",
-    "callbacks.collapse",
-    "callbacks.metrics_csv",
-    "callbacks.panels",
-    "callbacks.confusion",
-    "callbacks.tracking",
-    "data.cache",
-    "data.memory_gb",
-    "loader.workers",
-    "trainer.enable_progress_bar",
-    "trainer.log_every_n_steps",
-)
-"""Settings that change where or how a run is shown, but no number of it; except a callback's that has `stop: true`."""
-
-PATHS = ("data.root", "data.subset", "data.file")
-"""Settings that are paths: one folder or file is one identity, however it is typed."""
-
-CONTENTS = ("data.split_file", "network.weights")
-"""Settings that are files whose content is the identity, wherever they lie."""
-
 
 TO_HYDRA = re.compile(r"\$\{\s*hydra\.")
 """A reference into Hydra's own part of a configuration."""
@@ -112,56 +82,6 @@ def _value(root: DictConfig, key: str) -> Any:
         return "???"
     value = root[key]
     return OmegaConf.to_container(value, resolve=True, throw_on_missing=False) if OmegaConf.is_config(value) else value
-
-
-def run_hash(config: Mapping[str, Any]) -> str:
-    """Twelve hex digits that name a run: SHA-256 over every setting that can change its numbers.
-
-    Args:
-        config: the resolved configuration as plain containers.
-
-    Example:
-        >>> run_hash({"seed": 1, "name": "a"}) == run_hash({"name": "b", "seed": 1})
-        True
-        >>> run_hash({"seed": 1}) == run_hash({"seed": 2})
-        False
-    """
-    defining = copy.deepcopy(dict(config))
-    for key in NOT_IDENTITY:
-        for parent, last in _places(defining, key):
-            if not (isinstance(node := parent.get(last), dict) and node.get("stop") is True):  # it may end a run early
-                parent.pop(last, None)
-    for key in (*PATHS, *CONTENTS):
-        for parent, last in _places(defining, key):
-            if isinstance(path := parent.get(last), str):
-                parent[last] = _content(path) if key in CONTENTS else str(Path(path).expanduser().resolve())
-    canonical = json.dumps(defining, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
-
-
-def _content(path: str) -> str:
-    """SHA-256 of a file; the path itself where there is none, which is told of later."""
-    file = Path(path).expanduser()
-    return known_sha256(file) if file.is_file() else path
-
-
-def _places(config: dict[str, Any], key: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """Where a setting may stand: at its key, and for `data.x` in each source of mixed data, `data.sources.<name>.x`."""
-    yield _parent(config, key)
-    group, _, rest = key.partition(".")
-    data = config.get("data")
-    sources = data.get("sources") if group == "data" and isinstance(data, dict) else None
-    for name in sources if isinstance(sources, dict) else ():
-        yield _parent(config, f"data.sources.{name}.{rest}")
-
-
-def _parent(config: dict[str, Any], key: str) -> tuple[dict[str, Any], str]:
-    """The dict that a dotted key leads into (an empty one, where it leads nowhere), and the key's last part."""
-    *parents, last = key.split(".")
-    node: Any = config
-    for parent in parents:
-        node = node.get(parent) if isinstance(node, dict) else None
-    return (node if isinstance(node, dict) else {}), last
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:

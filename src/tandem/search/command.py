@@ -34,7 +34,7 @@ def search_job(config: Mapping[str, Any]) -> None:
     """
     from hydra.core.hydra_config import HydraConfig
 
-    from tandem.config.resolve import run_hash
+    from tandem.config.identity import run_hash
     from tandem.search.overrides import compose_run, named, words_for_training
     from tandem.search.processes import SINCE
     from tandem.search.settings import read_settings

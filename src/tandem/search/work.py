@@ -51,7 +51,7 @@ def work(trials: Trials, words: Sequence[str], since: int, bar: bool) -> None:
 
 def _run(trial: Any, settings: SearchSettings, words: Sequence[str], bar: bool) -> Outcome:
     """One trial; a configuration that does not go together is a failed one."""
-    from tandem.config.resolve import run_hash
+    from tandem.config.identity import run_hash
 
     try:
         config = compose_run(words)

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tandem.config.resolve import NOT_IDENTITY
+from tandem.config.identity import NOT_IDENTITY
 from tandem.reports.sweep_table import short_key
 from tandem.study.runs import Run
 

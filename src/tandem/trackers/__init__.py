@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
-from tandem.config.resolve import NOT_IDENTITY, flatten
+from tandem.config.identity import NOT_IDENTITY
+from tandem.config.resolve import flatten
 from tandem.jobs import read_status
 from tandem.trackers.files import Files
 from tandem.trackers.mlflow import MLflow

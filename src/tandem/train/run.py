@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig
 
-from tandem.config.resolve import resolve, run_hash
+from tandem.config.identity import run_hash
+from tandem.config.resolve import resolve
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError, DataError
 from tandem.factory import make_data, make_module, make_trainer

@@ -1,0 +1,121 @@
+"""The identity of a run: a hash of every setting that can change its numbers, and what is left out of it.
+
+Later releases add options and rename classes. So that the folders of old runs are still found, an option that was added
+later is left out at its neutral value, and a renamed `_target_` counts under its first name.
+"""
+
+import copy
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tandem.utils.files import known_sha256
+
+NOT_IDENTITY = (
+    "name",
+    "runs",
+    "hydra",
+    "logger",
+    "callbacks.progress",
+    "callbacks.epoch_log",
+    "callbacks.collapse",
+    "callbacks.metrics_csv",
+    "callbacks.panels",
+    "callbacks.confusion",
+    "callbacks.tracking",
+    "data.cache",
+    "data.memory_gb",
+    "loader.workers",
+    "trainer.enable_progress_bar",
+    "trainer.log_every_n_steps",
+)
+"""Options that change where or how a run is shown, but none of its numbers; a callback with `stop: true` counts."""
+
+PATHS = ("data.root", "data.subset", "data.file")
+"""Options that are paths: a folder or file is one identity, however its path is typed."""
+
+CONTENTS = ("data.split_file", "network.weights")
+"""Options that are files whose content is the identity, wherever they are."""
+
+LATER: dict[str, Any] = {}
+"""Options that a release after 0.1.0 added, by dotted key, with the value at which a run is what it was without them.
+
+`*` stands for any one part of a key: `tasks.*.loss.reduction`. An entry is never removed.
+"""
+
+RENAMED: dict[str, str] = {}
+"""`_target_`s that a release renamed: today's name, and the first one, which is hashed. An entry is never removed."""
+
+
+def run_hash(config: Mapping[str, Any]) -> str:
+    """Twelve hex digits that name a run: SHA-256 over every setting that can change its numbers.
+
+    Args:
+        config: the resolved configuration as plain containers.
+
+    Example:
+        >>> run_hash({"seed": 1, "name": "a"}) == run_hash({"name": "b", "seed": 1})
+        True
+        >>> run_hash({"seed": 1}) == run_hash({"seed": 2})
+        False
+    """
+    defining = copy.deepcopy(dict(config))
+    for key in NOT_IDENTITY:
+        for parent, last in _places(defining, key):
+            if not (isinstance(node := parent.get(last), dict) and node.get("stop") is True):  # it may end a run early
+                parent.pop(last, None)
+    for key, neutral in LATER.items():
+        for parent, last in _places(defining, key):
+            if last in parent and _same(parent[last], neutral):
+                del parent[last]
+    for key in (*PATHS, *CONTENTS):
+        for parent, last in _places(defining, key):
+            if isinstance(path := parent.get(last), str):
+                parent[last] = _content(path) if key in CONTENTS else str(Path(path).expanduser().resolve())
+    canonical = json.dumps(_first_names(defining), sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def _same(value: Any, neutral: Any) -> bool:
+    """Equal and of one type: 1, 1.0 and true are three settings."""
+    return type(value) is type(neutral) and bool(value == neutral)
+
+
+def _first_names(node: Any) -> Any:
+    """The same containers with each renamed `_target_` under its first name."""
+    if isinstance(node, dict):
+        renamed = {"_target_": RENAMED.get(str(node["_target_"]), node["_target_"])} if "_target_" in node else {}
+        return {key: _first_names(value) for key, value in node.items()} | renamed
+    return [_first_names(value) for value in node] if isinstance(node, list) else node
+
+
+def _content(path: str) -> str:
+    """SHA-256 of a file, or the path itself where the file is missing, which is reported later."""
+    file = Path(path).expanduser()
+    return known_sha256(file) if file.is_file() else path
+
+
+def _places(config: dict[str, Any], key: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """Where an option may stand: the dict that holds it, and its last part.
+
+    `data.x` also stands in each source of mixed data, at `data.sources.<name>.x`.
+    """
+    *parents, last = key.split(".")
+    for parent in _below(config, parents):
+        yield parent, last
+    if parents[:1] == ["data"]:
+        for parent in _below(config, ["data", "sources", "*", *parents[1:]]):
+            yield parent, last
+
+
+def _below(node: Any, parts: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The dicts that the parts of a key lead to; `*` leads to each entry of a dict."""
+    if not isinstance(node, dict):
+        return
+    if not parts:
+        yield node
+        return
+    for child in node.values() if parts[0] == "*" else (node.get(parts[0]),):
+        yield from _below(child, parts[1:])
