@@ -45,7 +45,8 @@ class Plain(nn.Module):
 
 @pytest.mark.parametrize(("size", "stride", "side"), [(None, None, 128), (None, 8, 32), (48, 8, 48), (48, None, 48)])
 def test_a_good_one_is_given_back_as_it_was(size: int | None, stride: int | None, side: int) -> None:
-    network = Plain(**({} if stride is None else {"stride": stride}))
+    offered: dict[str, Any] = {} if stride is None else {"stride": stride}
+    network = Plain(**offered)
     before = {key: value.clone() for key, value in network.state_dict().items()}
     torch.manual_seed(3)
     expected = torch.rand(2)
