@@ -109,7 +109,7 @@ def test_a_setting_that_cannot_work_leaves_a_traceback_and_no_results(
 
 
 def test_a_monitor_that_nobody_logs_is_named(tandem_train: Command, tmp_path: Path) -> None:
-    done = tandem_train(*SMALL, "monitor=val/segmentation/dicee")
+    done = tandem_train(*SMALL, "monitor=val/segmentation/dicee", "mode=max")
     assert done.code == 1
     assert "val/segmentation/dicee" in done.error
     assert not list(tmp_path.rglob("results.json"))

@@ -14,6 +14,7 @@ from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 from tandem.errors import ConfigError
 from tandem.factory import make_data, make_module, make_trainer
+from tandem.network import Network
 
 Configure = Callable[..., dict[str, Any]]
 SMALL = ["experiment=tiny", "data.train=12", "data.val=12", "data.test=12", "data.seed=3"]
@@ -79,6 +80,7 @@ def test_one_task_alone_builds_a_decoder_only_where_it_needs_one(
     config = configured(f"task={task}")
     module = make_module(config, make_data(config).info)
     assert list(module.tasks) == [task]
+    assert isinstance(module.network, Network)
     assert (module.network.decoder is not None) == decoder
     assert config["monitor"].startswith(f"val/{task}/")
 

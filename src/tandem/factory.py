@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
     from tandem.data.datamodule import DataInfo, DataModule
     from tandem.module import MultiTaskModule
+    from tandem.network import SharedNetwork
 
 
 def make_data(config: Mapping[str, Any]) -> "DataModule":
@@ -45,7 +46,7 @@ def make_module(config: Mapping[str, Any], info: "DataInfo") -> "MultiTaskModule
     _try_out(optimizer, scheduler)
     optimizer = _grouped(optimizer, config["parameters"])
     module = MultiTaskModule(
-        network=build(config["network"], "network", channels=info.channels, dense=dense),
+        network=_network(config, info.channels, dense),
         tasks=tasks,
         balance=build(config["balance"], "balance", tasks=tuple(tasks)),
         optimizer=optimizer,
@@ -56,6 +57,21 @@ def make_module(config: Mapping[str, Any], info: "DataInfo") -> "MultiTaskModule
     )
     optimizer(module.named_parameters())  # tried out, so that a part that is not there is refused now
     return module
+
+
+def _network(config: Mapping[str, Any], channels: int, dense: bool) -> "SharedNetwork":
+    """The shared network; a decoder's node waits for the encoder, and what is not tandem's own is tried out."""
+    from tandem.network import Network
+    from tandem.network.protocol import check_network
+
+    node = config["network"]
+    if isinstance(node, Mapping) and isinstance(decoder := node.get("decoder"), Mapping) and "_target_" in decoder:
+        node = {**node, "decoder": {**decoder, "_partial_": True}}
+    network = build(node, "network", channels=channels, dense=dense)
+    if isinstance(network, Network):
+        return network
+    size = config["data"].get("size")
+    return check_network(network, channels, dense, size if isinstance(size, int) else None)
 
 
 def _grouped(make: Callable[..., Any], settings: Mapping[str, Any]) -> Callable[..., Any]:

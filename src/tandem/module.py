@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from tandem.balance.balance import Balance
 from tandem.balance.replay import same_buffers
 from tandem.distributed.gather import backward_noop, gather_batch, is_distributed, no_loss
-from tandem.network.network import Network
+from tandem.network.protocol import SharedNetwork, begin_epoch
 from tandem.penalties import Penalties, Penalty
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.task import Task
@@ -37,7 +37,7 @@ class MultiTaskModule(pl.LightningModule):
 
     def __init__(
         self,
-        network: Network,
+        network: SharedNetwork,
         tasks: Mapping[str, Task],
         balance: Balance,
         optimizer: Callable[[Any], torch.optim.Optimizer],
@@ -155,7 +155,7 @@ class MultiTaskModule(pl.LightningModule):
     def on_train_epoch_start(self) -> None:
         """The epoch's schedules, which its validation keeps, and what is frozen in it."""
         self.begin_epoch(self.current_epoch)
-        self.network.begin_epoch(self.current_epoch)
+        begin_epoch(self.network, self.current_epoch)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Names the version of what the checkpoint holds."""

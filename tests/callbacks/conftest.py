@@ -58,7 +58,7 @@ class Schedule(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, MultiTaskModule)
-        shift = pl_module.network.get_parameter("shift")
+        shift = pl_module.get_submodule("network").get_parameter("shift")
         shift.data.fill_(self.shifts[trainer.current_epoch])
 
 

@@ -6,6 +6,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
@@ -143,7 +145,7 @@ CASES = [
     # references and missing values
     (["optimizer.lr=${nope}"], "optimizer.lr: interpolation key 'nope' not found"),
     (["scheduler=cosine", "scheduler.T_max=${trainer.epochs}"], "scheduler.T_max: interpolation key 'trainer.epochs' "),
-    (["task=[]"], "monitor has no value; give it, for instance monitor=VALUE"),
+    (["task=[]"], "tasks has no value; give it, for instance tasks=VALUE"),
     (["experiment=busi"], "data.root has no value; give it, for instance data.root=VALUE"),
     # Hydra's own words, where they are good enough
     (["~optimizer.lrr"], "Could not delete from config. 'optimizer.lrr' does not exist."),
@@ -187,3 +189,17 @@ def test_the_cause_is_read_where_the_error_itself_says_nothing() -> None:
     wrapped = RuntimeError("wrapped")
     wrapped.__cause__ = caught.value
     assert explain(wrapped).startswith("unknown key 'a.gama': did you mean 'gamma'?")
+
+
+def test_what_a_resolver_refuses_is_told_in_its_own_words() -> None:
+    OmegaConf.register_new_resolver("test_refusing", _refuse, replace=True)
+    try:
+        with pytest.raises(OmegaConfBaseException) as caught:
+            OmegaConf.to_container(OmegaConf.create({"folder": "${test_refusing:}"}), resolve=True)
+        assert explain(caught.value) == "monitors.mine.rank is 'high', but must be a number"
+    finally:
+        OmegaConf.clear_resolver("test_refusing")
+
+
+def _refuse() -> str:
+    raise ConfigError("monitors.mine.rank is 'high', but must be a number")

@@ -76,7 +76,7 @@ class Record(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(pl_module, MultiTaskModule)
-        self.modes.append({part.training for part in pl_module.network.encoder.modules()})
+        self.modes.append({part.training for part in pl_module.get_submodule("network.encoder").modules()})
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, MultiTaskModule)
@@ -84,7 +84,7 @@ class Record(pl.Callback):
 
 
 def encoder(module: MultiTaskModule) -> State:
-    return {name: value.clone() for name, value in module.network.encoder.state_dict().items()}
+    return {name: value.clone() for name, value in module.get_submodule("network.encoder").state_dict().items()}
 
 
 def changed(first: State, second: State) -> set[str]:
@@ -129,7 +129,7 @@ def test_a_frozen_encoder_never_changes_and_the_rest_does(data: DataModule, fit:
     moved = changed(everything, module.state_dict())
     assert {"network.decoder", "task_modules.classification"} <= {".".join(name.split(".")[:2]) for name in moved}
     known = {id(p) for group in module.make_optimizer(module.named_parameters()).param_groups for p in group["params"]}
-    assert not known & {id(parameter) for parameter in module.network.encoder.parameters()}
+    assert not known & {id(parameter) for parameter in module.get_submodule("network.encoder").parameters()}
 
 
 @pytest.mark.parametrize("balance", [FixedWeights, PCGrad])

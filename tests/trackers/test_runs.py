@@ -127,7 +127,8 @@ def test_two_first_uses_of_one_database_at_once(tmp_path: Path) -> None:
 def test_a_training_that_fails_is_marked(tmp_path: Path) -> None:
     from tandem.train.run import train
 
-    config, folder = composed(tmp_path, "logger=csv", "monitor=val/segmentation/dicee", "trainer.max_epochs=1")
+    wrong = ["monitor=val/segmentation/dicee", "mode=max", "trainer.max_epochs=1"]
+    config, folder = composed(tmp_path, "logger=csv", *wrong)
     with pytest.raises(ConfigError, match="did you mean"):
         train(config, folder)
     seen = READERS["csv"](folder)

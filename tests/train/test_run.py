@@ -68,6 +68,26 @@ def test_the_same_run_twice_gives_the_same_metrics_to_the_last_bit(finished: Pat
     assert (tmp_path / "metrics.csv").read_bytes() == (finished / "metrics.csv").read_bytes()
 
 
+def test_the_order_in_which_tasks_are_named_does_not_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "tandem")
+    short = ["trainer.max_epochs=1", "balance=uncertainty"]
+    orders = ("classification,segmentation", "segmentation,classification")
+    for order in orders:
+        caplog.clear()
+        train(configuration(f"task=[{order}]", *short), tmp_path / order)
+        assert caplog.messages.count("best epoch: highest val/segmentation/dice") == 1
+    first, second = (read(tmp_path / order) for order in orders)
+    assert first["hash"] == second["hash"]
+    assert first["metrics"] == second["metrics"]
+    assert list(first["metrics"]) == list(second["metrics"])
+    for results in (first, second):
+        assert (results["monitor"], results["mode"]) == ("val/segmentation/dice", "max")
+        assert (results["config"]["monitor"], results["config"]["mode"]) == ("val/segmentation/dice", "max")
+    assert first["config"] == second["config"]
+    kept = [(tmp_path / order / "config.yaml").read_text() for order in orders]
+    assert all("\nmonitor: val/segmentation/dice\n" in text for text in kept)
+
+
 def test_another_seed_gives_another_run_on_the_same_data(finished: Path, tmp_path: Path) -> None:
     other = train(configuration("seed=1"), tmp_path)
     assert other["hash"] != read(finished)["hash"]
@@ -143,20 +163,21 @@ def test_data_that_changed_are_refused_and_nothing_is_written(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("overrides", "message"),
     [
-        ("mode=up", "mode is 'up'"),
-        ("monitor=test/segmentation/dice", "chosen on validation data"),
-        ("monitor=val/detection/dice", "there is no task 'detection'"),
-        ("monitor=val", "must be like val/<task>/<metric>"),
-        ("monitor=val/loss", "less is better; set mode=min"),
-        ("callbacks.best=null", "callbacks.best is off"),
-        ("+trainer.fast_dev_run=true", "use experiment=tiny"),
+        (["mode=up"], "mode is 'up'"),
+        (["monitor=test/segmentation/dice"], "chosen on validation data"),
+        (["monitor=val/detection/dice"], "there is no task 'detection'"),
+        (["monitor=val"], "must be like val/<task>/<metric>"),
+        (["monitor=val/segmentation/iou"], "whose direction is not known; add mode=max"),
+        (["monitor=val/loss", "mode=max"], "less is better; set mode=min"),
+        (["callbacks.best=null"], "callbacks.best is off"),
+        (["+trainer.fast_dev_run=true"], "use experiment=tiny"),
     ],
 )
-def test_a_monitor_that_cannot_be_is_refused(override: str, message: str, tmp_path: Path) -> None:
+def test_a_monitor_that_cannot_be_is_refused(overrides: list[str], message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
-        train(configuration(override), tmp_path)
+        train(configuration(*overrides), tmp_path)
 
 
 def test_a_finished_run_without_its_page_gets_it(
@@ -172,7 +193,7 @@ def test_a_finished_run_without_its_page_gets_it(
 
 def test_a_monitor_that_nothing_logs_is_named_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean 'val/segmentation/dice'"):
-        train(configuration("monitor=val/segmentation/dicee", "trainer.max_epochs=1"), tmp_path)
+        train(configuration("monitor=val/segmentation/dicee", "mode=max", "trainer.max_epochs=1"), tmp_path)
     assert not (tmp_path / "results.json").exists()
 
 

@@ -142,6 +142,10 @@ def _check_arguments(where: str, node: Mapping[str, Any], arguments: Mapping[str
     if parameters is None:
         return
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        if refused := [name for name in arguments if name not in parameters]:
+            raise ConfigError(
+                f"{where}: '{node['_target_']}' must take the argument '{refused[0]}', which tandem fills in"
+            )
         for key in given:
             if key not in parameters:
                 choices = [name for name in parameters if name not in arguments]

@@ -13,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tandem.config.identity import run_hash
+from tandem.config.monitor import OFFERS, settled_monitor
 from tandem.config.schema import (
     EXTENDED,
     AuditDataConfig,
@@ -64,11 +65,18 @@ def _without_medmnist(flag: str, size: int, root: str, file: str | None, downloa
 
 
 def _plain(root: DictConfig) -> dict[str, Any]:
-    """The configuration without Hydra's own part, resolved; a value still missing stays `???` and is reported later."""
+    """The configuration without Hydra's own part, resolved; a value still missing stays `???` and is reported later.
+
+    Tasks come in alphabetical order; `monitor` and `mode` have the values that `auto` stands for.
+    """
     own = [str(key) for key in root if key != "hydra"]
     if "hydra" in root and _refers_to_hydra(root):  # which leads nowhere in the job itself, and is refused here too
         root = OmegaConf.masked_copy(root, own)
-    return {key: _value(root, key) for key in own}
+    with settled_monitor(root):
+        plain = {key: _value(root, key) for key in own if key != OFFERS}
+    if isinstance(tasks := plain.get("tasks"), dict):  # task=[a,b] and task=[b,a] are one run
+        plain["tasks"] = dict(sorted(tasks.items()))
+    return plain
 
 
 def _refers_to_hydra(root: DictConfig) -> bool:

@@ -30,8 +30,9 @@ class TrainConfig:
     name: str = MISSING
     seed: int = 0
     runs: str = "runs"
-    monitor: str = MISSING
-    mode: str = MISSING
+    monitor: str = "auto"
+    mode: str = "auto"
+    monitors: Any = None
     data: Any = MISSING
     augment: Any = MISSING
     loader: LoaderConfig = field(default_factory=LoaderConfig)

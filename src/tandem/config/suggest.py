@@ -5,8 +5,9 @@ import re
 from collections.abc import Iterable, Iterator
 
 from tandem.config.shipped import config_folder, shipped_groups, shipped_places
+from tandem.errors import TandemError
 
-SHOWN = 24
+SHOWN = 28
 """Up to so many choices are listed; of more, the nearest."""
 
 
@@ -33,7 +34,8 @@ def explain(error: BaseException) -> str:
     """
     readers = (_bad_override, _unknown_key, _unknown_choice, _wrong_count, _not_chosen, _bad_value)
     lines = (reader(link) for link in _chain(error) for reader in readers)
-    return next((line for line in lines if line), None) or _first_lines(error)
+    refused = next((str(link) for link in _chain(error) if isinstance(link, TandemError)), None)  # by a resolver
+    return refused or next((line for line in lines if line), None) or _first_lines(error)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:

@@ -59,6 +59,7 @@ def export_run(
     """
     from tandem.export.formats import FORMATS
     from tandem.export.program import metadata, trace
+    from tandem.network.protocol import network_stride
     from tandem.runs.inference import Inference
     from tandem.runs.restore import restore
     from tandem.utils.files import write_whole
@@ -70,13 +71,13 @@ def export_run(
     kind = FORMATS[format_name]()
     run = restore(folder)
     inference = Inference(run.module)
-    size = int(run.config["data"].get("size") or 4 * run.module.network.stride)
+    stride = network_stride(run.module.network)
+    size = int(run.config["data"].get("size") or 4 * stride)
     log.info("tracing %s of %s", ", ".join(run.module.tasks), folder)
     program, any_size = trace(inference, run.info.channels, size)
     said = metadata(run, inference, any_size)
     file = out or folder / "export" / f"model{kind.suffix}"
     content = kind.pack(program, inference.names, said)
-    stride = run.module.network.stride
     sides = [(size, size), (2 * stride, 3 * stride)] if any_size else [(size, size)]
     difference = largest_difference(inference, kind.open(content), run.info.channels, sides)
     if not difference <= tolerance:

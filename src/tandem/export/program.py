@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from tandem.errors import DataError
+from tandem.network.protocol import network_stride, normalisation
 from tandem.runs.inference import Inference
 from tandem.runs.restore import TrainedRun
 
@@ -37,7 +38,7 @@ def trace(inference: Inference, channels: int, size: int) -> tuple["ExportedProg
     Raises:
         DataError: the network holds what no program can.
     """
-    stride = inference.module.network.stride
+    stride = network_stride(inference.module.network)
     batch = torch.export.Dim("batch", min=1, max=MOST)
     height, width = (stride * torch.export.Dim(name, min=2, max=MOST) for name in ("rows", "columns"))
     free = {0: batch, 2: height, 3: width}
@@ -84,7 +85,7 @@ def metadata(run: TrainedRun, inference: Inference, any_size: bool) -> dict[str,
         inference: its module.
         any_size: whether the program takes pictures of any multiple of the stride.
     """
-    network = inference.module.network
+    stride, normalised = network_stride(inference.module.network), normalisation(inference.module.network)
     size = run.config["data"].get("size")
     tasks: Mapping[str, Any] = {
         name: {
@@ -102,12 +103,12 @@ def metadata(run: TrainedRun, inference: Inference, any_size: bool) -> dict[str,
             "type": "uint8, 0 to 255",
             "channels": run.info.channels,
             "size": size,
-            "sides": f"any multiple of {network.stride} from {2 * network.stride}" if any_size else f"{size} alone",
+            "sides": f"any multiple of {stride} from {2 * stride}" if any_size else f"{size} alone",
         },
         "outputs": list(inference.names),
         "tasks": tasks,
         "classes": list(run.info.classes),
-        "normalisation": {"mean": network.mean.flatten().tolist(), "std": network.std.flatten().tolist(), "of": 255},
+        "normalisation": None if normalised is None else {**normalised, "of": 255},
         "data": {"name": run.info.name, **run.results["data"]},
         "run": {key: run.results[key] for key in ("name", "hash", "seed", "monitor", "best_epoch", "git")},
     }

@@ -13,6 +13,7 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrid
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from tandem.config.monitor import chosen_monitor
 from tandem.config.shipped import config_folder
 from tandem.jobs.loader import SweepLoader
 from tandem.jobs.lock import RunningElsewhere, locked
@@ -139,7 +140,7 @@ class Sweep:
             folder=os.path.abspath(folder),  # noqa: PTH100 (as Hydra does, without following links)
             directory=str(Path.cwd()),
             sweep=os.environ.get(SWEEP_VARIABLE, ""),
-            monitor=str(OmegaConf.select(config, "monitor", default="")),
+            monitor=(chosen_monitor(config) or ("", ""))[0],
             environment={key: value for key, value in os.environ.items() if key.startswith(CARRIED)},
         )
 

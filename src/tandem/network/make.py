@@ -1,4 +1,4 @@
-"""Makes a network from names: a timm backbone, a decoder of segmentation-models-pytorch."""
+"""Makes a network from names: a timm backbone, a decoder of segmentation-models-pytorch or of the user's own."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ from torch import nn
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
 from tandem.network import small_cnn
+from tandem.network.decoder import MakeDecoder, make_decoder
 from tandem.network.freeze import first_epoch
 from tandem.network.network import Network
 from tandem.network.weights import check_arrived, given_statistics, pretrained_options, statistics, take_encoder
@@ -30,7 +31,7 @@ def make_network(
     channels: int,
     dense: bool,
     backbone: str,
-    decoder: str,
+    decoder: str | MakeDecoder,
     decoder_options: Mapping[str, Any] | None = None,
     backbone_options: Mapping[str, Any] | None = None,
     depth: int = 5,
@@ -42,14 +43,15 @@ def make_network(
     drop_path: float = 0.0,
     dropout: float = 0.0,
 ) -> Network:
-    """A timm backbone under a decoder of segmentation-models-pytorch.
+    """A timm backbone under a decoder of segmentation-models-pytorch, or under one of the user's own.
 
     Args:
         channels: channels of an image.
         dense: whether a task needs a dense map; without one no decoder is built.
         backbone: any timm model that gives feature maps at strides 2 or 4 to 32, or `small_cnn`.
-        decoder: `unet`, `unetplusplus`, `fpn`, `deeplabv3plus` or another architecture of the library.
-        decoder_options: further arguments of that architecture.
+        decoder: `unet`, `unetplusplus`, `fpn`, `deeplabv3plus` or another architecture of the library; or what
+            `MakeDecoder` describes: in a yaml, a node with `_target_`.
+        decoder_options: further arguments of that architecture; those of an own decoder stand in its node.
         backbone_options: further arguments of the timm model, for instance `drop_path_rate`.
         depth: feature levels that are used, 3 to 5.
         output_stride: stride of the deepest level; 8 or 16 dilate the backbone instead of shrinking the map.
@@ -67,6 +69,7 @@ def make_network(
     """
     small_cnn.register()
     _check_backbone(backbone)
+    _check_decoder(decoder, decoder_options)
     begins = first_epoch(freeze)
     weights = weights and str(Path(weights).expanduser())
     loading = pretrained_options(backbone, pretrained, weights)
@@ -78,7 +81,7 @@ def make_network(
     encoder_options: dict[str, Any] = {"in_channels": channels, **(backbone_options or {}), **path, **(loading or {})}
     start = True if loading is not None else None
     try:
-        if dense:
+        if dense and isinstance(decoder, str):
             body = _with_decoder(
                 decoder,
                 output_stride,
@@ -94,7 +97,8 @@ def make_network(
             raise _without_depth(backbone, drop_path) from error
         file = f", weights '{weights}'" if weights else ""
         reason = shorten(str(error), 400, placeholder=" ...") or type(error).__name__
-        raise ConfigError(f"backbone '{backbone}' with decoder '{decoder}' (depth {depth}{file}): {reason}") from error
+        over = f" with decoder '{decoder}'" if isinstance(decoder, str) else ""
+        raise ConfigError(f"backbone '{backbone}'{over} (depth {depth}{file}): {reason}") from error
     if weights is not None and loading is None:
         take_encoder(encoder, weights)
     elif weights is not None:
@@ -102,7 +106,26 @@ def make_network(
     mean, std = given or statistics(backbone, channels)
     if drop_path and not any(isinstance(part, DropPath) for part in encoder.modules()):  # taken, and left unused
         raise _without_depth(backbone, drop_path)
+    if dense and not isinstance(decoder, str):
+        decoding, width = make_decoder(decoder, encoder.out_channels, _strides(encoder))
     return Network(encoder, decoding, width, mean, std, dropout, begins)
+
+
+def _strides(encoder: Any) -> list[int]:
+    """Of each level, the image first; a dilated encoder's are all bounded by its output stride."""
+    return [min(2**level, int(encoder.output_stride)) for level in range(len(encoder.out_channels))]
+
+
+def _check_decoder(decoder: Any, options: Mapping[str, Any] | None) -> None:
+    if isinstance(decoder, str):
+        return
+    if not callable(decoder):
+        raise ConfigError(f"network.decoder is {decoder!r}, but must be the name of a decoder or have a _target_")
+    if options:
+        raise ConfigError(
+            f"network.decoder_options ({', '.join(options)}) are for a decoder that is chosen by name; write those of "
+            "your own beside its _target_, and remove the others with ~network.decoder_options"
+        )
 
 
 def _without_depth(backbone: str, share: float) -> ConfigError:

@@ -56,7 +56,7 @@ def origin(network: Mapping[str, Any]) -> dict[str, str] | None:
     if weights := network.get("weights"):
         path = Path(weights).expanduser()
         return {"file": path.name, "sha256": known_sha256(path)}
-    if not network.get("pretrained"):
+    if not network.get("pretrained") or "backbone" not in network:  # an own network knows what its weights are
         return None
     from timm.models import get_pretrained_cfg
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from omegaconf import DictConfig
 
 from tandem.config.identity import run_hash
+from tandem.config.monitor import AUTO
 from tandem.config.resolve import resolve
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError, DataError
@@ -126,7 +127,7 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
     _check_monitored(config["monitor"], module, data)
     _warn_of_moving(config["monitor"], module)
     _warn_of_random(config["network"])
-    _announce(data, module, trainer, known["weights"])
+    _announce(config, data, module, trainer, known["weights"])
     computed = prepare(module, data, folder)
     try:
         log_settings(trainer, {**config, "computed": computed}, folder)
@@ -166,7 +167,11 @@ def _fit(trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", l
 
 
 def _announce(
-    data: "DataModule", module: "MultiTaskModule", trainer: "pl.Trainer", weights: Mapping[str, str] | None
+    config: Mapping[str, Any],
+    data: "DataModule",
+    module: "MultiTaskModule",
+    trainer: "pl.Trainer",
+    weights: Mapping[str, str] | None,
 ) -> None:
     """Says what is about to be trained on what, so that a wrong split or task is seen before it costs a night."""
     from tandem.data.samples import describe_split
@@ -176,6 +181,7 @@ def _announce(
     parameters = sum(parameter.numel() for parameter in module.parameters())
     device = trainer.strategy.root_device
     log.info("tasks %s; %s parameters; on %s", ", ".join(module.tasks), f"{parameters:,}", device)
+    log.info("best epoch: %s %s", "highest" if config["mode"] == "max" else "lowest", config["monitor"])
     if weights is not None:
         log.info("the encoder begins from %s", ", ".join(f"{key} {value}" for key, value in weights.items()))
 
@@ -207,7 +213,7 @@ def check_config(config: Mapping[str, Any]) -> None:
     """
     if not 0 <= config["seed"] < 2**32:
         raise ConfigError(f"seed is {config['seed']}, but must be at least 0 and below 2^32")
-    if config["mode"] not in ("min", "max"):
+    if config["mode"] not in ("min", "max", AUTO):
         raise ConfigError(f"mode is '{config['mode']}', but must be 'min' or 'max'")
     if not config["callbacks"].get("best"):
         raise ConfigError("callbacks.best is off, but the best checkpoint is what results are made of; leave it on")
@@ -224,6 +230,10 @@ def check_config(config: Mapping[str, Any]) -> None:
     if "/" in rest and task not in config["tasks"]:
         raise ConfigError(
             f"monitor is '{config['monitor']}', but there is no task '{task}': {', '.join(config['tasks'])}"
+        )
+    if config["mode"] == AUTO:
+        raise ConfigError(
+            f"monitor is '{config['monitor']}', whose direction is not known; add mode=max (more is better) or mode=min"
         )
 
 
