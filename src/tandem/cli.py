@@ -6,20 +6,21 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Sequence
-from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
+from tandem.config.hydra_internals import share_store
 from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 from tandem.config.suggest import explain
 from tandem.errors import ConfigError, TandemError
 from tandem.jobs import SWEEP_VARIABLE, RunningElsewhere, one_line, run_job
+from tandem.jobs.job_process import FOLDER_VARIABLE
 from tandem.jobs.outcome import BUSY
-from tandem.jobs.process import FOLDER_VARIABLE, follow_parent
+from tandem.jobs.process import follow_parent
 
 log = logging.getLogger(__name__)
 
@@ -82,12 +83,9 @@ def run_tool(task: Callable[[dict[str, Any]], None], config_name: str, on_interr
 def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on_interrupt: str) -> None:
     """Lets Hydra compose the configuration and call the job; every foreseeable error becomes one line."""
     import hydra
-    from hydra.core.config_store import ConfigStore
 
     sys.argv[1:] = flags_last(sys.argv[1:])
-    # Hydra copies its store whenever it composes a configuration or lists a group, and copies again what it takes out
-    store = ConfigStore.instance()
-    vars(store)["__deepcopy__"] = partial(_shared, store)
+    share_store()
     # Hydra then raises instead of printing, so that the message can be made into one line here.
     os.environ[FULL_ERRORS] = "1"
     register(config_name)
@@ -112,10 +110,6 @@ def _module(task: Callable[[DictConfig, Path], Any]) -> str | None:
         return package if package and find_spec(f"{package}.__main__") else task.__module__
     spec = sys.modules["__main__"].__spec__
     return None if spec is None else spec.name
-
-
-def _shared(store: Any, memo: dict[int, Any]) -> Any:
-    return store
 
 
 def flags_last(words: Sequence[str]) -> list[str]:

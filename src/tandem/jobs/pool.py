@@ -1,7 +1,7 @@
 """Jobs are handed out, some at a time, and watched until all have ended."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Protocol
 
 from tandem.jobs.outcome import JobOutcome, SweepJob
@@ -24,7 +24,7 @@ class Running(Protocol):
         """Begins to stop it."""
 
 
-Outcomes = Iterator[tuple[SweepJob, JobOutcome]]
+Outcomes = Generator[tuple[SweepJob, JobOutcome]]
 """Each job with its ending, in the order in which they end."""
 
 

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tandem.errors import ConfigError
+from tandem.jobs.job_process import run_in_process
 from tandem.jobs.launcher_options import thread_variables
 from tandem.jobs.lock import RunningElsewhere, locked
 from tandem.jobs.outcome import JobOutcome, SweepJob, note_ending
 from tandem.jobs.pool import PATIENCE, POLL, Outcomes, pool
-from tandem.jobs.process import run_in_process
 from tandem.jobs.status import STOPPED, one_line, read_status
 
 

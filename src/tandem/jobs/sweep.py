@@ -7,14 +7,16 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from tandem.config.hydra_internals import JobComposer, sweep_callbacks
 from tandem.config.shipped import config_folder
-from tandem.jobs.loader import SweepLoader
 from tandem.jobs.lock import RunningElsewhere, locked
 from tandem.jobs.outcome import CARRIED, JobOutcome, SweepJob, monitored
 from tandem.jobs.pool import Outcomes
@@ -41,7 +43,7 @@ class Sweep:
     task: TaskFunction
 
     def __post_init__(self) -> None:
-        self.context.config_loader = SweepLoader(self.context.config_loader.get_search_path())
+        self.context.config_loader = cast(ConfigLoader, JobComposer(self.context.config_loader))
 
     def launch(
         self,
@@ -162,8 +164,9 @@ class Sweep:
 
     def _summary(self) -> SweepSummary:
         """The callback that tells in the end; one that nobody hears, where the user has taken it out."""
-        callbacks = getattr(self.context.callbacks, "callbacks", [])
-        return next((found for found in callbacks if isinstance(found, SweepSummary)), SweepSummary())
+        return next(
+            (found for found in sweep_callbacks(self.context) if isinstance(found, SweepSummary)), SweepSummary()
+        )
 
 
 def answer(job: SweepJob) -> JobOutcome | None:
