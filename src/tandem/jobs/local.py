@@ -1,4 +1,4 @@
-"""Jobs in processes of this machine, some at a time."""
+"""Runs jobs in processes of this machine."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -24,11 +24,11 @@ def run_local(
 
     Args:
         jobs: in their order.
-        n_jobs: how many at a time.
-        threads: of each; None: a fair share of the cores.
+        n_jobs: number of jobs that run at the same time.
+        threads: of each; None: an equal share of the cores.
         timeout_min: minutes after which a job is stopped; None: no limit.
-        devices: GPUs that are dealt out, one to each running job; None: each sees all.
-        keep_going: whether others are started after one has failed.
+        devices: GPUs, one for each running job; None: each job sees all.
+        keep_going: whether to start further jobs after one has failed.
     """
     threads_of_each = thread_variables(threads, n_jobs)
     free = set(range(n_jobs))

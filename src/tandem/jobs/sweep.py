@@ -1,4 +1,4 @@
-"""The jobs of a sweep: composed once, answered where they are finished, the others run here or handed out."""
+"""The jobs of a sweep: composes them, skips those that are finished, and runs the others here or through a launcher."""
 
 import logging
 import os
@@ -30,12 +30,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Sweep:
-    """What Hydra gives a launcher.
+    """What Hydra gives to a launcher.
 
     Attributes:
-        context: composes the configuration of a job, and holds the callbacks.
+        context: has the loader of configurations and the callbacks.
         config: of the sweep.
-        task: Hydra calls it for each job; it names the module that runs it alone.
+        task: the function that runs a job; its `command` is the module that runs one job alone.
     """
 
     context: HydraContext
@@ -52,13 +52,16 @@ class Sweep:
         width: int | None,
         run: Callable[[list[SweepJob]], Outcomes],
     ) -> list[JobReturn]:
-        """Runs the jobs that are not finished, says how each ended, and gives Hydra what it wants to know.
+        """Runs the jobs that are not finished, and logs each outcome.
 
         Args:
             overrides: of each job.
             first: number of the first job.
-            width: how many run at a time, for the estimate of what is left; None: all.
-            run: runs jobs or hands them out, and gives each with its ending.
+            width: number of jobs that run at the same time, to estimate the remaining time; None: all.
+            run: runs jobs and yields each with its outcome.
+
+        Returns:
+            What Hydra's sweeper expects: a return value for each job.
 
         Raises:
             KeyboardInterrupt: the user stopped it; the running jobs were stopped, and the summary was printed.
@@ -67,24 +70,24 @@ class Sweep:
         jobs = self._jobs(overrides, first)
         summary = self._summary()
         summary.folders |= {Path(job.folder) for job in jobs}
-        endings = {job.number: ending for job in jobs if (ending := answer(job)) is not None}
-        waiting = [job for job in jobs if job.number not in endings]
-        answered = f"; {len(endings)} already finished" if endings else ""
+        outcomes = {job.number: outcome for job in jobs if (outcome := answer(job)) is not None}
+        waiting = [job for job in jobs if job.number not in outcomes]
+        answered = f"; {len(outcomes)} already finished" if outcomes else ""
         log.info("%d of %d jobs to run%s", len(waiting), len(jobs), answered)
         progress = Progress(first + len(jobs), len(waiting), width or len(waiting) or 1)
         try:
-            for job, ending in run(waiting) if waiting else ():
-                endings[job.number] = ending
-                progress.tell(job, ending)
+            for job, outcome in run(waiting) if waiting else ():
+                outcomes[job.number] = outcome
+                progress.log_outcome(job, outcome)
         except KeyboardInterrupt:
-            summary.tell(summary.folders)
+            summary.print_summary(summary.folders)
             raise
-        summary.elsewhere += [ending.reason for ending in endings.values() if ending.state == "running elsewhere"]
-        summary.not_started += len(jobs) - len(endings)
-        return [_returned(job, endings.get(job.number)) for job in jobs]
+        summary.elsewhere += [outcome.reason for outcome in outcomes.values() if outcome.state == "running elsewhere"]
+        summary.not_started += len(jobs) - len(outcomes)
+        return [_returned(job, outcomes.get(job.number)) for job in jobs]
 
     def launch_here(self, overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-        """Runs the jobs in this process, one after the other; arguments and errors are those of `launch`."""
+        """Runs the jobs one after the other in this process; arguments and errors as of `launch`."""
 
         def run(jobs: list[SweepJob]) -> Outcomes:
             for job in jobs:
@@ -146,7 +149,7 @@ class Sweep:
         )
 
     def _alone(self, words: Sequence[str], number: int) -> tuple[str, ...]:
-        """What is typed after `python` to run one job of the sweep alone."""
+        """The arguments of `python` that run one job of the sweep alone."""
         module = getattr(self.task, "command", None)
         if module is None:
             return ()
@@ -170,7 +173,7 @@ class Sweep:
 
 
 def answer(job: SweepJob) -> JobOutcome | None:
-    """The ending of a job that needs no process, since it has finished before; None, where it is still to be run."""
+    """The outcome of a job that an earlier launch has finished; None if the job still has to run."""
     from tandem.reports.run_report import REPORT
 
     folder = Path(job.folder)
@@ -185,13 +188,13 @@ def answer(job: SweepJob) -> JobOutcome | None:
     return JobOutcome("finished")
 
 
-def _returned(job: SweepJob, ending: JobOutcome | None) -> JobReturn:
-    """What a sweeper is told; the summary speaks of what failed."""
+def _returned(job: SweepJob, outcome: JobOutcome | None) -> JobReturn:
+    """A job's return value for Hydra's sweeper: the monitored value. Failures are in the summary."""
     returned = JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED)
-    returned.return_value = monitored(job) if ending is not None and ending.state == "finished" else None
+    returned.return_value = monitored(job) if outcome is not None and outcome.state == "finished" else None
     return returned
 
 
 def _safe_path() -> list[str]:
-    """Keeps the working directory off a job's search path where it is not on that of the sweep."""
+    """The flag that keeps the working directory off a job's import path, if it is not on that of the sweep."""
     return [] if str(Path.cwd()) in {str(Path(entry).absolute()) for entry in sys.path} else ["-P"]

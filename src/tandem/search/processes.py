@@ -1,4 +1,4 @@
-"""Further processes of one search: the same command again, each of which takes trials until there are enough."""
+"""Several processes of one search: each runs the same command, and takes trials until there are enough."""
 
 import logging
 import signal
