@@ -16,9 +16,13 @@ from tandem.jobs.process import PARENT_VARIABLE, start_process, stop_processes
 
 QUICK = ((0, signal.SIGINT), (0.3, signal.SIGTERM), (0.6, signal.SIGKILL))
 
-SLEEPER = "import time; print('ready', flush=True); time.sleep(600)"
+SLEEP = "import time; print('ready', flush=True); time.sleep(600)"
 
-STUBBORN = "import signal; [signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)]; " + SLEEPER
+FOLLOW = "from tandem.jobs.process import follow_parent; follow_parent(); "
+
+SLEEPER = FOLLOW + SLEEP  # SIGINT is ignored where the tests themselves were started with `&`
+
+STUBBORN = "import signal; [signal.signal(n, signal.SIG_IGN) for n in (signal.SIGINT, signal.SIGTERM)]; " + SLEEP
 
 PARENT = """
 from tandem.jobs.process import start_process
@@ -80,8 +84,9 @@ def test_a_child_is_stopped_at_its_limit_by_ever_harder_signals(tmp_path: Path, 
 
 def test_children_are_stopped_together_and_nothing_that_they_started_is_left(tmp_path: Path) -> None:
     program = f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {STUBBORN!r}]).pid, flush=True); "
+    program = FOLLOW + program + SLEEP
     logs = [tmp_path / "1", tmp_path / "2"]
-    children = [start_process(["-c", program + SLEEPER], console=log, steps=QUICK) for log in logs]
+    children = [start_process(["-c", program], console=log, steps=QUICK) for log in logs]
     wait_for(lambda: all(log.read_text().count("ready") == 2 for log in logs))
     stop_processes(children)
     assert [child.why for child in children] == ["interrupted"] * 2

@@ -64,6 +64,8 @@ def test_processes_that_are_always_killed_are_not_replaced_for_ever(programs: Pr
 def test_ctrl_c_stops_the_processes_and_waits_for_them(programs: Programs, tmp_path: Path) -> None:
     tidy = f"""
 import pathlib, time
+from tandem.jobs.process import follow_parent
+follow_parent()  # SIGINT is ignored where the tests themselves were started with `&`
 try:
     pathlib.Path({str(tmp_path)!r}, "ready").touch()
     time.sleep(600)

@@ -57,7 +57,7 @@ def start_job(job: SweepJob, minutes: float | None = None, environment: Mapping[
     """Starts a job in a process of its own.
 
     Args:
-        job: which.
+        job: the job.
         minutes: after which it is stopped; None for no limit.
         environment: variables of this process alone, such as its device.
     """
@@ -68,7 +68,7 @@ def run_in_process(job: SweepJob, minutes: float | None = None) -> JobOutcome:
     """Runs a job in a process of its own and waits for it: what a worker on any machine calls.
 
     Args:
-        job: which.
+        job: the job.
         minutes: after which it is stopped; None for no limit.
     """
     return start_job(job, minutes).wait()

@@ -130,11 +130,11 @@ def start_process(
     limit: float | None = None,
     steps: Steps | None = None,
 ) -> _Process:
-    """Starts a Python process that `follow_parent`s this one.
+    """Starts a Python process. If it calls `follow_parent`, it does not outlive this one.
 
     Args:
         arguments: of Python, such as `["-m", "tandem.train", "seed=1"]`.
-        variables: of its environment, beside those of this process.
+        variables: environment variables, in addition to those of this process.
         directory: its working directory; None: this process's.
         console: the file to which its output is appended; None: it prints where this process does.
         limit: seconds after which it is stopped; None: no limit.

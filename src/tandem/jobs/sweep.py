@@ -166,7 +166,7 @@ class Sweep:
         return (*_safe_path(), "-m", str(module), *map(str, typed), *words, *alone, *numbered, *flags)
 
     def _summary(self) -> SweepSummary:
-        """The callback that tells in the end; one that nobody hears, where the user has taken it out."""
+        """The callback that prints the summary; one that Hydra never calls, if the user has removed it."""
         return next(
             (found for found in sweep_callbacks(self.context) if isinstance(found, SweepSummary)), SweepSummary()
         )

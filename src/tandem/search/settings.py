@@ -78,7 +78,7 @@ def read_settings(config: Mapping[str, Any]) -> SearchSettings:
 
 
 def _objectives(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """The objectives and their directions; by default the one value that also says which epoch is best."""
+    """The objectives and their directions; the default is the value that also selects the best epoch."""
     chosen = config["search"]["objectives"]
     if chosen is None:
         return [config["monitor"]], ["maximize" if config["mode"] == "max" else "minimize"]

@@ -24,7 +24,7 @@ def work(trials: Trials, words: Sequence[str], since: int, bar: bool) -> None:
 
     Args:
         trials: of the search.
-        words: overrides of each trial, beside its own values.
+        words: overrides that all trials share.
         since: see `Trials.claim`.
         bar: whether each may show a progress bar in a terminal.
 
