@@ -223,6 +223,25 @@ def test_a_sweep_through_another_library(launcher: str, start: Callable[..., Any
             assert f"#SBATCH {line}\n" in asked
 
 
+def test_a_sweep_runs_as_well_with_a_hydra_whose_private_parts_have_changed(
+    fake_train: Command, jobs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changed(search_path: Any) -> None:
+        raise ImportError("no such module")
+
+    with monkeypatch.context() as newer:
+        newer.setattr("tandem.config.hydra_internals.make_fast_loader", changed)
+        newer.setattr("tandem.config.hydra_internals._reported", set())
+        done = fake_train("-m", "seed=1,2")
+    assert (done.code, done.err) == (0, "sweep: 2 finished, 0 failed\n")
+    line = " differs in its loader of configurations (ImportError: no such module); composing jobs takes longer\n"
+    assert done.out.count(line) == 1
+    folders = {seed: jobs.folder(seed) for seed in (1, 2)}
+    assert fake_train("-m", "seed=1,2").out.startswith("0 of 2 jobs to run; 2 already finished\n")
+    assert {seed: jobs.folder(seed) for seed in (1, 2)} == folders
+    assert jobs.attempts() == {1: 1, 2: 1}
+
+
 def test_a_missing_slurm_is_reported(fake_train: Command, jobs: Any) -> None:
     done = fake_train("-m", "seed=1,2", "hydra/launcher=submitit_slurm")
     assert done.code == 1
