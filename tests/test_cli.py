@@ -224,7 +224,7 @@ def test_who_asks_for_tracebacks_gets_them(
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
-        (KeyboardInterrupt(), 130, "interrupted; the same command goes on where it stopped"),
+        (KeyboardInterrupt(), 130, "interrupted; rerun the same command to resume"),
         (ConfigError("lr is wrong"), 1, "lr is wrong"),
     ],
 )
@@ -311,7 +311,7 @@ def test_a_job_that_has_become_another_one_since_its_sweep_began_is_refused(
     monkeypatch.setenv("TANDEM_FOLDER", str(tmp_path / "runs" / "tiny" / "0123456789ab"))
     done = tandem_train("experiment=tiny")
     assert done.code == 1
-    assert done.error.startswith("the configuration has changed since the sweep began: this would now be ")
+    assert done.error.startswith("the configuration has changed since the sweep began: the job's folder would now be ")
     assert not list(tmp_path.rglob("status.json"))
 
 

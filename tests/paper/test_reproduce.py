@@ -11,6 +11,7 @@ from hydra.core.global_hydra import GlobalHydra
 
 from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
+from tandem.jobs.process import start_process
 from tandem.paper import main
 from tandem.paper.command import Done, reproduce
 from tandem.paper.launch import train as launched
@@ -135,3 +136,13 @@ def test_the_launched_command_is_that_of_training(capfd: pytest.CaptureFixture[s
     assert launched(["--version"], threads=1) == 0
     assert capfd.readouterr().out.startswith("Hydra")
     assert launched(["--no-such-flag"]) != 0
+
+
+def test_a_launched_command_that_was_interrupted_interrupts_the_paper(monkeypatch: pytest.MonkeyPatch) -> None:
+    def start(arguments: list[str], variables: dict[str, str], **options: Any) -> Any:
+        assert arguments == ["-m", "tandem.train", "seed=1"]
+        return start_process(["-c", "raise SystemExit(130)"], variables, **options)
+
+    monkeypatch.setattr("tandem.paper.launch.start_process", start)
+    with pytest.raises(KeyboardInterrupt):
+        launched(["seed=1"])

@@ -83,7 +83,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"pruner": {"_target_": "tandem.search.Hyperband", "least": 20}},
-        "search.pruner.least=20 leaves nothing to halve",
+        "search.pruner.least=20 must be below trainer.max_epochs=",
     ),
 ]
 
@@ -108,7 +108,7 @@ def test_what_is_typed_for_training_goes_to_every_trial() -> None:
     assert words_for_training([*typed, "optimizer.lr=1e-3"], ["seed"]) == ["experiment=tiny", "optimizer.lr=1e-3"]
     assert named(["experiment=tiny"], "search_focal") == ["experiment=tiny", "name=search_focal"]
     assert named(["name=mine"], "mine") == ["name=mine"]
-    with pytest.raises(ConfigError, match="'seed' is typed and searched"):
+    with pytest.raises(ConfigError, match="'seed' is in the search space; remove its override"):
         words_for_training(["seed=3"], ["seed"])
 
 

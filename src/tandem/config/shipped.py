@@ -3,6 +3,8 @@
 import re
 from pathlib import Path
 
+from tandem.config.hydra_internals import remove_launchers
+
 
 def config_folder() -> Path:
     """The folder of the shipped configuration: inside the installed package, or beside `src` in a checkout."""
@@ -28,14 +30,5 @@ def shipped_places() -> set[str]:
 
 
 def take_launchers() -> None:
-    """Takes launchers of other packages that have a shipped one's name out of Hydra's store; may be called again.
-
-    Hydra would check the shipped ones against their types, where such a package is installed.
-    """
-    from hydra.core.config_store import ConfigStore
-    from hydra.core.plugins import Plugins
-
-    Plugins.instance()  # imports every launcher that is installed
-    launchers = ConfigStore.instance().repo["hydra"]["launcher"]
-    for path in (config_folder() / "hydra" / "launcher").glob("*.yaml"):
-        launchers.pop(path.name, None)
+    """Lets tandem's launchers replace those of other packages that have the same name; may be called again."""
+    remove_launchers([path.name for path in (config_folder() / "hydra" / "launcher").glob("*.yaml")])

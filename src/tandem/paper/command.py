@@ -40,7 +40,7 @@ def main() -> None:
         if not done.good:
             raise SystemExit(1)
 
-    run_tool(job, "reproduce", "interrupted; the same command goes on where it stopped")
+    run_tool(job, "reproduce", "interrupted; rerun the same command to resume")
 
 
 @dataclass(frozen=True)

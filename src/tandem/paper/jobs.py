@@ -1,20 +1,24 @@
 """Which runs a paper consists of: its studies, spread out and composed as a sweep would, without running anything."""
 
+import itertools
 import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from tandem.config.hydra_internals import JobComposer
 from tandem.config.identity import run_hash
 from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 from tandem.config.suggest import explain, nearest
 from tandem.errors import ConfigError
-from tandem.paper.compose import Composer
 from tandem.paper.plan import Paper
 from tandem.study.swept_params import show_value
+
+if TYPE_CHECKING:
+    from hydra.core.override_parser.types import Override
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +159,6 @@ def expanded(words: Sequence[str], data: Mapping[str, Any], search: Sequence[str
         search: an override that names further folders of configurations.
     """
     from hydra import compose
-    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
     from hydra.core.global_hydra import GlobalHydra
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -163,19 +166,33 @@ def expanded(words: Sequence[str], data: Mapping[str, Any], search: Sequence[str
     plain = [word for word in words if not parser.parse_overrides([word])[0].is_sweep_override()]
     whole = compose("train", [*filled(plain, data), *search], return_hydra_config=True)
     params = [f"{key}={value}" for key, value in (whole.hydra.sweeper.get("params") or {}).items()]
-    (batch,) = BasicSweeper.split_arguments(parser.parse_overrides([*params, *words]), None)
-    return batch
+    return _product(parser.parse_overrides([*params, *words]))
+
+
+def _product(overrides: "Sequence[Override]") -> list[list[str]]:
+    """Every combination of swept values, in the order in which Hydra's basic sweeper runs them."""
+    values: dict[str, list[str]] = {}
+    for one in overrides:
+        if one.is_sweep_override() and not one.is_discrete_sweep():
+            raise ConfigError(f"'{one.input_line}' has no list of values; give a list, or range(...)")
+        key = one.get_key_element()
+        texts = one.sweep_string_iterator() if one.is_sweep_override() else [one.get_value_element_as_str()]
+        values[key] = [f"{key}={text}" for text in texts]
+    return [list(combination) for combination in itertools.product(*values.values())]
 
 
 def _jobs(study: str, words: Sequence[str], data: Mapping[str, Any], search: Sequence[str]) -> Iterator[PaperJob]:
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import RunMode
     from omegaconf import OmegaConf
 
     batch = expanded(words, data, search)
     if len(batch) > MANY:
         log.info("study %s: reading the settings of %d runs", study, len(batch))
-    composed = Composer(search)
+    composer = JobComposer(GlobalHydra.instance().config_loader())
     for overrides in batch:
-        config = composed(filled(overrides, data))
+        typed = [*filled(overrides, data), *search]
+        config = composer.load_configuration("train", typed, run_mode=RunMode.RUN, from_shell=False)
         choices = {str(key): show_value(_plain(value)) for key, value in config.hydra.runtime.choices.items()}
         bare = resolve(OmegaConf.masked_copy(config, [str(key) for key in config if key != "hydra"]))
         yield PaperJob(study, tuple(overrides), choices, f"{bare['name']}/{run_hash(bare)}")

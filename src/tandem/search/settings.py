@@ -1,4 +1,4 @@
-"""What a search is after: its objectives, its space, how many trials; checked before the first of them."""
+"""The settings of a search: objectives, search space, number of trials; checked before the first trial."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from typing import Any
 from tandem.config.instantiate import build
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.search.space import Knob, read_space
+from tandem.search.space import Dimension, read_space
 from tandem.study.direction import direction
 
 
@@ -17,16 +17,16 @@ class SearchSettings:
     """A search, read from its configuration.
 
     Attributes:
-        folder: where its runs and its database lie.
-        n_trials: it goes on until so many have finished.
-        n_jobs: processes.
+        folder: of its runs and its database.
+        n_trials: number of finished trials after which it ends.
+        n_jobs: number of processes.
         seed: of the sampler.
-        startup: so many trials are drawn at random first.
+        startup: number of first trials whose values are drawn at random.
         objectives: logged validation metrics of the best checkpoint.
         directions: of each, `maximize` or `minimize`.
-        space: what is searched, by key.
+        space: range or choices by key.
         pruner: see `tandem.search.pruners`.
-        epochs: of a whole trial.
+        epochs: of a complete trial.
     """
 
     folder: Path
@@ -36,7 +36,7 @@ class SearchSettings:
     startup: int
     objectives: Sequence[str]
     directions: Sequence[str]
-    space: Mapping[str, Knob]
+    space: Mapping[str, Dimension]
     pruner: Any
     epochs: int
 
@@ -61,8 +61,8 @@ def read_settings(config: Mapping[str, Any]) -> SearchSettings:
     epochs = config["trainer"].get("max_epochs") or 0
     pruner.make(epochs)
     space = read_space(search["space"])
-    for knob in space.values():
-        knob.distribution()
+    for dimension in space.values():
+        dimension.distribution()
     return SearchSettings(
         folder=Path(config["runs"]) / config["name"],
         n_trials=search["n_trials"],
@@ -78,7 +78,7 @@ def read_settings(config: Mapping[str, Any]) -> SearchSettings:
 
 
 def _objectives(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """The objectives and their directions; by default the one value that also says which epoch is best."""
+    """The objectives and their directions; the default is the value that also selects the best epoch."""
     chosen = config["search"]["objectives"]
     if chosen is None:
         return [config["monitor"]], ["maximize" if config["mode"] == "max" else "minimize"]
