@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tandem.callbacks.collapse.measure import Predictions, shared_gram, shares_and_cosines
 from tandem.tasks import TaskOutput
+from tandem.tasks.kinds import kind_of
 
 
 class TwoHeads(nn.Module):
@@ -98,7 +99,7 @@ def output(logits: Tensor, target: Tensor, kind: str) -> TaskOutput:
 
 
 def test_binary_shares_are_of_known_pixels_at_the_threshold_in_force() -> None:
-    counts = Predictions("binary", ["nodule", "cyst"], dense=True)
+    counts = Predictions(kind_of("binary", dense=True), ["nodule", "cyst"])
     logits = torch.tensor([[[[2.0, -2.0], [0.1, 5.0]], [[-1.0, -1.0], [-1.0, 3.0]]]])
     target = torch.tensor([[[[1, 0], [1, 255]], [[0, 0], [0, 1]]]])
     threshold = torch.tensor([0.6, 0.5])
@@ -119,7 +120,7 @@ def test_multiclass_shares_are_of_known_rows_or_pixels(shape: tuple[int, ...]) -
     target = torch.randint(0, 3, (7, *shape))
     target[0] = -100
     target[1] = 255
-    counts = Predictions("multiclass", ["normal", "benign", "malignant"], dense=bool(shape))
+    counts = Predictions(kind_of("multiclass", dense=bool(shape)), ["normal", "benign", "malignant"])
     for rows in (slice(0, 4), slice(4, 7)):
         counts.update(output(logits[rows], target[rows], "multiclass"), torch.tensor([0.5] * 3))
     known = (target != -100) & (target != 255)
