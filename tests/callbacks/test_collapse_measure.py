@@ -51,6 +51,29 @@ def test_the_gram_matrix_is_that_of_weighted_gradients_of_shared_parameters(netw
     assert cosines == {"a/b": pytest.approx(float(cosine))}
 
 
+def test_a_parameter_that_some_tasks_reach_counts_for_them_alone(network: TwoHeads) -> None:
+    """As where two masks share a decoder that a class does not use."""
+    x = torch.randn(5, 4, dtype=torch.float64)
+
+    def losses() -> dict[str, Tensor]:
+        found = network.losses(x)
+        return {**found, "c": (network.heads["a"](torch.tanh(network.shared(x)) + network.skip(x)) + 1).square().mean()}
+
+    both = [*network.shared.parameters(), *network.skip.parameters()]
+    found = losses()
+    gram = shared_gram(sum(found.values(), torch.zeros(())), found, both)
+    rows = []
+    for name in "abc":
+        gradients = torch.autograd.grad(losses()[name], both, allow_unused=True)
+        rows.append(
+            torch.cat(
+                [torch.zeros(p.numel()) if g is None else g.flatten() for p, g in zip(both, gradients, strict=True)]
+            )
+        )
+    by_hand = torch.stack([row.double() for row in rows])
+    assert torch.allclose(gram, by_hand @ by_hand.T, rtol=1e-12, atol=0)
+
+
 def test_any_balance_has_the_weights_that_its_loss_gives_the_tasks(network: TwoHeads) -> None:
     x = torch.randn(5, 4, dtype=torch.float64)
     losses = network.losses(x)

@@ -34,8 +34,8 @@ def shared_gram(loss: Tensor, losses: Mapping[str, Tensor], parameters: Sequence
     weights = {name: torch.zeros_like(value) if weight is None else weight for (name, value), weight in pairs}
     gradients = task_gradients(losses, parameters, weights, keep_graph=True)
     shared = shared_parameters(gradients)
-    rows = [[value for index in shared if (value := row[index]) is not None] for row in gradients.values()]
-    return gramian([[mean_over_devices(value) for value in row] for row in rows])
+    rows = [[row[index] for index in shared] for row in gradients.values()]  # None where a task does not reach it
+    return gramian([[value if value is None else mean_over_devices(value) for value in row] for row in rows])
 
 
 def shares_and_cosines(names: Sequence[str], gram: Tensor) -> tuple[dict[str, float], dict[str, float]]:
