@@ -14,7 +14,7 @@ from tandem.errors import ConfigError
 from tandem.losses.data_dependent import deferred_losses
 from tandem.network.features import FeatureChannels, Features
 from tandem.tasks.kinds import Kind, Question, kind_of
-from tandem.tasks.kinds.kind import check_values
+from tandem.tasks.kinds.values import check_values
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.target_statistics import check_prior_bias, count_answers, resolve_loss, set_prior_bias
 from tandem.tasks.task_metrics import TaskMetrics

@@ -30,7 +30,7 @@ NOTE = (
 
 
 class ClassMasks(Evaluator):
-    """One class of C for each pixel. Arguments: `Part`."""
+    """One class of C for each pixel. Arguments: `Evaluator`."""
 
     of: ClassVar[type[Kind]] = ClassMask
 

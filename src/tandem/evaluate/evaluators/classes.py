@@ -27,7 +27,7 @@ OF_CLASS = {"recall": "recall", "precision": "precision", "f1": "F1", "auroc": "
 
 
 class Classes(Evaluator):
-    """One class of C for each image. Arguments: `Part`."""
+    """One class of C for each image. Arguments: `Evaluator`."""
 
     of: ClassVar[type[Kind]] = ClassLabel
 

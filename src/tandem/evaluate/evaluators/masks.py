@@ -37,7 +37,7 @@ SHARE = "'predicted empty' is the share of them in which nothing is drawn"
 
 
 class Masks(Evaluator):
-    """C yes/no questions about each pixel. Arguments: `Part`."""
+    """C yes/no questions about each pixel. Arguments: `Evaluator`."""
 
     of: ClassVar[type[Kind]] = Mask
 

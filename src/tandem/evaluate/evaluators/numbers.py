@@ -21,7 +21,7 @@ WORDS = {"mae": "mean absolute error", "rmse": "root mean square error", "bias":
 
 
 class Numbers(Evaluator):
-    """One number or more for each image, as regression tasks give them. Arguments: `Part`."""
+    """One number or more for each image, as regression tasks give them. Arguments: `Evaluator`."""
 
     of: ClassVar[type[Kind]] = Number
 

@@ -40,7 +40,7 @@ GRID = torch.arange(1, 100) / 100
 
 
 class Questions(Evaluator):
-    """C yes/no questions about each image. Arguments: `Part`."""
+    """C yes/no questions about each image. Arguments: `Evaluator`."""
 
     of: ClassVar[type[Kind]] = YesNo
 

@@ -10,7 +10,7 @@ from tandem.evaluate.evaluators.evaluator import Evaluator, Images
 from tandem.evaluate.findings import Findings
 from tandem.tasks import TaskOutput
 from tandem.tasks.kinds import Kind
-from tandem.tasks.kinds.kind import plain
+from tandem.tasks.kinds.values import plain
 
 
 class RawValues(Evaluator):

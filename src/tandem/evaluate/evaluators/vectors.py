@@ -23,7 +23,7 @@ ROWS = 1024
 
 
 class Vectors(Evaluator):
-    """A place on the unit sphere for each image. Arguments: `Part`."""
+    """A place on the unit sphere for each image. Arguments: `Evaluator`."""
 
     of: ClassVar[type[Kind]] = Embedding
 

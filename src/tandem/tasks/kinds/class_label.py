@@ -4,8 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tandem.tasks.kinds.kind import Answer, Question, named
+from tandem.tasks.kinds.kind import Answer, Question
 from tandem.tasks.kinds.multiclass import Multiclass
+from tandem.tasks.kinds.values import named
 
 
 class ClassAnswer(Answer):
@@ -19,7 +20,7 @@ class ClassAnswer(Answer):
     @property
     def probabilities(self) -> dict[str, float]:
         """By class."""
-        return named(self.question, self.values)
+        return named(self.question.names, self.values)
 
     @staticmethod
     def columns(question: Question) -> list[str]:

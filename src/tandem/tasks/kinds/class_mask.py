@@ -9,8 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from tandem.data.batch import MISSING_PIXEL
-from tandem.tasks.kinds.kind import Answer, DenseAnswer, Question, area
+from tandem.tasks.kinds.kind import Answer, DenseAnswer, Question
 from tandem.tasks.kinds.multiclass import Multiclass
+from tandem.tasks.kinds.values import area
 
 
 class ClassMaskAnswer(DenseAnswer):

@@ -6,7 +6,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tandem.tasks.kinds.kind import Answer, Floats, Kind, Question
+from tandem.tasks.kinds.kind import Answer, Kind, Question
+from tandem.tasks.kinds.values import Floats
 from tandem.utils.files import shortest
 
 

@@ -1,7 +1,7 @@
 """What a kind of target is: what its tasks decide, count and show."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, NamedTuple
 
@@ -10,10 +10,8 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from tandem.errors import ConfigError, DataError
-from tandem.utils.files import shortest
-
-Floats = npt.NDArray[np.float32]
+from tandem.errors import DataError
+from tandem.tasks.kinds.values import Floats, check_values, plain
 
 
 class Tally(NamedTuple):
@@ -235,45 +233,3 @@ class DenseAnswer(Answer):
     @abstractmethod
     def regions(self) -> Mapping[str, npt.NDArray[np.bool_]]:
         """(height, width) by channel or class: what is drawn over the image."""
-
-
-def check_values(task: str, names: Sequence[str], shape: Sequence[int]) -> None:
-    """Refuses probabilities whose second dimension is not that of the names.
-
-    Args:
-        task: its name.
-        names: `class_names` of the task.
-        shape: of the probabilities, (N, C, *spatial).
-
-    Raises:
-        ConfigError: other than one name for each value.
-    """
-    if len(shape) < 2 or shape[1] != len(names):
-        raise ConfigError(
-            f"task '{task}' names {len(names)} values ({', '.join(names)}), but its probabilities have the shape "
-            f"{tuple(shape)}; let `class_names` name the entries of their second dimension"
-        )
-
-
-def named(question: Question, values: Floats) -> dict[str, float]:
-    """The values of one image by the names of the channels."""
-    return {name: shortest(value) for name, value in zip(question.names, values.tolist(), strict=True)}
-
-
-def plain(value: Any) -> Any:
-    """A value for a table: numbers of torch and numpy as Python's, yes and no as 1 and 0.
-
-    Example:
-        >>> plain(torch.tensor(3)), plain(True), plain(np.float32(0.1)), plain("benign")
-        (3, 1, 0.1, 'benign')
-    """
-    found = value.item() if isinstance(value, Tensor | np.generic) else value
-    if isinstance(found, bool):
-        return int(found)
-    return shortest(found) if isinstance(found, float) else found
-
-
-def area(region: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """Area of a region in pixels, and its share of the image."""
-    pixels = int(region.sum())
-    return {"area": pixels, "share": round(pixels / region.size, 6)}

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 
 from tandem.tasks.kinds.binary import Binary
-from tandem.tasks.kinds.kind import Answer, DenseAnswer, Question, area
+from tandem.tasks.kinds.kind import Answer, DenseAnswer, Question
+from tandem.tasks.kinds.values import area
 from tandem.utils.files import shortest
 
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-from tandem.tasks.kinds.kind import Answer, Kind, Question, named
+from tandem.tasks.kinds.kind import Answer, Kind, Question
+from tandem.tasks.kinds.values import named
 
 
 class NumberAnswer(Answer):
@@ -13,7 +14,7 @@ class NumberAnswer(Answer):
     @property
     def numbers(self) -> dict[str, float]:
         """By name."""
-        return named(self.question, self.values)
+        return named(self.question.names, self.values)
 
     @staticmethod
     def columns(question: Question) -> list[str]:

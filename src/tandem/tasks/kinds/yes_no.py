@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import numpy as np
 
 from tandem.tasks.kinds.binary import Binary
-from tandem.tasks.kinds.kind import Answer, Question, named
+from tandem.tasks.kinds.kind import Answer, Question
+from tandem.tasks.kinds.values import named
 from tandem.utils.files import shortest
 
 
@@ -17,7 +18,7 @@ class YesNoAnswer(Answer):
     @property
     def probabilities(self) -> dict[str, float]:
         """By question."""
-        return named(self.question, self.values)
+        return named(self.question.names, self.values)
 
     @property
     def answers(self) -> dict[str, bool]:
