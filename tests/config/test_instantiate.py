@@ -520,3 +520,17 @@ def test_partials_can_be_pickled_for_worker_processes() -> None:
     maker = build({"_target_": FOCAL, "_partial_": True, "gamma": 1.0}, "x")
     assert isinstance(maker, functools.partial)
     assert pickle.loads(pickle.dumps(maker))().gamma == 1.0  # noqa: S301 (made a line above)
+
+
+UNPACKED: list[tuple[dict[str, Any], str]] = [
+    ({"dropuot": 0.1}, r"^unknown key 'x\.dropuot': did you mean 'dropout'"),
+    ({"dropout": "0.1"}, r"^x\.dropout is '0\.1', but must be a number$"),
+    ({}, r"^x lacks 'questions'; give x\.questions$"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), UNPACKED, ids=[message for _, message in UNPACKED])
+def test_arguments_that_a_typed_dict_describes_are_checked_as_others_are(changes: dict[str, Any], message: str) -> None:
+    node = {"_target_": "tandem.tasks.YesNoTask", "loss": {"_target_": FOCAL}, **changes}
+    with pytest.raises(ConfigError, match=message):
+        build(node, "x", name="x", data=None)

@@ -138,9 +138,9 @@ class Kindless(nn.Module):
 
 
 class OddKind(MulticlassLoss):
-    """A loss of a kind that does not exist."""
+    """A loss of a kind of its own."""
 
-    kind = "binery"  # type: ignore[assignment]
+    kind = "binery"
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ class OddKind(MulticlassLoss):
             {"own": 1},
             "the term 'own' of a composite loss is a Kindless; take a loss that names its kind",
         ),
-        ({"own": OddKind()}, {"own": 1}, "the term 'own' of a composite loss is a OddKind"),
+        ({"own": OddKind(), "bce": BCE()}, {"own": 1, "bce": 1}, "mixes kinds: own is binery, bce is binary"),
         ({"own": {"gamma": 1}}, {"own": 1}, "the term 'own' of a composite loss is a dict"),
         ({"a.b": BCE()}, {"a.b": 1}, "cannot be called 'a.b'"),
         ({"keys": BCE()}, {"keys": 1}, "cannot be called 'keys'; use letters, digits and _"),

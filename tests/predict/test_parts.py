@@ -1,4 +1,4 @@
-"""Answers, names, tables and drawings, each alone."""
+"""Names, tables and drawings, each alone."""
 
 import string
 from pathlib import Path, PurePosixPath
@@ -10,66 +10,11 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from tests.predict.conftest import blob, tagged
 
-from tandem.errors import ConfigError, DataError
-from tandem.predict.answers import NumberAnswer, Question, YesNoAnswer
-from tandem.predict.command import masks_of
-from tandem.predict.dense import ClassMaskAnswer, MaskAnswer, answer_class
+from tandem.errors import DataError
 from tandem.predict.drawn import write_mask, write_overlay
 from tandem.predict.found import _stems, find
 from tandem.predict.table import PredictionsFile
 from tandem.predict.views import SHALLOW_MODES, View, open_any
-
-# ------------------------------------------------------------------------------------------------------------- answers
-
-
-def test_mask_channels_each_have_a_threshold_an_area_and_a_file() -> None:
-    question = Question("where", "binary", True, ("cyst", "solid"), (0.3, 0.6))
-    values = np.array([[[0.2, 0.3, 0.9]], [[0.2, 0.3, 0.6]]], np.float32)
-    answer = answer_class(question)(question, values)
-    assert isinstance(answer, MaskAnswer)
-    assert answer.mask.tolist() == [[[False, True, True]], [[False, False, True]]]
-    assert {name: mask.tolist() for name, mask in answer.masks.items()} == {
-        "cyst": [[0, 255, 255]],
-        "solid": [[0, 0, 255]],
-    }
-    assert answer.cells == {
-        "cyst.area": 2, "cyst.share": 0.666667, "cyst.threshold": 0.3,
-        "solid.area": 1, "solid.share": 0.333333, "solid.threshold": 0.6,
-    }  # fmt: skip
-    files = [(column, name) for _, _, column, name in masks_of([question], "a/b")]
-    assert files == [
-        ("where.cyst.file", "masks/where/cyst/a/b.png"),
-        ("where.solid.file", "masks/where/solid/a/b.png"),
-    ]
-    assert {*answer.cells, "cyst.file", "solid.file"} == set(MaskAnswer.columns(question))
-
-
-def test_class_masks_hold_indices() -> None:
-    question = Question("what", "multiclass", True, ("background", "lesion", "marker"))
-    values = np.array([[[0.5, 0.2]], [[0.3, 0.2]], [[0.2, 0.6]]], np.float32)
-    answer = answer_class(question)(question, values)
-    assert isinstance(answer, ClassMaskAnswer)
-    assert answer.masks[""].tolist() == [[0, 2]]
-    assert list(answer.regions) == ["lesion", "marker"]
-    assert {*answer.cells, "file"} == set(ClassMaskAnswer.columns(question))
-    assert [answer.cells[f"{name}.area"] for name in question.names] == [1, 0, 1]
-
-
-def test_questions_and_numbers() -> None:
-    question = Question("is", "binary", False, ("malignant", "cyst"), (0.5, 0.25))
-    answer = answer_class(question)(question, np.array([0.4, 0.25], np.float32))
-    assert isinstance(answer, YesNoAnswer)
-    assert answer.answers == {"malignant": False, "cyst": True}
-    assert list(answer.cells) == YesNoAnswer.columns(question)
-    assert answer.cells["cyst.predicted"] == 1
-    age = Question("age", "regression", False, ("0",))
-    number = answer_class(age)(age, np.array([41.5], np.float32))
-    assert isinstance(number, NumberAnswer)
-    assert number.cells == {"predicted": 41.5}
-    assert NumberAnswer.columns(age) == ["predicted"]
-    with pytest.raises(ConfigError, match="task 'odd' is of the kind ranking"):
-        answer_class(Question("odd", "ranking", False, ("0",)))
-
 
 # --------------------------------------------------------------------------------------------------------------- names
 

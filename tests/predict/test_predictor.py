@@ -15,10 +15,10 @@ from tests.predict.conftest import GOOD, Runs, blob, tagged
 
 import tandem
 from tandem.errors import ConfigError, DataError
-from tandem.predict.answers import Question
 from tandem.predict.ensemble import agreed
 from tandem.predict.predictor import Prediction, resized
 from tandem.runs.restore import restore
+from tandem.tasks.kinds import ClassLabel, Question, YesNo
 
 FAMILY = ("network=fpn", "network.backbone=test_convnext")
 
@@ -111,14 +111,14 @@ def test_runs_may_be_named_by_a_pattern(run: Path, other: Path, tmp_path: Path) 
         tandem.load([run, tmp_path / "a"])
 
 
-CLASS = Question("class", "multiclass", False, ("benign", "malignant"))
+CLASS = Question("class", ClassLabel(), ("benign", "malignant"))
 
 
 @pytest.mark.parametrize(
     ("questions", "message"),
     [
         ([replace(CLASS, names=("malignant", "benign"))], r"differ in the task 'class' \(benign, malignant\)"),
-        ([CLASS, Question("is", "binary", False, ("cyst",), (0.5,))], r"differ in the task 'is' \(cyst\)"),
+        ([CLASS, Question("is", YesNo(), ("cyst",), (0.5,))], r"differ in the task 'is' \(cyst\)"),
         ([], "differ in the task 'class'"),
     ],
 )

@@ -15,7 +15,7 @@ from tandem.losses import Composite
 from tandem.losses.binary import BCE, BCEFocal, Dice
 from tandem.network import FeatureChannels, Features
 from tandem.tasks import SegmentationTask
-from tandem.tasks.segmentation import DenseHead
+from tandem.tasks.dense import DenseHead
 
 
 @pytest.mark.parametrize("scale", [1, 4, 8])

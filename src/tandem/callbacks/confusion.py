@@ -7,7 +7,6 @@ import pytorch_lightning as pl
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from tandem.callbacks.split import SplitCallback
-from tandem.data.batch import MISSING_PIXEL
 from tandem.module import MultiTaskModule, Outputs
 from tandem.tasks.task_metrics import no_cross_rank_sync
 
@@ -28,12 +27,12 @@ class Confusion(SplitCallback):
         self.counters = {
             name: MulticlassConfusionMatrix(
                 task.channels,
-                ignore_index=MISSING_PIXEL if task.dense else None,
+                ignore_index=task.target_kind.ignore_index,
                 validate_args=False,
                 distributed_available_fn=no_cross_rank_sync,
             ).to(module.device)
             for name, task in module.tasks.items()
-            if task.kind == "multiclass"
+            if task.target_kind.exclusive
         }
 
     def see(

@@ -135,9 +135,9 @@ class ThresholdSweep(SplitCallback):
 
 
 def binary_tasks(module: MultiTaskModule) -> Iterator[tuple[str, Task]]:
-    """The tasks of yes/no questions, by name."""
+    """The tasks of yes/no questions, whose channels have thresholds, by name."""
     for name, task in module.tasks.items():
-        if task.kind == "binary":
+        if task.target_kind.thresholds:
             yield name, task
 
 

@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, get_args
+from typing import Any, Unpack, get_args, get_origin, get_type_hints
 
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError, TandemError
@@ -162,11 +162,23 @@ def _check_arguments(where: str, node: Mapping[str, Any], arguments: Mapping[str
 
 def _parameters(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:
     try:
-        return inspect.signature(target, eval_str=True).parameters
+        return _unpacked(inspect.signature(target, eval_str=True).parameters)
     except ValueError:  # some classes written in C have no signature; calling them tells
         return None
     except Exception:  # annotations that only a type checker can read
         return inspect.signature(target).parameters
+
+
+def _unpacked(parameters: Mapping[str, inspect.Parameter]) -> Mapping[str, inspect.Parameter]:
+    """The parameters with those that `**name: Unpack[SomeTypedDict]` stands for, each optional."""
+    found = dict(parameters)
+    for name, p in parameters.items():
+        if p.kind is p.VAR_KEYWORD and get_origin(p.annotation) is Unpack:
+            del found[name]
+            (described,) = get_args(p.annotation)
+            for key, annotation in get_type_hints(described).items():
+                found[key] = inspect.Parameter(key, p.KEYWORD_ONLY, default=None, annotation=annotation)
+    return found
 
 
 def _numeric(annotation: Any) -> bool:

@@ -11,7 +11,7 @@ from tandem.data.batch import MISSING_PIXEL
 from tandem.errors import ConfigError
 from tandem.evaluate.findings import Shown
 from tandem.reports.panels import panel_row
-from tandem.tasks.task_metrics import answers
+from tandem.tasks.kinds.binary import reached
 
 if TYPE_CHECKING:
     from tandem.data.samples import Samples
@@ -51,7 +51,7 @@ class CaseViewer:
         for place, said in picked:
             batch = self._batch(place)
             with torch.inference_mode():
-                drawn = answers(self._probabilities(task, batch), task.threshold)[0, channel].cpu()
+                drawn = reached(self._probabilities(task, batch), task.threshold)[0, channel].cpu()
             target = task.read_target(batch)
             assert target is not None
             pictures.append((panel_row(batch["image"][0].cpu(), target[0, channel].cpu(), drawn), said))

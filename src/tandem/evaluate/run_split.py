@@ -39,7 +39,7 @@ def run_split(
     from tandem.evaluate.rows import RowsFile
 
     parts = make_evaluators(module, split, folder if settings.masks else None)
-    columns = [f"{name}.{column}" for name, part in parts for column in part.columns]
+    columns = [f"{name}.{column}" for name, part in parts for column in part.all_columns]
     with RowsFile(folder / "images.csv", ["id", "class", *columns]) as rows:
         trainer = make_trainer(split, [split.sweep, Collector(dict(parts), rows, split.classes)])
         metrics = apply(trainer, module, split)

@@ -3,7 +3,7 @@
 import json
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -87,15 +87,7 @@ def metadata(run: TrainedRun, inference: Inference, any_size: bool) -> dict[str,
     """
     stride, normalised = network_stride(inference.module.network), normalisation(inference.module.network)
     size = run.config["data"].get("size")
-    tasks: Mapping[str, Any] = {
-        name: {
-            "kind": task.kind,
-            "of each": "pixel" if task.dense else "picture",
-            "channels": list(task.class_names),
-            "threshold": [round(value, 6) for value in task.threshold.tolist()] if task.kind == "binary" else None,
-        }
-        for name, task in inference.module.tasks.items()
-    }
+    tasks = {name: task.question().description for name, task in inference.module.tasks.items()}
     said = {
         "input": {
             "name": "image",

@@ -1,17 +1,16 @@
 """What every loss is: its kind, its call, and the work that all losses of a kind share."""
 
-from typing import Literal, get_args
-
 import torch
 from torch import Tensor, nn
 
 from tandem.losses import checks
 from tandem.losses.reduce import masked_mean
 
-Kind = Literal["binary", "multiclass", "regression", "embedding"]
-"""What a target is: yes/no for each channel, one class of C, a number, or a place in a space."""
+Kind = str
+"""What a target is: one of `KINDS`, or the word of a task of a new kind."""
 
-KINDS: tuple[str, ...] = get_args(Kind)
+KINDS: tuple[Kind, ...] = ("binary", "multiclass", "regression", "embedding")
+"""Kinds of the losses here: yes/no for each channel, one class of C, a number, or a place in a space."""
 
 
 class Loss(nn.Module):
@@ -21,7 +20,7 @@ class Loss(nn.Module):
     (never probabilities) and computes in float32 at least.
 
     Attributes:
-        kind: one of `KINDS`; a class attribute, except where it follows from the parts.
+        kind: one of `KINDS`, or a word of one's own; a class attribute, except where it follows from the parts.
         needs_maps: whether it takes maps only, (N, C, H, W) or (N, C, D, H, W), each whole or wholly missing.
     """
 

@@ -13,9 +13,9 @@ from tandem.predict.settings import PredictSettings, read_settings
 from tandem.utils.lazy_imports import load_libraries
 
 if TYPE_CHECKING:
-    from tandem.predict.answers import Question
     from tandem.predict.found import Found
     from tandem.predict.predictor import Prediction, Predictor
+    from tandem.tasks.kinds import Question
 
 log = logging.getLogger(__name__)
 
@@ -112,9 +112,7 @@ def each(
 
 def columns(predictor: "Predictor") -> list[str]:
     """The head of `predictions.csv`."""
-    from tandem.predict.dense import answer_class
-
-    of_tasks = [f"{q.name}.{column}" for q in predictor.questions for column in answer_class(q).columns(q)]
+    of_tasks = [f"{q.name}.{column}" for q in predictor.questions for column in q.columns]
     return ["image", "width", "height", *of_tasks]
 
 
@@ -149,26 +147,24 @@ def masks_of(questions: "Sequence[Question]", stem: str) -> list[tuple[str, str,
         questions: that are answered.
         stem: what the picture's files are called.
     """
-    from tandem.predict.dense import DenseAnswer, answer_class
     from tandem.predict.drawn import mask_file
 
     return [
         (q.name, channel, f"{q.name}.{channel}.file" if channel else f"{q.name}.file", mask_file(q.name, stem, channel))
         for q in questions
-        if issubclass(answer := answer_class(q), DenseAnswer)
-        for channel in answer.channels(q)
+        for channel in q.masks
     ]
 
 
 def _write(file: "Found", prediction: "Prediction", settings: PredictSettings) -> dict[str, Any]:
     """Writes a picture's masks; returns its row."""
-    from tandem.predict.dense import DenseAnswer
     from tandem.predict.drawn import overlay_file, write_mask, write_overlay
     from tandem.predict.found import shown
+    from tandem.tasks.kinds import DenseAnswer
 
     row: dict[str, Any] = {"image": file.name, "width": prediction.width, "height": prediction.height}
     for task, answer in prediction.answers.items():
-        row |= {f"{task}.{key}": value for key, value in answer.cells.items()}
+        row |= {f"{task}.{key}": value for key, value in answer.row.items()}
         if isinstance(answer, DenseAnswer):
             for _, channel, column, name in masks_of([answer.question], file.stem):
                 write_mask(settings.out / name, answer.masks[channel], file.path)

@@ -1,17 +1,17 @@
 """One or several runs that answer the same questions, as one."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from tandem.errors import ConfigError
-from tandem.predict.answers import Question
-from tandem.predict.dense import answer_class
 from tandem.predict.settings import check_device
 from tandem.predict.views import View, view_of
 from tandem.runs.inference import Inference
+from tandem.tasks.kinds import Question
 
 if TYPE_CHECKING:
     from tandem.runs.restore import TrainedRun
@@ -83,7 +83,7 @@ class Ensemble:
             outputs = dict(zip(member.names, member(image.flip(axes)), strict=True))
             for question in self.questions:
                 values = outputs[f"{question.name}_probabilities"]
-                values = values.flip(axes) if question.dense else values
+                values = values.flip(axes) if question.kind.dense else values
                 sums[question.name] = sums[question.name] + values if question.name in sums else values
         return {name: values / len(self.mirrored) for name, values in sums.items()}
 
@@ -93,16 +93,8 @@ def questions_of(run: "TrainedRun") -> tuple[Question, ...]:
 
     Args:
         run: a finished one.
-
-    Raises:
-        ConfigError: a task of a kind that is not known here.
     """
-    found = []
-    for name, task in run.module.tasks.items():
-        thresholds = tuple(task.threshold.tolist()) if task.kind == "binary" else ()
-        found.append(Question(name, task.kind, task.dense, tuple(task.class_names), thresholds))
-        answer_class(found[-1])
-    return tuple(found)
+    return tuple(task.question() for task in run.module.tasks.values())
 
 
 def agreed(asked: "Sequence[tuple[TrainedRun, tuple[Question, ...]]]") -> tuple[Question, ...]:
@@ -123,17 +115,14 @@ def agreed(asked: "Sequence[tuple[TrainedRun, tuple[Question, ...]]]") -> tuple[
                     f"run={run.folder} and run={first.folder} differ in the task '{unlike[0].name}' ({names}), so that "
                     "their answers cannot be averaged; give runs of the same tasks and classes"
                 )
-        if embedded := [question.name for question in found if question.kind == "embedding"]:
+        if embedded := [question.name for question in found if not question.kind.averaged]:
             raise ConfigError(f"embeddings of several runs cannot be averaged (task '{embedded[0]}'); give one run")
     tables = [{question.name: question.thresholds for question in found} for _, found in asked]
-    return tuple(
-        Question(q.name, q.kind, q.dense, q.names, tuple(_means([table[q.name] for table in tables])))
-        for q in questions
-    )
+    return tuple(replace(q, thresholds=tuple(_means([table[q.name] for table in tables]))) for q in questions)
 
 
 def _of_task(question: Question) -> tuple[Any, ...]:
-    return (question.name, question.kind, question.dense, question.names)
+    return (question.name, question.kind, question.names, question.further_columns)
 
 
 def _means(rows: Sequence[Sequence[float]]) -> list[float]:

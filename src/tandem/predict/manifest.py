@@ -8,9 +8,9 @@ from tandem.utils.artifacts import BEST
 from tandem.utils.files import read_json, sha256, shortest, write_json
 
 if TYPE_CHECKING:
-    from tandem.predict.answers import Question
     from tandem.predict.settings import PredictSettings
     from tandem.runs.restore import TrainedRun
+    from tandem.tasks.kinds import Question
 
 MANIFEST = "manifest.json"
 TABLE, FAILED, MASKS, OVERLAYS = "predictions.csv", "failed.csv", "masks", "overlays"

@@ -18,11 +18,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tandem.errors import ConfigError, DataError
-from tandem.predict.answers import Answer, Question
-from tandem.predict.dense import answer_class
 from tandem.predict.ensemble import Ensemble, Parts
 from tandem.predict.settings import run_folders
 from tandem.predict.views import View, open_any
+from tandem.tasks.kinds import Answer, Question
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -38,7 +37,7 @@ class Prediction:
     Attributes:
         width: of the picture in pixels, upright.
         height: likewise.
-        answers: by task; see `tandem.predict.answers` and `dense`.
+        answers: by task; see `tandem.tasks.kinds`.
     """
 
     width: int
@@ -163,7 +162,7 @@ class Predictor:
             values = combined(parts[question.name], row, (seen.height, seen.width)).numpy()
             if not np.isfinite(values).all():
                 raise DataError(f"the network's answer for task '{question.name}' is not finite (nan); train it again")
-            answers[question.name] = answer_class(question)(question, values)
+            answers[question.name] = question.read(values)
         return Prediction(seen.width, seen.height, answers)
 
 

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 
 from tandem.module import MultiTaskModule
-from tandem.tasks.task_metrics import answers
 
 
 class Inference(nn.Module):
@@ -29,7 +28,7 @@ class Inference(nn.Module):
     def _outputs(self) -> Iterator[tuple[str, str]]:
         for name, task in self.module.tasks.items():
             yield f"{name}_probabilities", name
-            if task.kind == "binary":
+            if task.target_kind.thresholds:
                 yield f"{name}_answer", name
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
@@ -39,6 +38,8 @@ class Inference(nn.Module):
         for name, task in self.module.tasks.items():
             probabilities = task.probabilities(logits[name].float())
             found[f"{name}_probabilities"] = probabilities
-            if task.kind == "binary":
-                found[f"{name}_answer"] = answers(probabilities, task.threshold).to(torch.uint8)
+            if task.target_kind.thresholds:
+                decided = task.target_kind.decide(probabilities, task.threshold)
+                assert decided is not None, "a kind with thresholds decides"
+                found[f"{name}_answer"] = decided.to(torch.uint8)
         return tuple(found[name] for name in self.names)

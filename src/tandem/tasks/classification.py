@@ -1,48 +1,20 @@
 """Which class is it?"""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from tandem.data.batch import MISSING_LABEL
-from tandem.data.datamodule import DataInfo
 from tandem.tasks.pooled import PooledTask
-from tandem.tasks.target_statistics import check_prior_bias
 
 
 class ClassificationTask(PooledTask):
-    """One class of C for each picture. Metrics are told `num_classes`.
-
-    Args:
-        name: the task's name.
-        data: what is known of the data.
-        loss: a multiclass loss.
-        metrics: makers of torchmetrics metrics.
-        pool: how the map becomes a vector: `avg`, `max`, `avgmax` or `catavgmax`.
-        dropout: before the last layer, in [0, 1).
-        prior_bias: whether the last layer begins with the bias that answers with the classes' shares in training.
-
-    Raises:
-        ConfigError: an unknown pooling, a value out of range.
-    """
+    """One class of C for each picture. Metrics are told `num_classes`. Arguments and errors: `PooledTask`."""
 
     kind: ClassVar[str] = "multiclass"
     target: ClassVar[str] = "label"
-
-    def __init__(
-        self,
-        name: str,
-        data: DataInfo,
-        loss: nn.Module,
-        metrics: Mapping[str, Any] | None = None,
-        pool: str = "avg",
-        dropout: float = 0.0,
-        prior_bias: bool = False,
-    ) -> None:
-        super().__init__(name, data, loss, metrics, pool, dropout)
-        self.prior_bias = check_prior_bias(prior_bias, shares=False)
 
     @property
     def channels(self) -> int:

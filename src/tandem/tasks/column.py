@@ -1,27 +1,25 @@
 """How much is it?"""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from torch import Tensor, nn
 
 from tandem.config.suggest import nearest
 from tandem.data.datamodule import DataInfo
 from tandem.errors import ConfigError
-from tandem.tasks.pooled import PooledTask
+from tandem.tasks.pooled import PooledArguments, PooledTask
 
 
 class ColumnTask(PooledTask):
     """A number that the data set has for each picture, such as an age or a grade.
 
     Args:
-        name: the task's name.
+        name: see `PooledTask`, as for `data` and `shared`.
         data: what is known of the data.
         loss: a regression loss.
         column: which of the data set's numbers.
-        metrics: makers of torchmetrics metrics.
-        pool: how the map becomes a vector: `avg`, `max`, `avgmax` or `catavgmax`.
-        dropout: before the last layer, in [0, 1).
+        shared: `metrics`, `pool`, `dropout` and `prior_bias`.
 
     Raises:
         ConfigError: data without that number, an unknown pooling, a dropout out of range.
@@ -36,11 +34,9 @@ class ColumnTask(PooledTask):
         data: DataInfo,
         loss: nn.Module,
         column: str,
-        metrics: Mapping[str, Any] | None = None,
-        pool: str = "avg",
-        dropout: float = 0.0,
+        **shared: Unpack[PooledArguments],
     ) -> None:
-        super().__init__(name, data, loss, metrics, pool, dropout)
+        super().__init__(name, data, loss, **shared)
         if column not in data.columns:
             raise ConfigError(f"column is '{column}', which data '{data.name}' lacks: {nearest(column, data.columns)}")
         self.column = column

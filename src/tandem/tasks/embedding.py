@@ -1,7 +1,6 @@
 """Which pictures are alike?"""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,20 +8,18 @@ from torch.nn import functional as F
 from tandem.data.batch import MISSING_LABEL
 from tandem.data.datamodule import DataInfo
 from tandem.errors import ConfigError
-from tandem.tasks.pooled import PooledTask
+from tandem.tasks.pooled import PooledArguments, PooledTask
 
 
 class EmbeddingTask(PooledTask):
     """A place on the unit sphere for each picture, near those of its class.
 
     Args:
-        name: the task's name.
+        name: see `PooledTask`, as for `data` and `shared`.
         data: what is known of the data.
         loss: an embedding loss.
-        metrics: makers of retrieval metrics, which see unit vectors.
-        pool: how the map becomes a vector: `avg`, `max`, `avgmax` or `catavgmax`.
-        dropout: before the last layer, in [0, 1).
         dimensions: of the space, at least 2.
+        shared: `metrics` (of retrieval, which see unit vectors), `pool` and `dropout`.
 
     Raises:
         ConfigError: a value out of range.
@@ -36,15 +33,13 @@ class EmbeddingTask(PooledTask):
         name: str,
         data: DataInfo,
         loss: nn.Module,
-        metrics: Mapping[str, Any] | None = None,
-        pool: str = "avg",
-        dropout: float = 0.0,
         dimensions: int = 32,
+        **shared: Unpack[PooledArguments],
     ) -> None:
         if dimensions < 2:
             raise ConfigError(f"dimensions is {dimensions}, but must be at least 2")
         self.dimensions = dimensions
-        super().__init__(name, data, loss, metrics, pool, dropout)
+        super().__init__(name, data, loss, **shared)
 
     @property
     def channels(self) -> int:

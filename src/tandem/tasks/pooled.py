@@ -1,7 +1,7 @@
 """What tasks about a whole picture share: one vector from the backbone's deepest map."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from torch import Tensor, nn
 
@@ -9,9 +9,16 @@ from tandem.config.suggest import nearest
 from tandem.data.datamodule import DataInfo
 from tandem.errors import ConfigError
 from tandem.network.features import FeatureChannels, Features
-from tandem.tasks.task import Task
+from tandem.tasks.task import HeadArguments, Task
 
 POOLS = ("avg", "max", "avgmax", "catavgmax")
+
+
+class PooledArguments(HeadArguments, total=False):
+    """What every task about a whole image can be told; documented in `Task` and `PooledTask`."""
+
+    metrics: Mapping[str, Any] | None
+    pool: str
 
 
 class PooledHead(nn.Module):
@@ -42,15 +49,15 @@ class PooledTask(Task):
     """A question about a whole picture.
 
     Args:
-        name: the task's name.
+        name: see `Task`, as for `data`, `loss`, `metrics` and `shared`.
         data: what is known of the data.
         loss: of this task's kind.
         metrics: makers of torchmetrics metrics.
         pool: how the map becomes a vector: `avg`, `max`, `avgmax` or `catavgmax`.
-        dropout: before the last layer, in [0, 1).
+        shared: `dropout` and `prior_bias`.
 
     Raises:
-        ConfigError: an unknown pooling, a dropout out of range.
+        ConfigError: an unknown pooling, a value out of range.
     """
 
     dense: ClassVar[bool] = False
@@ -62,15 +69,12 @@ class PooledTask(Task):
         loss: nn.Module,
         metrics: Mapping[str, Any] | None = None,
         pool: str = "avg",
-        dropout: float = 0.0,
+        **shared: Unpack[HeadArguments],
     ) -> None:
-        super().__init__(name, data, loss, metrics)
+        super().__init__(name, data, loss, metrics, **shared)
         if pool not in POOLS:
             raise ConfigError(f"no pooling '{pool}': {nearest(pool, POOLS)}")
-        if not 0 <= dropout < 1:
-            raise ConfigError(f"dropout is {dropout}, but must lie in [0, 1)")
         self.pool = pool
-        self.dropout = dropout
 
     def make_head(self, channels: FeatureChannels) -> nn.Module:
         """Pooling and a linear layer."""

@@ -1,20 +1,18 @@
 """Where is it?"""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tandem.adversarial.adversary import Adversary
-from tandem.data.batch import MISSING_PIXEL
 from tandem.data.datamodule import DataInfo
 from tandem.errors import ConfigError
-from tandem.network.features import FeatureChannels, Features
+from tandem.network.features import FeatureChannels
+from tandem.tasks.dense import DenseTask
 from tandem.tasks.output import TaskOutput
-from tandem.tasks.target_statistics import check_prior_bias
-from tandem.tasks.task import Task
+from tandem.tasks.task import HeadArguments
 from tandem.tasks.task_metrics import RowMean
 
 SUPERVISED = "supervised"
@@ -24,32 +22,7 @@ ADVERSARIAL = "adversarial"
 """The term of the loss that an adversary gives."""
 
 
-class DenseHead(nn.Module):
-    """Drops out, and maps the dense map to logits by one convolution, brought to the size of the picture.
-
-    Args:
-        channels: of the dense map.
-        outputs: logits for one pixel.
-        dropout: share of the channels that is dropped in training, in [0, 1); whole channels, since the pixels of one
-            are much alike (Tompson et al., 2015).
-    """
-
-    def __init__(self, channels: int, outputs: int, dropout: float = 0.0) -> None:
-        super().__init__()
-        self.drop = nn.Dropout2d(dropout)
-        self.logits = nn.Conv2d(channels, outputs, 3, padding=1)
-
-    def forward(self, features: Features) -> Tensor:
-        """`Features` to (N, outputs, H, W) logits."""
-        assert features.dense is not None, "a dense task needs a network with a decoder"
-        logits: Tensor = self.logits(self.drop(features.dense))
-        if logits.shape[-2:] != features.padded:
-            logits = F.interpolate(logits, features.padded, mode="bilinear", align_corners=False)
-        height, width = features.size
-        return logits[..., :height, :width]
-
-
-class SegmentationTask(Task):
+class SegmentationTask(DenseTask):
     """Foreground or not, for each pixel of a picture.
 
     The threshold is found on validation data by the threshold sweep and applied everywhere else.
@@ -59,14 +32,12 @@ class SegmentationTask(Task):
     the term without its weight.
 
     Args:
-        name: the task's name.
+        name: see `Task`, as for `data`, `metrics` and `shared`.
         data: what is known of the data.
         loss: a binary loss.
         metrics: makers of torchmetrics metrics.
         adversary: gives a further term of the loss, or None.
-        dropout: share of the dense map's channels that is dropped in training before the last layer, in [0, 1).
-        prior_bias: whether the last layer begins with the bias that answers with the share of foreground in the
-            training masks; or that share, inside (0, 1).
+        shared: `dropout` of the dense map's channels, and `prior_bias`.
 
     Raises:
         ConfigError: a loss that has a term of a name that is taken; something else in the adversary's place; a value
@@ -75,7 +46,6 @@ class SegmentationTask(Task):
 
     kind: ClassVar[str] = "binary"
     target: ClassVar[str] = "mask"
-    dense: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -84,14 +54,9 @@ class SegmentationTask(Task):
         loss: nn.Module,
         metrics: Mapping[str, Any] | None = None,
         adversary: Adversary | None = None,
-        dropout: float = 0.0,
-        prior_bias: bool | float = False,
+        **shared: Unpack[HeadArguments],
     ) -> None:
-        super().__init__(name, data, loss, metrics)
-        if not 0 <= dropout < 1:
-            raise ConfigError(f"dropout is {dropout}, but must lie in [0, 1)")
-        self.dropout = dropout
-        self.prior_bias = check_prior_bias(prior_bias, shares=True)
+        super().__init__(name, data, loss, metrics, **shared)
         self.adversary = adversary or None  # the option `none` is empty
         if self.adversary is None:
             return
@@ -117,14 +82,6 @@ class SegmentationTask(Task):
         super().attach(channels)
         if self.adversary is not None:
             self.adversary.attach(self.data.channels + self.channels)
-
-    def make_head(self, channels: FeatureChannels) -> nn.Module:
-        """A convolution on the decoder's map."""
-        return DenseHead(channels.dense, self.channels, self.dropout)
-
-    def labelled(self, target: Tensor) -> Tensor:
-        """Rows with at least one pixel that is not 255."""
-        return (target != MISSING_PIXEL).flatten(1).any(dim=1)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Sigmoid for each pixel."""

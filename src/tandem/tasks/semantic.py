@@ -7,12 +7,10 @@ import torch
 from torch import Tensor
 
 from tandem.data.batch import MISSING_PIXEL
-from tandem.network.features import FeatureChannels
-from tandem.tasks.segmentation import DenseHead
-from tandem.tasks.task import Task
+from tandem.tasks.dense import DenseTask
 
 
-class SemanticTask(Task):
+class SemanticTask(DenseTask):
     """One class of C for each pixel of a picture, background first; for data whose masks have classes.
 
     Metrics are told `num_classes` and that 255 is to be ignored. Arguments and errors: `Task`.
@@ -20,7 +18,6 @@ class SemanticTask(Task):
 
     kind: ClassVar[str] = "multiclass"
     target: ClassVar[str] = "mask"
-    dense: ClassVar[bool] = True
 
     @property
     def needs(self) -> str:
@@ -41,18 +38,10 @@ class SemanticTask(Task):
         """The number of classes, and which pixels are unknown."""
         return {"num_classes": self.channels, "ignore_index": MISSING_PIXEL}
 
-    def make_head(self, channels: FeatureChannels) -> DenseHead:
-        """A convolution on the decoder's map."""
-        return DenseHead(channels.dense, self.channels)
-
     def read_target(self, batch: Mapping[str, Any]) -> Tensor | None:
         """(N, H, W) int64 class indices, 255 where unknown."""
         mask = batch.get(self.target)
         return None if mask is None else mask[:, 0].long()
-
-    def labelled(self, target: Tensor) -> Tensor:
-        """Rows with at least one pixel that is not 255."""
-        return (target != MISSING_PIXEL).flatten(1).any(dim=1)
 
     def probabilities(self, logits: Tensor) -> Tensor:
         """Softmax over the classes of each pixel."""

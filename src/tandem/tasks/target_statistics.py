@@ -1,29 +1,51 @@
 """What a task takes from the training targets before it starts: open knobs of its loss, the bias of its last layer."""
 
-import math
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 
-from tandem.data.batch import MISSING_PIXEL
 from tandem.data.samples import Samples
 from tandem.errors import ConfigError, DataError
 from tandem.losses.data_dependent import resolve
-
-if TYPE_CHECKING:
-    from tandem.tasks.task import Task
+from tandem.tasks.kinds import Kind
 
 CHUNK = 64
 """Rows whose targets are looked at in one go, so that large masks need no second copy."""
 
 
-def count_answers(task: "Task", samples: Samples) -> Tensor:
+class Counted(Protocol):
+    """What is read of a task here."""
+
+    name: str
+    loss: nn.Module
+    head: nn.Module
+
+    @property
+    def target_kind(self) -> Kind:
+        """What tasks of its kind do."""
+
+    @property
+    def channels(self) -> int:
+        """Logits for one row or pixel."""
+
+    @property
+    def class_names(self) -> Sequence[str]:
+        """Names of the channels."""
+
+    def read_target(self, batch: Mapping[str, Any]) -> Tensor | None:
+        """The task's target in a batch."""
+
+    def labelled(self, target: Tensor) -> Tensor:
+        """(N,) bool: which rows carry a target."""
+
+
+def count_answers(task: Counted, samples: Samples) -> Tensor:
     """How often each answer occurs among the known targets of a split; -100 and 255 count nowhere.
 
     Args:
-        task: of the kind `binary` or `multiclass`.
+        task: of a kind whose answers can be counted.
         samples: the split.
 
     Returns:
@@ -33,20 +55,20 @@ def count_answers(task: "Task", samples: Samples) -> Tensor:
         ConfigError: a task of another kind.
         DataError: no target is known.
     """
-    count = {"binary": _yes_and_no, "multiclass": _each_class}.get(task.kind)
-    if count is None:
-        raise ConfigError(f"the answers of task '{task.name}' cannot be counted: it is a {task.kind} task")
-    total = torch.zeros((task.channels, 2) if task.kind == "binary" else task.channels, dtype=torch.int64)
+    if not task.target_kind.countable:
+        raise ConfigError(f"the answers of task '{task.name}' cannot be counted: it is a {task.target_kind.name} task")
+    total: Tensor | None = None
     for start in range(0, len(samples), CHUNK):
         target = task.read_target(samples.targets(range(start, min(start + CHUNK, len(samples)))))
         if target is not None:
-            total += count(target, task.channels)
-    if not total.any():
+            counts = task.target_kind.count(target, task.channels)
+            total = counts if total is None else total + counts
+    if total is None or not total.any():
         raise DataError(f"no training picture has a target for task '{task.name}', so its answers cannot be counted")
     return total
 
 
-def has_target(task: "Task", samples: Samples) -> bool:
+def has_target(task: Counted, samples: Samples) -> bool:
     """Whether any row of a split has a target for a task."""
     for start in range(0, len(samples), CHUNK):
         target = task.read_target(samples.targets(range(start, min(start + CHUNK, len(samples)))))
@@ -55,7 +77,7 @@ def has_target(task: "Task", samples: Samples) -> bool:
     return False
 
 
-def resolve_loss(task: "Task", counts: Tensor) -> dict[str, float]:
+def resolve_loss(task: Counted, counts: Tensor) -> dict[str, float]:
     """Settles every open knob of a task's loss (see `tandem.losses.data_dependent`).
 
     Args:
@@ -75,7 +97,7 @@ def resolve_loss(task: "Task", counts: Tensor) -> dict[str, float]:
     return {f"loss.{key}": value for key, value in found.items()}
 
 
-def set_prior_bias(task: "Task", counts: Tensor | None, share: float | None = None) -> dict[str, float]:
+def set_prior_bias(task: Counted, counts: Tensor | None, share: float | None = None) -> dict[str, float]:
     r"""Sets the bias of the last layer so that an untrained head answers with the prior probability.
 
     For a yes/no question with the share \(\pi\) of yes, \(b = -\log((1 - \pi) / \pi)\); for classes with the shares
@@ -102,8 +124,7 @@ def set_prior_bias(task: "Task", counts: Tensor | None, share: float | None = No
             f"tasks.{task.name}.prior_bias needs a head whose last layer, with a bias, is called `logits`"
         )
     shares = [share] * task.channels if share is not None else _shares(task, counts)
-    binary = task.kind == "binary"
-    values = [math.log(pi / (1 - pi)) if binary else math.log(pi) for pi in shares]
+    values = [task.target_kind.bias(pi) for pi in shares]
     with torch.no_grad():
         bias.copy_(torch.tensor(values))
     found: dict[str, float] = {}
@@ -113,43 +134,35 @@ def set_prior_bias(task: "Task", counts: Tensor | None, share: float | None = No
     return found
 
 
-def check_prior_bias(value: bool | float, shares: bool) -> bool | float:
-    """Refuses a setting of `prior_bias` that means nothing.
+def check_prior_bias(value: bool | float, kind: Kind) -> bool | float:
+    """Refuses a value of `prior_bias` that means nothing.
 
     Args:
         value: what the user gave.
-        shares: whether a share may be given, as it may for yes/no questions.
+        kind: of the task's target; yes/no questions may be given a share.
 
     Raises:
-        ConfigError: anything but false, true or, where it may be given, a number inside (0, 1).
+        ConfigError: anything but false, true or, where it may be given, a number inside (0, 1); anything but false
+            where answers cannot be counted.
     """
+    if value is not False and not kind.countable:
+        raise ConfigError(
+            f"prior_bias is {value!r}, but must be false: the answers of a {kind.name} task have no share"
+        )
     if isinstance(value, bool):
         return value
-    if not shares:
+    if not kind.given_share:
         raise ConfigError(f"prior_bias is {value!r}, but must be true or false: the classes' shares are counted")
     if not isinstance(value, int | float) or not 0 < value < 1:
         raise ConfigError(f"prior_bias is {value!r}, but must be true, false or the share of yes, inside (0, 1)")
     return float(value)
 
 
-def _shares(task: "Task", counts: Tensor | None) -> Sequence[float]:
+def _shares(task: Counted, counts: Tensor | None) -> Sequence[float]:
     assert counts is not None
     for row, name in zip(counts.view(len(counts), -1), task.class_names, strict=True):
         if not row.all():
-            what = f"class '{name}'" if task.kind == "multiclass" else f"{'background' if row[1] else 'foreground'}"
+            what = task.target_kind.absent(row, name)
             raise DataError(f"tasks.{task.name}.prior_bias: no training target is {what}; set it to false or a share")
-    exact = counts.double()
-    found: list[float] = (exact[:, 1] / exact.sum(1) if task.kind == "binary" else exact / exact.sum()).tolist()
+    found: list[float] = task.target_kind.prior(counts).tolist()
     return found
-
-
-def _yes_and_no(target: Tensor, channels: int) -> Tensor:
-    of_channel = target.reshape(len(target), channels, -1)
-    yes = (of_channel == 1).sum((0, 2))
-    known = (of_channel != MISSING_PIXEL).sum((0, 2))
-    return torch.stack([known - yes, yes], dim=1)
-
-
-def _each_class(target: Tensor, channels: int) -> Tensor:
-    values = target.flatten().long()
-    return torch.bincount(values[(values >= 0) & (values < channels)], minlength=channels)

@@ -2,7 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypedDict
 
 import torch
 from torch import Tensor, nn
@@ -13,17 +13,28 @@ from tandem.data.samples import Samples
 from tandem.errors import ConfigError
 from tandem.losses.data_dependent import deferred_losses
 from tandem.network.features import FeatureChannels, Features
+from tandem.tasks.kinds import Kind, Question, kind_of
+from tandem.tasks.kinds.values import check_values
 from tandem.tasks.output import TaskOutput
-from tandem.tasks.target_statistics import count_answers, resolve_loss, set_prior_bias
+from tandem.tasks.target_statistics import check_prior_bias, count_answers, resolve_loss, set_prior_bias
 from tandem.tasks.task_metrics import TaskMetrics
 
 STAGES = ("train", "val", "test")
 
 
+class HeadArguments(TypedDict, total=False):
+    """What every task's head can be told; documented in `Task`."""
+
+    dropout: float
+    prior_bias: bool | float
+
+
 class Task(nn.Module, ABC):
     """One question: head, loss, metrics and threshold.
 
-    A new kind of task is a subclass that says which target it reads and how, and one yaml.
+    A new task is a subclass that says which target it reads and how, and one yaml. Its `kind` may be a new one: it
+    then needs a loss that names the same kind, and is trained, evaluated, predicted and exported with its raw values
+    until `answer_from` or `target_kind` make more of them.
 
     Args:
         name: the task's name in the configuration and in logged values.
@@ -31,27 +42,35 @@ class Task(nn.Module, ABC):
         loss: takes (logits, target); of this task's `kind`.
         metrics: by name, functions that make a torchmetrics metric for this task's number of classes. A metric sees
             probabilities and targets of labelled rows, of a whole split.
+        dropout: share of the features that is dropped in training before the last layer, in [0, 1).
+        prior_bias: whether the last layer begins with the bias that answers with the shares of the answers in training
+            (Lin et al., 2017); for yes/no questions also a share inside (0, 1). Needs a kind that can be counted.
 
     Attributes:
-        kind: kind of target: `binary`, `multiclass`, ...; a loss of another kind is refused.
+        kind: kind of target: `binary`, `multiclass`, ..., or a new word; a loss of another kind is refused.
         target: the entry of the batch that this task learns.
         dense: whether the head reads the decoder's map.
-        prior_bias: whether the last layer begins with the bias that answers with the prior probability: that of the
-            training targets, or a given one.
         channels: logits for one row or pixel.
         threshold: (channels,) where a probability counts as yes; found on validation data, kept in the checkpoint.
 
     Raises:
-        ConfigError: a loss of another kind, or of none; a name that cannot be logged or kept.
+        ConfigError: a loss of another kind, or of none; a name that cannot be logged or kept; a value out of range.
     """
 
     kind: ClassVar[str]
     target: ClassVar[str]
     dense: ClassVar[bool]
-    prior_bias: bool | float = False
     threshold: Tensor
 
-    def __init__(self, name: str, data: DataInfo, loss: nn.Module, metrics: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        data: DataInfo,
+        loss: nn.Module,
+        metrics: Mapping[str, Any] | None = None,
+        dropout: float = 0.0,
+        prior_bias: bool | float = False,
+    ) -> None:
         super().__init__()
         for what, given in (("a task", name), *(("a metric", key) for key in metrics or {})):
             _check_name(what, given)
@@ -69,8 +88,12 @@ class Task(nn.Module, ABC):
                 f"task '{name}' learns from a {self.needs}, but data '{data.name}' has none (it has: "
                 f"{', '.join(data.offered) or 'nothing'}); choose another task=... or other data"
             )
+        if not 0 <= dropout < 1:
+            raise ConfigError(f"dropout is {dropout}, but must lie in [0, 1)")
         self.name = name
         self.data = data
+        self.dropout = dropout
+        self.prior_bias = check_prior_bias(prior_bias, self.target_kind)
         self.loss = loss
         self.head: nn.Module = nn.Identity()
         made = {key: self._make_metric(make) for key, make in (metrics or {}).items()}
@@ -79,6 +102,11 @@ class Task(nn.Module, ABC):
         for stage, meters in self.meters.items():
             self.add_module(f"{stage}_meters", meters)
         self.register_buffer("threshold", torch.full((self.channels,), 0.5))
+
+    @property
+    def target_kind(self) -> Kind:
+        """What tasks of this kind do: decide, count, show. Override it to bring a `Kind` of the task's own."""
+        return kind_of(self.kind, self.dense)
 
     @property
     def needs(self) -> str:
@@ -104,7 +132,36 @@ class Task(nn.Module, ABC):
 
     @abstractmethod
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Logits to probabilities; for other kinds of target, to what metrics compare with it."""
+        """Logits to probabilities; for other kinds of target, to what metrics compare with it.
+
+        Args:
+            logits: (N, channels, *spatial) float32.
+
+        Returns:
+            (N, C, *spatial), C the number of `class_names`.
+        """
+
+    def answer_from(self, probabilities: Tensor) -> Mapping[str, Any]:
+        """What this task makes of the probabilities of one image: named plain values, for the tables of images.
+
+        By default nothing beside what its kind shows. Override it to add columns to `predictions.csv` and `images.csv`.
+
+        Args:
+            probabilities: (C, *spatial) float32, on the CPU: a mean over mirror images or runs, where that is asked.
+
+        Returns:
+            Numbers, texts or booleans by name, the same names for every image.
+        """
+        return {}
+
+    def question(self) -> Question:
+        """What this task asks, with its thresholds as they are now, for those who read its answers without it."""
+        kind, names = self.target_kind, tuple(self.class_names)
+        thresholds = tuple(self.threshold.tolist()) if kind.thresholds else ()
+        if type(self).answer_from is Task.answer_from:
+            return Question(self.name, kind, names, thresholds)
+        trial = torch.full((len(names), 8, 8) if self.dense else (len(names),), 0.5)
+        return Question(self.name, kind, names, thresholds, self.answer_from, tuple(self.answer_from(trial)))
 
     def _make_metric(self, make: Any) -> Metric:
         metric = make(**self.metric_arguments())
@@ -157,7 +214,9 @@ class Task(nn.Module, ABC):
         unweighted = {name: term.detach() for name, term in terms.items()}
         seen = logits.detach().float()
         extremes = torch.stack([seen.amin(), seen.amax()])
-        return TaskOutput(self.probabilities(seen), target, losses, rows, extremes, unweighted)
+        probabilities = self.probabilities(seen)
+        check_values(self.name, self.class_names, probabilities.shape)
+        return TaskOutput(probabilities, target, losses, rows, extremes, unweighted)
 
     def prepare(self, samples: Samples) -> dict[str, float]:
         """Before the first step: gives the loss and the last layer what they take from the training targets.

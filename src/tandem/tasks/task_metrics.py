@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
+from tandem.tasks.kinds.binary import reached
 from tandem.tasks.output import TaskOutput
 
 
@@ -80,7 +81,7 @@ class TaskMetrics(nn.Module):
             if not getattr(metric, "needs_mask", False):
                 metric.update(output.probabilities, output.target)
             elif threshold is not None:
-                metric.update(answers(output.probabilities, threshold), output.target)
+                metric.update(reached(output.probabilities, threshold), output.target)
 
     def compute(self) -> dict[str, Tensor]:
         """The values by name; empty if nothing was added. Starts anew."""
@@ -105,20 +106,6 @@ class TaskMetrics(nn.Module):
         if value.ndim == 0:
             return {name: value}
         return {f"{name}/{label}": entry for label, entry in zip(self.class_names, value, strict=True)}
-
-
-def answers(probabilities: Tensor, threshold: Tensor) -> Tensor:
-    """Yes or no: whether each probability reaches its channel's threshold.
-
-    Args:
-        probabilities: (N, C) or (N, C, *spatial).
-        threshold: (C,).
-
-    Example:
-        >>> answers(torch.tensor([[0.3, 0.3]]), torch.tensor([0.3, 0.4])).tolist()
-        [[True, False]]
-    """
-    return probabilities >= threshold.view(1, -1, *[1] * (probabilities.ndim - 2))
 
 
 def _losses(output: TaskOutput) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """Is it one of these?"""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -10,7 +10,7 @@ from tandem.config.suggest import nearest
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
 from tandem.data.datamodule import DataInfo
 from tandem.errors import ConfigError
-from tandem.tasks.pooled import PooledTask
+from tandem.tasks.pooled import PooledArguments, PooledTask
 
 
 class YesNoTask(PooledTask):
@@ -19,13 +19,11 @@ class YesNoTask(PooledTask):
     Each question has a logit, a probability and, found on validation data, a threshold of its own.
 
     Args:
-        name: the task's name.
+        name: see `PooledTask`, as for `data` and `shared`.
         data: what is known of the data.
         loss: a binary loss.
         questions: by name, the classes for which the answer is yes.
-        metrics: makers of torchmetrics metrics, which see (N, C) probabilities and answers.
-        pool: how the map becomes a vector: `avg`, `max`, `avgmax` or `catavgmax`.
-        dropout: before the last layer, in [0, 1).
+        shared: `metrics`, `pool`, `dropout` and `prior_bias`.
 
     Raises:
         ConfigError: no question, one that no or every class answers with yes, an unknown class; a value out of range.
@@ -41,13 +39,11 @@ class YesNoTask(PooledTask):
         data: DataInfo,
         loss: nn.Module,
         questions: Mapping[str, Sequence[str]],
-        metrics: Mapping[str, Any] | None = None,
-        pool: str = "avg",
-        dropout: float = 0.0,
+        **shared: Unpack[PooledArguments],
     ) -> None:
         _check_questions(questions, data)
         self.questions = {question: tuple(yes) for question, yes in questions.items()}
-        super().__init__(name, data, loss, metrics, pool, dropout)
+        super().__init__(name, data, loss, **shared)
         table = [[label in yes for yes in self.questions.values()] for label in data.classes]
         self.register_buffer("answers", torch.tensor(table, dtype=torch.uint8), persistent=False)
 

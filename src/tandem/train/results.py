@@ -73,7 +73,7 @@ def collect_results(
     sweeps = [callback for callback in trainer.callbacks if isinstance(callback, ThresholdSweep)]  # type: ignore[attr-defined]
     watches = [callback for callback in trainer.callbacks if isinstance(callback, CollapseWatch)]  # type: ignore[attr-defined]
     counted = [callback for callback in trainer.callbacks if isinstance(callback, Confusion)]  # type: ignore[attr-defined]
-    binary = {name: task for name, task in module.tasks.items() if task.kind == "binary"}
+    decided = {name: task for name, task in module.tasks.items() if task.target_kind.thresholds}
     return {
         "schema": SCHEMA,
         "name": config["name"],
@@ -83,7 +83,7 @@ def collect_results(
         "best_epoch": best["epoch"],
         "epochs": trainer.current_epoch,
         "metrics": dict(metrics),
-        "thresholds": {name: [shortest(value) for value in task.threshold.tolist()] for name, task in binary.items()},
+        "thresholds": {name: [shortest(value) for value in task.threshold.tolist()] for name, task in decided.items()},
         "warnings": [warning for watch in watches for warning in watch.warnings],
         "curves": {prefix: curve for sweep in sweeps for prefix, curve in sweep.curves.items()},
         "confusion": {place: matrix for counts in counted for place, matrix in counts.matrices.items()},

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, TypeVar
 
+from tandem.tasks.kinds import Kind, kind_of
+
 T = TypeVar("T")
 
 
@@ -12,7 +14,7 @@ class Predicted:
     """What a task with probabilities predicted on the whole validation split.
 
     Attributes:
-        kind: `binary` or `multiclass`.
+        kind: name of the kind of target, such as `binary`.
         names: of the channels or classes.
         dense: whether it predicts pixels; else whole pictures.
         low: smallest logit.
@@ -30,6 +32,11 @@ class Predicted:
     chosen: list[float]
     true: list[float]
     spread: float
+
+    @property
+    def target_kind(self) -> Kind:
+        """What tasks of that kind do."""
+        return kind_of(self.kind, self.dense)
 
 
 @dataclass(frozen=True)

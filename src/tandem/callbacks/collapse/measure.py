@@ -9,8 +9,8 @@ from torchmetrics import Metric
 
 from tandem.balance.jacobian import gramian, shared_parameters, task_gradients
 from tandem.callbacks.collapse.history import Predicted
-from tandem.data.batch import MISSING_PIXEL
 from tandem.distributed.gather import mean_over_devices
+from tandem.tasks.kinds import Kind
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.task_metrics import no_cross_rank_sync
 
@@ -34,8 +34,8 @@ def shared_gram(loss: Tensor, losses: Mapping[str, Tensor], parameters: Sequence
     weights = {name: torch.zeros_like(value) if weight is None else weight for (name, value), weight in pairs}
     gradients = task_gradients(losses, parameters, weights, keep_graph=True)
     shared = shared_parameters(gradients)
-    rows = [[value for index in shared if (value := row[index]) is not None] for row in gradients.values()]
-    return gramian([[mean_over_devices(value) for value in row] for row in rows])
+    rows = [[row[index] for index in shared] for row in gradients.values()]  # None where a task does not reach it
+    return gramian([[value if value is None else mean_over_devices(value) for value in row] for row in rows])
 
 
 def shares_and_cosines(names: Sequence[str], gram: Tensor) -> tuple[dict[str, float], dict[str, float]]:
@@ -65,9 +65,8 @@ class Predictions(Metric):
     """Counts what a task with probabilities predicts over a split, and the range of its logits.
 
     Args:
-        kind: `binary` or `multiclass`.
+        kind: of the task's target; one that is `watched`.
         names: of the task's channels or classes.
-        dense: whether it predicts pixels.
     """
 
     full_state_update = False
@@ -79,10 +78,9 @@ class Predictions(Metric):
     true: Tensor
     known: Tensor
 
-    def __init__(self, kind: str, names: Sequence[str], dense: bool) -> None:
+    def __init__(self, kind: Kind, names: Sequence[str]) -> None:
         super().__init__(distributed_available_fn=no_cross_rank_sync)
         self.kind = kind
-        self.dense = dense
         self.names = list(names)
         channels = len(self.names)
         self.add_state("low", torch.tensor(torch.inf), "min")
@@ -105,20 +103,10 @@ class Predictions(Metric):
         flat = probabilities.transpose(0, 1).flatten(1)
         self.least = torch.minimum(self.least, flat.amin(dim=1))
         self.most = torch.maximum(self.most, flat.amax(dim=1))
-        if self.kind == "binary":
-            pixels = (1, -1, *(1,) * (probabilities.ndim - 2))
-            known = target != MISSING_PIXEL
-            chosen, true = (probabilities >= threshold.view(pixels)) & known, (target == 1) & known
-            self.chosen = self.chosen + _by_channel(chosen)
-            self.true = self.true + _by_channel(true)
-            self.known = self.known + _by_channel(known)
-        else:
-            target = target.long()
-            classes = len(self.chosen)
-            known = (target >= 0) & (target < classes)  # -100, and 255 where that is no class
-            self.chosen = self.chosen + torch.bincount(probabilities.argmax(dim=1)[known], minlength=classes)
-            self.true = self.true + torch.bincount(target[known], minlength=classes)
-            self.known = self.known + known.sum()
+        tally = self.kind.tally(probabilities, target, threshold)
+        self.chosen = self.chosen + tally.chosen
+        self.true = self.true + tally.true
+        self.known = self.known + tally.known
 
     def compute(self) -> dict[str, Tensor]:
         """The range of the logits, the shares, and how far probabilities differ."""
@@ -132,8 +120,4 @@ class Predictions(Metric):
             name: value.flatten().tolist() for name, value in self.compute().items()
         }  # torchmetrics drops dimensions
         low, high, spread = (found[name][0] for name in ("low", "high", "spread"))
-        return Predicted(self.kind, self.names, self.dense, low, high, found["chosen"], found["true"], spread)
-
-
-def _by_channel(answers: Tensor) -> Tensor:
-    return answers.transpose(0, 1).flatten(1).sum(1)
+        return Predicted(self.kind.name, self.names, self.kind.dense, low, high, found["chosen"], found["true"], spread)

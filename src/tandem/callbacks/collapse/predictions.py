@@ -22,7 +22,7 @@ def probabilities_as_logits(history: History, limits: Limits) -> list[Finding]:
     found = []
     for task, seen in history.last.predicted.items():
         recent = limits.recent(history, lambda epoch: epoch.predicted, task)
-        stuck = seen.kind == "binary" and max(seen.true) < 0.5 and all(map(_like_probabilities, [seen, *recent]))
+        stuck = seen.target_kind.thresholds and max(seen.true) < 0.5 and all(map(_like_probabilities, [seen, *recent]))
         if _like_probabilities(seen) and (seen.spread > ALIKE or (recent and stuck)):
             saw = f"every logit of validation epoch {history.last.number} lies in [{seen.low:.3f}, {seen.high:.3f}]; "
             saw += "these look like probabilities where logits belong, so its losses and metrics would be wrong"
@@ -53,9 +53,9 @@ def one_sided(history: History, limits: Limits) -> list[Finding]:
     found = []
     for task, seen in history.last.predicted.items():
         recent = limits.recent(history, lambda epoch: epoch.predicted, task)
-        if seen.kind != "binary" or not recent:
+        if not seen.target_kind.thresholds or not recent:
             continue
-        no, yes, what = ("background", "foreground", "pixels") if seen.dense else ("no", "yes", "pictures")
+        (no, yes), what = seen.target_kind.sides, f"{seen.target_kind.unit}s"
         for channel, true in enumerate(seen.true):
             shares = [entry.chosen[channel] for entry in recent]
             if true > 0 and max(shares) <= NONE * true:
@@ -77,7 +77,7 @@ def one_class(history: History, limits: Limits) -> list[Finding]:
     found = []
     for task, seen in history.last.predicted.items():
         recent = limits.recent(history, lambda epoch: epoch.predicted, task)
-        if seen.kind != "multiclass" or not recent:
+        if not seen.target_kind.exclusive or not recent:
             continue
         index = max(range(len(seen.chosen)), key=seen.chosen.__getitem__)
         least = min(entry.chosen[index] for entry in recent)

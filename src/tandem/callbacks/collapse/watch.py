@@ -41,10 +41,6 @@ DETECTORS: tuple[Detector, ...] = (
 """What is looked for, in the order in which it is said. One more is a function here, and its name."""
 
 
-KINDS = ("binary", "multiclass")
-"""Kinds of task that predict probabilities; embeddings and numbers have no class to be stuck in."""
-
-
 class CollapseWatch(SplitCallback):
     """Says, once each and in plain words, what is wrong with a run: what it saw, the numbers, and what to try.
 
@@ -137,10 +133,10 @@ class CollapseWatch(SplitCallback):
             lost = {name: math.nan for name, finite in self.finite.items() if not finite}
             epoch = Epoch(trainer.current_epoch, base_rate(trainer), train=lost)
             self._say(trainer, losses.not_finite(History([epoch]), self.limits), epoch)
-            with_probabilities = [name for name in trained(module) if module.tasks[name].kind in KINDS]
-            for name in with_probabilities:
+            for name in trained(module):  # embeddings and numbers have no class to be stuck in
                 task = module.tasks[name]
-                self.counts[name] = Predictions(task.kind, task.class_names, task.dense).to(module.device)
+                if task.target_kind.watched:
+                    self.counts[name] = Predictions(task.target_kind, task.class_names).to(module.device)
 
     def see(
         self, trainer: pl.Trainer, module: MultiTaskModule, stage: str, outputs: Outputs, batch: Mapping[str, Any]

@@ -14,6 +14,7 @@ from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable, Shown
 from tandem.evaluate.mask_files import file_name, write_classes
 from tandem.reports.figures import confusion_figure
 from tandem.tasks import Task, TaskOutput
+from tandem.tasks.kinds import ClassMask, Kind
 
 if TYPE_CHECKING:
     from tandem.evaluate.case_viewer import CaseViewer
@@ -29,10 +30,9 @@ NOTE = (
 
 
 class ClassMasks(Evaluator):
-    """One class of C for each pixel. Arguments: `Part`."""
+    """One class of C for each pixel. Arguments: `Evaluator`."""
 
-    kind: ClassVar[str] = "multiclass"
-    dense: ClassVar[bool] = True
+    of: ClassVar[type[Kind]] = ClassMask
 
     def __init__(self, task: Task, split: "Split", folder: Path | None) -> None:
         super().__init__(task, split, folder)

@@ -15,6 +15,7 @@ from tandem.evaluate.reliability import reliability
 from tandem.evaluate.report import figures
 from tandem.reports.figures import confusion_figure
 from tandem.tasks import Task, TaskOutput
+from tandem.tasks.kinds import ClassLabel, Kind
 from tandem.utils.files import shortest
 
 if TYPE_CHECKING:
@@ -26,10 +27,9 @@ OF_CLASS = {"recall": "recall", "precision": "precision", "f1": "F1", "auroc": "
 
 
 class Classes(Evaluator):
-    """One class of C for each image. Arguments: `Part`."""
+    """One class of C for each image. Arguments: `Evaluator`."""
 
-    kind: ClassVar[str] = "multiclass"
-    dense: ClassVar[bool] = False
+    of: ClassVar[type[Kind]] = ClassLabel
 
     def __init__(self, task: Task, split: "Split", folder: Path | None) -> None:
         super().__init__(task, split, folder)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from tandem.evaluate.bootstrap import BootstrapSamples
 from tandem.evaluate.findings import Findings, Shown
 from tandem.tasks import Task, TaskOutput
+from tandem.tasks.kinds import Kind
 
 if TYPE_CHECKING:
     from tandem.evaluate.case_viewer import CaseViewer
@@ -37,15 +38,15 @@ class Evaluator(ABC):
         folder: where masks go; None: nowhere.
 
     Attributes:
-        kind: kind of target that it knows.
-        dense: whether of tasks with an answer for each pixel.
+        of: the kind of target that it knows, with the kinds derived from it.
+        question: what the task asks.
     """
 
-    kind: ClassVar[str]
-    dense: ClassVar[bool]
+    of: ClassVar[type[Kind]]
 
     def __init__(self, task: Task, split: "Split", folder: Path | None) -> None:
         self.task = task
+        self.question = task.question()
         self.split = split
         self.folder = folder
         self.places: list[int] = []
@@ -56,6 +57,11 @@ class Evaluator(ABC):
     @abstractmethod
     def columns(self) -> Sequence[str]:
         """Of `images.csv`, without the task's name."""
+
+    @property
+    def all_columns(self) -> list[str]:
+        """With those that the task's own `answer_from` adds."""
+        return list(dict.fromkeys([*self.columns, *self.question.further_columns]))
 
     def see(self, output: TaskOutput, images: Images) -> list[Mapping[str, Any]]:
         """Adds a batch.
@@ -70,7 +76,11 @@ class Evaluator(ABC):
         self.places += images.places
         self.ids += images.ids
         self.classes += images.classes
-        return self.read(output, images)
+        rows = self.read(output, images)
+        if self.question.further is None:
+            return rows
+        values = output.probabilities.cpu().numpy()
+        return [{**row, **self.question.further_cells(one)} for row, one in zip(rows, values, strict=True)]
 
     @abstractmethod
     def read(self, output: TaskOutput, images: Images) -> list[Mapping[str, Any]]:

@@ -13,7 +13,8 @@ from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable, Shown
 from tandem.evaluate.mask_files import file_name, write_mask
 from tandem.evaluate.report import figures
 from tandem.tasks import Task, TaskOutput
-from tandem.tasks.task_metrics import answers
+from tandem.tasks.kinds import Kind, Mask
+from tandem.tasks.kinds.binary import reached
 
 if TYPE_CHECKING:
     from tandem.evaluate.case_viewer import CaseViewer
@@ -36,10 +37,9 @@ SHARE = "'predicted empty' is the share of them in which nothing is drawn"
 
 
 class Masks(Evaluator):
-    """C yes/no questions about each pixel. Arguments: `Part`."""
+    """C yes/no questions about each pixel. Arguments: `Evaluator`."""
 
-    kind: ClassVar[str] = "binary"
-    dense: ClassVar[bool] = True
+    of: ClassVar[type[Kind]] = Mask
 
     def __init__(self, task: Task, split: "Split", folder: Path | None) -> None:
         super().__init__(task, split, folder)
@@ -57,7 +57,7 @@ class Masks(Evaluator):
 
     def read(self, output: TaskOutput, images: Images) -> list[Mapping[str, Any]]:
         """Counts pixels and lesions; writes the predicted masks."""
-        drawn = answers(output.probabilities, self.task.threshold).cpu().numpy()
+        drawn = reached(output.probabilities, self.task.threshold).cpu().numpy()
         rows: list[dict[str, Any]] = [{} for _ in images.ids]
         for c, channel in enumerate(self.channels):
             cells = channel.see(output.probabilities[:, c], output.target[:, c])

@@ -11,6 +11,7 @@ from tandem.evaluate.evaluators.evaluator import Evaluator, Images
 from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable
 from tandem.evaluate.report import figures
 from tandem.tasks import Task, TaskOutput
+from tandem.tasks.kinds import Kind, Number
 from tandem.utils.files import shortest
 
 if TYPE_CHECKING:
@@ -20,10 +21,9 @@ WORDS = {"mae": "mean absolute error", "rmse": "root mean square error", "bias":
 
 
 class Numbers(Evaluator):
-    """One number or more for each image, as regression tasks give them. Arguments: `Part`."""
+    """One number or more for each image, as regression tasks give them. Arguments: `Evaluator`."""
 
-    kind: ClassVar[str] = "regression"
-    dense: ClassVar[bool] = False
+    of: ClassVar[type[Kind]] = Number
 
     def __init__(self, task: Task, split: "Split", folder: Path | None) -> None:
         super().__init__(task, split, folder)

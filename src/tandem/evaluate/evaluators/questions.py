@@ -20,6 +20,7 @@ from tandem.evaluate.sweeps import bands, threshold_optimism
 from tandem.metrics import DiceSweep
 from tandem.reports.figures import confusion_figure
 from tandem.tasks import Task, TaskOutput
+from tandem.tasks.kinds import Kind, YesNo
 from tandem.utils.files import shortest
 
 if TYPE_CHECKING:
@@ -39,10 +40,9 @@ GRID = torch.arange(1, 100) / 100
 
 
 class Questions(Evaluator):
-    """C yes/no questions about each image. Arguments: `Part`."""
+    """C yes/no questions about each image. Arguments: `Evaluator`."""
 
-    kind: ClassVar[str] = "binary"
-    dense: ClassVar[bool] = False
+    of: ClassVar[type[Kind]] = YesNo
 
     def __init__(self, task: Task, split: "Split", folder: Path | None) -> None:
         super().__init__(task, split, folder)

@@ -12,6 +12,7 @@ from tandem.evaluate.evaluators.evaluator import Evaluator, Images
 from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable
 from tandem.evaluate.report import figures
 from tandem.tasks import Task, TaskOutput
+from tandem.tasks.kinds import Embedding, Kind
 from tandem.utils.files import shortest
 
 if TYPE_CHECKING:
@@ -22,10 +23,9 @@ ROWS = 1024
 
 
 class Vectors(Evaluator):
-    """A place on the unit sphere for each image. Arguments: `Part`."""
+    """A place on the unit sphere for each image. Arguments: `Evaluator`."""
 
-    kind: ClassVar[str] = "embedding"
-    dense: ClassVar[bool] = False
+    of: ClassVar[type[Kind]] = Embedding
 
     def __init__(self, task: Task, split: "Split", folder: Path | None) -> None:
         super().__init__(task, split, folder)
