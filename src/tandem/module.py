@@ -1,7 +1,6 @@
 """The Lightning module: knows tasks, not losses."""
 
 from collections.abc import Callable, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -15,7 +14,6 @@ from tandem.network.protocol import SharedNetwork, begin_epoch
 from tandem.penalties import Penalties, Penalty
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.task import Task
-from tandem.utils.artifacts import SCHEMA, SCHEMA_KEY, check_schema
 
 Outputs = dict[str, TaskOutput]
 
@@ -157,13 +155,8 @@ class MultiTaskModule(pl.LightningModule):
         self.begin_epoch(self.current_epoch)
         begin_epoch(self.network, self.current_epoch)
 
-    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Names the version of what the checkpoint holds."""
-        checkpoint[SCHEMA_KEY] = SCHEMA
-
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """The schedules of the checkpoint's epoch, so that its validation gives what it gave in training."""
-        check_schema(checkpoint.get(SCHEMA_KEY), Path("the checkpoint"))
         self.begin_epoch(checkpoint["epoch"])
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:

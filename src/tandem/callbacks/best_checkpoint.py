@@ -6,7 +6,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
-from tandem.utils.artifacts import LAST
+from tandem.utils.artifacts import LAST, SCHEMA, SCHEMA_KEY, check_schema
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -43,6 +43,18 @@ class BestCheckpoint(ModelCheckpoint):
         here = {key: self._here(value) if key.endswith("_path") else value for key, value in state_dict.items()}
         here["best_k_models"] = {self._here(path): score for path, score in state_dict["best_k_models"].items()}
         super().load_state_dict({**here, "dirpath": self.dirpath})
+
+    def on_save_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Lightning's hook: names the version of what a checkpoint holds."""
+        checkpoint[SCHEMA_KEY] = SCHEMA
+
+    def on_load_checkpoint(
+        self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Lightning's hook: refuses a checkpoint of a later tandem."""
+        check_schema(checkpoint.get(SCHEMA_KEY), Path(str(trainer.ckpt_path)))
 
     def _here(self, path: str) -> str:
         return str(Path(self.dirpath or "") / Path(path).name) if path else path
