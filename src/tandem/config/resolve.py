@@ -15,6 +15,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from tandem.config.metric_nodes import without_shown_as
 from tandem.config.schema import (
     EXTENDED,
     AuditDataConfig,
@@ -135,6 +136,8 @@ def run_hash(config: Mapping[str, Any]) -> str:
         for parent, last in _places(defining, key):
             if isinstance(path := parent.get(last), str):
                 parent[last] = _content(path) if key in CONTENTS else str(Path(path).expanduser().resolve())
+    if isinstance(tasks := defining.get("tasks"), dict):
+        defining["tasks"] = {name: without_shown_as(task) for name, task in tasks.items()}
     canonical = json.dumps(defining, sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
 

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tandem.errors import ConfigError
+from tandem.errors import ConfigError, DataError
+from tandem.metrics.catalogue import Quantity
+from tandem.metrics.stored import agreed, read_quantities
 from tandem.utils.files import read_json
 
 RESULTS, STATUS = "results.json", "status.json"
@@ -38,6 +40,11 @@ class Run:
     def tasks(self) -> tuple[str, ...]:
         """Names of its tasks."""
         return tuple(self.config["tasks"])
+
+    @property
+    def quantities(self) -> dict[str, Quantity]:
+        """What it tells of its metrics, by `<task>/<metric>`."""
+        return read_quantities(self.results)
 
 
 @dataclass(frozen=True)
@@ -72,6 +79,11 @@ class Study:
     unfinished: tuple[Unfinished, ...]
 
 
+def quantities_of(runs: Iterable[Run]) -> dict[str, Quantity]:
+    """What runs tell of their metrics, by `<task>/<metric>`; see `tandem.metrics.stored.agreed`."""
+    return agreed(run.quantities for run in runs)
+
+
 def read_study(folders: Sequence[Path]) -> Study:
     """Reads every run below some folders, at any depth.
 
@@ -91,7 +103,7 @@ def read_study(folders: Sequence[Path]) -> Study:
     for path in _below(folders, RESULTS):
         try:
             run = _run(path)
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, DataError) as error:
             reason = " ".join(str(error).split())
             unfinished.append(Unfinished(path.parent, "unreadable", reason, _overrides(path.with_name(STATUS))))
         else:
@@ -112,6 +124,7 @@ def _run(path: Path) -> Run:
 
     Raises:
         ValueError: no JSON, or not what a run of this version leaves.
+        DataError: quantities that tandem does not write.
     """
     results = read_json(path)
     whole = results if isinstance(results, dict) else {}
@@ -121,6 +134,7 @@ def _run(path: Path) -> Run:
         if not isinstance(value, dict):
             told = f"{RESULTS} has no '{key}': written by an older version of tandem? train it again"
             raise ValueError(told)  # noqa: TRY004 (what is wrong is a file)
+    read_quantities(results)
     metrics = {key: _number(value) for key, value in results["metrics"].items()}
     return Run(path.parent, results, metrics, _overrides(path.with_name(STATUS)))
 
