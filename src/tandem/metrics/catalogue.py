@@ -31,7 +31,7 @@ class Quantity:
         at_threshold: whether its value depends on the task's threshold.
         column: what the head of a column calls it, where that is shorter; empty: the label.
         of_one: what it is called where each row is one class, question or number; empty: as in the head of a column.
-            Quantities that are logged for each class, as `<metric>/<class>`, have it.
+        by_class: whether it is also logged for each class, as `<metric>/<class>`.
         curve: what its line against the threshold is called; empty: none is drawn.
         synonym: another name of it, for readers who look for that one.
     """
@@ -44,6 +44,7 @@ class Quantity:
     at_threshold: bool = False
     column: str = ""
     of_one: str = ""
+    by_class: bool = False
     curve: str = ""
     synonym: str = ""
 
@@ -86,8 +87,8 @@ _IN_ORDER: dict[str, Quantity] = {
     "dice_at_0.5": Quantity("Dice at 0.5", "max"),
     "iou": _swept("IoU"),
     "dice_global": _swept("Dice over all pixels", column="Dice over pixels", curve="over all pixels"),
-    "precision": _swept("pixel precision", of_one="precision"),
-    "recall": _swept("pixel recall", of_one="recall", synonym="sensitivity"),
+    "precision": _swept("pixel precision", of_one="precision", by_class=True),
+    "recall": _swept("pixel recall", of_one="recall", synonym="sensitivity", by_class=True),
     "threshold": _swept("threshold (from val)", None, column="threshold"),
     "dice_lesion": _swept("Dice per image", group=LESION, curve="mean over lesion images"),
     "dice_lesion_at_0.5": Quantity("Dice per image at 0.5", "max", group=LESION),
@@ -102,18 +103,18 @@ _IN_ORDER: dict[str, Quantity] = {
     "lesion_precision": _swept("lesion precision"),
     "pixel_auroc": Quantity("AUROC of pixels", "max"),
     "pixel_ap": Quantity("AP of pixels", "max"),
-    "f1": _swept("F1", of_one="F1", curve="F1"),
+    "f1": _swept("F1", curve="F1", by_class=True),
     "f1_at_0.5": Quantity("F1 at 0.5", "max"),
     "sensitivity": _swept("sensitivity", curve="sensitivity"),
-    "specificity": _swept("specificity", of_one="specificity", curve="specificity"),
+    "specificity": _swept("specificity", curve="specificity", by_class=True),
     "ppv": _swept("positive predictive value", column="PPV"),
     "youden": _swept("Youden's J"),
     "balanced_accuracy": Quantity("balanced accuracy", "max"),
     "accuracy": Quantity("accuracy", "max"),
     "f1_macro": Quantity("F1, macro", "max"),
     "f1_weighted": Quantity("F1, weighted", "max"),
-    "auroc": Quantity("AUROC, macro", "max", of_one="AUROC"),
-    "average_precision": Quantity("AP, macro", "max", of_one="AP"),
+    "auroc": Quantity("AUROC, macro", "max", of_one="AUROC", by_class=True),
+    "average_precision": Quantity("AP, macro", "max", of_one="AP", by_class=True),
     "kappa": Quantity("Cohen's kappa", "max"),
     "mcc": Quantity("Matthews correlation", "max"),
     "calibration_error": Quantity("calibration error", "min"),
@@ -128,11 +129,11 @@ _BEHIND: dict[str, Quantity] = {
     "rmse": Quantity("rmse", "min", of_one="root mean square error"),
     "bias": Quantity("bias", of_one="bias"),  # 0 is best
     "r2": Quantity("r2", "max", of_one="R squared"),
-    "precision_at_1": Quantity("precision_at_1", "max", of_one="of the same class"),
+    "precision_at_1": Quantity("precision_at_1", "max", of_one="of the same class", by_class=True),
     "map_at_r": Quantity("map_at_r", "max"),
-    "dice_of": Quantity("dice_of", "max", of_one="Dice over pixels"),
-    "iou_of": Quantity("iou_of", "max", of_one="IoU over pixels"),
-    "dice_image": Quantity("dice_image", "max", of_one="Dice per image"),
+    "dice_of": Quantity("dice_of", "max", of_one="Dice over pixels", by_class=True),
+    "iou_of": Quantity("iou_of", "max", of_one="IoU over pixels", by_class=True),
+    "dice_image": Quantity("dice_image", "max", of_one="Dice per image", by_class=True),
     "step_loss": Quantity("step_loss", "min"),
     "weight": Quantity("weight"),
     "penalty": Quantity("penalty", "min"),
@@ -181,7 +182,7 @@ def metric_of(name: str) -> str | None:
     last = metric.rpartition("/")[2]
     if not more or first == "loss" or (stage == "train" and first in ("weight", "adversarial")):
         return first if first in CATALOGUE else None
-    if first in CATALOGUE and CATALOGUE[first].of_one:
+    if first in CATALOGUE and CATALOGUE[first].by_class:
         return first
     return next((one for one in (last, first) if one in CATALOGUE), None)
 
