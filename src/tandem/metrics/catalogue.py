@@ -197,8 +197,8 @@ def describe(name: str, told: Mapping[str, Quantity] | None = None) -> Quantity:
     Example:
         >>> describe("test/segmentation/dice").label, describe("val/age/mae").direction
         ('Dice (official)', 'min')
-        >>> describe("val/classification/nll"), describe("val/classification/nll").sign
-        (Quantity(label='nll', direction=None, ...), 0)
+        >>> describe("val/classification/nll").label, describe("val/classification/nll").direction
+        ('nll', None)
     """
     key = key_of(name)
     if told and key in told:
