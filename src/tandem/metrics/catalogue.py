@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Direction = Literal["max", "min"] | None
-"""`max`: more is better; `min`: less is better; None: neither is (a threshold), or nobody knows."""
+"""`max`: more is better; `min`: less is better; None: neither is, as for a threshold, or it is unknown."""
 
 ALL, LESION, EMPTY = "all", "with lesion", "without lesion"
 """Which images a quantity is over, as tables show it."""
@@ -50,7 +50,7 @@ class Quantity:
 
     @property
     def sign(self) -> int:
-        """1 where more is better, -1 where less is, 0 where neither is or nobody knows."""
+        """1 where more is better, -1 where less is, 0 where neither is or it is unknown."""
         return {"max": 1, "min": -1, None: 0}[self.direction]
 
     @property
@@ -160,7 +160,7 @@ def key_of(name: str) -> str:
 def metric_of(name: str) -> str | None:
     """The metric in a logged name, as the catalogue calls it; None where that has no such metric.
 
-    Names of stages, tasks, classes and terms of a loss say nothing of what is measured.
+    Names of stages, tasks, classes and terms of a loss do not matter.
 
     Args:
         name: `<stage>/<metric>` or `<stage>/<task>/<metric>`, the latter with `/<class>` or `/<term>` behind the
@@ -187,12 +187,12 @@ def metric_of(name: str) -> str | None:
     return next((one for one in (last, first) if one in CATALOGUE), None)
 
 
-def describe(name: str, told: Mapping[str, Quantity] | None = None) -> Quantity:
-    """What a logged quantity is: as the run tells, else by the catalogue; else its name, and no direction.
+def describe(name: str, stored: Mapping[str, Quantity] | None = None) -> Quantity:
+    """What a logged quantity is: as the run stored it, else by the catalogue, else its name without a direction.
 
     Args:
         name: as it is logged, such as `test/segmentation/dice`.
-        told: by runs, see `tandem.metrics.stored.read_quantities`.
+        stored: quantities of `results.json`, see `tandem.metrics.stored.read_quantities`.
 
     Example:
         >>> describe("test/segmentation/dice").label, describe("val/age/mae").direction
@@ -201,8 +201,8 @@ def describe(name: str, told: Mapping[str, Quantity] | None = None) -> Quantity:
         ('nll', None)
     """
     key = key_of(name)
-    if told and key in told:
-        return told[key]
+    if stored and key in stored:
+        return stored[key]
     return entry(metric_of(name), key.partition("/")[2] or key)
 
 

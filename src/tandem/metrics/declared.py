@@ -1,4 +1,4 @@
-"""What a metric's yaml says of its quantity: the keys `direction` and `label` beside `_target_`, and `empty`."""
+"""What the yaml of a metric declares: the keys `direction` and `label` beside `_target_`, and `empty`."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,14 +10,14 @@ from tandem.metrics.catalogue import Direction, Quantity
 
 
 class Declared(NamedTuple):
-    """What the user says of a metric; None where nothing is said."""
+    """What a yaml declares of its metric; None: nothing."""
 
     direction: Direction = None
     label: str | None = None
 
 
 def declared(tasks: Mapping[str, Any]) -> dict[str, Declared]:
-    """What the configuration says of its metrics, by `<task>/<metric>`.
+    """What the configuration declares of its metrics, by `<task>/<metric>`.
 
     Args:
         tasks: configuration of the tasks by name.
@@ -41,34 +41,34 @@ def _checked(node: Mapping[str, Any], where: str) -> Declared:
     return Declared(direction, label)
 
 
-def applied(quantity: Quantity, said: Declared, own: Any, behind: str = "") -> Quantity:
-    """A quantity with what its yaml says of it, else what the metric says of itself, else what the catalogue says.
+def applied(quantity: Quantity, by_yaml: Declared, own: Any, behind: str = "") -> Quantity:
+    """A quantity by its yaml, else by the metric's own attribute, else by the catalogue.
 
     Args:
         quantity: of the catalogue, or an unknown one.
-        said: in its yaml.
-        own: the metric's `higher_is_better`; a value that is neither true nor false says nothing.
+        by_yaml: what its yaml declares.
+        own: the metric's `higher_is_better`; only true and false count.
         behind: what follows the metric in the logged name, such as `/benign`.
     """
     by_itself: Direction = ("max" if own else "min") if isinstance(own, bool) else None
-    direction = said.direction or by_itself or quantity.direction
-    label = quantity.label if said.label is None else f"{said.label}{behind}"
+    direction = by_yaml.direction or by_itself or quantity.direction
+    label = quantity.label if by_yaml.label is None else f"{by_yaml.label}{behind}"
     return replace(quantity, direction=direction, label=label)
 
 
-def declared_anew(told: Mapping[str, Quantity], tasks: Mapping[str, Any]) -> dict[str, Quantity]:
-    """The quantities of a finished run with what the configuration says of them by now.
+def declared_anew(stored: Mapping[str, Quantity], tasks: Mapping[str, Any]) -> dict[str, Quantity]:
+    """The quantities of a finished run with what the configuration declares today.
 
     Args:
-        told: by the run.
+        stored: quantities of the run.
         tasks: configuration of the tasks by name.
     """
-    said = declared(tasks)
+    by_yaml = declared(tasks)
     found = {}
-    for key, one in told.items():
+    for key, one in stored.items():
         task, _, name = key.partition("/")
         metric, slash, rest = name.partition("/")
-        found[key] = applied(one, said.get(f"{task}/{metric}", Declared()), None, f"{slash}{rest}")
+        found[key] = applied(one, by_yaml.get(f"{task}/{metric}", Declared()), None, f"{slash}{rest}")
     return found
 
 

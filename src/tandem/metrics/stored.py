@@ -57,8 +57,8 @@ def agreed(runs: Iterable[Mapping[str, Quantity]]) -> dict[str, Quantity]:
     """
     found: dict[str, Quantity] = {}
     directions: dict[str, set[Direction]] = {}
-    for told in runs:
-        for key, one in told.items():
+    for stored in runs:
+        for key, one in stored.items():
             found.setdefault(key, one)
             directions.setdefault(key, set()).add(one.direction)
     known = {key: some - {None} for key, some in directions.items()}

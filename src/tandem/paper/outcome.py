@@ -112,12 +112,12 @@ def columns_by_key(table: RowTable) -> dict[str, Column]:
 
 
 def direction_of(column: Column, cells: Iterable[Cell]) -> Direction:
-    """Whether more or less of a column is better, as the runs tell or the catalogue says; None where nobody knows."""
+    """Whether more or less of a column is better, as its runs or the catalogue have it; None where it is unknown."""
     if column.measure is not None:
         return CATALOGUE[column.measure].direction
     assert column.metric is not None
-    told = quantities_of(run for cell in cells for run in cell.runs.values())
-    return describe(column.metric, told).direction
+    stored = quantities_of(run for cell in cells for run in cell.runs.values())
+    return describe(column.metric, stored).direction
 
 
 def row_cells(paper: Paper, name: str, outcome: Outcome) -> dict[str, Cell]:

@@ -64,24 +64,24 @@ def print_sweep(jobs: Sequence[JobRow], console: Console) -> None:
         return
     settings = swept(jobs)
     numbers = [outcomes(job) for job in jobs]
-    told = agreed(read_quantities(job.results) for job in jobs)
+    stored = agreed(read_quantities(job.results) for job in jobs)
     names = list(dict.fromkeys(name for found in numbers for name in found))
     table = Table(title="what was swept, and the best checkpoint's numbers", title_justify="left")
     for key in settings:
         table.add_column(escape(short_key(key, list(settings))), overflow="fold")
     for name in names:
-        table.add_column(escape(_title(name, told)), justify="right")
+        table.add_column(escape(_title(name, stored)), justify="right")
     for row, found in enumerate(numbers):
         table.add_row(
             *(escape(values[row]) for values in settings.values()),
-            *(describe(name, told).text(found.get(name)) for name in names),
+            *(describe(name, stored).text(found.get(name)) for name in names),
         )
     console.print(table)
 
 
-def _title(name: str, told: Mapping[str, Quantity]) -> str:
+def _title(name: str, stored: Mapping[str, Quantity]) -> str:
     stage, task, _ = name.split("/", 2)
-    return f"{stage} {task}\n{describe(name, told).label}"
+    return f"{stage} {task}\n{describe(name, stored).label}"
 
 
 def short_key(key: str, keys: Sequence[str]) -> str:

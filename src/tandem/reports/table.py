@@ -23,19 +23,19 @@ class Row(NamedTuple):
 
 
 def result_groups(
-    metrics: Mapping[str, float | None], tasks: Mapping[str, Any], told: Mapping[str, Quantity] | None = None
+    metrics: Mapping[str, float | None], tasks: Mapping[str, Any], stored: Mapping[str, Quantity] | None = None
 ) -> Iterator[tuple[str, str, list[Row]]]:
     """Task, which images, and rows, in the order in which they are read.
 
     Args:
         metrics: by logged name, as in `results.json`.
         tasks: configuration of the tasks by name.
-        told: what the run tells of its quantities.
+        stored: quantities of the run, from its `results.json`.
     """
     for task, settings in tasks.items():
         split = (key.split("/", 2) for key in metrics)
         names = dict.fromkeys(parts[2] for parts in split if len(parts) == 3 and parts[1] == task)
-        found = {name: _quantity(f"val/{task}/{name}", settings, told) for name in names}
+        found = {name: _quantity(f"val/{task}/{name}", settings, stored) for name in names}
         ordered = sorted(found, key=lambda name: found[name].order)
         for group in dict.fromkeys([ALL, LESION, EMPTY, *(one.group for one in found.values())]):
             rows = [
@@ -47,21 +47,23 @@ def result_groups(
                 yield task, group, rows
 
 
-def _quantity(name: str, settings: Mapping[str, Any], told: Mapping[str, Quantity] | None) -> Quantity:
-    """A quantity of a run; runs of 0.1.0 tell only by their configuration which images it is over."""
-    found = describe(name, told)
-    if told and key_of(name) in told:
+def _quantity(name: str, settings: Mapping[str, Any], stored: Mapping[str, Quantity] | None) -> Quantity:
+    """A quantity of a run; for runs of 0.1.0 the configuration gives the images that it is over."""
+    found = describe(name, stored)
+    if stored and key_of(name) in stored:
         return found
     return replace(found, group=LESION) if skips_empty(settings, name.split("/", 3)[2]) else found
 
 
-def headline(metrics: Mapping[str, float | None], task: str, told: Mapping[str, Quantity] | None = None) -> str | None:
+def headline(
+    metrics: Mapping[str, float | None], task: str, stored: Mapping[str, Quantity] | None = None
+) -> str | None:
     """The metric that speaks for a task: the first one in the order of tables, or the task's loss.
 
     Args:
         metrics: by logged name.
         task: name of the task.
-        told: what the run tells of its quantities.
+        stored: quantities of the run, from its `results.json`.
 
     Example:
         >>> headline({"val/lesion/loss": 0.1, "val/lesion/iou": 0.4, "val/lesion/dice": 0.5}, "lesion")
@@ -70,7 +72,7 @@ def headline(metrics: Mapping[str, float | None], task: str, told: Mapping[str, 
     parts = (key.split("/", 2) for key in metrics)
     names = [name for _, owner, name in (part for part in parts if len(part) == 3) if owner == task]
     others = [name for name in names if name.partition("/")[0] != "loss"]
-    ranked = sorted(others, key=lambda name: describe(f"val/{task}/{name}", told).order)
+    ranked = sorted(others, key=lambda name: describe(f"val/{task}/{name}", stored).order)
     return next(iter([*ranked, *names]), None)
 
 

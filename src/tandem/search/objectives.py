@@ -36,7 +36,7 @@ def read_objectives(config: Mapping[str, Any]) -> dict[str, Direction]:
     for name in objectives:
         _check_name(name, config["tasks"])
     if isinstance(objectives, Mapping):
-        return {name: _told(name, direction) for name, direction in objectives.items()}
+        return {name: _given(name, direction) for name, direction in objectives.items()}
     return {name: _known(name, config, WHERE) for name in objectives}
 
 
@@ -49,7 +49,7 @@ def _check_name(name: str, tasks: Mapping[str, Any]) -> None:
         raise ConfigError(f"{WHERE}: '{name}' is of no task: {nearest(task, tasks)}")
 
 
-def _told(name: str, direction: Any) -> Direction:
+def _given(name: str, direction: Any) -> Direction:
     """The direction that stands behind an objective: `{val/age/my_error: min}`."""
     if direction not in ("min", "max"):
         raise ConfigError(f"{WHERE}: '{name}' has the direction {direction!r}, but it must be min or max")
@@ -60,9 +60,9 @@ def _of_monitor(config: Mapping[str, Any]) -> Direction:
     """The direction of the monitor. `mode`, which another task's file may have set, never contradicts it."""
     direction = _known(config["monitor"], config, "monitor")
     if direction != config["mode"]:
-        said = "maximised" if direction == "max" else "minimised"
+        done = "maximised" if direction == "max" else "minimised"
         log.warning(
-            "the search: %s is %s, though mode=%s; set mode=%s", config["monitor"], said, config["mode"], direction
+            "the search: %s is %s, though mode=%s; set mode=%s", config["monitor"], done, config["mode"], direction
         )
     return direction
 
@@ -71,7 +71,7 @@ def _known(name: str, config: Mapping[str, Any], where: str) -> Direction:
     """A direction that is not guessed.
 
     Raises:
-        ConfigError: neither way is better, or nobody knows.
+        ConfigError: neither way is better, or the direction is unknown.
     """
     if direction := _direction(name, config):
         return direction
@@ -92,11 +92,11 @@ def _direction(name: str, config: Mapping[str, Any]) -> Direction:
     node = metric_nodes(config["tasks"].get(task)).get(metric)
     if node is None:
         return found.direction
-    said = declared({task: config["tasks"][task]})[f"{task}/{metric}"]
+    by_yaml = declared({task: config["tasks"][task]})[f"{task}/{metric}"]
     own = None
-    if said.direction is None and "_target_" in node:
+    if by_yaml.direction is None and "_target_" in node:
         own = getattr(resolve_target(node["_target_"], f"tasks.{task}.metrics.{metric}"), "higher_is_better", None)
-    return applied(found, said, own).direction
+    return applied(found, by_yaml, own).direction
 
 
 def _place(name: str) -> tuple[str, str]:

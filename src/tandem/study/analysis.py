@@ -26,7 +26,7 @@ class Analysis:
         knobs: labels of the swept knobs, by key.
         cells: choices of the knobs.
         metrics: logged names of what is shown.
-        quantities: what the runs tell of their metrics, by `<task>/<metric>`.
+        quantities: of the runs, by `<task>/<metric>`.
         headlines: for each task the test metric that speaks for it, by its logged name.
         missing: runs that a complete study would also have, in words.
         chosen: the cell with the best mean of the runs' own monitor, on validation data; None where they differ in it.
@@ -57,7 +57,7 @@ class Analysis:
         return best_cells(name, self.cells, one.direction, one.digits)
 
     def words(self, name: str) -> str:
-        """A metric as a person says it."""
+        """Task and label of a metric."""
         return metric_words(name, self.quantities)
 
 
@@ -80,20 +80,20 @@ def analyse(study: Study, baseline: Sequence[str] = (), metrics: Sequence[str] =
     for name in metrics:
         if name not in known:
             raise ConfigError(f"no run has the metric '{name}': {nearest(name, known)}")
-    tasks, told = _tasks(study), quantities_of(study.runs)
-    shown = list(metrics) or default_metrics(known, tasks, told)
+    tasks, stored = _tasks(study), quantities_of(study.runs)
+    shown = list(metrics) or default_metrics(known, tasks, stored)
     against = find_baseline(baseline, cells, knobs) if baseline else None
     return Analysis(
         study=study,
         knobs=knobs,
         cells=cells,
         metrics=shown,
-        quantities=told,
-        headlines=_headlines(known, tasks, told),
+        quantities=stored,
+        headlines=_headlines(known, tasks, stored),
         missing=missing_of(cells, knobs),
         chosen=chosen_cell(cells),
         baseline=against,
-        comparisons={name: compare(name, against, cells, describe(name, told).direction) for name in shown}
+        comparisons={name: compare(name, against, cells, describe(name, stored).direction) for name in shown}
         if against
         else {},
         deltas=deltas_of(cells),
@@ -123,20 +123,20 @@ def focused(analysis: Analysis) -> Analysis:
     )
 
 
-def default_metrics(known: Iterable[str], tasks: Iterable[str], told: Mapping[str, Quantity]) -> list[str]:
+def default_metrics(known: Iterable[str], tasks: Iterable[str], stored: Mapping[str, Quantity]) -> list[str]:
     """Logged names of the test metrics that a table shows.
 
     Args:
         known: every logged name.
         tasks: names of the tasks.
-        told: what the runs tell of their metrics.
+        stored: quantities of the runs.
 
     Example:
         >>> default_metrics(["val/lesion/dice", "test/lesion/dice", "test/age/mae"], ["lesion"], {})
         ['test/lesion/dice']
     """
     shown = []
-    for task, best in _headlines(known, tasks, told).items():
+    for task, best in _headlines(known, tasks, stored).items():
         found = [f"test/{task}/{name}" for name in SHOWN if f"test/{task}/{name}" in known]
         shown += found or [best]
     return shown
@@ -168,12 +168,12 @@ def best_cells(name: str, cells: Sequence[Cell], direction: Direction, digits: i
     return [cells[index] for index, mean in means.items() if mean == best]
 
 
-def metric_words(name: str, told: Mapping[str, Quantity] | None = None) -> str:
+def metric_words(name: str, stored: Mapping[str, Quantity] | None = None) -> str:
     """A metric as a person says it.
 
     Args:
         name: as it is logged.
-        told: what runs tell of their metrics.
+        stored: quantities of the runs.
 
     Example:
         >>> metric_words("test/segmentation/dice"), metric_words("val/segmentation/dice"), metric_words("val/loss")
@@ -181,7 +181,7 @@ def metric_words(name: str, told: Mapping[str, Quantity] | None = None) -> str:
     """
     stage, _, rest = name.partition("/")
     task, _, metric = rest.partition("/")
-    words = f"{task}: {describe(name, told).label}" if metric else rest
+    words = f"{task}: {describe(name, stored).label}" if metric else rest
     return words if stage == "test" else f"{stage} {words}"
 
 
@@ -192,9 +192,9 @@ def _tasks(study: Study) -> list[str]:
     return sorted(tasks, key=lambda task: task not in monitored)
 
 
-def _headlines(known: Iterable[str], tasks: Iterable[str], told: Mapping[str, Quantity]) -> dict[str, str]:
+def _headlines(known: Iterable[str], tasks: Iterable[str], stored: Mapping[str, Quantity]) -> dict[str, str]:
     test = {name: None for name in known if name.startswith("test/")}
-    found = {task: headline(test, task, told) for task in tasks}
+    found = {task: headline(test, task, stored) for task in tasks}
     return {task: f"test/{task}/{name}" for task, name in found.items() if name}
 
 

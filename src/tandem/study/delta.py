@@ -73,21 +73,21 @@ def deltas_of(cells: Sequence[Cell]) -> list[Delta]:
             singles.setdefault((run.tasks[0], _budget(run)), []).append(run)
     alone = {task for task, _ in singles}
     several = [cell for cell in cells if (names := _tasks(cell)) and len(names) > 1 and alone & set(names)]
-    told = quantities_of(runs)
-    return [_delta(cell, singles, told) for cell in several]
+    stored = quantities_of(runs)
+    return [_delta(cell, singles, stored) for cell in several]
 
 
-def _delta(cell: Cell, singles: Mapping[tuple[str, Any], Sequence[Run]], told: Mapping[str, Quantity]) -> Delta:
+def _delta(cell: Cell, singles: Mapping[tuple[str, Any], Sequence[Run]], stored: Mapping[str, Quantity]) -> Delta:
     gains: dict[str, list[float]] = {task: [] for task in _tasks(cell)}
     means, loose, undirected = [], set(), {}
     for run in cell.runs.values():
         found = {}
         for task in run.tasks:
             match, exact = _match(run, task, singles.get((task, _budget(run)), ()))
-            name = _headline(match, task, told) if match else None
+            name = _headline(match, task, stored) if match else None
             if match is None or name is None:
                 continue
-            if (sign := describe(name, told).sign) == 0:
+            if (sign := describe(name, stored).sign) == 0:
                 undirected[task] = name
             if math.isnan(value := _gain(run, match, name, sign)):
                 continue
@@ -115,10 +115,10 @@ def _match(run: Run, task: str, candidates: Sequence[Run]) -> tuple[Run | None, 
     return (candidates[0] if len(candidates) == 1 else None), False
 
 
-def _headline(single: Run, task: str, told: Mapping[str, Quantity]) -> str | None:
+def _headline(single: Run, task: str, stored: Mapping[str, Quantity]) -> str | None:
     """The logged name of the test metric that speaks for a task."""
     test = {key: value for key, value in single.metrics.items() if key.startswith("test/")}
-    name = headline(test, task, told)
+    name = headline(test, task, stored)
     return name and f"test/{task}/{name}"
 
 

@@ -43,7 +43,7 @@ class Run:
 
     @property
     def quantities(self) -> dict[str, Quantity]:
-        """What it tells of its metrics, by `<task>/<metric>`."""
+        """What its metrics are, by `<task>/<metric>`."""
         return read_quantities(self.results)
 
 
@@ -80,7 +80,7 @@ class Study:
 
 
 def quantities_of(runs: Iterable[Run]) -> dict[str, Quantity]:
-    """What runs tell of their metrics, by `<task>/<metric>`; see `tandem.metrics.stored.agreed`."""
+    """What the metrics of runs are, by `<task>/<metric>`; see `tandem.metrics.stored.agreed`."""
     return agreed(run.quantities for run in runs)
 
 

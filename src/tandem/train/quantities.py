@@ -21,12 +21,12 @@ def run_quantities(names: Iterable[str], tasks: "Mapping[str, Task]", config: Ma
         tasks: of the run, with their metrics.
         config: the resolved configuration.
     """
-    said = declared(config["tasks"])
-    return {key: _quantity(key, tasks, config, said) for key in dict.fromkeys(map(key_of, names))}
+    by_yaml = declared(config["tasks"])
+    return {key: _quantity(key, tasks, config, by_yaml) for key in dict.fromkeys(map(key_of, names))}
 
 
 def _quantity(
-    key: str, tasks: "Mapping[str, Task]", config: Mapping[str, Any], said: Mapping[str, Declared]
+    key: str, tasks: "Mapping[str, Task]", config: Mapping[str, Any], by_yaml: Mapping[str, Declared]
 ) -> Quantity:
     owner, _, name = key.partition("/")
     if owner not in tasks:
@@ -37,7 +37,7 @@ def _quantity(
         return _of_channel(key, name, tasks[owner])
     found = applied(
         entry(metric if metric in CATALOGUE else None, name),
-        said.get(f"{owner}/{metric}", Declared()),
+        by_yaml.get(f"{owner}/{metric}", Declared()),
         getattr(own, "higher_is_better", None),
         f"{slash}{rest}",
     )

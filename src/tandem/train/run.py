@@ -63,8 +63,8 @@ def _as_declared_now(results: dict[str, Any], config: Mapping[str, Any], folder:
     from tandem.metrics.stored import as_stored, read_quantities
     from tandem.reports.run_report import REPORT
 
-    told = read_quantities(results)
-    if (now := declared_anew(told, config["tasks"])) == told:
+    stored = read_quantities(results)
+    if (now := declared_anew(stored, config["tasks"])) == stored:
         return results
     results["quantities"] = {key: as_stored(one) for key, one in now.items()}
     write_json(folder / RESULTS, results)

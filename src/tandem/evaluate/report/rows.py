@@ -41,8 +41,8 @@ def rows_of(evaluation: Mapping[str, Any]) -> Iterator[ReportRow]:
         low, high = intervals.get(key, (None, None))
         values[f"val{rest}"] = evaluation["metrics"][key]
         ends |= {f"val{rest}": low, f"test{rest}": high}
-    tasks, told = evaluation["tasks"], read_quantities(evaluation)
-    pairs = zip(result_groups(values, tasks, told), result_groups(ends, tasks, told), strict=True)
+    tasks, stored = evaluation["tasks"], read_quantities(evaluation)
+    pairs = zip(result_groups(values, tasks, stored), result_groups(ends, tasks, stored), strict=True)
     for (task, group, rows), (_, _, intervals_of) in pairs:
         for index, ((one, value, _), (_, low, high)) in enumerate(zip(rows, intervals_of, strict=True)):
             interval = None if low is None and high is None else (low, high)
