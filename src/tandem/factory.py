@@ -6,8 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.config.instantiate import build, build_each
+from tandem.config.metric_nodes import without_shown_as
 from tandem.config.resolve import flatten
 from tandem.errors import ConfigError
+from tandem.metrics.declared import declared
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -37,7 +39,9 @@ def make_module(config: Mapping[str, Any], info: "DataInfo") -> "MultiTaskModule
     """Network, tasks and balance, with weights drawn from the global seed; the data themselves are not needed."""
     from tandem.module import MultiTaskModule
 
-    tasks = {name: build(node, f"tasks.{name}", name=name, data=info) for name, node in config["tasks"].items()}
+    declared(config["tasks"])  # refuses what is no direction or label
+    nodes = {name: without_shown_as(node) for name, node in config["tasks"].items()}
+    tasks = {name: build(node, f"tasks.{name}", name=name, data=info) for name, node in nodes.items()}
     if not tasks:
         raise ConfigError("there is no task; choose task=classification, task=segmentation or both")
     dense = any(task.dense for task in tasks.values())

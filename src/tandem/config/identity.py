@@ -7,6 +7,7 @@ later is left out at its neutral value, and a renamed `_target_` counts under it
 import copy
 import hashlib
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -30,6 +31,8 @@ NOT_IDENTITY = (
     "loader.workers",
     "trainer.enable_progress_bar",
     "trainer.log_every_n_steps",
+    "tasks.*.metrics.*.direction",
+    "tasks.*.metrics.*.label",
 )
 """Options that change where or how a run is shown, but none of its numbers; a callback with `stop: true` counts."""
 
@@ -76,6 +79,23 @@ def run_hash(config: Mapping[str, Any]) -> str:
                 parent[last] = _content(path) if key in CONTENTS else str(Path(path).expanduser().resolve())
     canonical = json.dumps(_first_names(defining), sort_keys=True, separators=(",", ":"), default=str)
     return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def is_presentation(key: str) -> bool:
+    """Whether an option changes how a run is shown or where it is placed, and none of its numbers.
+
+    Args:
+        key: dotted, such as `callbacks.panels.count`.
+
+    Example:
+        >>> is_presentation("callbacks.panels.count"), is_presentation("data.sources.a.cache"), is_presentation("seed")
+        (True, True, False)
+    """
+    parts = re.sub(r"^data\.sources\.[^.]+\.", "data.", key).split(".")
+    return any(
+        len(name) <= len(parts) and all(one in ("*", part) for one, part in zip(name, parts, strict=False))
+        for name in (entry.split(".") for entry in NOT_IDENTITY)
+    )
 
 
 def _same(value: Any, neutral: Any) -> bool:

@@ -118,7 +118,7 @@ def _locate(target: str, where: str) -> Any:
             f"{where}: cannot import '{target}' ({error}); is it spelled right, installed, or its folder on PYTHONPATH?"
         ) from error
     except AttributeError as error:
-        public = [key for key in vars(importlib.import_module(module_name)) if not key.startswith("_")]
+        public = [key for key in dir(importlib.import_module(module_name)) if not key.startswith("_")]
         raise ConfigError(f"{where}: '{module_name}' has no '{name}': {nearest(name, public)}") from error
 
 

@@ -118,6 +118,7 @@ def collect(
         "warnings": [*_of_looks(looks), *_of_difference(run, settings, split, thresholds, metrics)],
         "data": {"name": run.info.name, "fingerprint": split.fingerprint},
         "tasks": run.config["tasks"],
+        "quantities": run.results.get("quantities", {}),
         "date": datetime.now().astimezone().isoformat(timespec="seconds"),
         **environment(),
     }

@@ -15,6 +15,7 @@ from tandem.errors import DataError
 from tandem.explain_loss.predictions import half_trained, prior_logit
 from tandem.explain_loss.regions import regions
 from tandem.explain_loss.shares import Moment, pull
+from tandem.metrics.overlap import dice_parts
 
 
 @dataclass(frozen=True)
@@ -122,4 +123,5 @@ def _dice(logits: Tensor, masks: Tensor) -> float:
     """Dice of all pixels at once, at probability 0.5."""
     known = masks != MISSING_PIXEL
     found, lesion = (logits >= 0) & known, masks == 1
-    return 2 * (found & lesion).sum().item() / (found.sum() + lesion.sum()).item()
+    part, whole = dice_parts((found & lesion).sum().item(), found.sum().item(), lesion.sum().item())
+    return float(part / whole)

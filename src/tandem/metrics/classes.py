@@ -10,6 +10,7 @@ from torchmetrics.classification import MulticlassAUROC, MulticlassAveragePrecis
 from torchmetrics.utilities import dim_zero_cat
 
 from tandem.errors import ConfigError
+from tandem.metrics.overlap import dice_parts
 
 Average = Literal["none", "macro", "weighted"]
 Score = Literal["recall", "precision", "f1", "specificity"]
@@ -95,7 +96,7 @@ class ClassScore(MulticlassConfusionMatrix):
         above, below = {
             "recall": (hits, support),
             "precision": (hits, claimed),
-            "f1": (2 * hits, support + claimed),
+            "f1": dice_parts(hits, claimed, support),
             "specificity": (matrix.sum() - support - claimed + hits, matrix.sum() - support),
         }[self.score]
         values = above / torch.where(below > 0, below, 1.0)

@@ -6,6 +6,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from tandem.metrics.overlap import dice_parts
+
 
 class Counts(NamedTuple):
     """Counts of pixels (or rows) at T thresholds; leading dimensions are images, classes, samples.
@@ -33,7 +35,7 @@ class Counts(NamedTuple):
 
 def dice(counts: Counts) -> Tensor:
     """2 TP / (2 TP + FP + FN)."""
-    return _ratio(2 * counts.tp, counts.tp + counts.fp + counts.positives, counts.positives)
+    return _ratio(*dice_parts(counts.tp, counts.tp + counts.fp, counts.positives), counts.positives)
 
 
 def iou(counts: Counts) -> Tensor:

@@ -10,6 +10,7 @@ from torchmetrics import Metric
 from tandem.errors import ConfigError
 from tandem.metrics.bins import MISSING, by_channel
 from tandem.metrics.masks import Empty, MaskMetric
+from tandem.metrics.overlap import dice_parts
 
 Quantity = Literal["f1", "recall", "precision"]
 
@@ -22,12 +23,16 @@ class AreaError(MaskMetric):
         empty: `MaskMetric`'s; under `score` a mask where there is none counts as 1.
     """
 
-    higher_is_better = False
     perfect: ClassVar[float] = 0.0
 
     def __init__(self, signed: bool = False, empty: Empty = "skip", **options: Any) -> None:
         super().__init__(empty, **options)
         self.signed = signed
+
+    @property
+    def higher_is_better(self) -> bool | None:  # type: ignore[override]  # torchmetrics has a class attribute
+        """Less is better; of the bias neither is."""
+        return None if self.signed else False
 
     def score(self, predicted: Tensor, truth: Tensor) -> float:
         """A share of the true area."""
@@ -95,8 +100,12 @@ class LesionDetection(Metric):
     def compute(self) -> Tensor:
         """In [0, 1], a scalar or (C,)."""
         hits, drawn, lesions = self.counts.double()
-        of = {"f1": (drawn + lesions) / 2, "recall": lesions, "precision": drawn}
-        return by_channel(torch.div(hits, of[self.quantity]).float())
+        part, whole = {
+            "f1": dice_parts(hits, drawn, lesions),
+            "recall": (hits, lesions),
+            "precision": (hits, drawn),
+        }[self.quantity]
+        return by_channel(torch.div(part, whole).float())
 
 
 def match_pieces(drawn: np.ndarray[Any, Any], truth: np.ndarray[Any, Any], overlap: float) -> tuple[int, int, int]:

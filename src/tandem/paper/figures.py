@@ -13,7 +13,7 @@ from tandem.paper.outcome import Outcome, columns_by_key
 from tandem.paper.plan import Drawn, Paper, RowTable, StudyTable
 from tandem.paper.tables import study_analysis
 from tandem.paper.verdict import summary_of
-from tandem.study.analysis import Analysis, metric_words
+from tandem.study.analysis import Analysis
 from tandem.study.cells import Cell
 from tandem.study.statistics import Summary
 from tandem.study.swept_params import order_of, show_value
@@ -127,7 +127,15 @@ def heat_maps(analysis: Analysis, keys: Sequence[str], metric: str) -> Figure:
             field[row][column] = mean
             if not math.isnan(mean):
                 dark = mean < low + 0.5 * (high - low)
-                place.text(column, row, f"{mean:.3f}", ha="center", va="center", size=8, color="w" if dark else "k")
+                place.text(
+                    column,
+                    row,
+                    analysis.quantity(metric).text(mean),
+                    ha="center",
+                    va="center",
+                    size=8,
+                    color="w" if dark else "k",
+                )
         drawn = place.imshow(field, vmin=low, vmax=high, origin="lower", aspect="auto", cmap="viridis")
         place.set_title(", ".join(f"{k}={show_value(v)}" for k, v in zip(rest, other, strict=True)), fontsize=9)
         place.set_xticks(range(len(ticks[1])), list(map(show_value, ticks[1])))
@@ -135,7 +143,7 @@ def heat_maps(analysis: Analysis, keys: Sequence[str], metric: str) -> Figure:
     axes[0].set_yticks(range(len(ticks[0])), list(map(show_value, ticks[0])))
     axes[0].set_ylabel(analysis.knobs[keys[0]])
     if drawn is not None:
-        figure.colorbar(drawn, ax=list(axes), label=metric_words(metric))
+        figure.colorbar(drawn, ax=list(axes), label=analysis.words(metric))
     return figure
 
 
@@ -167,7 +175,7 @@ def _of_study(paper: Paper, drawn: Drawn, table: StudyTable, outcome: Outcome, w
         return points(
             [cell.short for cell in analysis.cells],
             dict.fromkeys(metrics, analysis.cells),
-            {name: metric_words(name) for name in metrics},
+            {name: analysis.words(name) for name in metrics},
             {},
         )
     labels = {label: key for key, label in analysis.knobs.items()}

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from tandem.metrics.overlap import dice_parts
 from tandem.refine import Consistency
 
 Counts = npt.NDArray[np.int64]
@@ -88,13 +89,13 @@ def accuracy(answers: Answers) -> float:
 
 def f1_weighted(answers: Answers) -> float:
     """Mean over the classes of `2 TP / (2 TP + FP + FN)`, each weighted by its number of images."""
-    found = _scores(answers, lambda hits, support, claimed: 2 * hits / (support + claimed))
+    found = _scores(answers, _f1)
     return found if isinstance(found, float) else float(np.dot(*found) / found[1].sum())
 
 
 def f1_macro(answers: Answers) -> float:
     """The same, each class of which there are images weighted alike."""
-    found = _scores(answers, lambda hits, support, claimed: 2 * hits / (support + claimed))
+    found = _scores(answers, _f1)
     return found if isinstance(found, float) else float(found[0].mean())
 
 
@@ -119,9 +120,14 @@ MEASURES: dict[str, Callable[[Answers], float]] = {
 def _dice(answers: Answers) -> npt.NDArray[np.float64] | None:
     if answers.true is None or answers.drawn is None or answers.hits is None:
         return None
-    both = (answers.true + answers.drawn).astype(np.float64)
-    some = np.where(both > 0, 2 * answers.hits / np.maximum(both, 1), 1.0)
+    part, both = dice_parts(answers.hits, answers.drawn, answers.true)
+    some = np.where(both > 0, part / np.maximum(both, 1), 1.0)
     return np.where(answers.true > 0, some, (answers.drawn == 0).astype(np.float64))
+
+
+def _f1(hits: int, support: int, claimed: int) -> float:
+    part, whole = dice_parts(hits, claimed, support)
+    return float(part / whole)
 
 
 def _scores(

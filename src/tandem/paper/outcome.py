@@ -1,12 +1,13 @@
 """What became of a paper's jobs, and the runs that each row of a table is made of."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tandem.config.instantiate import build
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
+from tandem.metrics.catalogue import CATALOGUE, Direction, describe
 from tandem.paper.images import reader, with_classes
 from tandem.paper.jobs import PaperJob, chosen
 from tandem.paper.measures import Answers, measure, refined
@@ -15,7 +16,7 @@ from tandem.refine import Consistency
 from tandem.reports.sweep_table import JobRow as Typed
 from tandem.reports.sweep_table import swept
 from tandem.study.cells import Cell, Replicate, show_replicate
-from tandem.study.runs import Run, Unfinished, read_study
+from tandem.study.runs import Run, Unfinished, quantities_of, read_study
 from tandem.study.swept_params import ABSENT, replicate_keys, replicate_of
 
 
@@ -103,11 +104,20 @@ def jobs_of(table: RowTable, name: str, jobs: Sequence[PaperJob]) -> dict[str, l
 
 
 def columns_by_key(table: RowTable) -> dict[str, Column]:
-    """The columns by a name from which can be told whether more is better."""
+    """The columns by the name under which the cells of `row_cells` have their numbers."""
     return {
         f"test/{name}/{(column.metric or column.measure or '').rpartition('/')[2]}": column
         for name, column in table.columns.items()
     }
+
+
+def direction_of(column: Column, cells: Iterable[Cell]) -> Direction:
+    """Whether more or less of a column is better, as its runs or the catalogue have it; None where it is unknown."""
+    if column.measure is not None:
+        return CATALOGUE[column.measure].direction
+    assert column.metric is not None
+    stored = quantities_of(run for cell in cells for run in cell.runs.values())
+    return describe(column.metric, stored).direction
 
 
 def row_cells(paper: Paper, name: str, outcome: Outcome) -> dict[str, Cell]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from tandem.paper.outcome import Outcome, columns_by_key, jobs_of, lacking_lines, row_cells
+from tandem.paper.outcome import Outcome, columns_by_key, direction_of, jobs_of, lacking_lines, row_cells
 from tandem.paper.plan import STORED, Paper, RowTable, StudyTable
 from tandem.paper.verdict import Verdict, judge, summary_of
 from tandem.study.analysis import Analysis, analyse, best_cells, metric_words
@@ -75,7 +75,10 @@ def row_tables(
     cells = row_cells(paper, name, outcome)
     columns = columns_by_key(table)
     expected = jobs_of(table, name, outcome.jobs)
-    best = {key: best_cells(key, list(cells.values()), column.digits) for key, column in columns.items()}
+    several = list(cells.values())
+    best = {
+        key: best_cells(key, several, direction_of(column, several), column.digits) for key, column in columns.items()
+    }
     rows: list[list[Entry]] = []
     for row_name, cell in cells.items():
         numbers: list[Entry] = []
@@ -150,10 +153,13 @@ def _notes(table: RowTable) -> Iterable[str]:
 def _comparison(table: RowTable, cells: Mapping[str, Cell], baseline: Cell) -> ResultTable:
     columns = columns_by_key(table)
     words = {metric_words(key): column.label for key, column in columns.items()}
-    comparisons = {key: compare(key, baseline, list(cells.values())) for key in columns}
+    several = list(cells.values())
+    comparisons = {
+        key: compare(key, baseline, several, direction_of(column, several)) for key, column in columns.items()
+    }
     analysis = Analysis(
-        study=Study((), (), ()), knobs={}, cells=list(cells.values()), metrics=list(columns), headlines={}, missing=[],
-        chosen=None, baseline=baseline, comparisons=comparisons, deltas=[],
+        study=Study((), (), ()), knobs={}, cells=list(cells.values()), metrics=list(columns), quantities={},
+        headlines={}, missing=[], chosen=None, baseline=baseline, comparisons=comparisons, deltas=[],
     )  # fmt: skip
     found = comparison_table(analysis)
     return replace(found, rows=[[words[str(row[0])], *row[1:]] for row in found.rows])

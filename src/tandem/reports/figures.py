@@ -10,26 +10,20 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-LABELS = {
-    "dice_global": "over all pixels",
-    "dice_lesion": "mean over lesion images",
-    "f1": "F1",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-}
+from tandem.metrics.catalogue import CATALOGUE
 
 
 def sweep_figure(curve: Mapping[str, Sequence[float]], chosen: float | None = None) -> Figure:
     """Dice against threshold; for a question about whole pictures F1, sensitivity and specificity.
 
     Args:
-        curve: `thresholds` and some of `LABELS`, as the threshold sweep keeps them.
+        curve: `thresholds` and one line for each quantity that the threshold sweep draws.
         chosen: the stored threshold, marked if given.
     """
     figure, axes = _axes("threshold", "Dice" if "dice_global" in curve else "")
-    for key, label in LABELS.items():
-        if key in curve:
-            axes.plot(curve["thresholds"], [float("nan") if v is None else v for v in curve[key]], label=label)
+    for key, one in CATALOGUE.items():
+        if one.curve and key in curve:
+            axes.plot(curve["thresholds"], [float("nan") if v is None else v for v in curve[key]], label=one.curve)
     if chosen is not None:
         axes.axvline(chosen, color="0.4", linestyle="--", linewidth=1, label=f"stored threshold {chosen:.2f}")
     axes.set_ylim(0, 1)

@@ -6,11 +6,12 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from tandem.metrics.stored import read_quantities
 from tandem.reports.confusion_table import STYLE as CONFUSION_STYLE
 from tandem.reports.confusion_table import confusion_table
 from tandem.reports.metrics_table import read_metrics
 from tandem.reports.page import details, document, figure, image
-from tandem.reports.table import format_value, result_groups
+from tandem.reports.table import result_groups
 from tandem.utils.files import read_json, write_text
 
 REPORT = "report.html"
@@ -82,11 +83,11 @@ def _warnings(results: Mapping[str, Any]) -> list[str]:
 
 def _table(results: Mapping[str, Any]) -> str:
     body = []
-    for task, group, rows in result_groups(results["metrics"], results["config"]["tasks"]):
-        for index, (name, val, test) in enumerate(rows):
+    for task, group, rows in result_groups(results["metrics"], results["config"]["tasks"], read_quantities(results)):
+        for index, (one, val, test) in enumerate(rows):
             cells = "".join(f"<td>{escape(cell) if index == 0 else ''}</td>" for cell in (task, group))
-            numbers = "".join(f"<td class='n'>{format_value(value)}</td>" for value in (val, test))
-            body.append(f"<tr{' class=first' if index == 0 else ''}>{cells}<td>{escape(name)}</td>{numbers}</tr>")
+            numbers = "".join(f"<td class='n'>{one.text(value)}</td>" for value in (val, test))
+            body.append(f"<tr{' class=first' if index == 0 else ''}>{cells}<td>{escape(one.label)}</td>{numbers}</tr>")
     head = "<th>task</th><th>images</th><th>metric</th><th class='n'>val</th><th class='n'>test</th>"
     note = (
         "<p class='note'>The threshold was chosen on validation data, on which Dice is therefore optimistic, "

@@ -8,7 +8,9 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from tandem.reports.table import WORDS, format_value, headline
+from tandem.metrics.catalogue import Quantity, describe
+from tandem.metrics.stored import agreed, read_quantities
+from tandem.reports.table import headline
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,7 @@ def outcomes(job: JobRow) -> dict[str, float | None]:
     metrics = job.results["metrics"]
     shown: dict[str, float | None] = {}
     for task in job.results["config"]["tasks"]:
-        if name := headline(metrics, task):
+        if name := headline(metrics, task, read_quantities(job.results)):
             shown |= {key: metrics.get(key) for key in (f"val/{task}/{name}", f"test/{task}/{name}")}
     return shown
 
@@ -62,22 +64,24 @@ def print_sweep(jobs: Sequence[JobRow], console: Console) -> None:
         return
     settings = swept(jobs)
     numbers = [outcomes(job) for job in jobs]
+    stored = agreed(read_quantities(job.results) for job in jobs)
     names = list(dict.fromkeys(name for found in numbers for name in found))
     table = Table(title="what was swept, and the best checkpoint's numbers", title_justify="left")
     for key in settings:
         table.add_column(escape(short_key(key, list(settings))), overflow="fold")
     for name in names:
-        table.add_column(escape(_title(name)), justify="right")
+        table.add_column(escape(_title(name, stored)), justify="right")
     for row, found in enumerate(numbers):
         table.add_row(
-            *(escape(values[row]) for values in settings.values()), *(format_value(found.get(name)) for name in names)
+            *(escape(values[row]) for values in settings.values()),
+            *(describe(name, stored).text(found.get(name)) for name in names),
         )
     console.print(table)
 
 
-def _title(name: str) -> str:
-    stage, task, metric = name.split("/", 2)
-    return f"{stage} {task}\n{WORDS.get(metric, metric)}"
+def _title(name: str, stored: Mapping[str, Quantity]) -> str:
+    stage, task, _ = name.split("/", 2)
+    return f"{stage} {task}\n{describe(name, stored).label}"
 
 
 def short_key(key: str, keys: Sequence[str]) -> str:

@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from tandem.config.instantiate import build
-from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
+from tandem.search.objectives import read_objectives
 from tandem.search.space import Dimension, read_space
-from tandem.study.direction import direction
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def read_settings(config: Mapping[str, Any]) -> SearchSettings:
     for key, least in (("n_trials", 1), ("n_jobs", 1), ("seed", 0), ("startup", 1)):
         if search[key] < least:
             raise ConfigError(f"search.{key} is {search[key]}, but must be at least {least}")
-    objectives, directions = _objectives(config)
+    objectives = read_objectives(config)
     pruner = build(search["pruner"], "search.pruner")
     if pruner.prunes and len(objectives) > 1:
         raise ConfigError("a search with several objectives cannot prune; add search/pruner=none")
@@ -69,33 +68,9 @@ def read_settings(config: Mapping[str, Any]) -> SearchSettings:
         n_jobs=search["n_jobs"],
         seed=search["seed"],
         startup=search["startup"],
-        objectives=objectives,
-        directions=directions,
+        objectives=list(objectives),
+        directions=["maximize" if direction == "max" else "minimize" for direction in objectives.values()],
         space=space,
         pruner=pruner,
         epochs=epochs,
     )
-
-
-def _objectives(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """The objectives and their directions; the default is the value that also selects the best epoch."""
-    chosen = config["search"]["objectives"]
-    if chosen is None:
-        return [config["monitor"]], ["maximize" if config["mode"] == "max" else "minimize"]
-    objectives = [chosen] if isinstance(chosen, str) else chosen
-    if not objectives or not all(isinstance(name, str) for name in objectives):
-        raise ConfigError(f"search.objectives is {chosen!r}, but must be a list of metrics: [val/segmentation/dice]")
-    if len(set(objectives)) < len(objectives):
-        raise ConfigError(f"search.objectives names a metric twice: {', '.join(objectives)}")
-    for name in objectives:
-        stage, _, rest = name.partition("/")
-        if stage != "val" or not rest:
-            raise ConfigError(
-                f"search.objectives: '{name}' is not val/...; settings are chosen on validation data only"
-            )
-        task = rest.split("/")[0]
-        if "/" in rest and task not in config["tasks"]:
-            raise ConfigError(f"search.objectives: '{name}' is of no task: {nearest(task, config['tasks'])}")
-        if direction(name) == 0:
-            raise ConfigError(f"search.objectives: of '{name}' neither more nor less is better; choose another metric")
-    return list(objectives), ["maximize" if direction(name) > 0 else "minimize" for name in objectives]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
-from tandem.config.identity import NOT_IDENTITY
+from tandem.config.identity import is_presentation
 from tandem.config.resolve import flatten
 from tandem.jobs import read_status
 from tandem.trackers.files import Files
@@ -40,8 +40,6 @@ __all__ = [
     "log_text",
     "trackers",
 ]
-
-WITHOUT_EFFECT = tuple(f"{key}." for key in NOT_IDENTITY)
 
 
 def trackers(trainer: pl.Trainer) -> list[Tracker]:
@@ -149,7 +147,7 @@ def _typed(folder: Path) -> dict[str, str]:
     """What was typed for a run, where a command line began it, and can change a number of it."""
     words = read_status(folder).get("overrides", [])
     pairs = (word.lstrip("+").partition("=") for word in words if not word.startswith("~"))
-    return {f"{TYPED}{key}": value for key, _, value in pairs if not f"{key}.".startswith(WITHOUT_EFFECT)}
+    return {f"{TYPED}{key}": value for key, _, value in pairs if not is_presentation(key)}
 
 
 def _pictures(results: Mapping[str, Any], folder: Path) -> dict[str, "Picture"]:

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tandem.metrics.stored import as_stored
 from tandem.runs.provenance import environment
+from tandem.train.quantities import run_quantities
 from tandem.utils.artifacts import BEST, SCHEMA
 from tandem.utils.files import shortest
 
@@ -83,6 +85,7 @@ def collect_results(
         "best_epoch": best["epoch"],
         "epochs": trainer.current_epoch,
         "metrics": dict(metrics),
+        "quantities": {key: as_stored(one) for key, one in run_quantities(metrics, module.tasks, config).items()},
         "thresholds": {name: [shortest(value) for value in task.threshold.tolist()] for name, task in decided.items()},
         "warnings": [warning for watch in watches for warning in watch.warnings],
         "curves": {prefix: curve for sweep in sweeps for prefix, curve in sweep.curves.items()},

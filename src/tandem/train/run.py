@@ -14,6 +14,7 @@ from tandem.config.resolve import resolve
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError, DataError
 from tandem.factory import make_data, make_module, make_trainer
+from tandem.metrics.catalogue import metric_of
 from tandem.utils.artifacts import LAST, RESULTS
 from tandem.utils.files import read_json, write_json, write_text
 from tandem.utils.lazy_imports import load_libraries
@@ -48,7 +49,7 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
     finished = folder / RESULTS
     if finished.exists():
         log.info("already finished, answered from %s", finished)
-        results = read_json(finished)
+        results = _as_declared_now(read_json(finished), plain, folder)
     else:
         results = train(plain, folder)
     if not (folder / REPORT).exists():  # also where a finished run was cut before its page was written
@@ -56,6 +57,21 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
     print_results(results, folder)
     value = results["metrics"].get(plain["monitor"])
     return None if value is None else float(value)
+
+
+def _as_declared_now(results: dict[str, Any], config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """A finished run's results with directions and labels as the configuration has them now, which change no number."""
+    from tandem.metrics.declared import declared_anew
+    from tandem.metrics.stored import as_stored, read_quantities
+    from tandem.reports.run_report import REPORT
+
+    stored = read_quantities(results)
+    if (now := declared_anew(stored, config["tasks"])) == stored:
+        return results
+    results["quantities"] = {key: as_stored(one) for key, one in now.items()}
+    write_json(folder / RESULTS, results)
+    (folder / REPORT).unlink(missing_ok=True)  # written again with the new labels
+    return results
 
 
 def train(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.Callback]" = ()) -> dict[str, Any]:
@@ -126,6 +142,7 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
     resumed = last.exists()
     _check_monitored(config["monitor"], module, data)
     _warn_of_moving(config["monitor"], module)
+    _warn_of_mode(config, module)
     _warn_of_random(config["network"])
     _announce(config, data, module, trainer, known["weights"])
     computed = prepare(module, data, folder)
@@ -224,7 +241,7 @@ def check_config(config: Mapping[str, Any]) -> None:
         raise ConfigError(f"monitor is '{config['monitor']}', but must be like val/<task>/<metric> or val/loss")
     if stage != "val":
         raise ConfigError(f"monitor is '{config['monitor']}'; the best epoch is chosen on validation data, so val/...")
-    if config["mode"] == "max" and "loss" in config["monitor"].split("/"):
+    if config["mode"] == "max" and metric_of(config["monitor"]) == "loss":
         raise ConfigError(f"monitor is '{config['monitor']}', of which less is better; set mode=min with it")
     task = rest.split("/")[0]
     if "/" in rest and task not in config["tasks"]:
@@ -248,6 +265,19 @@ def _check_monitored(monitor: str, module: "MultiTaskModule", data: "DataModule"
             f"no picture of the split 'val' has a target for task '{task.name}', whose {monitor} says which epoch is "
             "best; give it some, or set monitor=val/... and mode=... of another task"
         )
+
+
+def _warn_of_mode(config: Mapping[str, Any], module: "MultiTaskModule") -> None:
+    """Warns where the worst epoch would be kept as the best one."""
+    from tandem.train.quantities import monitored
+
+    direction = monitored(config, module.tasks).direction
+    if direction not in (None, config["mode"]):
+        kept = "highest" if config["mode"] == "max" else "lowest"
+        log.warning(
+            "mode=%s keeps the epoch with the %s %s, of which %s is better; set mode=%s",
+            config["mode"], kept, config["monitor"], "more" if direction == "max" else "less", direction,
+        )  # fmt: skip
 
 
 def _warn_of_moving(monitor: str, module: "MultiTaskModule") -> None:

@@ -24,4 +24,5 @@ class TwoLevels(nn.Module):
     def forward(self, maps: list[Tensor]) -> Tensor:
         """The encoder's maps to one map, (N, width, H / 4, W / 4)."""
         fine, coarse = (layer(maps[level]) for layer, level in zip(self.mix, self.levels, strict=True))
-        return F.interpolate(coarse, fine.shape[-2:], mode="bilinear") + fine
+        added: Tensor = F.interpolate(coarse, fine.shape[-2:], mode="bilinear") + fine
+        return added

@@ -14,6 +14,7 @@ from tandem.evaluate.bootstrap import Array, BootstrapSamples, mean_of, ratio
 from tandem.evaluate.sweeps import bands, threshold_optimism
 from tandem.metrics import BinnedAUROC, BinnedCalibrationError, DiceSweep
 from tandem.metrics.lesions import match_pieces
+from tandem.metrics.overlap import dice_parts
 from tandem.utils.files import shortest
 
 FIXED = 0.5
@@ -125,7 +126,8 @@ def overlap(counts: npt.NDArray[np.int64]) -> tuple[Array, Array]:
         AssertionError: Dice below IoU, which no masks can have.
     """
     _, true, drawn, hits = counts[:, :4].T.astype(np.float64)
-    dice, iou = ratio(2 * hits, true + drawn, known=true), ratio(hits, true + drawn - hits, known=true)
+    dice = ratio(*dice_parts(hits, drawn, true), known=true)
+    iou = ratio(hits, true + drawn - hits, known=true)
     assert not (dice < iou).any(), "Dice below IoU: the counts are wrong"
     return dice, iou
 
@@ -166,7 +168,7 @@ class MaskMeasure:
             "dice_lesion_at_0.5": half["dice_lesion"],
             "area_error": mean_of(weights, np.abs(error)),
             "area_bias": mean_of(weights, error),
-            "lesion_f1": ratio(2 * matched, pieces + lesions),
+            "lesion_f1": ratio(*dice_parts(matched, pieces, lesions)),
             "lesion_recall": ratio(matched, lesions),
             "lesion_precision": ratio(matched, pieces),
         }
@@ -181,7 +183,8 @@ class MaskMeasure:
         """Dice and IoU over all pixels, per lesion image, and as the run's policy for empty masks has it."""
         found: dict[str, Array] = {}
         nothing = np.where(self.without, (drawn == 0).astype(np.float64), np.nan)
-        for name, part, both in (("dice", 2 * hits, self.true + drawn), ("iou", hits, self.true + drawn - hits)):
+        parts = {"dice": dice_parts(hits, drawn, self.true), "iou": (hits, self.true + drawn - hits)}
+        for name, (part, both) in parts.items():
             per_image = ratio(part, both, known=self.true)
             scored = np.where(self.without, nothing, per_image) if self.empty == "score" else per_image
             found[f"{name}_global"] = ratio(weights @ part, weights @ both, known=weights @ self.true)

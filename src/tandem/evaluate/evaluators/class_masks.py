@@ -12,6 +12,8 @@ from tandem.evaluate.bootstrap import Array, BootstrapSamples, estimate, mean_kn
 from tandem.evaluate.evaluators.evaluator import Evaluator, Images
 from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable, Shown
 from tandem.evaluate.mask_files import file_name, write_classes
+from tandem.metrics.catalogue import CATALOGUE
+from tandem.metrics.overlap import dice_parts
 from tandem.reports.figures import confusion_figure
 from tandem.tasks import Task, TaskOutput
 from tandem.tasks.kinds import ClassMask, Kind
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from tandem.evaluate.split import Split
 
 CELLS = ("area_true", "area_predicted", "intersection")
-OF_CLASS = {"dice_of": "Dice over pixels", "iou_of": "IoU over pixels", "dice_image": "Dice per image"}
+OF_CLASS = ("dice_of", "iou_of", "dice_image")
 NOTE = (
     "With 95 % bootstrap intervals over {over}. A class that an image lacks has no Dice there and is left out of its "
     "mean per image; over pixels a class that is neither there nor predicted is a dash. Pixels without truth (255) "
@@ -76,7 +78,12 @@ class ClassMasks(Evaluator):
         matrix = matrices.sum(0)
         drawing = Drawing(confusion_figure(matrix, names, counts=False), "Confusion of pixels: share of the true class")
         note = NOTE.format(over=draws.over)
-        table = ScoreTable("By class of pixel", ["class", "images with it", *OF_CLASS.values()], rows, note)
+        table = ScoreTable(
+            "By class of pixel",
+            ["class", "images with it", *(CATALOGUE[key].one_label for key in OF_CLASS)],
+            rows,
+            note,
+        )
         return Findings(scores, [table], [drawing], {"confusion": matrix.tolist()})
 
     def show(self, look: "CaseViewer", count: int) -> list[Shown]:
@@ -113,12 +120,12 @@ class OverlapMeasure:
         self.names = names
         self.hits = matrices.diagonal(axis1=1, axis2=2).astype(np.float64)
         self.true, self.drawn = matrices.sum(2).astype(np.float64), matrices.sum(1).astype(np.float64)
-        self.dice = ratio(2 * self.hits, self.true + self.drawn, known=self.true)
+        self.dice = ratio(*dice_parts(self.hits, self.drawn, self.true), known=self.true)
 
     def __call__(self, weights: Array) -> dict[str, Array]:
         """(R,) values by name, from (R, M) weights."""
         hits, true, drawn = (weights @ part for part in (self.hits, self.true, self.drawn))
-        dice, iou = ratio(2 * hits, true + drawn), ratio(hits, true + drawn - hits)
+        dice, iou = ratio(*dice_parts(hits, drawn, true)), ratio(hits, true + drawn - hits)
         assert not (dice < iou - 1e-12).any(), "Dice below IoU: the counts are wrong"
         found = {"dice": mean_known(dice), "iou": mean_known(iou)}
         for c, name in enumerate(self.names):

@@ -13,6 +13,8 @@ from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable, Shown
 from tandem.evaluate.ranking import areas, curves_of, rank
 from tandem.evaluate.reliability import reliability
 from tandem.evaluate.report import figures
+from tandem.metrics.catalogue import CATALOGUE
+from tandem.metrics.overlap import dice_parts
 from tandem.reports.figures import confusion_figure
 from tandem.tasks import Task, TaskOutput
 from tandem.tasks.kinds import ClassLabel, Kind
@@ -22,8 +24,8 @@ if TYPE_CHECKING:
     from tandem.evaluate.case_viewer import CaseViewer
     from tandem.evaluate.split import Split
 
-OF_CLASS = {"recall": "recall", "precision": "precision", "f1": "F1", "auroc": "AUROC", "average_precision": "AP"}
-"""Scores of one class against the rest, and what the table calls them."""
+OF_CLASS = ("recall", "precision", "f1", "auroc", "average_precision")
+"""Scores of one class against the rest that the table shows."""
 
 
 class Classes(Evaluator):
@@ -125,7 +127,7 @@ class Classes(Evaluator):
             f"Each class against the rest, with 95 % bootstrap intervals over {over}. A class that the split lacks is "
             "a dash, and no part of a mean. Images without a label count nowhere."
         )
-        return ScoreTable("By class", ["class", "images", *OF_CLASS.values()], rows, note)
+        return ScoreTable("By class", ["class", "images", *(CATALOGUE[key].one_label for key in OF_CLASS)], rows, note)
 
 
 def confusion(predicted: npt.NDArray[np.int64], true: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.int64]:
@@ -158,7 +160,7 @@ class ClassMeasure:
         of_class = {
             "recall": ratio(hits, support),
             "precision": ratio(hits, claimed, known=support),
-            "f1": ratio(2 * hits, support + claimed, known=support),
+            "f1": ratio(*dice_parts(hits, claimed, support), known=support),
             "auroc": np.stack([auroc for auroc, _ in ranked], axis=1),
             "average_precision": np.stack([precision for _, precision in ranked], axis=1),
         }

@@ -12,6 +12,7 @@ from tandem.evaluate.evaluators.evaluator import Evaluator, Images
 from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable, Shown
 from tandem.evaluate.mask_files import file_name, write_mask
 from tandem.evaluate.report import figures
+from tandem.metrics.catalogue import CATALOGUE
 from tandem.tasks import Task, TaskOutput
 from tandem.tasks.kinds import Kind, Mask
 from tandem.tasks.kinds.binary import reached
@@ -20,12 +21,10 @@ if TYPE_CHECKING:
     from tandem.evaluate.case_viewer import CaseViewer
     from tandem.evaluate.split import Split
 
-OF_CLASS = {
-    "dice_lesion": "Dice per image", "iou_lesion": "IoU per image", "dice_global": "Dice over pixels",
-    "recall": "pixel recall", "precision": "pixel precision", "area_bias": "area bias", "lesion_f1": "lesion F1",
-    "specificity_empty": "predicted empty",
-}  # fmt: skip
-"""Numbers of the images of one class, and what the table calls them."""
+OF_CLASS = (
+    "dice_lesion", "iou_lesion", "dice_global", "recall", "precision", "area_bias", "lesion_f1", "specificity_empty",
+)  # fmt: skip
+"""Numbers of the images of one class that the table shows."""
 
 POLICY = {
     "skip": "Images without lesion have no Dice or IoU and are left out of means per image",
@@ -125,7 +124,9 @@ class Masks(Evaluator):
             f"{self._policy(channel)} Pixels without truth (255) count nowhere. Area bias: (drawn - true) / true."
         )
         title = "By class of image" + (f": {self.task.class_names[c]}" if len(self.channels) > 1 else "")
-        return ScoreTable(title, ["class", "images", "with lesion", *OF_CLASS.values()], rows, note)
+        return ScoreTable(
+            title, ["class", "images", "with lesion", *(CATALOGUE[key].column_label for key in OF_CLASS)], rows, note
+        )
 
     def _drawn(self, name: str, channel: Channel, line: Mapping[str, Any], over: str) -> list[Drawing]:
         said = f"{name}: " if name else ""
@@ -134,7 +135,7 @@ class Masks(Evaluator):
         ranking = {name or self.task.name: line["ranking"]} if "ranking" in line else {}
         points = {name or self.task.name: line["operating"]} if "operating" in line else {}
         per_image = {f"image_{key}": value for key, value in line["sweep_per_image"].items()}
-        labels = {"dice": "over all pixels", "image_dice": "mean over lesion images"}
+        labels = {"dice": CATALOGUE["dice_global"].curve, "image_dice": CATALOGUE["dice_lesion"].curve}
         return [
             Drawing(
                 figures.sweep({**line["sweep_global"], **per_image}, labels, channel.threshold, "Dice"),

@@ -10,6 +10,7 @@ from tandem.evaluate.bootstrap import Array, BootstrapSamples, estimate, mean_of
 from tandem.evaluate.evaluators.evaluator import Evaluator, Images
 from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable
 from tandem.evaluate.report import figures
+from tandem.metrics.catalogue import CATALOGUE
 from tandem.tasks import Task, TaskOutput
 from tandem.tasks.kinds import Kind, Number
 from tandem.utils.files import shortest
@@ -17,7 +18,7 @@ from tandem.utils.files import shortest
 if TYPE_CHECKING:
     from tandem.evaluate.split import Split
 
-WORDS = {"mae": "mean absolute error", "rmse": "root mean square error", "bias": "bias", "r2": "R squared"}
+SHOWN = ("mae", "rmse", "bias", "r2")
 
 
 class Numbers(Evaluator):
@@ -74,11 +75,11 @@ class Numbers(Evaluator):
 
             found = estimate(measure, draws)
             scores |= {f"{self._prefix(c)}{key}": score for key, score in found.items()}
-            rows.append([self._prefix(c).rstrip(".") or self.task.name, len(y), *(found[key] for key in WORDS)])
+            rows.append([self._prefix(c).rstrip(".") or self.task.name, len(y), *(found[key] for key in SHOWN)])
             drawings.append(Drawing(figures.agreement(p, y, self.classes), "Predicted against true number"))
         note = (
             f"With 95 % bootstrap intervals over {draws.over}; bias: predicted less true. Unknown numbers count "
             "nowhere."
         )
-        table = ScoreTable("Errors", ["number", "images", *WORDS.values()], rows, note)
+        table = ScoreTable("Errors", ["number", "images", *(CATALOGUE[key].one_label for key in SHOWN)], rows, note)
         return Findings(scores, [table], drawings)

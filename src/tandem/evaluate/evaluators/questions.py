@@ -18,6 +18,8 @@ from tandem.evaluate.reliability import reliability
 from tandem.evaluate.report import figures
 from tandem.evaluate.sweeps import bands, threshold_optimism
 from tandem.metrics import DiceSweep
+from tandem.metrics.catalogue import CATALOGUE
+from tandem.metrics.overlap import dice_parts
 from tandem.reports.figures import confusion_figure
 from tandem.tasks import Task, TaskOutput
 from tandem.tasks.kinds import Kind, YesNo
@@ -27,11 +29,8 @@ if TYPE_CHECKING:
     from tandem.evaluate.case_viewer import CaseViewer
     from tandem.evaluate.split import Split
 
-OF_QUESTION = {
-    "f1": "F1", "sensitivity": "sensitivity", "specificity": "specificity", "ppv": "PPV", "auroc": "AUROC",
-    "average_precision": "AP",
-}  # fmt: skip
-"""Scores of one question, and what the table calls them."""
+OF_QUESTION = ("f1", "sensitivity", "specificity", "ppv", "auroc", "average_precision")
+"""Scores of one question that the table shows."""
 
 DRAWN = 8
 """At most so many questions are drawn, the first ones; the tables hold all."""
@@ -102,7 +101,9 @@ class Questions(Evaluator):
                 matrix = confusion((p >= self.thresholds[c]).astype(int), y, 2)
                 drawings += self._drawn(name, lines[name], matrix, c, drawn.over)
         note = f"With 95 % bootstrap intervals over {draws.over}. PPV: precision. Unknown answers count nowhere."
-        table = ScoreTable("By question", ["question", "yes", "no", *OF_QUESTION.values()], rows, note)
+        table = ScoreTable(
+            "By question", ["question", "yes", "no", *(CATALOGUE[key].one_label for key in OF_QUESTION)], rows, note
+        )
         return Findings(scores, [table], [*self._curves(lines), *drawings], lines, estimates)
 
     def show(self, look: "CaseViewer", count: int) -> list[Shown]:
@@ -156,12 +157,12 @@ class Questions(Evaluator):
     def _drawn(
         self, name: str, line: Mapping[str, Any], matrix: npt.NDArray[np.int64], c: int, over: str
     ) -> list[Drawing]:
-        threshold = float(self.thresholds[c])
+        threshold, f1 = float(self.thresholds[c]), CATALOGUE["f1"].curve
         return [
             Drawing(confusion_figure(matrix, ("no", "yes")), f"{name}: confusion matrix at {threshold:.3g}"),
             Drawing(
-                figures.sweep(line["sweep"], {"f1": "F1"}, threshold, "F1"),
-                f"{name}: F1 against threshold, with 95 % bootstrap interval over {over}",
+                figures.sweep(line["sweep"], {"f1": f1}, threshold, f1),
+                f"{name}: {f1} against threshold, with 95 % bootstrap interval over {over}",
             ),
         ]
 
@@ -186,7 +187,7 @@ class QuestionMeasure:
         auroc, average_precision = areas(self.ranked, weights)
         sensitivity, specificity = ratio(tp, positives), ratio(negatives - fp, negatives)
         return {
-            "f1": ratio(2 * tp, tp + fp + positives, known=positives),
+            "f1": ratio(*dice_parts(tp, tp + fp, positives), known=positives),
             "ppv": ratio(tp, tp + fp),
             "sensitivity": sensitivity,
             "specificity": specificity,

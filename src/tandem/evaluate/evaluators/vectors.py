@@ -11,6 +11,7 @@ from tandem.evaluate.bootstrap import Array, BootstrapSamples, estimate, mean_of
 from tandem.evaluate.evaluators.evaluator import Evaluator, Images
 from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable
 from tandem.evaluate.report import figures
+from tandem.metrics.catalogue import CATALOGUE
 from tandem.tasks import Task, TaskOutput
 from tandem.tasks.kinds import Embedding, Kind
 from tandem.utils.files import shortest
@@ -67,7 +68,7 @@ class Vectors(Evaluator):
             "Share of images whose nearest other image is of their class, with 95 % bootstrap intervals over "
             f"{draws.over} that ask (neighbours stay as they are). Images that are alone in their class ask nothing."
         )
-        table = ScoreTable("Nearest image", ["class", "images", "of the same class"], rows, note)
+        table = ScoreTable("Nearest image", ["class", "images", CATALOGUE["precision_at_1"].one_label], rows, note)
         drawing = Drawing(figures.places(project(places), [names[c] for c in y]), "The two directions of most variance")
         return Findings(scores, [table], [drawing])
 

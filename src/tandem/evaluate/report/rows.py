@@ -3,7 +3,9 @@
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from tandem.reports.table import WORDS, result_groups
+from tandem.metrics.catalogue import CATALOGUE, Quantity
+from tandem.metrics.stored import read_quantities
+from tandem.reports.table import result_groups
 
 
 class ReportRow(NamedTuple):
@@ -39,9 +41,15 @@ def rows_of(evaluation: Mapping[str, Any]) -> Iterator[ReportRow]:
         low, high = intervals.get(key, (None, None))
         values[f"val{rest}"] = evaluation["metrics"][key]
         ends |= {f"val{rest}": low, f"test{rest}": high}
-    pairs = zip(result_groups(values, evaluation["tasks"]), result_groups(ends, evaluation["tasks"]), strict=True)
+    tasks, stored = evaluation["tasks"], read_quantities(evaluation)
+    pairs = zip(result_groups(values, tasks, stored), result_groups(ends, tasks, stored), strict=True)
     for (task, group, rows), (_, _, intervals_of) in pairs:
-        for index, ((metric, value, _), (_, low, high)) in enumerate(zip(rows, intervals_of, strict=True)):
+        for index, ((one, value, _), (_, low, high)) in enumerate(zip(rows, intervals_of, strict=True)):
             interval = None if low is None and high is None else (low, high)
-            said = "threshold" if metric == WORDS["threshold"] else metric  # it may be another than the stored one
-            yield ReportRow(task if index == 0 else "", group if index == 0 else "", said, value, interval)
+            yield ReportRow(task if index == 0 else "", group if index == 0 else "", _label(one), value, interval)
+
+
+def _label(one: Quantity) -> str:
+    """What the row is called; the threshold may be another than the stored one."""
+    threshold = CATALOGUE["threshold"]
+    return threshold.column if one.label == threshold.label else one.label
