@@ -96,8 +96,7 @@ def bootstrap(
         at = chosen.expand_as(best)
         found.append((thresholds.double()[best], _pick(dice, at), _pick(score, at), inflation))
     threshold, dice, score, optimism = (torch.cat(parts) for parts in zip(*found, strict=True))
-    ends = [_ends(values, level) for values in (threshold, dice, score)]
-    result = Interval(*ends, optimism=optimism.nanmean(0))
+    result = Interval(_ends(threshold, level), _ends(dice, level), _ends(score, level), optimism.nanmean(0))
     return result if len(np.unique(units)) > 1 else Interval(*(torch.full_like(part, torch.nan) for part in result))
 
 
