@@ -14,9 +14,11 @@ from scipy.optimize import brentq, lsq_linear, minimize
 from torch import nn
 
 import tandem.balance
-from tandem.balance.bargain import bargain
-from tandem.balance.cone import conflict_averse, factor, shortest
+from tandem.balance.cagrad import conflict_averse
 from tandem.balance.gradient_level import GradientBalance
+from tandem.balance.gram import factor
+from tandem.balance.mgda import shortest
+from tandem.balance.nash import bargain
 from tandem.errors import ConfigError
 
 Array = NDArray[np.float64]
