@@ -2,18 +2,18 @@
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tandem.data.files.archives import folder_of
-from tandem.data.files.faults import Faults, check_on_error, refuse
+from tandem.data.files.faults import Faults, refuse
 from tandem.data.files.records import Decoder, Record
-from tandem.data.loading.storage import Storage
 from tandem.data.samples import Samples
+from tandem.data.shared_options import FileSource
 from tandem.data.splitting.duplicates import group_names, mixed_groups, near_duplicate_groups, read_groups
-from tandem.data.splitting.split_spec import FRACTIONS, SplitSpec
 from tandem.data.splitting.splits import read_table
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
@@ -26,7 +26,7 @@ NO_GROUPS = "none"
 MASK_NAME = re.compile(r"(?P<id>.+)_mask(_\d+)?")
 
 
-class BUSI:
+class BUSI(FileSource):
     """The BUSI data set in its official layout, decoded once into memory.
 
     The layout is one folder per class with `benign (195).png`, `benign (195)_mask.png`, `benign (195)_mask_1.png` and
@@ -40,30 +40,16 @@ class BUSI:
     Args:
         root: the folder that holds `normal`, `benign` and `malignant`, or its parent with `Dataset_BUSI_with_GT`; or a
             zip or tar archive of either.
-        size: side of the square pictures in pixels, 8 to 4096.
-        channels: 1 for grey, 3 for RGB.
         subset: csv file `class;id` of the pictures to use, such as the *Curated BUSI* of Aumente-Maestro et al. (2024);
             None for all.
         groups: csv file `group,image` of near-duplicates; None finds them by perceptual hash; the word `none` lets
             every picture stand alone.
         overlays: `keep` pictures with coloured marks, or `drop` them.
-        fractions: shares of `train`, `val` and `test`, above 0, together 1.
-        split_seed: draws the division; 0 or more.
-        folds: number of folds for cross-validation, or None.
-        fold: the fold that is tested on, from 0.
-        split_file: csv file `id,split`, such as the `splits.csv` of another run, or None.
-        on_error: `fail` refuses the data set for any fault in it, `skip` leaves out the pictures concerned.
-        cache: folder of the disk cache; None for `$TANDEM_CACHE` or `~/.cache/tandem`.
-        memory_gb: decoded pictures that need more than so many GB are read from the disk cache batch by batch; None for
-            half of the free memory.
+        shared: options of `FileSource`.
 
     Attributes:
         name: "busi".
         classes: "normal", "benign", "malignant".
-        channels: as given.
-        files_fingerprint: after `load`, the SHA-256 over names and bytes of all files used; None before.
-        skipped: after `load`, a line for each fault that was skipped.
-        records: after `load`, the files of each picture that was listed.
 
     Raises:
         ConfigError: an argument out of its range.
@@ -77,32 +63,16 @@ class BUSI:
         self,
         root: str | None,
         *,
-        size: int = 128,
-        channels: int = 1,
         subset: str | None = None,
         groups: str | None = None,
         overlays: str = "keep",
-        fractions: Mapping[str, float] = FRACTIONS,
-        split_seed: int = 0,
-        folds: int | None = None,
-        fold: int | None = None,
-        split_file: str | None = None,
-        on_error: str = "fail",
-        cache: str | None = None,
-        memory_gb: float | None = None,
+        **shared: Any,
     ) -> None:
         if overlays not in ("keep", "drop"):
             raise ConfigError(f"data.overlays is {overlays!r}, but must be 'keep' or 'drop'")
-        self.root, self.subset, self.groups = root, subset, groups
-        self.cache, self.storage = cache, Storage(cache, memory_gb)
-        self.overlays = overlays
-        self.decoder = Decoder(size, channels)
-        self.channels = channels
-        self.division = SplitSpec(fractions, split_seed, folds, fold, split_file)
-        self.on_error = check_on_error(on_error)
-        self.files_fingerprint: str | None = None
-        self.skipped: tuple[str, ...] = ()
-        self.records: tuple[Record, ...] = ()
+        super().__init__(**shared)
+        self.root, self.subset, self.groups, self.overlays = root, subset, groups, overlays
+        self.decoder = Decoder(self.size, self.channels)
 
     def load(self) -> dict[str, Samples]:
         """The splits `train`, `val` and `test`, rows in order of their ids; `groups` is empty where switched off.

@@ -53,7 +53,7 @@ class DermaMNIST(MedMNIST):
         stand_in: whether the stand-in is drawn.
         share: of the official counts that the stand-in has, in (0, 1]; each class keeps two pictures at least.
         seed: of the stand-in's pictures, from 0.
-        official: further arguments of `MedMNIST`, but `flag`.
+        shared: options of `MedMNIST`, without `flag`.
 
     Attributes:
         name: `dermamnist`, or `dermamnist-stand-in`.
@@ -62,8 +62,8 @@ class DermaMNIST(MedMNIST):
         ConfigError: an argument out of range.
     """
 
-    def __init__(self, *, stand_in: bool, share: float = 1.0, seed: int = 0, **official: Any) -> None:
-        super().__init__("dermamnist", **official)
+    def __init__(self, *, stand_in: bool, share: float = 1.0, seed: int = 0, **shared: Any) -> None:
+        super().__init__("dermamnist", **shared)
         if not 0 < share <= 1:
             raise ConfigError(f"data.share is {share!r}, but must lie in (0, 1]")
         if type(seed) is not int or seed < 0:

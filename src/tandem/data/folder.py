@@ -8,16 +8,15 @@ from typing import Any
 from tandem.data.batch import MISSING_LABEL
 from tandem.data.files.archives import folder_of
 from tandem.data.files.dataset_builder import FileDatasetBuilder
-from tandem.data.files.faults import Faults, check_on_error
+from tandem.data.files.faults import Faults
 from tandem.data.files.layout import Layout, Template
 from tandem.data.files.masks import BACKGROUND, MaskValues
 from tandem.data.files.masks import mask_values as read_mask_values
 from tandem.data.files.records import Decoder, Record
 from tandem.data.files.rows import ImageRow
 from tandem.data.files.table import SourceTable, read_columns
-from tandem.data.loading.storage import Storage
 from tandem.data.samples import Samples
-from tandem.data.splitting.split_spec import FRACTIONS, SplitSpec
+from tandem.data.shared_options import FileSource
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
 
@@ -25,7 +24,7 @@ COLUMNS = {"image": "image", "label": "label", "masks": "mask"}
 CLASS_MASKS = "classes"
 
 
-class Folder:
+class Folder(FileSource):
     """Pictures below a folder, described by its layout or by a table, decoded once.
 
     Without a table, the paths say everything: `images` and `masks` are templates of paths below the root, without
@@ -44,8 +43,6 @@ class Folder:
     Args:
         root: the folder, or a zip or tar archive of it.
         name: of the data set, as shown in logs and results; letters, digits, `_` and `-`.
-        size: side of the square pictures in pixels, 8 to 4096.
-        channels: 1 for grey, 3 for RGB.
         grey_range: levels of pictures deeper than 8 bits that become black and white; None for 0 and 65535.
         table: path of a csv or Parquet file from the root, or None.
         columns: of the table, see `tandem.data.files.table.Columns`; `image`, and `label`, `masks`, `id`, `group`,
@@ -59,23 +56,11 @@ class Folder:
         no_mask: what a picture without a mask file means: `missing` (unknown) or `empty` (nothing to see).
         near_duplicates: whether pictures that look alike are kept in one split; the time grows with the square of
             their number, so `auto` looks for them among up to 20 000 pictures.
-        fractions: shares of `train`, `val` and `test`, above 0, together 1.
-        split_seed: draws the division; 0 or more.
-        folds: number of folds for cross-validation, or None.
-        fold: the fold that is tested on, from 0.
-        split_file: csv file `id,split`, such as the `splits.csv` of another run, or None.
         resplit: whether a division that the table or layout brings is disregarded.
-        on_error: `fail` refuses the data set for any fault in it, `skip` leaves out the pictures concerned.
-        cache: folder of the disk cache; None for `$TANDEM_CACHE` or `~/.cache/tandem`.
-        memory_gb: decoded pictures that need more than so many GB are read from the disk cache batch by batch; None for
-            half of the free memory.
+        shared: options of `FileSource`.
 
     Attributes:
         name: as given.
-        channels: as given.
-        files_fingerprint: after `load`, the SHA-256 over names and bytes of all files used; None before.
-        skipped: after `load`, a line for each fault that was skipped.
-        records: after `load`, the files of each picture that was listed.
 
     Raises:
         ConfigError: an argument out of its range.
@@ -86,8 +71,6 @@ class Folder:
         root: str,
         *,
         name: str = "folder",
-        size: int = 128,
-        channels: int = 1,
         grey_range: Sequence[float] | None = None,
         table: str | None = None,
         columns: Mapping[str, Any] = COLUMNS,
@@ -97,27 +80,15 @@ class Folder:
         mask_values: Mapping[str, str] | None = None,
         no_mask: str = "missing",
         near_duplicates: bool | str = "auto",
-        fractions: Mapping[str, float] = FRACTIONS,
-        split_seed: int = 0,
-        folds: int | None = None,
-        fold: int | None = None,
-        split_file: str | None = None,
         resplit: bool = False,
-        on_error: str = "fail",
-        cache: str | None = None,
-        memory_gb: float | None = None,
+        **shared: Any,
     ) -> None:
         if not re.fullmatch(r"[\w-]+", str(name)):
             raise ConfigError(f"data.name is {name!r}, but may hold letters, digits, _ and - only")
         if no_mask not in ("missing", "empty"):
             raise ConfigError(f"data.no_mask is {no_mask!r}, but must be 'missing' or 'empty'")
-        self.name = name
-        self.channels = channels
-        self.root = root
-        self.cache, self.storage = cache, Storage(cache, memory_gb)
-        self.no_mask = no_mask
-        self.on_error = check_on_error(on_error)
-        self.given_classes = classes
+        super().__init__(**shared)
+        self.name, self.root, self.no_mask, self.given_classes = name, root, no_mask, classes
         values = read_mask_values(mask_values)
         channel = _channel(values)
         self.rows_from: SourceTable | Layout
@@ -133,13 +104,9 @@ class Folder:
             }
             self.rows_from = Layout(Template(images, "data.images"), forms)
             self.offered = _targets(tuple(forms), values, (), ())
-        self.decoder = Decoder(size, channels, self.offered.mask_depth, values, _range(grey_range), deep=True)
-        self.division = SplitSpec(fractions, split_seed, folds, fold, split_file)
+        self.decoder = Decoder(self.size, self.channels, self.offered.mask_depth, values, _range(grey_range), deep=True)
         self.resplit, self.near_duplicates = resplit, near_duplicates
         self.listed: tuple[Path, list[ImageRow], list[str]] | None = None
-        self.files_fingerprint: str | None = None
-        self.skipped: tuple[str, ...] = ()
-        self.records: tuple[Record, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:

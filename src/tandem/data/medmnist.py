@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from tandem.config.suggest import nearest
 from tandem.data.batch import MISSING_LABEL
 from tandem.data.files.cache import DAMAGE
-from tandem.data.files.faults import Faults, check_on_error
+from tandem.data.files.faults import Faults
 from tandem.data.otsu import otsu_masks
 from tandem.data.samples import SPLITS, Samples, join_samples
-from tandem.data.splitting.split_spec import FRACTIONS, SplitSpec
+from tandem.data.shared_options import SplitSource
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
 from tandem.utils.files import write_whole
@@ -35,7 +35,7 @@ WEAK = "weak_lesion"
 Arrays = dict[str, NDArray[Any]]
 
 
-class MedMNIST:
+class MedMNIST(SplitSource):
     """A 2-D set of the MedMNIST collection by its flag; channels, class names and kind are the package's own.
 
     Sets of one class a picture (binary and multi-class) have `label`; the ordinal one (retinamnist) has its grade as a
@@ -52,13 +52,8 @@ class MedMNIST:
         root: folder for files as the medmnist package names them.
         download: whether a file that is not there is fetched, which needs a network.
         verify: whether the file must have the official checksum.
-        fractions: as in `SplitSpec`, for `resplit`.
-        split_seed: draws the division; 0 or more.
-        folds: number of folds for cross-validation, or None.
-        fold: the fold that is tested on, from 0.
-        split_file: csv file `id,split`, or None.
         resplit: whether the official splits are thrown together and divided anew.
-        on_error: `fail` refuses the set for a label out of range, `skip` leaves out the row.
+        shared: options of `SplitSource`.
 
     Attributes:
         name: the flag; with weak masks, a name that says so.
@@ -66,7 +61,6 @@ class MedMNIST:
         channels: of the pictures.
         targets: findings, columns and weak masks.
         files_fingerprint: after `load`, the MD5 of the file.
-        skipped: after `load`, a line for each row that was left out.
 
     Raises:
         ConfigError: an unknown flag, or an argument out of range.
@@ -82,13 +76,8 @@ class MedMNIST:
         root: str = "~/.medmnist",
         download: bool = False,
         verify: bool = True,
-        fractions: Mapping[str, float] = FRACTIONS,
-        split_seed: int = 0,
-        folds: int | None = None,
-        fold: int | None = None,
-        split_file: str | None = None,
         resplit: bool = False,
-        on_error: str = "fail",
+        **shared: Any,
     ) -> None:
         known = info_table()
         if flag not in known:
@@ -97,15 +86,14 @@ class MedMNIST:
             raise ConfigError(f"data.size is {size!r}, but {flag} exists in {', '.join(map(str, SIZES))} pixels only")
         if masks not in MASKS:
             raise ConfigError(f"data.masks is {masks!r}: {nearest(masks, MASKS)}")
+        super().__init__(**shared)
         self.flag, self.size, self.masks = flag, size, masks
         self.official = known[flag]
         self.kind = str(self.official["task"])
         self.channels = int(self.official["n_channels"])
         self.name = flag if masks == "none" else f"{flag}-weak-{masks}"
         self.file, self.root, self.download, self.verify = file, root, download, verify
-        self.division = SplitSpec(fractions, split_seed, folds, fold, split_file)
         self.resplit = resplit
-        self.on_error = check_on_error(on_error)
         names = tuple(self.official["label"][key] for key in sorted(self.official["label"], key=int))
         multilabel = self.kind == MULTILABEL
         self.classes: tuple[str, ...] = () if multilabel else names
@@ -114,8 +102,6 @@ class MedMNIST:
             findings=names if multilabel else (),
             columns=(GRADE,) if self.kind == ORDINAL else (),
         )
-        self.files_fingerprint: str | None = None
-        self.skipped: tuple[str, ...] = ()
 
     def load(self) -> dict[str, Samples]:
         """The splits `train`, `val` and `test`: the official ones, or those drawn; ids are `train/000012`.
