@@ -95,7 +95,7 @@ def test_wrong_roots_are_refused_with_the_mend(busi_tree: Tree, tmp_path: Path) 
     with pytest.raises(DataError, match=r"lacks the class folders normal: set data\.root"):
         BUSI(str(root)).load()
     (root / "normal").mkdir()
-    with pytest.raises(DataError, match="normal' holds no png pictures"):
+    with pytest.raises(DataError, match="normal' holds no png images"):
         BUSI(str(root)).load()
 
 
@@ -132,7 +132,7 @@ def test_masks_without_picture_and_names_used_twice(busi_tree: Tree) -> None:
     (root / "benign" / "benign (2).png").rename(root / "malignant" / "normal (1).png")
     with pytest.raises(DataError) as caught:
         BUSI(str(root)).load()
-    assert "benign (2)_mask.png' belongs to no picture" in str(caught.value)
+    assert "benign (2)_mask.png' belongs to no image" in str(caught.value)
     assert "normal (1).png' has the name of one of another class" in str(caught.value)
 
 

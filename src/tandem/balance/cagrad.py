@@ -43,7 +43,7 @@ class CAGrad(GradientBalance):
         radius = self.c * float(np.linalg.norm(mean))
         found = conflict_averse(root, mean, radius)
         length = float(np.linalg.norm(root @ found))
-        if length <= 1e-12:  # the tasks agree on no direction: the ball's centre is as good as any
+        if length <= 1e-12:  # no direction serves all tasks: the ball's centre is as good as any
             return weights
         return np.asarray(weights * (1 + radius / length * found))
 
@@ -53,7 +53,8 @@ def conflict_averse(root: Matrix, centre: Vector, radius: float) -> Vector:
 
     The minimum lies inside a face of the simplex. On the flat through a face's corners, with h the distance of 0 and k
     the length of `centre` within the flat, the function is least at `h k / sqrt(radius^2 - k^2)` from the point nearest
-    to 0, against `centre`; if `k >= radius` it has no minimum there. Of the faces that hold theirs the best is taken.
+    to 0, against `centre`; if `k >= radius` it has no minimum there. The best of the faces that contain their minimum
+    is taken.
 
     Args:
         root: (D, T) with a gradient in each column.

@@ -16,7 +16,7 @@ class IMTLG(GradientBalance):
     """
 
     def coefficients(self, products: Matrix, weights: Vector, names: tuple[str, ...]) -> Vector:
-        """The closed form; 0 where no direction serves all."""
+        """The closed form; 0 where no such direction exists."""
         lengths = np.sqrt(np.diag(products))
         cosines = products / np.outer(lengths, lengths)
         found = np.linalg.pinv(cosines, hermitian=True).sum(axis=1) / lengths

@@ -11,7 +11,7 @@ class MGDA(GradientBalance):
 
     `c_t = T w_t a_t` with `a = argmin |sum_t a_t g_t|^2` over `a >= 0`, `sum_t a_t = 1`, solved exactly; the paper's
     step has neither `T` nor `w_t`. With weights of 1 no task's loss rises, to first order. Short gradients get large
-    weights, so the task that is nearly solved rules the step.
+    weights, so the task that is nearly solved dominates the step.
 
     Source: Désidéri, 2012; Sener and Koltun, 2018, "Multi-task learning as multi-objective optimization".
     """

@@ -12,28 +12,28 @@ class NashMTL(GradientBalance):
     open (its code caps it at 1) and has `w_t = 1`. The direction does not change when a task's loss is multiplied by a
     number.
 
-    `a` is the minimum of the convex `a^T G a / 2 - sum_t w_t log a_t` and is found by Newton's method to the last
-    digits in every step; nothing is remembered.
+    `a` is the minimum of the convex `a^T G a / 2 - sum_t w_t log a_t` and is found by Newton's method to machine
+    precision in every step; there is no state.
 
     Source: Navon et al., 2022, "Multi-task learning as a bargaining game".
     """
 
     def coefficients(self, products: Matrix, weights: Vector, names: tuple[str, ...]) -> Vector:
-        """The bargain, scaled to weights that add up to those fixed."""
+        """The solution, scaled to the sum of the fixed weights."""
         found = bargain(products, weights)
         return np.asarray(found * weights.sum() / found.sum())
 
 
 def bargain(products: Matrix, weights: Vector, steps: int = 100) -> Vector:
-    """Solves `G a = w / a` for `a > 0` by damped Newton steps, which always converge: the function is self-concordant.
+    """Solve `G a = w / a` for `a > 0` by damped Newton steps, which always converge: the function is self-concordant.
 
-    It is solved for gradients of length 1. Where some oppose each other exactly there is no solution: `a` grows without
-    bound in a direction in which they cancel; 1e-14 is added to the diagonal, so that it stops on the way there.
+    The gradients are scaled to length 1. Where some oppose each other exactly there is no solution: `a` grows without
+    bound in a direction in which they cancel; 1e-14 is added to the diagonal to stop that.
 
     Args:
         products: (T, T) Gramian with a positive diagonal.
         weights: (T,), above 0.
-        steps: of Newton at most.
+        steps: most Newton steps.
 
     Example:
         >>> bargain(np.diag([4.0, 1.0]), np.ones(2))

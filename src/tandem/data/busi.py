@@ -30,21 +30,21 @@ class BUSI(FileSource):
     """The BUSI data set in its official layout, decoded once into memory.
 
     The layout is one folder per class with `benign (195).png`, `benign (195)_mask.png`, `benign (195)_mask_1.png` and
-    so on; the masks of a picture are united. Pictures may have any size and are stretched to a square. The division is
-    stratified by class and mask, and keeps near-duplicates together; it does not depend on `size` or `channels`.
-    Decoded pictures are kept on disk under a digest of the files.
+    so on; an image's masks are merged. Images may have any size and are stretched to a square. The split is stratified
+    by class and mask, and keeps near-duplicates together; it does not depend on `size` or `channels`. Decoded images
+    are cached on disk under a digest of the files.
 
-    Seven pictures, all benign, carry coloured marks of the machine's operator, from which a network may learn the
-    class; `overlays` says what becomes of them.
+    Seven images, all benign, have coloured marks by the operator, from which a network may learn the class; `overlays`
+    keeps or drops them.
 
     Args:
         root: the folder that holds `normal`, `benign` and `malignant`, or its parent with `Dataset_BUSI_with_GT`; or a
             zip or tar archive of either.
-        subset: csv file `class;id` of the pictures to use, such as the *Curated BUSI* of Aumente-Maestro et al. (2024);
+        subset: csv file `class;id` of the images to use, such as the *Curated BUSI* of Aumente-Maestro et al. (2024);
             None for all.
-        groups: csv file `group,image` of near-duplicates; None finds them by perceptual hash; the word `none` lets
-            every picture stand alone.
-        overlays: `keep` pictures with coloured marks, or `drop` them.
+        groups: csv file `group,image` of near-duplicates; None finds them by perceptual hash; `none` makes every
+            image its own group.
+        overlays: `keep` images with coloured marks, or `drop` them.
         shared: options of `FileSource`.
 
     Attributes:
@@ -94,7 +94,7 @@ class BUSI(FileSource):
         labels = [decoded.records[row].label for row in kept]
         groups = self._groups(ids, [record.id for record in everything], decoded.arrays["thumbnails"][kept])
         mixed = mixed_groups(groups, labels)
-        log.info("busi: %d pictures in %d groups of near-duplicates", len(ids), len(set(groups)))
+        log.info("busi: %d images in %d groups of near-duplicates", len(ids), len(set(groups)))
         if mixed:
             log.info("busi: %d groups mix classes: those of %s", len(mixed), ", ".join(mixed))
         masked = decoded.arrays["masked"][kept].tolist()
@@ -108,7 +108,7 @@ class BUSI(FileSource):
         marked = [ids[row] for row in np.flatnonzero(coloured).tolist()]
         if marked:
             done = "left out" if self.overlays == "drop" else "kept (data.overlays=drop leaves them out)"
-            log.info("busi: %d pictures with coloured marks are %s: %s", len(marked), done, ", ".join(marked))
+            log.info("busi: %d images with coloured marks are %s: %s", len(marked), done, ", ".join(marked))
         return np.flatnonzero(coloured == 0) if self.overlays == "drop" else np.arange(len(ids))
 
     def _groups(self, ids: Sequence[str], all_ids: Sequence[str], thumbnails: np.ndarray) -> tuple[str, ...]:
@@ -130,7 +130,7 @@ def find_root(root: str | None) -> Path:
     """
     wanted = f"the folder {FOLDER} with the class folders {', '.join(CLASSES)}"
     if not root:
-        raise DataError(f"busi does not know where its pictures are: set data.root=... to {wanted}")
+        raise DataError(f"busi does not know where its images are: set data.root=... to {wanted}")
     given = Path(root).expanduser()
     if not given.is_dir():
         raise DataError(f"data.root={root!r} is not a folder: set data.root=... to {wanted}")
@@ -142,14 +142,14 @@ def find_root(root: str | None) -> Path:
 
 
 def scan(root: Path, faults: Faults) -> list[Record]:
-    """The records of all pictures below the three class folders, in order of their ids. Hidden files are passed over.
+    """The records of all images below the three class folders, in order of their ids. Hidden files are skipped.
 
     Args:
         root: the folder with the class folders.
-        faults: gets a line for each mask without its picture and each picture with the name of another.
+        faults: gets a line for each mask without its image and each image with the name of another.
 
     Raises:
-        DataError: a class folder without pictures.
+        DataError: a class folder without images.
     """
     records: dict[str, Record] = {}
     empty = []
@@ -161,11 +161,11 @@ def scan(root: Path, faults: Faults) -> list[Record]:
                 masks.setdefault(match["id"], []).append(path)
         images = {path.stem: path for path in files if not MASK_NAME.fullmatch(path.stem)}
         if not images:
-            empty.append(f"class folder {str(root / name)!r} holds no png pictures: fetch the data set again")
+            empty.append(f"class folder {str(root / name)!r} holds no png images: fetch the data set again")
         for stem in sorted(masks.keys() - images):
-            faults.add(f"mask {str(masks[stem][0])!r} belongs to no picture: add the picture or remove the mask")
+            faults.add(f"mask {str(masks[stem][0])!r} belongs to no image: add the image or remove the mask")
         for stem in sorted(images.keys() & records):
-            faults.add(f"picture {str(images[stem])!r} has the name of one of another class: rename one of them")
+            faults.add(f"image {str(images[stem])!r} has the name of one of another class: rename one of them")
         for stem in images.keys() - records:
             records[stem] = Record(stem, images[stem], label, (tuple(masks.get(stem, ())),))
     refuse(empty, len(CLASSES), "class folders")
@@ -173,10 +173,10 @@ def scan(root: Path, faults: Faults) -> list[Record]:
 
 
 def _with_masks(records: Sequence[Record], faults: Faults) -> list[Record]:
-    """The records but those that lack the mask that their class must have."""
+    """The records, without those that lack the mask that their class requires."""
     for record in records:
         if record.masks == ((),) and CLASSES[record.label] != "normal":
-            faults.add(f"picture {str(record.image)!r} has no mask: add {record.id + '_mask.png'!r} beside it")
+            faults.add(f"image {str(record.image)!r} has no mask: add {record.id + '_mask.png'!r} beside it")
     return [record for record in records if record.masks != ((),) or CLASSES[record.label] == "normal"]
 
 
@@ -184,7 +184,7 @@ def choose(records: Sequence[Record], path: Path) -> list[Record]:
     """The records named in a csv file `class;id`, where `benign;20` is `benign (20)`, in order of their ids.
 
     Raises:
-        DataError: a file that cannot be read, an entry that names no picture or stands there twice.
+        DataError: a file that cannot be read, an entry that names no image or is listed twice.
     """
     known = {(CLASSES[record.label], record.id): record for record in records}
     rows = read_table(path, ("class", "id"), delimiter=";")
@@ -193,9 +193,9 @@ def choose(records: Sequence[Record], path: Path) -> list[Record]:
     for row in rows:
         name = f"{row['class']} ({row['id']})"
         if name in chosen:
-            faults.append(f"{str(path)!r} lists {name!r} twice: mend data.subset")
+            faults.append(f"{str(path)!r} lists {name!r} twice: fix data.subset")
         elif (row["class"], name) not in known:
-            faults.append(f"{str(path)!r} lists {name!r}, which is not below data.root: mend data.subset")
+            faults.append(f"{str(path)!r} lists {name!r}, which is not below data.root: fix data.subset")
         else:
             chosen[name] = known[row["class"], name]
     refuse(faults, len(rows), "entries")

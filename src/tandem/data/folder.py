@@ -1,4 +1,4 @@
-"""One's own pictures: a folder, with or without a table that lists what is in it."""
+"""Your own images: a folder, with or without a table that lists its files."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -25,38 +25,39 @@ CLASS_MASKS = "classes"
 
 
 class Folder(FileSource):
-    """Pictures below a folder, described by its layout or by a table, decoded once.
+    """Images in a folder, described by its layout or by a table, decoded once.
 
     Without a table, the paths say everything: `images` and `masks` are templates of paths below the root, without
     ending, in which `{id}`, `{class}`, `{group}` and `{split}` stand for one name each and `*` for anything within a
-    name. Masks belong to the picture that agrees in the fields which both templates have, and are united:
+    name. A mask belongs to the image with the same values of the fields that both templates have; several masks are
+    merged:
 
-    * class folders with masks beside the pictures: `{class}/{id}` and `{class}/{id}_mask*`
+    * class folders with masks beside the images: `{class}/{id}` and `{class}/{id}_mask*`
     * masks in a parallel folder: `images/{class}/{id}` and `masks/{class}/{id}`
     * published splits: `{split}/{class}/{id}`; a folder for each patient: `{class}/{group}/{id}`
 
-    With a table, `columns` says which of its columns hold what, and a cell without text is an unknown target.
+    With a table, `columns` names the columns to read, and an empty cell is an unknown target.
 
-    Pictures may be grey or RGB, PNG, JPEG, BMP or TIFF, of any size, and are stretched to a square; deeper grey levels
-    are brought to 8 bits by `grey_range`. Whatever cannot be used is told of at once, a line for each fault.
+    Images may be grey or RGB, PNG, JPEG, BMP or TIFF, of any size, and are stretched to a square; deeper grey levels
+    are mapped to 8 bits by `grey_range`. All faults are reported together, one line each.
 
     Args:
         root: the folder, or a zip or tar archive of it.
         name: of the data set, as shown in logs and results; letters, digits, `_` and `-`.
-        grey_range: levels of pictures deeper than 8 bits that become black and white; None for 0 and 65535.
+        grey_range: levels of images deeper than 8 bits that become black and white; None for 0 and 65535.
         table: path of a csv or Parquet file from the root, or None.
         columns: of the table, see `tandem.data.files.table.Columns`; `image`, and `label`, `masks`, `id`, `group`,
-            `split`, `findings`, `numbers` where there are such.
-        images: template of the pictures' paths, without a table.
+            `split`, `findings`, `numbers` if present.
+        images: template of the images' paths, without a table.
         masks: template of the masks' paths, one for each mask channel by name, or None.
-        classes: names of the classes in the order of their indices, or a name for each value that stands in the table
-            or folder name; None for those that occur, in alphabetical order.
+        classes: names of the classes in the order of their indices, or a name for each value in the table or
+            folder name; None for those that occur, in alphabetical order.
         mask_values: names by value or colour of a mask's pixels, see `tandem.data.files.masks.mask_values`. Several
             names give each pixel one class.
-        no_mask: what a picture without a mask file means: `missing` (unknown) or `empty` (nothing to see).
-        near_duplicates: whether pictures that look alike are kept in one split; the time grows with the square of
-            their number, so `auto` looks for them among up to 20 000 pictures.
-        resplit: whether a division that the table or layout brings is disregarded.
+        no_mask: what an image without a mask file means: `missing` (unknown) or `empty` (no lesion).
+        near_duplicates: whether images that look alike are kept in one split; the time grows with the square of
+            their number, so `auto` looks for them among up to 20 000 images.
+        resplit: whether to ignore the splits in the table or layout.
         shared: options of `FileSource`.
 
     Attributes:
@@ -127,7 +128,7 @@ class Folder(FileSource):
 
     @property
     def targets(self) -> Targets:
-        """What else there is; masks only where a picture has one."""
+        """The other targets; masks only if an image has one."""
         _, rows, _ = self._list()
         if any(channel for row in rows for channel in row.masks):
             return self.offered
@@ -154,11 +155,11 @@ class Folder(FileSource):
         return splits
 
     def _list(self) -> tuple[Path, list[ImageRow], list[str]]:
-        """The root, its rows and what is wrong with others; looked through once."""
+        """The root, its rows, and the faults of other rows; read once."""
         if self.listed is None:
             root = folder_of(self.root, self.cache).resolve()
             if not root.is_dir():
-                raise DataError(f"data.root={self.root!r} is not a folder: give the folder with the pictures")
+                raise DataError(f"data.root={self.root!r} is not a folder: give the folder with the images")
             faults = Faults(self.on_error)
             self.listed = (root, self.rows_from.rows(root, faults), faults.found)
         return self.listed
@@ -172,7 +173,7 @@ class Folder(FileSource):
         records = []
         for row in rows:
             if row.label and row.label not in name_of:
-                place = row.place or f"picture {str(row.image)!r}"
+                place = row.place or f"image {str(row.image)!r}"
                 faults.add(f"the class {row.label!r} is none of data.classes ({', '.join(name_of)})", place)
                 continue
             label = index[name_of[row.label]] if row.label else MISSING_LABEL

@@ -20,18 +20,18 @@ LISTS = {"train": "trainval.txt", "test": "test.txt"}
 
 
 class OxfordPet(FileSource):
-    """The Oxford-IIIT Pet data set as torchvision lays it out; the trimaps' boundary pixels count nowhere (255).
+    """The Oxford-IIIT Pet data set as torchvision lays it out; the trimaps' boundary pixels are missing (255).
 
-    The published division has no validation split; it is carved out of `trainval`.
+    The published splits have no validation split; it is taken from `trainval`.
 
     Args:
         root: the folder that holds, or is to hold, `oxford-iiit-pet`.
         classes: `breed` (37) or `species` (cat, dog).
-        download: whether torchvision fetches the set where it is absent, which needs a network.
+        download: whether torchvision downloads the set if it is absent, which needs a network.
         channels: 1 for grey, 3 for RGB.
-        near_duplicates: whether pictures that look alike are kept in one split, where the set is divided anew; `auto`
-            looks for them among up to 20 000 pictures.
-        resplit: whether the published division is disregarded.
+        near_duplicates: whether images that look alike are kept in one split, if the published splits are not used;
+            `auto` looks for them among up to 20 000 images.
+        resplit: whether to ignore the published splits.
         shared: options of `FileSource`.
 
     Attributes:
@@ -108,7 +108,7 @@ class OxfordPet(FileSource):
         if not self.download:
             raise DataError(
                 f"data.root={self.root!r} does not hold {FOLDER} with images and annotations: give its parent folder, "
-                "or say data.download=true (needs a network)"
+                "or set data.download=true (needs a network)"
             )
         from torchvision.datasets import OxfordIIITPet
 
@@ -121,7 +121,7 @@ class OxfordPet(FileSource):
 
 @dataclass(frozen=True)
 class _Line:
-    """A line `Abyssinian_100 1 1 1` of a list: name, breed from 1, species (1 cat, 2 dog), and a number of no use."""
+    """A line `Abyssinian_100 1 1 1` of a list: name, breed from 1, species (1 cat, 2 dog), and an unused number."""
 
     name: str
     breed: int
@@ -148,5 +148,5 @@ def _read_list(folder: Path, name: str, split: str, faults: Faults) -> list[_Lin
             lines.append(_Line(parts[0], int(parts[1]), int(parts[2]), split, place))
         else:
             faults.add(f"{line[:40]!r} is not a name, a breed, a species (1 or 2) and a number", place)
-    refuse([] if lines else [f"{str(path)!r} lists no picture: fetch the data set again"], 1)
+    refuse([] if lines else [f"{str(path)!r} lists no image: fetch the data set again"], 1)
     return lines

@@ -25,7 +25,7 @@ class Interval(NamedTuple):
     """Bootstrap intervals over images, for each of C classes, float64; all nan for fewer than two groups.
 
     Attributes:
-        threshold: (C, 2) low and high end, of the threshold chosen anew in each sample.
+        threshold: (C, 2) low and high end of the threshold that is chosen in each sample.
         dice: (C, 2) of Dice at the threshold that was chosen on all images.
         score: (C, 2) of the objective there.
         optimism: (C,) by how much choosing the threshold inflates the objective: the mean over samples of its best
