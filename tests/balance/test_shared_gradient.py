@@ -264,8 +264,8 @@ def test_torchjd_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("method", "options", "message"),
     [
-        ("PCGra", {}, "method 'PCGra' finds no coefficients in TorchJD: did you mean 'PCGrad'"),
-        ("GradVac", {}, "method GradVac remembers what no checkpoint holds"),
+        ("PCGra", {}, "method 'PCGra' is not a weighting of TorchJD: did you mean 'PCGrad'"),
+        ("GradVac", {}, "method GradVac has a state that is not in checkpoints"),
         ("FairGrad", {}, "method FairGrad: .*missing 1 required positional argument: 'alpha'"),
         ("MGDA", {"epsilon": -1.0}, "method MGDA: epsilon must be positive"),
     ],

@@ -141,7 +141,7 @@ FOLDERS: dict[str, tuple[Break, dict[str, Any], str]] = {
         {},
         r"b\.tif' has levels from -5 to -5",
     ),
-    "a mask without a picture": (removed("benign/a1.png"), {}, r"mask '.*a1_mask\.png' belongs to no image"),
+    "a mask without a picture": (removed("benign/a1.png"), {}, r"mask '.*a1_mask\.png' belongs to no picture"),
     "two pictures of one name": (
         picture("benign/a1.jpg", BOX),
         {},

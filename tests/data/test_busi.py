@@ -264,7 +264,7 @@ def test_pictures_with_coloured_marks_can_be_left_out(busi_tree: Tree, caplog: p
         image.save(marked)
     caplog.set_level(logging.INFO)
     assert len(joined(BUSI(str(root), size=16).load(), "labels")) == 27
-    assert "1 pictures with coloured marks are kept (data.overlays=drop leaves them out): benign (4)" in caplog.text
+    assert "1 images with coloured marks are kept (data.overlays=drop leaves them out): benign (4)" in caplog.text
     dropped = BUSI(str(root), size=16, overlays="drop").load()
     ids = [name for part in dropped.values() for name in part.ids]
     assert len(ids) == 26
@@ -352,7 +352,7 @@ def test_the_marks_on_real_pictures_are_found(
 ) -> None:
     caplog.set_level(logging.INFO)
     splits = BUSI(str(real_busi), cache=str(real[0]), overlays="drop").load()
-    assert "7 pictures with coloured marks are left out: benign (234), benign (240)" in caplog.text
+    assert "7 images with coloured marks are left out: benign (234), benign (240)" in caplog.text
     assert len(joined(splits, "labels")) == 773
 
 
