@@ -147,7 +147,7 @@ def test_a_wrong_answer_is_not_kept(trees: Any, tmp_path: Path, monkeypatch: pyt
 
 
 def test_without_file_and_download(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"breastmnist_64\.npz' is not there: .*data\.download=true"):
+    with pytest.raises(DataError, match=r"breastmnist_64\.npz' is missing: .*data\.download=true"):
         MedMNIST("breastmnist", size=64, root=str(tmp_path)).load()
     with pytest.raises(DataError, match=r"data\.file='absent\.npz' is not a file"):
         MedMNIST("breastmnist", file="absent.npz").load()

@@ -62,7 +62,7 @@ def test_the_interval_of_a_mean_is_that_of_theory() -> None:
 def test_an_interval_is_the_same_in_parts_and_unknown_without_images(monkeypatch: pytest.MonkeyPatch) -> None:
     draws = BootstrapSamples(50, 3, np.arange(7))
     whole = np.concatenate(list(draws.weights()))
-    monkeypatch.setattr("tandem.evaluate.bootstrap.CHUNK", 30)
+    monkeypatch.setattr("tandem.utils.resampling.CHUNK", 30)
     assert (np.concatenate(list(draws.weights())) == whole).all()
     nothing = estimate(lambda weights: {"mean": mean_of(weights, np.zeros(0))}, BootstrapSamples(10, 0, np.arange(0)))[
         "mean"

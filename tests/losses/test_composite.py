@@ -157,7 +157,7 @@ class OddKind(MulticlassLoss):
         ({"bce": BCE()}, {"bce": "1"}, "weights.bce = '1' is not a finite number"),
         ({"bce": BCE()}, {"bce": 0.0}, "every weight of a composite loss is 0"),
         ({"bce": BCE()}, {"bce": {"from": 0, "to": 0.0, "end": 3}}, "every weight of a composite loss is 0"),
-        ({"bce": BCE()}, {"bce": {"from": 0, "to": 1, "ende": 3}}, "weights.bce.ende is no part of a schedule: did"),
+        ({"bce": BCE()}, {"bce": {"from": 0, "to": 1, "ende": 3}}, "weights.bce.ende is not part of a schedule: did"),
         (
             {"own": Kindless()},
             {"own": 1},

@@ -181,6 +181,11 @@ def test_bad_numbers_are_refused(knobs: dict[str, Any]) -> None:
         result.nested(repeats=0)
 
 
+def test_one_image_or_group_has_no_interval() -> None:
+    for interval in (swept(*images(1)).bootstrap(samples=9), swept(*images(4)).bootstrap(groups=torch.zeros(4))):
+        assert all(bool(torch.as_tensor(value).isnan().all()) for value in interval)
+
+
 def test_too_few_images_are_refused() -> None:
     with pytest.raises(DataError, match="1 images are too few; an estimate over images needs at least 2"):
         swept(*images(1)).nested()

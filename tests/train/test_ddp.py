@@ -249,7 +249,7 @@ def test_devices_are_counted_as_lightning_would(trainer: dict[str, Any], count: 
         ({"devices": 5}, "trainer.devices is 5, more than the 4 rows"),
         ({"devices": 0}, "trainer.devices is 0, but must be a number of at least 1"),
         ({"devices": "two"}, "trainer.devices is 'two'"),
-        ({"devices": 2, "strategy": "fsdp"}, "trainer.strategy is fsdp, but several devices work together by ddp"),
+        ({"devices": 2, "strategy": "fsdp"}, "trainer.strategy is fsdp, but several devices use ddp"),
         ({"strategy": "ddp_spawn"}, "trainer.strategy is ddp_spawn"),
         ({"devices": 2, "num_nodes": 2}, "trainer.num_nodes is 2, but a run is on one machine"),
     ],

@@ -19,7 +19,7 @@ COUNTS = {
     "val": (33, 52, 110, 12, 111, 671, 14),
     "test": (66, 103, 220, 23, 223, 1341, 29),
 }
-"""Pictures of each class in the official splits."""
+"""Images of each class in the official splits."""
 
 TRAITS = np.array(
     [  # radius, irregular, blurred, dark, red, patchy, pale centre
@@ -32,13 +32,13 @@ TRAITS = np.array(
         [0.22, 0.30, 0.20, 0.45, 0.90, 0.35, 0.05],  # vascular lesions
     ]
 )
-"""What each class looks like on average; single pictures lie around it, so that neighbouring classes overlap."""
+"""What each class looks like on average; single images vary around it, so that similar classes overlap."""
 
 SPREAD = np.array([0.05, 0.16, 0.16, 0.14, 0.14, 0.16, 0.14])
 SKIN = np.array([0.86, 0.68, 0.60])
 BLOBS = 7
 PIXELS = 2**20
-"""Pixels that are drawn at once, so that memory does not grow with the number of pictures."""
+"""Pixels that are drawn at once, so that memory does not grow with the number of images."""
 
 Floats = NDArray[np.float64]
 
@@ -46,14 +46,14 @@ Floats = NDArray[np.float64]
 class DermaMNIST(MedMNIST):
     """DermaMNIST: seven classes of pigmented skin lesions, 67 % of them nevi, in colour, with official splits.
 
-    Without the file, a stand-in of the same shape: the same classes, counts, size and channels, with pictures drawn by
-    a formula. It serves to try things out; its numbers say nothing about skin, and its name says what it is.
+    Without the file, a stand-in of the same shape: the same classes, counts, size and channels, with images drawn by a
+    formula. It is for trying things out; its numbers say nothing about skin, and its name marks it.
 
     Args:
         stand_in: whether the stand-in is drawn.
-        share: of the official counts that the stand-in has, in (0, 1]; each class keeps two pictures at least.
-        seed: of the stand-in's pictures, from 0.
-        official: further arguments of `MedMNIST`, but `flag`.
+        share: of the official counts that the stand-in has, in (0, 1]; each class keeps at least two images.
+        seed: of the stand-in's images, from 0.
+        shared: options of `MedMNIST`, without `flag`.
 
     Attributes:
         name: `dermamnist`, or `dermamnist-stand-in`.
@@ -62,8 +62,8 @@ class DermaMNIST(MedMNIST):
         ConfigError: an argument out of range.
     """
 
-    def __init__(self, *, stand_in: bool, share: float = 1.0, seed: int = 0, **official: Any) -> None:
-        super().__init__("dermamnist", **official)
+    def __init__(self, *, stand_in: bool, share: float = 1.0, seed: int = 0, **shared: Any) -> None:
+        super().__init__("dermamnist", **shared)
         if not 0 < share <= 1:
             raise ConfigError(f"data.share is {share!r}, but must lie in (0, 1]")
         if type(seed) is not int or seed < 0:
@@ -73,7 +73,7 @@ class DermaMNIST(MedMNIST):
             self.name += "-stand-in"
 
     def read(self) -> tuple[Path, Arrays]:
-        """The official arrays, or those of the stand-in under a made-up path."""
+        """The official arrays, or those of the stand-in under an invented path."""
         if not self.stand_in:
             return super().read()
         log.warning(
@@ -89,13 +89,13 @@ class DermaMNIST(MedMNIST):
 
 
 def draw(seed: int, split: str, labels: NDArray[np.int64], size: int) -> NDArray[np.uint8]:
-    """Pictures of made-up lesions on skin; picture i depends on its label, the seed, the split, the size and i alone.
+    """Images of synthetic lesions on skin; image i depends only on its label, the seed, the split, the size and i.
 
     A lesion is where a sum of overlapping bumps around its centre exceeds a limit; a class differs from others in size,
     irregularity, border, colour and patchiness, on average.
 
     Args:
-        seed: of the pictures.
+        seed: of the images.
         split: train, val or test.
         labels: (N,) classes, 0 to 6.
         size: side in pixels.

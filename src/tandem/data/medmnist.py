@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from tandem.config.suggest import nearest
 from tandem.data.batch import MISSING_LABEL
 from tandem.data.files.cache import DAMAGE
-from tandem.data.files.faults import Faults, check_on_error
+from tandem.data.files.faults import Faults
 from tandem.data.otsu import otsu_masks
 from tandem.data.samples import SPLITS, Samples, join_samples
-from tandem.data.splitting.split_spec import FRACTIONS, SplitSpec
+from tandem.data.shared_options import SplitSource
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
 from tandem.utils.files import write_whole
@@ -35,38 +35,32 @@ WEAK = "weak_lesion"
 Arrays = dict[str, NDArray[Any]]
 
 
-class MedMNIST:
-    """A 2-D set of the MedMNIST collection by its flag; channels, class names and kind are the package's own.
+class MedMNIST(SplitSource):
+    """A 2-D set of the MedMNIST collection by its flag; channels, class names and kind come from the medmnist package.
 
-    Sets of one class a picture (binary and multi-class) have `label`; the ordinal one (retinamnist) has its grade as a
-    number too, the column `grade`; the multi-label one (chestmnist) has `findings` and no classes.
+    Sets with one class for each image (binary and multi-class) have `label`; the ordinal one (retinamnist) has its
+    grade as a number too, the column `grade`; the multi-label one (chestmnist) has `findings` and no classes.
 
-    There are no masks. `masks=otsu` makes weak ones by Otsu's threshold on the grey levels of each picture, which show
-    what is bright, not what an expert would draw; the data set is then called weak wherever its name stands.
+    There are no masks. `masks=otsu` makes weak ones by Otsu's threshold on the grey levels of each image, which show
+    what is bright, not what an expert would draw; the name of the data set then says so.
 
     Args:
         flag: such as `pneumoniamnist`.
         size: 28, 64, 128 or 224.
-        masks: `none`, `otsu` (weak: the bright side of each picture) or `otsu_dark` (the dark side).
+        masks: `none`, `otsu` (weak: the bright side of each image) or `otsu_dark` (the dark side).
         file: the `.npz` file; None looks in `root`.
         root: folder for files as the medmnist package names them.
-        download: whether a file that is not there is fetched, which needs a network.
+        download: whether a missing file is downloaded, which needs a network.
         verify: whether the file must have the official checksum.
-        fractions: as in `SplitSpec`, for `resplit`.
-        split_seed: draws the division; 0 or more.
-        folds: number of folds for cross-validation, or None.
-        fold: the fold that is tested on, from 0.
-        split_file: csv file `id,split`, or None.
-        resplit: whether the official splits are thrown together and divided anew.
-        on_error: `fail` refuses the set for a label out of range, `skip` leaves out the row.
+        resplit: whether the official splits are joined and split again.
+        shared: options of `SplitSource`.
 
     Attributes:
         name: the flag; with weak masks, a name that says so.
-        kind: what the package calls the task.
-        channels: of the pictures.
+        kind: the package's name for the task.
+        channels: of the images.
         targets: findings, columns and weak masks.
         files_fingerprint: after `load`, the MD5 of the file.
-        skipped: after `load`, a line for each row that was left out.
 
     Raises:
         ConfigError: an unknown flag, or an argument out of range.
@@ -82,13 +76,8 @@ class MedMNIST:
         root: str = "~/.medmnist",
         download: bool = False,
         verify: bool = True,
-        fractions: Mapping[str, float] = FRACTIONS,
-        split_seed: int = 0,
-        folds: int | None = None,
-        fold: int | None = None,
-        split_file: str | None = None,
         resplit: bool = False,
-        on_error: str = "fail",
+        **shared: Any,
     ) -> None:
         known = info_table()
         if flag not in known:
@@ -97,15 +86,14 @@ class MedMNIST:
             raise ConfigError(f"data.size is {size!r}, but {flag} exists in {', '.join(map(str, SIZES))} pixels only")
         if masks not in MASKS:
             raise ConfigError(f"data.masks is {masks!r}: {nearest(masks, MASKS)}")
+        super().__init__(**shared)
         self.flag, self.size, self.masks = flag, size, masks
         self.official = known[flag]
         self.kind = str(self.official["task"])
         self.channels = int(self.official["n_channels"])
         self.name = flag if masks == "none" else f"{flag}-weak-{masks}"
         self.file, self.root, self.download, self.verify = file, root, download, verify
-        self.division = SplitSpec(fractions, split_seed, folds, fold, split_file)
         self.resplit = resplit
-        self.on_error = check_on_error(on_error)
         names = tuple(self.official["label"][key] for key in sorted(self.official["label"], key=int))
         multilabel = self.kind == MULTILABEL
         self.classes: tuple[str, ...] = () if multilabel else names
@@ -114,8 +102,6 @@ class MedMNIST:
             findings=names if multilabel else (),
             columns=(GRADE,) if self.kind == ORDINAL else (),
         )
-        self.files_fingerprint: str | None = None
-        self.skipped: tuple[str, ...] = ()
 
     def load(self) -> dict[str, Samples]:
         """The splits `train`, `val` and `test`: the official ones, or those drawn; ids are `train/000012`.
@@ -144,7 +130,7 @@ class MedMNIST:
         if self.verify and self.files_fingerprint != self._official("MD5"):
             raise DataError(
                 f"{str(path)!r} is not the official {self._stem} (md5 {self.files_fingerprint}, not "
-                f"{self._official('MD5')}): fetch it again, or say data.verify=false to use it all the same"
+                f"{self._official('MD5')}): fetch it again, or set data.verify=false to use it anyway"
             )
         return path, self._checked(path, read_npz(path))
 
@@ -157,7 +143,7 @@ class MedMNIST:
         return str(self.official[key if self.size == 28 else f"{key}_{self.size}"])
 
     def _find(self) -> Path:
-        """The file, fetched if need be."""
+        """The file, downloaded if necessary."""
         path = Path(self.file or Path(self.root) / self._stem).expanduser()
         if path.is_file():
             return path
@@ -165,7 +151,7 @@ class MedMNIST:
             raise DataError(f"data.file={self.file!r} is not a file: give the path of {self._stem}")
         if not self.download:
             raise DataError(
-                f"{str(path)!r} is not there: give data.file=..., or fetch it with data.download=true (needs a network)"
+                f"{str(path)!r} is missing: give data.file=..., or fetch it with data.download=true (needs a network)"
             )
         fetch_checked(self._official("url"), self._official("MD5"), path)
         return path
@@ -192,7 +178,7 @@ class MedMNIST:
         wrong = ((labels < 0) | (labels >= limit)).any(1)
         for row in np.flatnonzero(wrong).tolist():
             shown = labels[row].tolist() if self.targets.findings else int(labels[row, 0])
-            faults.add(f"label {shown} is not in 0 to {limit - 1}: mend the file", f"{str(path)!r}, {split} row {row}")
+            faults.add(f"label {shown} is not in 0 to {limit - 1}: fix the file", f"{str(path)!r}, {split} row {row}")
         kept = np.flatnonzero(~wrong)
         pixels = images[kept][:, None] if self.channels == 1 else images[kept].transpose(0, 3, 1, 2)
         pixels = np.ascontiguousarray(pixels)
@@ -211,7 +197,7 @@ class MedMNIST:
         )
 
     def _divided(self, parts: Mapping[str, Samples]) -> dict[str, Samples]:
-        """The official splits thrown together and divided anew."""
+        """The official splits joined and split again."""
         whole = join_samples([parts[split] for split in SPLITS])
         labels = whole.labels.tolist()
         rows = self.division.rows(whole.ids, labels, whole.ids, self.classes, left_out=bool(self.skipped))
@@ -226,7 +212,7 @@ def info_table() -> dict[str, dict[str, Any]]:
 
 
 def checksum(path: Path) -> str:
-    """MD5 of a file, as MedMNIST publishes it; it tells files apart, and is no protection against forgery."""
+    """MD5 of a file, as MedMNIST publishes it; it identifies files, and does not protect against forgery."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
@@ -255,7 +241,7 @@ def fetch_checked(url: str, md5: str, path: Path) -> None:
         DataError: no network, an answer that is not the file.
     """
     if not url.startswith("https://"):
-        raise DataError(f"{url!r} is not fetched, since it is no https address: fetch it by hand, give data.file=...")
+        raise DataError(f"{url!r} is not fetched, as it is not an https address: fetch it by hand, give data.file=...")
     log.info("fetching %s", url)
     try:
         with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 (https only, see above)

@@ -17,14 +17,14 @@ from tandem.errors import ConfigError, DataError, TandemError
 
 
 class Mixed:
-    """Pictures of several sources together: some with a class only, some with a mask only, some with both.
+    """Images of several sources together: some with a class only, some with a mask only, some with both.
 
-    Classes of the same name are one class; what a source does not have is missing in its rows, and counts nowhere.
-    Rows are named `<source>/<id>`. Each split is made of the sources' splits of that name.
+    Classes of the same name are one class; targets that a source does not have are missing in its rows.
+    Rows are named `<source>/<id>`. Each split joins the sources' splits of that name.
 
     Args:
-        sources: by name; all with pictures of one size and number of channels, and the same kind of masks, if any.
-        size: side of the pictures of all sources, which is checked; None for any that they agree in.
+        sources: by name; all with images of one size and number of channels, and the same kind of masks, if any.
+        size: side of the images of all sources, which is checked; None for any common size.
         shares: how often an epoch of training visits each source, in proportion, by name; None visits each row once.
             No row is drawn twice before all of its source were.
 
@@ -50,7 +50,7 @@ class Mixed:
             raise ConfigError("data.sources is empty; give each source a name, such as data@data.sources.mine=busi")
         if wrong := [name for name, source in sources.items() if not hasattr(source, "load")]:
             raise ConfigError(
-                f"data.sources.{wrong[0]} is no data set; choose one with data@data.sources.{wrong[0]}=..."
+                f"data.sources.{wrong[0]} is not a data set; choose one with data@data.sources.{wrong[0]}=..."
             )
         self.sources = dict(sources)
         depths = {name: source.channels for name, source in sources.items()}
@@ -86,13 +86,13 @@ class Mixed:
         """The splits `train`, `val` and `test`.
 
         Raises:
-            DataError: as the sources; pictures of different sizes.
+            DataError: as the sources; images of different sizes.
         """
         loaded = {name: _load(name, source) for name, source in self.sources.items()}
         sizes = {name: tuple(splits["train"].images.shape[2:]) for name, splits in loaded.items()}
         if len(set(sizes.values())) > 1 or self.size not in (None, *next(iter(sizes.values()))):
             raise DataError(
-                f"data.sources have pictures of the sizes {sizes}; give all of them one, data.size={self.size}"
+                f"data.sources have images of the sizes {sizes}; give all of them one, data.size={self.size}"
             )
         files = [getattr(source, "files_fingerprint", None) or "" for source in self.sources.values()]
         self.files_fingerprint = hashlib.sha256("|".join(files).encode()).hexdigest() if any(files) else None
@@ -109,7 +109,7 @@ class Mixed:
         }
 
     def _widened(self, name: str, samples: Samples) -> Samples:
-        """A source's split with the classes and targets of all sources, and where it comes from."""
+        """A source's split with the classes and targets of all sources, and its origin."""
         source, targets, count = self.sources[name], self.targets, len(samples)
         place = {label: index for index, label in enumerate(self.classes)}
         index = torch.tensor([*(place[label] for label in source.classes), MISSING_LABEL])
@@ -135,7 +135,7 @@ class Mixed:
 
 
 def _load(name: str, source: Source) -> Mapping[str, Samples]:
-    """A source's splits; its errors name the keys as they are typed for a source among others."""
+    """A source's splits; its errors name the keys as they are in a mixed configuration."""
     try:
         return source.load()
     except TandemError as error:

@@ -1,4 +1,4 @@
-"""Exact areas under curves for yes/no questions about whole pictures, where keeping every answer costs nothing."""
+"""Exact areas under curves for yes/no questions about whole images, where every probability can be kept."""
 
 from typing import Any
 
@@ -11,9 +11,9 @@ from tandem.metrics.bins import MISSING, by_channel
 
 
 class Answers(Metric):
-    """Base of metrics that keep every answer: 5 bytes for each picture and question.
+    """Base of metrics that keep every probability: 5 bytes for each image and question.
 
-    For pixels take the binned ones. A question whose target is missing (255) counts nowhere.
+    For pixels use the binned metrics. A missing target (255) is left out.
 
     Shapes:
         probabilities: (N, C), float in [0, 1].
@@ -41,7 +41,7 @@ class Answers(Metric):
         return by_channel(torch.stack([self.area(p[y != MISSING], y[y != MISSING] == 1) for p, y in pairs]))
 
     def area(self, probabilities: Tensor, truth: Tensor) -> Tensor:
-        """What one question scores.
+        """The value for one question.
 
         Args:
             probabilities: (M,).

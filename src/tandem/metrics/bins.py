@@ -11,7 +11,7 @@ MISSING = 255
 _MANTISSA = 16
 """Bits of a float32 that a bin leaves out: bins are 1/128 wide, relative to the distance to the nearer of 0 and 1."""
 
-_LOWEST = 0x33800000 >> _MANTISSA  # 2^-24; whatever is nearer to 0 or 1 shares the outermost bin
+_LOWEST = 0x33800000 >> _MANTISSA  # 2^-24; anything nearer to 0 or 1 falls into the outermost bin
 _MIDDLE = (0x3F000000 >> _MANTISSA) - _LOWEST  # 0.5
 BINS = 2 * _MIDDLE + 1
 
@@ -36,13 +36,13 @@ def bin_of(probabilities: Tensor) -> Tensor:
 
 
 class BinnedCounts(Metric):
-    """Base of metrics over yes/no questions that need only how many answers fell where.
+    """Base of metrics over yes/no questions that need only histograms of the probabilities.
 
-    State: two histograms a channel, whatever the number of pixels; they are added up over devices.
+    State: two histograms for each channel, for any number of pixels; they are added up over devices.
 
     Shapes:
         probabilities: (N, C) or (N, C, *spatial), float in [0, 1].
-        target: the same shape; 0, 1, or 255 where it counts nowhere.
+        target: the same shape; 0, 1, or 255 where it is missing.
     """
 
     full_state_update = False
@@ -54,7 +54,7 @@ class BinnedCounts(Metric):
         self.for_channels(1)
 
     def for_channels(self, channels: int) -> None:
-        """Begins anew, for so many questions; a task says how many it has."""
+        """Reset the state for this number of channels, which the task sets."""
         self.add_state("positives", torch.zeros(channels, BINS, dtype=torch.int64), "sum")
         self.add_state("negatives", torch.zeros(channels, BINS, dtype=torch.int64), "sum")
 
@@ -81,7 +81,7 @@ def by_channel(values: Tensor) -> Tensor:
 
 
 class BinnedAUROC(BinnedCounts):
-    """Area under the ROC curve: the chance that a positive has a higher probability than a negative, ties half.
+    """Area under the ROC curve: the probability that a positive has a higher probability than a negative, ties half.
 
     Exact but for pairs within one bin, which count as ties; see `bin_of`. nan without positives or without negatives.
 

@@ -1,4 +1,4 @@
-"""Whether a probability means what it says."""
+"""Calibration: whether predicted probabilities match observed frequencies."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class BinnedCalibrationError(Metric):
 
     Shapes:
         probabilities: (N, C) or (N, C, *spatial), float in [0, 1].
-        target: the same shape; 0, 1, or 255 where it counts nowhere.
+        target: the same shape; 0, 1, or 255 where it is missing.
 
     Source: Guo et al., On Calibration of Modern Neural Networks, 2017, for the probability of yes.
 
@@ -49,7 +49,7 @@ class BinnedCalibrationError(Metric):
         self.sums = self.sums + torch.zeros_like(self.sums).index_add_(1, place, rows)
 
     def compute(self) -> Tensor:
-        """A scalar in [0, 1]; nan where nothing counted."""
+        """A scalar in [0, 1]; nan without any target."""
         answers, probability, yes = self.sums
         return torch.div((yes - probability).abs().sum(), answers.sum()).float()
 

@@ -24,29 +24,29 @@ GRID = tuple(round(0.1 + 0.01 * index, 9) for index in range(81))
 class DiceSweep(Metric):
     """Keeps histograms of probabilities by kind of pixel, from which Dice at any threshold follows.
 
-    Every pixel is looked at once, and time and memory hardly grow with the number of thresholds. A pixel counts as yes
-    where `p >= threshold`, exactly as a loop over thresholds would have it: thresholds are float32; a probability of
-    fewer bits is compared in float32, one of float64 in float64. Counts, not ratios, are kept, so the result does not
-    depend on batch size, order or number of processes. `update` waits for no device, so what is wrong with a batch is
-    noted there and refused in `compute`.
+    Every pixel is read once, and time and memory hardly grow with the number of thresholds. A pixel counts as yes where
+    `p >= threshold`, exactly as in a loop over thresholds: thresholds are float32; a probability of fewer bits is
+    compared in float32, one of float64 in float64. Counts, not ratios, are kept, so the result does not depend on batch
+    size, order or number of processes. `update` does not synchronise with a device, so faults of a batch are counted
+    there and raised in `compute`.
 
-    Memory: 8 (T + 1) bytes for each class and kind of pixel; half of that for each image where images are kept apart.
+    Memory: 8 (T + 1) bytes for each class and kind of pixel; half of that for each image if counts are kept by image.
 
     Args:
         thresholds: increasing, inside (0, 1); or `exact`, which stands for `logit_thresholds()`: the best over all
             distinct probabilities, but for those that lie less than 0.01 logits apart.
         aggregate: `global` (counts are summed over all images, and divided once) or `per_image` (mean over images).
-        objective: what the best threshold is best in: `dice` (or `f1`, the same), `iou`, `fbeta`, `youden`
+        objective: what the best threshold maximises: `dice` (or `f1`, the same), `iou`, `fbeta`, `youden`
             (sensitivity + specificity - 1), or `sensitivity` where the specificity is at least `specificity`. The last
             two are global.
         beta: of `fbeta`: how many times as much recall weighs as precision.
-        specificity: the least that `sensitivity` may cost.
+        specificity: the lowest specificity allowed with `sensitivity`.
         empty: images without foreground in a mean over images: `skip` (they do not count) or `score` (1 where nothing
             is predicted, 0 otherwise).
-        images: whether images are kept apart, which intervals need; by default where `aggregate` is `per_image`.
+        images: whether counts are kept by image, which intervals need; by default where `aggregate` is `per_image`.
 
     Raises:
-        ConfigError: thresholds that are not that, an unknown word, a number out of range.
+        ConfigError: invalid thresholds, an unknown name, a number out of range.
 
     Example:
         >>> sweep = DiceSweep([0.3, 0.5])
@@ -81,7 +81,7 @@ class DiceSweep(Metric):
         self.register_buffer("thresholds", _grid(thresholds), persistent=False)
         self.buckets = Buckets(self.thresholds)
         self.width: int | None = None
-        # flat, since torchmetrics gathers only tensors of as many dimensions, and a process may have seen no batch
+        # flat, since torchmetrics gathers only tensors of equal dimensions, and a process may have seen no batch
         self.add_state("counted", default=[], dist_reduce_fx="cat")
         self.add_state("channels", default=torch.tensor(1), dist_reduce_fx="max")
         self.add_state("faults", default=torch.zeros(3, dtype=torch.int64), dist_reduce_fx="sum")
@@ -91,10 +91,10 @@ class DiceSweep(Metric):
 
         Args:
             probabilities: (N, C, *spatial) in [0, 1], any floating type.
-            target: of the same shape, any type, with 0, 1 and 255 (counts nowhere, whatever the probability there).
+            target: of the same shape, any type, with 0, 1 and 255 (missing: left out at any probability).
 
         Raises:
-            DataError: shapes that differ, or are no (N, C, ...); another number of classes than in the batch before.
+            DataError: shapes that differ, or are not (N, C, ...); another number of classes than in the batch before.
         """
         if probabilities.shape != target.shape or probabilities.ndim < 2 or not probabilities.shape[1]:
             shapes = f"probabilities are {tuple(probabilities.shape)}, but the target {tuple(target.shape)}"
@@ -120,7 +120,7 @@ class DiceSweep(Metric):
             self.counted = [sum(self.counted, start=counted)]
 
     def compute(self, ci: bool = False, samples: int = 1000, level: float = 0.95, seed: int = 0) -> SweepResult:
-        """The best threshold of each class, and everything else that was counted.
+        """The best threshold of each class, and everything else that follows from the counts.
 
         Args:
             ci: whether the result has an `interval`, by bootstrap over images.
@@ -129,8 +129,8 @@ class DiceSweep(Metric):
             seed: of the bootstrap.
 
         Raises:
-            DataError: a probability or target outside its set.
-            ConfigError: an interval, but images were not kept apart.
+            DataError: an invalid probability or target.
+            ConfigError: an interval, but counts were not kept by image.
         """
         wrong, unknown, outside = self.faults.tolist()
         if wrong:
@@ -145,12 +145,12 @@ class DiceSweep(Metric):
         return result
 
     def reset(self) -> None:
-        """Forgets every batch."""
+        """Reset all counts."""
         super().reset()
         self.width = None
 
     def sync(self, *arguments: Any, **options: Any) -> None:
-        """Gathers the counts of all processes; one that has seen no batch takes part with none."""
+        """Gather the counts of all processes; one that has seen no batch contributes none."""
         if not len(self.counted):
             self.counted = [self.faults.new_zeros(0, dtype=torch.int32 if self.images else torch.int64)]
         super().sync(*arguments, **options)
@@ -167,7 +167,7 @@ class DiceSweep(Metric):
 
 
 def logit_thresholds(limit: float = 12.0, step: float = 0.01) -> Tensor:
-    """sigmoid(k step) for whole k, from -limit to limit: as fine for rare classes near 0 as for sure ones near 1.
+    """sigmoid(k step) for whole k, from -limit to limit: as fine for rare classes near 0 as for certain ones near 1.
 
     Between two neighbours p changes by step p (1 - p): by 0.25 % in the middle, by 1 % of itself near 0. With the
     defaults there are 2401, from 6e-6 to 1 - 6e-6.

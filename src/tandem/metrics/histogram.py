@@ -13,14 +13,14 @@ BLOCK, DEVICE_BLOCK = 1 << 15, 1 << 22
 short steps would wait for each other; on a device as many as fill it."""
 
 LANES, MOST_BINS = 4, 1 << 14
-"""Histograms that take turns at most, and the bins that they may have together and stay in the cache."""
+"""Most histograms that take turns, and the most bins that they may have together to stay in the cache."""
 
 BINS = 1 << 20
 """Bins of a block's histogram; many small rows are counted in several blocks."""
 
 
 def histograms(p: Tensor, target: Tensor, buckets: Buckets) -> Tensor:
-    """Counts every pixel of every row by kind and bucket. Nothing here waits for a device.
+    """Count every pixel of every row by kind and bucket, without synchronising with a device.
 
     Args:
         p: (R, L) probabilities of any floating type; float64 is rounded down to float32, which changes no comparison.
@@ -56,9 +56,9 @@ def histograms(p: Tensor, target: Tensor, buckets: Buckets) -> Tensor:
 
 
 def _lanes(length: int, bins: int) -> int:
-    """How many histograms take turns, pixel by pixel, where that costs little beside the counting.
+    """How many histograms take turns, pixel by pixel, where that is cheap compared with the counting.
 
-    Of most pictures most pixels fall into few bins; adding to a bin waits for the addition before, if that was its own.
+    In most images most pixels fall into few bins, and an addition to a bin waits for the previous one to the same bin.
     """
     return max(1, min(LANES, MOST_BINS // bins, length // (LANES * bins)))
 
@@ -69,7 +69,7 @@ def _count(index: Tensor, bins: int) -> Tensor:
 
 
 def _add_up(index: Tensor, bins: int) -> Tensor:
-    """The same on a device, where `bincount` would wait for the largest index."""
+    """The same on a GPU, where `bincount` would synchronise to find the largest index."""
     ones = torch.ones((), dtype=torch.int32, device=index.device).expand_as(index)
     return torch.zeros(bins, dtype=torch.int32, device=index.device).index_add_(0, index, ones)
 

@@ -1,4 +1,4 @@
-"""What the best threshold is best in."""
+"""Objectives: what the best threshold maximises."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -17,7 +17,7 @@ Empty = Literal["skip", "score"]
 
 @dataclass(frozen=True)
 class Objective:
-    """A number at each threshold, of which the highest is wanted.
+    """A number at each threshold, to be maximised.
 
     *Global* sums the counts over all images and divides once. *Per image* is the mean of each image's own ratio.
 
@@ -26,13 +26,13 @@ class Objective:
             at least `specificity`; below that it is the specificity less that limit, thus negative.
         aggregate: `global` or `per_image`; the last two goals are global.
         beta: of `fbeta`, above 0: how many times as much recall weighs as precision.
-        specificity: the least that `sensitivity` may cost, in [0, 1].
+        specificity: the lowest specificity allowed with `sensitivity`, in [0, 1].
         empty: images without foreground in the mean per image. `skip`: they do not count. `score`: such an image
             scores 1 where nothing is predicted in it, and 0 otherwise (as Aumente-Maestro et al., 2024, do on their
             curated BUSI). An image without any known pixel counts in neither.
 
     Raises:
-        ConfigError: an unknown word, or a number out of range.
+        ConfigError: an unknown name, or a number out of range.
     """
 
     goal: Goal = "dice"
@@ -42,7 +42,7 @@ class Objective:
     empty: Empty = "skip"
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be computed."""
+        """Check the values."""
         for what, given, known in (
             ("objective", self.goal, Goal),
             ("aggregate", self.aggregate, Aggregate),

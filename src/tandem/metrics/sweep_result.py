@@ -1,4 +1,4 @@
-"""What a sweep found: the best threshold of each class, and every number at any threshold that was counted."""
+"""The result of a sweep: the best threshold of each class, and every number at each counted threshold."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ from tandem.metrics.uncertainty import Interval, Nested, bootstrap, nested
 
 
 class Curve(NamedTuple):
-    """Numbers against threshold, float64; (T,), or (C, T) for C > 1 classes. What cannot be known is nan.
+    """Numbers against threshold, float64; (T,), or (C, T) for C > 1 classes. Undefined values are nan.
 
     Attributes:
         thresholds: (T,), ascending, float32.
@@ -36,9 +36,9 @@ class SweepResult:
 
     Args:
         thresholds: (T,) ascending, float32.
-        counts: of single images, (M, C, T) and (M, C, 1) int64; of M = 1 where images were not kept apart.
-        objective: what the best threshold is best in.
-        images: whether images were kept apart.
+        counts: of single images, (M, C, T) and (M, C, 1) int64; of M = 1 where counts were not kept by image.
+        objective: what the best threshold maximises.
+        images: whether counts were kept by image.
     """
 
     # no dataclass: torchmetrics would reach into one and drop dimensions of length 1
@@ -63,7 +63,7 @@ class SweepResult:
         """The same counts under another objective, for instance `by(aggregate="per_image")`.
 
         Raises:
-            ConfigError: a bad objective, or a mean over images that were not kept apart.
+            ConfigError: an invalid objective, or a mean over images without counts by image.
         """
         objective = replace(self.objective, **changes)
         counts = self._single() if objective.aggregate == "per_image" else self.counts
@@ -71,10 +71,10 @@ class SweepResult:
 
     @property
     def threshold(self) -> Tensor:
-        """The threshold that is best in the objective.
+        """The threshold that maximises the objective.
 
-        Of equally good ones it is the nearest to 0.5, then the lower. Without any foreground no threshold is better
-        than another, so it is then the nearest to 0.5.
+        Of equally good thresholds it is the nearest to 0.5, then the lower one. Without any foreground all are equally
+        good, so it is the nearest to 0.5.
         """
         return self._shaped(self.thresholds.double()[self.best()])
 
@@ -116,7 +116,7 @@ class SweepResult:
         """(C, T) share of the images without foreground in which nothing is predicted; nan where there are none.
 
         Raises:
-            ConfigError: images were not kept apart.
+            ConfigError: counts were not kept by image.
         """
         counts = self._single()
         empty = (counts.positives == 0) & (counts.negatives > 0)
@@ -154,7 +154,11 @@ class SweepResult:
         return Nested(*map(self._shaped, found))
 
     def _single(self) -> Counts:
-        """Counts of single images, or the error that there are none."""
+        """Counts of single images.
+
+        Raises:
+            ConfigError: counts were not kept by image.
+        """
         if not self.images:
             raise ConfigError("this sweep does not keep images apart; make it with images=True")
         return self.counts

@@ -26,7 +26,7 @@ class Buckets(nn.Module):
     """Maps float32 probabilities to buckets: how many of T thresholds they pass (`p >= threshold`), exactly.
 
     The bits of a float32 in [0, 1], read as an integer, order as the numbers do. Their leading bits name a cell, and a
-    table tells how many thresholds lie below a cell. Where a threshold lies inside one, what the table adds makes the
+    table holds how many thresholds lie below a cell. Where a threshold lies inside one, what the table adds makes the
     trailing bits carry, exactly from that threshold on: with `b` the trailing s bits of p, `n` the thresholds up to
     the start of p's cell, and `t` the trailing bits of the one inside it,
 
@@ -93,7 +93,7 @@ def _edges(thresholds: Tensor, mirrored: bool) -> Whole:
 
 
 def _layers(edges: Whole, shift: int) -> Whole:
-    """(T + 2,) the how-manieth edge of its cell each one is, from 0."""
+    """(T + 2,) the index of each edge within its cell, from 0."""
     cell = edges >> shift
     return np.arange(len(edges)) - np.searchsorted(cell, cell)
 

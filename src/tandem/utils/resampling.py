@@ -1,0 +1,168 @@
+"""The one resampler: percentile bootstrap intervals, and random halves, over images, runs or groups of them.
+
+The bootstrap draws as many groups as there are, with replacement, computes a number on each sample, and takes the
+percentiles of these numbers as the ends of an interval (Efron, 1979). Images of one patient, or near-duplicates, are
+alike: drawn one by one they would make the interval too narrow, so whole groups are drawn (Field and Welsh,
+Bootstrapping clustered data, 2007). With fewer than two groups there is nothing to resample, and the ends are nan.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+Statistic = Callable[[Array], Mapping[str, Array]]
+"""From (R, M) weights, how often each of M members counts in each of R samples, to (R,) values by name."""
+
+Draw = Literal["multinomial", "pcg64", "mt19937"]
+"""How groups are drawn. All three have the same distribution; published numbers depend on which one drew them.
+
+`multinomial`: how often each group occurs, by numpy's default generator. `pcg64`: one group after another, by the same
+generator. `mt19937`: one group after another, by the generator, seeding and rounding of `torch.randint`.
+"""
+
+CHUNK = 1 << 22
+"""Weights in memory at once, so that memory does not grow with the number of samples."""
+
+
+@dataclass(frozen=True)
+class BootstrapSamples:
+    """Samples of M members, drawn with replacement, those of one group together.
+
+    Attributes:
+        samples: how many are drawn.
+        seed: the same one gives the same samples.
+        groups: (M,) name or number of each member's group; a member by itself is a group of its own.
+        draw: how groups are drawn.
+    """
+
+    samples: int
+    seed: int
+    groups: npt.NDArray[Any]
+    draw: Draw = "multinomial"
+
+    def of(self, rows: Any) -> "BootstrapSamples":
+        """The same for some of the members."""
+        return replace(self, groups=self.groups[rows])
+
+    def at_most(self, samples: int) -> "BootstrapSamples":
+        """The same with a limit on the number of samples."""
+        return replace(self, samples=min(samples, self.samples))
+
+    @property
+    def units(self) -> int:
+        """G, the number of groups."""
+        return len(np.unique(self.groups))
+
+    @property
+    def over(self) -> str:
+        """What is drawn, in words."""
+        return "images" if self.units == len(self.groups) else f"{self.units} groups of images"
+
+    def weights(self, rows: int | None = None) -> Iterator[Array]:
+        """(R, M) how often each member counts, in parts that together have `samples` rows.
+
+        Args:
+            rows: most rows of a part; by default as many as `CHUNK` allows.
+        """
+        names, group = np.unique(self.groups, return_inverse=True)
+        counts = _DRAWS[self.draw](self.seed, len(names))
+        for height in _heights(self.samples, rows or CHUNK // max(len(group), 1)):
+            yield counts(height)[:, group].astype(np.float64)
+
+
+def halves(groups: npt.NDArray[Any], repeats: int, seed: int, rows: int | None = None) -> Iterator[Array]:
+    """(R, M) weights in parts: 1 for members of a random half of the groups, the smaller half of an odd number.
+
+    Args:
+        groups: (M,) name or number of each member's group.
+        repeats: how often the groups are halved; the parts together have that many rows.
+        seed: the same one gives the same halves.
+        rows: most rows of a part.
+    """
+    names, group = np.unique(groups, return_inverse=True)
+    words = _mersenne(seed)
+    for height in _heights(repeats, rows or CHUNK // max(len(group), 1)):
+        keys = words(height, len(names)) & 0xFFFFFF  # the bits of `torch.rand`, which drew the published halves
+        yield (keys.argsort(1, kind="stable") < len(names) // 2)[:, group].astype(np.float64)
+
+
+def intervals(statistic: Statistic, samples: BootstrapSamples, level: float = 0.95) -> dict[str, Array]:
+    """(2,) low and high end of each number's percentile interval; nan for fewer than two groups.
+
+    Samples in which a number is not defined (nan) do not count for it.
+
+    Args:
+        statistic: computes the numbers.
+        samples: of the members.
+        level: share of the samples inside the interval, in (0, 1).
+
+    Example:
+        >>> values = np.array([1.0, 2.0, 3.0])
+        >>> samples = BootstrapSamples(samples=200, seed=0, groups=np.arange(3))
+        >>> low, high = intervals(lambda w: {"mean": w @ values / w.sum(1)}, samples)["mean"]
+        >>> low < 2 < high
+        np.True_
+    """
+    if samples.units < 2:
+        return {name: np.full(2, np.nan) for name in statistic(np.ones((1, len(samples.groups))))}
+    drawn = [statistic(weights) for weights in samples.weights()]
+    return {name: percentiles(np.concatenate([part[name] for part in drawn]), level) for name in drawn[0]}
+
+
+def percentiles(values: Array, level: float = 0.95) -> Array:
+    """(2, ...) ends of the middle part of (R, ...) values along the first axis; nan does not count.
+
+    Args:
+        values: one for each sample.
+        level: share of the values between the ends.
+    """
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="All-NaN slice")
+        return np.asarray(np.nanquantile(values, (0.5 - level / 2, 0.5 + level / 2), axis=0))
+
+
+def _heights(total: int, most: int) -> Iterator[int]:
+    """Sizes of the parts of `total` rows."""
+    height = max(1, most)
+    for top in range(0, total, height):
+        yield min(height, total - top)
+
+
+def _multinomial(seed: int, groups: int) -> Callable[[int], npt.NDArray[np.int64]]:
+    rng, shares = np.random.default_rng(seed), np.full(groups, 1 / groups)
+    return lambda rows: rng.multinomial(groups, shares, size=rows)
+
+
+def _pcg64(seed: int, groups: int) -> Callable[[int], npt.NDArray[np.int64]]:
+    rng = np.random.default_rng(seed)
+    return lambda rows: _counted(rng.integers(0, groups, (rows, groups)))
+
+
+def _mt19937(seed: int, groups: int) -> Callable[[int], npt.NDArray[np.int64]]:
+    words = _mersenne(seed)
+    return lambda rows: _counted(words(rows, groups) % groups)
+
+
+def _mersenne(seed: int) -> Callable[[int, int], npt.NDArray[np.int64]]:
+    """Gives the next 32-bit words of the Mersenne Twister, seeded as PyTorch seeds it, as (rows, columns)."""
+    rng = np.random.RandomState(seed & 0xFFFFFFFF)
+    return lambda rows, columns: rng.randint(0, 1 << 32, (rows, columns), dtype=np.uint32).astype(np.int64)
+
+
+def _counted(drawn: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """(R, G) how often each of G groups occurs in each row of (R, G) drawn ones."""
+    rows, groups = drawn.shape
+    places = drawn + groups * np.arange(rows)[:, None]
+    return np.bincount(places.ravel(), minlength=rows * groups).reshape(rows, groups)
+
+
+_DRAWS: dict[Draw, Callable[[int, int], Callable[[int], npt.NDArray[np.int64]]]] = {
+    "multinomial": _multinomial,
+    "pcg64": _pcg64,
+    "mt19937": _mt19937,
+}
