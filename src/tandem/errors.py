@@ -10,4 +10,4 @@ class ConfigError(TandemError):
 
 
 class DataError(TandemError):
-    """Pictures, masks, labels or splits that cannot be used as they are."""
+    """Images, masks, labels or splits that cannot be used as they are."""

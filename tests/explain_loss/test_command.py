@@ -21,7 +21,7 @@ Command = Callable[..., Any]
 
 @pytest.fixture
 def explain_loss(in_process: Callable[[Callable[[], None]], Command]) -> Command:
-    """The command in this process, on few small pictures."""
+    """The command in this process, on few small images."""
     run = in_process(main)
     return lambda *arguments: run(*arguments, *SMALL)
 
@@ -44,15 +44,15 @@ def test_the_command_as_the_issue_types_it(
         assert f"{folder / file}\n" in done.out
     for words in ("gamma=1", "gamma=3", "the pixels themselves", "before training: p = 0.5", "balanced_bce beta=44/49"):
         assert words in done.out
-    with Image.open(folder / "explain_loss.png") as picture:
-        assert picture.width > 1000
-        assert len(np.unique(np.asarray(picture.convert("L")))) > 50
+    with Image.open(folder / "explain_loss.png") as image:
+        assert image.width > 1000
+        assert len(np.unique(np.asarray(image.convert("L")))) > 50
 
     opened = browser_page(folder / "explain_loss.html")
     assert opened.errors == []
-    pictures = opened.page.locator("img")
-    assert pictures.count() == 3
-    assert all(pictures.nth(index).evaluate("image => image.naturalWidth") > 1000 for index in range(3))
+    images = opened.page.locator("img")
+    assert images.count() == 3
+    assert all(images.nth(index).evaluate("image => image.naturalWidth") > 1000 for index in range(3))
     assert opened.page.locator("h1").inner_text() == "bce_focal gamma=1, 2, 3"
     assert opened.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing sticks out"
 
@@ -97,7 +97,7 @@ REFUSED = [
     (["loss/binary=focal,bce", "loss.gamma=1"], "with bce: unknown key 'loss.gamma': the chosen option of loss has no"),
     (["loss/binary=focal", "loss.alpha=0.25,1"], "loss.alpha = 1 would give every negative the weight 0; "),
     (["loss/binary=bce", "loss/multiclass=focal"], "loss/multiclass=focal and loss/binary=bce are losses of two kinds"),
-    (["loss/embedding=supcon"], "SupCon has no curve: an embedding loss compares pictures with each other, "),
+    (["loss/embedding=supcon"], "SupCon has no curve: an embedding loss compares images with each other, "),
     (["loss/multiclass=cross_entropy", "loss.weight=[1,2,3]"], "cross_entropy weight=[1,2,3]: weight has 3 numbers "),
     (["loss/binary=bce", "data.seed=1,2"], "'data.seed=1,2' holds several values; add -m to sweep over them, "),
     (["loss/binary=bce", "split=vall"], "split is 'vall', which data 'phantom' does not have: did you mean 'val'?"),

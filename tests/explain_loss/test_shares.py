@@ -77,7 +77,7 @@ def test_a_gradient_of_nothing_has_no_shares() -> None:
     assert sum(moment.pixels.values()) == pytest.approx(1)
 
 
-def test_each_picture_counts_alike_whatever_the_batches() -> None:
+def test_each_image_counts_alike_whatever_the_batches() -> None:
     generator = torch.Generator().manual_seed(1)
     masks = torch.randint(0, 2, (5, 1, 4, 4), generator=generator, dtype=torch.uint8)
     logits = torch.randn(masks.shape, generator=generator, dtype=torch.float64)

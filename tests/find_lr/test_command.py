@@ -73,7 +73,7 @@ def test_a_loss_that_falls_nowhere_is_an_error(losses: list[float], message: str
         suggest(rates(), losses)
 
 
-def test_the_curve_is_kept_as_picture_and_table(tmp_path: Path) -> None:
+def test_the_curve_is_kept_as_image_and_table(tmp_path: Path) -> None:
     losses = valley(1e-3)
     losses[-3:] = [math.inf, math.nan, 1.0]
     write_suggestion(suggest(rates(), losses), tmp_path)
@@ -83,8 +83,8 @@ def test_the_curve_is_kept_as_picture_and_table(tmp_path: Path) -> None:
     assert float(rows[50]["loss"]) == losses[50]
     assert rows[-1]["smooth"] == "nan"
     assert json.loads((tmp_path / "find_lr.json").read_text())["suggestion"] == pytest.approx(1e-3, rel=0.3)
-    with Image.open(tmp_path / "curve.png") as picture:
-        assert np.asarray(picture.convert("L")).std() > 5
+    with Image.open(tmp_path / "curve.png") as image:
+        assert np.asarray(image.convert("L")).std() > 5
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_the_curve_is_kept_as_picture_and_table(tmp_path: Path) -> None:
 def test_it_works_for_every_choice_and_leaves_no_checkpoint(
     typed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # so few steps on so few pictures may suggest nothing
+    # so few steps on so few images may suggest nothing
     monkeypatch.setattr("tandem.find_lr.command.suggest", lambda rates, losses: Suggestion(1.0, rates, losses, []))
     register("find_lr")
     with initialize_config_dir(str(config_folder()), version_base="1.3"):

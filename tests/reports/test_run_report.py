@@ -61,14 +61,14 @@ class Page(HTMLParser):
         if self.open and self.open[-1] in ("td", "th"):
             self.rows[-1][-1] += data
 
-    def pictures(self) -> list[Image.Image]:
+    def images(self) -> list[Image.Image]:
         sources = [attributes["src"] or "" for tag, attributes in self.tags if tag == "img"]
         assert all(source.startswith("data:image/png;base64,") for source in sources)
         opened: list[Image.Image] = [
             Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))) for source in sources
         ]
-        for picture in opened:
-            picture.load()
+        for image in opened:
+            image.load()
         return opened
 
 
@@ -143,10 +143,10 @@ def test_both_tasks_give_a_full_page(run: Callable[..., Page]) -> None:
         "url: https://example.org",
     ):
         assert words in page.text
-    sizes = [picture.size for picture in page.pictures()]
+    sizes = [image.size for image in page.images()]
     assert len(sizes) == 2 + 2 + 2, "two sweeps, two learning curves, two panels"
     assert sizes[-2:] == [(8, 4), (8, 4)]
-    assert all(len(np.unique(np.asarray(picture.convert("L")))) > 10 for picture in page.pictures()[:4])
+    assert all(len(np.unique(np.asarray(image.convert("L")))) > 10 for image in page.images()[:4])
 
 
 def test_confusion_matrices_of_what_was_kept_from_training_are_shown(run: Callable[..., Page]) -> None:
@@ -187,10 +187,10 @@ def test_names_are_shown_and_not_run(run: Callable[..., Page], tmp_path: Path) -
     assert "<script" not in (tmp_path / "report.html").read_text()
 
 
-@pytest.mark.parametrize(("task", "pictures"), [("classification", 2), ("segmentation", 4)])
-def test_one_task_alone_gives_a_full_page(run: Callable[..., Page], task: str, pictures: int) -> None:
+@pytest.mark.parametrize(("task", "images"), [("classification", 2), ("segmentation", 4)])
+def test_one_task_alone_gives_a_full_page(run: Callable[..., Page], task: str, images: int) -> None:
     page = run(task)
-    assert len(page.pictures()) == pictures
+    assert len(page.images()) == images
     assert {row[0] for row in page.rows[1:]} - {""} == {task}
     assert ("No task with a threshold." in page.text) == (task == "classification")
     for heading in ("Results of the best checkpoint", "Dice against threshold", "Learning curves", "Cases"):

@@ -180,7 +180,7 @@ def test_all_faults_of_refused_data_are_listed_in_a_file(tiny_source: Any, tmp_p
 
     tiny_source.load = broken
     data = DataModule(tiny_source, None, batch_size=4, workers=0, seed=0)
-    with pytest.raises(DataError, match=r"30 of 40 pictures cannot be used(.|\n)*all of them: .*faults\.txt"):
+    with pytest.raises(DataError, match=r"30 of 40 images cannot be used(.|\n)*all of them: .*faults\.txt"):
         read_data(data, tmp_path)
     assert len((tmp_path / "faults.txt").read_text().splitlines()) == 30
 

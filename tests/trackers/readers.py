@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass
 class Seen:
-    """A run as a tracker's own reader finds it: values and pictures by name and step, the rest as it is."""
+    """A run as a tracker's own reader finds it: values and images by name and step, the rest as it is."""
 
     scalars: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     images: set[tuple[str, int]] = field(default_factory=set)

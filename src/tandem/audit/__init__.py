@@ -1,4 +1,4 @@
-"""What is in a data set: classes, masks, files, pictures that occur twice, labels that contradict each other."""
+"""What is in a data set: classes, masks, files, images that occur twice, labels that contradict each other."""
 
 from tandem.audit.command import main
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Likeness:
-    """Two pictures that look alike.
+    """Two images that look alike.
 
     Attributes:
         one: the first.
@@ -56,11 +56,11 @@ class Audit:
     Attributes:
         name: of the data set.
         classes: names of its classes.
-        rows: the pictures that could be read, split by split.
-        files: all files that were listed; empty where the data are not picture files.
+        rows: the images that could be read, split by split.
+        files: all files that were listed; empty where the data are not image files.
         faults: a line for each thing that cannot be used.
         alike: pairs that look alike, the worst first; None where they were not looked for.
-        compared: whether every picture was compared with every other; otherwise `alike` are pairs of equal ones alone.
+        compared: whether every image was compared with every other; otherwise `alike` are pairs of equal ones alone.
         findings: for each yes/no question and split, how often yes, no and unknown.
         columns: for each number and split, its least, mean and largest value, and how often it is unknown.
     """
@@ -83,16 +83,16 @@ def audit(
     correlation: float = 0.85,
     compare_up_to: int = MANY,
 ) -> Audit:
-    """Looks at every picture, and at every pair of them.
+    """Looks at every image, and at every pair of them.
 
     Args:
         source: after `load`.
         splits: what it gave.
-        distance: the most bits in which hashes of pictures that look alike may differ, see `near_duplicate_pairs`;
+        distance: the most bits in which hashes of images that look alike may differ, see `near_duplicate_pairs`;
             None does not look for any.
         correlation: what that of their thumbnails must exceed.
-        compare_up_to: among more pictures only those are found that are equal pixel by pixel, since the time for others
-            grows with the square of the pictures' number.
+        compare_up_to: among more images only those are found that are equal pixel by pixel, since the time for others
+            grows with the square of the images' number.
     """
     rows = [fact for split, samples in splits.items() for fact in facts_of(split, samples, source.classes)]
     names = getattr(source, "targets", None)
@@ -118,8 +118,8 @@ def likenesses(
 
     Args:
         rows: of all splits.
-        splits: with their pictures.
-        limits: `distance` and `correlation` of `near_duplicate_pairs`; None for equal pictures alone.
+        splits: with their images.
+        limits: `distance` and `correlation` of `near_duplicate_pairs`; None for equal images alone.
     """
     digests = digests_of(splits)
     pairs = equal_pairs(digests) if limits is None else near_duplicate_pairs(thumbnails_of(splits), *limits)
@@ -133,7 +133,7 @@ def likenesses(
 
 
 def equal_pairs(digests: Sequence[bytes]) -> list[Pair]:
-    """Each picture with the first one that has its digest.
+    """Each image with the first one that has its digest.
 
     Example:
         >>> [(pair.one, pair.other) for pair in equal_pairs([b"a", b"b", b"a", b"a"])]

@@ -59,6 +59,6 @@ def _check(config: Mapping[str, Any]) -> None:
     if not -1 <= config["correlation"] <= 1:
         raise ConfigError(f"correlation is {config['correlation']}, but must lie in -1 to 1")
     if config["compare_up_to"] < 0:
-        raise ConfigError(f"compare_up_to is {config['compare_up_to']}, but must be a number of pictures from 0")
+        raise ConfigError(f"compare_up_to is {config['compare_up_to']}, but must be a number of images from 0")
     if not 0 <= config["pictures"] <= 1000:
         raise ConfigError(f"pictures is {config['pictures']}, but must lie in 0 to 1000")

@@ -1,4 +1,4 @@
-"""What is known of each picture, and of its file."""
+"""What is known of each image, and of its file."""
 
 import hashlib
 import math
@@ -23,7 +23,7 @@ FILLED, EMPTY, MISSING, NONE = "filled", "empty", "missing", ""
 
 @dataclass(frozen=True)
 class Facts:
-    """One picture that could be read.
+    """One image that could be read.
 
     Attributes:
         id: its name.
@@ -46,10 +46,10 @@ class Facts:
 
 @dataclass(frozen=True)
 class FileFacts:
-    """One picture's file, by its header.
+    """One image's file, by its header.
 
     Attributes:
-        id: of the picture.
+        id: of the image.
         path: of the file.
         width: in pixels.
         height: in pixels.
@@ -66,7 +66,7 @@ class FileFacts:
 
 
 def facts_of(split: str, samples: "Samples", classes: Sequence[str]) -> list[Facts]:
-    """What is known of each row of a split, in its order; pictures are looked at a few at a time."""
+    """What is known of each row of a split, in its order; images are looked at a few at a time."""
     import torch
 
     from tandem.data.loading.storage import chunks
@@ -93,7 +93,7 @@ def _pixels(masks: "Tensor") -> "tuple[Tensor, Tensor]":
 
 
 def file_facts(records: Sequence["Record"]) -> list[FileFacts]:
-    """Size and mode of each picture's file; of one that cannot be opened, that it cannot."""
+    """Size and mode of each image's file; of one that cannot be opened, that it cannot."""
     from PIL import Image
 
     from tandem.data.files.images import FORMATS
@@ -102,8 +102,8 @@ def file_facts(records: Sequence["Record"]) -> list[FileFacts]:
     for record in records:
         path = str(record.image)
         try:
-            with Image.open(path, formats=list(FORMATS)) as picture:
-                size, mode, kind = picture.size, picture.mode, str(picture.format)
+            with Image.open(path, formats=list(FORMATS)) as image:
+                size, mode, kind = image.size, image.mode, str(image.format)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
             found.append(FileFacts(record.id, path))  # why it cannot be read is among the faults
             continue
@@ -112,7 +112,7 @@ def file_facts(records: Sequence["Record"]) -> list[FileFacts]:
 
 
 def thumbnails_of(splits: Mapping[str, "Samples"]) -> NDArray[np.uint8]:
-    """(N, 64, 64) all pictures in the order of the splits, small and grey by ITU-R 601 luma."""
+    """(N, 64, 64) all images in the order of the splits, small and grey by ITU-R 601 luma."""
     from PIL import Image
 
     from tandem.data.splitting.duplicates import THUMBNAIL
@@ -127,12 +127,12 @@ def thumbnails_of(splits: Mapping[str, "Samples"]) -> NDArray[np.uint8]:
 
 
 def digests_of(splits: Mapping[str, "Samples"]) -> list[bytes]:
-    """SHA-256 of the pixels of each picture, in the order of the splits."""
+    """SHA-256 of the pixels of each image, in the order of the splits."""
     return [hashlib.sha256(image.tobytes()).digest() for image in _images(splits)]
 
 
 def _images(splits: Mapping[str, "Samples"]) -> Iterator[NDArray[np.uint8]]:
-    """(C, H, W) one picture after the other, a few of them in memory."""
+    """(C, H, W) one image after the other, a few of them in memory."""
     from tandem.data.loading.storage import chunks
 
     for samples in splits.values():

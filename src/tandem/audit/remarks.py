@@ -10,7 +10,7 @@ RARE = 0.1
 """A class with less than this share of the commonest one is named."""
 
 TINY = 0.002
-"""A mask below this share of the picture is counted: some 33 pixels of 128 x 128."""
+"""A mask below this share of the image is counted: some 33 pixels of 128 x 128."""
 
 
 def remarks(audit: Audit) -> list[str]:
@@ -23,7 +23,7 @@ def _files(audit: Audit) -> list[str]:
     if audit.faults:
         found.append(f"things that cannot be used: {len(audit.faults)}; their rows are left out of what follows")
     if flat := [row.id for row in audit.rows if row.flat]:
-        found.append(f"pictures of one value throughout: {len(flat)}, the first: {flat[0]}")
+        found.append(f"images of one value throughout: {len(flat)}, the first: {flat[0]}")
     return found
 
 
@@ -33,7 +33,7 @@ def _alike(audit: Audit) -> list[str]:
     found = []
     if not audit.compared:
         found.append(
-            f"pictures that look alike were not looked for among {len(audit.rows)}, only equal ones: the time grows "
+            f"images that look alike were not looked for among {len(audit.rows)}, only equal ones: the time grows "
             f"with the square of their number; compare_up_to={len(audit.rows)} looks for them all the same"
         )
     if across := [pair for pair in audit.alike if pair.across]:
@@ -57,12 +57,12 @@ def _classes(audit: Audit) -> list[str]:
     counts = Counter(row.label for row in audit.rows if row.label)
     most = max(counts.values(), default=0)
     found = [
-        f"class {name} is rare: {counts[name]} pictures, where the commonest has {most}"
+        f"class {name} is rare: {counts[name]} images, where the commonest has {most}"
         for name in audit.classes
         if most and counts[name] < RARE * most
     ]
     unlabelled = sum(not row.label for row in audit.rows) if audit.classes else 0
-    return [*found, f"pictures without a label: {unlabelled}"] if unlabelled else found
+    return [*found, f"images without a label: {unlabelled}"] if unlabelled else found
 
 
 def _masks(audit: Audit) -> list[str]:
@@ -70,9 +70,9 @@ def _masks(audit: Audit) -> list[str]:
     tiny = [row.id for row in audit.rows if row.mask == FILLED and row.area < TINY]
     found = []
     if states[MISSING]:
-        found.append(f"pictures without a mask: {states[MISSING]}")
+        found.append(f"images without a mask: {states[MISSING]}")
     if states[EMPTY]:
         found.append(f"empty masks: {states[EMPTY]}")
     if tiny:
-        found.append(f"masks of less than {TINY:.1%} of the picture: {len(tiny)}, the first: {tiny[0]}")
+        found.append(f"masks of less than {TINY:.1%} of the image: {len(tiny)}, the first: {tiny[0]}")
     return found

@@ -37,7 +37,7 @@ def sheets(audit: Audit) -> list[Sheet]:
 
 
 def classes(audit: Audit) -> Sheet:
-    """Pictures of each class in each split."""
+    """Images of each class in each split."""
     rows: list[tuple[Cell, ...]] = []
     for name, members in _by_class(audit):
         counts = Counter(row.split for row in members)
@@ -60,7 +60,7 @@ def masks(audit: Audit) -> Sheet:
 
 
 def findings(audit: Audit) -> Sheet:
-    """Answers to the yes/no questions about whole pictures."""
+    """Answers to the yes/no questions about whole images."""
     rows = tuple(
         (name, split, yes, no, unknown, f"{yes / (yes + no):.1%}" if yes + no else "-")
         for (name, split), (yes, no, unknown) in sorted(audit.findings.items())
@@ -69,7 +69,7 @@ def findings(audit: Audit) -> Sheet:
 
 
 def columns(audit: Audit) -> Sheet:
-    """Numbers that belong to pictures."""
+    """Numbers that belong to images."""
     rows = tuple(
         (name, split, f"{low:.4g}", f"{mean:.4g}", f"{high:.4g}", unknown)
         for (name, split), (low, mean, high, unknown) in sorted(audit.columns.items())
@@ -104,7 +104,7 @@ def common_sizes(audit: Audit) -> Sheet:
 
 
 def _areas(members: Sequence[Facts]) -> list[str]:
-    """Least, median, mean and largest share of the picture that is marked."""
+    """Least, median, mean and largest share of the image that is marked."""
     areas = [row.area for row in members if row.mask == FILLED]
     if not areas:
         return ["-"] * 4
@@ -112,7 +112,7 @@ def _areas(members: Sequence[Facts]) -> list[str]:
 
 
 def _by_class(audit: Audit) -> list[tuple[str, Sequence[Facts]]]:
-    """The pictures of each class, and those of none where there are such; nothing where there are no classes."""
+    """The images of each class, and those of none where there are such; nothing where there are no classes."""
     if not audit.classes:
         return []
     named = [(name, [row for row in audit.rows if row.label == name]) for name in audit.classes]

@@ -8,7 +8,7 @@ from omegaconf import MISSING
 
 @dataclass
 class LoaderConfig:
-    """How batches are made: pictures in one, worker processes (0: right for data held in memory), sampling of rows."""
+    """How batches are made: images in one, worker processes (0: right for data held in memory), sampling of rows."""
 
     batch_size: int = 16
     workers: int = 0

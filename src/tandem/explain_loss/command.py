@@ -1,4 +1,4 @@
-"""Shows what a loss pulls at, before a run is spent on it: a page, a picture and tables."""
+"""Shows what a loss pulls at, before a run is spent on it: a page, an image and tables."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -55,7 +55,7 @@ def _check_choice(loss: Any) -> None:
     chosen = [place for place in choices if place.endswith("@loss") and choices[place] is not None]
     typed = [f"{place.removesuffix('@loss')}={choices[place]}" for place in chosen]
     if len(chosen) > 1:
-        raise ConfigError(f"{' and '.join(typed)} are losses of two kinds; choose one kind of loss for a picture")
+        raise ConfigError(f"{' and '.join(typed)} are losses of two kinds; choose one kind of loss for an image")
     if not isinstance(loss, Mapping):
         raise ConfigError("no loss is chosen; write loss/binary=bce,focal (or another kind; --help lists the losses)")
 

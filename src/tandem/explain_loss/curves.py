@@ -41,8 +41,8 @@ class Curve:
 def loss_curves(loss: nn.Module) -> list[Curve]:
     """The curves of a loss: for lesion and for background pixels, or for the error of a number.
 
-    Where a pixel's cost depends on that pixel alone, it is the whole picture. Where it depends on the others, as in
-    every loss on overlap, the picture is the 7 x 7 image of the worked example: all its lesion (or background) pixels
+    Where a pixel's cost depends on that pixel alone, it is the whole image. Where it depends on the others, as in
+    every loss on overlap, the image is the 7 x 7 image of the worked example: all its lesion (or background) pixels
     have the probability p, and all others are 90 % right. The cost is then that of the image; the gradient is the mean
     over the pixels that have p, times 49, so that it compares with that of a mean over pixels.
     """

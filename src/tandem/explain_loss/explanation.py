@@ -109,12 +109,12 @@ def _kind(losses: Mapping[str, nn.Module]) -> str:
     for loss in losses.values():
         if getattr(loss, "kind", None) not in SHOWN:
             raise ConfigError(
-                f"{type(loss).__name__} has no curve: an embedding loss compares pictures with each other, and knows "
+                f"{type(loss).__name__} has no curve: an embedding loss compares images with each other, and knows "
                 "no probability; choose one of loss/binary, loss/multiclass or loss/regression"
             )
     kinds = sorted({str(loss.kind) for loss in losses.values()})
     if len(kinds) > 1:
-        raise ConfigError(f"losses of several kinds ({', '.join(kinds)}) do not fit into one picture; choose one kind")
+        raise ConfigError(f"losses of several kinds ({', '.join(kinds)}) do not fit into one image; choose one kind")
     return kinds[0]
 
 

@@ -66,17 +66,17 @@ def draw_curves(figure: Any, explanation: Explanation) -> None:
     figure.legend(handles, labels, loc="outside right center", frameon=False, title=title, alignment="left")
 
 
-def draw_moments(figure: Any, moments: Sequence[Moment], picture: bool = False) -> None:
+def draw_moments(figure: Any, moments: Sequence[Moment], show_mask: bool = False) -> None:
     """A bar of shares for each setting, below a bar of the pixels themselves; one column a moment.
 
     Args:
         figure: a figure or a part of one.
         moments: what is drawn, at least one.
-        picture: whether the worked example's mask stands before the bars.
+        show_mask: whether the worked example's mask stands before the bars.
     """
-    widths = [0.45] * picture + [1.0] * len(moments)
+    widths = [0.45] * show_mask + [1.0] * len(moments)
     panels = list(figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0])
-    if picture:
+    if show_mask:
         _draw_mask(panels.pop(0))
     labels = list(moments[0].gradients)
     for index, (moment, panel) in enumerate(zip(moments, panels, strict=True)):
@@ -105,15 +105,15 @@ def curves_figure(explanation: Explanation) -> Figure:
     return figure
 
 
-def moments_figure(moments: Sequence[Moment], picture: bool = False) -> Figure:
+def moments_figure(moments: Sequence[Moment], show_mask: bool = False) -> Figure:
     """The bars alone."""
     figure = _figure(bar_height(moments))
-    draw_moments(figure, moments, picture)
+    draw_moments(figure, moments, show_mask)
     return figure
 
 
 def whole_figure(explanation: Explanation) -> Figure:
-    """All there is on one picture: curves, shares on the data's masks, the worked example."""
+    """All there is on one image: curves, shares on the data's masks, the worked example."""
     parts = [moments for moments in (explanation.moments, explanation.example) if moments]
     heights = [6.4, *(bar_height(moments) + 0.45 for moments in parts)]
     figure = _figure(sum(heights))
@@ -126,7 +126,7 @@ def whole_figure(explanation: Explanation) -> Figure:
         subfigures[1].suptitle(f"Who pulls: shares of the gradient\n{explanation.masks}", fontsize=12)
         draw_moments(subfigures[1], explanation.moments)
         subfigures[2].suptitle("The worked example: 44 pixels of background, 5 of a lesion", fontsize=12)
-        draw_moments(subfigures[2], explanation.example, picture=True)
+        draw_moments(subfigures[2], explanation.example, show_mask=True)
     return figure
 
 

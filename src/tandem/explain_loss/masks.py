@@ -37,7 +37,7 @@ class Masks:
 
 
 def read_masks(node: Mapping[str, Any], split: str, most: int) -> Masks:
-    """Masks of a data set, without the pictures that have none.
+    """Masks of a data set, without the images that have none.
 
     Args:
         node: configuration of the data.

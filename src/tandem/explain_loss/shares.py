@@ -15,7 +15,7 @@ Shares = dict[tuple[str, str], float]
 
 
 def pixel_gradients(loss: nn.Module, logits: Tensor, masks: Tensor, batch_size: int) -> Tensor:
-    """|dL / dz| of each pixel, in batches, each picture counting alike.
+    """|dL / dz| of each pixel, in batches, each image counting alike.
 
     Args:
         loss: of the kind `binary` or `multiclass`.

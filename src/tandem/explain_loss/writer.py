@@ -1,4 +1,4 @@
-"""The files: a picture, a page that needs no network, and two tables."""
+"""The files: an image, a page that needs no network, and two tables."""
 
 from html import escape
 from pathlib import Path
@@ -15,7 +15,7 @@ from tandem.reports.metrics_table import write_metrics
 from tandem.reports.page import details, document, figure
 from tandem.utils.files import write_text, write_whole
 
-PAGE, PICTURE = "explain_loss.html", "explain_loss.png"
+PAGE, FIGURE = "explain_loss.html", "explain_loss.png"
 CURVES, SHARES = "curves.csv", "shares.csv"
 
 STYLE = """
@@ -26,7 +26,7 @@ tr.moment td { font-weight: 600; border-top: 1px solid #ddd; }
 
 
 def write_explanation(explanation: Explanation, folder: Path) -> list[Path]:
-    """Writes page, picture and tables into a folder, each whole or not at all.
+    """Writes page, image and tables into a folder, each whole or not at all.
 
     Args:
         explanation: what is written.
@@ -36,14 +36,14 @@ def write_explanation(explanation: Explanation, folder: Path) -> list[Path]:
         The paths, the page first.
     """
     drawn = whole_figure(explanation)
-    write_whole(folder / PICTURE, lambda file: drawn.savefig(file, format="png", dpi=130, metadata={"Software": None}))
+    write_whole(folder / FIGURE, lambda file: drawn.savefig(file, format="png", dpi=130, metadata={"Software": None}))
     write_metrics(folder / CURVES, curve_records(explanation))
-    names = [PAGE, PICTURE, CURVES]
+    names = [PAGE, FIGURE, CURVES]
     if explanation.moments:
         write_metrics(folder / SHARES, list(share_records(explanation)))
         names.append(SHARES)
     else:
-        (folder / SHARES).unlink(missing_ok=True)  # of an earlier picture in this folder
+        (folder / SHARES).unlink(missing_ok=True)  # of an earlier image in this folder
     write_text(folder / PAGE, document(f"tandem: {explanation.title}", _parts(explanation), STYLE))
     return [folder / name for name in names]
 
@@ -69,7 +69,7 @@ def _parts(explanation: Explanation) -> list[str]:
             _table(tables[1]),
             "<h2>The worked example: 44 pixels of background, 5 of a lesion</h2>",
             _paragraph(_ABOUT_EXAMPLE),
-            figure(moments_figure(explanation.example, picture=True), "", "wide", dpi=150),
+            figure(moments_figure(explanation.example, show_mask=True), "", "wide", dpi=150),
             _table(tables[2]),
         ]
     return [*parts, details("Configuration", _configuration(explanation))]

@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 RESULT = "find_lr.json"
 CURVE = "curve.csv"
-PICTURE = "curve.png"
+FIGURE = "curve.png"
 
 WINDOW = 4
 """The loss at a rate is smoothed with so many rates on either side."""
@@ -77,7 +77,7 @@ def find_lr_job(config: DictConfig, folder: Path) -> float:
         write_suggestion(find_lr(plain, folder), folder)
     rate = float(read_json(folder / RESULT)["suggestion"])
     log.info("suggested learning rate: optimizer.lr=%g (it was %g)", rate, plain["optimizer"]["lr"])
-    log.info("curve: %s and %s", folder / PICTURE, folder / CURVE)
+    log.info("curve: %s and %s", folder / FIGURE, folder / CURVE)
     return rate
 
 
@@ -208,7 +208,7 @@ def _smooth(losses: Sequence[float]) -> list[float]:
 
 
 def write_suggestion(found: Suggestion, folder: Path) -> None:
-    """Writes the curve as picture and table, and then `find_lr.json`, which says that the search is done.
+    """Writes the curve as image and table, and then `find_lr.json`, which says that the search is done.
 
     Args:
         found: to be kept.
@@ -223,5 +223,5 @@ def write_suggestion(found: Suggestion, folder: Path) -> None:
     rows.writerows(zip(found.rates, found.losses, [*found.smooth, *rest], strict=True))
     write_text(folder / CURVE, table.getvalue())
     figure = lr_figure(found.rates, found.losses, found.smooth, found.rate)
-    write_whole(folder / PICTURE, lambda file: figure.savefig(file, format="png", dpi=110, metadata={"Software": None}))
+    write_whole(folder / FIGURE, lambda file: figure.savefig(file, format="png", dpi=110, metadata={"Software": None}))
     write_json(folder / RESULT, {"suggestion": found.rate, "low": found.rates[0], "high": found.rates[-1]})

@@ -1,4 +1,4 @@
-"""The picture of a search for a learning rate."""
+"""The image of a search for a learning rate."""
 
 from collections.abc import Sequence
 

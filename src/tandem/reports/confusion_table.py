@@ -1,4 +1,4 @@
-"""A confusion matrix as a table of a page: quicker than a picture, and its numbers can be copied."""
+"""A confusion matrix as a table of a page: quicker than an image, and its numbers can be copied."""
 
 from collections.abc import Sequence
 from html import escape

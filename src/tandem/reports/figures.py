@@ -20,7 +20,7 @@ LABELS = {
 
 
 def sweep_figure(curve: Mapping[str, Sequence[float]], chosen: float | None = None) -> Figure:
-    """Dice against threshold; for a question about whole pictures F1, sensitivity and specificity.
+    """Dice against threshold; for a question about whole images F1, sensitivity and specificity.
 
     Args:
         curve: `thresholds` and some of `LABELS`, as the threshold sweep keeps them.

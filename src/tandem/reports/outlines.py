@@ -1,4 +1,4 @@
-"""Pictures with the outlines of their masks, for eyes that check data."""
+"""Images with the outlines of their masks, for eyes that check data."""
 
 from typing import TYPE_CHECKING
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 UNKNOWN = (0.85, 0.45, 0.0, 0.35)
-"""Colour of pixels that count nowhere, laid over the picture."""
+"""Colour of pixels that count nowhere, laid over the image."""
 
 
 def draw_outlined(axes: "Axes", image: "Tensor", mask: "Tensor | None") -> None:
-    """Draws a picture; each class or channel of its mask is outlined in a colour of its own, 255 is tinted orange.
+    """Draws an image; each class or channel of its mask is outlined in a colour of its own, 255 is tinted orange.
 
     A mask that is missing as a whole says so in a corner, since it would tint everything.
 
@@ -42,7 +42,7 @@ def draw_outlined(axes: "Axes", image: "Tensor", mask: "Tensor | None") -> None:
         for value in sorted(set(channel.unique().tolist()) - {0, MISSING_PIXEL})
     ]
     for index, region in enumerate(regions):
-        framed = np.pad(region.astype(float), 1)  # closed at the picture's edge
+        framed = np.pad(region.astype(float), 1)  # closed at the image's edge
         places = [np.arange(-1, side + 1) for side in region.shape]
         axes.contour(places[1], places[0], framed, levels=[0.5], colors=[colours[index % len(colours)]], linewidths=1)
     axes.set(xlim=(-0.5, mask.shape[2] - 0.5), ylim=(mask.shape[1] - 0.5, -0.5))

@@ -38,7 +38,7 @@ def write_report(folder: Path) -> Path:
         *_matrices(results),
         "<h2>Learning curves</h2>",
         *_history(read_metrics(folder / "metrics.csv"), results["best_epoch"]),
-        "<h2>Cases</h2><p class='note'>picture, true mask, predicted mask, error: "
+        "<h2>Cases</h2><p class='note'>image, true mask, predicted mask, error: "
         "green found, orange missed, red invented, grey without truth</p>",
         *_panels(folder / "panels"),
         details("Configuration", (folder / "config.yaml").read_text(encoding="utf-8")),
@@ -130,8 +130,8 @@ def _history(rows: Sequence[Mapping[str, str]], best: int) -> list[str]:
 
 
 def _panels(folder: Path) -> list[str]:
-    pictures = sorted(folder.glob("*.png"))
-    return [image(path.read_bytes(), path.stem, css="panels") for path in pictures] or ["<p class='note'>None.</p>"]
+    images = sorted(folder.glob("*.png"))
+    return [image(path.read_bytes(), path.stem, css="panels") for path in images] or ["<p class='note'>None.</p>"]
 
 
 def _provenance(results: Mapping[str, Any]) -> str:

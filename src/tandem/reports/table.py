@@ -68,7 +68,7 @@ def result_groups(
 
     Args:
         metrics: by logged name, as in `results.json`.
-        tasks: configuration of the tasks by name; of a metric that leaves out pictures without lesion it says so.
+        tasks: configuration of the tasks by name; of a metric that leaves out images without lesion it says so.
     """
     order = list(WORDS)
     for task, settings in tasks.items():
@@ -86,7 +86,7 @@ def result_groups(
 
 
 def _images(name: str, settings: Mapping[str, Any]) -> str:
-    """Which pictures a metric is over."""
+    """Which images a metric is over."""
     chosen = (settings.get("metrics") or {}).get(name) or {}
     return "with lesion" if chosen.get("empty") == "skip" else GROUPS.get(name, "all")
 

@@ -1,4 +1,4 @@
-"""A trained network as others use it: pictures in, probabilities and answers out."""
+"""A trained network as others use it: images in, probabilities and answers out."""
 
 from collections.abc import Iterator
 

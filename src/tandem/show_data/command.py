@@ -28,7 +28,7 @@ def main() -> None:
 
 
 def show_job(config: Mapping[str, Any]) -> None:
-    """Draws, and says where the picture lies.
+    """Draws, and says where the image lies.
 
     Args:
         config: the resolved configuration of `conf/show_data.yaml`.
@@ -64,7 +64,7 @@ def versions(samples: "Samples", rows: "Tensor", count: int, seed: int, augment:
         rows: indices into it.
         count: epochs.
         seed: of training.
-        augment: None leaves the pictures as they are.
+        augment: None leaves the images as they are.
     """
     from tandem.data.loading.loading import VisitDataset
 

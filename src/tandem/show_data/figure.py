@@ -12,7 +12,7 @@ LONGEST = 28  # characters of a name
 
 
 def sheet(batches: Sequence[Batch], classes: Sequence[str]) -> Figure:
-    """A row for each picture: the original, then its augmented versions, masks outlined.
+    """A row for each image: the original, then its augmented versions, masks outlined.
 
     Args:
         batches: the same rows, first as they are.

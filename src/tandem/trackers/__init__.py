@@ -1,4 +1,4 @@
-"""What every tracker is given beside the logged metrics: settings, notes, pictures and results."""
+"""What every tracker is given beside the logged metrics: settings, notes, images and results."""
 
 import io
 import os
@@ -21,7 +21,7 @@ from tandem.utils.artifacts import BEST
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from tandem.reports.panels import Picture
+    from tandem.reports.panels import RGBImage
 
 __all__ = [
     "Files",
@@ -89,16 +89,16 @@ def log_text(trainer: pl.Trainer, name: str, text: str) -> None:
         tracker.text(name, text, trainer.global_step)
 
 
-def log_image(trainer: pl.Trainer, name: str, picture: "Picture") -> None:
-    """Gives each tracker a picture.
+def log_image(trainer: pl.Trainer, name: str, image: "RGBImage") -> None:
+    """Gives each tracker an image.
 
     Args:
         trainer: with its loggers.
-        name: of the picture.
-        picture: (H, W, 3) uint8.
+        name: of the image.
+        image: (H, W, 3) uint8.
     """
     for tracker in trackers(trainer):
-        tracker.image(name, picture, trainer.global_step)
+        tracker.image(name, image, trainer.global_step)
 
 
 def log_figure(trainer: pl.Trainer, name: str, figure: "Figure") -> None:
@@ -126,11 +126,11 @@ def log_results(trainer: pl.Trainer, results: Mapping[str, Any], folder: Path) -
         return
     best = {f"best/{name}": value for name, value in results["metrics"].items()}
     checkpoint = Path(os.path.relpath(folder / BEST, results["config"]["runs"])).as_posix()
-    pictures = _pictures(results, folder)
+    images = _images(results, folder)
     for tracker in told:
         tracker.summary(best, checkpoint, trainer.global_step)
-        for name, picture in pictures.items():
-            tracker.image(f"best/{name}", picture, trainer.global_step)
+        for name, image in images.items():
+            tracker.image(f"best/{name}", image, trainer.global_step)
 
 
 def finish(trainer: pl.Trainer, failed: bool = False) -> None:
@@ -151,19 +151,19 @@ def _typed(folder: Path) -> dict[str, str]:
     return {f"{TYPED}{key}": value for key, _, value in pairs if not f"{key}.".startswith(WITHOUT_EFFECT)}
 
 
-def _pictures(results: Mapping[str, Any], folder: Path) -> dict[str, "Picture"]:
+def _images(results: Mapping[str, Any], folder: Path) -> dict[str, "RGBImage"]:
     """Threshold curves, confusion matrices and panels of the best checkpoint, by logged name."""
     import numpy as np
 
     from tandem.reports.figures import confusion_figure, sweep_png
 
-    pictures: dict[str, Picture] = {}
+    images: dict[str, RGBImage] = {}
     for place, curve in results["curves"].items():
         png = sweep_png(curve, results["metrics"].get(f"{place}/threshold"))
-        pictures[f"{place}/dice_against_threshold"] = decoded(io.BytesIO(png))
+        images[f"{place}/dice_against_threshold"] = decoded(io.BytesIO(png))
     for place, matrix in results["confusion"].items():
-        pictures[f"{place}/confusion"] = drawn(confusion_figure(np.array(matrix["counts"]), matrix["classes"]))
+        images[f"{place}/confusion"] = drawn(confusion_figure(np.array(matrix["counts"]), matrix["classes"]))
     for path in sorted((folder / "panels").glob("*.png")):
         stage, _, task = path.stem.partition("_")
-        pictures[f"{stage}/{task}/panels"] = decoded(path)
-    return pictures
+        images[f"{stage}/{task}/panels"] = decoded(path)
+    return images

@@ -13,11 +13,11 @@ from tandem.trackers.tracker import STATUS, Tracker
 from tandem.utils.files import write_json
 
 if TYPE_CHECKING:
-    from tandem.reports.panels import Picture
+    from tandem.reports.panels import RGBImage
 
 
 class Files(Tracker):
-    """Every number as a line `step,name,value`, texts likewise, pictures as PNG, settings and summary as JSON.
+    """Every number as a line `step,name,value`, texts likewise, images as PNG, settings and summary as JSON.
 
     Beside `metrics.csv`, which every run has, with a row an epoch, this holds what is logged between epochs. A run that
     was cut and goes on adds lines: of several with one step and name the last counts.
@@ -54,14 +54,14 @@ class Files(Tracker):
         """Adds a line to `texts.csv`."""
         self._append("texts.csv", [(step, name, text)])
 
-    def image(self, name: str, picture: "Picture", step: int) -> None:
+    def image(self, name: str, image: "RGBImage", step: int) -> None:
         """Writes `images/<name>-<step>.png`, with `_` for whatever is no letter or digit in the name."""
         from PIL import Image
 
         plain = re.sub(r"[^\w.-]+", "_", name)
         place = self.folder / "images" / f"{plain}-{step}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(place)
+        Image.fromarray(image).save(place)
 
     def summary(self, best: Mapping[str, float], checkpoint: str, step: int) -> None:
         """Writes `summary.json`."""

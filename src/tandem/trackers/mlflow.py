@@ -18,7 +18,7 @@ from tandem.utils.files import write_text
 from tandem.utils.optional import load
 
 if TYPE_CHECKING:
-    from tandem.reports.panels import Picture
+    from tandem.reports.panels import RGBImage
 
 SQLITE = "sqlite:///"
 LONGEST = {"param": 6000, "tag": 8000}
@@ -28,7 +28,7 @@ LONGEST = {"param": 6000, "tag": 8000}
 class MLflow(Tracker):
     """A run of MLflow, in an experiment for each study. A run that was cut goes on as the same one.
 
-    With sqlite, pictures lie in `mlartifacts` beside the database, which is made by one process at a time: two that
+    With sqlite, images lie in `mlartifacts` beside the database, which is made by one process at a time: two that
     did so at once would break it. Lightning's own logger would make it wherever it is run, and end the run with `fit`.
 
     Args:
@@ -91,7 +91,7 @@ class MLflow(Tracker):
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
         """As `config.json` among the artifacts, and those that tell runs apart as parameters.
 
-        All of them as parameters would hide the pictures, above which MLflow writes a run's parameters. One that a run
+        All of them as parameters would hide the images, above which MLflow writes a run's parameters. One that a run
         has from before it was cut stays, since MLflow lets none change.
         """
         self.client.log_dict(self.run, dict(params), "config.json")
@@ -105,9 +105,9 @@ class MLflow(Tracker):
         """As a tag."""
         self.client.set_tag(self.run, _allowed(name), text[: LONGEST["tag"]])
 
-    def image(self, name: str, picture: "Picture", step: int) -> None:
+    def image(self, name: str, image: "RGBImage", step: int) -> None:
         """In the grid of images, with a slider for steps."""
-        self.client.log_image(self.run, picture, key=_allowed(name), step=step)
+        self.client.log_image(self.run, image, key=_allowed(name), step=step)
 
     def summary(self, best: Mapping[str, float], checkpoint: str, step: int) -> None:
         """As metrics and a tag."""
@@ -154,7 +154,7 @@ def _database(tracking_uri: str) -> Path | None:
 
 
 def _artifacts(tracking_uri: str) -> str | None:
-    """Where pictures go; a server knows by itself."""
+    """Where images go; a server knows by itself."""
     database = _database(tracking_uri)
     return None if database is None else (database.parent / "mlartifacts").as_uri()
 

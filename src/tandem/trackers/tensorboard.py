@@ -12,7 +12,7 @@ from pytorch_lightning.utilities import rank_zero_only
 from tandem.trackers.tracker import STATUS, Tracker, telling
 
 if TYPE_CHECKING:
-    from tandem.reports.panels import Picture
+    from tandem.reports.panels import RGBImage
 
 
 class TensorBoard(Tracker, TensorBoardLogger):
@@ -43,9 +43,9 @@ class TensorBoard(Tracker, TensorBoardLogger):
         """In the page Text."""
         self.experiment.add_text(name, text, step)
 
-    def image(self, name: str, picture: "Picture", step: int) -> None:
+    def image(self, name: str, image: "RGBImage", step: int) -> None:
         """In the page Images."""
-        self.experiment.add_image(name, picture, step, dataformats="HWC")
+        self.experiment.add_image(name, image, step, dataformats="HWC")
 
     def summary(self, best: Mapping[str, float], checkpoint: str, step: int) -> None:
         """In the page HParams, by what was typed where that is known, and the checkpoint in Text."""

@@ -1,4 +1,4 @@
-"""What a tracker is to tandem: a logger of Lightning's that takes texts, pictures, a summary and an end as well."""
+"""What a tracker is to tandem: a logger of Lightning's that takes texts, images, a summary and an end as well."""
 
 import io
 from abc import abstractmethod
@@ -12,7 +12,7 @@ from pytorch_lightning.loggers import Logger
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from tandem.reports.panels import Picture
+    from tandem.reports.panels import RGBImage
 
 STATUS = {False: "finished", True: "failed"}
 """What a run is called at its end, by whether it failed."""
@@ -41,12 +41,12 @@ class Tracker(Logger):
         """
 
     @abstractmethod
-    def image(self, name: str, picture: "Picture", step: int) -> None:
-        """Keeps a picture.
+    def image(self, name: str, image: "RGBImage", step: int) -> None:
+        """Keeps an image.
 
         Args:
-            name: of the picture; the same name at another step is a later version of it.
-            picture: (H, W, 3) uint8.
+            name: of the image; the same name at another step is a later version of it.
+            image: (H, W, 3) uint8.
             step: optimiser steps so far.
         """
 
@@ -87,15 +87,15 @@ def telling(settings: Mapping[str, Any]) -> dict[str, Any]:
     return typed or dict(settings)
 
 
-def drawn(figure: "Figure") -> "Picture":
-    """(H, W, 3) uint8, a figure as a picture."""
+def drawn(figure: "Figure") -> "RGBImage":
+    """(H, W, 3) uint8, a figure as an image."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
     return decoded(buffer)
 
 
-def decoded(file: IO[bytes] | Path) -> "Picture":
-    """(H, W, 3) uint8, an image file as a picture."""
+def decoded(file: IO[bytes] | Path) -> "RGBImage":
+    """(H, W, 3) uint8, an image file as an image."""
     from PIL import Image
 
     with Image.open(file) as image:

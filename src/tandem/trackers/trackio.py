@@ -16,7 +16,7 @@ from tandem.utils.files import write_text
 from tandem.utils.optional import load
 
 if TYPE_CHECKING:
-    from tandem.reports.panels import Picture
+    from tandem.reports.panels import RGBImage
 
 FOLDER_VARIABLE = "TRACKIO_DIR"
 """Environment variable with the folder of Trackio's files, which it reads once, when it is imported."""
@@ -84,9 +84,9 @@ class Trackio(Tracker):
         """As a report."""
         self.run.log({name: self.trackio.Markdown(text)}, step)
 
-    def image(self, name: str, picture: "Picture", step: int) -> None:
+    def image(self, name: str, image: "RGBImage", step: int) -> None:
         """In the media."""
-        self.run.log({name: self.trackio.Image(picture)}, step)
+        self.run.log({name: self.trackio.Image(image)}, step)
 
     def summary(self, best: Mapping[str, float], checkpoint: str, step: int) -> None:
         """As metrics and a report."""

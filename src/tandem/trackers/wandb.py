@@ -12,7 +12,7 @@ from tandem.trackers.tracker import STATUS, Tracker
 from tandem.utils.optional import load
 
 if TYPE_CHECKING:
-    from tandem.reports.panels import Picture
+    from tandem.reports.panels import RGBImage
 
 STEP = "trainer/global_step"
 """What curves are drawn over; Lightning's own logger calls it so."""
@@ -78,9 +78,9 @@ class Wandb(Tracker):
         """A table of one line."""
         self.log_metrics({name: self.wandb.Table(columns=["text"], data=[[text]])}, step)
 
-    def image(self, name: str, picture: "Picture", step: int) -> None:
+    def image(self, name: str, image: "RGBImage", step: int) -> None:
         """In the media panels."""
-        self.log_metrics({name: self.wandb.Image(picture)}, step)
+        self.log_metrics({name: self.wandb.Image(image)}, step)
 
     def summary(self, best: Mapping[str, float], checkpoint: str, step: int) -> None:
         """In the table of runs."""

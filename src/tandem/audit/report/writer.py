@@ -30,14 +30,14 @@ PAIR = (
 )
 
 
-def write_audit(audit: "Audit", splits: Mapping[str, "Samples"], folder: Path, pictures: int) -> Path:
+def write_audit(audit: "Audit", splits: Mapping[str, "Samples"], folder: Path, images: int) -> Path:
     """Writes the tables, and then the page.
 
     Args:
         audit: what was found.
-        splits: for pictures of the worst pairs.
+        splits: for images of the worst pairs.
         folder: where the files go.
-        pictures: how many pairs are shown.
+        images: how many pairs are shown.
 
     Returns:
         The page.
@@ -51,24 +51,24 @@ def write_audit(audit: "Audit", splits: Mapping[str, "Samples"], folder: Path, p
     _write(folder / "alike.csv", PAIR, map(_pair_row, audit.alike or ()))
     write_text(folder / "faults.txt", "".join(f"{_line(fault)}\n" for fault in audit.faults))
     page = folder / PAGE
-    write_text(page, document(f"tandem: audit of {audit.name}", list(_parts(audit, splits, pictures)), STYLE))
+    write_text(page, document(f"tandem: audit of {audit.name}", list(_parts(audit, splits, images)), STYLE))
     return page
 
 
-def _parts(audit: "Audit", splits: Mapping[str, "Samples"], pictures: int) -> Iterable[str]:
-    yield f"<h1>{escape(audit.name)}</h1><p class='note'>{len(audit.rows)} pictures</p>"
+def _parts(audit: "Audit", splits: Mapping[str, "Samples"], images: int) -> Iterable[str]:
+    yield f"<h1>{escape(audit.name)}</h1><p class='note'>{len(audit.rows)} images</p>"
     if said := remarks(audit):
         yield f"<ul class='warnings'>{''.join(f'<li>{escape(line)}</li>' for line in said)}</ul>"
     if audit.classes:
-        yield figure(class_balance(audit), "pictures of each class")
+        yield figure(class_balance(audit), "images of each class")
     if any(row.area > 0 for row in audit.rows):
         yield figure(mask_areas(audit.rows, audit.classes), "area of masks that mark something")
     for sheet in sheets(audit):
         yield f"<h2>{escape(sheet.title)}</h2>{_table(sheet.head, sheet.rows)}"
     yield "<h2>Faults</h2>"
     yield _faults(audit.faults)
-    yield "<h2>Pictures that look alike</h2>"
-    yield from _alike(audit, splits, pictures)
+    yield "<h2>Images that look alike</h2>"
+    yield from _alike(audit, splits, images)
 
 
 def _faults(faults: Sequence[str]) -> str:
@@ -80,19 +80,19 @@ def _faults(faults: Sequence[str]) -> str:
     return details(f"{len(faults)} things cannot be used", "\n".join(lines))
 
 
-def _alike(audit: "Audit", splits: Mapping[str, "Samples"], pictures: int) -> Iterable[str]:
+def _alike(audit: "Audit", splits: Mapping[str, "Samples"], images: int) -> Iterable[str]:
     alike = audit.alike
     if not audit.compared:
         yield "<p class='note'>so many that only those were looked for that are equal pixel by pixel</p>"
     if not alike:
         yield f"<p class='note'>{'not looked for' if alike is None else 'none'}</p>"
         return
-    shown = f"the worst {min(pictures, len(alike))} of {len(alike)} pairs"
+    shown = f"the worst {min(images, len(alike))} of {len(alike)} pairs"
     yield (
         f"<p class='note'>{shown}: those in different splits first, then those of different classes. Distance: bits of "
-        "256 in which the perceptual hashes differ; unrelated pictures differ in about 128.</p>"
+        "256 in which the perceptual hashes differ; unrelated images differ in about 128.</p>"
     )
-    for likeness in alike[:pictures]:
+    for likeness in alike[:images]:
         yield figure(pair(likeness, splits), _caption(likeness), css="pair")
     rows = map(_pair_row, alike[:SHOWN_PAIRS])
     more = f" (the first {SHOWN_PAIRS}; all are in alike.csv)" if len(alike) > SHOWN_PAIRS else ""
