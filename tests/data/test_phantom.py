@@ -162,7 +162,7 @@ class TestNothingSimpleSolvesIt:
 
 
 def best_threshold(feature: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """The best balanced accuracy, over all pairs of classes, thresholds and signs, on the data that they are chosen on."""
+    """The best balanced accuracy over all pairs of classes, thresholds and signs, on the data it is chosen on."""
     scores = [0.0]
     for one in np.unique(labels):
         for other in np.unique(labels[labels > one]):
