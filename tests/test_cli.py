@@ -73,7 +73,7 @@ IN_A_JOB = [
     (["tasks.segmentation=3"], "tasks.segmentation has no _target_"),
     (["~trainer"], "trainer has no _target_"),
     (["+tasks.segmentation.loss.gama=3"], "unknown key 'tasks.segmentation.loss.gama': did you mean 'gamma'? "),
-    (["+tasks.segmentation.name=mine"], "tasks.segmentation.name cannot be chosen here, tandem fills it in; remove it"),
+    (["+tasks.segmentation.name=mine"], "tasks.segmentation.name cannot be set, because tandem sets it; remove it"),
     (["network.backbone=resnet188"], "network: timm has no backbone 'resnet188': did you mean 'resnet18'? "),
     (["network.backbone=resnet18", "network.pretrained=true"], "network: the weights of 'resnet18' are not in the "),
     (["network.weights=nothing.pth"], "network.weights: no file 'nothing.pth'"),

@@ -83,10 +83,10 @@ def test_an_image_in_two_splits_is_found_first_and_its_contradiction_named(split
     assert worst.places == (1, 8)
     assert (within.across, within.conflict, within.identical) == (False, False, False)
     assert remarks(found)[:4] == [
-        "pairs that look alike in different splits: 1 (1 train and test); the test is not fair",
-        "pairs that look alike with different classes: 1, the first: train/1 is malignant, test/0 is benign",
-        "pairs that are equal pixel by pixel: 1",
-        "pairs that look alike within a split, as they should be: 1",
+        "near-duplicate pairs in different splits: 1 (1 train and test); evaluation is biased",
+        "near-duplicate pairs with different classes: 1, the first: train/1 is malignant, test/0 is benign",
+        "pairs of identical images: 1",
+        "near-duplicate pairs within one split, as they should be: 1",
     ]
 
 
@@ -103,8 +103,8 @@ def test_among_many_images_only_equal_ones_are_found(splits: dict[str, Samples])
     assert found.alike is not None
     (pair,) = found.alike
     assert (pair.one.id, pair.other.id, pair.identical, pair.across) == ("train/1", "test/0", True, True)
-    assert "among 12, only equal ones" in remarks(found)[0]
-    assert "compare_up_to=12 looks" in remarks(found)[0]
+    assert "among 12 images, only identical images" in remarks(found)[0]
+    assert "compare_up_to=12 searches" in remarks(found)[0]
     whole = audit(Source(splits), splits, compare_up_to=12)
     assert len(whole.alike or ()) == 2
     assert whole.compared
@@ -146,8 +146,8 @@ def test_flat_images_rare_classes_and_tiny_masks_are_named(splits: dict[str, Sam
     other = {split: replace(splits[split], labels=torch.zeros(4, dtype=torch.int64)) for split in ("val", "test")}
     given = {"train": replace(train, labels=labels), **other}
     said = remarks(audit(Source(given), given))
-    assert "images of one value throughout: 1, the first: train/3" in said
-    assert "class malignant is rare: 1 images, where the commonest has 37" in said
+    assert "images with a single grey value: 1, the first: train/3" in said
+    assert "class malignant is rare: 1 images, the most frequent class has 37" in said
     assert any(line.startswith("masks of less than 0.2% of the image: 1, the first: train/5") for line in said)
 
 

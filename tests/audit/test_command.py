@@ -70,7 +70,7 @@ def test_data_without_files_masks_or_classes(in_process: Callable[..., Any], tre
     assert outcome.code == 0, outcome.err
     folder = tmp_path / "runs" / "audit" / "medmnist"
     assert len(rows(folder / "findings.csv")) == 3 * 14
-    assert "not looked for" in (folder / "audit.html").read_text()
+    assert "no search was made" in (folder / "audit.html").read_text()
     assert not (folder / "masks.csv").exists()
 
 

@@ -389,7 +389,7 @@ def test_a_module_that_is_not_there_says_where_it_was_looked_for(monkeypatch: py
 # ------------------------------------------------------------------------------------------------------------- messages
 
 FAULTS: list[tuple[dict[str, Any], str]] = [
-    ({"lr": 1}, r"^x has no _target_, so nothing can be made of it"),
+    ({"lr": 1}, r"^x has no _target_, so it describes no object"),
     ({"_target_": FOCAL, "gama": 3}, r"^unknown key 'x\.gama': did you mean 'gamma'\? \(there are: alpha, gamma\)$"),
     ({"_target_": "torch.optim.AdamV", "lr": 1}, r"^x: 'torch\.optim' has no 'AdamV': did you mean 'Adam\w*'"),
     ({"_target_": LINEAR, "in_features": 3}, r"^x lacks 'out_features'; give x\.out_features$"),
@@ -448,7 +448,7 @@ def test_a_partial_that_fails_inside_another_object_keeps_its_own_key() -> None:
 
 
 def test_what_the_program_fills_in_cannot_be_given() -> None:
-    with pytest.raises(ConfigError, match=r"^trainer\.logger cannot be chosen here, tandem fills it in; remove it$"):
+    with pytest.raises(ConfigError, match=r"^trainer\.logger cannot be set, because tandem sets it; remove it$"):
         build({"_target_": "pytorch_lightning.Trainer", "logger": False}, "trainer", logger=True)
 
 

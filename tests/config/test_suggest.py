@@ -133,7 +133,7 @@ CASES = [
     (["name=a=b"], "'name=a=b' cannot be read (mismatched input '=' expecting <EOF>); put a value with special"),
     (
         ["optimizer.lr=1,2"],
-        "'optimizer.lr=1,2' holds several values; add -m to sweep over them, or write a list: key=[",
+        "'optimizer.lr=1,2' has several values; add -m to sweep over them, or write a list: key=[",
     ),
     # values
     (["seed=abc"], "seed: value 'abc' of type 'str' could not be converted to Integer"),

@@ -89,7 +89,7 @@ def test_a_sweep_over_anything_else_gives_a_page_each(explain_loss: Command, tmp
 
 
 REFUSED = [
-    ([], "no loss is chosen; write loss/binary=bce,focal "),
+    ([], "no loss is chosen; set loss/binary=bce,focal "),
     (["loss=focal"], "'loss' is chosen by kind (binary, embedding, multiclass, regression): write loss/binary=..."),
     (["loss/binary=focall"], "no option 'focall' in the config group 'loss/binary': did you mean 'focal'? "),
     (["loss/binary=focal,focall"], "with focall: no option 'focall' in the config group 'loss/binary': did you mean "),
@@ -97,9 +97,9 @@ REFUSED = [
     (["loss/binary=focal,bce", "loss.gamma=1"], "with bce: unknown key 'loss.gamma': the chosen option of loss has no"),
     (["loss/binary=focal", "loss.alpha=0.25,1"], "loss.alpha = 1 would give every negative the weight 0; "),
     (["loss/binary=bce", "loss/multiclass=focal"], "loss/multiclass=focal and loss/binary=bce are losses of two kinds"),
-    (["loss/embedding=supcon"], "SupCon has no curve: an embedding loss compares images with each other, "),
+    (["loss/embedding=supcon"], "SupCon has no curve: an embedding loss compares images with each other and has"),
     (["loss/multiclass=cross_entropy", "loss.weight=[1,2,3]"], "cross_entropy weight=[1,2,3]: weight has 3 numbers "),
-    (["loss/binary=bce", "data.seed=1,2"], "'data.seed=1,2' holds several values; add -m to sweep over them, "),
+    (["loss/binary=bce", "data.seed=1,2"], "'data.seed=1,2' has several values; add -m to sweep over them, "),
     (["loss/binary=bce", "split=vall"], "split is 'vall', which data 'phantom' does not have: did you mean 'val'?"),
     (["loss/binary=bce", "border=-1"], "border is -1, but must be at least 0 and below 2^32"),
     (["loss/binary=bce", "half_trained.noise=nan"], "half_trained.noise is nan, but must be at least 0 and below 2^32"),
@@ -108,7 +108,7 @@ REFUSED = [
     (["loss/binary=bce", "nam=x"], "unknown key 'nam': did you mean 'name'? "),
     (
         ["loss/binary=bce", "data.class_probabilities=[1,0,0]"],
-        "data 'phantom', split 'val': none of 6 masks shows a lesion, so no gradient can be shared out; ",
+        "data 'phantom', split 'val': none of 6 masks shows a lesion, so there are no gradient shares; ",
     ),
 ]
 

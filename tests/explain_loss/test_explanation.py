@@ -164,4 +164,4 @@ def test_the_same_numbers_give_the_same_files_and_names_are_shown_and_not_run(tm
     assert "<img src=x" not in page
     assert "<script" not in page
     assert not [word for word in ("http:", "https:", "url(", "@import") if word in page]
-    assert "The dashed curves of dice are of the 7 x 7 image" in page
+    assert "The dashed curves of dice are for the 7 x 7 image" in page

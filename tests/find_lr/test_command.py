@@ -62,10 +62,10 @@ def test_what_comes_after_divergence_does_not_count() -> None:
 @pytest.mark.parametrize(
     ("losses", "message"),
     [
-        ([*np.linspace(1, 2, 100)], "fell nowhere between find_lr.low=1e-06"),
-        ([1.0] * 100, "fell nowhere"),
-        ([1.0] * 5 + [math.nan] * 95, "finite for 5 steps only; lower find_lr.low"),
-        ([], "finite for 0 steps only"),
+        ([*np.linspace(1, 2, 100)], "did not fall between find_lr.low=1e-06"),
+        ([1.0] * 100, "did not fall"),
+        ([1.0] * 5 + [math.nan] * 95, "finite for only 5 steps; lower find_lr.low"),
+        ([], "finite for only 0 steps"),
     ],
 )
 def test_a_loss_that_falls_nowhere_is_an_error(losses: list[float], message: str) -> None:
@@ -127,7 +127,7 @@ FALLS = [*TINY, "task=segmentation", "find_lr.low=1e-4"]
 def test_the_command_prints_what_to_type_and_answers_again_at_once(search: Command, tmp_path: Path) -> None:
     first = search(*FALLS)
     assert first.code == 0, first.err
-    assert re.search(r"^suggested learning rate: optimizer.lr=[\d.e-]+ \(it was 0.0001\)$", first.out, re.MULTILINE)
+    assert re.search(r"^suggested learning rate: optimizer.lr=[\d.e-]+ \(currently 0.0001\)$", first.out, re.MULTILINE)
     (folder,) = (tmp_path / "runs" / "find_lr").iterdir()
     kept = {path.name for path in folder.iterdir() if path.is_file()}
     assert kept == {"curve.csv", "curve.png", "find_lr.json", "find_lr.log", "status.json", ".lock"}

@@ -153,7 +153,7 @@ def test_confusion_matrices_of_what_was_kept_from_training_are_shown(run: Callab
     one = {"classes": ["normal", "<b>$\\frac{a$"], "counts": [[3, 1], [0, 0]]}
     page = run("classification", confusion={f"{stage}/classification": one for stage in ("train", "val", "test")})
     assert page.rows[-6:] == 2 * [
-        ["true, taken for", "normal", "<b>$\\frac{a$"],
+        ["true \\ predicted", "normal", "<b>$\\frac{a$"],
         ["normal", "3", "1"],
         ["<b>$\\frac{a$", "0", "0"],
     ]

@@ -176,7 +176,7 @@ def test_all_faults_of_refused_data_are_listed_in_a_file(tiny_source: Any, tmp_p
     from tandem.data.files.faults import refuse
 
     def broken() -> None:
-        refuse([f"'{number}.png' is damaged: fetch it again" for number in range(30)], 40)
+        refuse([f"'{number}.png' is damaged: download it again" for number in range(30)], 40)
 
     tiny_source.load = broken
     data = DataModule(tiny_source, None, batch_size=4, workers=0, seed=0)

@@ -79,9 +79,9 @@ def other_version(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "error", "message"),
     [
-        (remove("results.json"), ConfigError, "has not finished.*goes on with it"),
+        (remove("results.json"), ConfigError, "has not finished.*to resume it"),
         (remove("best.ckpt"), ConfigError, "best.ckpt is missing.*train it again"),
-        (remove("data.json"), DataError, "data.json does not say"),
+        (remove("data.json"), DataError, "data.json does not describe"),
         (other_version, DataError, "another version"),
         (older_settings, DataError, "lacks 'parameters': another version"),
         (other_network, DataError, "best.ckpt does not fit the network"),
@@ -98,7 +98,7 @@ def test_what_is_missing_or_mixed_up_is_said_in_one_line(
 
 
 def test_a_folder_of_runs_points_at_one(trained: Path) -> None:
-    with pytest.raises(ConfigError, match=r"holds runs, such as .*run"):
+    with pytest.raises(ConfigError, match=r"contains runs, such as .*run"):
         restore(trained.parent)
 
 

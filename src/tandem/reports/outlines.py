@@ -1,4 +1,4 @@
-"""Images with the outlines of their masks, for eyes that check data."""
+"""Draws images with outlined masks, for the visual inspection of data."""
 
 from typing import TYPE_CHECKING
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 UNKNOWN = (0.85, 0.45, 0.0, 0.35)
-"""Colour of pixels that count nowhere, laid over the image."""
+"""Overlay colour of ignored pixels (255)."""
 
 
 def draw_outlined(axes: "Axes", image: "Tensor", mask: "Tensor | None") -> None:
-    """Draws an image; each class or channel of its mask is outlined in a colour of its own, 255 is tinted orange.
+    """Draws an image and outlines each class or channel of its mask in a different colour; 255 is tinted orange.
 
-    A mask that is missing as a whole says so in a corner, since it would tint everything.
+    A missing mask is shown by a note in a corner, since it would tint the whole image.
 
     Args:
-        axes: what to draw on.
+        axes: the axes to draw on.
         image: (C, H, W) in [0, 1], with 1 or 3 channels.
         mask: (K, H, W) uint8 or None.
     """

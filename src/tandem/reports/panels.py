@@ -1,4 +1,4 @@
-"""Images of what a segmentation got right and wrong."""
+"""Panels that show the errors of a segmentation."""
 
 import numpy as np
 import numpy.typing as npt
@@ -16,9 +16,9 @@ UNKNOWN = (90, 90, 90)
 
 
 def panel_row(image: Tensor, mask: Tensor, predicted: Tensor) -> RGBImage:
-    """One case: image, true mask, predicted mask, and where they agree.
+    """Draws one case: image, true mask, predicted mask, and errors.
 
-    In the last, green is found, orange missed, red invented; grey has no truth.
+    Colours of the errors: green is true positive, orange false negative, red false positive, grey without truth.
 
     Args:
         image: (C, H, W) in [0, 1].
@@ -46,11 +46,11 @@ def panel_row(image: Tensor, mask: Tensor, predicted: Tensor) -> RGBImage:
 
 
 def panel_sheet(rows: list[RGBImage], gap: int = 4) -> RGBImage:
-    """Cases below each other, with a light gap.
+    """Stacks cases below each other, with a light gap.
 
     Args:
-        rows: images of one size, at least one.
-        gap: pixels between two.
+        rows: images of the same size, at least one.
+        gap: pixels between two cases.
     """
     space = np.full((gap, *rows[0].shape[1:]), 230, dtype=np.uint8)
     stacked = [part for row in rows for part in (row, space)][:-1]

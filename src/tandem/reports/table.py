@@ -1,4 +1,4 @@
-"""The table at a run's end: lesion images and images without a lesion stand apart."""
+"""The table at the end of a run, with separate groups for images with and without a lesion."""
 
 import math
 from collections.abc import Iterator, Mapping
@@ -64,11 +64,11 @@ Row = tuple[str, float | None, float | None]
 def result_groups(
     metrics: Mapping[str, float | None], tasks: Mapping[str, Any]
 ) -> Iterator[tuple[str, str, list[Row]]]:
-    """Task, which images, and rows (metric, validation, test), in the order in which they are read.
+    """Yields task, group of images, and rows (metric, validation, test), in the order of the table.
 
     Args:
-        metrics: by logged name, as in `results.json`.
-        tasks: configuration of the tasks by name; of a metric that leaves out images without lesion it says so.
+        metrics: metrics by logged name, as in `results.json`.
+        tasks: configuration of the tasks by name; it states which metrics leave out images without a lesion.
     """
     order = list(WORDS)
     for task, settings in tasks.items():
@@ -86,7 +86,7 @@ def result_groups(
 
 
 def _images(name: str, settings: Mapping[str, Any]) -> str:
-    """Which images a metric is over."""
+    """Returns the group of images that a metric averages over."""
     chosen = (settings.get("metrics") or {}).get(name) or {}
     return "with lesion" if chosen.get("empty") == "skip" else GROUPS.get(name, "all")
 
@@ -110,17 +110,17 @@ def headline(metrics: Mapping[str, float | None], task: str) -> str | None:
 
 
 def format_value(value: float | None) -> str:
-    """Three digits; a dash where there is nothing to be known."""
+    """Formats three digits; a dash if the value is not defined."""
     return "-" if value is None or math.isnan(value) else f"{value:.3f}"
 
 
 def _brief(key: str) -> bool:
-    """Whether a terminal shows it: parts of losses and most values by class are left to the page."""
+    """Whether the terminal shows a metric; loss terms and most per-class values are only on the page."""
     return key.count("/") < 3 or key.split("/")[2] == "recall"
 
 
 def print_results(results: Mapping[str, Any], folder: Path) -> None:
-    """Prints the table of a run, without parts of losses, and where its report lies.
+    """Prints the table of a run, without loss terms, and the path of its report.
 
     Args:
         results: content of `results.json`.
@@ -146,6 +146,6 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
     console = Console()
     console.print(table)
     for warning in results.get("warnings", []):
-        said = f"epoch {warning['epoch']}: {warning['saw']}; try: {warning['attempt']}"
-        console.print(f"[yellow]warning[/] {escape(said)}", highlight=False, soft_wrap=True)
+        text = f"epoch {warning['epoch']}: {warning['saw']}; try: {warning['attempt']}"
+        console.print(f"[yellow]warning[/] {escape(text)}", highlight=False, soft_wrap=True)
     console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True, markup=False)

@@ -1,5 +1,5 @@
-"""Names of the files that make a run's folder one: whoever finds them there knows what it is."""
+"""Names of the files in a run's folder; their presence identifies the state of the run."""
 
-RESULTS = "results.json"  # the run is finished
-BEST = "best.ckpt"  # weights and thresholds of the best epoch
-LAST = "last.ckpt"  # where an unfinished run goes on
+RESULTS = "results.json"  # exists once the run has finished
+BEST = "best.ckpt"  # checkpoint of the best epoch, with weights and thresholds
+LAST = "last.ckpt"  # checkpoint from which an unfinished run resumes
