@@ -1,4 +1,4 @@
-"""What an audit finds out, on splits made by hand."""
+"""The results of an audit, on splits made by hand."""
 
 import math
 from collections.abc import Mapping
@@ -58,7 +58,7 @@ def splits() -> dict[str, Samples]:
     return {split: samples(seed, split) for seed, split in enumerate(SPLITS)}
 
 
-def test_nothing_stands_out_where_nothing_is_wrong(splits: dict[str, Samples]) -> None:
+def test_faultless_data_have_no_remarks(splits: dict[str, Samples]) -> None:
     found = audit(Source(splits), splits)
     assert remarks(found) == ["empty masks: 6"]
     assert classes(found).rows == (
@@ -90,14 +90,14 @@ def test_an_image_in_two_splits_is_found_first_and_its_contradiction_named(split
     ]
 
 
-def test_likenesses_can_be_left_alone(splits: dict[str, Samples]) -> None:
+def test_the_search_for_near_duplicates_can_be_skipped(splits: dict[str, Samples]) -> None:
     assert audit(Source(splits), splits, distance=None).alike is None
 
 
-def test_among_many_images_only_equal_ones_are_found(splits: dict[str, Samples]) -> None:
+def test_among_many_images_only_identical_ones_are_found(splits: dict[str, Samples]) -> None:
     images = splits["test"].images.clone()
     images[0] = splits["train"].images[1]
-    images[1] = (splits["test"].images[3].float() * 0.9 + 12).byte()  # alike, not equal
+    images[1] = (splits["test"].images[3].float() * 0.9 + 12).byte()  # similar, not equal
     splits["test"] = replace(splits["test"], images=images)
     found = audit(Source(splits), splits, compare_up_to=11)
     assert found.alike is not None
@@ -163,7 +163,7 @@ def test_findings_and_numbers_have_tables(splits: dict[str, Samples]) -> None:
     assert ("age", "val", "40", "50", "60", 1) in columns(found).rows
 
 
-def test_files_are_told_by_their_headers_and_one_that_cannot_be_opened_is_no_crash(tmp_path: Path) -> None:
+def test_files_are_described_by_their_headers_and_an_unreadable_one_does_not_crash(tmp_path: Path) -> None:
     Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
     Image.new("L", (10, 20)).save(tmp_path / "b.jpg")
     (tmp_path / "c.png").write_bytes(b"\x89PNG\r\n\x1a\nnot an image")

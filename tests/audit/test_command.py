@@ -1,4 +1,4 @@
-"""The command: on small copies of the layouts, with what is wrong in them; and on BUSI itself."""
+"""The command: on small copies of the layouts with faults in them, and on BUSI itself."""
 
 import csv
 import os
@@ -93,7 +93,7 @@ def test_mistakes_are_one_line(in_process: Callable[..., Any], arguments: list[s
     assert message in outcome.error
 
 
-def test_real_busi_has_the_contradiction_and_the_near_duplicates_that_are_known(
+def test_real_busi_has_its_known_contradiction_and_near_duplicates(
     in_process: Callable[..., Any], tmp_path: Path
 ) -> None:
     """6 s on one core, most of it for decoding 780 images and 798 masks."""

@@ -1,4 +1,4 @@
-"""`scripts/explain_loss.py`: what is typed, what is written, and what is refused in one line."""
+"""`scripts/explain_loss.py`: its arguments, its files, and its one-line errors."""
 
 import csv
 import os
@@ -57,7 +57,7 @@ def test_the_command_as_the_issue_types_it(
     assert opened.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing sticks out"
 
 
-def test_the_tables_hold_every_number(explain_loss: Command, tmp_path: Path) -> None:
+def test_the_tables_contain_every_number(explain_loss: Command, tmp_path: Path) -> None:
     done = explain_loss("loss/binary=bce,dice_bce,balanced_bce", "out=here")
     assert done.code == 0
     assert "computed from the training masks: balanced_bce: beta = 0.9" in done.out
@@ -130,7 +130,7 @@ def test_what_cannot_be_shown_is_refused_in_one_line(
     [(["--help"], "Choices (group=option"), (["loss/binary=focal", "loss.gamma=1,2", "--cfg", "job"], "  gamma: 1\n")],
     ids=["--help", "--cfg job"],
 )
-def test_help_and_configuration_come_without_anything_heavy(tmp_path: Path, typed: list[str], shown: str) -> None:
+def test_help_and_configuration_import_nothing_heavy(tmp_path: Path, typed: list[str], shown: str) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", str(REPOSITORY / "scripts" / "explain_loss.py"), *typed],
         cwd=tmp_path,

@@ -21,7 +21,7 @@ MASKS = arrays(np.uint8, (2, 1, 7, 9), elements=st.sampled_from([0, 0, 1, 255]))
 
 @given(MASKS, st.integers(0, 3))
 @settings(max_examples=40, deadline=None)
-def test_each_known_pixel_lies_in_one_region(values: np.ndarray, border: int) -> None:
+def test_each_known_pixel_is_in_one_region(values: np.ndarray, border: int) -> None:
     masks = torch.from_numpy(values)
     found = regions(masks, border)
     assert tuple(found) == REGIONS
@@ -69,7 +69,7 @@ def test_easy_and_hard_by_the_cut() -> None:
     assert strict["lesion", "hard"] == 0
 
 
-def test_a_gradient_of_nothing_has_no_shares() -> None:
+def test_a_zero_gradient_has_no_shares() -> None:
     masks = masks_of("#...")
     logits = 50.0 * (2 * (masks == 1).double() - 1)
     moment = gradient_shares("done", "", {"hinge": Hinge()}, logits, masks, regions(masks, 0), 0.5, 4)
@@ -77,7 +77,7 @@ def test_a_gradient_of_nothing_has_no_shares() -> None:
     assert sum(moment.pixels.values()) == pytest.approx(1)
 
 
-def test_each_image_counts_alike_whatever_the_batches() -> None:
+def test_each_image_has_the_same_weight_for_any_batch_size() -> None:
     generator = torch.Generator().manual_seed(1)
     masks = torch.randint(0, 2, (5, 1, 4, 4), generator=generator, dtype=torch.uint8)
     logits = torch.randn(masks.shape, generator=generator, dtype=torch.float64)
@@ -91,7 +91,7 @@ def test_each_image_counts_alike_whatever_the_batches() -> None:
         )
 
 
-def test_at_the_prior_lesion_and_background_pull_alike_under_cross_entropy() -> None:
+def test_at_the_prior_lesion_and_background_have_equal_gradients_under_cross_entropy() -> None:
     """Sum of |p - y| over the n pi lesion pixels: n pi (1 - pi), and the same over the background."""
     masks = masks_of("##......", "........", "???.....")
     prior = prior_logit(masks)

@@ -1,4 +1,4 @@
-"""The search for a learning rate: what it suggests, what it leaves, and what it refuses."""
+"""The learning-rate range test: its suggestion, its files and its errors."""
 
 import csv
 import json
@@ -49,7 +49,7 @@ def test_the_steepest_descent_is_found(at: float) -> None:
     assert abs(math.log10(noisy.rate / at)) < 0.5, "noise at the smallest rates does not win"
 
 
-def test_what_comes_after_divergence_does_not_count() -> None:
+def test_losses_after_divergence_are_ignored() -> None:
     losses = valley(1e-3)
     losses[-1] = 0.0  # however low
     found = suggest(rates(), losses)
@@ -68,12 +68,12 @@ def test_what_comes_after_divergence_does_not_count() -> None:
         ([], "finite for only 0 steps"),
     ],
 )
-def test_a_loss_that_falls_nowhere_is_an_error(losses: list[float], message: str) -> None:
+def test_a_loss_that_never_falls_is_an_error(losses: list[float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         suggest(rates(), losses)
 
 
-def test_the_curve_is_kept_as_image_and_table(tmp_path: Path) -> None:
+def test_the_curve_is_written_as_figure_and_table(tmp_path: Path) -> None:
     losses = valley(1e-3)
     losses[-3:] = [math.inf, math.nan, 1.0]
     write_suggestion(suggest(rates(), losses), tmp_path)
@@ -124,7 +124,7 @@ FALLS = [*TINY, "task=segmentation", "find_lr.low=1e-4"]
 """A search in which the loss falls."""
 
 
-def test_the_command_prints_what_to_type_and_answers_again_at_once(search: Command, tmp_path: Path) -> None:
+def test_the_command_prints_the_option_and_reuses_its_result(search: Command, tmp_path: Path) -> None:
     first = search(*FALLS)
     assert first.code == 0, first.err
     assert re.search(r"^suggested learning rate: optimizer.lr=[\d.e-]+ \(currently 0.0001\)$", first.out, re.MULTILINE)
@@ -152,5 +152,5 @@ def test_a_mistake_is_one_line(typed: list[str], message: str, search: Command) 
     assert message in outcome.error
 
 
-def test_training_knows_no_search(tandem_train: Command) -> None:
+def test_training_rejects_the_options_of_the_search(tandem_train: Command) -> None:
     assert "unknown key 'find_lr'" in tandem_train("experiment=tiny", "find_lr.low=1").error

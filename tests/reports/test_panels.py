@@ -1,4 +1,4 @@
-"""Colours say what was found, missed and invented."""
+"""Colours show true positives, false negatives and false positives."""
 
 import numpy as np
 import pytest

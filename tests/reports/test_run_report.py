@@ -149,7 +149,7 @@ def test_both_tasks_give_a_full_page(run: Callable[..., Page]) -> None:
     assert all(len(np.unique(np.asarray(image.convert("L")))) > 10 for image in page.images()[:4])
 
 
-def test_confusion_matrices_of_what_was_kept_from_training_are_shown(run: Callable[..., Page]) -> None:
+def test_confusion_matrices_of_validation_and_test_are_shown(run: Callable[..., Page]) -> None:
     one = {"classes": ["normal", "<b>$\\frac{a$"], "counts": [[3, 1], [0, 0]]}
     page = run("classification", confusion={f"{stage}/classification": one for stage in ("train", "val", "test")})
     assert page.rows[-6:] == 2 * [
@@ -197,7 +197,7 @@ def test_one_task_alone_gives_a_full_page(run: Callable[..., Page], task: str, i
         assert heading in page.text
 
 
-def test_without_epochs_panels_or_git_it_says_so(run: Callable[..., Page]) -> None:
+def test_missing_epochs_panels_or_git_are_reported(run: Callable[..., Page]) -> None:
     page = run("classification", epochs=0, git=None)
     assert "No epoch was recorded." in page.text
     assert "None." in page.text

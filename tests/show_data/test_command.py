@@ -14,7 +14,7 @@ from tandem.show_data.command import evenly, main, versions
 
 
 @pytest.mark.parametrize("augment", ["none", "light", "medical", "strong"])
-def test_an_image_is_left_for_each_option(in_process: Callable[..., Any], tmp_path: Path, augment: str) -> None:
+def test_each_option_writes_a_figure(in_process: Callable[..., Any], tmp_path: Path, augment: str) -> None:
     outcome = in_process(main)(
         f"augment={augment}", "pictures=2", "versions=1", "data.train=6", "data.val=6", "data.test=6", "data.seed=3"
     )

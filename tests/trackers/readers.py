@@ -1,4 +1,4 @@
-"""What each tracker's own reader finds of a run."""
+"""Reads a run with each tracker's own reader."""
 
 import csv
 import json
@@ -28,7 +28,7 @@ class Seen:
 
 
 def typed(seen: Seen) -> set[str]:
-    """Settings that are kept once more as they were typed."""
+    """Settings that are logged again as typed."""
     return {name.removeprefix("overrides.") for name in seen.config if name.startswith("overrides.")}
 
 

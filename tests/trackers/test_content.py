@@ -1,4 +1,4 @@
-"""Every tracker is given the same: what each one's own reader finds is what the run's files say."""
+"""All trackers get the same content: each one's own reader finds what is in the run's files."""
 
 import re
 from typing import Any
