@@ -145,10 +145,10 @@ def test_flat_images_rare_classes_and_tiny_masks_are_named(splits: dict[str, Sam
     train.masks[5, 0, 0, 0] = 1
     other = {split: replace(splits[split], labels=torch.zeros(4, dtype=torch.int64)) for split in ("val", "test")}
     given = {"train": replace(train, labels=labels), **other}
-    said = remarks(audit(Source(given), given))
-    assert "images with a single grey value: 1, the first: train/3" in said
-    assert "class malignant is rare: 1 images, the most frequent class has 37" in said
-    assert any(line.startswith("masks of less than 0.2% of the image: 1, the first: train/5") for line in said)
+    lines = remarks(audit(Source(given), given))
+    assert "images with a single grey value: 1, the first: train/3" in lines
+    assert "class malignant is rare: 1 images, the most frequent class has 37" in lines
+    assert any(line.startswith("masks of less than 0.2% of the image: 1, the first: train/5") for line in lines)
 
 
 def test_findings_and_numbers_have_tables(splits: dict[str, Samples]) -> None:

@@ -153,12 +153,12 @@ CASES = [
 
 @pytest.mark.parametrize(("overrides", "line"), CASES, ids=[" ".join(overrides) for overrides, _ in CASES])
 def test_a_mistake_is_explained_in_one_line(explained: Callable[..., str], overrides: list[str], line: str) -> None:
-    said = explained(*overrides)
-    assert said.startswith(line)
-    assert "\n" not in said
-    assert "hydra.cc" not in said
+    text = explained(*overrides)
+    assert text.startswith(line)
+    assert "\n" not in text
+    assert "hydra.cc" not in text
     for noise in ("full_key", "object_type", "reference_type", "_target_", "$VALUE", "Error merging"):
-        assert noise not in said
+        assert noise not in text
 
 
 def test_every_shipped_place_is_known(explained: Callable[..., str]) -> None:

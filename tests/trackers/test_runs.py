@@ -64,7 +64,7 @@ def test_an_interrupted_run_resumes_as_the_same_run(name: str, opened: Callable[
     for workers in (0, 1):  # an option that is not part of a run's identity
         trainer, folder = opened(name, f"loader.workers={workers}")
         log_numbers(trainer, {"val/loss": float(workers)})
-        trainer.loggers[0].finalize("failed")  # as Lightning does; the first run is interrupted, but keeps its memory
+        trainer.loggers[0].finalize("failed")  # as Lightning does; simulates an interruption, except that memory is kept
         if workers == 1 or name not in ("mlflow", "csv"):
             finish(trainer, failed=workers == 0)
     if name == "wandb":  # offline, `wandb sync` merges parts with the same id
@@ -92,7 +92,7 @@ def test_a_run_that_never_started_leaves_nothing(name: str, tmp_path: Path) -> N
     assert not (tmp_path / "runs").exists()
 
 
-def _first_use(database: Path, folder: Path, start: Any, told: Any) -> None:
+def _first_use(database: Path, folder: Path, start: Any, found: Any) -> None:
     from tandem.trackers import MLflow
 
     tracker = MLflow(f"sqlite:///{database}", "study", folder.name, folder)
@@ -100,18 +100,18 @@ def _first_use(database: Path, folder: Path, start: Any, told: Any) -> None:
     for step in range(5):
         tracker.log_metrics({"val/loss": float(step)}, step)
     tracker.finish(failed=False, step=5)
-    told.put(tracker.run_id)
+    found.put(tracker.run_id)
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 def test_two_first_uses_of_one_database_at_once(tmp_path: Path) -> None:
     context = multiprocessing.get_context("fork")  # fork, because the libraries are already imported
-    start, told = context.Barrier(2), context.Queue()
+    start, found = context.Barrier(2), context.Queue()
     database = tmp_path / "mlflow.db"
-    jobs = [context.Process(target=_first_use, args=(database, tmp_path / str(n), start, told)) for n in range(2)]
+    jobs = [context.Process(target=_first_use, args=(database, tmp_path / str(n), start, found)) for n in range(2)]
     for job in jobs:
         job.start()
-    ids = {told.get(timeout=60) for _ in jobs}
+    ids = {found.get(timeout=60) for _ in jobs}
     for job in jobs:
         job.join(10)
         assert job.exitcode == 0

@@ -32,13 +32,13 @@ def seen(before: str) -> tuple[list[Any], str]:
 
 
 def test_garbage_collection_is_paused_during_the_import_and_objects_are_frozen() -> None:
-    (known, passes, frozen, again, enabled), said = seen("None")
+    (known, passes, frozen, again, enabled), errors = seen("None")
     assert known == [True] * (len(LIBRARIES) + 1)
     assert passes <= 2, "one for what the import has left over, and one that may have been due"
     assert frozen > 100_000
     assert again == frozen
     assert enabled
-    assert said == "", "no library complains of what outlives the process"
+    assert errors == "", "no library complains of what outlives the process"
 
 
 def test_disabled_garbage_collection_stays_disabled() -> None:
