@@ -64,7 +64,7 @@ def test_an_interrupted_run_resumes_as_the_same_run(name: str, opened: Callable[
     for workers in (0, 1):  # an option that is not part of a run's identity
         trainer, folder = opened(name, f"loader.workers={workers}")
         log_numbers(trainer, {"val/loss": float(workers)})
-        trainer.loggers[0].finalize("failed")  # as Lightning does; simulates an interruption, except that memory is kept
+        trainer.loggers[0].finalize("failed")  # as Lightning does; as after an interruption, but memory is kept
         if workers == 1 or name not in ("mlflow", "csv"):
             finish(trainer, failed=workers == 0)
     if name == "wandb":  # offline, `wandb sync` merges parts with the same id
