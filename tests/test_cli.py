@@ -73,7 +73,7 @@ IN_A_JOB = [
     (["tasks.segmentation=3"], "tasks.segmentation has no _target_"),
     (["~trainer"], "trainer has no _target_"),
     (["+tasks.segmentation.loss.gama=3"], "unknown key 'tasks.segmentation.loss.gama': did you mean 'gamma'? "),
-    (["+tasks.segmentation.name=mine"], "tasks.segmentation.name cannot be chosen here, tandem fills it in; remove it"),
+    (["+tasks.segmentation.name=mine"], "tasks.segmentation.name cannot be set, because tandem sets it; remove it"),
     (["network.backbone=resnet188"], "network: timm has no backbone 'resnet188': did you mean 'resnet18'? "),
     (["network.backbone=resnet18", "network.pretrained=true"], "network: the weights of 'resnet18' are not in the "),
     (["network.weights=nothing.pth"], "network.weights: no file 'nothing.pth'"),
@@ -87,7 +87,7 @@ IN_A_JOB = [
     (["data.size=8"], "data.size is 8, but must be a whole number >= 32 and <= 1024"),
     (
         ["data.class_probabilities=[1,0,0]"],
-        "data 'phantom': class 'benign' is missing from split 'train' (12 pictures)",
+        "data 'phantom': class 'benign' is missing from split 'train' (12 images)",
     ),
     (["balance.weights.segmentation=-1"], "balance.weights.segmentation is -1"),
 ]
@@ -137,9 +137,9 @@ def test_a_folder_with_blanks_in_its_name_is_read(tandem_train: Command, busi_tr
 
 FAULTS = {
     "truncated": "is truncated or damaged",
-    "no picture": "is not a picture",
-    "mask of another size": "is 5x7, but its picture",
-    "mask out of range": "may hold only 0 and either 1 or 255",
+    "no image": "is not an image",
+    "mask of another size": "is 5x7, but its image",
+    "mask out of range": "may have only 0 and either 1 or 255",
 }
 
 
@@ -151,7 +151,7 @@ def spoil(root: Path, fault: str) -> Path:
         size = image.size
     if fault == "truncated":
         picture.write_bytes(picture.read_bytes()[:-40])
-    elif fault == "no picture":
+    elif fault == "no image":
         picture.write_text("a note")
     elif fault == "mask of another size":
         Image.new("1", (5, 7)).save(mask)
@@ -177,7 +177,7 @@ def test_several_bad_files_are_one_line_too(tandem_train: Command, busi_tree: Ca
     root = busi_tree(4)
     for number in (1, 2, 3):
         (root / "normal" / f"normal ({number}).png").write_text("a note")
-    assert tandem_train(*BUSI, f"data.root={root}").error.startswith("3 of 12 pictures cannot be used; the first: ")
+    assert tandem_train(*BUSI, f"data.root={root}").error.startswith("3 of 12 images cannot be used; the first: ")
 
 
 # -------------------------------------------------------------------------------------------------- what nobody foresaw

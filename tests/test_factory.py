@@ -201,7 +201,7 @@ def test_no_logger_and_no_callbacks(configured: Configure, tmp_path: Path, empty
 
 @pytest.mark.parametrize("key", ["callbacks", "logger", "default_root_dir"])
 def test_what_tandem_fills_in_cannot_be_typed(configured: Configure, tmp_path: Path, key: str) -> None:
-    with pytest.raises(ConfigError, match=rf"^trainer\.{key} cannot be chosen here"):
+    with pytest.raises(ConfigError, match=rf"^trainer\.{key} cannot be set, because tandem sets it"):
         make_trainer(configured(f"+trainer.{key}=null"), tmp_path)
 
 

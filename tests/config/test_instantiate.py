@@ -1,4 +1,4 @@
-"""What a configuration may build, what it may not, and how it is told."""
+"""What a configuration may build, what it may not, and the error messages."""
 
 import functools
 import importlib
@@ -74,7 +74,7 @@ def test_lists_and_dicts_arrive_plain() -> None:
     assert made.scale == (0.5, 2.0)
 
 
-def test_build_each_leaves_out_what_is_switched_off() -> None:
+def test_build_each_skips_entries_that_are_switched_off() -> None:
     nodes = {"a": None, "b": {}, "c": {"_target_": "torch.nn.ReLU"}}
     assert list(build_each(nodes, "callbacks")) == ["c"]
     assert build_each(None, "callbacks") == {}
@@ -243,13 +243,13 @@ def test_foreign_code_is_refused_by_name(target: str) -> None:
 
 
 @pytest.mark.parametrize("target", THROUGH_A_MODULE)
-def test_an_allowed_module_is_no_way_through(target: str) -> None:
+def test_an_allowed_module_gives_no_access_to_its_imports(target: str) -> None:
     with pytest.raises(ConfigError, match=r"is not a class|cannot import|has no '"):
         build({"_target_": target}, "data")
 
 
 @pytest.mark.parametrize("target", MALFORMED, ids=repr)
-def test_what_is_no_dotted_name_is_refused(target: Any) -> None:
+def test_anything_but_a_dotted_name_is_refused(target: Any) -> None:
     with pytest.raises(ConfigError, match=r"^data: _target_ .* is not the dotted name of a class"):
         build({"_target_": target}, "data")
 
@@ -277,7 +277,7 @@ HIDDEN = {
 
 
 @pytest.mark.parametrize("node", HIDDEN.values(), ids=HIDDEN.keys())
-def test_nothing_is_made_where_one_target_is_refused(node: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_created_if_one_target_is_refused(node: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
     monkeypatch.setattr(nn.Linear, "__init__", lambda *_, **__: made.append("linear"))
     monkeypatch.setattr(nn.ReLU, "__init__", lambda *_, **__: made.append("relu"))
@@ -302,7 +302,7 @@ def test_a_target_that_is_a_reference_is_refused() -> None:
 
 
 def test_no_function_of_this_package_can_be_named_but_the_listed_ones() -> None:
-    """Some of them run programs, import, or overwrite files; a new one must not become a way in by being written."""
+    """Some of them run programs, import, or overwrite files; a new function must not be allowed by default."""
     import tandem
 
     seen = 0
@@ -364,7 +364,7 @@ def test_the_users_module_is_refused_until_it_is_allowed(mine: str, monkeypatch:
 
 
 @pytest.mark.parametrize("name", ["system", "load", "os.system", "partial", "frozen", "number"])
-def test_what_the_users_module_imports_stays_closed(mine: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_imports_of_the_users_module_stay_forbidden(mine: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("TANDEM_ALLOW", mine)
     with pytest.raises(ConfigError, match=r"is not a class|cannot import"):
         build({"_target_": f"{mine}.{name}"}, "loss")
@@ -380,7 +380,7 @@ def test_allowing_one_module_opens_no_other(mine: str, monkeypatch: pytest.Monke
             build({"_target_": "os.system"}, "loss")
 
 
-def test_a_module_that_is_not_there_says_where_it_was_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_module_is_reported_with_hints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TANDEM_ALLOW", "nowhere_at_all")
     with pytest.raises(ConfigError, match=r"^loss: cannot import 'nowhere_at_all\.Loss' \(No module .*PYTHONPATH"):
         build({"_target_": "nowhere_at_all.Loss"}, "loss")
@@ -389,7 +389,7 @@ def test_a_module_that_is_not_there_says_where_it_was_looked_for(monkeypatch: py
 # ------------------------------------------------------------------------------------------------------------- messages
 
 FAULTS: list[tuple[dict[str, Any], str]] = [
-    ({"lr": 1}, r"^x has no _target_, so nothing can be made of it"),
+    ({"lr": 1}, r"^x has no _target_, so it describes no object"),
     ({"_target_": FOCAL, "gama": 3}, r"^unknown key 'x\.gama': did you mean 'gamma'\? \(there are: alpha, gamma\)$"),
     ({"_target_": "torch.optim.AdamV", "lr": 1}, r"^x: 'torch\.optim' has no 'AdamV': did you mean 'Adam\w*'"),
     ({"_target_": LINEAR, "in_features": 3}, r"^x lacks 'out_features'; give x\.out_features$"),
@@ -412,12 +412,12 @@ def test_a_fault_is_one_line_that_begins_with_its_key(node: dict[str, Any], mess
 
 
 @pytest.mark.parametrize("node", [None, 3, "dice", ["a"], {}], ids=repr)
-def test_a_node_that_is_no_dict_with_a_target(node: Any) -> None:
+def test_a_node_that_is_not_a_dict_with_a_target(node: Any) -> None:
     with pytest.raises(ConfigError, match=r"^loss has no _target_"):
         build(node, "loss")
 
 
-def test_the_dotted_key_of_a_nested_fault_stands_once() -> None:
+def test_the_dotted_key_of_a_nested_fault_appears_once() -> None:
     term = {"_target_": FOCAL, "gamma": -1.0}
     node = {"_target_": "tandem.losses.Composite", "terms": {"focal": term}, "weights": {"focal": 1.0}}
     with pytest.raises(ConfigError, match=r"^tasks\.a\.loss\.terms\.focal\.gamma = -1\.0 is outside") as caught:
@@ -448,7 +448,7 @@ def test_a_partial_that_fails_inside_another_object_keeps_its_own_key() -> None:
 
 
 def test_what_the_program_fills_in_cannot_be_given() -> None:
-    with pytest.raises(ConfigError, match=r"^trainer\.logger cannot be chosen here, tandem fills it in; remove it$"):
+    with pytest.raises(ConfigError, match=r"^trainer\.logger cannot be set, because tandem sets it; remove it$"):
         build({"_target_": "pytorch_lightning.Trainer", "logger": False}, "trainer", logger=True)
 
 

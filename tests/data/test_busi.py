@@ -17,7 +17,7 @@ from tandem.data import busi
 from tandem.data.busi import BUSI, find_root, scan
 from tandem.data.checks import check_splits
 from tandem.data.files.faults import Faults
-from tandem.data.files.images import open_picture
+from tandem.data.files.images import open_image
 from tandem.data.files.masks import read_mask
 from tandem.data.files.records import Decoder
 from tandem.data.samples import SPLITS, Samples
@@ -121,7 +121,7 @@ def test_all_faults_are_reported_at_once(busi_tree: Tree) -> None:
     with pytest.raises(DataError) as caught:
         BUSI(str(root)).load()
     first, second, third = str(caught.value).splitlines()
-    assert first.startswith("3 of 24 pictures cannot be used; the first: ")
+    assert first.startswith("3 of 24 images cannot be used; the first: ")
     assert "benign (2).png' has no mask: add 'benign (2)_mask.png'" in first
     assert "benign (3).png" in second
     assert "malignant (4)_mask.png' is 5x5" in third
@@ -334,7 +334,7 @@ def test_the_real_unions_hold_their_parts(real_busi: Path) -> None:
     several = [record for record in scan(find_root(str(real_busi)), Faults("fail")) if len(record.masks[0] or ()) > 1]
     assert len(several) == 17
     for record in several:
-        size = open_picture(record.image).size
+        size = open_image(record.image).size
         (masks,) = record.masks
         assert masks is not None
         union = read_mask(masks, 256, size)

@@ -180,7 +180,7 @@ def test_the_command_as_typed(small: Path, echo: type[Echo], in_process: Callabl
     assert f"{tmp_path / 'm.pt2'}: " in done.out
     assert "at most 0.0e+00 away from PyTorch" in done.out
     assert (tmp_path / "m.pt2").stat().st_size > 0
-    assert run(f"run={small.parent}", "format=torch").error.startswith(f"run={small.parent} is no run")
+    assert run(f"run={small.parent}", "format=torch").error.startswith(f"run={small.parent} is not a run folder")
     assert run().error == "run has no value; give it, for instance run=VALUE"
     assert run("-m", f"run={small}", "format=torch,onnx").error.startswith("-m is for training")
     assert not (tmp_path / "multirun").exists()

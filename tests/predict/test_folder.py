@@ -103,7 +103,7 @@ def test_rows_are_in_order_and_failures_have_reasons(predicted: Path) -> None:
     assert list(failed) == list(BAD)
     assert "has 2 pages" in failed["pages.tif"]["reason"]
     assert "has 2 pages" in failed["animated.gif"]["reason"]
-    assert "is not a picture" in failed["a/text.txt"]["reason"]
+    assert "is not an image" in failed["a/text.txt"]["reason"]
     assert "truncated or damaged" in failed["broken.png"]["reason"]
 
 

@@ -40,7 +40,7 @@ def quiet_wandb() -> Iterator[None]:
 
 
 TYPED = {"experiment": "tiny", "loss/binary@tasks.segmentation.loss": "dice_bce", "data.fractions": "{train: 0.5}"}
-"""Made up: what was typed for the run."""
+"""Synthetic overrides of the run."""
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from tandem.callbacks.split import SplitCallback, due
 from tandem.callbacks.threshold_sweep import dense_binary_tasks
 from tandem.errors import ConfigError
 from tandem.module import MultiTaskModule, Outputs
-from tandem.reports.panels import Picture, panel_row, panel_sheet
+from tandem.reports.panels import RGBImage, panel_row, panel_sheet
 from tandem.trackers import log_image
 
 
@@ -35,7 +35,7 @@ class Panels(SplitCallback):
         self.folder = Path(folder)
         self.count = count
         self.every = every
-        self.rows: dict[str, list[Picture]] = {}
+        self.rows: dict[str, list[RGBImage]] = {}
 
     def begin(self, trainer: pl.Trainer, module: MultiTaskModule, stage: str) -> None:
         """Begins a new set."""

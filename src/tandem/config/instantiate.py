@@ -1,8 +1,8 @@
-"""From configuration to objects, behind an allow-list.
+"""Creates objects from configuration, restricted by an allow-list.
 
-The keys are Hydra's (`_target_`, `_partial_`, `_args_`, `_recursive_`) and mean what they mean to `instantiate`, with
-`_convert_: all`. Hydra's own function is not called: it reads interpolations a second time, and with them targets that
-no check has seen; and its list names what is forbidden, where this one names what is allowed.
+The keys are Hydra's (`_target_`, `_partial_`, `_args_`, `_recursive_`) with the same meaning as in
+`hydra.utils.instantiate` with `_convert_: all`. Hydra's own function is not used: it resolves interpolations again,
+which can introduce unchecked targets, and it has a block-list instead of an allow-list.
 """
 
 import importlib
@@ -28,35 +28,34 @@ CLASSES = (
     "pytorch_lightning.trainer",
     "pytorch_lightning.Trainer",
 )
-"""Modules whose classes a `_target_` may name: to make an object of one runs no program and loads no file of code."""
+"""Modules whose classes a `_target_` may name; creating their objects runs no program and loads no code from files."""
 
 FUNCTIONS = ("tandem.network.make_network",)
-"""Functions that a `_target_` may name, each by itself: others beside them import, write or call what one likes."""
+"""The only functions that a `_target_` may name; others of these modules could import, write or call anything."""
 
 ALLOW_VARIABLE = "TANDEM_ALLOW"
-"""Environment variable with further module names, comma-separated: the user's own code, which a config cannot name."""
+"""Environment variable with further allowed modules, comma-separated: the user's own code. No config can set it."""
 
 _HYDRA_KEYS = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
 
 
 def build(node: Mapping[str, Any], where: str, **arguments: Any) -> Any:
-    """Makes the object that a piece of configuration describes.
+    """Creates the object that a configuration node describes.
 
-    Every target and argument in it is checked before the first object is made. What a `_partial_` makes later gives
-    errors of the same form.
+    Checks all targets and arguments before it creates the first object. A `_partial_` raises errors of the same form
+    when it is called.
 
     Args:
-        node: plain, resolved containers with a `_target_`; nested ones are made first.
+        node: plain, resolved containers with a `_target_`; nested objects are created first.
         where: the dotted key of the node, for messages.
-        arguments: further arguments, passed as they are; the node cannot give them too.
+        arguments: further arguments, passed unchanged; the node must not give them too.
 
     Raises:
-        ConfigError: a target that is not allowed or not there, an unknown or missing argument, a value refused.
+        ConfigError: a target is not allowed or does not exist, an argument is unknown or missing, or a value is
+            rejected.
     """
     if not isinstance(node, Mapping) or "_target_" not in node:
-        raise ConfigError(
-            f"{where} has no _target_, so nothing can be made of it; choose an option of its config group"
-        )
+        raise ConfigError(f"{where} has no _target_, so it describes no object; choose an option of its config group")
     targets = list(_targets(node, where))
     for key, inner in targets:
         _check_name(inner["_target_"], key)
@@ -66,15 +65,15 @@ def build(node: Mapping[str, Any], where: str, **arguments: Any) -> Any:
 
 
 def build_each(nodes: Mapping[str, Any] | None, where: str, **arguments: Any) -> dict[str, Any]:
-    """Makes each of a dict's objects; entries that are null or empty are left out, so that any can be switched off."""
+    """Creates each of a dict's objects; skips entries that are null or empty, so that any can be switched off."""
     return {name: build(node, f"{where}.{name}", **arguments) for name, node in (nodes or {}).items() if node}
 
 
 def resolve_target(target: str, where: str) -> Callable[..., Any]:
-    """The class or function that a `_target_` names, if it may be used.
+    """Returns the class or function that a `_target_` names, if it is allowed.
 
     Raises:
-        ConfigError: it lies outside the allow-list, cannot be imported, or reaches foreign code through another module.
+        ConfigError: it is not on the allow-list, cannot be imported, or is foreign code imported by an allowed module.
     """
     _check_name(target, where)
     found = _locate(target, where)
@@ -95,7 +94,7 @@ def _inside(path: str, modules: tuple[str, ...]) -> bool:
 
 
 def _check_name(target: Any, where: str) -> None:
-    """Refuses a target by its name alone, before anything of it is imported."""
+    """Checks a target by its name only, before anything is imported."""
     parts = target.split(".") if isinstance(target, str) else []
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise ConfigError(f"{where}: _target_ {target!r} is not the dotted name of a class, such as torch.optim.AdamW")
@@ -137,7 +136,7 @@ def _check_arguments(where: str, node: Mapping[str, Any], arguments: Mapping[str
     target = resolve_target(node["_target_"], where)
     given = sorted(node.keys() - _HYDRA_KEYS)
     if doubled := [key for key in given if key in arguments]:
-        raise ConfigError(f"{where}.{doubled[0]} cannot be chosen here, tandem fills it in; remove it")
+        raise ConfigError(f"{where}.{doubled[0]} cannot be set, because tandem sets it; remove it")
     parameters = _parameters(target)
     if parameters is None:
         return
@@ -163,9 +162,9 @@ def _check_arguments(where: str, node: Mapping[str, Any], arguments: Mapping[str
 def _parameters(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:
     try:
         return _unpacked(inspect.signature(target, eval_str=True).parameters)
-    except ValueError:  # some classes written in C have no signature; calling them tells
+    except ValueError:  # some classes written in C have no signature; the call will check the arguments
         return None
-    except Exception:  # annotations that only a type checker can read
+    except Exception:  # annotations that can only be evaluated by a type checker
         return inspect.signature(target).parameters
 
 
@@ -182,7 +181,7 @@ def _unpacked(parameters: Mapping[str, inspect.Parameter]) -> Mapping[str, inspe
 
 
 def _numeric(annotation: Any) -> bool:
-    """Whether an annotation admits numbers, and no text that could mean one of them."""
+    """Whether an annotation admits numbers but no strings."""
     names = {getattr(kind, "__name__", "") for kind in get_args(annotation) or (annotation,)}
     return bool(names & {"int", "float"}) and names <= {"int", "float", "bool", "NoneType", "Tensor"}
 
@@ -203,7 +202,7 @@ def _make(node: Any, where: str, arguments: Mapping[str, Any] | None = None) -> 
 
 
 def _call(target: Callable[..., Any], where: str, /, *args: Any, **kwargs: Any) -> Any:
-    """Calls a target; what it raises becomes one line that begins with the dotted key, once."""
+    """Calls a target; turns its exceptions into one line that begins with the dotted key, once."""
     try:
         return target(*args, **kwargs)
     except TandemError as error:
@@ -216,7 +215,7 @@ def _call(target: Callable[..., Any], where: str, /, *args: Any, **kwargs: Any) 
 
 
 def _placed(message: str, where: str, keys: Mapping[str, Any]) -> str:
-    """A message with its dotted key in front: `alpha = 1 ...` becomes `tasks.segmentation.loss.alpha = 1 ...`."""
+    """Prefixes a message with its dotted key: `alpha = 1 ...` becomes `tasks.segmentation.loss.alpha = 1 ...`."""
     if re.match(rf"{re.escape(where)}\b", message):
         return message
     first = re.match(r"\w*", message)

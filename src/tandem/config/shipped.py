@@ -1,4 +1,4 @@
-"""What the shipped configuration offers: where it lies, and which questions it asks."""
+"""The shipped configuration: its folder and its config groups."""
 
 import re
 from pathlib import Path
@@ -7,23 +7,23 @@ from tandem.config.hydra_internals import remove_launchers
 
 
 def config_folder() -> Path:
-    """The folder of the shipped configuration: inside the installed package, or beside `src` in a checkout."""
+    """Returns the folder of the shipped configuration: in the installed package, or beside `src` in a checkout."""
     here = Path(__file__).resolve().parents[1]
     packaged = here / "conf"
     return packaged if packaged.is_dir() else here.parents[1] / "conf"
 
 
 ELSEWHERE = ("hydra", "paper", "refine", "search", "shared")
-"""Folders that no question about training stands behind: Hydra's own, those of other commands, parts of files."""
+"""Folders that are not config groups of training: Hydra's own, those of other commands, shared parts."""
 
 
 def shipped_groups() -> list[str]:
-    """The questions that the shipped configuration asks about training: names of its folders."""
+    """Returns the config groups of training: the names of the folders of the shipped configuration."""
     return sorted(path.name for path in config_folder().iterdir() if path.is_dir() and path.name not in ELSEWHERE)
 
 
 def shipped_places() -> set[str]:
-    """Where nested groups are chosen in the shipped configuration, such as `loss/binary@tasks.segmentation.loss`."""
+    """Returns the packages of nested groups in the configuration, such as `loss/binary@tasks.segmentation.loss`."""
     written = re.compile(r"^\s*- (?:override )?/([\w/]+@tasks[\w.]+):", re.MULTILINE)
     texts = (path.read_text(encoding="utf-8") for path in config_folder().rglob("*.yaml"))
     return {place for text in texts for place in written.findall(text)}

@@ -16,7 +16,7 @@ from tandem.tasks.kinds.binary import reached
 if TYPE_CHECKING:
     from tandem.data.samples import Samples
     from tandem.module import MultiTaskModule
-    from tandem.reports.panels import Picture
+    from tandem.reports.panels import RGBImage
     from tandem.tasks import Task
 
 Picked = Sequence[tuple[int, str]]
@@ -101,7 +101,7 @@ class CaseViewer:
         except ConfigError as error:
             return Shown(title, f"Not drawn: {error}", [])
         cam = captum.LayerGradCam(lambda image: task(self.module.network(image)), layer)
-        pictures: list[tuple[Picture, str]] = []
+        pictures: list[tuple[RGBImage, str]] = []
         for place, output, said in picked:
             batch = self._batch(place)
             found = cam.attribute(

@@ -213,7 +213,7 @@ def _ahead(pool: ThreadPoolExecutor, work: Callable[[S], T], sources: Iterable[S
 def _bombs_are_errors() -> Iterator[None]:
     """Pillow's warning of a decompression bomb is an error, for all threads.
 
-    `open_picture` sets the same filter, but threads that do so at once undo each other's; they return to this one.
+    `open_image` sets the same filter, but threads that do so at once undo each other's; they return to this one.
     """
     from PIL import Image
 

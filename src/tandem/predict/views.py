@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tandem.data.files.images import DEEP_MODES, FORMATS, MODES, fit, open_picture, shallow
+from tandem.data.files.images import DEEP_MODES, FORMATS, MODES, fit, open_image, shallow
 from tandem.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -97,7 +97,7 @@ def open_any(source: Any) -> "Image":
         Image.init()
         others = sorted(set(Image.OPEN) - {*FORMATS, *FOREIGN})
         try:
-            return open_picture(Path(source), (*SHALLOW_MODES, *DEEP_MODES), (*FORMATS, *others))
+            return open_image(Path(source), (*SHALLOW_MODES, *DEEP_MODES), (*FORMATS, *others))
         except DataError:
             raise
         except Exception as error:  # whatever one of forty decoders meets in a damaged file

@@ -1,4 +1,4 @@
-"""The table at a run's end: lesion images and images without a lesion stand apart."""
+"""The table at the end of a run, with separate groups for images with and without a lesion."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
@@ -25,11 +25,11 @@ class Row(NamedTuple):
 def result_groups(
     metrics: Mapping[str, float | None], tasks: Mapping[str, Any], stored: Mapping[str, Quantity] | None = None
 ) -> Iterator[tuple[str, str, list[Row]]]:
-    """Task, which images, and rows, in the order in which they are read.
+    """Yields task, group of images, and rows (metric, validation, test), in the order of the table.
 
     Args:
-        metrics: by logged name, as in `results.json`.
-        tasks: configuration of the tasks by name.
+        metrics: metrics by logged name, as in `results.json`.
+        tasks: configuration of the tasks by name; it states which metrics leave out images without a lesion.
         stored: quantities of the run, from its `results.json`.
     """
     for task, settings in tasks.items():
@@ -77,17 +77,17 @@ def headline(
 
 
 def format_value(value: float | None) -> str:
-    """Three digits; a dash where the value is unknown."""
+    """Formats three digits; a dash if the value is not defined."""
     return Quantity("").text(value)
 
 
 def _brief(key: str) -> bool:
-    """Whether a terminal shows it: parts of losses and most values by class are left to the page."""
+    """Whether the terminal shows a metric; loss terms and most per-class values are only on the page."""
     return key.count("/") < 3 or key.split("/")[2] == "recall"
 
 
 def print_results(results: Mapping[str, Any], folder: Path) -> None:
-    """Prints the table of a run, without parts of losses, and where its report lies.
+    """Prints the table of a run, without loss terms, and the path of its report.
 
     Args:
         results: content of `results.json`.
@@ -113,6 +113,6 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
     console = Console()
     console.print(table)
     for warning in results.get("warnings", []):
-        said = f"epoch {warning['epoch']}: {warning['saw']}; try: {warning['attempt']}"
-        console.print(f"[yellow]warning[/] {escape(said)}", highlight=False, soft_wrap=True)
+        text = f"epoch {warning['epoch']}: {warning['saw']}; try: {warning['attempt']}"
+        console.print(f"[yellow]warning[/] {escape(text)}", highlight=False, soft_wrap=True)
     console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True, markup=False)

@@ -1,4 +1,4 @@
-"""A trained network as others use it: pictures in, probabilities and answers out."""
+"""A trained network for inference: images in, probabilities and answers out."""
 
 from collections.abc import Iterator
 
@@ -9,7 +9,7 @@ from tandem.module import MultiTaskModule
 
 
 class Inference(nn.Module):
-    """Preprocessing, network, probabilities and thresholded answers in one module, with one tensor for each output.
+    """Preprocessing, network, probabilities and thresholded answers in one module that returns one tensor per output.
 
     Shapes:
         image: (N, C, H, W) uint8, grey values 0 to 255.
@@ -17,7 +17,7 @@ class Inference(nn.Module):
             also `<task>_answer`, the same shape, uint8: 1 where the probability reaches the question's threshold.
 
     Args:
-        module: a trained one; put into evaluation mode, and its weights are fixed.
+        module: a trained module; it is switched to evaluation mode and its weights are frozen.
     """
 
     def __init__(self, module: MultiTaskModule) -> None:
@@ -32,7 +32,7 @@ class Inference(nn.Module):
                 yield f"{name}_answer", name
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """The outputs, as `names` calls them."""
+        """Returns the outputs in the order of `names`."""
         logits = self.module(image.float() / 255)
         found: dict[str, Tensor] = {}
         for name, task in self.module.tasks.items():

@@ -11,12 +11,12 @@ from tandem.data.batch import MISSING_PIXEL
 from tandem.reports.panels import FALSE, UNKNOWN
 
 if TYPE_CHECKING:
-    from tandem.reports.panels import Picture
+    from tandem.reports.panels import RGBImage
 
 OUTLINE = (90, 200, 255)
 
 
-def class_row(image: Tensor, mask: Tensor, predicted: Tensor) -> "Picture":
+def class_row(image: Tensor, mask: Tensor, predicted: Tensor) -> "RGBImage":
     """One case of a task about the class of each pixel: picture, true and predicted classes, and where they differ.
 
     Args:
@@ -38,7 +38,7 @@ def class_row(image: Tensor, mask: Tensor, predicted: Tensor) -> "Picture":
     return np.concatenate([base, true, drawn, error], axis=1)
 
 
-def cam_row(image: Tensor, mask: Tensor | None, heat: Tensor) -> "Picture":
+def cam_row(image: Tensor, mask: Tensor | None, heat: Tensor) -> "RGBImage":
     """Picture, true mask where there is one, and a map of importance over the picture with the mask's outline.
 
     Args:
@@ -69,6 +69,6 @@ def _outline(mask: Tensor) -> Tensor:
     return mask & (inner == 0)
 
 
-def _grey(image: Tensor) -> "Picture":
+def _grey(image: Tensor) -> "RGBImage":
     grey = (image.float().mean(0).clamp(0, 1) * 255).byte().numpy()
     return np.repeat(grey[..., None], 3, axis=2)
