@@ -91,10 +91,10 @@ def test_a_table(run: Any, trees: Any, tmp_path: Path) -> None:
 
 def test_numbers_of_a_table(run: Any, trees: Any, tmp_path: Path) -> None:
     root = trees.table(tmp_path / "mine", 20, age=lambda number: "" if number % 3 == 0 else 40 + number)
-    said = ("data.columns.numbers=[age]", "data.columns.masks=null", "tasks.column.column=age")
-    results = run("data=folder", f"data.root={root}", "data.table=table.csv", "task=column", *said)
-    assert answered(results) == {"column"}
-    assert np.isfinite(results["metrics"]["test/column/mae"])
+    said = ("data.columns.numbers=[age]", "data.columns.masks=null", "tasks.number.column=age")
+    results = run("data=folder", f"data.root={root}", "data.table=table.csv", "task=number", *said)
+    assert answered(results) == {"number"}
+    assert np.isfinite(results["metrics"]["test/number/mae"])
 
 
 def test_findings_of_a_table(run: Any, trees: Any, tmp_path: Path) -> None:
