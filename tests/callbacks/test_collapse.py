@@ -67,7 +67,7 @@ def test_probabilities_instead_of_logits_are_reported_once_however_many_epochs(
         assert watch.warnings[0]["epoch"] == 0
 
 
-def test_the_sanity_check_and_other_splits_say_nothing(
+def test_the_sanity_check_and_other_splits_report_nothing(
     module: Make, trainer: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = trainer(CollapseWatch(), num_sanity_val_steps=1)  # its two batches together do not look like probabilities
@@ -217,7 +217,7 @@ def test_findings_are_in_results_report_and_trackers(
 
 
 def experiment(name: str, epochs: int, folder: Path) -> dict[str, Any]:
-    """Its first epochs, which are enough to tell."""
+    """Its first epochs, which are enough to detect it."""
     from hydra import compose, initialize_config_dir
 
     from tandem.config.resolve import register, resolve

@@ -44,7 +44,7 @@ def only(found: Sequence[Finding]) -> Finding:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("what", ["train", "val", "norm"])
-def test_a_number_that_is_not_finite_is_said_at_once(what: str, bad: float) -> None:
+def test_a_number_that_is_not_finite_is_reported_at_once(what: str, bad: float) -> None:
     finding = only(losses.not_finite(course(None, **{what: [bad]}), LIMITS))
     assert finding.fatal
     assert str(bad) in finding.saw
@@ -78,7 +78,7 @@ def test_healthy_losses_are_left_alone(detector: Callable[..., list[Finding]], v
         (None, [0.5, 0.8, 0.9, 1.0]),
     ],
 )
-def test_a_training_loss_that_rises_says_that_the_rate_is_too_high(start: float | None, train: list[float]) -> None:
+def test_a_rising_training_loss_means_a_learning_rate_that_is_too_high(start: float | None, train: list[float]) -> None:
     finding = only(losses.learning_rate_too_high(course(start, train=train), LIMITS))
     assert finding.task == "mask"
     assert finding.fatal
@@ -98,7 +98,7 @@ def test_the_validation_loss_rises_for_one_of_two_reasons() -> None:
     assert diverged.fatal
 
 
-def test_nothing_is_said_of_losses_before_warm_up_and_patience_are_over() -> None:
+def test_nothing_is_reported_before_warm_up_and_patience_are_over() -> None:
     limits = Limits(warm_up=4, patience=2)
     bad = [1.0, *[9.0] * 5]
     for length in range(1, 7):
@@ -141,9 +141,7 @@ def test_a_whole_epoch_of_logits_inside_0_and_1(seen: Predicted, reported: bool)
 
 
 @pytest.mark.parametrize(("true", "reported"), [(0.1, True), (0.6, False)])
-def test_a_network_that_says_the_same_of_all_is_given_time_and_the_benefit_of_the_doubt(
-    true: float, reported: bool
-) -> None:
+def test_a_network_with_the_same_output_for_every_image_is_reported_late(true: float, reported: bool) -> None:
     alike = [mask(0.0, true, low=0.4, high=0.4, spread=0.0)] * 4
     assert predictions.probabilities_as_logits(course(predicted=alike[:3]), LIMITS) == []
     assert bool(predictions.probabilities_as_logits(course(predicted=alike), LIMITS)) == reported

@@ -76,7 +76,7 @@ def test_the_file_answers_as_the_run_does(small: Path, onnx_file: Path, shape: t
     np.testing.assert_array_equal(found["segmentation_answer"], found["segmentation_probabilities"] >= threshold)
 
 
-def test_the_file_says_what_it_is(small: Path, onnx_file: Path) -> None:
+def test_the_file_describes_itself(small: Path, onnx_file: Path) -> None:
     model = onnx.load(onnx_file)
     metadata = {entry.key: json.loads(entry.value) for entry in model.metadata_props if entry.key.startswith("tandem.")}
     run = restore(small)

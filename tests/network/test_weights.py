@@ -110,7 +110,7 @@ def test_the_origin_of_weights_uses_timm_s_names() -> None:
     assert weights.origin({"_target_": "mine.Network"}) is None
 
 
-def test_a_model_without_weights_says_so() -> None:
+def test_a_model_without_weights_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"no weights for 'small_cnn'; set network\.pretrained=false"):
         make_network(1, False, "small_cnn", "unet", pretrained=True)
 

@@ -75,7 +75,7 @@ def by_hand(run: TrainedRun, image: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_every_number_is_what_the_run_says(trained: TrainedRun, image_folder: Path, predicted: Path, name: str) -> None:
+def test_every_number_is_that_of_the_run(trained: TrainedRun, image_folder: Path, predicted: Path, name: str) -> None:
     row = rows(predicted)[name]
     classes, maps = by_hand(trained, image_folder / name)
     names = ("normal", "benign", "malignant")
@@ -203,7 +203,7 @@ def test_what_failed_is_tried_again_and_new_images_are_added(
     assert rows(tmp_path / "out", "failed.csv") == {}
 
 
-def test_what_is_said_of_an_image_that_is_gone_stays_unless_another_takes_its_mask(
+def test_the_row_of_a_missing_image_stays_unless_another_image_writes_its_mask(
     run: Path, few: Path, predict: Command, tmp_path: Path
 ) -> None:
     predict(f"run={run}", f"images={few}", "out=out")

@@ -94,7 +94,7 @@ def test_it_is_kept_with_the_run(finished: Path) -> None:
     assert json.loads((finished / COMPUTED).read_text()) == read(finished)["computed"]
 
 
-def test_it_is_said_and_kept_before_the_first_step(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_it_is_logged_and_saved_before_the_first_step(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = configured(*ASKING)
     data = make_data(config)
     module = make_module(config, data.info)

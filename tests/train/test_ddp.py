@@ -308,7 +308,7 @@ def test_the_first_device_s_results_are_given(job: Callable[[str], dict[str, Any
     assert job(write) == {"count": 2, "rank": "0"}
 
 
-def test_an_error_of_one_device_ends_the_others_and_is_said_as_it_is(job: Callable[[str], dict[str, Any]]) -> None:
+def test_an_error_of_one_device_ends_the_others_and_is_raised_unchanged(job: Callable[[str], dict[str, Any]]) -> None:
     begun = time.monotonic()
     with pytest.raises(DataError) as error:
         job("if number: fail('DataError', 'mask.png is torn')" + WAITS)
