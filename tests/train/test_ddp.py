@@ -203,7 +203,7 @@ def test_files_are_written_once(both: tuple[Path, Path]) -> None:
 
 
 def test_what_would_drift_apart_is_refused_on_every_device(both: tuple[Path, Path]) -> None:
-    for name, words in (("adversary", "learns on one device only"), ("balance", "works on one device")):
+    for name, words in (("adversary", "trains on one device only"), ("balance", "works on one device")):
         found = [(both[1] / f"{name}.{number}").read_text() for number in range(2)]
         assert found[0] == found[1]
         assert words in found[0]
@@ -321,7 +321,7 @@ def test_an_error_of_one_device_ends_the_others_and_is_raised_unchanged(job: Cal
 
 
 def test_a_killed_device_is_named_although_the_others_complain_of_it(job: Callable[[str], dict[str, Any]]) -> None:
-    with pytest.raises(TandemError, match=r"device 1 was ended by SIGKILL \(out of memory\?\).*goes on"):
+    with pytest.raises(TandemError, match=r"device 1 was ended by SIGKILL \(out of memory\?\).*to resume"):
         job("if number: os.kill(os.getpid(), signal.SIGKILL)\nfail('RuntimeError', 'connection closed', 0.1)")
 
 
