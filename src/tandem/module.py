@@ -162,7 +162,7 @@ class MultiTaskModule(pl.LightningModule):
         checkpoint[SCHEMA_KEY] = SCHEMA
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Applies the schedules of the checkpoint's epoch, so that validation gives the same values as in training."""
+        """The schedules of the checkpoint's epoch, so that its validation gives what it gave in training."""
         check_schema(checkpoint.get(SCHEMA_KEY), Path("the checkpoint"))
         self.begin_epoch(checkpoint["epoch"])
 
