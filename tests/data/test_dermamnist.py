@@ -118,7 +118,7 @@ def test_log_results_and_report_say_what_was_trained_on(tmp_path: Path, caplog: 
     assert results["data"]["name"] == "dermamnist-stand-in"
     assert "dermamnist-stand-in" in (tmp_path / "run" / "report.html").read_text()
     assert "data dermamnist-stand-in, train:" in caplog.text
-    assert "network.freeze=encoder keeps random weights" in caplog.text
+    assert "network.freeze=encoder freezes random weights" in caplog.text
     for metric in ("f1_macro", "recall/melanoma", "specificity/melanoma"):
         assert 0 <= results["metrics"][f"test/classification/{metric}"] <= 1
 
