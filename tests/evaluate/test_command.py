@@ -1,4 +1,4 @@
-"""`scripts/evaluate.py`: what it leaves, what it shows, and what it refuses in one line."""
+"""`scripts/evaluate.py`: its files, its report, and its one-line errors."""
 
 import json
 import sys
@@ -40,7 +40,7 @@ def test_intervals_hold_their_numbers_and_agree_with_the_metrics_of_training(met
     assert metrics["intervals"]["test/segmentation/dice"][0] < metrics["metrics"]["test/segmentation/dice"]
 
 
-def test_the_page_opens_with_every_picture_and_fetches_nothing(
+def test_the_report_opens_with_every_image_and_works_offline(
     evaluated: Path, browser_page: Callable[[Path], Any]
 ) -> None:
     opened = browser_page(evaluated / "report.html")
