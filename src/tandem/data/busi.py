@@ -117,9 +117,7 @@ class BUSI(FileSource):
             return tuple(ids)
         if self.groups is None:
             return group_names(near_duplicate_groups(thumbnails), ids)
-        listed = read_groups(
-            Path(self.groups).expanduser(), all_ids
-        )  # the list may be of the whole set although only a subset is used
+        listed = read_groups(Path(self.groups).expanduser(), all_ids)  # of the whole set, also if a subset is used
         name_of = dict(zip(all_ids, group_names(listed, all_ids), strict=True))
         return tuple(name_of[name] for name in ids)
 
