@@ -211,7 +211,7 @@ def test_without_any_lesion_dice_is_unknown(module: Make, trainer: Make, batches
 def test_a_diverged_network_ends_the_run_in_one_line(module: Make, trainer: Make, batches: Make) -> None:
     val = batches(1)
     val[1]["image"][0] = math.nan
-    with pytest.raises(DataError, match="probabilities are not a number; training has diverged"):
+    with pytest.raises(DataError, match="probabilities are nan; training has diverged"):
         trainer(ThresholdSweep(), num_sanity_val_steps=0).fit(module(), feed(batches(0)), feed(val))
 
 

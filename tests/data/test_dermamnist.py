@@ -44,7 +44,7 @@ def test_it_has_the_classes_counts_and_shape_of_the_real_set(caplog: pytest.LogC
     assert source.files_fingerprint is None
 
 
-def test_a_picture_depends_on_its_own_number_alone() -> None:
+def test_an_image_depends_on_its_own_number_alone() -> None:
     labels = np.arange(14) % 7
     whole = draw(3, "val", labels, 28)
     np.testing.assert_array_equal(draw(3, "val", labels[:5], 28), whole[:5])

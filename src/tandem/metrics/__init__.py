@@ -1,6 +1,6 @@
-"""Metrics whose counts are kept over a whole split and divided once; `catalogue` says what each logged quantity is.
+"""Metrics that accumulate counts over a whole split and divide once; `catalogue` describes all logged quantities.
 
-The classes are imported when they are first asked for, so that the catalogue can be read without torch.
+Classes are imported on first access, so that the catalogue can be read without torch.
 """
 
 from importlib import import_module
@@ -69,7 +69,7 @@ _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """A public class or function, from its module."""
+    """Imports a public class or function from its module."""
     if name not in _HOME:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

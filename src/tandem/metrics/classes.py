@@ -61,8 +61,8 @@ class ClassScore(MulticlassConfusionMatrix):
     """Recall, precision, F1 or specificity of each class, from the counts of the whole split.
 
     With TP, FP, FN, TN of one class against the rest: recall TP / (TP + FN), precision TP / (TP + FP), F1
-    2 TP / (2 TP + FP + FN), specificity TN / (TN + FP). Precision is 0 where a present class is never predicted. A
-    class that the split lacks is nan, and is left out of means; torchmetrics has 0 there.
+    2 TP / (2 TP + FP + FN), specificity TN / (TN + FP). Precision is 0 for a class that is never predicted. A
+    class without rows in the split is nan and is left out of means; torchmetrics returns 0 for it.
 
     Args:
         num_classes: C.

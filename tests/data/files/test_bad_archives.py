@@ -92,7 +92,7 @@ WRONG_LABELS = (np.arange(24)[:, None] % 2).astype(np.uint8)
 WRONG_LABELS[[3, 8]] = 2
 MEDMNIST: dict[str, tuple[Callable[[Path], object], str]] = {
     "labels out of range": (changed(train_labels=WRONG_LABELS), r"set\.npz', train row 3: label 2 is not in 0 to 1"),
-    "a missing array": (changed(val_labels=None), "lacks val_labels: it is no MedMNIST file"),
+    "a missing array": (changed(val_labels=None), "lacks val_labels: it is not a MedMNIST file"),
     "pickled arrays": (
         changed(train_images=np.array([{}], dtype=object)),
         "is damaged or no .npz file of plain arrays",

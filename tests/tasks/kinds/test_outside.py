@@ -225,7 +225,9 @@ def test_images_csv_holds_raw_values_and_its_page_notes_it(made: Made, evaluated
     errors = [abs(int(row["graded.grade"]) - int(row["graded.true"])) for row in table]
     assert metrics["metrics"]["test/graded/grade_error"] == pytest.approx(np.mean(errors))
     assert not any(name.startswith("test/ordinal") for name in metrics["intervals"]), "no invented statistics"
-    assert "'ordinal', is not known to tandem" in (evaluated / "report.html").read_text().replace("&#x27;", "'")
+    assert "no evaluator for the kind of this task, 'ordinal'" in (evaluated / "report.html").read_text().replace(
+        "&#x27;", "'"
+    )
 
 
 def test_predict_answers_with_raw_values_and_with_the_task_s_own_columns(made: Made, tmp_path: Path) -> None:
