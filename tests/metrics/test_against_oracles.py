@@ -22,7 +22,8 @@ RNG = np.random.default_rng(0)
 
 def metric_of(option: str, name: str, **told: Any) -> Any:
     """A metric as its yaml makes it."""
-    node = dict(OmegaConf.to_container(OmegaConf.load(config_folder() / "metrics" / f"{option}.yaml"))[name])  # type: ignore[index,call-overload]
+    options: Any = OmegaConf.to_container(OmegaConf.load(config_folder() / "metrics" / f"{option}.yaml"))
+    node = dict(options[name])
     node.pop("_partial_")
     return get_class(node.pop("_target_"))(**node, **told)
 

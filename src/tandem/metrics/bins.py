@@ -43,7 +43,7 @@ class BinnedCounts(Metric):
         """Positives and negatives from the highest bin to the lowest, (C, bins) float64; nan if a probability is."""
         counts = self.state[..., zoom.EXTREMES :].double()
         undefined = counts[:, zoom.NAN].sum(1) > 0
-        sides = counts[:, : zoom.NAN].unflatten(2, (2, zoom.BINS)).unbind(2)
+        sides = counts[:, : zoom.NAN].reshape(len(counts), zoom.NAN, 2, zoom.BINS).unbind(2)
         positives, negatives = (side.flatten(1).flip(1).masked_fill(undefined[:, None], torch.nan) for side in sides)
         return positives, negatives
 

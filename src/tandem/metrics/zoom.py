@@ -72,9 +72,9 @@ def counted(probabilities: Tensor, target: Tensor) -> Tensor:
     cell = torch.where(p.isnan(), NAN, cells(key))
     key = torch.where(p.isnan(), 0, key)
     state = empty(len(p)).to(p.device)
-    for place, sign in enumerate((-1, 1)):
+    for side, sign in enumerate((-1, 1)):
         extreme = torch.where(known, sign * key, _NOTHING)
-        state[..., place] = state[..., place].scatter_reduce(1, cell, extreme, "amax")
+        state[..., side] = state[..., side].scatter_reduce(1, cell, extreme, "amax")
     first, shift = _bins(state)
     place = (key >> shift.gather(1, cell)) - first.gather(1, cell)
     place = cell * 2 * BINS + place.clamp(0, BINS - 1) + BINS * (y == 0)
