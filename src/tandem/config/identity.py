@@ -48,8 +48,16 @@ LATER: dict[str, Any] = {}
 `*` stands for any one part of a key: `tasks.*.loss.reduction`. An entry is never removed.
 """
 
-RENAMED: dict[str, str] = {}
-"""`_target_`s that a release renamed: today's name, and the first one, which is hashed. An entry is never removed."""
+RENAMED: dict[str, str] = {
+    "tandem.metrics.ClassDice": "torchmetrics.classification.MulticlassF1Score",
+    "tandem.metrics.ClassIoU": "torchmetrics.classification.MulticlassJaccardIndex",
+    "tandem.metrics.MatthewsCorrelation": "torchmetrics.classification.MulticlassMatthewsCorrCoef",
+    "tandem.metrics.MeanAbsoluteError": "torchmetrics.regression.MeanAbsoluteError",
+    "tandem.metrics.MeanSquaredError": "torchmetrics.regression.MeanSquaredError",
+    "tandem.metrics.R2": "torchmetrics.regression.R2Score",
+}
+"""`_target_`s that a release renamed or replaced: today's name, and the first one, which is hashed. An entry is never
+removed."""
 
 
 def run_hash(config: Mapping[str, Any]) -> str:
