@@ -68,7 +68,12 @@ _NAMES = {
     "bins": ("BinnedAUROC", "BinnedAveragePrecision"),
     "calibration": ("BinnedCalibrationError", "BrierScore"),
     "classes": (
-        "ClassAUROC", "ClassAveragePrecision", "ClassDice", "ClassIoU", "ClassScore", "MatthewsCorrelation",
+        "ClassAUROC",
+        "ClassAveragePrecision",
+        "ClassDice",
+        "ClassIoU",
+        "ClassScore",
+        "MatthewsCorrelation",
     ),
     "dice_sweep": ("DiceSweep", "logit_thresholds"),
     "lesions": ("AreaError", "LesionDetection"),

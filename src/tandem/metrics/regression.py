@@ -118,7 +118,9 @@ class R2(Metric):
     def update(self, predicted: Tensor, target: Tensor) -> None:
         """Adds a batch."""
         columns = len(self.moments)
-        p, y = (part.double().reshape(len(part), columns, -1).transpose(0, 1).flatten(1) for part in (predicted, target))
+        p, y = (
+            part.double().reshape(len(part), columns, -1).transpose(0, 1).flatten(1) for part in (predicted, target)
+        )
         if y.shape[1] == 0:
             return
         mean = y.mean(1)
