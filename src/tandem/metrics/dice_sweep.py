@@ -122,6 +122,8 @@ class DiceSweep(Metric):
     def compute(self, ci: bool = False, samples: int = 1000, level: float = 0.95, seed: int = 0) -> SweepResult:
         """The best threshold of each class, and everything else that follows from the counts.
 
+        A probability that is nan, where the target is known, makes every number nan, of every class.
+
         Args:
             ci: whether the result has an `interval`, by bootstrap over images.
             samples: of the bootstrap.
@@ -129,17 +131,18 @@ class DiceSweep(Metric):
             seed: of the bootstrap.
 
         Raises:
-            DataError: an invalid probability or target.
+            DataError: a probability outside of [0, 1], or an invalid target.
             ConfigError: an interval, but counts were not kept by image.
         """
         wrong, unknown, outside = self.faults.tolist()
         if wrong:
             raise DataError(f"{wrong} target values are none of 0, 1 and {MISSING_PIXEL} (missing)")
-        if unknown:
-            raise DataError(f"{unknown} probabilities are not a number; training has diverged")
         if outside:
             raise DataError(f"{outside} probabilities lie outside of [0, 1]; logits or percentages were given")
-        result = SweepResult(self.thresholds.cpu(), self._counts(), self.objective, self.images)
+        counts = self._counts()
+        if unknown:
+            counts = Counts(*(torch.zeros_like(part) for part in counts))  # nothing is known, so every ratio is nan
+        result = SweepResult(self.thresholds.cpu(), counts, self.objective, self.images)
         if ci:
             result.interval = result.bootstrap(samples, level, seed)
         return result

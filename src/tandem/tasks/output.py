@@ -1,5 +1,6 @@
 """What a task says about a batch; all that callbacks may read."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor
@@ -16,6 +17,7 @@ class TaskOutput(NamedTuple):
         rows: (M,) int64, which rows of the batch these are.
         logit_range: (2,) smallest and largest logit, to notice probabilities where logits belong.
         unweighted: the terms of the loss without their weights, scalars without gradient.
+        ids: names of all images of the batch, of which `rows` are these; empty where they are not known.
     """
 
     probabilities: Tensor
@@ -24,6 +26,7 @@ class TaskOutput(NamedTuple):
     rows: Tensor
     logit_range: Tensor
     unweighted: dict[str, Tensor]
+    ids: Sequence[str] = ()
 
     @property
     def loss(self) -> Tensor:

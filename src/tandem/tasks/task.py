@@ -216,7 +216,7 @@ class Task(nn.Module, ABC):
         extremes = torch.stack([seen.amin(), seen.amax()])
         probabilities = self.probabilities(seen)
         check_values(self.name, self.class_names, probabilities.shape)
-        return TaskOutput(probabilities, target, losses, rows, extremes, unweighted)
+        return TaskOutput(probabilities, target, losses, rows, extremes, unweighted, tuple(batch.get("id", ())))
 
     def prepare(self, samples: Samples) -> dict[str, float]:
         """Before the first step: gives the loss and the last layer what they take from the training targets.
@@ -294,9 +294,10 @@ class Task(nn.Module, ABC):
         """The stage's losses and metrics under their logged names, and starts anew; empty if no row had a target.
 
         Each named term of the loss is there twice: `loss/<term>` as it enters the sum, with its weight, so that these
-        add up to `loss`; and `loss/<term>/unweighted`. Of the training split, `weight/<term>` is that of the epoch.
+        add up to `loss`; and `loss/<term>/unweighted`. A probability that is nan makes every metric nan; the first time,
+        a warning names the images. Of the training split, `weight/<term>` is that of the epoch.
         """
-        found = self.meters[stage].compute()
+        found = self.meters[stage].compute(f"{stage}/{self.name}")
         if found and stage == "train":
             found |= {f"weight/{name}": torch.tensor(weight) for name, weight in self.weights().items()}
         return {f"{stage}/{self.name}/{key}": value for key, value in found.items()}

@@ -8,6 +8,7 @@ from torchmetrics import Metric, MetricCollection
 
 from tandem.tasks.kinds.binary import reached
 from tandem.tasks.output import TaskOutput
+from tandem.tasks.undefined import UndefinedRows
 
 
 def no_cross_rank_sync() -> bool:
@@ -45,7 +46,8 @@ class TaskMetrics(nn.Module):
 
     Losses are the batches' means weighted by their rows: where a loss is not itself a mean over rows (Dice over a
     batch, class weights, partly missing masks) they depend a little on the batch size, as the training loss does.
-    A value that no row contributed to is absent, not 0.
+    A value that no row contributed to is absent, not 0. If a probability of the split is nan, every metric is nan: an
+    answer that is not a number is neither right nor wrong.
 
     Args:
         metrics: metrics by name; clones are kept. One with `needs_mask` sees answers of yes or no, and only where the
@@ -57,6 +59,7 @@ class TaskMetrics(nn.Module):
         super().__init__()
         self.losses = RowMean()
         self.names: tuple[str, ...] = ()
+        self.undefined = UndefinedRows()
         self.metrics = MetricCollection(
             {name: metric.clone() for name, metric in metrics.items()}, compute_groups=False
         )
@@ -77,20 +80,29 @@ class TaskMetrics(nn.Module):
             values = {name: values[name] for name in self.names}
         self.names = tuple(values)
         self.losses.update(torch.stack(list(values.values())), len(output.rows))
+        self.undefined.see(output)
+        probabilities = output.probabilities.nan_to_num(0.0)  # of other libraries' metrics some would raise an error
         for metric in self._metrics().values():
             if not getattr(metric, "needs_mask", False):
-                metric.update(output.probabilities, output.target)
+                metric.update(probabilities, output.target)
             elif threshold is not None:
-                metric.update(reached(output.probabilities, threshold), output.target)
+                metric.update(reached(probabilities, threshold), output.target)
 
-    def compute(self) -> dict[str, Tensor]:
-        """The values by name; empty if nothing was added. Starts anew."""
+    def compute(self, where: str = "") -> dict[str, Tensor]:
+        """The values by name; empty if nothing was added. Starts anew.
+
+        Args:
+            where: `<stage>/<task>`, for a warning of probabilities that are nan.
+        """
         found: dict[str, Tensor] = {}
         if self.losses.update_called:
             means = self.losses.compute().view(-1)  # torchmetrics gives one mean of one as a scalar
             found = dict(zip(self.names, means.unbind(), strict=True))
+            undefined = self.undefined.found(where)
             for name, metric in self._metrics().items():
-                found |= self._named(name, metric.compute()) if metric.update_called else {}
+                if metric.update_called:
+                    value = metric.compute()
+                    found |= self._named(name, torch.full_like(value, torch.nan) if undefined else value)
         self.reset()
         return found
 
@@ -98,6 +110,7 @@ class TaskMetrics(nn.Module):
         """Forgets what was added."""
         self.losses.reset()
         self.metrics.reset()
+        self.undefined.reset()
 
     def _metrics(self) -> dict[str, Metric]:
         return dict(self.metrics.items())
