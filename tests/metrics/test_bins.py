@@ -75,7 +75,7 @@ def test_the_error_stays_within_its_bound_which_is_small(name: str) -> None:
         assert error <= bound + 1e-6
         assert error < 0.005
         if name not in ("ties", "one value", "extreme logits", "half precision"):  # true ties are in the bound too
-            assert bound < 0.02
+            assert bound < (0.02 if isinstance(metric, BinnedAUROC) else 0.1)
 
 
 def test_neither_batches_nor_their_order_nor_processes_change_a_bit() -> None:
