@@ -12,6 +12,8 @@ from tandem.balance.gradient_level import GradientBalance
 from tandem.errors import ConfigError
 
 Make = Callable[[Mapping[str, float], tuple[str, ...]], GradientBalance]
+HARMONIC = 9 / (1 + 1 / 2 + 1 / 0.3)
+"""Three times the harmonic mean of the lengths 1, 2 and 0.3."""
 METHODS: dict[str, Make] = {m.__name__: m for m in (AlignedMTL, CAGrad, IMTLG, MGDA, NashMTL, PCGrad, UPGrad)}
 
 
@@ -39,8 +41,8 @@ def test_parallel_gradients_are_added_up(method: str, seed: int) -> None:
 
 @pytest.mark.parametrize(
     ("method", "length"),
-    [("AlignedMTL", 3.3), ("CAGrad", 4.95), ("IMTLG", 9 / (1 + 1 / 2 + 1 / 0.3)), ("MGDA", 0.9), ("NashMTL", 9 / (1 + 1 / 2 + 1 / 0.3))],
-)  # fmt: skip
+    [("AlignedMTL", 3.3), ("CAGrad", 4.95), ("IMTLG", HARMONIC), ("MGDA", 0.9), ("NashMTL", HARMONIC)],
+)
 def test_three_parallel_gradients(method: str, length: float) -> None:
     (g,) = drawn(1)
     torch.testing.assert_close(

@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from tandem.callbacks import ThresholdSweep
 from tandem.callbacks.sweep_settings import SweepSettings
 from tandem.data.batch import Batch
-from tandem.errors import ConfigError, DataError
+from tandem.errors import ConfigError
 from tandem.metrics import Aggregate, DiceSweep
 from tandem.module import MultiTaskModule
 from tandem.tasks import SegmentationTask

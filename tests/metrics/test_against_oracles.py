@@ -153,7 +153,10 @@ def test_masks_of_classes(name: str, given: str) -> None:
     assert found == pytest.approx(OVERLAP[name](p.numpy(), y), abs=2e-6, nan_ok=True)
 
 
-@pytest.mark.parametrize("rows", [([0, 0, 0, 1], [1, 1, 1, 1]), ([0, 0, 1, 1], [0, 0, 0, 0]), ([0, 1], [0, 1]), ([0, 1], [1, 0]), ([0, 1, 1], [0, 0, 1])])  # fmt: skip
+@pytest.mark.parametrize(
+    "rows",
+    [([0, 0, 0, 1], [1] * 4), ([0, 0, 1, 1], [0] * 4), ([0, 1], [0, 1]), ([0, 1], [1, 0]), ([0, 1, 1], [0, 0, 1])],
+)
 def test_matthews_of_two_classes(rows: tuple[list[int], list[int]]) -> None:
     true, said = rows
     metric = metric_of("classification", "mcc", num_classes=2)

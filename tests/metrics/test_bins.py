@@ -9,8 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, roc_auc_score
 
-from tandem.metrics import BinnedAUROC, BinnedAveragePrecision, BinnedCalibrationError
-from tandem.metrics import zoom
+from tandem.metrics import BinnedAUROC, BinnedAveragePrecision, BinnedCalibrationError, zoom
 
 
 def case(seed: int, count: int = 4000, share: float = 0.05) -> tuple[torch.Tensor, torch.Tensor]:

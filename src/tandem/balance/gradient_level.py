@@ -32,7 +32,8 @@ class GradientBalance(Balance):
     the result is that of one large batch.
 
     Memory: one more copy of the gradients for each task while they are computed, and one backward pass for each task.
-    `G` and `c` are in float64; gradients that are parallel or opposite but for the rounding of float32 count as exactly so.
+    `G` and `c` are in float64. Gradients that are parallel or opposite but for the rounding of float32 count as
+    exactly so.
 
     One device only: the tasks' gradients bypass the hooks that gather them from other devices.
     """

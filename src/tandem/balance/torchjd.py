@@ -27,8 +27,8 @@ class TorchJD(GradientBalance):
 
     Lengths are TorchJD's, mostly those of the tasks' mean. The fixed weights multiply the losses beforehand. TorchJD
     sees inner products scaled to a trace of T, since it treats them as 0 below 1e-4; where its coefficients depend on
-    the scale, as FairGrad's do with `G^(-alpha / (1 + alpha))`, they are scaled back. The power is found by a trial when
-    the balance is made. The factors of gradient accumulation and of half precision are no part of the scale.
+    the scale, as FairGrad's do with `G^(-alpha / (1 + alpha))`, they are scaled back. The power is found by a trial
+    when the balance is made. The factors of gradient accumulation and of half precision are no part of the scale.
 
     Source: Quinton and Rey, 2024, "Jacobian descent for multi-objective optimization".
 

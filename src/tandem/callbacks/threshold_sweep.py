@@ -30,7 +30,8 @@ class ThresholdSweep(SplitCallback):
     IoU, the threshold and Dice at 0.5 beside it; for a question about whole pictures F1, sensitivity, specificity and
     their kin. Each of several channels has its own threshold and is logged as `val/<task>/<channel>/...`, with the mean
     over the channels as `val/<task>/...`. Outside of training (`validate`, `test`) the stored threshold is applied, and
-    nothing is chosen. Where nothing is known (a probability is nan) the stored threshold stays, and nan is logged. The sanity check before training does not count.
+    nothing is chosen. The sanity check before training does not count. Where nothing is known (a probability is nan)
+    the stored threshold stays, and nan is logged.
 
     Args:
         low: lowest threshold.

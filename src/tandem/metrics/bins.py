@@ -14,8 +14,8 @@ MISSING = 255
 class BinnedCounts(Metric):
     """Base of metrics over yes/no questions that need only histograms of the probabilities.
 
-    State: 128 000 counts (1 MB) for each channel, for any number of pixels; see `tandem.metrics.zoom`. Two probabilities
-    share a bin only if they differ by less than 1/64 of what the probabilities in their cell span, which is at most 1/8
+    State: 128 000 counts (1 MB) for each channel, for any number of pixels; see `tandem.metrics.zoom`. Two
+    probabilities share a bin only if they differ by less than 1/64 of what the probabilities in their cell span, which is at most 1/8
     of the distance to the nearer of 0 and 1. A probability that is nan, where the target is known, makes the value nan.
 
     Shapes:
@@ -55,8 +55,8 @@ def by_channel(values: Tensor) -> Tensor:
 class BinnedAUROC(BinnedCounts):
     """Area under the ROC curve: the probability that a positive has a higher probability than a negative, ties half.
 
-    nan without positives or without negatives. Exact but for pairs within one bin, which count as ties: with P_b and N_b
-    positives and negatives in bin b, the error is at most `sum_b P_b N_b / (2 P N)`, which `error_bound` gives.
+    nan without positives or without negatives. Exact but for pairs within one bin, which count as ties: with P_b and
+    N_b positives and negatives in bin b, the error is at most `sum_b P_b N_b / (2 P N)`, which `error_bound` gives.
 
     Source: Hanley & McNeil, The Meaning and Use of the Area under a ROC Curve, 1982.
 

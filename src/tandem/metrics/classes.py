@@ -47,7 +47,7 @@ def _checked(average: str) -> Average:
 
 
 def known_support(probabilities: Any, targets: Any, classes: int) -> Tensor:
-    """(C,) rows of each class, from what a metric keeps; all 0 if a probability is nan, since ranks are unknown then."""
+    """(C,) rows of each class, from what a metric keeps; all 0 if a probability is nan: then ranks are unknown."""
     support = torch.bincount(dim_zero_cat(targets), minlength=classes)
     return support.masked_fill(dim_zero_cat(probabilities).isnan().any(), 0)
 

@@ -2,8 +2,8 @@
 
 [0, 1] is divided into 500 fixed cells, eight to each power of 2 of the distance to the nearer of 0 and 1. Each cell has
 128 bins of its own, as narrow as they can be for the lowest and the highest probability seen in it: down to single
-float32 numbers. The bins depend on nothing but the extremes, so batches, their order and the processes that counted them
-change no bit.
+float32 numbers. The bins depend on nothing but the extremes, so batches, their order and the processes that counted
+them change no bit.
 """
 
 import torch

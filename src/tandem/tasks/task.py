@@ -294,8 +294,8 @@ class Task(nn.Module, ABC):
         """The stage's losses and metrics under their logged names, and starts anew; empty if no row had a target.
 
         Each named term of the loss is there twice: `loss/<term>` as it enters the sum, with its weight, so that these
-        add up to `loss`; and `loss/<term>/unweighted`. A probability that is nan makes every metric nan; the first time,
-        a warning names the images. Of the training split, `weight/<term>` is that of the epoch.
+        add up to `loss`; and `loss/<term>/unweighted`. A probability that is nan makes every metric nan; the first
+        time, a warning names the images. Of the training split, `weight/<term>` is that of the epoch.
         """
         found = self.meters[stage].compute(f"{stage}/{self.name}")
         if found and stage == "train":
