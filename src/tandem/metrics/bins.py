@@ -15,8 +15,9 @@ class BinnedCounts(Metric):
     """Base of metrics over yes/no questions that need only histograms of the probabilities.
 
     State: 128 000 counts (1 MB) for each channel, for any number of pixels; see `tandem.metrics.zoom`. Two
-    probabilities share a bin only if they differ by less than 1/64 of what the probabilities in their cell span, which is at most 1/8
-    of the distance to the nearer of 0 and 1. A probability that is nan, where the target is known, makes the value nan.
+    probabilities share a bin only if they differ by less than 1/64 of what the probabilities in their cell span, which
+    is at most 1/8 of the distance to the nearer of 0 and 1. A probability that is nan, where the target is known, makes
+    the value nan.
 
     Shapes:
         probabilities: (N, C) or (N, C, *spatial), float in [0, 1].

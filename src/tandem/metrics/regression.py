@@ -85,8 +85,8 @@ class R2(Metric):
     """Coefficient of determination, `1 - sum (p - y)^2 / sum (y - mean y)^2`; of several columns, their mean.
 
     At most 1; 0 for a constant prediction of the mean, below 0 for worse ones. nan below two rows, where all targets
-    are equal, or if a number is nan. Each batch is centred on its own mean and the moments are merged (Chan et al., 1979),
-    so that targets far from 0, such as years, lose no digits. Memory does not grow with the rows.
+    are equal, or if a number is nan. Each batch is centred on its own mean and the moments are merged, so that targets
+    far from 0, such as years, lose no digits. Memory does not grow with the rows.
 
     Shapes:
         predicted: (N,) or (N, C, ...), float.
