@@ -8,8 +8,9 @@ from pathlib import Path
 from tandem.paper.outcome import Outcome, columns_by_key, direction_of, jobs_of, lacking_lines, row_cells
 from tandem.paper.plan import STORED, Paper, RowTable, StudyTable
 from tandem.paper.verdict import Verdict, judge, summary_of
-from tandem.study.analysis import Analysis, analyse, best_cells, metric_words
+from tandem.study.analysis import Analysis, analyse, metric_words
 from tandem.study.cells import Cell
+from tandem.study.choice import best_cells
 from tandem.study.comparison import compare
 from tandem.study.runs import Study
 from tandem.study.table import Entry, Number, ResultTable
@@ -159,7 +160,7 @@ def _comparison(table: RowTable, cells: Mapping[str, Cell], baseline: Cell) -> R
     }
     analysis = Analysis(
         study=Study((), (), ()), knobs={}, cells=list(cells.values()), metrics=list(columns), quantities={},
-        headlines={}, missing=[], chosen=None, baseline=baseline, comparisons=comparisons, deltas=[],
+        headlines={}, missing=[], chosen=None, noise=[], baseline=baseline, comparisons=comparisons, deltas=[],
     )  # fmt: skip
     found = comparison_table(analysis)
     return replace(found, rows=[[words[str(row[0])], *row[1:]] for row in found.rows])
