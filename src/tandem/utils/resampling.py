@@ -1,7 +1,8 @@
-"""The one resampler: percentile bootstrap intervals, and random halves, over images, runs or groups of them.
+"""The one resampler: bootstrap intervals, and random halves, over images or groups of them.
 
-The bootstrap draws as many groups as there are, with replacement, computes a number on each sample, and takes the
-percentiles of these numbers as the ends of an interval (Efron, 1979). Images of one patient, or near-duplicates, are
+The bootstrap draws as many groups as there are, with replacement, computes a number on each sample, and takes
+percentiles of these numbers as the ends of an interval (Efron, 1979). With few groups these are too narrow, so that
+`intervals` takes wider percentiles. Images of one patient, or near-duplicates, are
 alike: drawn one by one they would make the interval too narrow, so whole groups are drawn (Field and Welsh,
 Bootstrapping clustered data, 2007). With fewer than two groups there is nothing to resample, and the ends are nan.
 """
@@ -24,6 +25,12 @@ Draw = Literal["multinomial", "pcg64", "mt19937"]
 `multinomial`: how often each group occurs, by numpy's default generator. `pcg64`: one group after another, by the same
 generator. `mt19937`: one group after another, by the generator, seeding and rounding of `torch.randint`.
 """
+
+MOST_SINGLE = 1000
+"""Members up to which a number is checked for being a share; with more of them percentiles are as good."""
+
+CHECKED = 16
+"""Samples on which that is checked."""
 
 CHUNK = 1 << 22
 """Weights in memory at once, so that memory does not grow with the number of samples."""
@@ -92,7 +99,14 @@ def halves(groups: npt.NDArray[Any], repeats: int, seed: int, rows: int | None =
 
 
 def intervals(statistic: Statistic, samples: BootstrapSamples, level: float = 0.95) -> dict[str, Array]:
-    """(2,) low and high end of each number's percentile interval; nan for fewer than two groups.
+    r"""(2,) low and high end of each number's interval; nan for fewer than two groups, and for an undefined number.
+
+    A number that is a mean of yes/no values of single images, such as accuracy, has the Wilson score interval (Wilson,
+    1927): the bootstrap of 20 right answers in 20 has no width. Every other number has the expanded percentile interval
+    (Hesterberg, What teachers should know about the bootstrap, The American Statistician 69, 2015): the percentiles
+    `Phi(-+ sqrt(G / (G - 1)) t_{G-1})` of G groups instead of 2.5 % and 97.5 %, which for a mean give the width of a t
+    interval. In the simulations of `tests/utils/test_coverage.py` plain percentiles cover 92 % at 20 images; so do BCa
+    intervals (Efron, 1987), which cover less than percentiles for ratios such as Dice over all pixels.
 
     Samples in which a number is not defined (nan) do not count for it.
 
@@ -108,10 +122,27 @@ def intervals(statistic: Statistic, samples: BootstrapSamples, level: float = 0.
         >>> low < 2 < high
         np.True_
     """
+    whole = statistic(np.ones((1, len(samples.groups))))
+    undefined = np.full(2, np.nan)
     if samples.units < 2:
-        return {name: np.full(2, np.nan) for name in statistic(np.ones((1, len(samples.groups))))}
+        return dict.fromkeys(whole, undefined)
     drawn = [statistic(weights) for weights in samples.weights()]
-    return {name: percentiles(np.concatenate([part[name] for part in drawn]), level) for name in drawn[0]}
+    found = {name: spread(np.concatenate([part[name] for part in drawn]), samples.units, level) for name in drawn[0]}
+    found |= {name: _wilson(*counts, level) for name, counts in _proportions(statistic, samples).items()}
+    return {name: undefined if np.isnan(whole[name][0]) else found[name] for name in whole}
+
+
+def spread(values: Array, units: int, level: float = 0.95) -> Array:
+    """(2, ...) expanded percentiles of (R, ...) values along the first axis; see `intervals`.
+
+    Args:
+        values: one for each sample; nan does not count.
+        units: G, the number of groups that were drawn from; with fewer than two the ends are nan.
+        level: share of the values between the ends, before it is expanded.
+    """
+    if units < 2:
+        return np.full((2, *values.shape[1:]), np.nan)
+    return percentiles(values, _expanded(level, units))
 
 
 def percentiles(values: Array, level: float = 0.95) -> Array:
@@ -124,6 +155,42 @@ def percentiles(values: Array, level: float = 0.95) -> Array:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="All-NaN slice")
         return np.asarray(np.nanquantile(values, (0.5 - level / 2, 0.5 + level / 2), axis=0))
+
+
+def _expanded(level: float, units: int) -> float:
+    """The level whose percentiles are as wide as a t interval of so many units has to be."""
+    from scipy.special import ndtr, stdtrit
+
+    return float(2 * ndtr(np.sqrt(units / (units - 1)) * stdtrit(units - 1, 0.5 + level / 2)) - 1)
+
+
+def _proportions(statistic: Statistic, samples: BootstrapSamples) -> dict[str, tuple[float, int]]:
+    """Share and number of members, by name, of the numbers that are means of 0 and 1 over ungrouped members."""
+    members = len(samples.groups)
+    if samples.units < members or members > MOST_SINGLE:
+        return {}
+    weights = next(samples.weights(CHECKED))
+    singles, checked = statistic(np.eye(members)), statistic(weights)
+    found = {}
+    for name, values in singles.items():
+        known = ~np.isnan(values)
+        total = weights[:, known].sum(1)
+        if not known.any() or not np.isin(values[known], (0, 1)).all():
+            continue
+        means = weights[:, known] @ values[known] / np.where(total > 0, total, np.nan)
+        if np.allclose(means, checked[name], rtol=0, atol=1e-9, equal_nan=True):
+            found[name] = float(values[known].mean()), int(known.sum())
+    return found
+
+
+def _wilson(share: float, count: int, level: float) -> Array:
+    """(2,) ends of the Wilson score interval of a share."""
+    from scipy.special import ndtri
+
+    z = float(ndtri(0.5 + level / 2))
+    middle = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z / (1 + z**2 / count) * np.sqrt(share * (1 - share) / count + z**2 / (4 * count**2))
+    return np.array([max(0.0, middle - half), min(1.0, middle + half)])
 
 
 def _heights(total: int, most: int) -> Iterator[int]:

@@ -11,6 +11,8 @@ from torch import Tensor
 from tandem.callbacks.sweep_settings import SweepSettings
 from tandem.data.batch import MISSING_PIXEL
 from tandem.evaluate.bootstrap import Array, BootstrapSamples, mean_of, ratio
+from tandem.evaluate.curve_bands import SCORES, ranking_bands, reliability_bands
+from tandem.evaluate.reliability import BINS
 from tandem.evaluate.sweeps import bands, threshold_optimism
 from tandem.metrics import BinnedAUROC, BinnedCalibrationError, DiceSweep
 from tandem.metrics.lesions import match_pieces
@@ -47,6 +49,8 @@ class Channel:
         self.pixels = BinnedAUROC()
         self.calibration = BinnedCalibrationError()
         self.counted: list[npt.NDArray[np.int64]] = []
+        self.ranked: list[Array] = []
+        self.binned: list[Array] = []
 
     def see(self, probabilities: Tensor, target: Tensor) -> list[Mapping[str, Any]]:
         """Adds a batch.
@@ -63,6 +67,9 @@ class Channel:
             metric.update(p[:, None], truth[:, None])
         found = np.stack([self._count(one, mask) for one, mask in zip(p, truth, strict=True)])
         self.counted.append(found)
+        for one, mask in zip(p.numpy(), truth.numpy(), strict=True):
+            known = mask != MISSING_PIXEL
+            self._bin(one[known].astype(np.float64), mask[known] == 1)
         dice, iou = overlap(found)
         return [
             {"threshold": shortest(self.threshold), "dice": d, "iou": i, **dict(zip(COUNTS, row, strict=True))}
@@ -77,6 +84,15 @@ class Channel:
             counts += [int(drawn.sum()), int((drawn & true).sum())]
         matched, pieces, lesions = match_pieces(((p >= self.threshold) & known).numpy(), true.numpy(), 0.0)
         return np.array([*counts, lesions, pieces, matched], dtype=np.int64)
+
+    def _bin(self, p: Array, true: npt.NDArray[np.bool_]) -> None:
+        """Adds the histograms of an image's pixels, of which the bands are made."""
+        by_score = [np.histogram(p[part], SCORES, (0, 1))[0][::-1].astype(np.float64) for part in (true, ~true)]
+        self.ranked.append(np.stack(by_score))
+        weights = (None, p, true.astype(np.float64))
+        self.binned.append(
+            np.stack([np.histogram(p, BINS, (0, 1), weights=one)[0].astype(np.float64) for one in weights])
+        )
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
@@ -95,10 +111,15 @@ class Channel:
             "sweep_per_image": bands(result, ("dice",), draws, goal="dice", aggregate="per_image", empty="skip"),
             "reliability": from_sums(self.calibration.sums.numpy()),
         }
+        binned = np.stack(self.binned)
+        if ((binned[:, 0].sum(0) > 0) == (self.calibration.sums[0].numpy() > 0)).all():
+            line["reliability"] |= reliability_bands(binned, draws)
         if hits.sum() and false.sum():
             used = (hits + false) > 0
             line["ranking"] = curves(hits[used], false[used], np.linspace(1, 0, len(hits))[used])
             del line["ranking"]["threshold"]  # bins are no thresholds
+            ranked = np.stack(self.ranked)
+            line["ranking"]["band"] = ranking_bands(ranked[:, 0], ranked[:, 1], draws)
             line["operating"] = self._operating()
         return line
 
