@@ -11,7 +11,7 @@ from typing import Any
 
 from tandem.errors import ConfigError
 from tandem.paper import launch
-from tandem.paper.archive import open_archive, same_tables, write_archive
+from tandem.paper.archive import by_other_rules, open_archive, same_tables, write_archive
 from tandem.paper.jobs import PaperJob, check_files, filled, find_jobs, quoted, study_words
 from tandem.paper.outcome import Outcome, lacking_lines, read_outcome
 from tandem.paper.plan import Paper
@@ -53,6 +53,7 @@ class Done:
         lacking: failed and missing runs, a line each.
         checks: runs that were trained again.
         changed: tables that are not those of the archive.
+        remade: tables that differ from those of the archive because its intervals and tests follow other rules.
     """
 
     out: Path
@@ -60,6 +61,7 @@ class Done:
     lacking: Sequence[str]
     checks: Sequence[Check]
     changed: Sequence[str]
+    remade: Sequence[str] = ()
 
     @property
     def good(self) -> bool:
@@ -114,16 +116,24 @@ def _from_archive(settings: PaperSettings, source: Path, started: float) -> Done
     outcome = read_outcome(jobs, folder / "runs")
     log.info("paper %s, budget %s, from %s: %s", paper.name, budget, source, _counts(outcome))
     files = write_paper(paper, budget, outcome, out, settings, started, folder)
-    changed = same_tables(folder, out)
+    differing, others = same_tables(folder, out), by_other_rules(folder, node)
+    remade = [name for name in differing if Path(name).stem in others]
+    changed = [name for name in differing if name not in remade]
     said = f"{', '.join(changed)} differ" if changed else "those of the archive, byte for byte"
     log.info("tables made anew: %s", said)
+    if remade:
+        log.warning(
+            "not compared with the archive: %s; its intervals and p values follow the rules of an older version of "
+            "tandem (see docs/statistics.md)",
+            ", ".join(remade),
+        )
     checks: list[Check] = []
     if settings.verify != 0:
         here = find_jobs(paper, budget, settings.data, settings.folders)
         checks = _verified(paper, budget, settings, outcome, here, out)
     lacking = lacking_lines(outcome, jobs)
     _say_lacking(lacking)
-    return Done(out, files, lacking, checks, changed)
+    return Done(out, files, lacking, checks, changed, remade)
 
 
 def _against(settings: PaperSettings, published: Path, paper: Paper, out: Path) -> Done:

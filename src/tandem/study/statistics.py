@@ -11,6 +11,9 @@ from dataclasses import dataclass
 LEVEL = 0.05
 """A p value below it is called significant; intervals cover 1 - LEVEL."""
 
+RULES = 2
+"""Version of the rules by which intervals and tests are computed. 1: percentile bootstrap and Wilcoxon's test."""
+
 LEAST = 3
 """Fewest runs, or pairs, with an interval or a test."""
 

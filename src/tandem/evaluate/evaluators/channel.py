@@ -89,10 +89,8 @@ class Channel:
         """Adds the histograms of an image's pixels, of which the bands are made."""
         by_score = [np.histogram(p[part], SCORES, (0, 1))[0][::-1].astype(np.float64) for part in (true, ~true)]
         self.ranked.append(np.stack(by_score))
-        weights = (None, p, true.astype(np.float64))
-        self.binned.append(
-            np.stack([np.histogram(p, BINS, (0, 1), weights=one)[0].astype(np.float64) for one in weights])
-        )
+        place = np.clip((p * BINS).astype(np.int64), 0, BINS - 1)
+        self.binned.append(np.stack([np.bincount(place, part, BINS) for part in (np.ones_like(p), p, true * 1.0)]))
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
@@ -111,9 +109,7 @@ class Channel:
             "sweep_per_image": bands(result, ("dice",), draws, goal="dice", aggregate="per_image", empty="skip"),
             "reliability": from_sums(self.calibration.sums.numpy()),
         }
-        binned = np.stack(self.binned)
-        if ((binned[:, 0].sum(0) > 0) == (self.calibration.sums[0].numpy() > 0)).all():
-            line["reliability"] |= reliability_bands(binned, draws)
+        line["reliability"] |= reliability_bands(np.stack(self.binned), draws)
         if hits.sum() and false.sum():
             used = (hits + false) > 0
             line["ranking"] = curves(hits[used], false[used], np.linspace(1, 0, len(hits))[used])
