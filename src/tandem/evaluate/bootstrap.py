@@ -9,7 +9,7 @@ __all__ = ["Array", "BootstrapSamples", "estimate", "mean_known", "mean_of", "ra
 
 
 def estimate(statistic: Statistic, samples: BootstrapSamples, level: float = 0.95) -> dict[str, Score]:
-    """Each number on all images, with its percentile interval; see `tandem.utils.resampling.intervals`.
+    """Each number on all images, with its 95 % interval; see `tandem.utils.resampling.intervals`.
 
     Args:
         statistic: computes the numbers.

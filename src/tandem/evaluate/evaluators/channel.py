@@ -149,6 +149,11 @@ def overlap(counts: npt.NDArray[np.int64]) -> tuple[Array, Array]:
     return dice, iou
 
 
+def _where(present: Array, values: Array) -> Array:
+    """(R,) values; nan where no lesion is present: there is nothing to find, and 0 would look like a failure."""
+    return np.where(present > 0, values, np.nan)
+
+
 class MaskMeasure:
     """Every number of drawn masks as a function of how often each image counts.
 
@@ -178,16 +183,16 @@ class MaskMeasure:
             "dice_global": whole["dice_global"],
             "dice_lesion": whole["dice_lesion"],
             "iou_lesion": whole["iou_lesion"],
-            "precision": ratio(tp, drawn),
+            "precision": _where(true, ratio(tp, drawn)),
             "recall": ratio(tp, true),
             "specificity_empty": mean_of(weights, np.where(self.without, (self.drawn == 0).astype(float), np.nan)),
             "dice_at_0.5": half[official],
             "dice_lesion_at_0.5": half["dice_lesion"],
             "area_error": mean_of(weights, np.abs(error)),
             "area_bias": mean_of(weights, error),
-            "lesion_f1": ratio(*dice_parts(matched, pieces, lesions)),
+            "lesion_f1": _where(lesions, ratio(*dice_parts(matched, pieces, lesions))),
             "lesion_recall": ratio(matched, lesions),
-            "lesion_precision": ratio(matched, pieces),
+            "lesion_precision": _where(lesions, ratio(matched, pieces)),
         }
         for dice, iou in (("dice", "iou"), ("dice_lesion", "iou_lesion")):
             assert not (found[dice] < found[iou] - 1e-12).any(), f"{dice} below {iou}: the counts are wrong"
