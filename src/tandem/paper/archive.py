@@ -88,7 +88,7 @@ def open_archive(path: Path, out: Path) -> tuple[Mapping[str, Any], str, list[Pa
 def by_other_rules(folder: Path, node: Mapping[str, Any]) -> set[str]:
     """Names of the tables that an archive made by other rules for intervals and tests; none if the rules are the same.
 
-    Comparisons and tables of studies show intervals; means and deviations of named rows do not depend on the rules.
+    Comparisons, verdicts and tables of studies show intervals; means and deviations of named rows do not depend on the rules.
 
     Args:
         folder: the unpacked archive.
@@ -98,7 +98,7 @@ def by_other_rules(folder: Path, node: Mapping[str, Any]) -> set[str]:
         return set()
     tables = node.get("tables") or {}
     studies = {name for name, table in tables.items() if "study" in table}
-    return {*studies, *(f"{name}_comparison" for name in tables)}
+    return {"published", *studies, *(f"{name}_comparison" for name in tables)}
 
 
 def same_tables(folder: Path, out: Path) -> list[str]:

@@ -15,6 +15,7 @@ from tandem.study.comparison import compare
 from tandem.study.runs import Study
 from tandem.study.table import Entry, Number, ResultTable
 from tandem.study.tables import comparison_table, main_table
+from tandem.study.units import units_of
 
 
 def budget_line(paper: Paper, budget: str) -> str:
@@ -112,7 +113,7 @@ def verdict_table(paper: Paper, budget: str, verdicts: Sequence[Verdict]) -> Res
     notes = [
         budget_line(paper, budget),
         "; ".join(f"{number} {words}" for words, number in counts.items()) + ".",
-        "The interval is that of ours minus published: 'Welch' where both are means of several runs "
+        "The interval is that of ours minus published: 'Welch' where both are means of at least three runs "
         "(95 %, deviations of both), '2 std' where ours must lie within two published deviations. Of few runs it is "
         "wide: 'reproduced' means that no difference was shown.",
     ]
@@ -172,9 +173,10 @@ def _verdicts(table: RowTable, name: str, cells: Mapping[str, Cell]) -> Iterable
     keys = dict(zip(table.columns, columns_by_key(table), strict=True))
     for row, told in table.published.rows.items():
         for column, number in told.items():
-            ours = cells[row].summary(keys[column])
+            cell, key = cells[row], keys[column]
+            overlap = units_of(cell.known(key), cell.runs).overlap
             label = table.columns[column].label
-            yield judge(name, cells[row].label, label, ours, summary_of(number, table.published.n))
+            yield judge(name, cell.label, label, cell.summary(key), summary_of(number, table.published.n), overlap)
 
 
 def _with_budget(table: ResultTable, paper: Paper, budget: str) -> ResultTable:

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from tandem.reports.figures import legend
 
-Lines = Mapping[str, Mapping[str, Sequence[Any]]]
+Lines = Mapping[str, Mapping[str, Any]]
 Points = Mapping[str, Mapping[str, float]]
 
 
