@@ -96,7 +96,8 @@ def _numbers(evaluation: Mapping[str, Any]) -> list[str]:
     empty = " ".join(dict.fromkeys(evaluation["empty"].values()))
     note = (
         f"{empty} Intervals: bootstrap over {evaluation['bootstrap']['over']}, {evaluation['bootstrap']['samples']} "
-        "samples, for shares of images the score interval (Wilson); images are taken to be independent. All but losses and the numbers of pixels (AUROC, "
+        "samples; for shares of images the score interval (Wilson). Images are taken to be independent. "
+        "All but losses and the numbers of pixels (AUROC, "
         "AP, calibration) follow from images.csv. A dash: nothing can be known."
     )
     choice = (
