@@ -88,7 +88,7 @@ def open_archive(path: Path, out: Path) -> tuple[Mapping[str, Any], str, list[Pa
 def by_other_rules(folder: Path, node: Mapping[str, Any]) -> set[str]:
     """Names of the tables that an archive made by other rules for intervals and tests; none if the rules are the same.
 
-    Comparisons, verdicts and tables of studies show intervals; means and deviations of named rows do not depend on them.
+    Comparisons, verdicts and tables of studies show intervals. Means and deviations do not depend on these rules.
 
     Args:
         folder: the unpacked archive.

@@ -152,9 +152,12 @@ def percentiles(values: Array, level: float = 0.95) -> Array:
         values: one for each sample.
         level: share of the values between the ends.
     """
+    ends = (0.5 - level / 2, 0.5 + level / 2)
+    if not np.isnan(values).any():
+        return np.asarray(np.quantile(values, ends, axis=0))  # the same numbers, many times as fast
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="All-NaN slice")
-        return np.asarray(np.nanquantile(values, (0.5 - level / 2, 0.5 + level / 2), axis=0))
+        return np.asarray(np.nanquantile(values, ends, axis=0))
 
 
 def _expanded(level: float, units: int) -> float:
