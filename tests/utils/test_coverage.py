@@ -9,7 +9,7 @@ from scipy import stats
 from tandem.evaluate.bootstrap import estimate, mean_of, ratio
 from tandem.utils.resampling import Array, BootstrapSamples
 
-REPEATS = 500
+REPEATS = 1500
 
 Images = tuple[Array, Array, Array]
 """(M,) pixels of lesions, pixels drawn, and pixels that are both."""
@@ -42,7 +42,7 @@ def test_intervals_over_images_cover_95_percent(count: int) -> None:
     rng = np.random.default_rng(count)
     inside: dict[str, int] = dict.fromkeys(TRUE, 0)
     for repeat in range(REPEATS):
-        found = estimate(scores(images(rng, count)), BootstrapSamples(500, repeat, np.arange(count)))
+        found = estimate(scores(images(rng, count)), BootstrapSamples(20, repeat, np.arange(count)))
         for name, one in found.items():
             inside[name] += one.low <= TRUE[name] <= one.high
     shares = {name: hits / REPEATS for name, hits in inside.items()}
