@@ -105,7 +105,7 @@ def test_without_plotly_the_tables_are_there(
 
     make.grid(seeds=1)
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
-    assert "pip install 'tandem[study]'" in study("runs/made").error
+    assert "pip install 'tandem-mtl[study]'" in study("runs/made").error
     assert (make.folder / "study" / "table.tex").exists()
 
 

@@ -176,11 +176,14 @@ def _counts(analysis: "Analysis") -> str:
 
 
 def _parser() -> Parser:
+    from tandem.cli import version_line
+
     parser = Parser(
         prog="study.py",
         description="Tables (CSV, Markdown, LaTeX) and one page of a study, from the results.json of its runs.",
         epilog="example: python scripts/study.py runs/focal_grid --baseline gamma=2 alpha=0.25",
     )
+    parser.add_argument("--version", action="version", version=version_line())
     parser.add_argument(
         "folders", nargs="+", type=Path, metavar="FOLDER", help="such as runs/focal_grid; several are one study"
     )
