@@ -180,7 +180,7 @@ def test_several_bad_files_are_one_line_too(tandem_train: Command, busi_tree: Ca
     assert tandem_train(*BUSI, f"data.root={root}").error.startswith("3 of 12 images cannot be used; the first: ")
 
 
-# -------------------------------------------------------------------------------------------------- what nobody foresaw
+# ---------------------------------------------------------------------------------------------------- unexpected errors
 
 
 @pytest.fixture

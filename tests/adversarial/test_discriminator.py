@@ -35,10 +35,10 @@ def test_a_picture_s_score_does_not_depend_on_its_batch() -> None:
     torch.testing.assert_close(made(batch), alone)
 
 
-@pytest.mark.parametrize("knobs", [{"width": 0}, {"depth": 0}, {"depth": -1}], ids=str)
-def test_numbers_out_of_range_are_refused(knobs: dict[str, int]) -> None:
-    with pytest.raises(ConfigError, match=rf"{next(iter(knobs))} is .*, but must be at least 1"):
-        PatchDiscriminator(2, **knobs)
+@pytest.mark.parametrize("params", [{"width": 0}, {"depth": 0}, {"depth": -1}], ids=str)
+def test_numbers_out_of_range_are_refused(params: dict[str, int]) -> None:
+    with pytest.raises(ConfigError, match=rf"{next(iter(params))} is .*, but must be at least 1"):
+        PatchDiscriminator(2, **params)
 
 
 def test_pictures_that_are_too_small_are_refused() -> None:

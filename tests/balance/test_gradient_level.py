@@ -274,7 +274,7 @@ def test_gradients_lie_in_memory_as_their_parameters_do() -> None:
         (lambda w, t: GradNorm(w, t, lr=float("nan")), "lr is nan"),
     ],
 )
-def test_knobs_out_of_range(make: Callable[[Mapping[str, float], tuple[str, ...]], Balance], message: str) -> None:
+def test_options_out_of_range(make: Callable[[Mapping[str, float], tuple[str, ...]], Balance], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         make(dict.fromkeys(TASKS, 1.0), TASKS)
 

@@ -248,6 +248,6 @@ def test_losses_without_a_logarithm_are_refused(method: type[Balance], values: t
         (FAMO, {"weight_decay": math.inf}, "weight_decay is inf"),
     ],
 )
-def test_knobs_out_of_range(method: type[Balance], options: dict[str, Any], message: str) -> None:
+def test_options_out_of_range(method: type[Balance], options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         of(method, **options)

@@ -200,8 +200,8 @@ def test_noise_adds_and_speckle_multiplies() -> None:
 def test_a_grey_image_in_three_channels_stays_grey_and_masks_stay_untouched(name: str) -> None:
     batch = random_batch(0)
     batch["image"] = batch["image"].expand(-1, 3, -1, -1)
-    knob: dict[str, Any] = {name: DEGREES[name]}
-    changed = Augment(**knob)(batch)
+    param: dict[str, Any] = {name: DEGREES[name]}
+    changed = Augment(**param)(batch)
     assert torch.allclose(changed["image"][:, 0], changed["image"][:, 2], atol=1e-6)
     assert changed["mask"] is batch["mask"]
 
@@ -243,6 +243,6 @@ def test_mixing_loses_no_word() -> None:
 @pytest.mark.parametrize("name", NEW)
 @pytest.mark.parametrize("value", [-0.01, float("nan"), 11.0])
 def test_a_setting_out_of_range_is_named(name: str, value: float) -> None:
-    knob: dict[str, Any] = {name: value}
+    param: dict[str, Any] = {name: value}
     with pytest.raises(ConfigError, match=rf"^{name} is {value}, but must lie in \[0, {LIMITS[name]:g}\]$"):
-        Augment(**knob)
+        Augment(**param)

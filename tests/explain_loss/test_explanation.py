@@ -29,9 +29,9 @@ CONFIG: dict[str, Any] = {
 }
 
 
-def node(name: str, **knobs: Any) -> dict[str, Any]:
+def node(name: str, **params: Any) -> dict[str, Any]:
     """The configuration of a loss."""
-    return {"_target_": f"tandem.losses.{name}", **knobs}
+    return {"_target_": f"tandem.losses.{name}", **params}
 
 
 def explained(nodes: Mapping[str, Any], **more: Any) -> Explanation:

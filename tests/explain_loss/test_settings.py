@@ -5,7 +5,7 @@ import pytest
 from tandem.explain_loss.settings import LONGEST, read_settings
 
 EXPANDED = {
-    "a knob": (
+    "a hyperparameter": (
         ["loss/binary=bce_focal", "loss.gamma=1,2,3"],
         ["loss/binary@loss=bce_focal", "loss.gamma=1"],
         ["gamma=1", "gamma=2", "gamma=3"],

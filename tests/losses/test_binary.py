@@ -280,7 +280,7 @@ def test_trap_alpha_that_silences_one_side(alpha: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "knobs", "message"),
+    ("build", "params", "message"),
     [
         (Focal, {"gamma": -1}, r"gamma = -1 is outside \[0, inf\]; 0 is plain"),
         (Focal, {"gamma": math.nan}, "gamma = nan is not a finite number"),
@@ -295,9 +295,9 @@ def test_trap_alpha_that_silences_one_side(alpha: float) -> None:
         (Dice, {"smooth": -1}, r"smooth = -1 is outside \[0, inf\]"),
     ],
 )
-def test_bad_knobs_are_refused(build: type[nn.Module], knobs: dict[str, object], message: str) -> None:
+def test_bad_options_are_refused(build: type[nn.Module], params: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as refusal:
-        build(**knobs)
+        build(**params)
     assert "\n" not in str(refusal.value)
 
 

@@ -305,7 +305,7 @@ def test_lovasz_does_not_depend_on_how_many_pixels_are_sorted_at_a_time(
 
 
 @pytest.mark.parametrize(
-    ("build", "knobs", "message"),
+    ("build", "params", "message"),
     [
         (Jaccard, {"per": "pixel"}, "per = 'pixel' is unknown; use image or batch"),
         (Jaccard, {"smooth": -1}, r"smooth = -1 is outside \[0, inf\]"),
@@ -326,7 +326,7 @@ def test_lovasz_does_not_depend_on_how_many_pixels_are_sorted_at_a_time(
         (UnifiedFocal, {"per": "pixel"}, "per = 'pixel' is unknown"),
     ],
 )
-def test_bad_knobs_are_refused(build: type[nn.Module], knobs: dict[str, object], message: str) -> None:
+def test_bad_options_are_refused(build: type[nn.Module], params: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as refusal:
-        build(**knobs)
+        build(**params)
     assert "\n" not in str(refusal.value)

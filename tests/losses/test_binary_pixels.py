@@ -205,7 +205,7 @@ def test_trap_half_logits_with_a_float32_target() -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "knobs", "message"),
+    ("build", "params", "message"),
     [
         (BalancedBCE, {"beta": 0}, r"beta = 0 would give every positive the weight 0; use a value inside \(0, 1\)"),
         (BalancedBCE, {"beta": 1}, "beta = 1 would give every negative the weight 0"),
@@ -218,9 +218,9 @@ def test_trap_half_logits_with_a_float32_target() -> None:
         (Asymmetric, {"clip": None}, "clip = None is not a finite number"),
     ],
 )
-def test_bad_knobs_are_refused(build: type[nn.Module], knobs: dict[str, object], message: str) -> None:
+def test_bad_options_are_refused(build: type[nn.Module], params: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as refusal:
-        build(**knobs)
+        build(**params)
     assert "\n" not in str(refusal.value)
 
 

@@ -122,7 +122,7 @@ def test_without_monai_the_mend_is_named(build: type[nn.Module], monkeypatch: py
 
 
 @pytest.mark.parametrize(
-    ("build", "knobs", "message"),
+    ("build", "params", "message"),
     [
         (Hausdorff, {"alpha": -1}, r"alpha = -1 is outside \[0, inf\]"),
         (CenterlineDice, {"iterations": 0}, "iterations = 0 is not a whole number of at least 1"),
@@ -130,6 +130,6 @@ def test_without_monai_the_mend_is_named(build: type[nn.Module], monkeypatch: py
         (CenterlineDice, {"smooth": 0}, "smooth = 0 would divide by 0 where there is no skeleton"),
     ],
 )
-def test_bad_knobs_are_refused(build: type[nn.Module], knobs: dict[str, object], message: str) -> None:
+def test_bad_options_are_refused(build: type[nn.Module], params: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        build(**knobs)
+        build(**params)

@@ -1,4 +1,4 @@
-"""Every loss in conf/loss composes, builds with all its knobs, and can be swept and swapped."""
+"""Every loss in conf/loss composes, builds with all its hyperparameters, and can be swept and swapped."""
 
 import inspect
 from pathlib import Path
@@ -30,7 +30,7 @@ def built(*overrides: str) -> Any:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
-def test_every_file_builds_a_loss_of_its_folder_and_names_all_knobs(path: Path) -> None:
+def test_every_file_builds_a_loss_of_its_folder_and_names_all_options(path: Path) -> None:
     kind, name = path.parent.name, path.stem
     assert kind in KINDS
     choice = f"+loss/{kind}@{HERE}={name}"
@@ -53,7 +53,7 @@ def test_the_files_of_the_catalogue_are_there(kind: str) -> None:
     assert {path.stem for path in FILES if path.parent.name == kind} >= set(CATALOGUE[kind].split())
 
 
-def test_knobs_reach_the_loss() -> None:
+def test_options_reach_the_loss() -> None:
     loss = built(f"+loss/binary@{HERE}=bce_focal", f"{HERE}.gamma=1", f"{HERE}.alpha=0.25", f"{HERE}.bce_weight=2")
     assert isinstance(loss, BCEFocal)
     focal = loss.terms["focal"]

@@ -1,4 +1,4 @@
-"""Knobs that follow from the training targets: their values, their place in the checkpoint, and what is refused."""
+"""Options that follow from the training targets: their values, their place in the checkpoint, and what is refused."""
 
 import copy
 from collections.abc import Callable
@@ -23,7 +23,7 @@ BALANCED: list[Callable[[], Loss]] = [
     lambda: multiclass.CrossEntropy("balanced"),
     lambda: multiclass.Focal(alpha="balanced"),
 ]
-KNOBS = ["weight", "alpha"]
+OPTIONS = ["weight", "alpha"]
 
 
 def settled(loss: nn.Module, *counts: Any) -> nn.Module:
@@ -37,11 +37,11 @@ def test_balanced_weights_equal_scikit_learn(drawn: list[int]) -> None:
     labels = np.array([*drawn, *range(5)])
     counts = torch.tensor(np.bincount(labels, minlength=5))
     expected = compute_class_weight("balanced", classes=np.arange(5), y=labels)
-    for make, knob in zip(BALANCED, KNOBS, strict=True):
+    for make, param in zip(BALANCED, OPTIONS, strict=True):
         found = resolve(loss := make(), counts, "abcde")
-        torch.testing.assert_close(getattr(loss, knob), torch.tensor(expected, dtype=torch.float32))
+        torch.testing.assert_close(getattr(loss, param), torch.tensor(expected, dtype=torch.float32))
         assert list(found.values()) == pytest.approx(expected.tolist())
-        assert list(found) == [f"{knob}.{name}" for name in "abcde"]
+        assert list(found) == [f"{param}.{name}" for name in "abcde"]
 
 
 def test_balanced_cross_entropy_is_torch_s_with_these_weights() -> None:
@@ -99,7 +99,7 @@ def test_terms_of_a_composite_are_settled_by_their_place() -> None:
         (binary.BalancedBCE("auto"), torch.ones(2, 3)),
     ],
 )
-def test_an_open_knob_cannot_be_trained_with(loss: nn.Module, target: Tensor) -> None:
+def test_an_open_option_cannot_be_trained_with(loss: nn.Module, target: Tensor) -> None:
     with pytest.raises(ConfigError, match=r"(weight|alpha|beta) depends on the training targets"):
         loss(torch.zeros(2, 3), target)
 

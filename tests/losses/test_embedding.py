@@ -129,7 +129,7 @@ def test_bad_input_is_refused(loss: nn.Module, embeddings: Tensor, labels: Tenso
 
 
 @pytest.mark.parametrize(
-    ("build", "knobs", "message"),
+    ("build", "params", "message"),
     [
         (Contrastive, {"pos_margin": -1}, r"pos_margin = -1 is outside \[0, 2\]"),
         (Contrastive, {"neg_margin": 0}, "neg_margin = 0 would push no classes apart"),
@@ -137,9 +137,9 @@ def test_bad_input_is_refused(loss: nn.Module, embeddings: Tensor, labels: Tenso
         (SupCon, {"temperature": 0}, "temperature = 0 would divide by 0"),
     ],
 )
-def test_bad_knobs_are_refused(build: type[nn.Module], knobs: dict[str, object], message: str) -> None:
+def test_bad_options_are_refused(build: type[nn.Module], params: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        build(**knobs)
+        build(**params)
 
 
 @pytest.mark.parametrize("build", [Contrastive, Triplet, SupCon])

@@ -177,7 +177,7 @@ def test_order_of_rows_and_pixels_does_not_matter(loss: nn.Module, seed: int, or
 
 
 @pytest.mark.parametrize(
-    ("build", "knobs", "message"),
+    ("build", "params", "message"),
     [
         (CrossEntropy, {"label_smoothing": 1.1}, r"label_smoothing = 1.1 is outside \[0, 1\]"),
         (CrossEntropy, {"label_smoothing": None}, "label_smoothing = None is not a finite number"),
@@ -192,9 +192,9 @@ def test_order_of_rows_and_pixels_does_not_matter(loss: nn.Module, seed: int, or
         (Focal, {"alpha": [1, None]}, r"alpha\[1\] = None is not a finite number"),
     ],
 )
-def test_bad_knobs_are_refused(build: type[nn.Module], knobs: dict[str, object], message: str) -> None:
+def test_bad_options_are_refused(build: type[nn.Module], params: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as refusal:
-        build(**knobs)
+        build(**params)
     assert "\n" not in str(refusal.value)
 
 

@@ -177,7 +177,7 @@ def test_poly_with_epsilon_0_is_cross_entropy() -> None:
 
 
 @pytest.mark.parametrize(
-    ("build", "knobs", "message"),
+    ("build", "params", "message"),
     [
         (Dice, {"per": "class"}, "per = 'class' is unknown; use image or batch"),
         (Dice, {"smooth": -1}, r"smooth = -1 is outside \[0, inf\]"),
@@ -188,6 +188,6 @@ def test_poly_with_epsilon_0_is_cross_entropy() -> None:
         (Poly, {"epsilon": math.nan}, "epsilon = nan is not a finite number"),
     ],
 )
-def test_bad_knobs_are_refused(build: type[nn.Module], knobs: dict[str, object], message: str) -> None:
+def test_bad_options_are_refused(build: type[nn.Module], params: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        build(**knobs)
+        build(**params)

@@ -76,7 +76,7 @@ def test_trap_silent_broadcasting_and_marks(loss: nn.Module, prediction: Tensor,
 
 
 @pytest.mark.parametrize(("delta", "message"), [(0, "delta = 0 would give every error the loss 0"), (-1, "outside")])
-def test_bad_knobs_are_refused(delta: float, message: str) -> None:
+def test_bad_options_are_refused(delta: float, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Huber(delta)
 

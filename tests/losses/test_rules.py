@@ -53,10 +53,10 @@ EACH = of(*KINDS)
 
 @cache
 def load(choice: str) -> nn.Module:
-    name, *knobs = choice.split()
+    name, *params = choice.split()
     kind = kind_of(choice)
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose(f"loss/{name}", [f"loss.{kind}.{knob}" for knob in knobs])
+        config = compose(f"loss/{name}", [f"loss.{kind}.{param}" for param in params])
     loss = instantiate(config.loss[kind], _convert_="all")
     assert isinstance(loss, nn.Module)
     resolve(loss, torch.tensor([[9, 1]] if kind == "binary" else [3, 1, 2]), "abc")

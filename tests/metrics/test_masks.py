@@ -131,6 +131,6 @@ def test_channels_are_counted_apart() -> None:
         lambda: LesionDetection(overlap=1.0),
     ],
 )
-def test_bad_knobs_are_refused(make: Any) -> None:
+def test_bad_options_are_refused(make: Any) -> None:
     with pytest.raises(ConfigError):
         make()

@@ -204,7 +204,7 @@ def test_the_order_of_images_changes_no_bit(images: list[tuple[int, int, int]], 
 
 
 @pytest.mark.parametrize(
-    ("goal", "knobs", "chosen"),
+    ("goal", "params", "chosen"),
     [
         ("dice", {}, 0.5),
         ("f1", {}, 0.5),
@@ -219,8 +219,8 @@ def test_the_order_of_images_changes_no_bit(images: list[tuple[int, int, int]], 
         ("sensitivity", {"specificity": 1.0}, 0.9),
     ],
 )
-def test_the_objective_says_which_threshold_is_best(goal: str, knobs: dict[str, float], chosen: float) -> None:
-    counts = result([0.2, 0.5, 0.9], [[99, 80, 40]], [[80, 20, 1]], [100], [1000], goal=goal, **knobs)
+def test_the_objective_says_which_threshold_is_best(goal: str, params: dict[str, float], chosen: float) -> None:
+    counts = result([0.2, 0.5, 0.9], [[99, 80, 40]], [[80, 20, 1]], [100], [1000], goal=goal, **params)
     assert float(counts.threshold) == pytest.approx(chosen)
     index = [0.2, 0.5, 0.9].index(chosen)
     assert float(counts.score) == float(counts.measure(goal)[0, index])
@@ -232,7 +232,7 @@ def test_ties_of_youden_are_ties() -> None:
 
 
 @pytest.mark.parametrize(
-    ("knobs", "message"),
+    ("params", "message"),
     [
         ({"goal": "dise"}, "objective is 'dise': did you mean 'dice'"),
         ({"aggregate": "batch"}, "aggregate is 'batch': there are: global, per_image"),
@@ -243,9 +243,9 @@ def test_ties_of_youden_are_ties() -> None:
         ({"specificity": 1.5}, r"specificity is 1\.5, but must lie in \[0, 1\]"),
     ],
 )
-def test_an_objective_that_means_nothing_is_refused(knobs: dict[str, Any], message: str) -> None:
+def test_an_objective_that_means_nothing_is_refused(params: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        Objective(**knobs)
+        Objective(**params)
 
 
 def test_every_measure_lies_in_its_range() -> None:

@@ -23,20 +23,20 @@ def images(count: int, seed: int = 0, channels: int = 1, skill: float = 1.0) -> 
     return p, target
 
 
-def swept(p: Tensor, target: Tensor, thresholds: Any = GRID, **knobs: Any) -> SweepResult:
-    sweep = DiceSweep(thresholds, images=True, **knobs)
+def swept(p: Tensor, target: Tensor, thresholds: Any = GRID, **params: Any) -> SweepResult:
+    sweep = DiceSweep(thresholds, images=True, **params)
     sweep.update(p, target)
     return sweep.compute()
 
 
-def scores(p: Tensor, target: Tensor, rows: npt.NDArray[np.int64], knobs: dict[str, Any]) -> tuple[float, Tensor]:
+def scores(p: Tensor, target: Tensor, rows: npt.NDArray[np.int64], params: dict[str, Any]) -> tuple[float, Tensor]:
     """The best threshold and the curve of some images, which may repeat, from the pixels."""
-    found = swept(p[rows], target[rows], **knobs)
+    found = swept(p[rows], target[rows], **params)
     return float(found.threshold), found.objective.score(found.counts)[0]
 
 
 @pytest.mark.parametrize(
-    "knobs",
+    "hyperparameters",
     [
         {},
         {"aggregate": "per_image"},
@@ -47,15 +47,15 @@ def scores(p: Tensor, target: Tensor, rows: npt.NDArray[np.int64], knobs: dict[s
     ],
     ids=str,
 )
-def test_the_bootstrap_is_a_loop_over_samples(knobs: dict[str, Any]) -> None:
+def test_the_bootstrap_is_a_loop_over_samples(params: dict[str, Any]) -> None:
     p, target = images(12)
-    whole = swept(p, target, **knobs)
+    whole = swept(p, target, **params)
     found = whole.bootstrap(samples=40, level=0.8, seed=3)
     drawn = torch.randint(12, (40, 12), generator=torch.Generator().manual_seed(3)).numpy()
-    _, curve = scores(p, target, np.arange(12), knobs)
+    _, curve = scores(p, target, np.arange(12), params)
     chosen, thresholds, at_chosen, flattery = int(whole.best()), [], [], []
     for rows in drawn:
-        best, sample = scores(p, target, rows, knobs)
+        best, sample = scores(p, target, rows, params)
         thresholds.append(best)
         at_chosen.append(float(sample[chosen]))
         index = whole.index_of(best)
@@ -63,7 +63,7 @@ def test_the_bootstrap_is_a_loop_over_samples(knobs: dict[str, Any]) -> None:
     assert found.threshold.tolist() == pytest.approx(np.quantile(thresholds, [0.1, 0.9]).tolist())
     assert found.score.tolist() == pytest.approx(np.quantile(at_chosen, [0.1, 0.9]).tolist())
     assert float(found.optimism) == pytest.approx(np.mean(flattery))
-    if knobs.get("objective", "dice") == "dice":
+    if params.get("objective", "dice") == "dice":
         assert found.dice.equal(found.score)
 
 
@@ -172,11 +172,11 @@ def test_without_any_foreground_nothing_is_known() -> None:
     assert result.nested(repeats=5).score.isnan()
 
 
-@pytest.mark.parametrize("knobs", [{"samples": 0}, {"level": 0.0}, {"level": 1.0}, {"level": float("nan")}])
-def test_bad_numbers_are_refused(knobs: dict[str, Any]) -> None:
+@pytest.mark.parametrize("params", [{"samples": 0}, {"level": 0.0}, {"level": 1.0}, {"level": float("nan")}])
+def test_bad_numbers_are_refused(params: dict[str, Any]) -> None:
     result = swept(*images(4))
     with pytest.raises(ConfigError, match="need samples >= 1 and 0 < level < 1"):
-        result.bootstrap(**knobs)
+        result.bootstrap(**params)
     with pytest.raises(ConfigError, match="repeats is 0, but must be at least 1"):
         result.nested(repeats=0)
 

@@ -16,7 +16,7 @@ DICE, NLL = "test/segmentation/dice", "test/classification/nll"
 
 
 def grid(make: Any) -> Any:
-    """Two knobs and six seeds; Dice and nll both rise with gamma."""
+    """Two hyperparameters and six seeds; Dice and nll both rise with gamma."""
     for gamma in (1.0, 2.0):
         for alpha in (0.25, 0.5):
             for seed in range(8):

@@ -40,14 +40,14 @@ def test_heat_maps_have_a_panel_for_each_weight_and_every_mean(make: Any) -> Non
     assert sum(value is not None for trace in shown for row in trace["z"] for value in row) == 27
 
 
-def test_knobs_that_vary_together_are_drawn_once(make: Any) -> None:
+def test_hyperparameters_that_vary_together_are_drawn_once(make: Any) -> None:
     for freeze, lr in (("none", 1e-3), ("encoder", 1e-4)):
         for gamma in (1.0, 2.0):
             make({"network.freeze": freeze, "optimizer.lr": lr, GAMMA: gamma}, {DICE: 0.5 + gamma * lr})
     found = analysed(make, "gamma=1", "freeze=none")
     charts = focused(found)
-    assert [*found.knobs.values()] == ["freeze", "gamma", "lr"]
-    assert [*charts.knobs.values()] == ["freeze", "gamma"]
+    assert [*found.params.values()] == ["freeze", "gamma", "lr"]
+    assert [*charts.params.values()] == ["freeze", "gamma"]
     heat, effects, drawn = heat_maps(charts), main_effects(charts), forest(charts)
     assert heat is not None
     assert effects is not None

@@ -47,7 +47,7 @@ def test_unknown_numbers_and_other_metrics_are_told_apart_from_zero(make: Any) -
     assert "**" not in text, "one number is not the best of several"
 
 
-def test_one_run_has_no_deviation_and_no_knob(make: Any) -> None:
+def test_one_run_has_no_deviation_and_no_hyperparameter(make: Any) -> None:
     make({}, {DICE: 0.5})
     text = to_markdown(main_table(analyse(read_study([make.folder]))))
     assert "| all runs | 1 | 0.500 |" in text

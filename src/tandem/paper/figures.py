@@ -107,7 +107,7 @@ def heat_maps(analysis: Analysis, keys: Sequence[str], metric: str) -> Figure:
         keys: dotted keys of the two hyperparameters, for the vertical and the horizontal axis.
         metric: logged name of the metric.
     """
-    params = list(analysis.knobs)
+    params = list(analysis.params)
     places = [params.index(key) for key in keys]
     groups: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in analysis.cells:
@@ -116,7 +116,7 @@ def heat_maps(analysis: Analysis, keys: Sequence[str], metric: str) -> Figure:
     ticks = [sorted({cell.values[place] for cell in analysis.cells}, key=order_of) for place in places]
     means = [found.mean for cell in analysis.cells if (found := cell.summary(metric)).n]
     low, high = (min(means), max(means)) if means else (0.0, 1.0)
-    rest = [label for place, label in enumerate(analysis.knobs.values()) if place not in places]
+    rest = [label for place, label in enumerate(analysis.params.values()) if place not in places]
     figure = Figure(figsize=(0.8 + 2.6 * len(groups), 2.9), layout="constrained")
     axes = figure.subplots(1, len(groups), sharey=True, squeeze=False)[0]
     drawn = None
@@ -140,9 +140,9 @@ def heat_maps(analysis: Analysis, keys: Sequence[str], metric: str) -> Figure:
         drawn = place.imshow(field, vmin=low, vmax=high, origin="lower", aspect="auto", cmap="viridis")
         place.set_title(", ".join(f"{k}={show_value(v)}" for k, v in zip(rest, other, strict=True)), fontsize=9)
         place.set_xticks(range(len(ticks[1])), list(map(show_value, ticks[1])))
-        place.set_xlabel(analysis.knobs[keys[1]])
+        place.set_xlabel(analysis.params[keys[1]])
     axes[0].set_yticks(range(len(ticks[0])), list(map(show_value, ticks[0])))
-    axes[0].set_ylabel(analysis.knobs[keys[0]])
+    axes[0].set_ylabel(analysis.params[keys[0]])
     if drawn is not None:
         figure.colorbar(drawn, ax=list(axes), label=analysis.words(metric))
     return figure
@@ -179,10 +179,10 @@ def _of_study(paper: Paper, drawn: Drawn, table: StudyTable, outcome: Outcome, w
             {name: analysis.words(name) for name in metrics},
             {},
         )
-    labels = {label: key for key, label in analysis.knobs.items()}
+    labels = {label: key for key, label in analysis.params.items()}
     keys = [labels.get(name, name) for name in drawn.heat]
     for name, key in zip(drawn.heat, keys, strict=True):
-        if key not in analysis.knobs:
+        if key not in analysis.params:
             raise ConfigError(f"{where}.heat has '{name}', which was not swept: {nearest(name, labels)}")
     if len(keys) != 2:
         raise ConfigError(f"{where}.heat has {len(keys)} hyperparameters, but must have two")

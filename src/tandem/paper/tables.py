@@ -160,7 +160,7 @@ def _comparison(table: RowTable, cells: Mapping[str, Cell], baseline: Cell) -> R
         key: compare(key, baseline, several, direction_of(column, several)) for key, column in columns.items()
     }
     analysis = Analysis(
-        study=Study((), (), ()), knobs={}, cells=list(cells.values()), metrics=list(columns), quantities={},
+        study=Study((), (), ()), params={}, cells=list(cells.values()), metrics=list(columns), quantities={},
         headlines={}, missing=[], chosen=None, noise=[], baseline=baseline, comparisons=comparisons, deltas=[],
     )  # fmt: skip
     found = comparison_table(analysis)

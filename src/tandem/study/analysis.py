@@ -12,7 +12,7 @@ from tandem.study.choice import best_cells, chosen_cell, within_noise
 from tandem.study.comparison import Comparison, compare, find_baseline
 from tandem.study.delta import Delta, deltas_of
 from tandem.study.runs import Study, quantities_of
-from tandem.study.swept_params import knob_labels, swept_knobs
+from tandem.study.swept_params import param_labels, swept_params
 
 SHOWN = ("dice", "dice_lesion", "specificity_empty", "balanced_accuracy", "f1_macro", "auroc", "f1")
 """Test metrics in the table where a task has them; a task without any shows its headline."""
@@ -24,8 +24,8 @@ class Analysis:
 
     Attributes:
         study: its runs.
-        knobs: labels of the swept knobs, by key.
-        cells: choices of the knobs.
+        params: labels of the swept hyperparameters, by key.
+        cells: choices of the hyperparameters.
         metrics: logged names of what is shown.
         quantities: of the runs, by `<task>/<metric>`.
         headlines: for each task the logged name of its main test metric.
@@ -38,7 +38,7 @@ class Analysis:
     """
 
     study: Study
-    knobs: Mapping[str, str]
+    params: Mapping[str, str]
     cells: Sequence[Cell]
     metrics: Sequence[str]
     quantities: Mapping[str, Quantity]
@@ -79,24 +79,24 @@ def analyse(study: Study, baseline: Sequence[str] = (), metrics: Sequence[str] =
     """
     if not study.runs:
         raise ConfigError(_nothing(study))
-    knobs = knob_labels(swept_knobs(study.runs), study.runs)
-    cells = cells_of(study.runs, knobs)
+    params = param_labels(swept_params(study.runs), study.runs)
+    cells = cells_of(study.runs, params)
     known = dict.fromkeys(name for run in study.runs for name in run.metrics)
     for name in metrics:
         if name not in known:
             raise ConfigError(f"no run has the metric '{name}': {nearest(name, known)}")
     tasks, stored = _tasks(study), quantities_of(study.runs)
     shown = list(metrics) or default_metrics(known, tasks, stored)
-    against = find_baseline(baseline, cells, knobs) if baseline else None
+    against = find_baseline(baseline, cells, params) if baseline else None
     chosen = chosen_cell(cells)
     return Analysis(
         study=study,
-        knobs=knobs,
+        params=params,
         cells=cells,
         metrics=shown,
         quantities=stored,
         headlines=_headlines(known, tasks, stored),
-        missing=missing_of(cells, knobs),
+        missing=missing_of(cells, params),
         chosen=chosen,
         noise=within_noise(chosen, cells),
         baseline=against,
@@ -108,7 +108,7 @@ def analyse(study: Study, baseline: Sequence[str] = (), metrics: Sequence[str] =
 
 
 def focused(analysis: Analysis) -> Analysis:
-    """The same without knobs that vary together with an earlier one, of which a chart would show the same twice.
+    """Drops hyperparameters that vary together with an earlier one, so that no chart shows the same twice.
 
     Args:
         analysis: of a study.
@@ -120,7 +120,7 @@ def focused(analysis: Analysis) -> Analysis:
 
     return replace(
         analysis,
-        knobs={key: label for place, (key, label) in enumerate(analysis.knobs.items()) if place in places},
+        params={key: label for place, (key, label) in enumerate(analysis.params.items()) if place in places},
         cells=[focus(cell) for cell in analysis.cells],
         chosen=analysis.chosen and focus(analysis.chosen),
         noise=[focus(cell) for cell in analysis.noise],

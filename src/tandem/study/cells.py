@@ -21,11 +21,11 @@ from tandem.study.units import units_of
 
 @dataclass(frozen=True)
 class Cell:
-    """One choice of the swept knobs.
+    """One choice of the swept hyperparameters.
 
     Attributes:
-        values: of the knobs, in their order.
-        label: the choice in words; of knobs that vary together, the first one.
+        values: of the hyperparameters, in their order.
+        label: the choice in words; of hyperparameters that vary together, the first one.
         runs: by seed and fold.
     """
 
@@ -63,7 +63,7 @@ def cells_of(runs: Sequence[Run], labels: Mapping[str, str]) -> list[Cell]:
 
     Args:
         runs: of a study.
-        labels: of the swept knobs, by key; without any there is one cell.
+        labels: of the swept hyperparameters, by key; without any there is one cell.
     """
     found: dict[tuple[Any, ...], dict[Replicate, Run]] = {}
     keys = replicate_keys(runs)
@@ -80,10 +80,10 @@ def cells_of(runs: Sequence[Run], labels: Mapping[str, str]) -> list[Cell]:
 
 
 def telling(choices: Sequence[tuple[Any, ...]]) -> list[int]:
-    """Places of the knobs but for those that vary together with an earlier one, and so tell no more.
+    """Places of the hyperparameters but for those that vary together with an earlier one, and so tell no more.
 
     Args:
-        choices: values of the knobs of each cell.
+        choices: values of the hyperparameters of each cell.
 
     Example:
         >>> telling([("scratch", 0, "a"), ("scratch", 0, "b"), ("transfer", 7, "a")])
@@ -99,12 +99,12 @@ def telling(choices: Sequence[tuple[Any, ...]]) -> list[int]:
 def missing_of(cells: Sequence[Cell], labels: Mapping[str, str]) -> list[str]:
     """What a complete study would also have: seeds and folds that other cells have, and holes of a grid, in words.
 
-    Data without folds lack none. Where fewer than half of all combinations of the knobs' values are there, it was no
-    grid, and has no holes.
+    Data without folds lack none. If fewer than half of all combinations of the values are present, the study is not
+    a grid, and has no holes.
 
     Args:
         cells: of the study.
-        labels: of the swept knobs, by key.
+        labels: of the swept hyperparameters, by key.
     """
     expected = dict.fromkeys(replicate for cell in cells for replicate in cell.runs)
     missing = [

@@ -37,10 +37,10 @@ def find_baseline(typed: Sequence[str], cells: Sequence[Cell], labels: Mapping[s
     Args:
         typed: such as `gamma=2` and `alpha=0.25`; a key may be whole or short.
         cells: of the study.
-        labels: of the swept knobs, by key.
+        labels: of the swept hyperparameters, by key.
 
     Raises:
-        ConfigError: an unknown knob or value, or words that fit several cells or none.
+        ConfigError: an unknown hyperparameter or value, or words that fit several cells or none.
     """
     keys = list(labels)
     left = list(cells)
@@ -58,7 +58,7 @@ def find_baseline(typed: Sequence[str], cells: Sequence[Cell], labels: Mapping[s
     if len(left) != 1:
         some = "; ".join(cell.label for cell in left[:3])
         said = (
-            f"fits {len(left)} cells ({some}{', ...' if len(left) > 3 else ''}); name more knobs"
+            f"fits {len(left)} cells ({some}{', ...' if len(left) > 3 else ''}); name more hyperparameters"
             if left
             else "fits no cell"
         )

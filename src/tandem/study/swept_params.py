@@ -58,14 +58,15 @@ def is_replicate(key: str) -> bool:
     return key == "seed" or SOURCE.sub("data.", key) in ("data.fold", "data.seed", "data.split_seed")
 
 
-def swept_knobs(runs: Sequence[Run]) -> list[str]:
-    """Keys of the settings that differ among the runs, but for seeds and folds, in the order of the configuration.
+def swept_params(runs: Sequence[Run]) -> list[str]:
+    """Returns the keys of the options that differ among the runs, in the order of the configuration.
 
-    What merely follows from another choice is left out: another loss has other knobs, and they are a knob of the study
-    only where they differ between runs with that same loss. Settings of a task are compared among runs that have it.
+    Seeds and folds are left out. So are options that merely follow from another choice: another loss has other options,
+    and these count only if they differ between runs with that same loss. Options of a task are compared among the runs
+    that have it.
 
     Args:
-        runs: of a study.
+        runs: the runs of a study.
     """
     settings = [settings_of(run) for run in runs]
     keys = dict.fromkeys(key for flat in settings for key in flat if not is_replicate(key))
@@ -73,15 +74,15 @@ def swept_knobs(runs: Sequence[Run]) -> list[str]:
     return [key for key in differing if _own(key, differing, _with_task(key, settings))]
 
 
-def knob_labels(knobs: Sequence[str], runs: Iterable[Run]) -> dict[str, str]:
-    """The shortest end of each key that tells it from the others, with its parent where it is a task's name.
+def param_labels(params: Sequence[str], runs: Iterable[Run]) -> dict[str, str]:
+    """Returns the shortest ending of each key that is unique, with its parent if the ending is a task's name.
 
     Args:
-        knobs: dotted keys.
-        runs: with their tasks.
+        params: dotted keys.
+        runs: the runs, which know the names of the tasks.
     """
     tasks = {task for run in runs for task in run.tasks}
-    labels = {key: short_key(key, knobs) for key in knobs}
+    labels = {key: short_key(key, params) for key in params}
     return {key: ".".join(key.split(".")[-2:]) if label in tasks else label for key, label in labels.items()}
 
 

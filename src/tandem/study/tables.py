@@ -26,19 +26,19 @@ def all_tables(analysis: Analysis) -> dict[str, ResultTable]:
 
 
 def main_table(analysis: Analysis) -> ResultTable:
-    """A row for each cell: the knobs, n, and mean ± std of each metric with its interval."""
+    """A row for each cell: the hyperparameters, n, and mean ± std of each metric with its interval."""
     best = {name: analysis.best(name) for name in analysis.metrics}
     rows: list[list[Entry]] = []
     for cell in analysis.cells:
         mark = " †" if cell is analysis.chosen else " ≈" if cell in analysis.noise else ""
-        knobs = [show_value(value) for value in cell.values] or [cell.label]
-        knobs[0] += mark
+        params = [show_value(value) for value in cell.values] or [cell.label]
+        params[0] += mark
         numbers = [
             number_of(cell, name, cell in best[name], analysis.quantity(name).digits) for name in analysis.metrics
         ]
-        rows.append([*knobs, len(cell.runs), *numbers])
-    head = [*(analysis.knobs.values() or ["cell"]), "n", *map(analysis.words, analysis.metrics)]
-    names = [*(analysis.knobs or ["cell"]), "n", *analysis.metrics]
+        rows.append([*params, len(cell.runs), *numbers])
+    head = [*(analysis.params.values() or ["cell"]), "n", *map(analysis.words, analysis.metrics)]
+    names = [*(analysis.params or ["cell"]), "n", *analysis.metrics]
     return ResultTable(title_of(analysis), head, rows, list(_notes(analysis)), names)
 
 
@@ -81,14 +81,14 @@ def delta_table(analysis: Analysis) -> ResultTable:
 
 
 def run_records(analysis: Analysis) -> list[dict[str, Any]]:
-    """A record for each run in `runs.csv`: knobs, seed and fold, state, every metric; unfinished runs come last."""
+    """One record per run in `runs.csv`: hyperparameters, seed, fold, state, all metrics; unfinished runs come last."""
     records: list[dict[str, Any]] = []
     for cell in analysis.cells:
-        knobs = dict(zip(analysis.knobs, map(show_value, cell.values), strict=True))
+        params = dict(zip(analysis.params, map(show_value, cell.values), strict=True))
         for replicate, run in cell.runs.items():
             where = {"folder": str(run.folder), "state": "finished", "reason": ""}
             told = {key: run.results.get(key) for key in ("hash", "best_epoch", "epochs", "seconds")}
-            records.append({**where, **knobs, **dict(replicate), **told, **run.metrics})
+            records.append({**where, **params, **dict(replicate), **told, **run.metrics})
     for other in analysis.study.unfinished:
         typed = " ".join(other.overrides)
         said = f"{other.reason} ({typed})" if typed else other.reason

@@ -1,4 +1,4 @@
-"""Charts of a metric over the swept knobs: heat maps, main effects, parallel coordinates."""
+"""Charts of a metric over the swept hyperparameters: heat maps, main effects, parallel coordinates."""
 
 import itertools
 import math
@@ -15,18 +15,18 @@ ACROSS = 3
 
 
 def heat_maps(analysis: Analysis) -> Chart | None:
-    """Means over two knobs, a panel for each choice of the others; None where fewer than two knobs were swept.
+    """Draws means over two hyperparameters, a panel for each choice of the others; None if fewer than two were swept.
 
-    The two are the first with numbers, such as gamma and alpha. Cells that have no such knob are left out.
+    The two are the first with numbers, such as gamma and alpha. Cells that have no such hyperparameter are left out.
 
     Args:
         analysis: of the study.
     """
-    if len(analysis.knobs) < 2:
+    if len(analysis.params) < 2:
         return None
     down, across = _axes_of(analysis)
     cells = [cell for cell in analysis.cells if ABSENT not in (cell.values[down], cell.values[across])]
-    rest = [place for place in range(len(analysis.knobs)) if place not in (down, across)]
+    rest = [place for place in range(len(analysis.params)) if place not in (down, across)]
     panels: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in cells:
         panels.setdefault(tuple(cell.values[place] for place in rest), []).append(cell)
@@ -34,7 +34,7 @@ def heat_maps(analysis: Analysis) -> Chart | None:
     shown = [cell for inside in panels.values() for cell in inside]
     if not shown:
         return None
-    labels, ticks = list(analysis.knobs.values()), (_values(shown, down), _values(shown, across))
+    labels, ticks = list(analysis.params.values()), (_values(shown, down), _values(shown, across))
     columns = min(ACROSS, len(panels))
     rows = math.ceil(len(panels) / columns)
     base = layout(130 + 270 * rows, annotations=[])
@@ -59,17 +59,17 @@ def heat_maps(analysis: Analysis) -> Chart | None:
 
 
 def main_effects(analysis: Analysis) -> Chart | None:
-    """For each knob the cells at each of its values, and the mean over them; None where nothing was swept.
+    """For each hyperparameter the cells at each of its values, and the mean over them; None where nothing was swept.
 
     Args:
         analysis: of the study.
     """
-    if not analysis.knobs:
+    if not analysis.params:
         return None
-    columns = min(ACROSS, len(analysis.knobs))
-    rows = math.ceil(len(analysis.knobs) / columns)
+    columns = min(ACROSS, len(analysis.params))
+    rows = math.ceil(len(analysis.params) / columns)
     base = layout(130 + 250 * rows, showlegend=False)
-    for number, label in enumerate(analysis.knobs.values()):
+    for number, label in enumerate(analysis.params.values()):
         suffix, x, y = _panel(number, rows, columns, room=0.06 if columns > 1 else 0)
         ticks = _values(analysis.cells, number)
         base[f"xaxis{suffix}"] = _category(label, ticks, domain=x, anchor=f"y{suffix}")
@@ -77,7 +77,7 @@ def main_effects(analysis: Analysis) -> Chart | None:
         base[f"yaxis{suffix}"] = axis("", domain=y, anchor=f"x{suffix}", **matched)
     groups = {
         analysis.words(name): [
-            trace for place in range(len(analysis.knobs)) for trace in _effect(name, analysis, place)
+            trace for place in range(len(analysis.params)) for trace in _effect(name, analysis, place)
         ]
         for name in analysis.metrics
     }
@@ -85,17 +85,17 @@ def main_effects(analysis: Analysis) -> Chart | None:
 
 
 def parallel(analysis: Analysis) -> Chart | None:
-    """A line a cell through its knobs and metrics; those without some knob or metric are left out.
+    """A line a cell through its hyperparameters and metrics; those without some hyperparameter or metric are left out.
 
     Args:
         analysis: of the study.
     """
     known_all = (cell for cell in analysis.cells if all(cell.summary(name).n for name in analysis.metrics))
     cells = [cell for cell in known_all if ABSENT not in cell.values]
-    if not analysis.knobs or len(cells) < 2:
+    if not analysis.params or len(cells) < 2:
         return None
     dimensions = []
-    for place, label in enumerate(analysis.knobs.values()):
+    for place, label in enumerate(analysis.params.values()):
         if len(ticks := _values(cells, place)) < 2:
             continue
         values = [ticks.index(safe(show_value(cell.values[place]))) for cell in cells]
@@ -117,7 +117,7 @@ def parallel(analysis: Analysis) -> Chart | None:
 
 
 def _axes_of(analysis: Analysis) -> tuple[int, int]:
-    """Which knobs stand upwards and across."""
+    """Returns the hyperparameters of the vertical and of the horizontal axis."""
     columns = list(zip(*(cell.values for cell in analysis.cells), strict=True))
     numeric = [place for place, column in enumerate(columns) if all(order_of(value)[0] == 0 for value in column)]
     first, second = [*numeric, *(place for place in range(len(columns)) if place not in numeric)][:2]
@@ -125,7 +125,7 @@ def _axes_of(analysis: Analysis) -> tuple[int, int]:
 
 
 def _values(cells: Sequence[Cell], place: int) -> list[str]:
-    """What stands on a knob's axis, in its order."""
+    """What stands on a hyperparameter's axis, in its order."""
     ordered = sorted({cell.values[place] for cell in cells} - {ABSENT}, key=order_of)
     return [safe(show_value(value)) for value in ordered]
 

@@ -43,7 +43,7 @@ def learning_curves(analysis: Analysis) -> Chart | None:
 
 
 def threshold_curves(analysis: Analysis) -> Chart | None:
-    """Every run's Dice (F1 of questions about whole pictures) against the threshold, with the chosen one as a dot.
+    """Every run's Dice (F1 of questions about whole images) against the threshold, with the chosen one as a dot.
 
     Args:
         analysis: of the study.
@@ -130,7 +130,7 @@ def forest(analysis: Analysis) -> Chart | None:
     base = layout(
         160 + 26 * most,
         xaxis=axis("cell minus baseline"),
-        yaxis=axis(" · ".join(analysis.knobs.values()), type="category", autorange="reversed"),
+        yaxis=axis(" · ".join(analysis.params.values()), type="category", autorange="reversed"),
     )
     return switched(groups, {**base, "shapes": [zero]})
 
@@ -174,7 +174,7 @@ def _line(cell: Cell, style: Mapping[str, Any], x: Sequence[Any], y: Sequence[An
 
 
 def _legend(analysis: Analysis) -> dict[str, Any]:
-    names = safe(" · ".join(analysis.knobs.values()))
+    names = safe(" · ".join(analysis.params.values()))
     return {"title": {"text": names, "font": {"size": 12}}, "font": {"size": 11}, "tracegroupgap": 0}
 
 

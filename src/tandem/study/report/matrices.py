@@ -27,7 +27,7 @@ LONGEST = 22
 def confusion_matrices(analysis: Analysis) -> Chart | None:
     """A panel for each task and cell, added over seeds and folds; None where no run left any.
 
-    Colour: the share of the true class. Number: pictures, or pixels where the class of each is asked for.
+    Colour: the share of the true class. Number: images, or pixels if each pixel has a class.
 
     Args:
         analysis: of the study.

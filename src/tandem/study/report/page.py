@@ -65,11 +65,11 @@ def _sections(analysis: Analysis, tables: Mapping[str, ResultTable]) -> Sequence
     if "comparison" in tables:
         table = tables["comparison"]
         drawn = forest(focused(analysis))
-        picture = chart_html(drawn, "chart-forest", "differences to the baseline") if drawn else ""
+        chart = chart_html(drawn, "chart-forest", "differences to the baseline") if drawn else ""
         said = f"<p class='note'>{escape(table.title)}</p>"
-        found.append(("comparison", "Against the baseline", said + picture + _table(table)))
+        found.append(("comparison", "Against the baseline", said + chart + _table(table)))
     else:
-        said = "No baseline was named. One is named by its knobs: <code>study.py FOLDER --baseline KEY=VALUE ...</code>"
+        said = "No baseline was given; add one: <code>study.py FOLDER --baseline KEY=VALUE ...</code>"
         found.append(("comparison", "Against a baseline", f"<p class='note'>{said}</p>"))
     if "delta_m" in tables:
         found.append(("delta", tables["delta_m"].title, _table(tables["delta_m"])))
@@ -119,7 +119,7 @@ def _heat_note(analysis: Analysis) -> str:
 
 def _heading(analysis: Analysis, reload: int | None) -> list[str]:
     runs = sum(len(cell.runs) for cell in analysis.cells)
-    swept = ", ".join(analysis.knobs.values()) or "nothing but seeds and folds"
+    swept = ", ".join(analysis.params.values()) or "nothing but seeds and folds"
     data = f"; data: {data_of(analysis)}" if data_of(analysis) else ""
     facts = f"{runs} finished runs in {len(analysis.cells)} cells; swept: {swept}{data}"
     parts = [f"<h1>{escape(title_of(analysis))}</h1><p class='note'>{escape(facts)}</p>"]
