@@ -2,14 +2,17 @@
 
 import csv
 import io
+import json
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
+from tests.golden.corrected import comparable
 from tests.paper.test_reproduce import asked
 
 from tandem.paper.command import reproduce
+from tandem.paper.verify import same_place
 
 HERE = Path(__file__).parent
 
@@ -43,6 +46,24 @@ def columns(text: str) -> dict[str, list[str]]:
     return {name: [row[place] for row in rows] for place, name in enumerate(head)}
 
 
+def unexplained(name: str, out: Path) -> list[tuple[str, str, float, float]]:
+    """Numbers of the runs that were trained again which are neither those of the archive nor corrected since.
+
+    A run with a number that differs stays in the folder `verify`. On another kind of machine numbers may differ a bit.
+    """
+    found = []
+    for path in (out / "verify").glob("*/*/results.json"):
+        place = path.parent.relative_to(out / "verify").as_posix()
+        now = json.loads(path.read_text())
+        with zipfile.ZipFile(HERE / f"{name}.zip") as archive:
+            then = json.loads(archive.read(f"runs/{place}/results.json"))
+        nearly = 0.0 if same_place(then, now) else 0.02
+        for key, value in comparable(then["metrics"]).items():
+            if abs(value - now["metrics"][key]) > nearly:
+                found.append((place, key, value, now["metrics"][key]))
+    return found
+
+
 @pytest.mark.full
 def test_phantoms_give_the_same_numbers_again(
     trained: list[Sequence[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -50,7 +71,7 @@ def test_phantoms_give_the_same_numbers_again(
     monkeypatch.chdir(tmp_path)
     again = reproduce(asked(f"archive={HERE / 'quick.zip'}", "rerun=true"))
     assert len(again.checks) == 6
-    assert all(check.passed for check in again.checks), again.checks
+    assert unexplained("quick", again.out) == []
 
 
 @pytest.mark.full
@@ -61,4 +82,4 @@ def test_a_fold_of_curated_busi_gives_the_same_numbers_again(
     data = [f"data.root={real_busi / 'Dataset_BUSI_with_GT'}", f"data.subset={real_busi / 'curated_busi.csv'}"]
     again = reproduce(asked(f"archive={HERE / 'golden_busi.zip'}", "rerun=true", *data, folders=[str(HERE / "conf")]))
     assert len(again.checks) == 4
-    assert all(check.passed for check in again.checks), again.checks
+    assert unexplained("golden_busi", again.out) == []

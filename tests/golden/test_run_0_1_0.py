@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from tests.golden.corrected import comparable
 
 import tandem
 from tandem.config.identity import run_hash
@@ -18,18 +19,6 @@ from tandem.train.run import train
 from tandem.utils.artifacts import SCHEMA
 
 KEPT = Path(__file__).parent / "run_0.1.0"
-
-CORRECTED = {
-    "segmentation/pixel_auroc": "bins of a fixed width were off by up to .23; they adapt to the probabilities now",
-    "segmentation/pixel_ap": "the same bins, off by up to .47",
-}
-"""Numbers that 0.1.0 computed less exactly, by name without the stage, and why: they are not compared."""
-
-
-def comparable(metrics: dict[str, Any]) -> dict[str, Any]:
-    """Those with a value that 0.1.0 computed as it is computed today."""
-    corrected = {f"{stage}/{key}" for stage in ("train", "val", "test") for key in CORRECTED}
-    return {key: value for key, value in metrics.items() if value is not None and key not in corrected}
 
 
 @pytest.fixture
