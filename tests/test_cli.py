@@ -79,7 +79,15 @@ IN_A_JOB = [
     (["network.weights=nothing.pth"], "network.weights: no file 'nothing.pth'"),
     (["optimizer.lr=-1"], "optimizer (AdamW): Invalid learning rate: -1"),
     (["optimizer.lr=fast"], "optimizer.lr is 'fast', but must be a number"),
-    (["optimizer._target_=os.system"], "optimizer: _target_ 'os.system' is not allowed; if it is your own code, or "),
+    (["optimizer._target_=os.system"], "optimizer: _target_ 'os.system' is not allowed; expected here is an optimis"),
+    (
+        ["+optimizer.betas=[{_target_:tandem.jobs.process.Child}]"],
+        "optimizer.betas[0]: _target_ 'tandem.jobs.process.Ch",
+    ),
+    (
+        ["callbacks.metrics_csv.path=/tmp/x.csv"],
+        "callbacks.metrics_csv.path is '/tmp/x.csv', which lies outside the ru",
+    ),
     (["scheduler=plateau", "scheduler.factor=2"], "scheduler (ReduceLROnPlateau): Factor should be < 1.0"),
     (["trainer.max_epochs=-5"], "trainer (Trainer): `max_epochs` must be a non-negative integer or -1"),
     (["trainer.max_epochs=many"], "trainer.max_epochs is 'many', but must be a number"),

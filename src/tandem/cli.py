@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
+from tandem.config.slots import own_modules_remembered
 from tandem.config.suggest import explain
 from tandem.errors import ConfigError, TandemError
 from tandem.jobs import SWEEP_VARIABLE, RunningElsewhere, one_line, run_job
@@ -94,7 +95,8 @@ def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on
     job.__module__ = "tandem.cli"  # Hydra names the job after the module; its log file is named in conf instead
     application = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)(job)
     try:
-        application()
+        with own_modules_remembered():
+            application()
     except KeyboardInterrupt:
         _fail(on_interrupt, code=130)
     except Exception as error:  # a job of `run` keeps its own errors, so this one arose while it was composed

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.config.instantiate import build, build_each
+from tandem.config.outputs import check_outputs
 from tandem.config.resolve import flatten
 from tandem.errors import ConfigError
 
@@ -93,6 +94,9 @@ def make_trainer(config: Mapping[str, Any], folder: Path, more: "Sequence[pl.Cal
     from tandem.distributed.gather import get_rank
 
     placed = _place(config, folder)
+    for name in ("callbacks", "trainer"):
+        check_outputs(placed[name] or {}, name, folder)
+    check_outputs(placed["logger"] or {}, "logger", folder, Path(config["runs"]))
     callbacks = _averaged_last([*_callbacks(placed["callbacks"]).values(), *more])
     # Lightning refuses a bar that was switched off, and puts up its own where there is none
     shown = placed["trainer"].get("enable_progress_bar", True) and any(isinstance(c, ProgressBar) for c in callbacks)

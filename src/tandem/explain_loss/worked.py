@@ -59,7 +59,7 @@ def worked_moments(losses: Mapping[str, nn.Module]) -> list[Moment]:
         losses: further losses of the kind `binary` or `multiclass`, by label, with their knobs settled on this example.
     """
     mask = worked_mask()
-    compared = {label: build(node, label) for label, node in BASELINES.items()} | dict(losses)
+    compared = {label: build(node, "loss") for label, node in BASELINES.items()} | dict(losses)
     return [
         pull(
             name,
