@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
+from tandem.config.hydra_section import guard_hydra
 from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 from tandem.config.slots import own_modules_remembered
@@ -86,12 +87,15 @@ def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on
     from hydra.core.config_store import ConfigStore
 
     sys.argv[1:] = flags_last(sys.argv[1:])
+    if any(word.partition("=")[0] == "--experimental-rerun" for word in sys.argv[1:]):
+        _fail("--experimental-rerun reads a pickle, which can hold any program; type the command again instead")
     # Hydra copies its store whenever it composes a configuration or lists a group, and copies again what it takes out
     store = ConfigStore.instance()
     vars(store)["__deepcopy__"] = partial(_shared, store)
     # Hydra then raises instead of printing, so that the message can be made into one line here.
     os.environ[FULL_ERRORS] = "1"
     register(config_name)
+    guard_hydra()
     job.__module__ = "tandem.cli"  # Hydra names the job after the module; its log file is named in conf instead
     application = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)(job)
     try:

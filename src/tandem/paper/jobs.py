@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tandem.config.hydra_section import check_words
 from tandem.config.resolve import register, resolve, run_hash
 from tandem.config.shipped import config_folder
 from tandem.config.suggest import explain, nearest
@@ -74,7 +75,7 @@ def filled(words: Iterable[str], data: Mapping[str, Any]) -> list[str]:
         data: value by key.
 
     Raises:
-        ConfigError: a setting of the data that is needed was not given.
+        ConfigError: a setting of the data that is needed was not given, or an override that a paper may not have.
 
     Example:
         >>> filled(["seed=0", "data.root=%data.root%"], {"root": "/my data"})
@@ -86,7 +87,9 @@ def filled(words: Iterable[str], data: Mapping[str, Any]) -> list[str]:
             raise ConfigError(f"the paper's studies need data.{mark[1]}; give it, for instance data.{mark[1]}=PATH")
         return quoted(str(Path(str(given)).expanduser()))
 
-    return [MARK.sub(value, word) for word in words]
+    found = [MARK.sub(value, word) for word in words]
+    check_words(found, "the paper")
+    return found
 
 
 def check_files(data: Mapping[str, Any]) -> None:

@@ -1,0 +1,202 @@
+"""What may set Hydra's own section: the shipped files and the person's own command line anything, other files little.
+
+Hydra imports and calls what its section names (callbacks, loggers, launcher, sweeper) and sets environment variables,
+before a command sees its configuration. So each file is checked while Hydra composes, by where it was found. Files of
+`--config-dir`, `--config-path` and `hydra.searchpath`, and the overrides in a paper's archive, may set directories, the
+mode, what a sweep varies, and which launcher runs it with how much.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from tandem.config.shipped import config_folder
+from tandem.config.slots import ALLOW_VARIABLE
+from tandem.errors import ConfigError
+
+LAUNCHER_OPTIONS = (
+    *("account", "array_parallelism", "constraint", "cpus", "cpus_per_task", "devices", "gpus", "gpus_per_node"),
+    *("keep_going", "max_num_timeout", "mem_gb", "n_jobs", "partition", "qos", "retries", "threads", "timeout_min"),
+)
+"""Amounts and places in a queue; the others name commands, programs' options, addresses or folders."""
+
+OPEN = (
+    *("hydra.mode", "hydra.run.dir", "hydra.sweep.dir", "hydra.sweep.subdir"),
+    *("hydra.sweeper.params", "hydra.sweeper.max_batch_size"),
+    *(f"hydra.launcher.{option}" for option in LAUNCHER_OPTIONS),
+)
+"""Keys that any file may set, with what lies below them."""
+
+OPEN_GROUPS = ("hydra/launcher",)
+"""Groups of which any file may choose an option; a launcher's `_target_` is in the shipped files only."""
+
+WAY_OUT = "other files may set directories, mode, sweeper.params and launchers; type it on the command line instead"
+
+
+def guard_hydra() -> None:
+    """Makes Hydra check its own section while it composes, in this process; may be called again.
+
+    Raises:
+        ConfigError: this version of Hydra cannot be guarded.
+    """
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl as Loader
+
+    if getattr(Loader, "_guarded_by_tandem", False):
+        return
+    try:
+        single, searchpath = Loader._load_single_config, Loader._process_config_searchpath
+        whole, sweep, _ = Loader._load_configuration_impl, Loader.load_sweep_config, Loader._embed_result_config
+    except AttributeError as error:
+        raise ConfigError(f"this version of Hydra composes in another way ({error}); install hydra-core 1.3") from error
+
+    def load_single(self: Any, default: Any, repo: Any) -> Any:
+        _check_package(str(default.config_path), str(default.package or ""))
+        read = repo.load_config(default.config_path)
+        if read is not None and not is_shipped(read.provider, read.path):
+            name = f"'{default.config_path}' of {read.path.removeprefix('file://')}"
+            _check_choices(read.defaults_list or (), name)
+            check_section(_plain(self._embed_result_config(read, default.package).config), name)
+        return single(self, default, repo)
+
+    def process_searchpath(self: Any, config_name: Any, parsed_overrides: Any, repo: Any) -> None:
+        primary = repo.load_config(config_path=config_name) if config_name is not None else None
+        if primary is not None and not is_shipped(primary.provider, primary.path):
+            check_section(_plain(primary.config), f"'{config_name}' of {primary.path.removeprefix('file://')}")
+        searchpath(self, config_name, parsed_overrides, repo)
+
+    def load_whole(self: Any, *arguments: Any, **options: Any) -> Any:
+        config = whole(self, *arguments, **options)
+        if ALLOW_VARIABLE in (config.hydra.job.env_set or {}):
+            raise ConfigError(
+                f"hydra.job.env_set.{ALLOW_VARIABLE} is not allowed; set {ALLOW_VARIABLE} in the environment of the "
+                "command"
+            )
+        return config
+
+    def load_sweep(self: Any, master_config: Any, sweep_overrides: Any) -> Any:
+        check_words(sweep_overrides, "hydra.sweeper.params")
+        return sweep(self, master_config, sweep_overrides)
+
+    for name, method in {
+        "_load_single_config": load_single,
+        "_process_config_searchpath": process_searchpath,
+        "_load_configuration_impl": load_whole,
+        "load_sweep_config": load_sweep,
+        "_guarded_by_tandem": True,
+    }.items():
+        setattr(Loader, name, method)
+
+
+def is_shipped(provider: str, path: str) -> bool:
+    """Whether a file is tandem's, Hydra's or an installed plugin's.
+
+    Args:
+        provider: who named the place, in Hydra's words.
+        path: of the place, with its scheme.
+
+    Example:
+        >>> is_shipped("hydra", "pkg://hydra.conf"), is_shipped("command-line", "file:///somewhere")
+        (True, False)
+    """
+    installed = path.startswith(("pkg://hydra.", "pkg://hydra_plugins."))
+    named = provider == "command-line" or provider.startswith("hydra.searchpath")
+    return path.startswith("structured://") or path == f"file://{config_folder()}" or (installed and not named)
+
+
+def check_section(config: Any, where: str) -> None:
+    """Refuses what a file of the user's, or of someone else, may not set of Hydra's section.
+
+    Args:
+        config: the file's content in its place, as plain containers, references unresolved.
+        where: the file, for messages.
+
+    Raises:
+        ConfigError: a key that is not open.
+
+    Example:
+        >>> check_section({"seed": 1, "hydra": {"mode": "MULTIRUN"}}, "mine.yaml")
+        >>> check_section({"hydra": {"job": {"env_set": {"A": "b"}}}}, "mine.yaml")
+        Traceback (most recent call last):
+        tandem.errors.ConfigError: hydra.job.env_set.A cannot be set by mine.yaml; other files may set directories, ...
+    """
+    if not isinstance(config, Mapping):
+        return
+    for key, value in config.items():
+        if str(key) == "hydra" or str(key).startswith("hydra."):
+            for leaf in _leaves(value, str(key)):
+                if not _is_open(leaf):
+                    raise ConfigError(f"{leaf} cannot be set by {where}; {WAY_OUT}")
+
+
+def check_words(words: Iterable[str], where: str) -> None:
+    """Refuses overrides that are not the person's own, such as those in a paper's archive, and flags among them.
+
+    Args:
+        words: `key=value`.
+        where: what they were found in, for messages.
+
+    Raises:
+        ConfigError: one that sets more of Hydra's section than is open, or that is no override.
+
+    Example:
+        >>> check_words(["seed=1", "+hydra.job.env_set.A=b"], "the archive")
+        Traceback (most recent call last):
+        tandem.errors.ConfigError: the override '+hydra.job.env_set.A=b' of the archive sets Hydra's own section; ...
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    parser = OverridesParser.create()
+    for word in words:
+        if word.startswith("-"):
+            raise ConfigError(f"{word!r} of {where} is a flag, but must be an override such as seed=1; remove it")
+        try:
+            override = parser.parse_override(word)
+        except HydraException as error:
+            raise ConfigError(f"{word!r} of {where} is no override that Hydra reads; correct or remove it") from error
+        key = override.key_or_group
+        value = override.value() if not override.is_sweep_override() else None
+        places = [key, override.package or ""]
+        if any(part == "hydra" or part.startswith(("hydra.", "hydra/")) for part in places):
+            # what lies in such a folder is checked as files are; other schemes import a package
+            named = not override.package and (key in OPEN_GROUPS or (key == "hydra.searchpath" and _are_folders(value)))
+            if not named and not all(_is_open(leaf) for leaf in _leaves(value, key)):
+                raise ConfigError(f"the override {word!r} of {where} sets Hydra's own section; {WAY_OUT}")
+
+
+def _check_package(path: str, package: str) -> None:
+    """Refuses files that a defaults list, or a word, puts into Hydra's section though they belong elsewhere."""
+    inside = package == "hydra" or package.startswith("hydra.")
+    own = path.startswith("hydra/") and package in ("hydra", path.rpartition("/")[0].replace("/", "."))
+    typed = path.startswith("schema_launcher_") and package == "hydra.launcher"
+    if inside and not (own or typed or path == "hydra/config"):
+        raise ConfigError(f"'{path}' cannot be put into Hydra's own section ({package}); choose another @package")
+
+
+def _check_choices(defaults: Iterable[Any], where: str) -> None:
+    for default in defaults:
+        group = str(getattr(default, "group", None) or "").lstrip("/")
+        if group.startswith("hydra/") and group not in OPEN_GROUPS:
+            raise ConfigError(f"{group} cannot be chosen by {where}; {WAY_OUT}")
+
+
+def _are_folders(value: Any) -> bool:
+    return isinstance(value, list) and all(str(place).startswith(("file://", "'file://")) for place in value)
+
+
+def _is_open(key: str) -> bool:
+    return any(key == known or key.startswith(f"{known}.") for known in OPEN)
+
+
+def _leaves(value: Any, key: str) -> Iterator[str]:
+    """Dotted keys of what is not a filled dict."""
+    if isinstance(value, Mapping) and value:
+        for name, inner in value.items():
+            yield from _leaves(inner, f"{key}.{name}")
+    elif not (isinstance(value, Mapping) and any(known.startswith(f"{key}.") for known in OPEN)):
+        yield key
+
+
+def _plain(config: Any) -> Any:
+    from omegaconf import OmegaConf
+
+    return OmegaConf.to_container(config, resolve=False) if OmegaConf.is_config(config) else config
