@@ -33,6 +33,7 @@ class PaperSettings:
         launcher: further words for the sweeps: how runs are launched.
         folders: further ones with configurations.
         command: what was typed.
+        overwrite: whether files in `out` that this command did not write are replaced.
     """
 
     paper: Mapping[str, Any] | None
@@ -50,6 +51,7 @@ class PaperSettings:
     launcher: Sequence[str] = ()
     folders: Sequence[str] = ()
     command: Sequence[str] = ()
+    overwrite: bool = False
 
 
 def read_settings(config: Mapping[str, Any], **more: Any) -> PaperSettings:
@@ -90,6 +92,7 @@ def read_settings(config: Mapping[str, Any], **more: Any) -> PaperSettings:
         source=source,
         against=Path(config["against"]).expanduser() if config["against"] else None,
         data=config["data"],
+        overwrite=config["overwrite"],
         **more,
     )
 

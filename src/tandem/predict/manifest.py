@@ -1,6 +1,7 @@
 """What a folder of predictions was made with, so that only the same goes on with it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import ConfigError
@@ -33,20 +34,34 @@ def open_folder(settings: "PredictSettings", runs: "Sequence[TrainedRun]", quest
     said = _said(settings, runs, questions)
     out = settings.out
     file = out / MANIFEST
+    if settings.overwrite:
+        for name in (TABLE, FAILED):
+            (out / name).unlink(missing_ok=True)
+        write_json(file, said)
+        return False
     if not file.exists():
         if taken := [name for name in (TABLE, FAILED, MASKS, OVERLAYS) if (out / name).exists()]:
             raise ConfigError(
-                f"out={out} holds {taken[0]} that was not made here ({MANIFEST} is missing); give another"
+                f"out={out} holds {taken[0]} that was not made here ({MANIFEST} is missing); give another, or add "
+                "overwrite=true"
             )
         write_json(file, said)
         return False
-    before = read_json(file)
+    before = _read(file)
     if other := [key for key in said if before.get(key) != said[key]]:
         raise ConfigError(
             f"out={out} holds predictions of other {' and '.join(other)} (see {MANIFEST}); give another out=..., or "
             "delete that folder"
         )
     return True
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found = read_json(file)
+    except ValueError as error:
+        raise ConfigError(f"{file} was not written by this command; give another out=..., or remove it") from error
+    return found if isinstance(found, dict) else {}
 
 
 def _said(settings: "PredictSettings", runs: "Sequence[TrainedRun]", questions: "Sequence[Question]") -> dict[str, Any]:

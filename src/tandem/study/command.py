@@ -31,9 +31,9 @@ def main() -> None:
     try:
         typed = _parser().parse_args()
         if typed.watch:
-            watch_study(typed.folders, typed.baseline, typed.metrics, typed.every)
+            watch_study(typed.folders, typed.baseline, typed.metrics, typed.every, typed.overwrite)
         else:
-            _say(*write_study(typed.folders, typed.baseline, typed.metrics))
+            _say(*write_study(typed.folders, typed.baseline, typed.metrics, overwrite=typed.overwrite))
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except (TandemError, OSError) as error:
@@ -41,7 +41,11 @@ def main() -> None:
 
 
 def write_study(
-    folders: Sequence[Path], baseline: Sequence[str] = (), metrics: Sequence[str] = (), reload: int | None = None
+    folders: Sequence[Path],
+    baseline: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    reload: int | None = None,
+    overwrite: bool = False,
 ) -> "tuple[Analysis, list[Path]]":
     """Reads every `results.json` below some folders, writes tables and page into `study/` in the first folder.
 
@@ -50,6 +54,7 @@ def write_study(
         baseline: `key=value` words that name the cell to compare with; none: nothing is compared.
         metrics: logged names to show; none: the usual ones on test data.
         reload: seconds after which the page loads itself anew; None: never.
+        overwrite: whether files in `study/` that this command did not write are replaced.
 
     Returns:
         What was found, and the files, the page last.
@@ -63,29 +68,33 @@ def write_study(
     from tandem.study.table import to_csv, to_latex, to_markdown
     from tandem.study.tables import all_tables, run_records
     from tandem.utils.files import write_text
+    from tandem.utils.written import writing
 
     analysis = analyse(read_study(folders), baseline, metrics)
     out = folders[0] / "study"
-    files = []
-    tables = all_tables(analysis)
-    for name, table in tables.items():
-        for suffix, written in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
-            files.append(out / f"{name}.{suffix}")
-            write_text(files[-1], written(table))
-    files.append(out / "runs.csv")
-    write_metrics(files[-1], run_records(analysis))
-    for name in ("classes", "comparison", "delta_m"):  # of an earlier call that asked for more
-        if name not in tables:
-            for suffix in ("csv", "md", "tex"):
-                (out / f"{name}.{suffix}").unlink(missing_ok=True)
-    from tandem.study.report.page import study_page
+    files: list[Path] = []
+    with writing(out, "study", overwrite, PAGE, allow="--overwrite") as own:
+        tables = all_tables(analysis)
+        for name, table in tables.items():
+            for suffix, written in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
+                files.append(out / f"{name}.{suffix}")
+                write_text(files[-1], written(table))
+        files.append(out / "runs.csv")
+        write_metrics(files[-1], run_records(analysis))
+        for name in ("classes", "comparison", "delta_m"):  # of an earlier call that asked for more
+            if name not in tables:
+                for suffix in ("csv", "md", "tex"):
+                    own.remove(out / f"{name}.{suffix}")
+        from tandem.study.report.page import study_page
 
-    files.append(out / PAGE)
-    write_text(files[-1], study_page(analysis, tables, out, reload))
+        files.append(out / PAGE)
+        write_text(files[-1], study_page(analysis, tables, out, reload))
     return analysis, files
 
 
-def watch_study(folders: Sequence[Path], baseline: Sequence[str], metrics: Sequence[str], every: int) -> None:
+def watch_study(
+    folders: Sequence[Path], baseline: Sequence[str], metrics: Sequence[str], every: int, overwrite: bool = False
+) -> None:
     """Writes the report whenever a run has finished, failed or gone on, until Ctrl-C; the page reloads itself.
 
     Args:
@@ -93,6 +102,7 @@ def watch_study(folders: Sequence[Path], baseline: Sequence[str], metrics: Seque
         baseline: as of `write_study`; a cell that is not there yet is waited for too.
         metrics: as of `write_study`.
         every: seconds between two looks, at least 1.
+        overwrite: as of `write_study`.
     """
     if every < 1:
         raise ConfigError(f"--every is {every}, but must be at least 1 second")
@@ -106,7 +116,7 @@ def watch_study(folders: Sequence[Path], baseline: Sequence[str], metrics: Seque
             if (now := _state(folders)) != seen:
                 seen = now
                 try:
-                    analysis, files = write_study(folders, baseline, metrics, reload=every)
+                    analysis, files = write_study(folders, baseline, metrics, every, overwrite)
                     written, line = True, f"{_counts(analysis)}: {files[-1]}"
                 except ConfigError as error:
                     line = f"waiting: {error}"
@@ -116,7 +126,7 @@ def watch_study(folders: Sequence[Path], baseline: Sequence[str], metrics: Seque
             time.sleep(every)
     except KeyboardInterrupt:
         if written:
-            _say(*write_study(folders, baseline, metrics))
+            _say(*write_study(folders, baseline, metrics, overwrite=overwrite))
 
 
 def _state(folders: Sequence[Path]) -> frozenset[tuple[str, int]]:
@@ -186,6 +196,9 @@ def _parser() -> Parser:
     parser.add_argument("--metrics", nargs="+", default=(), metavar="NAME", help="such as test/segmentation/dice")
     parser.add_argument("--watch", action="store_true", help="write the report anew while the sweep runs; Ctrl-C ends")
     parser.add_argument("--every", type=int, default=10, metavar="SECONDS", help="between two looks (default: 10)")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="also replace files in its study/ that this command did not write"
+    )
     return parser
 
 

@@ -9,6 +9,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
+before_replacing: list[Callable[[Path, Path], None]] = []
+"""Called with a file and what replaces it, before it does (see `tandem.utils.written`)."""
+
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Writes a file so that a crash leaves the old one or the new one, never half of one.
@@ -24,6 +27,8 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+        for check in before_replacing:
+            check(path, temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
