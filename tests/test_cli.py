@@ -67,6 +67,7 @@ IN_A_JOB = [
     (["mode=maximum"], "mode is 'maximum', but must be 'min' or 'max'"),
     (["loader.batch_size=0"], "loader.batch_size is 0, but must be at least 1"),
     (["loader.workers=-1"], "loader.workers is -1, but must be at least 0"),
+    (["loader.workers=100000"], "loader.workers is 100000, but this machine has "),
     (["tasks.segmentation.loss.alpha=1"], "tasks.segmentation.loss.alpha = 1 would give every negative the weight 0; "),
     (["tasks.segmentation.loss.alpha=1.5"], "tasks.segmentation.loss.alpha = 1.5 is outside [0, 1]; use null for no "),
     (KIND, "tasks.segmentation: the loss CrossEntropy is a multiclass loss, but this task needs a binary one; choose "),

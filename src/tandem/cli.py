@@ -22,6 +22,7 @@ from tandem.errors import ConfigError, TandemError
 from tandem.jobs import SWEEP_VARIABLE, RunningElsewhere, one_line, run_job
 from tandem.jobs.outcome import BUSY
 from tandem.jobs.process import FOLDER_VARIABLE, follow_parent
+from tandem.utils.names import printable
 
 log = logging.getLogger(__name__)
 
@@ -183,7 +184,7 @@ def _report(error: Exception, folder: Path, verbose: bool) -> None:
     line = f"error: {one_line(error)}"
     if not isinstance(error, TandemError):
         line += f" (traceback: {folder / 'error.txt'})"
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{printable(line)}\n")
     if verbose:
         traceback.print_exception(error)
     for handler in logging.getLogger().handlers:
@@ -192,5 +193,5 @@ def _report(error: Exception, folder: Path, verbose: bool) -> None:
 
 
 def _fail(message: str, code: int = 1) -> NoReturn:
-    sys.stderr.write(f"error: {message}\n")
+    sys.stderr.write(f"error: {printable(message)}\n")
     raise SystemExit(code)

@@ -1,5 +1,6 @@
 """From a whole configuration to the objects of a training run."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,10 @@ def make_data(config: Mapping[str, Any]) -> "DataModule":
         raise ConfigError(f"loader.batch_size is {loader['batch_size']}, but must be at least 1")
     if loader["workers"] < 0:
         raise ConfigError(f"loader.workers is {loader['workers']}, but must be at least 0")
+    if loader["workers"] > (most := max(16, 4 * (os.cpu_count() or 1))):
+        raise ConfigError(
+            f"loader.workers is {loader['workers']}, but this machine has {os.cpu_count()} cores; give {most} at most"
+        )
     augment = build(config["augment"], "augment") if config["augment"] else None
     source = build(config["data"], "data")
     return DataModule(

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tandem.explain_loss.command import main
+from tandem.utils.written import MARKER
 
 REPOSITORY = Path(__file__).parents[2]
 SMALL = ["data.size=32", "data.train=6", "data.val=6", "data.test=6"]
@@ -39,7 +40,7 @@ def test_the_command_as_the_issue_types_it(
     assert (done.code, done.err) == (0, "")
     folder = tmp_path / "runs" / "explain_loss" / "bce_focal-gamma-1-2-3"
     files = {"explain_loss.html", "explain_loss.png", "curves.csv", "shares.csv"}
-    assert {path.name for path in folder.iterdir()} == files | {"status.json", ".lock"}
+    assert {path.name for path in folder.iterdir()} == files | {"status.json", ".lock", MARKER}
     for file in files:
         assert f"{folder / file}\n" in done.out
     for words in ("gamma=1", "gamma=3", "the pixels themselves", "before training: p = 0.5", "balanced_bce beta=44/49"):

@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tandem.utils.names import as_cell
+
 
 class RowsFile:
     """A csv file, written beside its name and moved there when all rows are in; memory does not grow with them.
@@ -44,4 +46,6 @@ class RowsFile:
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return as_cell(value)
     return "" if isinstance(value, float) and math.isnan(value) else value

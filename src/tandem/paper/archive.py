@@ -4,7 +4,6 @@ No data and no checkpoints are in it. It is read with care: nothing is written o
 than `LIMIT` bytes, and only text, PDF and PNG.
 """
 
-import io
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -111,7 +110,7 @@ def _files(outcome: Outcome, out: Path) -> Iterator[tuple[str, bytes]]:
 def _check(path: Path) -> None:
     """Before anything is unpacked; links and paths that lead outside are refused while unpacking."""
     try:
-        with zipfile.ZipFile(io.BytesIO(path.read_bytes()) if path.stat().st_size < LIMIT else path) as archive:
+        with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
     except (OSError, zipfile.BadZipFile) as error:
         raise DataError(f"archive={path} is no zip that can be read ({error})") from error

@@ -48,7 +48,7 @@ def _below(folder: Path, out: Path) -> Iterator[PurePosixPath]:
         here = Path(parent)
         folders[:] = [name for name in folders if not name.startswith(".") and (here / name).resolve() != out]
         for name in files:
-            if not name.startswith(".") and (here / name).is_file():
+            if not name.startswith(".") and not (here / name).is_dir():  # a link to a folder is none of the files
                 yield PurePosixPath((here / name).relative_to(folder).as_posix())
 
 

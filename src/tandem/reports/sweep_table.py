@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from tandem.reports.table import WORDS, format_value, headline
+from tandem.utils.console import escape
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+
+from tandem.utils.console import escape
 
 WORDS = {
     "dice": "Dice (official)",

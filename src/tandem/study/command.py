@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from tandem.errors import ConfigError, TandemError
+from tandem.utils.names import printable
 
 if TYPE_CHECKING:
     from tandem.study.analysis import Analysis
@@ -110,7 +111,7 @@ def watch_study(
         if not folder.is_dir():
             raise ConfigError(f"there is no folder {folder}; start the sweep first, or give the folder of a study")
     seen, written, said = None, False, ""
-    print(f"watching {', '.join(map(str, folders))}; Ctrl-C ends", flush=True)  # noqa: T201 (for the terminal)
+    print(f"watching {printable(', '.join(map(str, folders)))}; Ctrl-C ends", flush=True)  # noqa: T201 (for the terminal)
     try:
         while True:
             if (now := _state(folders)) != seen:
@@ -122,7 +123,7 @@ def watch_study(
                     line = f"waiting: {error}"
                 if line != said:
                     said = line
-                    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)  # noqa: T201 (for the terminal)
+                    print(printable(f"{time.strftime('%H:%M:%S')} {line}"), flush=True)  # noqa: T201 (for the terminal)
             time.sleep(every)
     except KeyboardInterrupt:
         if written:
@@ -144,11 +145,11 @@ def _state(folders: Sequence[Path]) -> frozenset[tuple[str, int]]:
 def _say(analysis: "Analysis", files: Sequence[Path]) -> None:
     """The headlines of the main table, what is not there, and where the files lie."""
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table as Printed
 
     from tandem.study.table import Entry, Number, numeric_columns
     from tandem.study.tables import main_table, unfinished_lines
+    from tandem.utils.console import escape
 
     def shown(entry: Entry) -> str:
         text = escape(entry.text() if isinstance(entry, Number) else str(entry))
@@ -203,5 +204,5 @@ def _parser() -> Parser:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    sys.stderr.write(f"error: {message}\n")
+    sys.stderr.write(f"error: {printable(message)}\n")
     raise SystemExit(code)

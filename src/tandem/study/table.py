@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from tandem.utils.names import as_cell, printable
+
 
 @dataclass(frozen=True)
 class Number:
@@ -120,14 +122,9 @@ def _columns(head: str, wide: bool) -> list[str]:
 
 def _values(entry: Entry, wide: bool) -> list[str]:
     if not isinstance(entry, Number):
-        return [_safe(str(entry)), *([""] * 2 if wide else [])]
+        return [as_cell(str(entry)), *([""] * 2 if wide else [])]
     numbers = [repr(value) if not math.isnan(value) else "" for value in (entry.mean, entry.std)]
     return [*numbers, str(entry.n)] if wide else numbers[:1]
-
-
-def _safe(text: str) -> str:
-    """Text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "@", "\t", "\r") else text
 
 
 def _line(cells: Iterable[str]) -> str:
@@ -135,7 +132,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _markdown(text: str) -> str:
-    one_line = " ".join(text.split()).replace("<", "&lt;")
+    one_line = printable(" ".join(text.split())).replace("<", "&lt;")
     return re.sub(r"([\\`*_|\[\]])", r"\\\1", one_line)
 
 

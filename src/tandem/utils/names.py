@@ -1,11 +1,13 @@
 """Names that come from files: they are no paths, and text alone to a terminal and to a spreadsheet."""
 
-import unicodedata
+import re
 
 FORMULA = ("=", "+", "-", "@", "\t", "\r")
 """What a spreadsheet takes for the beginning of a formula."""
 
 LONGEST = 150
+
+_HIDDEN = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
 def is_name(text: object) -> bool:
@@ -29,30 +31,35 @@ def printable(text: str) -> str:
     r"""Text in which control characters, among them a terminal's escape sequences, are written as escapes.
 
     Lines and tabs of a text stay. Characters that turn the direction of writing are escaped too: they can show a name
-    backwards.
+    backwards. Joiners, which some scripts need, stay.
 
     Example:
         >>> printable("\x1b[2Jbenign"), printable("ü\u202eknil")
         ('\\x1b[2Jbenign', 'ü\\u202eknil')
     """
-    if text.isprintable():
-        return text
-    return "".join(_escaped(character) for character in text)
+    return text if text.isprintable() else _HIDDEN.sub(_escaped, text)
 
 
-def _escaped(character: str) -> str:
-    shown = character in "\n\t" or unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp")
-    return character if shown else character.encode("unicode_escape", "backslashreplace").decode()
+def _escaped(found: re.Match[str]) -> str:
+    return found[0].encode("unicode_escape").decode()
 
 
 def as_cell(text: str) -> str:
-    """A name as the cell of a csv file: a spreadsheet takes it for text, never for a formula.
+    """A name as the cell of a csv file: a spreadsheet takes it for text, never for a formula. Numbers stay numbers.
 
     Example:
-        >>> as_cell("=cmd.png"), as_cell("a.png"), as_cell("'quoted'")
-        ("'=cmd.png", 'a.png', "''quoted'")
+        >>> as_cell("=cmd.png"), as_cell("a.png"), as_cell("'quoted'"), as_cell("-3")
+        ("'=cmd.png", 'a.png', "''quoted'", '-3')
     """
-    return f"'{text}" if text.startswith((*FORMULA, "'")) else text
+    return f"'{text}" if text.startswith((*FORMULA, "'")) and not _is_number(text) else text
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
 
 
 def from_cell(cell: str) -> str:
