@@ -26,6 +26,13 @@ REFUSALS = (
 """What the libraries raise for parts that do not fit together, and for files that they cannot read."""
 
 
+FROM_ELSEWHERE = (
+    *("cache_dir", "checkpoint_path", "encoder_weights", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay"),
+    *("pretrained_model_args", "weights"),
+)
+"""Options of the libraries that download or open files, past the checks of `network.weights`."""
+
+
 def make_network(
     channels: int,
     dense: bool,
@@ -67,6 +74,7 @@ def make_network(
     """
     small_cnn.register()
     _check_backbone(backbone)
+    _check_options(backbone_options, decoder_options)
     begins = first_epoch(freeze)
     weights = weights and str(Path(weights).expanduser())
     loading = pretrained_options(backbone, pretrained, weights)
@@ -103,6 +111,14 @@ def make_network(
     if drop_path and not any(isinstance(part, DropPath) for part in encoder.modules()):  # taken, and left unused
         raise _without_depth(backbone, drop_path)
     return Network(encoder, decoding, width, mean, std, dropout, begins)
+
+
+def _check_options(backbone: Mapping[str, Any] | None, decoder: Mapping[str, Any] | None) -> None:
+    for group, options in (("backbone_options", backbone or {}), ("decoder_options", decoder or {})):
+        if taken := [key for key in options if key in FROM_ELSEWHERE]:
+            raise ConfigError(
+                f"network.{group}.{taken[0]} would fetch or read weights; use network.pretrained or network.weights"
+            )
 
 
 def _without_depth(backbone: str, share: float) -> ConfigError:

@@ -23,7 +23,7 @@ def is_name(text: object) -> bool:
         and text == text.strip()
         and not text.startswith(".")
         and not any(character in '/\\:*?"<>|' for character in text)
-        and text == printable(text)
+        and text.isprintable()
     )
 
 
