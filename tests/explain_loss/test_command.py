@@ -76,7 +76,7 @@ def test_the_tables_hold_every_number(explain_loss: Command, tmp_path: Path) -> 
 
     assert explain_loss("loss/regression=mse,mae,huber", "out=here").code == 0
     assert {path.name for path in (tmp_path / "here").iterdir()} == {
-        *("explain_loss.html", "explain_loss.png", "curves.csv", "status.json", ".lock")
+        *("explain_loss.html", "explain_loss.png", "curves.csv", "status.json", ".lock", MARKER)
     }, "a regression has no shares, and those of the earlier losses are gone"
     assert {row["of"] for row in rows(tmp_path / "here" / "curves.csv")} == {"error"}
 
