@@ -61,7 +61,7 @@ def test_a_configuration_that_does_not_compose_starts_no_job(
 
 IN_A_JOB = [
     (["+sed=3"], "unknown key 'sed': did you mean 'seed'? "),
-    (["name=''"], "name is '', but it names a folder below 'runs'"),
+    (["name=''"], "name is '', but must be the name of a folder below 'runs'"),
     (["monitor=train/loss"], "monitor is 'train/loss'; the best epoch is chosen on validation data, so val/..."),
     (["monitor=val/segmentatoin/dice"], "monitor is 'val/segmentatoin/dice', but there is no task 'segmentatoin'"),
     (["mode=maximum"], "mode is 'maximum', but must be 'min' or 'max'"),
@@ -74,13 +74,13 @@ IN_A_JOB = [
     (["tasks.segmentation=3"], "tasks.segmentation has no _target_"),
     (["~trainer"], "trainer has no _target_"),
     (["+tasks.segmentation.loss.gama=3"], "unknown key 'tasks.segmentation.loss.gama': did you mean 'gamma'? "),
-    (["+tasks.segmentation.name=mine"], "tasks.segmentation.name cannot be chosen here, tandem fills it in; remove it"),
+    (["+tasks.segmentation.name=mine"], "tasks.segmentation.name cannot be set, because tandem sets it; remove it"),
     (["network.backbone=resnet188"], "network: timm has no backbone 'resnet188': did you mean 'resnet18'? "),
     (["network.backbone=resnet18", "network.pretrained=true"], "network: the weights of 'resnet18' are not in the "),
     (["network.weights=nothing.pth"], "network.weights: no file 'nothing.pth'"),
     (["optimizer.lr=-1"], "optimizer (AdamW): Invalid learning rate: -1"),
     (["optimizer.lr=fast"], "optimizer.lr is 'fast', but must be a number"),
-    (["optimizer._target_=os.system"], "optimizer: _target_ 'os.system' is not allowed; expected here is an optimis"),
+    (["optimizer._target_=os.system"], "optimizer: _target_ 'os.system' is not allowed; expected: an optimis"),
     (
         ["+optimizer.betas=[{_target_:tandem.jobs.process.Child}]"],
         "optimizer.betas[0]: _target_ 'tandem.jobs.process.Ch",
@@ -96,7 +96,7 @@ IN_A_JOB = [
     (["data.size=8"], "data.size is 8, but must be a whole number >= 32 and <= 1024"),
     (
         ["data.class_probabilities=[1,0,0]"],
-        "data 'phantom': class 'benign' is missing from split 'train' (12 pictures)",
+        "data 'phantom': class 'benign' is missing from split 'train' (12 images)",
     ),
     (["balance.weights.segmentation=-1"], "balance.weights.segmentation is -1"),
 ]
@@ -118,7 +118,7 @@ def test_a_setting_that_cannot_work_leaves_a_traceback_and_no_results(
 
 
 def test_a_monitor_that_nobody_logs_is_named(tandem_train: Command, tmp_path: Path) -> None:
-    done = tandem_train(*SMALL, "monitor=val/segmentation/dicee")
+    done = tandem_train(*SMALL, "monitor=val/segmentation/dicee", "mode=max")
     assert done.code == 1
     assert "val/segmentation/dicee" in done.error
     assert not list(tmp_path.rglob("results.json"))
@@ -146,9 +146,9 @@ def test_a_folder_with_blanks_in_its_name_is_read(tandem_train: Command, busi_tr
 
 FAULTS = {
     "truncated": "is truncated or damaged",
-    "no picture": "is not a picture",
-    "mask of another size": "is 5x7, but its picture",
-    "mask out of range": "may hold only 0 and either 1 or 255",
+    "no image": "is not an image",
+    "mask of another size": "is 5x7, but its image",
+    "mask out of range": "may have only 0 and either 1 or 255",
 }
 
 
@@ -160,7 +160,7 @@ def spoil(root: Path, fault: str) -> Path:
         size = image.size
     if fault == "truncated":
         picture.write_bytes(picture.read_bytes()[:-40])
-    elif fault == "no picture":
+    elif fault == "no image":
         picture.write_text("a note")
     elif fault == "mask of another size":
         Image.new("1", (5, 7)).save(mask)
@@ -186,7 +186,7 @@ def test_several_bad_files_are_one_line_too(tandem_train: Command, busi_tree: Ca
     root = busi_tree(4)
     for number in (1, 2, 3):
         (root / "normal" / f"normal ({number}).png").write_text("a note")
-    assert tandem_train(*BUSI, f"data.root={root}").error.startswith("3 of 12 pictures cannot be used; the first: ")
+    assert tandem_train(*BUSI, f"data.root={root}").error.startswith("3 of 12 images cannot be used; the first: ")
 
 
 # -------------------------------------------------------------------------------------------------- what nobody foresaw
@@ -233,7 +233,7 @@ def test_who_asks_for_tracebacks_gets_them(
 @pytest.mark.parametrize(
     ("error", "code", "line"),
     [
-        (KeyboardInterrupt(), 130, "interrupted; the same command goes on where it stopped"),
+        (KeyboardInterrupt(), 130, "interrupted; rerun the same command to resume"),
         (ConfigError("lr is wrong"), 1, "lr is wrong"),
     ],
 )
@@ -320,7 +320,7 @@ def test_a_job_that_has_become_another_one_since_its_sweep_began_is_refused(
     monkeypatch.setenv("TANDEM_FOLDER", str(tmp_path / "runs" / "tiny" / "0123456789ab"))
     done = tandem_train("experiment=tiny")
     assert done.code == 1
-    assert done.error.startswith("the configuration has changed since the sweep began: this would now be ")
+    assert done.error.startswith("the configuration has changed since the sweep began: the job's folder would now be ")
     assert not list(tmp_path.rglob("status.json"))
 
 

@@ -14,6 +14,7 @@ from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 from tandem.errors import ConfigError
 from tandem.factory import make_data, make_module, make_trainer
+from tandem.network import Network
 
 Configure = Callable[..., dict[str, Any]]
 SMALL = ["experiment=tiny", "data.train=12", "data.val=12", "data.test=12", "data.seed=3"]
@@ -34,7 +35,7 @@ def configured() -> Configure:
 # ----------------------------------------------------------------------------------------------------------------- data
 
 
-def test_the_data_module_gets_what_the_configuration_says(configured: Configure) -> None:
+def test_the_data_module_follows_the_configuration(configured: Configure) -> None:
     data = make_data(configured("loader.batch_size=5", "loader.workers=1", "seed=9", "augment=light"))
     assert (data.batch_size, data.workers, data.seed) == (5, 1, 9)
     assert data.augment is not None
@@ -79,6 +80,7 @@ def test_one_task_alone_builds_a_decoder_only_where_it_needs_one(
     config = configured(f"task={task}")
     module = make_module(config, make_data(config).info)
     assert list(module.tasks) == [task]
+    assert isinstance(module.network, Network)
     assert (module.network.decoder is not None) == decoder
     assert config["monitor"].startswith(f"val/{task}/")
 
@@ -149,7 +151,7 @@ def test_trying_out_the_optimiser_leaves_the_random_state_alone(configured: Conf
 
 def test_no_task_at_all(configured: Configure) -> None:
     config = {**configured(), "tasks": {}}
-    with pytest.raises(ConfigError, match="there is no task; choose task=classification"):
+    with pytest.raises(ConfigError, match="no task is configured; choose task=classification"):
         make_module(config, make_data(config).info)
 
 
@@ -199,15 +201,13 @@ def test_no_logger_and_no_callbacks(configured: Configure, tmp_path: Path, empty
 
 @pytest.mark.parametrize("key", ["callbacks", "logger", "default_root_dir"])
 def test_what_tandem_fills_in_cannot_be_typed(configured: Configure, tmp_path: Path, key: str) -> None:
-    with pytest.raises(ConfigError, match=rf"^trainer\.{key} cannot be chosen here"):
+    with pytest.raises(ConfigError, match=rf"^trainer\.{key} cannot be set, because tandem sets it"):
         make_trainer(configured(f"+trainer.{key}=null"), tmp_path)
 
 
-@pytest.mark.parametrize(("precision", "mend"), [("16-true", "16-mixed"), ("bf16-true", "bf16-mixed")])
-def test_weights_in_half_precision_are_refused(
-    configured: Configure, tmp_path: Path, precision: str, mend: str
-) -> None:
-    with pytest.raises(ConfigError, match=rf"^trainer\.precision is {precision}, .*; set trainer\.precision={mend}$"):
+@pytest.mark.parametrize(("precision", "fix"), [("16-true", "16-mixed"), ("bf16-true", "bf16-mixed")])
+def test_weights_in_half_precision_are_refused(configured: Configure, tmp_path: Path, precision: str, fix: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^trainer\.precision is {precision}, .*; set trainer\.precision={fix}$"):
         make_trainer(configured(f"trainer.precision={precision}"), tmp_path)
 
 

@@ -22,7 +22,7 @@ from tandem.data.phantom import Phantom
 from tandem.losses.binary import BCEFocal
 from tandem.losses.multiclass import CrossEntropy
 from tandem.module import MultiTaskModule
-from tandem.network import make_network
+from tandem.network import Network, make_network
 from tandem.tasks import ClassificationTask, SegmentationTask, Task
 from tandem.tasks.output import TaskOutput
 
@@ -126,7 +126,7 @@ def test_it_can_be_read_in_a_minute() -> None:
 def test_one_pass_through_the_encoder_answers_both_tasks(make: Callable[..., MultiTaskModule]) -> None:
     module = make()
     calls: list[None] = []
-    module.network.encoder.register_forward_hook(lambda *_: calls.append(None))
+    module.get_submodule("network.encoder").register_forward_hook(lambda *_: calls.append(None))
     outputs = module.shared_step(batch(), "train")
     assert set(outputs) == set(BOTH)
     assert len(calls) == 1
@@ -136,6 +136,7 @@ def test_one_pass_through_the_encoder_answers_both_tasks(make: Callable[..., Mul
 def test_one_task_alone_is_trained_alone(make: Callable[..., MultiTaskModule], task: str) -> None:
     module = make(task)
     assert set(module(batch()["image"])) == set(module.shared_step(batch(), "train")) == {task}
+    assert isinstance(module.network, Network)
     assert (module.network.decoder is None) == (task == "classification")
 
 
@@ -144,7 +145,7 @@ def test_the_gradient_is_the_weighted_sum_of_the_tasks_gradients(
     make: Callable[..., MultiTaskModule], trainer: Callable[..., pl.Trainer], chosen: tuple[float, float]
 ) -> None:
     module = make(weights=dict(zip(BOTH, chosen, strict=True)))
-    shared = list(module.network.encoder.parameters())
+    shared = list(module.get_submodule("network.encoder").parameters())
     outputs = module.shared_step(batch(), "train")
     parts = [torch.autograd.grad(outputs[name].loss, shared, retain_graph=True) for name in BOTH]
     expected = [chosen[0] * one + chosen[1] * two for one, two in zip(*parts, strict=True)]
@@ -201,7 +202,7 @@ def test_the_monitored_loss_is_the_balance_of_the_split_s_losses(
 
 @pytest.mark.filterwarnings("ignore:.*`training_step` returned `None`.*")
 @pytest.mark.parametrize("empty", [0, 1, 2], ids=["first", "middle", "last"])
-def test_a_batch_without_any_target_is_passed_over(
+def test_a_batch_without_any_target_is_skipped(
     make: Callable[..., MultiTaskModule], trainer: Callable[..., pl.Trainer], empty: int
 ) -> None:
     batches = [batch(seed=1), batch(seed=2)]
@@ -361,7 +362,7 @@ def test_every_batch_has_its_own_random_numbers(
     drawn: list[float] = []
 
     module = make()
-    module.network.register_forward_hook(lambda *_: drawn.append(torch.rand(()).item()))
+    module.get_submodule("network").register_forward_hook(lambda *_: drawn.append(torch.rand(()).item()))
     run = trainer(limit_val_batches=0, accumulate_grad_batches=accumulate, max_epochs=2)
     run.fit(module, feed(batch(), batch(), batch(), batch()), feed(batch()))
     assert len(set(drawn)) == len(drawn) == 8

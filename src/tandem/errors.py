@@ -1,13 +1,13 @@
-"""Errors that a user can mend: one line that names the thing, the file or key, and the mend."""
+"""User-fixable errors: one line that names what is wrong, the file or key, and the fix."""
 
 
 class TandemError(Exception):
-    """Base of every error that is the user's to mend; shown as one line, without a traceback."""
+    """Base of all errors that the user can fix; shown as one line, without a traceback."""
 
 
 class ConfigError(TandemError):
-    """A setting that cannot work: an unknown key, a value out of range, parts that do not fit together."""
+    """An invalid configuration: an unknown key, a value out of range, or parts that do not fit together."""
 
 
 class DataError(TandemError):
-    """Pictures, masks, labels or splits that cannot be used as they are."""
+    """Images, masks, labels or splits that cannot be used."""

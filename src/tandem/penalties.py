@@ -1,4 +1,4 @@
-r"""Penalties on the size of chosen parameters: part of what is minimised, whatever the balance of the tasks.
+r"""Penalties on the size of chosen parameters: part of what is minimised, under any balance of the tasks.
 
 A penalty does not depend on the data. Its gradient is therefore added once for each step of the optimiser, to what the
 balance made of the tasks' gradients and before these are clipped: no balance sees it, and neither the accumulation of
@@ -42,7 +42,7 @@ class Penalty(ABC):
 class L1(Penalty):
     r"""\(\lambda \sum_i |w_i|\), which drives weights to exactly 0 one by one. Arguments and errors: `Penalty`.
 
-    Its gradient is \(\lambda\) times the sign, whatever the size, and 0 at 0.
+    Its gradient is \(\lambda\) times the sign of the weight, and 0 at 0.
 
     Source: Tibshirani, Regression Shrinkage and Selection via the Lasso, 1996.
     """
@@ -66,14 +66,14 @@ class L2(Penalty):
 
 
 class Penalties:
-    """The penalties of a run, each with the parameters that it means.
+    """The penalties of a run, each with its parameters.
 
     Args:
         penalties: by the name under which each is logged.
         named: every parameter, with the module's names.
 
     Raises:
-        ConfigError: a name or pattern that means no parameter.
+        ConfigError: a name or pattern that matches no parameter.
     """
 
     def __init__(self, penalties: Mapping[str, Penalty], named: Named) -> None:
@@ -85,14 +85,14 @@ class Penalties:
         }
 
     def add_gradients(self, optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
-        """Adds the penalties' gradients to `.grad` of every chosen parameter, once for each step of the optimiser.
+        """Add the penalties' gradients to `.grad` of every chosen parameter, once for each step of the optimiser.
 
         Args:
-            optimizer: about to take its step. Where nothing has a gradient no task had a target, and the step is
-                passed over.
+            optimizer: about to take its step. If no parameter has a gradient, no task had a target, and nothing is
+                added.
 
         Returns:
-            Each penalty as it counts, with its weight, under its logged name; scalars.
+            Each penalty, times its weight, under its logged name; scalars.
         """
         if all(parameter.grad is None for group in optimizer.param_groups for parameter in group["params"]):
             return {}

@@ -1,4 +1,4 @@
-"""Post-processing of answers that contradict each other: a class without a lesion, and a mask with one."""
+"""Post-processing of contradicting predictions: a class without a lesion, and a mask with one."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -14,9 +14,9 @@ if TYPE_CHECKING:
 class Consistency:
     """Makes class and mask agree: a class "normal" empties the mask; else an empty mask makes the class "normal".
 
-    Both rules read the raw answers, and never both apply to one image: with n "the class is normal" and e "nothing is
-    drawn", the mask is emptied where n and not e, the class becomes normal where e and not n. Whichever went first, the
-    outcome would be the same. In particular a class "normal" prevails over any mask.
+    Both rules read the raw predictions, and never both apply to one image: with n "the class is normal" and e "the mask
+    is empty", the mask is emptied where n and not e, the class becomes normal where e and not n. So their order does
+    not matter. In particular a class "normal" overrides any mask.
 
     Source: the refinement ("PR") of Aumente-Maestro et al., Comput. Methods Programs Biomed. 108540, 2024.
 
@@ -36,11 +36,11 @@ class Consistency:
         self.normal = normal
 
     def decide(self, is_normal: Any, is_empty: Any) -> tuple[Any, Any]:
-        """Which masks are to be emptied, and which classes become normal.
+        """Which masks become empty, and which classes become normal.
 
         Args:
             is_normal: (N,) bool, array or tensor: whether the class is normal.
-            is_empty: (N,) bool, of the same sort: whether nothing is drawn.
+            is_empty: (N,) bool, of the same type: whether the mask is empty.
 
         Returns:
             Two of the same shape; never both true for one image.
@@ -50,19 +50,19 @@ class Consistency:
     def __call__(
         self, class_probabilities: "Tensor", mask_probabilities: "Tensor", threshold: float, classes: "Sequence[str]"
     ) -> "tuple[Tensor, Tensor]":
-        """The classes and masks that are answered in the end.
+        """The final classes and masks.
 
         Args:
             class_probabilities: (N, C).
             mask_probabilities: (N, 1, H, W).
-            threshold: of the mask, in (0, 1); a probability that reaches it is drawn.
+            threshold: of the mask, in (0, 1); a pixel with a probability of at least this is foreground.
             classes: names of the C classes.
 
         Returns:
             (N,) class indices, and (N, 1, H, W) bool masks.
 
         Raises:
-            ConfigError: no class has the name of the normal one.
+            ConfigError: no class has the name `normal`.
         """
         place = self.place(classes)
         answer, drawn = class_probabilities.argmax(1), mask_probabilities >= threshold
@@ -70,14 +70,14 @@ class Consistency:
         return answer.masked_fill(turned, place), drawn & ~emptied.view(-1, 1, 1, 1)
 
     def place(self, classes: "Sequence[str]") -> int:
-        """Which of some classes is the normal one.
+        """Index of the normal class.
 
         Args:
             classes: their names.
 
         Raises:
-            ConfigError: none is.
+            ConfigError: no class has the name `normal`.
         """
         if self.normal not in classes:
-            raise ConfigError(f"refine.normal is '{self.normal}', which is no class: {nearest(self.normal, classes)}")
+            raise ConfigError(f"refine.normal is '{self.normal}', but must be a class: {nearest(self.normal, classes)}")
         return list(classes).index(self.normal)

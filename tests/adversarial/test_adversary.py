@@ -205,9 +205,9 @@ def test_its_weight_follows_the_epoch() -> None:
         ({"steps": 0}, "steps is 0, but must be a whole number of at least 1"),
         ({"steps": 1.5}, r"steps is 1\.5, but must be a whole number"),
         ({"steps": True}, "steps is True"),
-        ({"weight": 0}, "weight = 0 would make no use of the adversary; give it one above 0, or leave it out"),
+        ({"weight": 0}, "weight = 0 would leave the adversary unused; give one above 0, or remove the adversary"),
         ({"weight": -1}, r"weight = -1 is outside \[0, inf\]"),
-        ({"weight": {"from": 0, "too": 1, "end": 3}}, r"weight\.too is no part of a schedule: did you mean 'to'"),
+        ({"weight": {"from": 0, "too": 1, "end": 3}}, r"weight\.too is not part of a schedule: did you mean 'to'"),
     ],
     ids=str,
 )

@@ -42,5 +42,5 @@ def test_numbers_out_of_range_are_refused(knobs: dict[str, int]) -> None:
 
 
 def test_pictures_that_are_too_small_are_refused() -> None:
-    with pytest.raises(DataError, match=r"pictures of 7 x 40 are too small for a discriminator .* from 8; lower its"):
+    with pytest.raises(DataError, match=r"images of 7 x 40 are too small for a discriminator .* from 8; lower its"):
         PatchDiscriminator(2)(torch.rand(1, 2, 7, 40))

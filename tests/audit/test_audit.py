@@ -1,4 +1,4 @@
-"""What an audit finds out, on splits made by hand."""
+"""The results of an audit, on splits made by hand."""
 
 import math
 from collections.abc import Mapping
@@ -27,19 +27,19 @@ def samples(seed: int, split: str, count: int = 4) -> Samples:
     """Smooth noise; classes 0 and 1 in turn, a mask of 64 pixels for class 1."""
     rng = np.random.default_rng(seed)
     coarse = Image.fromarray
-    pictures = [
+    scenes = [
         np.asarray(coarse(rng.integers(0, 256, (9, 9), dtype=np.uint8)).resize((SIDE, SIDE), Image.Resampling.BICUBIC))
         for _ in range(count)
     ]
     labels = torch.arange(count) % 2
     marked = torch.zeros(count, 1, SIDE, SIDE, dtype=torch.uint8)
     marked[labels == 1, :, :8, :8] = 1
-    images = torch.from_numpy(np.stack(pictures)[:, None])
+    images = torch.from_numpy(np.stack(scenes)[:, None])
     return Samples(images, labels, marked, tuple(f"{split}/{row}" for row in range(count)))
 
 
 class Source:
-    """Three splits of four pictures, as they are given."""
+    """Three splits of four images, as they are given."""
 
     name = "made"
     classes = ("benign", "malignant")
@@ -58,7 +58,7 @@ def splits() -> dict[str, Samples]:
     return {split: samples(seed, split) for seed, split in enumerate(SPLITS)}
 
 
-def test_nothing_stands_out_where_nothing_is_wrong(splits: dict[str, Samples]) -> None:
+def test_faultless_data_have_no_remarks(splits: dict[str, Samples]) -> None:
     found = audit(Source(splits), splits)
     assert remarks(found) == ["empty masks: 6"]
     assert classes(found).rows == (
@@ -70,7 +70,7 @@ def test_nothing_stands_out_where_nothing_is_wrong(splits: dict[str, Samples]) -
     assert masks(found).rows[1] == ("malignant", 6, 0, 0, share, share, share, share)
 
 
-def test_a_picture_in_two_splits_is_found_first_and_its_contradiction_named(splits: dict[str, Samples]) -> None:
+def test_an_image_in_two_splits_is_found_first_and_its_contradiction_named(splits: dict[str, Samples]) -> None:
     images = splits["test"].images.clone()
     images[0] = splits["train"].images[1]  # malignant in training, benign in the test
     images[1] = (splits["test"].images[3].float() * 0.9 + 12).byte()  # one lesion twice in one split
@@ -83,28 +83,28 @@ def test_a_picture_in_two_splits_is_found_first_and_its_contradiction_named(spli
     assert worst.places == (1, 8)
     assert (within.across, within.conflict, within.identical) == (False, False, False)
     assert remarks(found)[:4] == [
-        "pairs that look alike in different splits: 1 (1 train and test); the test is not fair",
-        "pairs that look alike with different classes: 1, the first: train/1 is malignant, test/0 is benign",
-        "pairs that are equal pixel by pixel: 1",
-        "pairs that look alike within a split, as they should be: 1",
+        "near-duplicate pairs in different splits: 1 (1 train and test); evaluation is biased",
+        "near-duplicate pairs with different classes: 1, the first: train/1 is malignant, test/0 is benign",
+        "pairs of identical images: 1",
+        "near-duplicate pairs within one split, as they should be: 1",
     ]
 
 
-def test_likenesses_can_be_left_alone(splits: dict[str, Samples]) -> None:
+def test_the_search_for_near_duplicates_can_be_skipped(splits: dict[str, Samples]) -> None:
     assert audit(Source(splits), splits, distance=None).alike is None
 
 
-def test_among_many_pictures_only_equal_ones_are_found(splits: dict[str, Samples]) -> None:
+def test_among_many_images_only_identical_ones_are_found(splits: dict[str, Samples]) -> None:
     images = splits["test"].images.clone()
     images[0] = splits["train"].images[1]
-    images[1] = (splits["test"].images[3].float() * 0.9 + 12).byte()  # alike, not equal
+    images[1] = (splits["test"].images[3].float() * 0.9 + 12).byte()  # similar, not equal
     splits["test"] = replace(splits["test"], images=images)
     found = audit(Source(splits), splits, compare_up_to=11)
     assert found.alike is not None
     (pair,) = found.alike
     assert (pair.one.id, pair.other.id, pair.identical, pair.across) == ("train/1", "test/0", True, True)
-    assert "among 12, only equal ones" in remarks(found)[0]
-    assert "compare_up_to=12 looks" in remarks(found)[0]
+    assert "among 12 images, only identical images" in remarks(found)[0]
+    assert "compare_up_to=12 searches" in remarks(found)[0]
     whole = audit(Source(splits), splits, compare_up_to=12)
     assert len(whole.alike or ()) == 2
     assert whole.compared
@@ -119,7 +119,7 @@ def test_an_unknown_label_contradicts_nothing(splits: dict[str, Samples]) -> Non
     found = audit(Source(splits), splits)
     assert found.alike is not None
     assert [pair.conflict for pair in found.alike] == [False]
-    assert "pictures without a label: 1" in remarks(found)
+    assert "images without a label: 1" in remarks(found)
     assert classes(found).rows[2] == ("unknown", 1, 0, 0, 1, "8.3%")
 
 
@@ -136,7 +136,7 @@ def test_masks_are_filled_empty_or_missing_and_areas_are_of_known_pixels() -> No
     assert {fact.mask for fact in facts_of("train", bare, Source.classes)} == {""}
 
 
-def test_flat_pictures_rare_classes_and_tiny_masks_are_named(splits: dict[str, Samples]) -> None:
+def test_flat_images_rare_classes_and_tiny_masks_are_named(splits: dict[str, Samples]) -> None:
     train = samples(5, "train", 30)
     train.images[3] = 7
     labels = torch.zeros(30, dtype=torch.int64)
@@ -145,10 +145,10 @@ def test_flat_pictures_rare_classes_and_tiny_masks_are_named(splits: dict[str, S
     train.masks[5, 0, 0, 0] = 1
     other = {split: replace(splits[split], labels=torch.zeros(4, dtype=torch.int64)) for split in ("val", "test")}
     given = {"train": replace(train, labels=labels), **other}
-    said = remarks(audit(Source(given), given))
-    assert "pictures of one value throughout: 1, the first: train/3" in said
-    assert "class malignant is rare: 1 pictures, where the commonest has 37" in said
-    assert any(line.startswith("masks of less than 0.2% of the picture: 1, the first: train/5") for line in said)
+    lines = remarks(audit(Source(given), given))
+    assert "images with a single grey value: 1, the first: train/3" in lines
+    assert "class malignant is rare: 1 images, the most frequent class has 37" in lines
+    assert any(line.startswith("masks of less than 0.2% of the image: 1, the first: train/5") for line in lines)
 
 
 def test_findings_and_numbers_have_tables(splits: dict[str, Samples]) -> None:
@@ -163,10 +163,10 @@ def test_findings_and_numbers_have_tables(splits: dict[str, Samples]) -> None:
     assert ("age", "val", "40", "50", "60", 1) in columns(found).rows
 
 
-def test_files_are_told_by_their_headers_and_one_that_cannot_be_opened_is_no_crash(tmp_path: Path) -> None:
+def test_files_are_described_by_their_headers_and_an_unreadable_one_does_not_crash(tmp_path: Path) -> None:
     Image.new("RGB", (30, 20)).save(tmp_path / "a.png")
     Image.new("L", (10, 20)).save(tmp_path / "b.jpg")
-    (tmp_path / "c.png").write_bytes(b"\x89PNG\r\n\x1a\nnot a picture")
+    (tmp_path / "c.png").write_bytes(b"\x89PNG\r\n\x1a\nnot an image")
     names = ("a.png", "b.jpg", "c.png", "absent.png")
     files = file_facts([Record(name, tmp_path / name) for name in names])
     found = [(file.width, file.height, file.mode, file.format) for file in files]

@@ -1,4 +1,4 @@
-"""The command: on small copies of the layouts, with what is wrong in them; and on BUSI itself."""
+"""The command: on small copies of the layouts with faults in them, and on BUSI itself."""
 
 import csv
 import os
@@ -20,7 +20,7 @@ def rows(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_busi_in_small_with_a_corrupt_file_and_a_picture_of_two_classes(
+def test_busi_in_small_with_a_corrupt_file_and_an_image_of_two_classes(
     in_process: Callable[..., Any], busi_tree: Callable[[int], Path], tmp_path: Path, browser_page: Callable[..., Any]
 ) -> None:
     root = busi_tree(9)
@@ -70,7 +70,7 @@ def test_data_without_files_masks_or_classes(in_process: Callable[..., Any], tre
     assert outcome.code == 0, outcome.err
     folder = tmp_path / "runs" / "audit" / "medmnist"
     assert len(rows(folder / "findings.csv")) == 3 * 14
-    assert "not looked for" in (folder / "audit.html").read_text()
+    assert "no search was made" in (folder / "audit.html").read_text()
     assert not (folder / "masks.csv").exists()
 
 
@@ -79,7 +79,7 @@ def test_data_without_files_masks_or_classes(in_process: Callable[..., Any], tre
     [
         (["distance=300"], "distance is 300, but must lie in 0 to 256, or be null"),
         (["correlation=2"], "correlation is 2.0, but must lie in -1 to 1"),
-        (["compare_up_to=-1"], "compare_up_to is -1, but must be a number of pictures from 0"),
+        (["compare_up_to=-1"], "compare_up_to is -1, but must be a number of images from 0"),
         (["pictures=-1"], "pictures is -1, but must lie in 0 to 1000"),
         (["data=busi"], "data.root has no value"),
         (["data=busi", "data.root=nowhere"], "data.root='nowhere' is not a folder"),
@@ -93,10 +93,10 @@ def test_mistakes_are_one_line(in_process: Callable[..., Any], arguments: list[s
     assert message in outcome.error
 
 
-def test_real_busi_has_the_contradiction_and_the_near_duplicates_that_are_known(
+def test_real_busi_has_its_known_contradiction_and_near_duplicates(
     in_process: Callable[..., Any], tmp_path: Path
 ) -> None:
-    """6 s on one core, most of it for decoding 780 pictures and 798 masks."""
+    """6 s on one core, most of it for decoding 780 images and 798 masks."""
     real = Path(os.environ.get("TANDEM_DATA") or REPOSITORY.parent / "shared" / "data") / "busi_256"
     if not real.is_dir():
         pytest.skip(f"the BUSI data set is absent: {real} is not a folder; set TANDEM_DATA")

@@ -48,7 +48,7 @@ def test_it_has_nothing_to_learn_or_to_keep() -> None:
     [
         ({"classification": 1}, r"task 'segmentation' has no weight; give balance\.weights\.segmentation"),
         ({}, "task 'classification' has no weight"),
-        (dict.fromkeys((*TASKS, "age"), 1), r"weights\.age is for no task; there are: classification, segmentation"),
+        (dict.fromkeys((*TASKS, "age"), 1), r"weights\.age is for no task of this run: classification, segmentation"),
         ({"classification": -0.1, "segmentation": 1}, r"weights\.classification is -0\.1, but must be a number of at"),
         ({"classification": float("nan"), "segmentation": 1}, r"weights\.classification is nan"),
         ({"classification": 1, "segmentation": float("inf")}, r"weights\.segmentation is inf"),

@@ -14,9 +14,11 @@ from scipy.optimize import brentq, lsq_linear, minimize
 from torch import nn
 
 import tandem.balance
-from tandem.balance.bargain import bargain
-from tandem.balance.cone import conflict_averse, factor, shortest
+from tandem.balance.cagrad import conflict_averse
 from tandem.balance.gradient_level import GradientBalance
+from tandem.balance.gram import factor
+from tandem.balance.mgda import shortest
+from tandem.balance.nash import bargain
 from tandem.errors import ConfigError
 
 Array = NDArray[np.float64]
@@ -262,8 +264,8 @@ def test_torchjd_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -
 @pytest.mark.parametrize(
     ("method", "options", "message"),
     [
-        ("PCGra", {}, "method 'PCGra' finds no coefficients in TorchJD: did you mean 'PCGrad'"),
-        ("GradVac", {}, "method GradVac remembers what no checkpoint holds"),
+        ("PCGra", {}, "method 'PCGra' is not a weighting of TorchJD: did you mean 'PCGrad'"),
+        ("GradVac", {}, "method GradVac has a state that is not in checkpoints"),
         ("FairGrad", {}, "method FairGrad: .*missing 1 required positional argument: 'alpha'"),
         ("MGDA", {"epsilon": -1.0}, "method MGDA: epsilon must be positive"),
     ],

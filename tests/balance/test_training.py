@@ -78,7 +78,8 @@ def test_a_single_task_trains_as_with_fixed_weights(
     modules = [make(chosen, "segmentation") for chosen in (kind(name), FixedWeights)]
     for module in modules:
         trainer(limit_val_batches=0).fit(module, feed(batch(seed=1), batch(seed=2)), VAL)
-    for (key, one), two in zip(modules[0].network.named_parameters(), modules[1].network.parameters(), strict=True):
+    first, second = (module.get_submodule("network") for module in modules)
+    for (key, one), two in zip(first.named_parameters(), second.parameters(), strict=True):
         torch.testing.assert_close(one, two, rtol=1e-3, atol=1e-4, msg=key)
 
 
@@ -190,7 +191,8 @@ def test_famo_computes_the_same_batch_again_and_leaves_statistics_alone(
 ) -> None:
     module = make(FAMO, dropout=0.5)
     passes: list[tuple[float, Tensor]] = []
-    module.network.register_forward_hook(lambda *_: passes.append((torch.rand(()).item(), statistics(module))))
+    network = module.get_submodule("network")
+    network.register_forward_hook(lambda *_: passes.append((torch.rand(()).item(), statistics(module))))
     run = trainer(limit_val_batches=0, accumulate_grad_batches=2)
     run.fit(module, feed(batch(seed=1), batch(seed=2), batch(seed=3)), VAL)
     draws = [draw for draw, _ in passes]
@@ -205,7 +207,8 @@ def test_famo_computes_the_same_batch_again_and_leaves_statistics_alone(
 
 
 def statistics(module: MultiTaskModule) -> Tensor:
-    return torch.cat([value.flatten() for key, value in module.network.named_buffers() if "running" in key]).clone()
+    buffers = module.get_submodule("network").named_buffers()
+    return torch.cat([value.flatten() for key, value in buffers if "running" in key]).clone()
 
 
 @pytest.mark.parametrize("name", ALL)

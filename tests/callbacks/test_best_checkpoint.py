@@ -1,12 +1,16 @@
 """A run that goes on in a moved folder still knows its best epoch."""
 
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import pytorch_lightning as pl
 import torch
 
 from tandem.callbacks import BestCheckpoint
+from tandem.errors import DataError
+from tandem.utils.artifacts import SCHEMA, SCHEMA_KEY
 
 
 def test_the_best_value_survives_a_move(tmp_path: Path) -> None:
@@ -61,3 +65,14 @@ def test_a_state_without_any_checkpoint_is_taken_up(tmp_path: Path) -> None:
     after.load_state_dict(fresh.state_dict())
     assert after.best_model_path == ""
     assert after.best_k_models == {}
+
+
+def test_a_checkpoint_of_a_later_version_is_refused_when_a_run_goes_on(tmp_path: Path) -> None:
+    keeper = BestCheckpoint(tmp_path, "val/loss", "min")
+    trainer: Any = SimpleNamespace(ckpt_path=tmp_path / "last.ckpt")
+    checkpoint: dict[str, Any] = {}
+    keeper.on_save_checkpoint(trainer, None, checkpoint)  # type: ignore[arg-type]
+    keeper.on_load_checkpoint(trainer, None, checkpoint)  # type: ignore[arg-type]
+    keeper.on_load_checkpoint(trainer, None, {})  # type: ignore[arg-type]  # one of 0.1.0
+    with pytest.raises(DataError, match=r"last\.ckpt was written by a later tandem"):
+        keeper.on_load_checkpoint(trainer, None, {SCHEMA_KEY: SCHEMA + 1})  # type: ignore[arg-type]

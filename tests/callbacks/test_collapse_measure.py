@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from tandem.callbacks.collapse.measure import Predictions, shared_gram, shares_and_cosines
 from tandem.tasks import TaskOutput
+from tandem.tasks.kinds import kind_of
 
 
 class TwoHeads(nn.Module):
@@ -48,6 +49,29 @@ def test_the_gram_matrix_is_that_of_weighted_gradients_of_shared_parameters(netw
     assert shares == pytest.approx({"a": norms[0] / sum(norms), "b": norms[1] / sum(norms)})
     cosine = torch.nn.functional.cosine_similarity(rows[0], rows[1], dim=0)
     assert cosines == {"a/b": pytest.approx(float(cosine))}
+
+
+def test_a_parameter_that_some_tasks_reach_counts_for_them_alone(network: TwoHeads) -> None:
+    """As where two masks share a decoder that a class does not use."""
+    x = torch.randn(5, 4, dtype=torch.float64)
+
+    def losses() -> dict[str, Tensor]:
+        found = network.losses(x)
+        return {**found, "c": (network.heads["a"](torch.tanh(network.shared(x)) + network.skip(x)) + 1).square().mean()}
+
+    both = [*network.shared.parameters(), *network.skip.parameters()]
+    found = losses()
+    gram = shared_gram(sum(found.values(), torch.zeros(())), found, both)
+    rows = []
+    for name in "abc":
+        gradients = torch.autograd.grad(losses()[name], both, allow_unused=True)
+        rows.append(
+            torch.cat(
+                [torch.zeros(p.numel()) if g is None else g.flatten() for p, g in zip(both, gradients, strict=True)]
+            )
+        )
+    by_hand = torch.stack([row.double() for row in rows])
+    assert torch.allclose(gram, by_hand @ by_hand.T, rtol=1e-12, atol=0)
 
 
 def test_any_balance_has_the_weights_that_its_loss_gives_the_tasks(network: TwoHeads) -> None:
@@ -98,7 +122,7 @@ def output(logits: Tensor, target: Tensor, kind: str) -> TaskOutput:
 
 
 def test_binary_shares_are_of_known_pixels_at_the_threshold_in_force() -> None:
-    counts = Predictions("binary", ["nodule", "cyst"], dense=True)
+    counts = Predictions(kind_of("binary", dense=True), ["nodule", "cyst"])
     logits = torch.tensor([[[[2.0, -2.0], [0.1, 5.0]], [[-1.0, -1.0], [-1.0, 3.0]]]])
     target = torch.tensor([[[[1, 0], [1, 255]], [[0, 0], [0, 1]]]])
     threshold = torch.tensor([0.6, 0.5])
@@ -119,7 +143,7 @@ def test_multiclass_shares_are_of_known_rows_or_pixels(shape: tuple[int, ...]) -
     target = torch.randint(0, 3, (7, *shape))
     target[0] = -100
     target[1] = 255
-    counts = Predictions("multiclass", ["normal", "benign", "malignant"], dense=bool(shape))
+    counts = Predictions(kind_of("multiclass", dense=bool(shape)), ["normal", "benign", "malignant"])
     for rows in (slice(0, 4), slice(4, 7)):
         counts.update(output(logits[rows], target[rows], "multiclass"), torch.tensor([0.5] * 3))
     known = (target != -100) & (target != 255)

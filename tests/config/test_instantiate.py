@@ -1,4 +1,4 @@
-"""What a configuration may build, what it may not, and how it is told."""
+"""What a configuration may build, what it may not, and the error messages."""
 
 import copy
 import functools
@@ -77,7 +77,7 @@ def test_lists_and_dicts_arrive_plain() -> None:
     assert made.scale == (0.5, 2.0)
 
 
-def test_build_each_leaves_out_what_is_switched_off() -> None:
+def test_build_each_skips_entries_that_are_switched_off() -> None:
     nodes = {"a": None, "b": {}, "c": {"_target_": "tandem.callbacks.Confusion"}}
     assert list(build_each(nodes, "callbacks")) == ["c"]
     assert build_each(None, "callbacks") == {}
@@ -247,12 +247,12 @@ def test_foreign_code_is_refused_by_name(target: str) -> None:
 @pytest.mark.parametrize("target", [*FOREIGN, *THROUGH_A_MODULE])
 @pytest.mark.parametrize("slot", SLOTS)
 def test_no_slot_admits_it(target: str, slot: str) -> None:
-    with pytest.raises(ConfigError, match=r"is not allowed|not what belongs here|cannot import|has no '"):
+    with pytest.raises(ConfigError, match=r"is not allowed|of the wrong kind|cannot import|has no '"):
         resolve_target(target, "x", SLOTS[slot])
 
 
 @pytest.mark.parametrize("target", MALFORMED, ids=repr)
-def test_what_is_no_dotted_name_is_refused(target: Any) -> None:
+def test_anything_but_a_dotted_name_is_refused(target: Any) -> None:
     with pytest.raises(ConfigError, match=r"^data: _target_ .* is not the dotted name of a class"):
         build({"_target_": target}, "data")
 
@@ -287,7 +287,7 @@ HIDDEN = {
 
 
 @pytest.mark.parametrize("node", HIDDEN.values(), ids=HIDDEN.keys())
-def test_nothing_is_made_where_one_target_is_refused(node: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nothing_is_created_if_one_target_is_refused(node: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
     monkeypatch.setattr(Focal, "__init__", lambda *_, **__: made.append("focal"))
     with pytest.raises(ConfigError, match=r"^loss\.\S+: _target_ 'os\.system' is not allowed"):
@@ -326,7 +326,7 @@ def test_a_target_that_is_a_reference_is_refused() -> None:
 
 
 def test_no_function_of_this_package_can_be_named_but_the_listed_ones() -> None:
-    """Some of them run programs, import, or overwrite files; a new one must not become a way in by being written."""
+    """Some of them run programs, import, or overwrite files; a new function must not be allowed by default."""
     listed = {target for slot in SLOTS.values() for target in slot.functions}
     assert listed == {"tandem.network.make_network"}
     seen = 0
@@ -448,13 +448,13 @@ def test_the_users_module_is_refused_until_it_is_allowed(mine: str, monkeypatch:
 
 def test_own_code_is_of_the_kind_that_the_slot_takes(mine: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TANDEM_ALLOW", mine)
-    with pytest.raises(ConfigError, match=rf"^loss: _target_ '{mine}\.Other' is not what belongs here: a loss \(a sub"):
-        build({"_target_": f"{mine}.Other"}, "loss")
     with pytest.raises(
-        ConfigError, match=r"^loss: wrong made a builtin_function_or_method, but expected here is a loss"
+        ConfigError, match=rf"^loss: _target_ '{mine}\.Other' is of the wrong kind; expected: a loss \(a sub"
     ):
+        build({"_target_": f"{mine}.Other"}, "loss")
+    with pytest.raises(ConfigError, match=r"^loss: wrong returned a builtin_function_or_method; expected: a loss"):
         build({"_target_": f"{mine}.wrong"}, "loss")
-    with pytest.raises(ConfigError, match="is not what belongs here: a balance"):
+    with pytest.raises(ConfigError, match="is of the wrong kind; expected: a balance"):
         build({"_target_": f"{mine}.Loss"}, "balance", tasks=("a",))
 
 
@@ -467,9 +467,9 @@ def test_a_configuration_cannot_open_the_list_while_a_command_runs(mine: str, mo
 
 
 @pytest.mark.parametrize("name", ["system", "load", "os.system", "partial", "frozen", "number"])
-def test_what_the_users_module_imports_stays_closed(mine: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_imports_of_the_users_module_stay_forbidden(mine: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("TANDEM_ALLOW", mine)
-    with pytest.raises(ConfigError, match=r"is not what belongs here|cannot import"):
+    with pytest.raises(ConfigError, match=r"is of the wrong kind|cannot import"):
         build({"_target_": f"{mine}.{name}"}, "loss")
 
 
@@ -483,7 +483,7 @@ def test_allowing_one_module_opens_no_other(mine: str, monkeypatch: pytest.Monke
             build({"_target_": "os.system"}, "loss")
 
 
-def test_a_module_that_is_not_there_says_where_it_was_looked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_module_is_reported_with_hints(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TANDEM_ALLOW", "nowhere_at_all")
     with pytest.raises(ConfigError, match=r"^loss: cannot import 'nowhere_at_all\.Loss' \(No module .*PYTHONPATH"):
         build({"_target_": "nowhere_at_all.Loss"}, "loss")
@@ -492,7 +492,7 @@ def test_a_module_that_is_not_there_says_where_it_was_looked_for(monkeypatch: py
 # ------------------------------------------------------------------------------------------------------------- messages
 
 FAULTS: list[tuple[str, dict[str, Any], str]] = [
-    ("loss", {"lr": 1}, r"^loss has no _target_, so nothing can be made of it"),
+    ("loss", {"lr": 1}, r"^loss has no _target_, so it describes no object"),
     (
         "loss",
         {"_target_": FOCAL, "gama": 3},
@@ -521,12 +521,12 @@ def test_a_fault_is_one_line_that_begins_with_its_key(where: str, node: dict[str
 
 
 @pytest.mark.parametrize("node", [None, 3, "dice", ["a"], {}], ids=repr)
-def test_a_node_that_is_no_dict_with_a_target(node: Any) -> None:
+def test_a_node_that_is_not_a_dict_with_a_target(node: Any) -> None:
     with pytest.raises(ConfigError, match=r"^loss has no _target_"):
         build(node, "loss")
 
 
-def test_the_dotted_key_of_a_nested_fault_stands_once() -> None:
+def test_the_dotted_key_of_a_nested_fault_appears_once() -> None:
     term = {"_target_": FOCAL, "gamma": -1.0}
     node = {"_target_": "tandem.losses.Composite", "terms": {"focal": term}, "weights": {"focal": 1.0}}
     with pytest.raises(ConfigError, match=r"^tasks\.a\.loss\.terms\.focal\.gamma = -1\.0 is outside") as caught:
@@ -557,7 +557,7 @@ def test_a_partial_that_fails_inside_another_object_keeps_its_own_key() -> None:
 
 
 def test_what_the_program_fills_in_cannot_be_given() -> None:
-    with pytest.raises(ConfigError, match=r"^trainer\.logger cannot be chosen here, tandem fills it in; remove it$"):
+    with pytest.raises(ConfigError, match=r"^trainer\.logger cannot be set, because tandem sets it; remove it$"):
         build({"_target_": "pytorch_lightning.Trainer", "logger": False}, "trainer", logger=True)
 
 
@@ -633,3 +633,17 @@ def test_partials_can_be_pickled_for_worker_processes() -> None:
     maker = build({"_target_": FOCAL, "_partial_": True, "gamma": 1.0}, "loss")
     assert isinstance(maker, functools.partial)
     assert pickle.loads(pickle.dumps(maker))().gamma == 1.0  # noqa: S301 (made a line above)
+
+
+UNPACKED: list[tuple[dict[str, Any], str]] = [
+    ({"dropuot": 0.1}, r"^unknown key 'tasks\.x\.dropuot': did you mean 'dropout'"),
+    ({"dropout": "0.1"}, r"^tasks\.x\.dropout is '0\.1', but must be a number$"),
+    ({}, r"^tasks\.x lacks 'questions'; give tasks\.x\.questions$"),
+]
+
+
+@pytest.mark.parametrize(("changes", "message"), UNPACKED, ids=[message for _, message in UNPACKED])
+def test_arguments_that_a_typed_dict_describes_are_checked_as_others_are(changes: dict[str, Any], message: str) -> None:
+    node = {"_target_": "tandem.tasks.YesNoTask", "loss": {"_target_": FOCAL}, **changes}
+    with pytest.raises(ConfigError, match=message):
+        build(node, "tasks.x", name="x", data=None)

@@ -6,6 +6,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
 
 from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
@@ -28,7 +30,7 @@ def test_nearest(wrong: str, valid: list[str], line: str) -> None:
     assert nearest(wrong, valid) == line
 
 
-def test_of_many_choices_the_nearest_are_shown() -> None:
+def test_the_nearest_of_many_choices_are_shown() -> None:
     many = [f"model_{number}" for number in range(500)]
     line = nearest("model_77x", many)
     assert line.startswith("did you mean 'model_77'? (there are: model_77, ")
@@ -46,8 +48,8 @@ def test_a_valid_word_is_its_own_nearest(valid: list[str], data: st.DataObject) 
 
 
 @pytest.fixture
-def told() -> Callable[..., str]:
-    """What is said about overrides that do not compose or resolve."""
+def explained() -> Callable[..., str]:
+    """The explanation of overrides that do not compose or resolve."""
     register()
 
     def make(*overrides: str) -> str:
@@ -133,7 +135,7 @@ CASES = [
     (["name=a=b"], "'name=a=b' cannot be read (mismatched input '=' expecting <EOF>); put a value with special"),
     (
         ["optimizer.lr=1,2"],
-        "'optimizer.lr=1,2' holds several values; add -m to sweep over them, or write a list: key=[",
+        "'optimizer.lr=1,2' has several values; add -m to sweep over them, or write a list: key=[",
     ),
     # values
     (["seed=abc"], "seed: value 'abc' of type 'str' could not be converted to Integer"),
@@ -143,7 +145,7 @@ CASES = [
     # references and missing values
     (["optimizer.lr=${nope}"], "optimizer.lr: interpolation key 'nope' not found"),
     (["scheduler=cosine", "scheduler.T_max=${trainer.epochs}"], "scheduler.T_max: interpolation key 'trainer.epochs' "),
-    (["task=[]"], "monitor has no value; give it, for instance monitor=VALUE"),
+    (["task=[]"], "tasks has no value; give it, for instance tasks=VALUE"),
     (["experiment=busi"], "data.root has no value; give it, for instance data.root=VALUE"),
     # Hydra's own words, where they are good enough
     (["~optimizer.lrr"], "Could not delete from config. 'optimizer.lrr' does not exist."),
@@ -152,24 +154,26 @@ CASES = [
 
 
 @pytest.mark.parametrize(("overrides", "line"), CASES, ids=[" ".join(overrides) for overrides, _ in CASES])
-def test_a_mistake_is_explained_in_one_line(told: Callable[..., str], overrides: list[str], line: str) -> None:
-    said = told(*overrides)
-    assert said.startswith(line)
-    assert "\n" not in said
-    assert "hydra.cc" not in said
+def test_a_mistake_is_explained_in_one_line(explained: Callable[..., str], overrides: list[str], line: str) -> None:
+    text = explained(*overrides)
+    assert text.startswith(line)
+    assert "\n" not in text
+    assert "hydra.cc" not in text
     for noise in ("full_key", "object_type", "reference_type", "_target_", "$VALUE", "Error merging"):
-        assert noise not in said
+        assert noise not in text
 
 
-def test_every_shipped_place_is_known(told: Callable[..., str]) -> None:
+def test_every_shipped_place_is_known(explained: Callable[..., str]) -> None:
     from tandem.config.shipped import shipped_places
 
-    for place in shipped_places():  # of the tasks that are chosen, and of others
+    for place in shipped_places():  # of chosen tasks and of others
         option = f"no option 'nothing_like_it' in the config group '{place.split('@')[0]}'"
-        assert told(f"{place}=nothing_like_it").startswith((option, f"'{place}' has no place in this configuration"))
+        assert explained(f"{place}=nothing_like_it").startswith(
+            (option, f"'{place}' has no place in this configuration")
+        )
 
 
-def test_an_error_without_words_is_called_by_its_type() -> None:
+def test_an_error_without_a_message_shows_its_type() -> None:
     assert explain(ValueError()) == "ValueError"
 
 
@@ -177,7 +181,7 @@ def test_an_error_of_many_lines_is_cut_to_one() -> None:
     assert explain(ValueError("a\n\n  b  c\nd\ne")) == "a; b c; d"
 
 
-def test_the_cause_is_read_where_the_error_itself_says_nothing() -> None:
+def test_the_cause_explains_an_error_without_a_message() -> None:
     from omegaconf import OmegaConf
 
     config = OmegaConf.create({"a": {"gamma": 1}})
@@ -187,3 +191,17 @@ def test_the_cause_is_read_where_the_error_itself_says_nothing() -> None:
     wrapped = RuntimeError("wrapped")
     wrapped.__cause__ = caught.value
     assert explain(wrapped).startswith("unknown key 'a.gama': did you mean 'gamma'?")
+
+
+def test_an_error_of_a_resolver_keeps_its_own_message() -> None:
+    OmegaConf.register_new_resolver("test_refusing", _refuse, replace=True)
+    try:
+        with pytest.raises(OmegaConfBaseException) as caught:
+            OmegaConf.to_container(OmegaConf.create({"folder": "${test_refusing:}"}), resolve=True)
+        assert explain(caught.value) == "monitors.mine.rank is 'high', but must be a number"
+    finally:
+        OmegaConf.clear_resolver("test_refusing")
+
+
+def _refuse() -> str:
+    raise ConfigError("monitors.mine.rank is 'high', but must be a number")

@@ -61,7 +61,7 @@ def measures(mask: Tensor) -> tuple[float, float, float, float]:
 # -------------------------------------------------------------------------------------------------------- doing nothing
 
 
-def test_without_settings_nothing_is_touched() -> None:
+def test_without_options_nothing_changes() -> None:
     batch = batch_of(torch.rand(2, 1, 6, 9), torch.randint(0, 2, (2, 1, 6, 9), dtype=torch.uint8))
     changed = Augment()(batch)
     assert changed["image"] is batch["image"]
@@ -69,7 +69,7 @@ def test_without_settings_nothing_is_touched() -> None:
 
 
 @pytest.mark.parametrize("size", [(6, 9), (32, 32), (17, 5)])
-def test_the_middle_of_every_range_is_the_picture_itself(size: tuple[int, int]) -> None:
+def test_the_middle_of_every_range_is_the_image_itself(size: tuple[int, int]) -> None:
     masks = torch.randint(0, 2, (3, 1, *size), dtype=torch.uint8)
     masks[0, 0, 0] = MISSING_PIXEL
     batch = batch_of(torch.rand(3, 2, *size), masks)
@@ -140,7 +140,7 @@ def test_a_turned_circle_stays_a_circle_whatever_the_aspect_ratio(size: tuple[in
     assert tall == pytest.approx(wide, rel=0.02)
 
 
-def test_a_turn_goes_by_the_angle_asked_for_in_pixels_of_the_picture() -> None:
+def test_a_turn_goes_by_the_angle_asked_for_in_pixels_of_the_image() -> None:
     """A disc 10 pixels right of the middle lands 10 pixels away from it, at the angle of the turn."""
     middle = (19.5, 39.5)
     disc, window = blob((40, 80), (middle[0], middle[1] + 10), 4), blob((40, 80), middle, 16)
@@ -160,7 +160,7 @@ def test_a_scale_above_1_shows_the_lesion_larger(number: float, factor: float) -
 
 
 @pytest.mark.parametrize(("place", "axis"), [("n4", 1), ("n5", 0)])
-def test_a_shift_is_a_share_of_the_picture(place: str, axis: int) -> None:
+def test_a_shift_is_a_share_of_the_image(place: str, axis: int) -> None:
     size = (40, 80)
     disc = blob(size, (19.5, 39.5), 6)
     before = measures(disc)[axis]
@@ -230,7 +230,7 @@ def test_grey_values_stay_in_range_and_masks_untouched() -> None:
     assert changed["image"].max() == 1
 
 
-def test_the_mean_is_each_pictures_own() -> None:
+def test_the_mean_is_each_images_own() -> None:
     images = torch.stack([torch.full((1, 4, 4), 0.2), torch.full((1, 4, 4), 0.8)])
     assert torch.allclose(Augment(contrast=1)(batch_of(images, n6=0.1))["image"], images, atol=1e-6)
 
@@ -260,7 +260,7 @@ def test_no_generator_is_used() -> None:
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_nothing_is_learnt_or_kept_in_checkpoints() -> None:
+def test_there_are_no_parameters_and_no_checkpoint_state() -> None:
     assert Augment(**ALL).state_dict() == {}
 
 

@@ -135,7 +135,7 @@ def test_a_straight_ramp_of_control_points_gives_a_straight_ramp() -> None:
     assert torch.allclose(across.diff(), torch.full((39,), 4 / 40), atol=1e-5)
 
 
-def test_no_picture_folds_over_itself() -> None:
+def test_no_image_folds_over_itself() -> None:
     side = 64
     signs = torch.randint(0, 2, (400, NUMBERS), generator=torch.Generator().manual_seed(0)) * 2.0 - 1
     down, across = (axis / side for axis in torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij"))
@@ -149,7 +149,7 @@ def test_an_elastic_change_moves_pixels_by_its_share_at_most_and_depends_on_the_
     batch = with_draw(ramp, n12=1 - 2**-24)
     batch["draw"][1, 14] = 0.7
     away = (Augment(elastic=0.1)(batch)["image"] - ramp).abs()
-    within = away[..., 10:40] / (0.6 * 50 / 49)  # as a share of the picture
+    within = away[..., 10:40] / (0.6 * 50 / 49)  # as a share of the image
     assert 0.01 < within.max() < 0.1
     assert not torch.allclose(away[0], away[1], atol=0.01)
     assert torch.allclose(Augment(elastic=0.1)(with_draw(ramp, n12=0.0))["image"], ramp, atol=1e-5)
@@ -197,7 +197,7 @@ def test_noise_adds_and_speckle_multiplies() -> None:
 
 
 @pytest.mark.parametrize("name", DEGREES)
-def test_a_grey_picture_in_three_channels_stays_grey_and_masks_stay_untouched(name: str) -> None:
+def test_a_grey_image_in_three_channels_stays_grey_and_masks_stay_untouched(name: str) -> None:
     batch = random_batch(0)
     batch["image"] = batch["image"].expand(-1, 3, -1, -1)
     knob: dict[str, Any] = {name: DEGREES[name]}

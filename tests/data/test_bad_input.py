@@ -1,4 +1,4 @@
-"""Every fault in the data has one clear line with file and row, and all of them are told of at once."""
+"""Every fault in the data has one clear line with file and row, and all of them are reported at once."""
 
 import os
 from collections.abc import Callable
@@ -29,7 +29,7 @@ def write(name: str, content: bytes) -> Break:
     return fault
 
 
-def picture(name: str, array: Any, **options: Any) -> Break:
+def image(name: str, array: Any, **options: Any) -> Break:
     def fault(root: Path, trees: Any) -> None:
         (root / name).parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(np.asarray(array)).save(root / name, **options)
@@ -70,7 +70,7 @@ def removed(name: str) -> Break:
 def misspelt(root: Path, trees: Any) -> None:
     for name, split in (("benign", "train"), ("malignant", "test")):
         (root / name).rename(root / split)
-    picture("trian/n1.png", BOX)(root, trees)
+    image("trian/n1.png", BOX)(root, trees)
 
 
 def emptied(root: Path, trees: Any) -> None:
@@ -84,88 +84,88 @@ BOX = np.zeros((20, 24), dtype=np.uint8)
 BOX[4:9, 4:9] = 255
 
 FOLDERS: dict[str, tuple[Break, dict[str, Any], str]] = {
-    "an empty file": (write("benign/a1.png", b""), {}, r"benign/a1\.png' is not a picture"),
+    "an empty file": (write("benign/a1.png", b""), {}, r"benign/a1\.png' is not an image"),
     "text": (
         write("benign/a1.png", b"<html>not found</html>"),
         {},
-        r"a1\.png' is not a picture \(PNG, JPEG, BMP, TIFF\)",
+        r"a1\.png' is not an image \(PNG, JPEG, BMP, TIFF\)",
     ),
-    "PostScript": (write("benign/b.png", b"%!PS-Adobe-3.0 EPSF-3.0\n"), {}, r"b\.png' is not a picture"),
+    "PostScript": (write("benign/b.png", b"%!PS-Adobe-3.0 EPSF-3.0\n"), {}, r"b\.png' is not an image"),
     "truncated": (cut("benign/a1.png", 0.6), {}, r"a1\.png' is truncated or damaged"),
     "a truncated mask": (cut("benign/a1_mask.png", 0.6), {}, r"a1_mask\.png' is truncated or damaged"),
     "a flipped bit": (flipped_bit, {}, r"a1_mask\.png' is truncated or damaged"),
     "a mask of another size": (
-        picture("benign/a1_mask.png", BOX[:, :20]),
+        image("benign/a1_mask.png", BOX[:, :20]),
         {},
-        r"mask '.*a1_mask\.png' is 20x20, but its picture 24x20",
+        r"mask '.*a1_mask\.png' is 20x20, but its image is 24x20",
     ),
     "a mask of grey levels": (
-        picture("benign/a1_mask.png", np.arange(480, dtype=np.uint16).reshape(20, 24).astype(np.uint8)),
+        image("benign/a1_mask.png", np.arange(480, dtype=np.uint16).reshape(20, 24).astype(np.uint8)),
         {},
-        r"a1_mask\.png' holds 256 values \(0, 1, 2, 3, 4, \.\.\.\), but may hold only 0",
+        r"a1_mask\.png' has 256 values \(0, 1, 2, 3, 4, \.\.\.\), but may have only 0",
     ),
     "a coloured mask": (
-        picture("benign/a1_mask.png", np.dstack([BOX, BOX * 0, BOX * 0])),
+        image("benign/a1_mask.png", np.dstack([BOX, BOX * 0, BOX * 0])),
         {},
         r"a1_mask\.png' is in colour",
     ),
     "a transparent mask": (
-        picture("benign/a1_mask.png", np.dstack([BOX, BOX, BOX, BOX])),
+        image("benign/a1_mask.png", np.dstack([BOX, BOX, BOX, BOX])),
         {},
         r"a1_mask\.png' has transparent pixels",
     ),
     "a deep mask": (
-        picture("benign/a1_mask.png", BOX.astype(np.uint16)),
+        image("benign/a1_mask.png", BOX.astype(np.uint16)),
         {},
-        r"a1_mask\.png' is deeper than 8 bits: say what its values mean",
+        r"a1_mask\.png' has more than 8 bits per pixel: set the meaning of its values",
     ),
     "a mask value without meaning": (
-        picture("benign/a1_mask.png", BOX // 2),
+        image("benign/a1_mask.png", BOX // 2),
         {"mask_values": {"255": "lesion"}},
-        r"a1_mask\.png' holds 1 values that mean nothing \(127\)",
+        r"a1_mask\.png' has 1 values without a meaning \(127\)",
     ),
     "CMYK": (cmyk, {}, r"a1\.jpg' is not 8-bit grey or RGB \(Pillow's mode CMYK\)"),
     "several pages": (pages, {}, r"b\.tif' has 2 pages"),
     "pixels that are no numbers": (
-        picture("benign/b.tif", NAN),
+        image("benign/b.tif", NAN),
         {"grey_range": [0, 1]},
-        r"b\.tif' has 2 pixels that are no finite numbers \(nan\)",
+        r"b\.tif' has 2 pixels that are nan or infinite",
     ),
     "float levels without a range": (
-        picture("benign/b.tif", np.nan_to_num(NAN)),
+        image("benign/b.tif", np.nan_to_num(NAN)),
         {},
         r"b\.tif' has levels from 0 to 0\.5 .* data\.grey_range=\[low,high\]",
     ),
     "negative levels": (
-        picture("benign/b.tif", np.full((20, 24), -5, dtype=np.int32)),
+        image("benign/b.tif", np.full((20, 24), -5, dtype=np.int32)),
         {},
         r"b\.tif' has levels from -5 to -5",
     ),
-    "a mask without a picture": (removed("benign/a1.png"), {}, r"mask '.*a1_mask\.png' belongs to no picture"),
-    "two pictures of one name": (
-        picture("benign/a1.jpg", BOX),
+    "a mask without an image": (removed("benign/a1.png"), {}, r"mask '.*a1_mask\.png' belongs to no image"),
+    "two images of one name": (
+        image("benign/a1.jpg", BOX),
         {},
         r"a1\.png' and '.*a1\.jpg' are both 'benign/a1': rename one",
     ),
     "an unknown class folder": (
-        picture("normal/n1.png", BOX),
+        image("normal/n1.png", BOX),
         {"classes": ["benign", "malignant"]},
-        r"normal/n1\.png': the class 'normal' is none of data\.classes \(benign, malignant\)",
+        r"normal/n1\.png': the class 'normal' is not in data\.classes \(benign, malignant\)",
     ),
     "an unknown split folder": (
         misspelt,
         {"images": "{split}/{id}", "masks": None},
-        r"lies in a split folder 'trian': use train, val and test",
+        r"is in the split folder 'trian': use train, val and test",
     ),
-    "a mask of two pictures": (
-        picture("masks/a1.png", BOX),
+    "a mask of two images": (
+        image("masks/a1.png", BOX),
         {"masks": "masks/{id}"},
-        r"masks/a1\.png' belongs to 2 pictures: name more fields in data\.masks",
+        r"masks/a1\.png' belongs to 2 images: use more fields in data\.masks",
     ),
     "a damaged bitmap": (
         write("benign/b.bmp", b"BM" + b"\xff" * 60),
         {},
-        r"b\.bmp' is (not a picture|truncated or damaged)",
+        r"b\.bmp' is (not an image|truncated or damaged)",
     ),
 }
 
@@ -178,7 +178,7 @@ def test_faults_of_a_folder(trees: Any, tmp_path: Path, fault: Break, settings: 
 
 
 def refused_and_skipped(make: Callable[..., Any], line: str) -> None:
-    """The fault is refused with its line; where it may be skipped, the rest of the set is used."""
+    """The fault is refused with its line; if it may be skipped, the rest of the set is used."""
     with pytest.raises(DataError, match=line) as caught:
         make().load()
     assert isinstance(caught.value, FaultyDataError)
@@ -187,7 +187,7 @@ def refused_and_skipped(make: Callable[..., Any], line: str) -> None:
         left = sum(len(part) for part in source.load().values())
     except FaultyDataError:
         raise
-    except DataError:  # what is left cannot be divided
+    except DataError:  # the remaining rows cannot be split
         left = 1
     assert left > 0
     assert source.skipped == caught.value.faults or not source.skipped
@@ -216,14 +216,14 @@ def link(root: Path, trees: Any) -> None:
 
 ROW_3 = r"table\.csv', row 3: "
 TABLES: dict[str, tuple[Break, dict[str, Any], str]] = {
-    "a picture that is not there": (
+    "an image that is not there": (
         cell(3, "image", "images/absent.png"),
         {},
         ROW_3 + r".*absent\.png' cannot be read",
     ),
     "a mask that is not there": (cell(3, "mask", "masks/absent.png"), {}, ROW_3 + r".*absent\.png' cannot be read"),
-    "no picture": (cell(3, "image", ""), {}, ROW_3 + "image is empty"),
-    "a picture out of the root": (
+    "no image": (cell(3, "image", ""), {}, ROW_3 + "image is empty"),
+    "an image out of the root": (
         cell(3, "image", "../secret.png"),
         {},
         ROW_3 + r"the path '\.\./secret\.png' leads out of",
@@ -240,17 +240,17 @@ TABLES: dict[str, tuple[Break, dict[str, Any], str]] = {
     "a label out of range": (
         cell(3, "label", "7"),
         {"classes": {"benign": "harmless", "malignant": "cancer"}},
-        ROW_3 + r"the class '7' is none of data\.classes",
+        ROW_3 + r"the class '7' is not in data\.classes",
     ),
-    "a picture listed twice": (
+    "an image listed twice": (
         cell(3, "image", "images/p0.png"),
         {},
-        ROW_3 + r"the id 'images/p0' stands in .*row 1 already",
+        ROW_3 + r"the id 'images/p0' is already in .*row 1",
     ),
     "an id used twice": (
         cell(3, "patient", "p0"),
         {"columns": {"image": "image", "label": "label", "id": "patient"}},
-        ROW_3 + "the id 'p0' stands in .*row 1 already",
+        ROW_3 + "the id 'p0' is already in .*row 1",
     ),
     "an empty id": (
         cell(3, "patient", ""),
@@ -321,17 +321,25 @@ STRUCTURES: dict[str, tuple[Break, dict[str, Any], str]] = {
     "a column that is missing": (
         text("image,mask\na.png,\n"),
         {},
-        r"table\.csv' lacks the column label: name columns that it has.*data\.columns.*not 'image,mask'",
+        r"table\.csv' lacks the column label: name columns that the table has.*data\.columns.*not 'image,mask'",
     ),
-    "a row that is too short": (text("image,label,mask\na.png,x\n"), {}, "row 1 below the header, has not 3 cells"),
+    "a row that is too short": (
+        text("image,label,mask\na.png,x\n"),
+        {},
+        "row 1 below the header, does not have 3 cells",
+    ),
     "no text": (
         lambda root, trees: (root / "table.csv").write_bytes(b"\xff\xfe\x00"),
         {},
         "not a csv file in UTF-8",
     ),
     "no Parquet": (write("t.parquet", b"PAR1 no"), {"table": "t.parquet"}, r"t\.parquet' cannot be read"),
-    "an unknown key of columns": (text(""), {"columns": {"image": "i", "labels": "l"}}, "data.columns has no 'labels'"),
-    "no column of pictures": (text(""), {"columns": {"label": "l"}}, r"data\.columns\.image has no value"),
+    "an unknown key of columns": (
+        text(""),
+        {"columns": {"image": "i", "labels": "l"}},
+        "data.columns has no key 'labels'",
+    ),
+    "no column of images": (text(""), {"columns": {"label": "l"}}, r"data\.columns\.image has no value"),
 }
 
 
@@ -343,10 +351,10 @@ def test_faults_of_a_table(trees: Any, tmp_path: Path, fault: Break, settings: d
         Folder(str(root), **{"table": "table.csv", "on_error": "skip", **settings}).load()
 
 
-def test_no_pictures_at_all(trees: Any, tmp_path: Path) -> None:
+def test_no_images_at_all(trees: Any, tmp_path: Path) -> None:
     root = trees.folders(tmp_path / "mine", 2)
     emptied(root, trees)
-    with pytest.raises(DataError, match=r"no picture below '.*mine'.* has the form of data\.images"):
+    with pytest.raises(DataError, match=r"no image below '.*mine'.* matches data\.images"):
         Folder(str(root), on_error="skip").load()
     with pytest.raises(DataError, match=r"data\.root='.*absent' is not a folder"):
         Folder(str(tmp_path / "absent")).load()
@@ -355,7 +363,7 @@ def test_no_pictures_at_all(trees: Any, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "line"),
     [
-        ({"images": "{class}/{name}"}, r"data\.images is '\{class\}/\{name\}', but \{name\} is none of \{id\}"),
+        ({"images": "{class}/{name}"}, r"data\.images is '\{class\}/\{name\}', but \{name\} is not one of \{id\}"),
         ({"images": "{class}/x"}, r"needs \{id\}"),
         ({"masks": "../{id}"}, r"data\.masks is '\.\./\{id\}', but must lie below data\.root"),
         ({"name": "a/b"}, r"data\.name is 'a/b'"),
@@ -367,7 +375,7 @@ def test_no_pictures_at_all(trees: Any, tmp_path: Path) -> None:
         ),
     ],
 )
-def test_settings_are_refused_before_files_are_touched(settings: dict[str, Any], line: str) -> None:
+def test_bad_options_are_refused_before_files_are_read(settings: dict[str, Any], line: str) -> None:
     with pytest.raises(ConfigError, match=line):
         Folder("absent", **settings)
 
@@ -384,6 +392,6 @@ def test_all_faults_of_all_kinds_at_once(trees: Any, tmp_path: Path) -> None:
         Folder(str(root), table="table.csv", classes=["benign", "malignant"]).load()
     assert len(caught.value.faults) == 14
     shown = str(caught.value).splitlines()
-    assert shown[0].startswith("14 of 20 pictures cannot be used; the first: ")
+    assert shown[0].startswith("14 of 20 images cannot be used; the first: ")
     assert shown[-1].strip() == "... and 4 more"
     assert len(shown) == 11

@@ -70,7 +70,7 @@ def grouped(val: str, test: str) -> Fault:
 
 
 FAULTS: dict[str, tuple[Fault, str]] = {
-    "no train": (without("train"), r"^data 'tiny': the split 'train' is empty; give it pictures$"),
+    "no train": (without("train"), r"^data 'tiny': the split 'train' is empty; add images to it$"),
     "no test": (without("test"), r"^data 'tiny': the split 'test' is empty"),
     "empty val": (emptied("val"), r"^data 'tiny': the split 'val' is empty"),
     "mask 2": (
@@ -86,7 +86,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     "label -101": (valued("train", "labels", 1, -101), r"^data 'tiny', train 'train/1': label -101; "),
     "no benign in val": (
         valued("val", "labels", [1, 4], 0),
-        r"^data 'tiny': class 'benign' is missing from split 'val' \(6 pictures\); make the split larger or choose",
+        r"^data 'tiny': class 'benign' is missing from split 'val' \(6 images\); make the split larger or choose",
     ),
     "no malignant in test": (
         valued("test", "labels", [2, 5], MISSING_LABEL),
@@ -94,7 +94,7 @@ FAULTS: dict[str, tuple[Fault, str]] = {
     ),
     "an id in two splits": (
         renamed("test", ids=("a", "b", "train/3", "c", "d", "e")),
-        r"^data 'tiny': picture 'train/3' is in both 'train' and 'test'$",
+        r"^data 'tiny': image 'train/3' is in both 'train' and 'test'$",
     ),
     "a group in two splits": (grouped("b", "a"), r"^data 'tiny': group 'a' is in both 'train' and 'test'$"),
     "a group in val and test": (grouped("b", "b"), r"^data 'tiny': group 'b' is in both 'val' and 'test'$"),

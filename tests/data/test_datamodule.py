@@ -17,7 +17,7 @@ def module(source: Any, augment: Augment | None = None, **settings: Any) -> Data
     return DataModule(source, augment, **{"batch_size": 4, "workers": 0, "seed": 0, **settings})
 
 
-def test_what_is_known_before_the_data_are_read(tiny_source: Any) -> None:
+def test_info_is_known_before_the_data_are_read(tiny_source: Any) -> None:
     data = module(tiny_source)
     assert data.info == DataInfo("tiny", ("normal", "benign", "malignant"), 1)
     assert tiny_source.reads == 0
@@ -35,7 +35,7 @@ def test_faulty_data_are_refused_and_not_kept(tiny_source: Any) -> None:
     whole = tiny_source.load()
     tiny_source.load = lambda: {**whole, "val": whole["train"]}
     data = module(tiny_source)
-    with pytest.raises(DataError, match=r"picture 'train/0' is in both 'train' and 'val'"):
+    with pytest.raises(DataError, match=r"image 'train/0' is in both 'train' and 'val'"):
         data.setup()
     assert data.splits == {}
 
@@ -94,7 +94,7 @@ def test_only_training_batches_are_augmented(tiny_source: Any) -> None:
         assert data.on_after_batch_transfer(batch, 0) is batch
 
 
-def test_without_augmentation_a_batch_stays_what_it_is(tiny_source: Any) -> None:
+def test_without_augmentation_a_batch_is_unchanged(tiny_source: Any) -> None:
     data = module(tiny_source)
     data.setup()
     batch = next(iter(data.train_dataloader()))
@@ -143,7 +143,7 @@ def quiet_trainer(epochs: int) -> pl.Trainer:
 @pytest.mark.filterwarnings(r"ignore:.*isinstance\(treespec, LeafSpec\):FutureWarning")
 @pytest.mark.filterwarnings(r"ignore:.*`isinstance\(treespec, LeafSpec\)` is deprecated")
 @pytest.mark.parametrize("workers", [0, 1])
-def test_lightning_tells_the_epoch_and_the_numbers_follow(tiny_source: Any, workers: int) -> None:
+def test_lightning_sets_the_epoch_and_the_numbers_follow(tiny_source: Any, workers: int) -> None:
     data = module(tiny_source, Augment(horizontal_flip=1), workers=workers)
     watcher = Watcher()
     trainer = quiet_trainer(3)
@@ -156,7 +156,7 @@ def test_lightning_tells_the_epoch_and_the_numbers_follow(tiny_source: Any, work
     ]
     assert [len(order) for order in orders] == [12, 12, 12]
     assert len({tuple(order) for order in orders}) == 3
-    for epoch, order in enumerate(orders):  # what the loader gives by itself, told the epoch by hand
+    for epoch, order in enumerate(orders):  # the loader alone, with the epoch set by hand
         made = data.train_dataloader()
         sampler: Any = made.sampler
         sampler.set_epoch(epoch)

@@ -117,9 +117,9 @@ def test_shares_that_cannot_work(pair: dict[str, Given], shares: dict[str, float
 def test_sources_that_do_not_fit_together(pair: dict[str, Given], tiny_samples: Any) -> None:
     with pytest.raises(ConfigError, match=r"data\.sources is empty"):
         Mixed({})
-    with pytest.raises(ConfigError, match=r"data\.sources\.a is no data set"):
+    with pytest.raises(ConfigError, match=r"data\.sources\.a is not a data set"):
         Mixed({"a": {"root": "x"}})  # type: ignore[dict-item]
-    with pytest.raises(DataError, match=r"pictures of the sizes"):
+    with pytest.raises(DataError, match=r"images of the sizes"):
         Mixed(pair, size=16).load()
     pair["a"].targets = Targets(mask_channels=("hair",))
     with pytest.raises(DataError, match=r"different kinds of masks \(a: hair; b: lesion\)"):

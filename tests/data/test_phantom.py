@@ -33,7 +33,7 @@ Arrays = tuple[NDArray[np.uint8], NDArray[np.uint8], NDArray[np.int64]]
 
 @pytest.fixture(scope="module")
 def many() -> Arrays:
-    """Images (N, H, W), masks (N, H, W) and labels (N,) of 900 pictures with the default knobs."""
+    """Images (N, H, W), masks (N, H, W) and labels (N,) of 900 images with the default params."""
     images, masks, labels = render(0, "train", range(900), PhantomParams())
     return images[:, 0], masks[:, 0], labels
 
@@ -43,32 +43,32 @@ def same(left: Arrays, right: Arrays) -> bool:
 
 
 class TestPurity:
-    def test_pictures_never_change(self) -> None:
+    def test_images_never_change(self) -> None:
         digest = hashlib.sha256()
         for size in (32, 64, 100):
             for array in render(0, "train", range(8), PhantomParams(size=size)):
                 digest.update(np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<")).tobytes())
         assert digest.hexdigest() == "7defb0cbd664cbadec5c359b2cab980dd81016836b461097f2ae8419d58c99a4"
 
-    def test_a_picture_does_not_depend_on_the_others(self) -> None:
+    def test_an_image_does_not_depend_on_the_others(self) -> None:
         images, masks, labels = render(5, "val", range(40), PhantomParams())
         some = [33, 0, 7, 7]
         assert same(render(5, "val", some, PhantomParams()), (images[some], masks[some], labels[some]))
 
     @pytest.mark.parametrize("chunk", [1, 7, 1000])
-    def test_a_picture_does_not_depend_on_the_chunk(self, chunk: int) -> None:
+    def test_an_image_does_not_depend_on_the_chunk(self, chunk: int) -> None:
         assert same(
             render(5, "val", range(40), PhantomParams(), chunk=chunk), render(5, "val", range(40), PhantomParams())
         )
 
     def test_seed_split_and_index_all_matter(self) -> None:
-        pictures = [
+        images = [
             render(seed, split, [index], PhantomParams())[0].tobytes()
             for seed in (0, 1)
             for split in ("train", "val")
             for index in (0, 1, 10**12)
         ]
-        assert len(set(pictures)) == len(pictures)
+        assert len(set(images)) == len(images)
 
     def test_a_larger_split_begins_with_the_smaller_one(self) -> None:
         few, more = Phantom(train=5, val=1, test=1).load(), Phantom(train=9, val=1, test=1).load()
@@ -82,7 +82,7 @@ class TestPurity:
         assert torch.equal(some.labels, whole.labels[[12, 3]])
         assert some.ids == ("phantom/train/000012", "phantom/train/000003")
 
-    def test_no_pictures_are_no_error(self) -> None:
+    def test_no_images_are_no_error(self) -> None:
         assert [len(array) for array in render(0, "train", [], PhantomParams())] == [0, 0, 0]
 
     def test_indices_below_zero_and_empty_chunks_are_refused(self) -> None:
@@ -103,7 +103,7 @@ class TestSource:
         assert len(set(ids)) == 15
         assert ids[0] == "phantom/train/000000"
 
-    def test_the_yaml_names_every_knob_with_its_default(self) -> None:
+    def test_the_yaml_names_every_option_with_its_default(self) -> None:
         config = OmegaConf.load(CONF)
         from_yaml, plain = instantiate(config), Phantom()
         assert isinstance(from_yaml, Phantom)
@@ -116,7 +116,7 @@ class TestSource:
 
 
 def dice(guess: Bools, mask: Bools) -> NDArray[np.float64]:
-    """Dice of each picture; masks are not empty."""
+    """Dice of each image; masks are not empty."""
     axes = (-2, -1)
     result: NDArray[np.float64] = 2 * (guess & mask).sum(axes) / (guess.sum(axes) + mask.sum(axes))
     return result
@@ -162,7 +162,7 @@ class TestNothingSimpleSolvesIt:
 
 
 def best_threshold(feature: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
-    """The best balanced accuracy, over all pairs of classes, thresholds and signs, on the very data it is chosen on."""
+    """The best balanced accuracy over all pairs of classes, thresholds and signs, on the data it is chosen on."""
     scores = [0.0]
     for one in np.unique(labels):
         for other in np.unique(labels[labels > one]):
@@ -172,16 +172,16 @@ def best_threshold(feature: NDArray[np.float64], labels: NDArray[np.int64]) -> f
     return max(scores)
 
 
-class TestPictures:
+class TestImages:
     def test_masks_fit_the_labels(self, many: Arrays) -> None:
         _, masks, labels = many
         assert set(np.unique(masks)) == {0, 1}
         assert np.array_equal(masks.any(axis=(1, 2)), labels != NORMAL)
 
     @pytest.mark.parametrize("area", [(0.01, 0.01), (0.05, 0.06), (0.2, 0.2)])
-    def test_lesions_keep_to_their_area_and_to_the_picture(self, area: tuple[float, float]) -> None:
-        knobs = PhantomParams(lesion_area=area, class_probabilities=(0, 0.5, 0.5))
-        _, masks, labels = render(0, "train", range(200), knobs)
+    def test_lesions_keep_to_their_area_and_to_the_image(self, area: tuple[float, float]) -> None:
+        params = PhantomParams(lesion_area=area, class_probabilities=(0, 0.5, 0.5))
+        _, masks, labels = render(0, "train", range(200), params)
         measured = masks.mean(axis=(1, 2, 3))
         assert set(labels) == {BENIGN, MALIGNANT}
         assert measured.min() > area[0] - 0.005
@@ -246,7 +246,7 @@ class TestPictures:
         assert counts[MALIGNANT] == 0
         assert counts[NORMAL] == pytest.approx(150, abs=30)
 
-    def test_contrast_darkens_lesions_and_moves_nothing(self) -> None:
+    def test_contrast_darkens_lesions_and_keeps_their_masks(self) -> None:
         drawn = [render(0, "train", range(100), PhantomParams(contrast=contrast)) for contrast in (0.0, 0.4, 0.8)]
         grey = [images[masks == 1].mean() for images, masks, _ in drawn]
         assert grey[0] > grey[1] > grey[2]
@@ -268,7 +268,7 @@ def largest_part(mask: NDArray[np.uint8]) -> Any:
 
 
 class TestMissingTargets:
-    def test_shares_are_kept_and_nested_and_leave_the_pictures_alone(self) -> None:
+    def test_shares_are_kept_and_nested_and_leave_the_images_alone(self) -> None:
         splits = [
             Phantom(size=32, lesion_area=(0.05, 0.1), train=400, without_mask=share, without_label=share).load()[
                 "train"
@@ -338,4 +338,4 @@ def test_bad_settings_are_refused_by_name(setting: dict[str, Any], message: str)
 
 @pytest.mark.parametrize("make", [list, tuple, OmegaConf.create])
 def test_lists_of_any_kind_are_taken(make: Callable[[list[float]], Any]) -> None:
-    assert Phantom(lesion_area=make([0.05, 0.1])).knobs == PhantomParams(lesion_area=(0.05, 0.1))
+    assert Phantom(lesion_area=make([0.05, 0.1])).params == PhantomParams(lesion_area=(0.05, 0.1))

@@ -1,4 +1,4 @@
-"""One split in memory: what belongs together, what a batch holds, what identifies the data."""
+"""One split in memory: matching parts, the content of a batch, and the fingerprint."""
 
 from collections.abc import Callable
 from typing import Any
@@ -123,7 +123,7 @@ def test_changing_a_batch_does_not_change_the_split() -> None:
     assert samples.fingerprint() == before
 
 
-def test_a_row_that_is_not_there_is_an_error() -> None:
+def test_a_missing_row_is_an_error() -> None:
     with pytest.raises(IndexError):
         Samples(**parts()).take([3])
 

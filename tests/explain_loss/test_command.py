@@ -1,4 +1,4 @@
-"""`scripts/explain_loss.py`: what is typed, what is written, and what is refused in one line."""
+"""`scripts/explain_loss.py`: its arguments, its files, and its one-line errors."""
 
 import csv
 import os
@@ -22,7 +22,7 @@ Command = Callable[..., Any]
 
 @pytest.fixture
 def explain_loss(in_process: Callable[[Callable[[], None]], Command]) -> Command:
-    """The command in this process, on few small pictures."""
+    """The command in this process, on few small images."""
     run = in_process(main)
     return lambda *arguments: run(*arguments, *SMALL)
 
@@ -45,20 +45,20 @@ def test_the_command_as_the_issue_types_it(
         assert f"{folder / file}\n" in done.out
     for words in ("gamma=1", "gamma=3", "the pixels themselves", "before training: p = 0.5", "balanced_bce beta=44/49"):
         assert words in done.out
-    with Image.open(folder / "explain_loss.png") as picture:
-        assert picture.width > 1000
-        assert len(np.unique(np.asarray(picture.convert("L")))) > 50
+    with Image.open(folder / "explain_loss.png") as image:
+        assert image.width > 1000
+        assert len(np.unique(np.asarray(image.convert("L")))) > 50
 
     opened = browser_page(folder / "explain_loss.html")
     assert opened.errors == []
-    pictures = opened.page.locator("img")
-    assert pictures.count() == 3
-    assert all(pictures.nth(index).evaluate("image => image.naturalWidth") > 1000 for index in range(3))
+    images = opened.page.locator("img")
+    assert images.count() == 3
+    assert all(images.nth(index).evaluate("image => image.naturalWidth") > 1000 for index in range(3))
     assert opened.page.locator("h1").inner_text() == "bce_focal gamma=1, 2, 3"
     assert opened.page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"), "nothing sticks out"
 
 
-def test_the_tables_hold_every_number(explain_loss: Command, tmp_path: Path) -> None:
+def test_the_tables_contain_every_number(explain_loss: Command, tmp_path: Path) -> None:
     done = explain_loss("loss/binary=bce,dice_bce,balanced_bce", "out=here")
     assert done.code == 0
     assert "computed from the training masks: balanced_bce: beta = 0.9" in done.out
@@ -90,7 +90,7 @@ def test_a_sweep_over_anything_else_gives_a_page_each(explain_loss: Command, tmp
 
 
 REFUSED = [
-    ([], "no loss is chosen; write loss/binary=bce,focal "),
+    ([], "no loss is chosen; set loss/binary=bce,focal "),
     (["loss=focal"], "'loss' is chosen by kind (binary, embedding, multiclass, regression): write loss/binary=..."),
     (["loss/binary=focall"], "no option 'focall' in the config group 'loss/binary': did you mean 'focal'? "),
     (["loss/binary=focal,focall"], "with focall: no option 'focall' in the config group 'loss/binary': did you mean "),
@@ -98,9 +98,9 @@ REFUSED = [
     (["loss/binary=focal,bce", "loss.gamma=1"], "with bce: unknown key 'loss.gamma': the chosen option of loss has no"),
     (["loss/binary=focal", "loss.alpha=0.25,1"], "loss.alpha = 1 would give every negative the weight 0; "),
     (["loss/binary=bce", "loss/multiclass=focal"], "loss/multiclass=focal and loss/binary=bce are losses of two kinds"),
-    (["loss/embedding=supcon"], "SupCon has no curve: an embedding loss compares pictures with each other, "),
+    (["loss/embedding=supcon"], "SupCon has no curve: an embedding loss compares images with each other and has"),
     (["loss/multiclass=cross_entropy", "loss.weight=[1,2,3]"], "cross_entropy weight=[1,2,3]: weight has 3 numbers "),
-    (["loss/binary=bce", "data.seed=1,2"], "'data.seed=1,2' holds several values; add -m to sweep over them, "),
+    (["loss/binary=bce", "data.seed=1,2"], "'data.seed=1,2' has several values; add -m to sweep over them, "),
     (["loss/binary=bce", "split=vall"], "split is 'vall', which data 'phantom' does not have: did you mean 'val'?"),
     (["loss/binary=bce", "border=-1"], "border is -1, but must be at least 0 and below 2^32"),
     (["loss/binary=bce", "half_trained.noise=nan"], "half_trained.noise is nan, but must be at least 0 and below 2^32"),
@@ -109,7 +109,7 @@ REFUSED = [
     (["loss/binary=bce", "nam=x"], "unknown key 'nam': did you mean 'name'? "),
     (
         ["loss/binary=bce", "data.class_probabilities=[1,0,0]"],
-        "data 'phantom', split 'val': none of 6 masks shows a lesion, so no gradient can be shared out; ",
+        "data 'phantom', split 'val': none of 6 masks shows a lesion, so there are no gradient shares; ",
     ),
 ]
 
@@ -131,7 +131,7 @@ def test_what_cannot_be_shown_is_refused_in_one_line(
     [(["--help"], "Choices (group=option"), (["loss/binary=focal", "loss.gamma=1,2", "--cfg", "job"], "  gamma: 1\n")],
     ids=["--help", "--cfg job"],
 )
-def test_help_and_configuration_come_without_anything_heavy(tmp_path: Path, typed: list[str], shown: str) -> None:
+def test_help_and_configuration_import_nothing_heavy(tmp_path: Path, typed: list[str], shown: str) -> None:
     done = subprocess.run(
         [sys.executable, "-X", "importtime", str(REPOSITORY / "scripts" / "explain_loss.py"), *typed],
         cwd=tmp_path,

@@ -110,7 +110,7 @@ class OwnMean(BinaryLoss):
     ],
     ids=lambda value: type(value).__name__ if isinstance(value, nn.Module) else str(value),
 )
-def test_whether_a_pixel_stands_alone_is_found_out(loss: nn.Module, alone: bool) -> None:
+def test_losses_of_single_pixels_are_detected(loss: nn.Module, alone: bool) -> None:
     assert stands_alone(loss) == alone
     assert {curve.alone for curve in loss_curves(loss)} == {alone}
 

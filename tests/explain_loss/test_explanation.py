@@ -39,7 +39,7 @@ def explained(nodes: Mapping[str, Any], **more: Any) -> Explanation:
     return explain_losses("test", nodes, {**CONFIG, **more})
 
 
-def test_a_knob_that_follows_from_training_masks_is_settled_on_them_and_on_the_example() -> None:
+def test_data_dependent_hyperparameters_are_resolved_on_the_masks_and_on_the_example() -> None:
     found = explained({"auto": node("binary.BalancedBCE", beta="auto"), "half": node("binary.BalancedBCE", beta=0.5)})
     (line,) = found.computed
     assert line.startswith("auto: beta = 0.9")
@@ -71,7 +71,7 @@ def test_weights_over_epochs_are_those_of_the_epoch() -> None:
     assert all(later > sooner for sooner, later in zip(first.loss, last.loss, strict=True))
 
 
-def test_regression_has_curves_alone() -> None:
+def test_regression_has_only_curves() -> None:
     found = explained({"mse": node("regression.MSE")}, data={"_target_": "nothing.is.read"})
     assert (found.masks, found.moments, found.example) == ("", [], [])
 
@@ -84,7 +84,7 @@ def test_losses_of_two_kinds_or_of_none_are_refused() -> None:
 
 
 class Given:
-    """A source of given masks; its images and labels are nobody's business."""
+    """A source of given masks; its images and labels are not used."""
 
     name, channels = "given", 1
     classes = ()
@@ -112,7 +112,7 @@ def given(monkeypatch: pytest.MonkeyPatch) -> Any:
     return read
 
 
-def test_masks_that_are_missing_are_left_out_and_channels_are_questions_of_their_own(given: Any) -> None:
+def test_missing_masks_are_left_out_and_channels_are_separate_questions(given: Any) -> None:
     masks = torch.zeros(3, 2, 4, 4, dtype=torch.uint8)
     masks[0, 1, 0, :3] = 1
     masks[0, 1, 3] = 255
@@ -128,7 +128,7 @@ def test_of_several_classes_all_but_the_background_are_lesion(given: Any) -> Non
     assert found.masks.flatten().tolist() == [0, 1, 1, 255]
 
 
-def test_at_most_so_many_masks_are_taken_evenly(given: Any) -> None:
+def test_masks_are_limited_and_evenly_spaced(given: Any) -> None:
     masks = torch.zeros(9, 1, 1, 9, dtype=torch.uint8)
     for row in range(9):
         masks[row, 0, 0, : row + 1] = 1
@@ -164,4 +164,4 @@ def test_the_same_numbers_give_the_same_files_and_names_are_shown_and_not_run(tm
     assert "<img src=x" not in page
     assert "<script" not in page
     assert not [word for word in ("http:", "https:", "url(", "@import") if word in page]
-    assert "The dashed curves of dice are of the 7 x 7 image" in page
+    assert "The dashed curves of dice are for the 7 x 7 image" in page

@@ -84,7 +84,7 @@ def test_other_arguments_stay_in_place_around_the_first_values() -> None:
     )
 
 
-def test_the_loss_gives_the_name_unless_one_was_typed() -> None:
+def test_the_name_defaults_to_the_loss() -> None:
     assert "name=bce_focal-gamma-1-2.5" in read_settings(["loss/binary=bce_focal", "loss.gamma=1,2.5"]).arguments
     given = read_settings(["loss/binary=bce", "name=mine"]).arguments
     assert [argument for argument in given if argument.startswith("name=")] == ["name=mine"]

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from tandem.explain_loss.predictions import half_trained, prior_logit
 from tandem.explain_loss.regions import REGIONS, regions
-from tandem.explain_loss.shares import of_region, pixel_gradients, pull, shares
+from tandem.explain_loss.shares import gradient_shares, of_region, pixel_gradients, shares
 from tandem.losses.binary import BCE, BalancedBCE, Dice, Focal, Hinge
 from tandem.losses.multiclass import CrossEntropy
 
@@ -21,7 +21,7 @@ MASKS = arrays(np.uint8, (2, 1, 7, 9), elements=st.sampled_from([0, 0, 1, 255]))
 
 @given(MASKS, st.integers(0, 3))
 @settings(max_examples=40, deadline=None)
-def test_each_known_pixel_lies_in_one_region(values: np.ndarray, border: int) -> None:
+def test_each_known_pixel_is_in_one_region(values: np.ndarray, border: int) -> None:
     masks = torch.from_numpy(values)
     found = regions(masks, border)
     assert tuple(found) == REGIONS
@@ -42,7 +42,7 @@ def test_shares_sum_to_one(values: np.ndarray, seed: int, hard: float) -> None:
         return
     logits = 3 * torch.randn(masks.shape, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
     losses = {"bce": BCE(), "dice": Dice(), "ce": CrossEntropy()}
-    moment = pull("now", "", losses, logits, masks, regions(masks, 1), hard, batch_size=1)
+    moment = gradient_shares("now", "", losses, logits, masks, regions(masks, 1), hard, batch_size=1)
     for found in (moment.pixels, *moment.gradients.values()):
         assert sum(found.values()) == pytest.approx(1)
         assert min(found.values()) >= 0
@@ -69,15 +69,15 @@ def test_easy_and_hard_by_the_cut() -> None:
     assert strict["lesion", "hard"] == 0
 
 
-def test_a_gradient_of_nothing_has_no_shares() -> None:
+def test_a_zero_gradient_has_no_shares() -> None:
     masks = masks_of("#...")
     logits = 50.0 * (2 * (masks == 1).double() - 1)
-    moment = pull("done", "", {"hinge": Hinge()}, logits, masks, regions(masks, 0), 0.5, 4)
+    moment = gradient_shares("done", "", {"hinge": Hinge()}, logits, masks, regions(masks, 0), 0.5, 4)
     assert all(math.isnan(share) for share in moment.gradients["hinge"].values())
     assert sum(moment.pixels.values()) == pytest.approx(1)
 
 
-def test_each_picture_counts_alike_whatever_the_batches() -> None:
+def test_each_image_has_the_same_weight_for_any_batch_size() -> None:
     generator = torch.Generator().manual_seed(1)
     masks = torch.randint(0, 2, (5, 1, 4, 4), generator=generator, dtype=torch.uint8)
     logits = torch.randn(masks.shape, generator=generator, dtype=torch.float64)
@@ -91,14 +91,14 @@ def test_each_picture_counts_alike_whatever_the_batches() -> None:
         )
 
 
-def test_at_the_prior_lesion_and_background_pull_alike_under_cross_entropy() -> None:
+def test_at_the_prior_lesion_and_background_have_equal_gradients_under_cross_entropy() -> None:
     """Sum of |p - y| over the n pi lesion pixels: n pi (1 - pi), and the same over the background."""
     masks = masks_of("##......", "........", "???.....")
     prior = prior_logit(masks)
     assert 1 / (1 + math.exp(-prior)) == pytest.approx(2 / 21)
     logits = torch.full(masks.shape, prior, dtype=torch.float64)
     losses = {"bce": BCE(), "focal": Focal(gamma=2), "balanced": BalancedBCE(beta=19 / 21)}
-    moment = pull("prior", "", losses, logits, masks, regions(masks, 0), 0.5, 1)
+    moment = gradient_shares("prior", "", losses, logits, masks, regions(masks, 0), 0.5, 1)
     assert of_region(moment.gradients["bce"], "lesion") == pytest.approx(0.5)
     for label in ("focal", "balanced"):
         assert of_region(moment.gradients[label], "lesion") > 0.85

@@ -1,4 +1,4 @@
-"""The sources' 44-to-5 image: who rules it, by numbers worked out by hand."""
+"""The worked example with 44 to 5 pixels: gradient shares, computed by hand."""
 
 import math
 
@@ -12,7 +12,7 @@ BCE, FOCAL, BALANCED = "bce", "focal gamma=2 alpha=0.25", "balanced_bce beta=44/
 
 
 def lesion_share(lesion_pull: float, background_pull: float) -> float:
-    """Of 5 lesion pixels and 44 background pixels, given the pull of one of each."""
+    """Of 5 lesion pixels and 44 background pixels, given the gradient of one of each."""
     return 5 * lesion_pull / (5 * lesion_pull + 44 * background_pull)
 
 
@@ -35,7 +35,7 @@ def test_the_image_has_44_pixels_of_background_and_5_of_a_lesion() -> None:
     assert tuple(worked_mask().shape) == (1, 1, 7, 7)
 
 
-def test_background_rules_under_cross_entropy_and_not_under_focal_or_balanced() -> None:
+def test_background_dominates_under_cross_entropy_but_not_under_focal_or_balanced() -> None:
     first, later = worked_moments({})
     for moment, expected in ((first, by_hand(0.5, 0.5)), (later, by_hand(0.3, 0.1))):
         for label, share in expected.items():
@@ -51,7 +51,7 @@ def test_background_rules_under_cross_entropy_and_not_under_focal_or_balanced() 
         assert of_region(later.gradients[label], "lesion") > 0.85
 
 
-def test_other_losses_stand_below_the_examples_own() -> None:
+def test_other_losses_follow_those_of_the_example() -> None:
     first, _ = worked_moments({"dice": Dice()})
     assert list(first.gradients) == [BCE, FOCAL, BALANCED, "dice"]
     assert of_region(first.pixels, "background") == pytest.approx(44 / 49)

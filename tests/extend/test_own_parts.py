@@ -42,14 +42,17 @@ PARTS: dict[str, tuple[str, ...]] = {
     "balance": (*TINY, "balance=own"),
     "callback": (*TINY, "callbacks=own"),
     "tracker": (*TINY[:-1], "logger=own"),
+    "decoder": (*TINY, "network=own_decoder"),
+    "network": (*TINY[1:], "data.size=32", "trainer.max_epochs=1", "trainer.accelerator=cpu", "network=own_network"),
+    "task": (*TINY, "task=[own,segmentation]"),
 }
 """What is typed to use each part."""
 
 TOGETHER = (
-    "experiment=tiny", "data=own", "trainer.enable_progress_bar=false", LOSS, METRICS,
-    "augment=own", "balance=own", "callbacks=own", "logger=own",
+    "experiment=tiny", "data=own", "trainer.enable_progress_bar=false", LOSS, METRICS, "augment=own", "balance=own",
+    "callbacks=own", "logger=own", "network=own_decoder", "task=[own,segmentation]",
 )  # fmt: skip
-"""All of them in one run."""
+"""All of them but the network, which needs no decoder, in one run."""
 
 Commands = Callable[[Callable[[], None]], Callable[..., Any]]
 
@@ -112,6 +115,10 @@ def test_all_of_them_in_one_run(
     run = through_every_command(TOGETHER, in_process, tandem_train, tmp_path)
     results = json.loads((run / "results.json").read_text())
     assert 0 <= results["metrics"]["test/segmentation/volumetric_similarity"] <= 1
+    assert 0 <= results["metrics"]["test/ordinal/grade_error"] <= 1
+    assert results["monitor"] == "val/segmentation/dice", "its rank is the highest"
+    with (tmp_path / "predicted" / "predictions.csv").open(newline="") as file:
+        assert {row["ordinal.grade"] for row in csv.DictReader(file)} <= {"dark", "bright"}
     assert "train/segmentation/weight" in (run / "metrics.csv").read_text()
     assert "own/batches" in (run / "metrics.csv").read_text()
     diary = (run / "diary.txt").read_text()

@@ -1,4 +1,4 @@
-"""The search for a learning rate: what it suggests, what it leaves, and what it refuses."""
+"""The learning-rate range test: its suggestion, its files and its errors."""
 
 import csv
 import json
@@ -49,7 +49,7 @@ def test_the_steepest_descent_is_found(at: float) -> None:
     assert abs(math.log10(noisy.rate / at)) < 0.5, "noise at the smallest rates does not win"
 
 
-def test_what_comes_after_divergence_does_not_count() -> None:
+def test_losses_after_divergence_are_ignored() -> None:
     losses = valley(1e-3)
     losses[-1] = 0.0  # however low
     found = suggest(rates(), losses)
@@ -62,18 +62,18 @@ def test_what_comes_after_divergence_does_not_count() -> None:
 @pytest.mark.parametrize(
     ("losses", "message"),
     [
-        ([*np.linspace(1, 2, 100)], "fell nowhere between find_lr.low=1e-06"),
-        ([1.0] * 100, "fell nowhere"),
-        ([1.0] * 5 + [math.nan] * 95, "finite for 5 steps only; lower find_lr.low"),
-        ([], "finite for 0 steps only"),
+        ([*np.linspace(1, 2, 100)], "did not fall between find_lr.low=1e-06"),
+        ([1.0] * 100, "did not fall"),
+        ([1.0] * 5 + [math.nan] * 95, "finite for only 5 steps; lower find_lr.low"),
+        ([], "finite for only 0 steps"),
     ],
 )
-def test_a_loss_that_falls_nowhere_is_an_error(losses: list[float], message: str) -> None:
+def test_a_loss_that_never_falls_is_an_error(losses: list[float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         suggest(rates(), losses)
 
 
-def test_the_curve_is_kept_as_picture_and_table(tmp_path: Path) -> None:
+def test_the_curve_is_written_as_figure_and_table(tmp_path: Path) -> None:
     losses = valley(1e-3)
     losses[-3:] = [math.inf, math.nan, 1.0]
     write_suggestion(suggest(rates(), losses), tmp_path)
@@ -83,8 +83,8 @@ def test_the_curve_is_kept_as_picture_and_table(tmp_path: Path) -> None:
     assert float(rows[50]["loss"]) == losses[50]
     assert rows[-1]["smooth"] == "nan"
     assert json.loads((tmp_path / "find_lr.json").read_text())["suggestion"] == pytest.approx(1e-3, rel=0.3)
-    with Image.open(tmp_path / "curve.png") as picture:
-        assert np.asarray(picture.convert("L")).std() > 5
+    with Image.open(tmp_path / "curve.png") as image:
+        assert np.asarray(image.convert("L")).std() > 5
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_the_curve_is_kept_as_picture_and_table(tmp_path: Path) -> None:
 def test_it_works_for_every_choice_and_leaves_no_checkpoint(
     typed: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # so few steps on so few pictures may suggest nothing
+    # so few steps on so few images may suggest nothing
     monkeypatch.setattr("tandem.find_lr.command.suggest", lambda rates, losses: Suggestion(1.0, rates, losses, []))
     register("find_lr")
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
@@ -124,10 +124,10 @@ FALLS = [*TINY, "task=segmentation", "find_lr.low=1e-4"]
 """A search in which the loss falls."""
 
 
-def test_the_command_prints_what_to_type_and_answers_again_at_once(search: Command, tmp_path: Path) -> None:
+def test_the_command_prints_the_option_and_reuses_its_result(search: Command, tmp_path: Path) -> None:
     first = search(*FALLS)
     assert first.code == 0, first.err
-    assert re.search(r"^suggested learning rate: optimizer.lr=[\d.e-]+ \(it was 0.0001\)$", first.out, re.MULTILINE)
+    assert re.search(r"^suggested learning rate: optimizer.lr=[\d.e-]+ \(currently 0.0001\)$", first.out, re.MULTILINE)
     (folder,) = (tmp_path / "runs" / "find_lr").iterdir()
     kept = {path.name for path in folder.iterdir() if path.is_file()}
     assert kept == {"curve.csv", "curve.png", "find_lr.json", "find_lr.log", "status.json", ".lock"}
@@ -152,5 +152,5 @@ def test_a_mistake_is_one_line(typed: list[str], message: str, search: Command) 
     assert message in outcome.error
 
 
-def test_training_knows_no_search(tandem_train: Command) -> None:
+def test_training_rejects_the_options_of_the_search(tandem_train: Command) -> None:
     assert "unknown key 'find_lr'" in tandem_train("experiment=tiny", "find_lr.low=1").error

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 from hydra import compose, initialize_config_dir
 
-from tandem.config.resolve import register, resolve, run_hash
+from tandem.config.identity import run_hash
+from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 
 GOLDEN = Path(__file__).parent / "hashes.json"
@@ -19,7 +20,8 @@ OTHERS = {
     "default": [],
     "one task": ["task=[segmentation]"],
     "loss and weight": ["loss/binary@tasks.segmentation.loss=focal", "balance.weights.segmentation=2"],
-    "yes/no": ["task=[segmentation,yes_no]"],
+    "yes/no": ["task=[segmentation,yes_no]", "monitor=val/yes_no/f1", "mode=max"],  # as of the last task, in 0.1.0
+    "yes/no first": ["task=[yes_no,segmentation]"],
     "network": ["network=fpn", "network.backbone=resnet18", "augment=light", "scheduler=cosine"],
     "averaged": ["callbacks=ema", "callbacks.average.decay=0.99"],
     "balance": ["balance=upgrad", "penalties=[l1,l2]"],

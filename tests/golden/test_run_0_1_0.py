@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import tandem
-from tandem.config.resolve import run_hash
+from tandem.config.identity import run_hash
 from tandem.errors import DataError
 from tandem.evaluate.command import evaluate_run
 from tandem.evaluate.settings import read_settings

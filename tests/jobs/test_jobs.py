@@ -117,7 +117,7 @@ def test_where_there_are_no_locks_it_is_said_and_the_job_runs(
 
     monkeypatch.setattr("fcntl.flock", refuse)
     assert run_job(lambda config, folder: 0.5, EMPTY, tmp_path, []) == 0.5
-    assert f"{tmp_path} cannot be locked" in caplog.text
+    assert f"cannot lock {tmp_path} (" in caplog.text
 
 
 def test_a_forked_helper_does_not_keep_the_lock_of_a_job_that_has_gone(tmp_path: Path) -> None:
@@ -269,7 +269,7 @@ def test_a_sweep_goes_on_after_a_failure_and_a_relaunch_does_only_what_is_missin
     again = tandem_train("-m", *small, alphas)
     assert again.code == 1
     assert again.out.startswith("2 of 3 jobs to run; 1 already finished\n")
-    assert again.out.count("going on from") == 1
+    assert again.out.count("resuming from") == 1
     for file, before in done.items():
         assert (file.stat().st_mtime_ns == before) == (file != missing)
 

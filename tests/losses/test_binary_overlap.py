@@ -312,7 +312,7 @@ def test_lovasz_does_not_depend_on_how_many_pixels_are_sorted_at_a_time(
         (
             Tversky,
             {"alpha": 0},
-            "alpha = 0 would let false positives cost nothing, so that all lesion would be perfect",
+            "alpha = 0 would let false positives cost nothing, so that a prediction of all foreground would be perfect",
         ),
         (Tversky, {"beta": 0}, "beta = 0 would let false negatives cost nothing"),
         (Tversky, {"alpha": None}, "alpha = None is not a finite number"),

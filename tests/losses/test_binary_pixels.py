@@ -214,7 +214,7 @@ def test_trap_half_logits_with_a_float32_target() -> None:
         (BalancedBCE, {"beta": None}, "beta = None is not a finite number"),
         (Asymmetric, {"gamma_pos": -1}, r"gamma_pos = -1 is outside \[0, inf\]"),
         (Asymmetric, {"gamma_neg": math.inf}, "gamma_neg = inf is not a finite number"),
-        (Asymmetric, {"clip": 1}, "clip = 1 would let every negative cost nothing; 0 is none"),
+        (Asymmetric, {"clip": 1}, "clip = 1 would give every negative the loss 0; 0 is none"),
         (Asymmetric, {"clip": None}, "clip = None is not a finite number"),
     ],
 )

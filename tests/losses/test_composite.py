@@ -138,9 +138,9 @@ class Kindless(nn.Module):
 
 
 class OddKind(MulticlassLoss):
-    """A loss of a kind that does not exist."""
+    """A loss of a kind of its own."""
 
-    kind = "binery"  # type: ignore[assignment]
+    kind = "binery"
 
 
 @pytest.mark.parametrize(
@@ -157,13 +157,13 @@ class OddKind(MulticlassLoss):
         ({"bce": BCE()}, {"bce": "1"}, "weights.bce = '1' is not a finite number"),
         ({"bce": BCE()}, {"bce": 0.0}, "every weight of a composite loss is 0"),
         ({"bce": BCE()}, {"bce": {"from": 0, "to": 0.0, "end": 3}}, "every weight of a composite loss is 0"),
-        ({"bce": BCE()}, {"bce": {"from": 0, "to": 1, "ende": 3}}, "weights.bce.ende is no part of a schedule: did"),
+        ({"bce": BCE()}, {"bce": {"from": 0, "to": 1, "ende": 3}}, "weights.bce.ende is not part of a schedule: did"),
         (
             {"own": Kindless()},
             {"own": 1},
             "the term 'own' of a composite loss is a Kindless; take a loss that names its kind",
         ),
-        ({"own": OddKind()}, {"own": 1}, "the term 'own' of a composite loss is a OddKind"),
+        ({"own": OddKind(), "bce": BCE()}, {"own": 1, "bce": 1}, "mixes kinds: own is binery, bce is binary"),
         ({"own": {"gamma": 1}}, {"own": 1}, "the term 'own' of a composite loss is a dict"),
         ({"a.b": BCE()}, {"a.b": 1}, "cannot be called 'a.b'"),
         ({"keys": BCE()}, {"keys": 1}, "cannot be called 'keys'; use letters, digits and _"),

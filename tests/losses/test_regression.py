@@ -75,7 +75,7 @@ def test_trap_silent_broadcasting_and_marks(loss: nn.Module, prediction: Tensor,
     assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize(("delta", "message"), [(0, "delta = 0 would make every error cost nothing"), (-1, "outside")])
+@pytest.mark.parametrize(("delta", "message"), [(0, "delta = 0 would give every error the loss 0"), (-1, "outside")])
 def test_bad_knobs_are_refused(delta: float, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Huber(delta)

@@ -104,7 +104,7 @@ def test_computing_with_an_interval_gives_the_result_and_the_interval() -> None:
 def test_an_interval_without_images_is_refused() -> None:
     sweep = DiceSweep(GRID)
     sweep.update(*images(4))
-    with pytest.raises(ConfigError, match="does not keep images apart; make it with images=True"):
+    with pytest.raises(ConfigError, match="does not keep counts by image; create it with images=True"):
         sweep.compute(ci=True)
 
 
@@ -179,6 +179,11 @@ def test_bad_numbers_are_refused(knobs: dict[str, Any]) -> None:
         result.bootstrap(**knobs)
     with pytest.raises(ConfigError, match="repeats is 0, but must be at least 1"):
         result.nested(repeats=0)
+
+
+def test_one_image_or_group_has_no_interval() -> None:
+    for interval in (swept(*images(1)).bootstrap(samples=9), swept(*images(4)).bootstrap(groups=torch.zeros(4))):
+        assert all(bool(torch.as_tensor(value).isnan().all()) for value in interval)
 
 
 def test_too_few_images_are_refused() -> None:

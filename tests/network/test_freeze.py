@@ -1,4 +1,4 @@
-"""What is held still: weights, batch statistics, and for how long; and where pretrained weights come from."""
+"""Freezing: weights, batch statistics, and for how long; and the origin of pretrained weights."""
 
 import math
 import warnings
@@ -76,7 +76,7 @@ class Record(pl.Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *_: Any) -> None:
         assert isinstance(pl_module, MultiTaskModule)
-        self.modes.append({part.training for part in pl_module.network.encoder.modules()})
+        self.modes.append({part.training for part in pl_module.get_submodule("network.encoder").modules()})
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         assert isinstance(pl_module, MultiTaskModule)
@@ -84,7 +84,7 @@ class Record(pl.Callback):
 
 
 def encoder(module: MultiTaskModule) -> State:
-    return {name: value.clone() for name, value in module.network.encoder.state_dict().items()}
+    return {name: value.clone() for name, value in module.get_submodule("network.encoder").state_dict().items()}
 
 
 def changed(first: State, second: State) -> set[str]:
@@ -129,7 +129,7 @@ def test_a_frozen_encoder_never_changes_and_the_rest_does(data: DataModule, fit:
     moved = changed(everything, module.state_dict())
     assert {"network.decoder", "task_modules.classification"} <= {".".join(name.split(".")[:2]) for name in moved}
     known = {id(p) for group in module.make_optimizer(module.named_parameters()).param_groups for p in group["params"]}
-    assert not known & {id(parameter) for parameter in module.network.encoder.parameters()}
+    assert not known & {id(parameter) for parameter in module.get_submodule("network.encoder").parameters()}
 
 
 @pytest.mark.parametrize("balance", [FixedWeights, PCGrad])
@@ -188,7 +188,7 @@ def test_the_checkpoint_of_another_run_gives_its_encoder(tmp_path: Path) -> None
 @pytest.mark.parametrize(("backbone", "channels"), [("small_cnn", 3), ("test_resnet", 1)])
 def test_the_checkpoint_of_another_backbone_is_refused(tmp_path: Path, backbone: str, channels: int) -> None:
     path = checkpoint(make_network(channels, False, backbone, "unet"), tmp_path / "best.ckpt")
-    with pytest.raises(ConfigError, match=r"^network\.weights: '.*best\.ckpt' is no checkpoint of a run") as error:
+    with pytest.raises(ConfigError, match=r"^network\.weights: '.*best\.ckpt' is not a checkpoint of a run") as error:
         make_network(3, False, "test_resnet", "unet", weights=str(path))
     assert "\n" not in str(error.value)
 
@@ -197,10 +197,10 @@ def test_the_checkpoint_of_another_backbone_is_refused(tmp_path: Path, backbone:
 def test_a_broken_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "best.ckpt"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match=r"^network\.weights: '.*best\.ckpt' is no checkpoint of a run"):
+    with pytest.raises(ConfigError, match=r"^network\.weights: '.*best\.ckpt' is not a checkpoint of a run"):
         make_network(3, False, "test_resnet", "unet", weights=str(path))
     torch.save([1, 2], path)
-    with pytest.raises(ConfigError, match=r"is no checkpoint of a run"):
+    with pytest.raises(ConfigError, match=r"is not a checkpoint of a run"):
         make_network(3, False, "test_resnet", "unet", weights=str(path))
 
 
@@ -212,11 +212,11 @@ def test_the_statistics_are_those_of_the_weights_that_are_named() -> None:
     import timm
 
     for name in ("mobilenetv3_large_100.ra_in1k", "mobilenetv3_large_100.miil_in21k"):
-        said = timm.get_pretrained_cfg(name)
-        assert said is not None
+        known = timm.get_pretrained_cfg(name)
+        assert known is not None
         network = make_network(3, False, name, "unet")
-        torch.testing.assert_close(network.mean.flatten(), torch.tensor(said.mean))
-        torch.testing.assert_close(network.std.flatten(), torch.tensor(said.std))
+        torch.testing.assert_close(network.mean.flatten(), torch.tensor(known.mean))
+        torch.testing.assert_close(network.std.flatten(), torch.tensor(known.std))
 
 
 def test_the_statistics_of_a_file_may_be_given() -> None:

@@ -11,8 +11,8 @@ from torch import Tensor
 
 from tandem.errors import ConfigError
 from tandem.network import Network, make_network
+from tandem.tasks.dense import DenseHead
 from tandem.tasks.pooled import PooledHead
-from tandem.tasks.segmentation import DenseHead
 
 CONF = Path(__file__).parents[2] / "conf" / "network"
 DECODERS = sorted(path.stem for path in CONF.glob("*.yaml"))

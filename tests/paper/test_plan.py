@@ -8,7 +8,8 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from tandem.config.resolve import register, resolve, run_hash
+from tandem.config.identity import run_hash
+from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 from tandem.errors import ConfigError
 from tandem.paper.jobs import expanded, filled, find_jobs, study_words
@@ -58,9 +59,13 @@ def compose_hash(overrides: tuple[str, ...]) -> str:
         return run_hash(resolve(compose("train", list(overrides))))
 
 
-def test_runs_are_where_a_sweep_puts_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("fast", [True, False])
+def test_runs_are_where_a_sweep_puts_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fast: bool) -> None:
+    if not fast:  # as with a Hydra whose private parts have changed
+        monkeypatch.setattr("tandem.config.hydra_internals.OVERRIDDEN", ["_no_such_method"])
     paper = shipped("quick")
     jobs = find_jobs(paper, "test", {})
+    monkeypatch.undo()
     assert len(jobs) == 3
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         whole = compose("train", [*jobs[0].overrides, f"hydra.sweep.dir={tmp_path}"], return_hydra_config=True)
@@ -69,6 +74,27 @@ def test_runs_are_where_a_sweep_puts_them(tmp_path: Path) -> None:
     assert [job.hash for job in jobs] == alone, "as each is composed alone"
     assert jobs[0].setting("task") == "[classification,segmentation]"
     assert (jobs[0].setting("data"), jobs[0].setting("data.size")) == ("phantom", "32")
+
+
+def test_jobs_are_those_of_hydras_own_sweeper() -> None:
+    from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+
+    words = [
+        "task=segmentation",
+        "seed=range(3)",
+        "optimizer.lr=0.1,0.2",
+        "seed=1,2",
+        "+data.note='a,b',[1,2]",
+        "name=x",
+    ]
+    overrides = OverridesParser.create().parse_overrides(words)
+    (expected,) = BasicSweeper.split_arguments(overrides, None)
+    register()
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        assert expanded(words, {}) == expected
+        assert len(expected) == 8
+        with pytest.raises(ConfigError, match=r"'optimizer.lr=interval\(0,1\)' has no list of values"):
+            expanded(["optimizer.lr=interval(0,1)"], {})
 
 
 @pytest.mark.parametrize("path", ["/a/b-c_1.2", "/my data/x", "/it's", "/a\\", "/a\\'b", "/x=1,(2)[3]{4}", "/ä"])
@@ -94,7 +120,7 @@ def of_column(**entries: Any) -> Change:
         (lambda node: node.pop("title"), "paper.title is None, but must be text"),
         (lambda node: node.update(studies={}), "paper.studies is {}, but must be a dict with at least one entry"),
         (lambda node: node["studies"].update(one="seed=0"), "paper.studies.one is 'seed=0', but must be a list"),
-        (lambda node: node["budgets"]["small"].pop("about"), "paper.budgets.small lacks 'about'"),
+        (lambda node: node["budgets"]["small"].pop("about"), "paper.budgets.small is missing 'about'"),
         (lambda node: node.update(refine={}), "paper.tables.main refines rows, but paper.refine is empty"),
         (lambda node: node["figures"].update(main={"table": "mian"}), "paper.figures.main.table is 'mian': did you"),
         (of_table(baseline="sg"), "paper.tables.main.baseline is 'sg': did you mean 'seg'?"),

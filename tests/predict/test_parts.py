@@ -1,4 +1,4 @@
-"""Answers, names, tables and drawings, each alone."""
+"""Names, tables and drawings, each alone."""
 
 import string
 from pathlib import Path, PurePosixPath
@@ -11,66 +11,11 @@ from PIL import Image, ImageOps
 from tests.predict.conftest import blob, tagged
 
 from tandem.errors import ConfigError, DataError
-from tandem.predict.answers import NumberAnswer, Question, YesNoAnswer
-from tandem.predict.command import masks_of
-from tandem.predict.dense import ClassMaskAnswer, MaskAnswer, answer_class
 from tandem.predict.drawn import write_mask, write_overlay
 from tandem.predict.found import _stems, find
 from tandem.predict.settings import read_settings
 from tandem.predict.table import PredictionsFile
 from tandem.predict.views import SHALLOW_MODES, View, open_any
-
-# ------------------------------------------------------------------------------------------------------------- answers
-
-
-def test_mask_channels_each_have_a_threshold_an_area_and_a_file() -> None:
-    question = Question("where", "binary", True, ("cyst", "solid"), (0.3, 0.6))
-    values = np.array([[[0.2, 0.3, 0.9]], [[0.2, 0.3, 0.6]]], np.float32)
-    answer = answer_class(question)(question, values)
-    assert isinstance(answer, MaskAnswer)
-    assert answer.mask.tolist() == [[[False, True, True]], [[False, False, True]]]
-    assert {name: mask.tolist() for name, mask in answer.masks.items()} == {
-        "cyst": [[0, 255, 255]],
-        "solid": [[0, 0, 255]],
-    }
-    assert answer.cells == {
-        "cyst.area": 2, "cyst.share": 0.666667, "cyst.threshold": 0.3,
-        "solid.area": 1, "solid.share": 0.333333, "solid.threshold": 0.6,
-    }  # fmt: skip
-    files = [(column, name) for _, _, column, name in masks_of([question], "a/b")]
-    assert files == [
-        ("where.cyst.file", "masks/where/cyst/a/b.png"),
-        ("where.solid.file", "masks/where/solid/a/b.png"),
-    ]
-    assert {*answer.cells, "cyst.file", "solid.file"} == set(MaskAnswer.columns(question))
-
-
-def test_class_masks_hold_indices() -> None:
-    question = Question("what", "multiclass", True, ("background", "lesion", "marker"))
-    values = np.array([[[0.5, 0.2]], [[0.3, 0.2]], [[0.2, 0.6]]], np.float32)
-    answer = answer_class(question)(question, values)
-    assert isinstance(answer, ClassMaskAnswer)
-    assert answer.masks[""].tolist() == [[0, 2]]
-    assert list(answer.regions) == ["lesion", "marker"]
-    assert {*answer.cells, "file"} == set(ClassMaskAnswer.columns(question))
-    assert [answer.cells[f"{name}.area"] for name in question.names] == [1, 0, 1]
-
-
-def test_questions_and_numbers() -> None:
-    question = Question("is", "binary", False, ("malignant", "cyst"), (0.5, 0.25))
-    answer = answer_class(question)(question, np.array([0.4, 0.25], np.float32))
-    assert isinstance(answer, YesNoAnswer)
-    assert answer.answers == {"malignant": False, "cyst": True}
-    assert list(answer.cells) == YesNoAnswer.columns(question)
-    assert answer.cells["cyst.predicted"] == 1
-    age = Question("age", "regression", False, ("0",))
-    number = answer_class(age)(age, np.array([41.5], np.float32))
-    assert isinstance(number, NumberAnswer)
-    assert number.cells == {"predicted": 41.5}
-    assert NumberAnswer.columns(age) == ["predicted"]
-    with pytest.raises(ConfigError, match="task 'odd' is of the kind ranking"):
-        answer_class(Question("odd", "ranking", False, ("0",)))
-
 
 # --------------------------------------------------------------------------------------------------------------- names
 
@@ -80,7 +25,7 @@ PATHS = st.lists(NAMES, min_size=1, max_size=2).map("/".join)
 
 @settings(deadline=None)
 @given(st.sets(PATHS, max_size=12))
-def test_no_two_pictures_have_one_stem(paths: set[str]) -> None:
+def test_no_two_images_have_one_stem(paths: set[str]) -> None:
     stems = _stems([PurePosixPath(path) for path in sorted(paths)])
     assert len(set(stems)) == len(paths)
 
@@ -146,7 +91,7 @@ def test_a_table_of_others_is_refused(tmp_path: Path) -> None:
         PredictionsFile(tmp_path / "t.csv", ("image", "value")).keep(lambda row: True)
 
 
-# ------------------------------------------------------------------------------------------------------------ pictures
+# ------------------------------------------------------------------------------------------------------------ images
 
 
 @pytest.mark.parametrize("mode", [*SHALLOW_MODES, "I;16", "I", "F"])
@@ -159,14 +104,14 @@ def test_every_mode_becomes_what_networks_see(mode: str, channels: int) -> None:
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp"])
 @pytest.mark.parametrize("orientation", [*range(1, 9), 99])
-def test_a_mask_lies_on_its_picture_however_both_are_read(tmp_path: Path, orientation: int, ending: str) -> None:
+def test_a_mask_lies_on_its_image_however_both_are_read(tmp_path: Path, orientation: int, ending: str) -> None:
     dark = np.zeros((16, 24, 3), np.uint8)
     dark[2:9, 3:12] = 255
     Image.fromarray(dark).save(tmp_path / f"a.{ending}", exif=tagged(orientation))
     upright = np.asarray(open_any(tmp_path / f"a.{ending}").convert("L")) > 127
     write_mask(tmp_path / "mask.png", upright.astype(np.uint8) * 255, tmp_path / f"a.{ending}")
-    with Image.open(tmp_path / f"a.{ending}") as picture, Image.open(tmp_path / "mask.png") as mask:
-        np.testing.assert_array_equal(np.asarray(mask) > 127, np.asarray(picture.convert("L")) > 127)
+    with Image.open(tmp_path / f"a.{ending}") as image, Image.open(tmp_path / "mask.png") as mask:
+        np.testing.assert_array_equal(np.asarray(mask) > 127, np.asarray(image.convert("L")) > 127)
         turned = ImageOps.exif_transpose(mask)
         np.testing.assert_array_equal(np.asarray(turned) > 127, upright)
 
@@ -182,7 +127,7 @@ def test_an_overlay_tints_and_outlines(tmp_path: Path) -> None:
     assert pixels.shape == (40, 60, 3)
     assert (pixels[~(region | other)] == 100).all()
     assert (pixels[10, 0:20] == (70, 180, 90)).all()
-    assert (pixels[10:30, 0] == (70, 180, 90)).all(), "also at the border of the picture"
+    assert (pixels[10:30, 0] == (70, 180, 90)).all(), "also at the border of the image"
     assert (pixels[20, 10] != pixels[10, 10]).any()
     assert (pixels[20, 10] != 100).any()
     assert (pixels[35, 50:60] == (235, 170, 40)).all()

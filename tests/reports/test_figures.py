@@ -1,4 +1,4 @@
-"""Figures hold the numbers they are given."""
+"""Figures show the given numbers."""
 
 import io
 import math
@@ -41,7 +41,7 @@ def test_without_a_chosen_threshold_none_is_marked() -> None:
     assert set(lines(sweep_figure(CURVE))) == {"over all pixels", "mean over lesion images"}  # type: ignore[arg-type]
 
 
-def test_a_curve_of_which_nothing_is_known_can_be_drawn() -> None:
+def test_an_undefined_curve_can_be_drawn() -> None:
     nothing = {"thresholds": [0.1, 0.5], "dice_global": [None, None], "dice_lesion": [math.nan, math.nan]}
     assert drawn(sweep_figure(nothing)) > 10  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""Colours say what was found, missed and invented."""
+"""Colours show true positives, false negatives and false positives."""
 
 import numpy as np
 import pytest
@@ -24,11 +24,11 @@ def test_every_pixel_has_its_colour(seed: int, channels: int, dtype: torch.dtype
     row = panel_row(image, mask, predicted)
     assert row.shape == (5, 16, 3)
     assert row.dtype == np.uint8
-    picture, truth, answer, error = (row[:, 4 * part : 4 * part + 4] for part in range(4))
+    shown, truth, answer, error = (row[:, 4 * part : 4 * part + 4] for part in range(4))
     base = grey(image)
     for y in range(5):
         for x in range(4):
-            assert picture[y, x].tolist() == [base[y, x]] * 3
+            assert shown[y, x].tolist() == [base[y, x]] * 3
             known, yes = int(mask[y, x]), bool(predicted[y, x])
             assert truth[y, x].tolist() == [{0: 0, 1: 255, 255: 90}[known]] * 3
             assert answer[y, x].tolist() == [255 if yes else 0] * 3

@@ -61,14 +61,14 @@ class Page(HTMLParser):
         if self.open and self.open[-1] in ("td", "th"):
             self.rows[-1][-1] += data
 
-    def pictures(self) -> list[Image.Image]:
+    def images(self) -> list[Image.Image]:
         sources = [attributes["src"] or "" for tag, attributes in self.tags if tag == "img"]
         assert all(source.startswith("data:image/png;base64,") for source in sources)
         opened: list[Image.Image] = [
             Image.open(io.BytesIO(base64.b64decode(source.split(",")[1]))) for source in sources
         ]
-        for picture in opened:
-            picture.load()
+        for image in opened:
+            image.load()
         return opened
 
 
@@ -143,17 +143,17 @@ def test_both_tasks_give_a_full_page(run: Callable[..., Page]) -> None:
         "url: https://example.org",
     ):
         assert words in page.text
-    sizes = [picture.size for picture in page.pictures()]
+    sizes = [image.size for image in page.images()]
     assert len(sizes) == 2 + 2 + 2, "two sweeps, two learning curves, two panels"
     assert sizes[-2:] == [(8, 4), (8, 4)]
-    assert all(len(np.unique(np.asarray(picture.convert("L")))) > 10 for picture in page.pictures()[:4])
+    assert all(len(np.unique(np.asarray(image.convert("L")))) > 10 for image in page.images()[:4])
 
 
-def test_confusion_matrices_of_what_was_kept_from_training_are_shown(run: Callable[..., Page]) -> None:
+def test_confusion_matrices_of_validation_and_test_are_shown(run: Callable[..., Page]) -> None:
     one = {"classes": ["normal", "<b>$\\frac{a$"], "counts": [[3, 1], [0, 0]]}
     page = run("classification", confusion={f"{stage}/classification": one for stage in ("train", "val", "test")})
     assert page.rows[-6:] == 2 * [
-        ["true, taken for", "normal", "<b>$\\frac{a$"],
+        ["true \\ predicted", "normal", "<b>$\\frac{a$"],
         ["normal", "3", "1"],
         ["<b>$\\frac{a$", "0", "0"],
     ]
@@ -187,17 +187,17 @@ def test_names_are_shown_and_not_run(run: Callable[..., Page], tmp_path: Path) -
     assert "<script" not in (tmp_path / "report.html").read_text()
 
 
-@pytest.mark.parametrize(("task", "pictures"), [("classification", 2), ("segmentation", 4)])
-def test_one_task_alone_gives_a_full_page(run: Callable[..., Page], task: str, pictures: int) -> None:
+@pytest.mark.parametrize(("task", "images"), [("classification", 2), ("segmentation", 4)])
+def test_one_task_alone_gives_a_full_page(run: Callable[..., Page], task: str, images: int) -> None:
     page = run(task)
-    assert len(page.pictures()) == pictures
+    assert len(page.images()) == images
     assert {row[0] for row in page.rows[1:]} - {""} == {task}
     assert ("No task with a threshold." in page.text) == (task == "classification")
     for heading in ("Results of the best checkpoint", "Dice against threshold", "Learning curves", "Cases"):
         assert heading in page.text
 
 
-def test_without_epochs_panels_or_git_it_says_so(run: Callable[..., Page]) -> None:
+def test_missing_epochs_panels_or_git_are_reported(run: Callable[..., Page]) -> None:
     page = run("classification", epochs=0, git=None)
     assert "No epoch was recorded." in page.text
     assert "None." in page.text

@@ -1,4 +1,4 @@
-"""The table after a sweep: what differed, what came of it."""
+"""The table after a sweep: swept options and results."""
 
 import io
 
@@ -33,7 +33,7 @@ def test_the_headline_of_each_task_is_shown() -> None:
     assert outcomes(job("1", 0.5)) == {"val/lesion/dice": 0.5, "test/lesion/dice": 0.25}
 
 
-def test_a_line_a_job_with_short_names() -> None:
+def test_one_line_for_each_job_with_short_names() -> None:
     text = shown(job("1", 0.5), job("2.5", None))
     assert [line.split()[1::2] for line in text.splitlines() if "0.25" in line] == [
         ["1", "0.500", "0.250"],
@@ -48,5 +48,5 @@ def test_text_from_a_configuration_is_no_markup() -> None:
     assert "[red]" in shown(job("[red]", 0.5), job("2", 0.5))
 
 
-def test_nothing_is_printed_where_nothing_finished() -> None:
+def test_nothing_is_printed_if_no_job_finished() -> None:
     assert shown() == ""

@@ -25,8 +25,9 @@ METRICS = {
 }
 
 
-def test_lesion_images_and_empty_images_stand_apart_in_reading_order() -> None:
-    assert list(result_groups(METRICS, {"classification": {}, "segmentation": {}})) == [
+def test_lesion_images_and_empty_images_are_separate_groups() -> None:
+    groups = result_groups(METRICS, {"classification": {}, "segmentation": {}})
+    assert [(task, images, [(one.label, *values) for one, *values in rows]) for task, images, rows in groups] == [
         ("classification", "all", [("balanced accuracy", 0.7, 0.65), ("recall/benign", 0.9, None)]),
         (
             "segmentation",
@@ -43,10 +44,10 @@ def test_lesion_images_and_empty_images_stand_apart_in_reading_order() -> None:
     ]
 
 
-def test_what_leaves_out_pictures_without_lesion_stands_with_the_lesions() -> None:
+def test_metrics_without_empty_images_are_grouped_with_lesions() -> None:
     metrics = {"val/lesion/area_error": 0.5, "val/lesion/hd95": 3.0}
     settings = {"lesion": {"metrics": {"area_error": {"empty": "skip"}, "hd95": {"empty": "score"}}}}
-    assert [(group, rows[0][0]) for _, group, rows in result_groups(metrics, settings)] == [
+    assert [(group, rows[0].quantity.label) for _, group, rows in result_groups(metrics, settings)] == [
         ("all", "HD95 in pixels"),
         ("with lesion", "area error"),
     ]

@@ -1,4 +1,4 @@
-"""What a run leaves behind so that others can tell how it came about."""
+"""The record of a run's data, versions and code."""
 
 import json
 import subprocess
@@ -84,7 +84,7 @@ def test_changed_data_are_refused_by_split(tmp_path: Path, tiny_source: Any, spl
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
 
 
-def test_changed_files_are_refused_even_where_the_pixels_are_the_same(tmp_path: Path, tiny_source: Any) -> None:
+def test_changed_files_are_refused_even_if_the_pixels_are_the_same(tmp_path: Path, tiny_source: Any) -> None:
     tiny_source.files_fingerprint = "a"
     keep_data(module(tiny_source), tmp_path)
     tiny_source.files_fingerprint = "b"
@@ -103,7 +103,7 @@ def test_several_changes_are_all_named(tmp_path: Path, tiny_source: Any) -> None
         keep_data(data, tmp_path)
 
 
-def test_the_environment_can_be_written_and_names_what_counts() -> None:
+def test_the_environment_is_json_and_names_the_packages() -> None:
     found = environment()
     assert set(found) == {"versions", "device", "threads", "platform", "git"}
     assert set(found["versions"]) == {"python", *PACKAGES}
@@ -114,7 +114,7 @@ def test_the_environment_can_be_written_and_names_what_counts() -> None:
     assert json.loads(json.dumps(found)) == found
 
 
-def test_a_package_that_is_not_there_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_has_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tandem.runs.provenance.PACKAGES", ("no-such-package",))
     assert environment()["versions"]["no-such-package"] is None
 
@@ -176,11 +176,11 @@ def test_all_faults_of_refused_data_are_listed_in_a_file(tiny_source: Any, tmp_p
     from tandem.data.files.faults import refuse
 
     def broken() -> None:
-        refuse([f"'{number}.png' is damaged: fetch it again" for number in range(30)], 40)
+        refuse([f"'{number}.png' is damaged: download it again" for number in range(30)], 40)
 
     tiny_source.load = broken
     data = DataModule(tiny_source, None, batch_size=4, workers=0, seed=0)
-    with pytest.raises(DataError, match=r"30 of 40 pictures cannot be used(.|\n)*all of them: .*faults\.txt"):
+    with pytest.raises(DataError, match=r"30 of 40 images cannot be used(.|\n)*all of them: .*faults\.txt"):
         read_data(data, tmp_path)
     assert len((tmp_path / "faults.txt").read_text().splitlines()) == 30
 

@@ -1,4 +1,4 @@
-"""From a run's folder back to its module: without the data, and never half."""
+"""Restores a module from a run's folder, without the data."""
 
 import json
 import shutil
@@ -49,7 +49,7 @@ def test_weights_and_thresholds_are_those_of_the_best_checkpoint(trained: Path) 
     )
 
 
-def test_pretrained_weights_are_not_looked_for(copied: Path) -> None:
+def test_pretrained_weights_are_not_needed(copied: Path) -> None:
     results = json.loads((copied / "results.json").read_text())
     results["config"]["network"] |= {"weights": "gone.pth"}
     (copied / "results.json").write_text(json.dumps(results))
@@ -79,16 +79,16 @@ def other_version(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("damage", "error", "message"),
     [
-        (remove("results.json"), ConfigError, "has not finished.*goes on with it"),
+        (remove("results.json"), ConfigError, "has not finished.*to resume it"),
         (remove("best.ckpt"), ConfigError, "best.ckpt is missing.*train it again"),
-        (remove("data.json"), DataError, "data.json does not say"),
+        (remove("data.json"), DataError, "data.json does not describe"),
         (other_version, DataError, "another version"),
         (older_settings, DataError, "lacks 'parameters': another version"),
         (other_network, DataError, "best.ckpt does not fit the network"),
         (shutil.rmtree, ConfigError, "no such folder"),
     ],
 )
-def test_what_is_missing_or_mixed_up_is_said_in_one_line(
+def test_missing_or_mixed_up_files_are_reported_in_one_line(
     copied: Path, damage: Callable[[Path], None], error: type[Exception], message: str
 ) -> None:
     damage(copied)
@@ -97,10 +97,10 @@ def test_what_is_missing_or_mixed_up_is_said_in_one_line(
     assert "\n" not in str(caught.value)
 
 
-def test_a_folder_of_runs_points_at_one(trained: Path) -> None:
-    with pytest.raises(ConfigError, match=r"holds runs, such as .*run"):
+def test_the_error_for_a_folder_of_runs_names_one(trained: Path) -> None:
+    with pytest.raises(ConfigError, match=r"contains runs, such as .*run"):
         restore(trained.parent)
 
 
-def test_what_was_known_of_the_data_comes_back_equal(trained: Path) -> None:
+def test_the_description_of_the_data_is_restored(trained: Path) -> None:
     assert (read_info(trained).name, read_info(trained).channels) == ("phantom", 1)

@@ -101,7 +101,7 @@ def test_the_pruners_are_optunas() -> None:
         (lambda: Median(warm_up=-1), "need startup >= 1 and warm_up >= 0"),
         (lambda: Hyperband(least=0), "need least >= 1"),
         (lambda: Hyperband(factor=1), "factor >= 2"),
-        (lambda: Hyperband(least=3).make(3), "leaves nothing to halve of trainer.max_epochs=3"),
+        (lambda: Hyperband(least=3).make(3), "must be below trainer.max_epochs=3"),
     ],
 )
 def test_numbers_out_of_range_are_refused(made: Any, line: str) -> None:

@@ -1,4 +1,4 @@
-"""The command: real runs, goes on where it stopped, says what it found, refuses in one line."""
+"""The command: real runs, resuming, the printed results, and errors in one line."""
 
 import contextlib
 import csv
@@ -62,7 +62,7 @@ def test_a_search_runs_is_cut_goes_on_and_is_answered(
         patched.setattr(ReportEpochs, "on_train_epoch_end", cut)
         done = search(*words)
     signal.signal(signal.SIGINT, before)  # which Lightning ignores from Ctrl-C on
-    assert (done.code, done.error) == (130, "interrupted; the same command goes on where it stopped")
+    assert (done.code, done.error) == (130, "interrupted; rerun the same command to resume")
 
     done = search(*words)
     assert done.code == 0, done.err
@@ -79,7 +79,7 @@ def test_a_search_runs_is_cut_goes_on_and_is_answered(
         assert (tmp_path / row["folder"] / "train.log").stat().st_size > 0
 
     best = max(runs, key=lambda run: run["metrics"]["val/segmentation/dice"])
-    command = re.findall(r"^the best in .* again, trial \d: tandem-train (.*)$", done.out, flags=re.MULTILINE)
+    command = re.findall(r"^rerun the best in .*, trial \d: tandem-train (.*)$", done.out, flags=re.MULTILINE)
     shown = tandem_train(*shlex.split(command[0]))
     assert "already finished, answered from" in shown.out
     assert best["hash"] in shown.out
@@ -87,7 +87,7 @@ def test_a_search_runs_is_cut_goes_on_and_is_answered(
     register("search")
     again = search(*words)
     assert again.code == 0
-    assert "goes on after 3 trials, to 3" in again.out
+    assert "resuming after 3 of 3 trials" in again.out
     assert rows(folder) == found
 
     # another database, two processes: the same seed takes the same trials, and their runs are there
@@ -150,11 +150,14 @@ REFUSED = [
     (["search=focall"], "no option 'focall' in the config group 'search': did you mean 'focal'?"),
     (["-m"], "-m is for training; give this command one value for each key"),
     (["hydra.mode=MULTIRUN"], "hydra.mode=MULTIRUN is for training; give this command one value for each key"),
-    (["study=seeds"], "a search makes its own runs; leave out study=seeds"),
+    (["study=seeds"], "a search creates its own runs; remove study=seeds"),
     (["search.objectives=[test/segmentation/dice]"], "search.objectives: 'test/segmentation/dice' is not val/...;"),
-    (["tasks.segmentation.loss.gamma=2"], "'tasks.segmentation.loss.gamma' is typed and searched; leave it out"),
+    (
+        ["tasks.segmentation.loss.gamma=2"],
+        "'tasks.segmentation.loss.gamma' is in the search space; remove its override",
+    ),
     (["+search.space.optimizer.lrr=[1,2]"], "unknown key 'optimizer.lrr': did you mean 'lr'?"),
-    (["trainer.devices=2"], "each trial of a search is on one device, not 2: set trainer.devices=1, and"),
+    (["trainer.devices=2"], "each trial of a search runs on one device, not 2: set trainer.devices=1, and"),
 ]
 
 

@@ -58,6 +58,73 @@ def test_less_of_a_loss_is_better(composed: Any) -> None:
     assert read_settings({**config, "monitor": "val/loss", "mode": "min"}).directions == ["minimize"]
 
 
+NLL = {"_target_": "torchmetrics.classification.MulticlassHammingDistance", "_partial_": True}
+WRAPPER = {"_target_": "torchmetrics.Accuracy", "_partial_": True}
+"""Its class says nothing of a direction."""
+
+
+def with_metric(config: dict[str, Any], **node: Any) -> dict[str, Any]:
+    config["tasks"]["classification"]["metrics"]["nll"] = node
+    return config
+
+
+def test_what_the_metric_itself_or_its_yaml_wants_low_is_minimised(composed: Any) -> None:
+    name = "val/classification/nll"
+    for node in (NLL, {**WRAPPER, "direction": "min"}, {**NLL, "direction": "min"}):
+        config = with_metric(composed("search=focal"), **node)
+        config["search"]["objectives"] = name
+        assert read_settings(config).directions == ["minimize"]
+    config["search"]["objectives"] = None
+    assert read_settings({**config, "monitor": name, "mode": "min"}).directions == ["minimize"]
+
+
+def test_the_monitor_is_minimised_though_mode_comes_from_another_task(
+    composed: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    config = with_metric(composed("search=focal"), **NLL)
+    config["search"]["objectives"] = None
+    assert read_settings({**config, "monitor": "val/classification/nll", "mode": "max"}).directions == ["minimize"]
+    assert caplog.messages == ["the search: val/classification/nll is minimised, though mode=max; set mode=min"]
+
+
+def test_a_direction_may_stand_behind_the_objective(composed: Any) -> None:
+    config = composed("search=focal", "search/pruner=none")
+    config["search"]["objectives"] = {"val/segmentation/mine": "min", "val/segmentation/dice": "max"}
+    settings = read_settings(config)
+    assert settings.objectives == ["val/segmentation/mine", "val/segmentation/dice"]
+    assert settings.directions == ["minimize", "maximize"]
+
+
+@pytest.mark.parametrize(
+    ("objectives", "line"),
+    [
+        (
+            "val/classification/nll",
+            "search.objectives: 'val/classification/nll' has no known direction; add "
+            "+tasks.classification.metrics.nll.direction=min (or max)",
+        ),
+        (
+            "val/segmentation/mine",
+            "search.objectives: 'val/segmentation/mine' has no known direction; write "
+            "'search.objectives={val/segmentation/mine: min}' (or max)",
+        ),
+        (
+            {"val/segmentation/mine": "up"},
+            "search.objectives: 'val/segmentation/mine' has the direction 'up', but it must be min or max",
+        ),
+        (None, "monitor: 'val/classification/nll' has no known direction; add +tasks.classification.metrics.nll."),
+    ],
+)
+def test_an_objective_without_a_known_direction_is_refused(composed: Any, objectives: Any, line: str) -> None:
+    config = with_metric(composed("search=focal"), **WRAPPER)
+    config["search"]["objectives"] = objectives
+    if objectives is None:
+        config["monitor"] = "val/classification/nll"
+    with pytest.raises(ConfigError) as refused:
+        read_settings(config)
+    assert str(refused.value).startswith(line)
+
+
 WRONG: list[tuple[dict[str, Any], str]] = [
     ({"objectives": []}, "search.objectives is [], but must be a list of metrics"),
     (
@@ -83,7 +150,7 @@ WRONG: list[tuple[dict[str, Any], str]] = [
     ),
     (
         {"pruner": {"_target_": "tandem.search.Hyperband", "least": 20}},
-        "search.pruner.least=20 leaves nothing to halve",
+        "search.pruner.least=20 must be below trainer.max_epochs=",
     ),
 ]
 
@@ -108,7 +175,7 @@ def test_what_is_typed_for_training_goes_to_every_trial() -> None:
     assert words_for_training([*typed, "optimizer.lr=1e-3"], ["seed"]) == ["experiment=tiny", "optimizer.lr=1e-3"]
     assert named(["experiment=tiny"], "search_focal") == ["experiment=tiny", "name=search_focal"]
     assert named(["name=mine"], "mine") == ["name=mine"]
-    with pytest.raises(ConfigError, match="'seed' is typed and searched"):
+    with pytest.raises(ConfigError, match="'seed' is in the search space; remove its override"):
         words_for_training(["seed=3"], ["seed"])
 
 

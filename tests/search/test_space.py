@@ -34,7 +34,7 @@ WRONG: list[tuple[Any, str]] = [
     ({"a": {"low": 1, "high": 2, "type": "integer"}}, "search.space.a: type is 'integer', but must be float or int"),
     ({"a": [1]}, r"search.space.a: choices is \[1\], but must be a list of two or more"),
     ({"a": {"choices": "1,2"}}, "search.space.a: choices is '1,2', but must be a list"),
-    ({"a": [[1, 2], [2, 1]]}, r"search.space.a: choices holds \[1, 2\]; write it as the text"),
+    ({"a": [[1, 2], [2, 1]]}, r"search.space.a: choices holds \[1, 2\]; write it as text in quotes"),
     ({"a": [1, "1"]}, "search.space.a: choices holds a value twice"),
 ]
 
@@ -46,7 +46,7 @@ def test_what_cannot_be_searched_is_refused_in_one_line(space: Any, line: str) -
 
 
 @pytest.mark.parametrize(
-    "knob",
+    "dimension",
     [
         Range(0.5, 5.0),
         Range(1e-4, 1e-2, log=True),
@@ -56,11 +56,11 @@ def test_what_cannot_be_searched_is_refused_in_one_line(space: Any, line: str) -
         Range(2, 8, step=2, type="int"),
     ],
 )
-def test_a_range_is_what_the_sampler_draws_from(knob: Range) -> None:
-    drawn = knob.distribution()
-    assert (drawn.low, drawn.high, drawn.log) == (knob.low, knob.high, knob.log)
-    assert drawn.step == (1 if knob.type == "int" and knob.step is None else knob.step)
-    assert drawn._contains(drawn.to_internal_repr(knob.first))
+def test_a_range_is_what_the_sampler_draws_from(dimension: Range) -> None:
+    drawn = dimension.distribution()
+    assert (drawn.low, drawn.high, drawn.log) == (dimension.low, dimension.high, dimension.log)
+    assert drawn.step == (1 if dimension.type == "int" and dimension.step is None else dimension.step)
+    assert drawn._contains(drawn.to_internal_repr(dimension.first))
 
 
 PLAIN = st.one_of(

@@ -122,9 +122,9 @@ def test_pruned_trials_count(search: Make) -> None:
 def test_another_search_in_the_same_folder_is_refused(search: Make) -> None:
     finish(search())
     for changes, said in (
-        ({"base": "other"}, r"search.db was begun with another configuration \(then: seed=1\); give"),
-        ({"space": {"x": Range(-5.0, 6.0)}}, "was begun with another search.space"),
-        ({"directions": ["minimize"]}, "was begun with another search.objectives"),
+        ({"base": "other"}, r"search.db was started with another configuration \(then: seed=1\); give"),
+        ({"space": {"x": Range(-5.0, 6.0)}}, "was started with another search.space"),
+        ({"directions": ["minimize"]}, "was started with another search.objectives"),
     ):
         with pytest.raises(ConfigError, match=said):
             search(**changes)
@@ -139,7 +139,7 @@ def test_a_search_of_which_nothing_came_gives_way_to_another(search: Make) -> No
 def test_a_file_that_is_no_database_is_named(search: Make, tmp_path: Path) -> None:
     (tmp_path / "search").mkdir()
     (tmp_path / "search" / "search.db").write_text("not a database" * 100)
-    with pytest.raises(ConfigError, match=r"search\.db is no database of a search"):
+    with pytest.raises(ConfigError, match=r"search\.db is not the database of a search"):
         search()
 
 

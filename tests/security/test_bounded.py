@@ -16,7 +16,7 @@ import pytest
 from tandem.data.files import archives
 from tandem.data.files.archives import folder_of
 from tandem.data.files.cache import digest
-from tandem.data.files.images import open_picture
+from tandem.data.files.images import open_image
 from tandem.data.medmnist import read_npz
 from tandem.data.splitting.splits import read_splits
 from tandem.errors import DataError
@@ -39,7 +39,7 @@ SPECIAL: dict[str, Callable[[Path], object]] = {
 }
 
 READERS: dict[str, Callable[[Path], object]] = {
-    "image": open_picture,
+    "image": open_image,
     "fingerprint": lambda path: digest(path, "name"),
     "digest": sha256,
     "json": read_json,
@@ -71,11 +71,11 @@ def test_a_pipe_among_images_is_one_that_fails(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "images" / "a.png")
     (found,) = find(tmp_path / "images", tmp_path / "out")
     with pytest.raises(DataError, match="is a named pipe"):
-        open_picture(found.path)
+        open_image(found.path)
 
 
 def png(width: int, height: int) -> bytes:
-    """A picture that claims a size, and holds next to nothing."""
+    """An image file that claims a size, but holds almost no data."""
 
     def chunk(name: bytes, content: bytes) -> bytes:
         return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
@@ -88,7 +88,7 @@ def png(width: int, height: int) -> bytes:
 def test_a_header_that_claims_gigapixels(tmp_path: Path, size: tuple[int, int]) -> None:
     (tmp_path / "a.png").write_bytes(png(*size))
     with pytest.raises(DataError, match=r"is too large .*shrink it below Pillow's limit"):
-        open_picture(tmp_path / "a.png")
+        open_image(tmp_path / "a.png")
 
 
 ZEROS = bytes(1 << 20)

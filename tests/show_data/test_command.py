@@ -14,15 +14,15 @@ from tandem.show_data.command import evenly, main, versions
 
 
 @pytest.mark.parametrize("augment", ["none", "light", "medical", "strong"])
-def test_a_picture_is_left_for_each_option(in_process: Callable[..., Any], tmp_path: Path, augment: str) -> None:
+def test_each_option_writes_a_figure(in_process: Callable[..., Any], tmp_path: Path, augment: str) -> None:
     outcome = in_process(main)(
         f"augment={augment}", "pictures=2", "versions=1", "data.train=6", "data.val=6", "data.test=6", "data.seed=3"
     )
     assert outcome.code == 0, outcome.err
     file = tmp_path / "runs" / "show_data" / f"phantom_{augment}.png"
     assert outcome.out.splitlines()[-1] == f"runs/show_data/phantom_{augment}.png"
-    with Image.open(file) as picture:
-        assert min(picture.size) > 200
+    with Image.open(file) as image:
+        assert min(image.size) > 200
 
 
 def test_masks_of_several_kinds_missing_masks_and_odd_names_are_drawn(

@@ -11,7 +11,6 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from tandem.study.delta import delta_m, gain
-from tandem.study.direction import direction
 from tandem.study.pareto import pareto
 from tandem.study.statistics import bootstrap, holm, paired, pairs_needed, summarise
 
@@ -111,15 +110,5 @@ def test_delta_m_turns_round_what_is_better_lower() -> None:
     assert gains == pytest.approx([10.0, -50.0])
     assert delta_m(gains) == pytest.approx(-20.0)
     assert math.isnan(gain(0.5, 0.0, 1))
+    assert math.isnan(gain(0.6, 0.5, 0)), "of an unknown direction nothing is a gain"
     assert gain(-1.0, -2.0, 1) == pytest.approx(50.0), "a metric below zero that rose is a gain"
-
-
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("test/segmentation/loss/dice", -1), ("val/loss", -1), ("test/segmentation/hd95", -1),
-        ("test/segmentation/dice_at_0.5", 1), ("test/loss/dice", -1), ("test/segmentation/threshold", 0),
-    ],
-)  # fmt: skip
-def test_direction(name: str, expected: int) -> None:
-    assert direction(name) == expected

@@ -64,6 +64,38 @@ def test_the_best_is_bold_by_the_direction_of_the_metric(make: Any) -> None:
     assert r"$\mathbf{0.400}$" in to_latex(table)
 
 
+def told(direction: str | None, label: str = "nll") -> dict[str, Any]:
+    kept = {"label": label, "direction": direction, "group": "all", "order": 1000, "format": ".3f"}
+    return {"quantities": {"classification/nll": {**kept, "at_threshold": False}}}
+
+
+@pytest.mark.parametrize(("direction", "bold"), [("min", [True, False]), ("max", [False, True]), (None, [False] * 2)])
+def test_the_runs_tell_the_direction_and_the_label_of_their_own_metrics(
+    make: Any, direction: str | None, bold: list[bool]
+) -> None:
+    for gamma, value in ((1.0, 0.2), (2.0, 0.4)):
+        make({GAMMA: gamma}, {"test/classification/nll": value}, **told(direction, "log <loss>"))
+    table = main_table(analyse(read_study([make.folder]), metrics=["test/classification/nll"]))
+    assert table.head[-1] == "classification: log <loss>"
+    assert [row[-1].best for row in table.rows if isinstance(row[-1], Number)] == bold
+
+
+@pytest.mark.parametrize("task", ["mae", "loss", "threshold"])
+def test_the_name_of_a_task_turns_no_metric_round(make: Any, task: str) -> None:
+    for gamma, value in ((1.0, 0.2), (2.0, 0.4)):
+        make({GAMMA: gamma, f"tasks.{task}": {}}, {f"test/{task}/dice": value})
+    table = main_table(analyse(read_study([make.folder]), metrics=[f"test/{task}/dice"]))
+    assert [row[-1].best for row in table.rows if isinstance(row[-1], Number)] == [False, True]
+
+
+def test_a_run_with_quantities_that_tandem_does_not_write_is_unreadable(make: Any) -> None:
+    make({GAMMA: 1.0}, {DICE: 0.5})
+    make({GAMMA: 2.0}, {DICE: 0.5}, name="odd", **told("sideways"))
+    study = read_study([make.folder])
+    assert (len(study.runs), study.unfinished[0].state) == (1, "unreadable")
+    assert study.unfinished[0].reason.startswith("results.json: quantities.classification/nll is ")
+
+
 def test_failed_running_unreadable_and_missing_runs_are_listed(make: Any) -> None:
     make.grid(seeds=2)
     (make.folder / "000000000001" / "results.json").write_text("{ half")

@@ -15,9 +15,10 @@ from torchmetrics.classification import BinaryF1Score
 
 from tandem.data.datamodule import DataInfo
 from tandem.errors import ConfigError
-from tandem.losses import Composite, binary, multiclass
+from tandem.losses import Composite, binary, multiclass, regression
 from tandem.network import FeatureChannels
-from tandem.tasks import ClassificationTask, SegmentationTask
+from tandem.tasks import AreaTask, ClassificationTask, SegmentationTask, YesNoTask
+from tandem.tasks.kinds import ClassLabel, Kind, Raw
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.task import STAGES, Task
 
@@ -195,8 +196,8 @@ def test_a_loss_without_a_schedule_needs_no_epoch(info: DataInfo) -> None:
     [
         (classify, binary.BCE(), r"BCE is a binary loss, but this task needs a multiclass.*multiclass@tasks.diagnosis"),
         (segment, multiclass.CrossEntropy(), "CrossEntropy is a multiclass loss, but this task needs a binary one"),
-        (segment, nn.BCEWithLogitsLoss(), r"BCEWithLogitsLoss is of no kind.*choose loss/binary@tasks\.lesion\.loss="),
-        (segment, torch.sigmoid, "the loss sigmoid is of no kind"),
+        (segment, nn.BCEWithLogitsLoss(), r"BCEWithLogitsLoss has no kind.*choose loss/binary@tasks\.lesion\.loss="),
+        (segment, torch.sigmoid, "the loss sigmoid has no kind"),
     ],
 )
 def test_a_loss_of_another_kind_is_refused(info: DataInfo, make: Any, loss: Any, message: str) -> None:
@@ -210,6 +211,64 @@ def test_names_that_cannot_be_logged_or_kept_are_refused(info: DataInfo, name: s
         SegmentationTask(name, info, binary.BCE())
     with pytest.raises(ConfigError, match=f"a metric cannot be called '{name}'"):
         segment(info, metrics={name: BinaryF1Score})
+
+
+class Graded(ClassificationTask):
+    """Names the predicted class, and has a custom kind."""
+
+    @property
+    def target_kind(self) -> Kind:
+        return Raw("grade")
+
+    def answer_from(self, probabilities: Tensor) -> Mapping[str, Any]:
+        return {"best": self.class_names[int(probabilities.argmax())]}
+
+
+def test_a_task_brings_its_kind_and_its_answer(info: DataInfo) -> None:
+    plain, graded = classify(info).question(), Graded("grade", info, multiclass.CrossEntropy()).question()
+    assert (plain.kind, plain.further, plain.further_columns) == (ClassLabel(), None, ())
+    assert (graded.kind, graded.further_columns) == (Raw("grade"), ("best",))
+    row = graded.read(np.array([0.1, 0.7, 0.2], np.float32)).row
+    assert row["best"] == info.classes[1]
+    assert list(row) == graded.columns == [*(f"{name}.value" for name in info.classes), "best"]
+
+
+def test_thresholds_of_a_question_are_those_of_now(info: DataInfo) -> None:
+    task = segment(info)
+    assert task.question().thresholds == (0.5,)
+    task.threshold.fill_(0.25)
+    assert task.question().thresholds == (0.25,)
+
+
+def test_probabilities_that_the_names_do_not_fit_are_refused(info: DataInfo) -> None:
+    class Short(ClassificationTask):
+        def probabilities(self, logits: Tensor) -> Tensor:
+            return logits[:, :2]
+
+    with pytest.raises(ConfigError, match=r"task 't' names 3 values .* have the shape \(4, 2\); let `class_names`"):
+        Short("t", info, multiclass.CrossEntropy()).answer(torch.zeros(4, 3), {"label": torch.tensor([0, 1, 2, 0])})
+
+
+SHARED: list[Callable[..., Task]] = [
+    lambda info, **shared: ClassificationTask("t", info, multiclass.CrossEntropy(), **shared),
+    lambda info, **shared: YesNoTask("t", info, binary.BCE(), {"bad": ["malignant"]}, **shared),
+    lambda info, **shared: SegmentationTask("t", info, binary.BCE(), **shared),
+    lambda info, **shared: AreaTask("t", info, regression.MSE(), **shared),
+]
+
+
+@pytest.mark.parametrize("make", SHARED, ids=["class", "yes_no", "segmentation", "area"])
+def test_every_head_takes_the_shared_arguments(info: DataInfo, make: Callable[..., Task]) -> None:
+    task = make(info, dropout=0.25)
+    task.attach(FeatureChannels(8, 4))
+    assert [part.p for part in task.head.modules() if isinstance(part, nn.Dropout | nn.Dropout2d)] == [0.25]
+    with pytest.raises(ConfigError, match=r"dropout is 1\.0, but must lie in \[0, 1\)"):
+        make(info, dropout=1.0)
+
+
+def test_answers_without_shares_take_no_prior_bias(info: DataInfo) -> None:
+    with pytest.raises(ConfigError, match="prior_bias is True, but must be false: the answers of a regression task"):
+        AreaTask("t", info, regression.MSE(), prior_bias=True)
 
 
 def test_a_metric_of_another_library_is_refused(info: DataInfo) -> None:

@@ -127,7 +127,7 @@ def mask_output(probability: float) -> TaskOutput:
     )
 
 
-def test_metrics_of_masks_wait_for_a_settled_threshold() -> None:
+def test_mask_metrics_wait_for_the_final_threshold() -> None:
     meters = TaskMetrics({"area": AreaError(), "auroc": BinnedAUROC()}, ["lesion"])
     meters.update(mask_output(0.3))
     assert set(meters.compute()) == {"loss", "auroc"}

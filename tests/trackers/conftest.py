@@ -23,7 +23,7 @@ def composed(runs: Path, *overrides: str) -> tuple[dict[str, Any], Path]:
     """A resolved tiny configuration, and the folder that the command line would give it."""
     from hydra import compose, initialize_config_dir
 
-    from tandem.config.resolve import run_hash
+    from tandem.config.identity import run_hash
 
     register()
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
@@ -40,7 +40,7 @@ def quiet_wandb() -> Iterator[None]:
 
 
 TYPED = {"experiment": "tiny", "loss/binary@tasks.segmentation.loss": "dice_bce", "data.fractions": "{train: 0.5}"}
-"""Made up: what was typed for the run."""
+"""Synthetic overrides of the run."""
 
 
 @dataclass(frozen=True)

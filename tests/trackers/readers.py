@@ -1,4 +1,4 @@
-"""What each tracker's own reader finds of a run."""
+"""Reads a run with each tracker's own reader."""
 
 import csv
 import json
@@ -13,7 +13,7 @@ from typing import Any
 
 @dataclass
 class Seen:
-    """A run as a tracker's own reader finds it: values and pictures by name and step, the rest as it is."""
+    """A run as a tracker's own reader finds it: values and images by name and step, the rest as it is."""
 
     scalars: dict[str, list[tuple[int, float]]] = field(default_factory=dict)
     images: set[tuple[str, int]] = field(default_factory=set)
@@ -28,7 +28,7 @@ class Seen:
 
 
 def typed(seen: Seen) -> set[str]:
-    """Settings that are kept once more as they were typed."""
+    """Settings that are logged again as typed."""
     return {name.removeprefix("overrides.") for name in seen.config if name.startswith("overrides.")}
 
 

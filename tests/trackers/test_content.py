@@ -1,4 +1,4 @@
-"""Every tracker is given the same: what each one's own reader finds is what the run's files say."""
+"""All trackers get the same content: each one's own reader finds what is in the run's files."""
 
 import re
 from typing import Any
@@ -46,7 +46,7 @@ def test_the_whole_configuration_is_there_with_what_was_computed(name: str, trac
 
 
 @every_tracker
-def test_pictures_of_some_epochs_and_of_the_best_checkpoint(name: str, tracked: Tracked) -> None:
+def test_images_of_some_epochs_and_of_the_best_checkpoint(name: str, tracked: Tracked) -> None:
     wanted = {(figure, step) for figure in FIGURES for step in (1, 2)}
     wanted |= {(f"best/{figure}".replace("val", stage), 2) for figure in FIGURES for stage in ("val", "test")}
     if name == "csv":

@@ -1,4 +1,4 @@
-"""One job is one run in each tracker, however many there are, however it ends, and however often it is begun."""
+"""One job is one run in each tracker, for any number of jobs, any outcome and any number of restarts."""
 
 import math
 import multiprocessing
@@ -37,9 +37,7 @@ def opened(runs: Path, request: pytest.FixtureRequest) -> Callable[..., Opened]:
 
 
 @every_tracker
-def test_each_job_of_a_sweep_is_a_run_of_its_own_and_says_how_it_ended(
-    name: str, opened: Callable[..., Opened]
-) -> None:
+def test_each_job_of_a_sweep_is_a_separate_run_with_its_status(name: str, opened: Callable[..., Opened]) -> None:
     folders = []
     for seed in (0, 1):
         trainer, folder = opened(name, f"seed={seed}")
@@ -62,14 +60,14 @@ def test_each_job_of_a_sweep_is_a_run_of_its_own_and_says_how_it_ended(
 
 
 @every_tracker
-def test_a_run_that_was_cut_goes_on_as_the_same(name: str, opened: Callable[..., Opened]) -> None:
-    for workers in (0, 1):  # a setting that is no part of a run's identity
+def test_an_interrupted_run_resumes_as_the_same_run(name: str, opened: Callable[..., Opened]) -> None:
+    for workers in (0, 1):  # an option that is not part of a run's identity
         trainer, folder = opened(name, f"loader.workers={workers}")
         log_numbers(trainer, {"val/loss": float(workers)})
-        trainer.loggers[0].finalize("failed")  # as Lightning does; the first is cut, but for what it has in memory
+        trainer.loggers[0].finalize("failed")  # as Lightning does; as after an interruption, but memory is kept
         if workers == 1 or name not in ("mlflow", "csv"):
             finish(trainer, failed=workers == 0)
-    if name == "wandb":  # offline, parts with one identity are put together by `wandb sync`
+    if name == "wandb":  # offline, `wandb sync` merges parts with the same id
         logs = [path.name for path in folder.glob("wandb/offline-run-*/*.wandb")]
         assert len(set(logs)) == 1
         return
@@ -78,7 +76,7 @@ def test_a_run_that_was_cut_goes_on_as_the_same(name: str, opened: Callable[...,
     assert seen.status == "finished"
 
 
-def test_mlflow_begins_anew_where_its_database_knows_the_run_no_more(opened: Callable[..., Opened]) -> None:
+def test_mlflow_starts_a_new_run_if_its_database_lost_the_old_one(opened: Callable[..., Opened]) -> None:
     _, folder = opened("mlflow")
     (folder / "mlflow_run.txt").write_text("0" * 32)
     trainer, again = opened("mlflow")
@@ -88,13 +86,13 @@ def test_mlflow_begins_anew_where_its_database_knows_the_run_no_more(opened: Cal
 
 
 @every_tracker
-def test_nothing_is_left_by_a_run_that_was_never_begun(name: str, tmp_path: Path) -> None:
+def test_a_run_that_never_started_leaves_nothing(name: str, tmp_path: Path) -> None:
     config, folder = composed(tmp_path / "runs", f"logger={name}")
     finish(make_trainer({**config, "callbacks": {}}, folder), failed=True)
     assert not (tmp_path / "runs").exists()
 
 
-def _first_use(database: Path, folder: Path, start: Any, told: Any) -> None:
+def _first_use(database: Path, folder: Path, start: Any, found: Any) -> None:
     from tandem.trackers import MLflow
 
     tracker = MLflow(f"sqlite:///{database}", "study", folder.name, folder)
@@ -102,18 +100,18 @@ def _first_use(database: Path, folder: Path, start: Any, told: Any) -> None:
     for step in range(5):
         tracker.log_metrics({"val/loss": float(step)}, step)
     tracker.finish(failed=False, step=5)
-    told.put(tracker.run_id)
+    found.put(tracker.run_id)
 
 
 @pytest.mark.filterwarnings("ignore:.*use of fork.*:DeprecationWarning")
 def test_two_first_uses_of_one_database_at_once(tmp_path: Path) -> None:
-    context = multiprocessing.get_context("fork")  # which has the libraries already
-    start, told = context.Barrier(2), context.Queue()
+    context = multiprocessing.get_context("fork")  # fork, because the libraries are already imported
+    start, found = context.Barrier(2), context.Queue()
     database = tmp_path / "mlflow.db"
-    jobs = [context.Process(target=_first_use, args=(database, tmp_path / str(n), start, told)) for n in range(2)]
+    jobs = [context.Process(target=_first_use, args=(database, tmp_path / str(n), start, found)) for n in range(2)]
     for job in jobs:
         job.start()
-    ids = {told.get(timeout=60) for _ in jobs}
+    ids = {found.get(timeout=60) for _ in jobs}
     for job in jobs:
         job.join(10)
         assert job.exitcode == 0
@@ -127,7 +125,8 @@ def test_two_first_uses_of_one_database_at_once(tmp_path: Path) -> None:
 def test_a_training_that_fails_is_marked(tmp_path: Path) -> None:
     from tandem.train.run import train
 
-    config, folder = composed(tmp_path, "logger=csv", "monitor=val/segmentation/dicee", "trainer.max_epochs=1")
+    wrong = ["monitor=val/segmentation/dicee", "mode=max", "trainer.max_epochs=1"]
+    config, folder = composed(tmp_path, "logger=csv", *wrong)
     with pytest.raises(ConfigError, match="did you mean"):
         train(config, folder)
     seen = READERS["csv"](folder)
@@ -136,7 +135,7 @@ def test_a_training_that_fails_is_marked(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["wandb", "mlflow", "trackio"])
-def test_without_its_package_a_tracker_says_what_to_install(
+def test_without_its_package_a_tracker_names_what_to_install(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     config, folder = composed(tmp_path, f"logger={name}")

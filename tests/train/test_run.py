@@ -17,7 +17,8 @@ import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 
-from tandem.config.resolve import register, resolve, run_hash
+from tandem.config.identity import run_hash
+from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 from tandem.data.samples import Samples
 from tandem.errors import ConfigError, DataError
@@ -65,6 +66,26 @@ def test_the_same_run_twice_gives_the_same_metrics_to_the_last_bit(finished: Pat
     train(configuration(), tmp_path)
     assert read(tmp_path)["metrics"] == read(finished)["metrics"]
     assert (tmp_path / "metrics.csv").read_bytes() == (finished / "metrics.csv").read_bytes()
+
+
+def test_the_order_in_which_tasks_are_named_does_not_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "tandem")
+    short = ["trainer.max_epochs=1", "balance=uncertainty"]
+    orders = ("classification,segmentation", "segmentation,classification")
+    for order in orders:
+        caplog.clear()
+        train(configuration(f"task=[{order}]", *short), tmp_path / order)
+        assert caplog.messages.count("best epoch: highest val/segmentation/dice") == 1
+    first, second = (read(tmp_path / order) for order in orders)
+    assert first["hash"] == second["hash"]
+    assert first["metrics"] == second["metrics"]
+    assert list(first["metrics"]) == list(second["metrics"])
+    for results in (first, second):
+        assert (results["monitor"], results["mode"]) == ("val/segmentation/dice", "max")
+        assert (results["config"]["monitor"], results["config"]["mode"]) == ("val/segmentation/dice", "max")
+    assert first["config"] == second["config"]
+    kept = [(tmp_path / order / "config.yaml").read_text() for order in orders]
+    assert all("\nmonitor: val/segmentation/dice\n" in text for text in kept)
 
 
 def test_another_seed_gives_another_run_on_the_same_data(finished: Path, tmp_path: Path) -> None:
@@ -142,20 +163,21 @@ def test_data_that_changed_are_refused_and_nothing_is_written(tmp_path: Path) ->
 
 
 @pytest.mark.parametrize(
-    ("override", "message"),
+    ("overrides", "message"),
     [
-        ("mode=up", "mode is 'up'"),
-        ("monitor=test/segmentation/dice", "chosen on validation data"),
-        ("monitor=val/detection/dice", "there is no task 'detection'"),
-        ("monitor=val", "must be like val/<task>/<metric>"),
-        ("monitor=val/loss", "less is better; set mode=min"),
-        ("callbacks.best=null", "callbacks.best is off"),
-        ("+trainer.fast_dev_run=true", "use experiment=tiny"),
+        (["mode=up"], "mode is 'up'"),
+        (["monitor=test/segmentation/dice"], "chosen on validation data"),
+        (["monitor=val/detection/dice"], "there is no task 'detection'"),
+        (["monitor=val"], "must be like val/<task>/<metric>"),
+        (["monitor=val/segmentation/iou"], "whose direction is unknown; add mode=max"),
+        (["monitor=val/loss", "mode=max"], "is a loss; set mode=min"),
+        (["callbacks.best=null"], "callbacks.best is off"),
+        (["+trainer.fast_dev_run=true"], "use experiment=tiny"),
     ],
 )
-def test_a_monitor_that_cannot_be_is_refused(override: str, message: str, tmp_path: Path) -> None:
+def test_an_invalid_monitor_is_refused(overrides: list[str], message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
-        train(configuration(override), tmp_path)
+        train(configuration(*overrides), tmp_path)
 
 
 def test_a_finished_run_without_its_page_gets_it(
@@ -171,7 +193,7 @@ def test_a_finished_run_without_its_page_gets_it(
 
 def test_a_monitor_that_nothing_logs_is_named_with_the_nearest(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="did you mean 'val/segmentation/dice'"):
-        train(configuration("monitor=val/segmentation/dicee", "trainer.max_epochs=1"), tmp_path)
+        train(configuration("monitor=val/segmentation/dicee", "mode=max", "trainer.max_epochs=1"), tmp_path)
     assert not (tmp_path / "results.json").exists()
 
 
@@ -181,8 +203,8 @@ def test_a_monitored_loss_whose_weights_move_is_warned_of(tmp_path: Path, caplog
     for monitor, warned in (("val/loss", True), ("val/segmentation/loss/dice", False)):
         caplog.clear()
         train(configuration(*rising, f"monitor={monitor}", "mode=min"), tmp_path / monitor)
-        said = f"monitor={monitor} compares epochs in which the term 'bce' of task 'segmentation' has different weights"
-        assert (said in caplog.text) == warned
+        warning = f"monitor={monitor} compares epochs with different weights of the term 'bce' of task 'segmentation'"
+        assert (warning in caplog.text) == warned
 
 
 def test_a_monitored_task_without_any_validation_target_is_refused(
@@ -197,7 +219,7 @@ def test_a_monitored_task_without_any_validation_target_is_refused(
         return {**splits, "val": dataclasses.replace(splits["val"], masks=torch.full_like(splits["val"].masks, 255))}
 
     monkeypatch.setattr(Phantom, "load", without_masks)
-    with pytest.raises(DataError, match="no picture of the split 'val' has a target for task 'segmentation'"):
+    with pytest.raises(DataError, match="no image of the split 'val' has a target for task 'segmentation'"):
         train(configuration(), tmp_path)
     other = ["monitor=val/classification/balanced_accuracy", "trainer.max_epochs=1"]
     metrics = train(configuration(*other), tmp_path / "other")["metrics"]
@@ -222,7 +244,7 @@ def test_a_run_killed_and_started_again_ends_like_an_unbroken_one(finished: Path
     assert not (folder / "results.json").exists()
     done = subprocess.run(command(tmp_path), env=variables, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert "going on from" in done.stdout
+    assert "resuming from" in done.stdout
     assert read(folder)["metrics"] == read(finished)["metrics"]
     assert (folder / "metrics.csv").read_bytes() == (finished / "metrics.csv").read_bytes()
     again = subprocess.run(command(tmp_path), env=variables, capture_output=True, text=True, timeout=60)

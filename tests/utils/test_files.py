@@ -1,4 +1,4 @@
-"""Files are whole or not there."""
+"""Files are written atomically."""
 
 import json
 import math
@@ -79,9 +79,7 @@ def test_a_crash_while_replacing_leaves_the_old_file(tmp_path: Path, monkeypatch
     assert only(tmp_path) == ["file"]
 
 
-def test_what_is_written_has_reached_the_disk_before_it_takes_its_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_file_is_synced_before_it_is_renamed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
     synced, replaced = os.fsync, Path.replace
 
@@ -114,7 +112,7 @@ def test_what_is_written_has_reached_the_disk_before_it_takes_its_name(
     ],
     ids=str,
 )
-def test_json_holds_what_strict_json_can_say(tmp_path: Path, value: Any, kept: Any) -> None:
+def test_json_is_strict(tmp_path: Path, value: Any, kept: Any) -> None:
     write_json(tmp_path / "a.json", value)
     text = (tmp_path / "a.json").read_text()
     assert json.loads(text, parse_constant=pytest.fail) == kept
@@ -122,7 +120,7 @@ def test_json_holds_what_strict_json_can_say(tmp_path: Path, value: Any, kept: A
     assert text.endswith("\n")
 
 
-def test_a_value_that_json_cannot_hold_leaves_the_old_file(tmp_path: Path) -> None:
+def test_a_value_that_json_cannot_represent_leaves_the_old_file(tmp_path: Path) -> None:
     write_json(tmp_path / "a.json", 1)
     with pytest.raises(TypeError, match="not JSON serializable"):
         write_json(tmp_path / "a.json", {"a": object()})

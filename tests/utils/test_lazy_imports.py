@@ -1,4 +1,4 @@
-"""How libraries are imported: seen from a process of its own, since here they are long there."""
+"""How libraries are imported: tested in a separate process, since this one has imported them."""
 
 import gc
 import json
@@ -23,7 +23,7 @@ print(json.dumps([known, sum(passes), frozen, gc.get_freeze_count(), gc.isenable
 
 
 def seen(before: str) -> tuple[list[Any], str]:
-    """What a new process tells of its collector, and what it says on stderr until its very end."""
+    """State of the garbage collector in a new process, and its stderr."""
     done = subprocess.run(
         [sys.executable, "-c", LOOK.format(before=before)], capture_output=True, text=True, check=True, timeout=300
     )
@@ -31,22 +31,22 @@ def seen(before: str) -> tuple[list[Any], str]:
     return found, done.stderr
 
 
-def test_the_collector_rests_during_the_import_and_leaves_out_afterwards_what_is_there() -> None:
-    (known, passes, frozen, again, enabled), said = seen("None")
+def test_garbage_collection_is_paused_during_the_import_and_objects_are_frozen() -> None:
+    (known, passes, frozen, again, enabled), errors = seen("None")
     assert known == [True] * (len(LIBRARIES) + 1)
     assert passes <= 2, "one for what the import has left over, and one that may have been due"
     assert frozen > 100_000
     assert again == frozen
     assert enabled
-    assert said == "", "no library complains of what outlives the process"
+    assert errors == "", "no library complains of what outlives the process"
 
 
-def test_a_collector_that_somebody_has_switched_off_is_left_alone() -> None:
+def test_disabled_garbage_collection_stays_disabled() -> None:
     (known, _, frozen, _, enabled), _ = seen("gc.disable()")
     assert (known, frozen, enabled) == ([False] * (len(LIBRARIES) + 1), 0, False)
 
 
-def test_nothing_is_done_where_the_libraries_are_there() -> None:
+def test_nothing_happens_if_the_libraries_are_imported() -> None:
     frozen = gc.get_freeze_count()
     load_libraries()
     assert gc.get_freeze_count() == frozen

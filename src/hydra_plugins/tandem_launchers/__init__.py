@@ -1,1 +1,1 @@
-"""Hydra launchers that answer what is finished, and can give each job of a sweep a process of its own."""
+"""Hydra launchers that skip finished jobs and can run each job of a sweep in its own process."""

@@ -1,6 +1,6 @@
-"""The launchers themselves. They differ in who starts a job; what a job is and how it ends is the same for all.
+"""The launchers. They differ only in what starts a job.
 
-Hydra imports this module at each start, so nothing heavy is imported at its top.
+Hydra imports this module at every start, so it imports heavy modules only when needed.
 """
 
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ if TYPE_CHECKING:
 
 
 class InProcess(Launcher):
-    """One job after the other in this process: `hydra/launcher=basic`."""
+    """Runs one job after the other in this process: `hydra/launcher=basic`."""
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
-        """Takes what Hydra gives a launcher."""
+        """Stores what Hydra gives to a launcher."""
         from tandem.jobs.sweep import Sweep
 
         self.sweep = Sweep(hydra_context, config, task_function)
@@ -31,110 +31,110 @@ class InProcess(Launcher):
 
 
 class _JobProcesses(InProcess):
-    """What the other launchers share: jobs that are not finished get a process each, and are told of as they end.
+    """Base of the other launchers: each unfinished job gets its own process.
 
     Args:
-        knobs: of the launcher, as its configuration has them.
+        options: of the launcher, as in its configuration.
     """
 
-    def __init__(self, **knobs: Any) -> None:
-        self.knobs: dict[str, Any] = {
+    def __init__(self, **options: Any) -> None:
+        self.options: dict[str, Any] = {
             key: OmegaConf.to_container(value, resolve=True) if OmegaConf.is_config(value) else value
-            for key, value in knobs.items()
+            for key, value in options.items()
         }
 
     def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
         """Runs the jobs.
 
         Raises:
-            ConfigError: a knob that cannot work, a library that is not there, before a job was started.
+            ConfigError: an option is invalid, or a library is not installed; no job was started.
         """
         self.prepare()
         return self.sweep.launch(job_overrides, initial_job_idx, self.width(), self.run)
 
     def prepare(self) -> None:
-        """Checks the knobs, and loads what the launcher needs."""
+        """Checks the options and imports what the launcher needs."""
         from tandem.errors import ConfigError
         from tandem.jobs.launcher_options import check
 
-        check(self.knobs)
+        check(self.options)
         if getattr(self.sweep.task, "command", None) is None:
             raise ConfigError("this command runs its jobs in its own process; choose hydra/launcher=basic")
 
     def width(self) -> int | None:
-        """How many jobs run at a time; None: all."""
-        width: int | None = self.knobs["n_jobs"]
+        """The number of jobs that run at the same time; None: all."""
+        width: int | None = self.options["n_jobs"]
         return width
 
     def run(self, jobs: "list[SweepJob]") -> "Outcomes":
-        """Hands the jobs out, and gives each with its ending."""
+        """Starts the jobs, and yields each with its outcome."""
         raise NotImplementedError
 
 
 class Processes(_JobProcesses):
-    """Processes on this machine: `hydra/launcher=processes`."""
+    """Runs jobs in processes on this machine: `hydra/launcher=processes`."""
 
     def run(self, jobs: "list[SweepJob]") -> "Outcomes":
-        """Starts processes, some at a time."""
+        """Starts a limited number of processes at a time."""
         from tandem.jobs.local import run_local
 
-        return run_local(jobs, **self.knobs)
+        return run_local(jobs, **self.options)
 
 
 class Joblib(_JobProcesses):
-    """Workers of joblib: `hydra/launcher=joblib`."""
+    """Runs jobs with joblib: `hydra/launcher=joblib`."""
 
     def prepare(self) -> None:
-        """Checks the knobs, and loads joblib."""
+        """Checks the options and imports joblib."""
         from tandem.utils.optional import load
 
         super().prepare()
         load("joblib", "joblib", "hydra/launcher=joblib")
 
     def run(self, jobs: "list[SweepJob]") -> "Outcomes":
-        """Gives the jobs to joblib's workers."""
+        """Runs the jobs with joblib."""
         from tandem.jobs.remote import run_joblib
 
-        return run_joblib(jobs, **self.knobs)
+        return run_joblib(jobs, **self.options)
 
 
 class SubmititLocal(_JobProcesses):
-    """Submitit on this machine: `hydra/launcher=submitit_local`."""
+    """Runs jobs with submitit on this machine: `hydra/launcher=submitit_local`."""
 
     executor = "local"
 
     def prepare(self) -> None:
-        """Checks the knobs, and loads submitit."""
+        """Checks the options and imports submitit."""
         from tandem.utils.optional import load
 
         super().prepare()
         load("submitit", "submitit", f"hydra/launcher=submitit_{self.executor}")
 
     def run(self, jobs: "list[SweepJob]") -> "Outcomes":
-        """Gives the jobs to submitit's executor."""
+        """Runs the jobs with submitit."""
         from tandem.jobs.remote import run_submitit
 
-        return run_submitit(jobs, self.executor, **self.knobs)
+        return run_submitit(jobs, self.executor, **self.options)
 
 
 class SubmititSlurm(SubmititLocal):
-    """Slurm through submitit: `hydra/launcher=submitit_slurm`."""
+    """Runs jobs with submitit on Slurm: `hydra/launcher=submitit_slurm`."""
 
     executor = "slurm"
 
 
 class Ray(_JobProcesses):
-    """Tasks of a Ray cluster, or of Ray on this machine: `hydra/launcher=ray`."""
+    """Runs jobs on a Ray cluster, or with Ray on this machine: `hydra/launcher=ray`."""
 
     def prepare(self) -> None:
-        """Checks the knobs, and loads Ray."""
+        """Checks the options and imports Ray."""
         from tandem.utils.optional import load
 
         super().prepare()
         load("ray", "ray", "hydra/launcher=ray")
 
     def run(self, jobs: "list[SweepJob]") -> "Outcomes":
-        """Gives the jobs to Ray."""
+        """Runs the jobs with Ray."""
         from tandem.jobs.remote import run_ray
 
-        return run_ray(jobs, **self.knobs)
+        return run_ray(jobs, **self.options)

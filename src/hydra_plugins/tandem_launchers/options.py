@@ -1,4 +1,4 @@
-"""Types of the launchers' knobs; what they mean is told in `conf/hydra/launcher/`, where their defaults are too."""
+"""Types of the launchers' options. `conf/hydra/launcher/` has their meanings and defaults."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -31,7 +31,7 @@ class JoblibOptions:
 
 @dataclass
 class SubmititOptions:
-    """What submitit's executors have in common."""
+    """Options that both submitit launchers share."""
 
     _target_: str = MISSING
     n_jobs: int | None = None
@@ -77,7 +77,7 @@ class RayOptions:
     retries: int = MISSING
 
 
-# Hydra finds launchers by importing this package, and their types in its store
+# Hydra imports this package to find the launchers, and reads their types from its store
 for name, node in {
     "processes": ProcessesOptions,
     "joblib": JoblibOptions,

@@ -1,4 +1,4 @@
-"""A discriminator with its own optimiser, and the term of the loss that it gives."""
+"""A discriminator with its own optimiser, and the loss term that it provides."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -13,20 +13,20 @@ from tandem.losses.schedule import read_weight
 
 
 class Adversary(nn.Module):
-    """Learns to tell true masks from predicted ones, given the picture; to fool it is a term of the network's loss.
+    """Learns to distinguish true from predicted masks, given the image; fooling it is a term of the network's loss.
 
-    Both sides take turns on each batch: the network's step sees a discriminator that is constant, then the
-    discriminator takes `steps` steps of its own on the same pictures, against the masks that were predicted before the
-    network's step. It has an optimiser of its own, is no part of the network's, and computes in float32 under mixed
-    precision. Pixels without a target are 0 in the true and in the predicted mask, so that they tell nothing and have
-    no gradient; a picture without any target is left out by the task.
+    Both sides take turns on each batch: the network takes its step against a constant discriminator, then the
+    discriminator takes `steps` steps on the same images, with the masks that were predicted before the network's step.
+    It has its own optimiser and computes in float32 under mixed precision. Pixels without a target are 0 in the true
+    and in the predicted mask, so that they carry no information and have no gradient; the task leaves out images
+    without any target.
 
-    Weights and optimiser are in the checkpoint, in plain containers. Its first weights are drawn without moving the
-    random state, so that a run with an adversary begins with the network of the run without.
+    Weights and optimiser are in the checkpoint, in plain containers. The first weights are drawn without changing the
+    random state, so that a run with an adversary starts with the same network as a run without.
 
     Args:
         objective: what both sides minimise.
-        discriminator: makes a module for a number of channels, those of picture and mask together; it gives one score
+        discriminator: makes a module for a number of channels, those of image and mask together; it gives one score
             for each patch, (N, 1, h, w).
         optimizer: parameters to an optimiser.
         weight: of the term; a number, at least 0, or a schedule over the epochs (see `read_weight`).
@@ -56,7 +56,7 @@ class Adversary(nn.Module):
         self.make_optimizer = optimizer
         self.schedule = read_weight("weight", weight)
         if not self.schedule.first and not self.schedule.last:
-            raise ConfigError("weight = 0 would make no use of the adversary; give it one above 0, or leave it out")
+            raise ConfigError("weight = 0 would leave the adversary unused; give one above 0, or remove the adversary")
         self.weight = self.schedule.at(0)
         self.steps = steps
         self.discriminator: nn.Module = nn.Identity()
@@ -64,14 +64,14 @@ class Adversary(nn.Module):
         self._kept: dict[str, Any] = {}  # an optimiser's state, until its parameters are on their device
 
     def attach(self, channels: int) -> None:
-        """Builds the discriminator for so many channels of picture and mask together."""
+        """Build the discriminator for this number of channels, of image and mask together."""
         with torch.random.fork_rng(devices=[]):
             made = self.make_discriminator(channels)
-            self.make_optimizer([nn.Parameter(torch.zeros(1, 1))])  # a bad value is refused now
+            self.make_optimizer([nn.Parameter(torch.zeros(1, 1))])  # to reject a bad value now
         self.discriminator = made.requires_grad_(False)
 
     def set_epoch(self, epoch: int) -> None:
-        """Sets the weight to what it is at an epoch, counted from 0."""
+        """Set the weight to its value at an epoch, counted from 0."""
         self.weight = self.schedule.at(epoch)
 
     def term(self, image: Tensor, logits: Tensor, mask: Tensor) -> Tensor:
@@ -104,8 +104,8 @@ class Adversary(nn.Module):
 
         Returns:
             Of the last step, before it was taken: `d_loss`, what the discriminator minimises, and `d_accuracy`, the
-            share of patches in which the true mask has a higher score than the predicted one, in [0, 1]; 0.5 and below:
-            it cannot tell them apart.
+            share of patches in which the true mask has a higher score than the predicted one, in [0, 1]; at 0.5 and
+            below it cannot distinguish them.
         """
         known = mask != MISSING_PIXEL
         true = torch.where(known, mask, 0).to(self._dtype)
@@ -141,7 +141,7 @@ class Adversary(nn.Module):
         return next(self.discriminator.parameters()).dtype
 
     def _prepared(self) -> torch.optim.Optimizer:
-        """The optimiser, made at the first step, when the parameters are where they stay."""
+        """The optimiser, made at the first step, when the parameters are on their final device."""
         if self._optimizer is None:
             self._optimizer = self.make_optimizer(self.discriminator.parameters())
             if self._kept:
@@ -149,13 +149,13 @@ class Adversary(nn.Module):
         return self._optimizer
 
     def _check(self) -> None:
-        mend = "or choose adversary@tasks.<task>.adversary=none"
+        fix = "or choose adversary@tasks.<task>.adversary=none"
         started = torch.distributed.is_available() and torch.distributed.is_initialized()
         if started and torch.distributed.get_world_size() > 1:
-            raise ConfigError(f"an adversary learns on one device only; set trainer.devices=1, {mend}")
+            raise ConfigError(f"an adversary learns on one device only; set trainer.devices=1, {fix}")
         if self._dtype in (torch.float16, torch.bfloat16):
             raise ConfigError(
-                f"an adversary does not learn with weights in half precision; set trainer.precision=bf16-mixed, {mend}"
+                f"an adversary does not learn with weights in half precision; set trainer.precision=bf16-mixed, {fix}"
             )
 
     def get_extra_state(self) -> dict[str, Any]:
@@ -163,6 +163,6 @@ class Adversary(nn.Module):
         return self._kept if self._optimizer is None else self._optimizer.state_dict()
 
     def set_extra_state(self, state: dict[str, Any]) -> None:
-        """Takes up an optimiser's state."""
+        """Keep an optimiser's state until the optimiser is made."""
         self._kept = state
         self._optimizer = None

@@ -1,4 +1,4 @@
-"""A small discriminator of picture and mask."""
+"""A small discriminator of image and mask."""
 
 from torch import Tensor, nn
 
@@ -6,22 +6,22 @@ from tandem.errors import ConfigError, DataError
 
 
 class PatchDiscriminator(nn.Module):
-    """Strided convolutions that score each patch of a picture with its mask.
+    """Strided convolutions that score each patch of an image with its mask.
 
     `depth` convolutions of 4x4 at half the size of the one before, the first `width` wide, each next one twice as
-    wide, then one of 3x3 to the score; leaky ReLUs, and layer normalisation (over each picture alone, so that a
-    gradient penalty means what it says) after all convolutions but the first and the last. A score sees a patch of 18
+    wide, then one of 3x3 to the score; leaky ReLUs, and layer normalisation (over each image separately, so that a
+    gradient penalty is valid) after all convolutions but the first and the last. A score sees a patch of 18
     pixels at depth 2, 38 at depth 3, 78 at depth 4.
 
     Source: Isola et al., Image-to-Image Translation with Conditional Adversarial Networks, 2017 (PatchGAN).
 
     Args:
-        channels: of picture and mask together.
+        channels: of image and mask together.
         width: channels of the first convolution, at least 1.
         depth: number of halvings, at least 1.
 
     Raises:
-        ConfigError: a number below that.
+        ConfigError: a number below its minimum.
 
     Example:
         >>> import torch
@@ -47,14 +47,14 @@ class PatchDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, pair: Tensor) -> Tensor:
-        """(N, C, H, W) pictures and masks in [0, 1] to (N, 1, H // 2^depth, W // 2^depth) scores.
+        """(N, C, H, W) images and masks in [0, 1] to (N, 1, H // 2^depth, W // 2^depth) scores.
 
         Raises:
-            DataError: pictures below 2^depth pixels.
+            DataError: images below 2^depth pixels.
         """
         if min(pair.shape[-2:]) < self.smallest:
             raise DataError(
-                f"pictures of {pair.shape[-2]} x {pair.shape[-1]} are too small for a discriminator that halves them "
+                f"images of {pair.shape[-2]} x {pair.shape[-1]} are too small for a discriminator that halves them "
                 f"down from {self.smallest}; lower its depth"
             )
         scores: Tensor = self.layers(2 * pair - 1)

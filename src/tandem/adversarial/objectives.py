@@ -1,4 +1,4 @@
-"""What discriminator and network play for: losses of scores, in which the network's are the predicted masks'."""
+"""Objectives of discriminator and network: losses of the discriminator's scores."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -11,13 +11,13 @@ from torch import Tensor
 from tandem.losses.validation import number
 
 Score = Callable[[Tensor], Tensor]
-"""A discriminator that has seen the pictures: masks (N, C, H, W) to scores (N, 1, h, w), high for masks held true."""
+"""A discriminator with its images given: masks (N, C, H, W) to scores (N, 1, h, w), high for masks judged true."""
 
 
 class Objective(ABC):
     """Two losses of scores, both to be minimised: the discriminator's and the network's.
 
-    Scores are logits, (N, 1, h, w), one for each patch of a picture; losses are means over patches and pictures.
+    Scores are logits, (N, 1, h, w), one for each patch of an image; losses are means over patches and images.
     """
 
     @abstractmethod
@@ -26,7 +26,7 @@ class Objective(ABC):
 
         Args:
             true: scores of the true masks.
-            predicted: scores of the predicted masks of the same pictures.
+            predicted: scores of the predicted masks of the same images.
 
         Returns:
             A scalar.
@@ -42,13 +42,13 @@ class Objective(ABC):
         Args:
             score: the discriminator.
             true: true masks, (N, C, H, W).
-            predicted: predicted masks of the same pictures, in [0, 1].
+            predicted: predicted masks of the same images, in [0, 1].
         """
         return true.new_zeros(())
 
 
 class Standard(Objective):
-    """The two-player game of the first GANs: both sides have one value, max over D, min over G.
+    """The minimax objective of the first GANs.
 
     discriminator: mean of -log D(true) - log(1 - D(predicted)); network: mean of log(1 - D(predicted)), with D the
     sigmoid of the score. Where the discriminator wins, the network's gradient vanishes. The network's value is at most
@@ -73,7 +73,7 @@ class Standard(Objective):
 
 
 class NonSaturating(Standard):
-    """The game as it is usually played: the network's gradient is largest where the discriminator wins.
+    """The usual objective: the network's gradient is largest where the discriminator wins.
 
     discriminator: as in `Standard`; network: mean of -log D(predicted).
 
@@ -92,12 +92,12 @@ class NonSaturating(Standard):
 class WassersteinGP(Objective):
     """Wasserstein distance with a gradient penalty: the discriminator is a critic whose scores have no scale.
 
-    discriminator: mean of D(predicted) - D(true), plus the mean over pictures of lambda (||g|| - 1)^2, where g is the
-    gradient of a picture's mean score to its mask, at e * true + (1 - e) * predicted with one uniform e in [0, 1] for
-    each picture. network: mean of -D(predicted). D is the score itself. The critic must not normalise over a batch.
+    discriminator: mean of D(predicted) - D(true), plus the mean over images of lambda (||g|| - 1)^2, where g is the
+    gradient of an image's mean score to its mask, at e * true + (1 - e) * predicted with one uniform e in [0, 1] for
+    each image. network: mean of -D(predicted). D is the score itself. The critic must not normalise over a batch.
 
-    Source: Gulrajani et al., Improved Training of Wasserstein GANs, 2017; the picture, which is the same on both
-    sides, is no part of the gradient.
+    Source: Gulrajani et al., Improved Training of Wasserstein GANs, 2017; the image, which is the same on both
+    sides, is not part of the gradient.
 
     Args:
         penalty_weight: lambda, at least 0; the paper's is 10.
@@ -122,10 +122,10 @@ class WassersteinGP(Objective):
         return -predicted.mean()
 
     def penalty(self, score: Score, true: Tensor, predicted: Tensor) -> Tensor:
-        """Mean over pictures of lambda (||g|| - 1)^2."""
+        """Mean over images of lambda (||g|| - 1)^2."""
         share = torch.rand(len(true), 1, 1, 1, dtype=true.dtype, device=true.device)
         between = (share * true + (1 - share) * predicted).detach().requires_grad_()
-        total = score(between).flatten(1).mean(1).sum()  # pictures do not meet, so each has its own gradient
+        total = score(between).flatten(1).mean(1).sum()  # images do not interact, so each has its own gradient
         (slope,) = torch.autograd.grad(total, between, create_graph=True)
         steepness = torch.linalg.vector_norm(slope.flatten(1), dim=1)
         return self.penalty_weight * F.mse_loss(steepness, torch.ones_like(steepness))

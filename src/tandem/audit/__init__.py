@@ -1,4 +1,4 @@
-"""What is in a data set: classes, masks, files, pictures that occur twice, labels that contradict each other."""
+"""Audits a data set: classes, masks, files, duplicate images, contradictory labels."""
 
 from tandem.audit.command import main
 

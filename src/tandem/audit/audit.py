@@ -1,4 +1,4 @@
-"""Everything that is found out about a data set, before anything of it is shown."""
+"""Computes everything that an audit reports about a data set."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Likeness:
-    """Two pictures that look alike.
+    """Two near-duplicates.
 
     Attributes:
-        one: the first.
-        other: the second.
+        one: the first image.
+        other: the second image.
         places: their indices in the order of all rows.
-        distance: bits of 256 in which their hashes differ.
-        correlation: of their thumbnails.
-        identical: whether they are equal pixel by pixel, at the size at which they are trained on.
+        distance: number of the 256 bits in which their hashes differ.
+        correlation: Pearson correlation of their thumbnails.
+        identical: whether all pixels are equal, at the size used in training.
     """
 
     one: Facts
@@ -45,24 +45,24 @@ class Likeness:
 
     @property
     def rank(self) -> tuple[bool, bool, int, float]:
-        """The worst come first: in different splits, of different classes, most alike."""
+        """Sort key; the worst come first: in different splits, of different classes, most similar."""
         return (not self.across, not self.conflict, self.distance, -self.correlation)
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What is in a data set.
+    """The result of an audit.
 
     Attributes:
-        name: of the data set.
+        name: name of the data set.
         classes: names of its classes.
-        rows: the pictures that could be read, split by split.
-        files: all files that were listed; empty where the data are not picture files.
+        rows: the images that could be read, split by split.
+        files: all listed files; empty if the data are not image files.
         faults: a line for each thing that cannot be used.
-        alike: pairs that look alike, the worst first; None where they were not looked for.
-        compared: whether every picture was compared with every other; otherwise `alike` are pairs of equal ones alone.
-        findings: for each yes/no question and split, how often yes, no and unknown.
-        columns: for each number and split, its least, mean and largest value, and how often it is unknown.
+        alike: near-duplicate pairs, the worst first; None without a search for them.
+        compared: whether all pairs of images were compared; if not, `alike` contains identical images only.
+        findings: the numbers of yes, no and unknown, by yes/no question and split.
+        columns: minimum, mean, maximum and number of unknown values, by column and split.
     """
 
     name: str
@@ -83,16 +83,16 @@ def audit(
     correlation: float = 0.85,
     compare_up_to: int = MANY,
 ) -> Audit:
-    """Looks at every picture, and at every pair of them.
+    """Inspects every image and every pair of images.
 
     Args:
         source: after `load`.
-        splits: what it gave.
-        distance: the most bits in which hashes of pictures that look alike may differ, see `near_duplicate_pairs`;
-            None does not look for any.
-        correlation: what that of their thumbnails must exceed.
-        compare_up_to: among more pictures only those are found that are equal pixel by pixel, since the time for others
-            grows with the square of the pictures' number.
+        splits: the splits that it returned.
+        distance: maximum number of bits in which the hashes of near-duplicates differ, see `near_duplicate_pairs`; None
+            skips the search for them.
+        correlation: the correlation of their thumbnails must exceed this.
+        compare_up_to: in larger data sets only identical images are found, since the time for near-duplicates grows
+            with the square of the number of images.
     """
     rows = [fact for split, samples in splits.items() for fact in facts_of(split, samples, source.classes)]
     names = getattr(source, "targets", None)
@@ -114,12 +114,12 @@ def audit(
 def likenesses(
     rows: Sequence[Facts], splits: Mapping[str, "Samples"], limits: tuple[int, float] | None
 ) -> tuple[Likeness, ...]:
-    """The pairs that look alike, the worst first.
+    """Finds near-duplicate pairs, the worst first.
 
     Args:
-        rows: of all splits.
-        splits: with their pictures.
-        limits: `distance` and `correlation` of `near_duplicate_pairs`; None for equal pictures alone.
+        rows: the rows of all splits.
+        splits: the splits, with their images.
+        limits: `distance` and `correlation` of `near_duplicate_pairs`; None to find identical images only.
     """
     digests = digests_of(splits)
     pairs = equal_pairs(digests) if limits is None else near_duplicate_pairs(thumbnails_of(splits), *limits)
@@ -133,7 +133,7 @@ def likenesses(
 
 
 def equal_pairs(digests: Sequence[bytes]) -> list[Pair]:
-    """Each picture with the first one that has its digest.
+    """Pairs each image with the first one that has the same digest.
 
     Example:
         >>> [(pair.one, pair.other) for pair in equal_pairs([b"a", b"b", b"a", b"a"])]

@@ -1,4 +1,4 @@
-"""The command: reads the data, skips what cannot be read, writes page and tables."""
+"""The command: reads the data, skips what cannot be read, writes a page and tables."""
 
 import logging
 from collections.abc import Mapping
@@ -18,14 +18,14 @@ def main() -> None:
 
 
 def audit_job(config: Mapping[str, Any]) -> None:
-    """Audits, prints what stands out, and says where the files lie.
+    """Audits a data set, writes the files, and prints tables, remarks and the path of the page.
 
     Args:
         config: the resolved configuration of `conf/audit_data.yaml`.
 
     Raises:
-        ConfigError: a number out of range.
-        DataError: data of which nothing can be read, or that cannot be divided.
+        ConfigError: a number is out of range.
+        DataError: nothing can be read, or the data cannot be split.
     """
     _check(config)
     from tandem.audit.audit import audit
@@ -42,7 +42,7 @@ def audit_job(config: Mapping[str, Any]) -> None:
 
 
 def skipping(data: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of data, or of each source of mixed data, with `on_error: skip` where it has `on_error`.
+    """Sets `on_error: skip` in the configuration of the data, or of each source of mixed data, if it has `on_error`.
 
     Example:
         >>> skipping({"root": "x", "on_error": "fail"})
@@ -61,6 +61,6 @@ def _check(config: Mapping[str, Any]) -> None:
     if not -1 <= config["correlation"] <= 1:
         raise ConfigError(f"correlation is {config['correlation']}, but must lie in -1 to 1")
     if config["compare_up_to"] < 0:
-        raise ConfigError(f"compare_up_to is {config['compare_up_to']}, but must be a number of pictures from 0")
+        raise ConfigError(f"compare_up_to is {config['compare_up_to']}, but must be a number of images from 0")
     if not 0 <= config["pictures"] <= 1000:
         raise ConfigError(f"pictures is {config['pictures']}, but must lie in 0 to 1000")

@@ -1,4 +1,4 @@
-"""What is known of each picture, and of its file."""
+"""Facts about each image and its file."""
 
 import hashlib
 import math
@@ -18,21 +18,21 @@ if TYPE_CHECKING:
     from tandem.data.samples import Samples
 
 FILLED, EMPTY, MISSING, NONE = "filled", "empty", "missing", ""
-"""Of a mask: something is marked, nothing is, it is unknown, or the data set has no masks."""
+"""State of a mask: with marked pixels, without, unknown, or the data set has no masks."""
 
 
 @dataclass(frozen=True)
 class Facts:
-    """One picture that could be read.
+    """An image that could be read.
 
     Attributes:
-        id: its name.
-        split: where it is.
-        label: the name of its class; empty where unknown.
-        group: whose members stay in one split; empty where it stands alone.
-        mask: `filled`, `empty`, `missing`, or nothing where the data set has no masks.
-        area: the share of its known pixels that are marked; nan without a mask.
-        flat: whether all its pixels are the same.
+        id: its id.
+        split: its split.
+        label: name of its class; empty if unknown.
+        group: its group, whose rows stay in one split; empty if it has none.
+        mask: `filled`, `empty`, `missing`, or an empty string if the data set has no masks.
+        area: share of marked pixels among known pixels; nan without a mask.
+        flat: whether all its pixels have the same value.
     """
 
     id: str
@@ -46,15 +46,15 @@ class Facts:
 
 @dataclass(frozen=True)
 class FileFacts:
-    """One picture's file, by its header.
+    """The header of an image file.
 
     Attributes:
-        id: of the picture.
-        path: of the file.
-        width: in pixels.
-        height: in pixels.
-        mode: Pillow's, such as L or RGB; `?` where the file cannot be read.
-        format: such as PNG.
+        id: id of the image.
+        path: path of the file.
+        width: width in pixels.
+        height: height in pixels.
+        mode: Pillow's mode, such as L or RGB; `?` if the file cannot be read.
+        format: file format, such as PNG.
     """
 
     id: str
@@ -66,7 +66,7 @@ class FileFacts:
 
 
 def facts_of(split: str, samples: "Samples", classes: Sequence[str]) -> list[Facts]:
-    """What is known of each row of a split, in its order; pictures are looked at a few at a time."""
+    """Collects the facts about each row of a split, in order, with a few images in memory at a time."""
     import torch
 
     from tandem.data.loading.storage import chunks
@@ -87,13 +87,13 @@ def facts_of(split: str, samples: "Samples", classes: Sequence[str]) -> list[Fac
 
 
 def _pixels(masks: "Tensor") -> "tuple[Tensor, Tensor]":
-    """How many pixels of each mask are known, and how many marked."""
+    """Counts the known and the marked pixels of each mask."""
     known = masks != MISSING_PIXEL
     return known.flatten(1).sum(1), ((masks > 0) & known).flatten(1).sum(1)
 
 
 def file_facts(records: Sequence["Record"]) -> list[FileFacts]:
-    """Size and mode of each picture's file; of one that cannot be opened, that it cannot."""
+    """Reads size and mode of each image file; a file that cannot be opened has the mode `?`."""
     from PIL import Image
 
     from tandem.data.files.images import FORMATS
@@ -105,17 +105,17 @@ def file_facts(records: Sequence["Record"]) -> list[FileFacts]:
         path = str(record.image)
         try:
             check_regular(record.image)
-            with Image.open(path, formats=list(FORMATS)) as picture:
-                size, mode, kind = picture.size, picture.mode, str(picture.format)
+            with Image.open(path, formats=list(FORMATS)) as image:
+                size, mode, kind = image.size, image.mode, str(image.format)
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, DataError):
-            found.append(FileFacts(record.id, path))  # why it cannot be read is among the faults
+            found.append(FileFacts(record.id, path))  # the faults say why it cannot be read
             continue
         found.append(FileFacts(record.id, path, *size, mode, kind))
     return found
 
 
 def thumbnails_of(splits: Mapping[str, "Samples"]) -> NDArray[np.uint8]:
-    """(N, 64, 64) all pictures in the order of the splits, small and grey by ITU-R 601 luma."""
+    """Returns grey thumbnails (ITU-R 601 luma) of all images in the order of the splits, (N, 64, 64)."""
     from PIL import Image
 
     from tandem.data.splitting.duplicates import THUMBNAIL
@@ -130,12 +130,12 @@ def thumbnails_of(splits: Mapping[str, "Samples"]) -> NDArray[np.uint8]:
 
 
 def digests_of(splits: Mapping[str, "Samples"]) -> list[bytes]:
-    """SHA-256 of the pixels of each picture, in the order of the splits."""
+    """Returns the SHA-256 of each image's pixels, in the order of the splits."""
     return [hashlib.sha256(image.tobytes()).digest() for image in _images(splits)]
 
 
 def _images(splits: Mapping[str, "Samples"]) -> Iterator[NDArray[np.uint8]]:
-    """(C, H, W) one picture after the other, a few of them in memory."""
+    """Yields one image after the other, (C, H, W), with a few of them in memory."""
     from tandem.data.loading.storage import chunks
 
     for samples in splits.values():

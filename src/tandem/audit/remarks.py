@@ -1,4 +1,4 @@
-"""What one should know before training on a data set, a line each."""
+"""Remarks on a data set that matter for training, a line each."""
 
 from collections import Counter
 
@@ -7,23 +7,23 @@ from tandem.audit.facts import EMPTY, FILLED, MISSING
 from tandem.data.samples import SPLITS
 
 RARE = 0.1
-"""A class with less than this share of the commonest one is named."""
+"""A class with less than this share of the most frequent one is reported as rare."""
 
 TINY = 0.002
-"""A mask below this share of the picture is counted: some 33 pixels of 128 x 128."""
+"""A mask below this share of the image is reported as tiny: about 33 pixels of 128 x 128."""
 
 
 def remarks(audit: Audit) -> list[str]:
-    """What stands out, the gravest first; empty where nothing does."""
+    """Lists remarks, the most serious first; empty if there are none."""
     return [*_files(audit), *_alike(audit), *_classes(audit), *_masks(audit)]
 
 
 def _files(audit: Audit) -> list[str]:
     found = []
     if audit.faults:
-        found.append(f"things that cannot be used: {len(audit.faults)}; their rows are left out of what follows")
+        found.append(f"things that cannot be used: {len(audit.faults)}; their rows are left out below")
     if flat := [row.id for row in audit.rows if row.flat]:
-        found.append(f"pictures of one value throughout: {len(flat)}, the first: {flat[0]}")
+        found.append(f"images with a single grey value: {len(flat)}, the first: {flat[0]}")
     return found
 
 
@@ -33,23 +33,23 @@ def _alike(audit: Audit) -> list[str]:
     found = []
     if not audit.compared:
         found.append(
-            f"pictures that look alike were not looked for among {len(audit.rows)}, only equal ones: the time grows "
-            f"with the square of their number; compare_up_to={len(audit.rows)} looks for them all the same"
+            f"near-duplicates were not searched for among {len(audit.rows)} images, only identical images: the time "
+            f"grows with the square of their number; compare_up_to={len(audit.rows)} searches anyway"
         )
     if across := [pair for pair in audit.alike if pair.across]:
         ends = Counter(tuple(sorted((pair.one.split, pair.other.split), key=SPLITS.index)) for pair in across)
-        told = ", ".join(f"{count} {one} and {other}" for (one, other), count in sorted(ends.items()))
-        found.append(f"pairs that look alike in different splits: {len(across)} ({told}); the test is not fair")
+        counts = ", ".join(f"{count} {one} and {other}" for (one, other), count in sorted(ends.items()))
+        found.append(f"near-duplicate pairs in different splits: {len(across)} ({counts}); evaluation is biased")
     if conflicts := [pair for pair in audit.alike if pair.conflict]:
         first = conflicts[0]
         found.append(
-            f"pairs that look alike with different classes: {len(conflicts)}, the first: {first.one.id} is "
+            f"near-duplicate pairs with different classes: {len(conflicts)}, the first: {first.one.id} is "
             f"{first.one.label}, {first.other.id} is {first.other.label}"
         )
     if same := sum(pair.identical for pair in audit.alike):
-        found.append(f"pairs that are equal pixel by pixel: {same}")
+        found.append(f"pairs of identical images: {same}")
     if within := len(audit.alike) - len(across):
-        found.append(f"pairs that look alike within a split, as they should be: {within}")
+        found.append(f"near-duplicate pairs within one split, as they should be: {within}")
     return found
 
 
@@ -57,12 +57,12 @@ def _classes(audit: Audit) -> list[str]:
     counts = Counter(row.label for row in audit.rows if row.label)
     most = max(counts.values(), default=0)
     found = [
-        f"class {name} is rare: {counts[name]} pictures, where the commonest has {most}"
+        f"class {name} is rare: {counts[name]} images, the most frequent class has {most}"
         for name in audit.classes
         if most and counts[name] < RARE * most
     ]
     unlabelled = sum(not row.label for row in audit.rows) if audit.classes else 0
-    return [*found, f"pictures without a label: {unlabelled}"] if unlabelled else found
+    return [*found, f"images without a label: {unlabelled}"] if unlabelled else found
 
 
 def _masks(audit: Audit) -> list[str]:
@@ -70,9 +70,9 @@ def _masks(audit: Audit) -> list[str]:
     tiny = [row.id for row in audit.rows if row.mask == FILLED and row.area < TINY]
     found = []
     if states[MISSING]:
-        found.append(f"pictures without a mask: {states[MISSING]}")
+        found.append(f"images without a mask: {states[MISSING]}")
     if states[EMPTY]:
         found.append(f"empty masks: {states[EMPTY]}")
     if tiny:
-        found.append(f"masks of less than {TINY:.1%} of the picture: {len(tiny)}, the first: {tiny[0]}")
+        found.append(f"masks of less than {TINY:.1%} of the image: {len(tiny)}, the first: {tiny[0]}")
     return found

@@ -1,4 +1,4 @@
-"""Tables of an audit: rows of text, as page, terminal and csv show them."""
+"""Tables of an audit, for the page, the terminal and csv files."""
 
 import statistics
 from collections import Counter
@@ -20,9 +20,9 @@ class Sheet:
     """A table.
 
     Attributes:
-        title: what it shows.
+        title: its title; also the name of its csv file.
         head: names of the columns.
-        rows: cells; a number stands to the right.
+        rows: cells; numbers are right-aligned.
     """
 
     title: str
@@ -31,13 +31,13 @@ class Sheet:
 
 
 def sheets(audit: Audit) -> list[Sheet]:
-    """All tables that have something to show."""
+    """Returns all tables that are not empty."""
     makers = (classes, masks, findings, columns, modes, sizes, common_sizes)
     return [sheet for sheet in (make(audit) for make in makers) if sheet.rows]
 
 
 def classes(audit: Audit) -> Sheet:
-    """Pictures of each class in each split."""
+    """Counts the images of each class in each split."""
     rows: list[tuple[Cell, ...]] = []
     for name, members in _by_class(audit):
         counts = Counter(row.split for row in members)
@@ -49,7 +49,7 @@ def classes(audit: Audit) -> Sheet:
 
 
 def masks(audit: Audit) -> Sheet:
-    """What masks show, for each class."""
+    """Counts filled, empty and missing masks, with their areas, for each class."""
     rows: list[tuple[Cell, ...]] = []
     for name, members in [*_by_class(audit), ("all", list(audit.rows))]:
         states = Counter(row.mask for row in members)
@@ -60,7 +60,7 @@ def masks(audit: Audit) -> Sheet:
 
 
 def findings(audit: Audit) -> Sheet:
-    """Answers to the yes/no questions about whole pictures."""
+    """Counts the answers to the yes/no questions about whole images."""
     rows = tuple(
         (name, split, yes, no, unknown, f"{yes / (yes + no):.1%}" if yes + no else "-")
         for (name, split), (yes, no, unknown) in sorted(audit.findings.items())
@@ -69,7 +69,7 @@ def findings(audit: Audit) -> Sheet:
 
 
 def columns(audit: Audit) -> Sheet:
-    """Numbers that belong to pictures."""
+    """Summarises the numbers that belong to images."""
     rows = tuple(
         (name, split, f"{low:.4g}", f"{mean:.4g}", f"{high:.4g}", unknown)
         for (name, split), (low, mean, high, unknown) in sorted(audit.columns.items())
@@ -78,14 +78,14 @@ def columns(audit: Audit) -> Sheet:
 
 
 def modes(audit: Audit) -> Sheet:
-    """Files by format and mode."""
+    """Counts files by format and mode."""
     counts = Counter((file.format, file.mode) for file in audit.files)
     rows = tuple((kind, mode, count) for (kind, mode), count in counts.most_common())
     return Sheet("Files", ("format", "mode", "files"), rows)
 
 
 def sizes(audit: Audit) -> Sheet:
-    """The range of the files' sizes."""
+    """Summarises the sizes of the image files."""
     known = [file for file in audit.files if file.width]
     sides = {"width": [file.width for file in known], "height": [file.height for file in known]}
     rows = tuple(
@@ -97,14 +97,14 @@ def sizes(audit: Audit) -> Sheet:
 
 
 def common_sizes(audit: Audit) -> Sheet:
-    """The commonest sizes of files."""
+    """Counts the most frequent sizes of image files."""
     counts = Counter((file.width, file.height) for file in audit.files if file.width)
     rows = tuple((width, height, count) for (width, height), count in counts.most_common(COMMON))
     return Sheet("Commonest sizes", ("width", "height", "files"), rows)
 
 
 def _areas(members: Sequence[Facts]) -> list[str]:
-    """Least, median, mean and largest share of the picture that is marked."""
+    """Minimum, median, mean and maximum of the marked share of the image."""
     areas = [row.area for row in members if row.mask == FILLED]
     if not areas:
         return ["-"] * 4
@@ -112,7 +112,7 @@ def _areas(members: Sequence[Facts]) -> list[str]:
 
 
 def _by_class(audit: Audit) -> list[tuple[str, Sequence[Facts]]]:
-    """The pictures of each class, and those of none where there are such; nothing where there are no classes."""
+    """Groups the images by class, with those of unknown class last; empty if the data set has no classes."""
     if not audit.classes:
         return []
     named = [(name, [row for row in audit.rows if row.label == name]) for name in audit.classes]

@@ -1,4 +1,4 @@
-"""What a balance is: named task losses to one number, and that number's gradients."""
+"""The contract of a balance: from named task losses to one scalar, and its gradients."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -13,12 +13,12 @@ from tandem.errors import ConfigError
 class Balance(nn.Module, ABC):
     """Weighs tasks against each other, by their losses or by their gradients.
 
-    A balance sees the tasks that have a target in a step, and no others. What it learns or remembers is a parameter or
-    a buffer, so that it is in the checkpoint and a resumed run is an unbroken one. What it draws comes from torch's
+    A balance gets only the tasks that have a target in a step. What it learns or remembers is a parameter or a buffer,
+    so that it is in the checkpoint, and a resumed run equals an uninterrupted one. Random numbers come from torch's
     generator on the CPU, which the module seeds for every batch.
 
-    The fixed weights say how much a task counts, whatever the method: each method has them where its paper leaves room
-    for a preference. With weights of 1 a method is its paper's. A task of weight 0 is measured and not trained.
+    The fixed weights set how much a task counts under any method: each method has them where its paper leaves room for
+    a preference. With weights of 1 a method is that of its paper. A task of weight 0 is measured but not trained.
 
     Args:
         weights: `w_t` for each task, at least 0.
@@ -26,8 +26,8 @@ class Balance(nn.Module, ABC):
 
     Attributes:
         several_devices: whether the method may run on several devices.
-        effective: what each task's loss or shared gradient was multiplied by in the last step; empty where that never
-            changes. Logged as `train/<task>/weight`.
+        effective: factor of each task's loss or shared gradient in the last step; empty where it never changes. Logged
+            as `train/<task>/weight`.
 
     Raises:
         ConfigError: a task without weight, a weight without task, a negative weight, or none above 0.
@@ -43,11 +43,11 @@ class Balance(nn.Module, ABC):
                 raise ConfigError(f"task '{name}' has no weight; give balance.weights.{name}")
         for name, weight in weights.items():
             if name not in tasks:
-                raise ConfigError(f"balance.weights.{name} is for no task; there are: {', '.join(tasks)}")
+                raise ConfigError(f"balance.weights.{name} is for no task of this run: {', '.join(tasks)}")
             if not 0 <= weight < float("inf"):
                 raise ConfigError(f"balance.weights.{name} is {weight}, but must be a number of at least 0")
         if not any(weights.values()):
-            raise ConfigError("every balance.weights is 0, so nothing would be learned")
+            raise ConfigError("every balance.weights is 0, so nothing would be learned; give one above 0")
         self.weights = {name: float(weight) for name, weight in weights.items()}
         self.tasks = tasks
         preference = torch.tensor([self.weights[name] for name in tasks])
@@ -75,7 +75,7 @@ class Balance(nn.Module, ABC):
     def weighted_sum(self, losses: Mapping[str, Tensor]) -> Tensor:
         """`sum_t w_t L_t` with the fixed weights alone: the same number for every balance, epoch and split.
 
-        It is what `<stage>/loss` shows, since a sum whose weights move cannot say which epoch is best. No side effects.
+        Logged as `<stage>/loss`, since a sum whose weights change cannot show which epoch is best. No side effects.
 
         Args:
             losses: scalars of at least one task.
@@ -86,12 +86,12 @@ class Balance(nn.Module, ABC):
     def backward(
         self, loss: Tensor, losses: Mapping[str, Tensor], parameters: Sequence[nn.Parameter], accumulate: bool = False
     ) -> None:
-        """Adds this step's gradients to `.grad` of every parameter.
+        """Add this step's gradients to `.grad` of every parameter.
 
         Args:
-            loss: what `forward` gave, times whatever Lightning scales it by (accumulation, half precision).
-            losses: what `forward` was given.
-            parameters: all that are trained; those that more than one task reaches are where tasks can be in conflict.
+            loss: what `forward` returned, times Lightning's scale (accumulation, half precision).
+            losses: the argument of `forward`.
+            parameters: all that are trained; tasks can be in conflict in those that more than one task reaches.
             accumulate: whether the gradients of several batches make one step of the optimiser. A new step begins where
                 the parameters have no `.grad`.
         """
@@ -112,10 +112,10 @@ class Balance(nn.Module, ABC):
         """
 
     def check_devices(self, count: int) -> None:
-        """Refuses several devices where each would go a way of its own.
+        """Raise if the balance cannot run on several devices.
 
         Raises:
-            ConfigError: if the method needs the gradients or losses of all devices, which it does not gather.
+            ConfigError: the method needs the gradients or losses of all devices, which it does not gather.
         """
         if count > 1 and not self.several_devices:
             raise ConfigError(
@@ -128,5 +128,5 @@ class Balance(nn.Module, ABC):
         return {name: loss for name, loss in losses.items() if self.weights[name] > 0}
 
     def places(self, names: Iterable[str]) -> list[int]:
-        """Where these tasks stand in `tasks`, and so in every vector of a number for each task."""
+        """Index of these tasks in `tasks`, and so in every vector with one number for each task."""
         return [self.tasks.index(name) for name in names]

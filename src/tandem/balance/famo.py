@@ -16,7 +16,7 @@ BETAS = (0.9, 0.999)
 
 
 class FAMO(LossBalance):
-    """Fast adaptive multitask optimisation: the logarithms of all losses are to fall equally fast.
+    """Fast adaptive multitask optimisation: the logarithms of all losses should fall equally fast.
 
     With `z = softmax(xi + log w)` over the tasks of a step and `c = 1 / sum_t (z_t / L_t)`, the multipliers are
     `m_t = W c z_t / L_t`, where `W = sum_t w_t`. After the optimiser's step the batch is computed once more; how much
@@ -33,7 +33,7 @@ class FAMO(LossBalance):
         weights: `w_t` for each task, at least 0; where learning starts from.
         tasks: names of the tasks that are trained.
         lr: step length of Adam on the logits `xi`, at least 0.
-        weight_decay: pulls the logits to 0, at least 0.
+        weight_decay: of the logits, towards 0; at least 0.
 
     Raises:
         ConfigError: a negative `lr` or `weight_decay`.

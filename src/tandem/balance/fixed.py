@@ -8,9 +8,9 @@ from tandem.balance.balance import Balance
 
 
 class FixedWeights(Balance):
-    """The weighted sum of task losses, `L = sum_t w_t L_t`, over the tasks that a step has targets for.
+    """The weighted sum of task losses, `L = sum_t w_t L_t`, over the tasks that have a target in the step.
 
-    With weights 1 : 1 it is the baseline that the specialised methods have to beat (Kurin et al., 2022).
+    With weights 1 : 1 it is the baseline that specialised methods have to beat (Kurin et al., 2022).
     """
 
     def combine(self, losses: Mapping[str, Tensor]) -> Tensor:

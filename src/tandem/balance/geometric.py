@@ -9,8 +9,8 @@ from tandem.balance.loss_level import LossBalance
 class Geometric(LossBalance):
     """The geometric mean, `L = prod_t L_t^(w_t / W)` with `W = sum_t w_t`, over the tasks of a step.
 
-    Its gradient weighs each task by `m_t = (w_t / W) L / L_t`: units cancel, and the task that is nearly solved pulls
-    hardest. Losses must be above 0, which is looked at in every step.
+    Its gradient weighs each task by `m_t = (w_t / W) L / L_t`: units cancel, and the task that is nearly solved has
+    the largest weight. Losses must be above 0, which is checked in every step.
 
     Source: Chennupati et al., 2019, "MultiNet++" (geometric loss strategy).
 

@@ -1,4 +1,4 @@
-"""Balances that put a step together from each task's own gradient."""
+"""Balances that combine the tasks' separate gradients."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -19,22 +19,23 @@ Matrix = NDArray[np.float64]
 class GradientBalance(Balance):
     """`d = sum_t c_t g_t` for what the tasks share, with `c` from the inner products `G[s, t] = <g_s, g_t>`.
 
-    A parameter is shared where at least two tasks of a step reach it: the encoder, and a decoder that serves two tasks.
-    Any other one, such as a head's, gets `w_t g_t` of its own task. A task whose shared gradient is 0 takes no part,
-    and where one task is left its gradient is the step: `w_t g_t`.
+    A parameter is shared if at least two tasks of a step reach it: the encoder, and a decoder that serves two tasks.
+    Any other one, such as a head's, gets `w_t g_t` of its own task. A task whose shared gradient is 0 takes no part; if
+    one task is left, its gradient is the step: `w_t g_t`.
 
-    All methods keep the length of `fixed`'s steps, whatever their papers normalise to: with weights of 1, where the
-    tasks' gradients are orthogonal and equally long, they give the sum; so one learning rate serves every balance. They
-    are homogeneous: gradients twice as long give a step twice as long. So the factors of gradient accumulation and of
-    half precision pass through. Gradients that are not finite are added up as they are, for whoever looks out for them.
+    All methods are scaled to the length of `fixed`'s steps, not to the scale of their papers: with weights of 1, where
+    the tasks' gradients are orthogonal and equally long, they give the sum, so that one learning rate serves every
+    balance. They are homogeneous: gradients twice as long give a step twice as long, so that the factors of gradient
+    accumulation and of half precision pass through. Gradients that are not finite are added up as they are, so that
+    checks for them still work.
 
-    With gradient accumulation, each task's gradients are added up over the batches of a step before they are put
-    together: the result is that of one large batch.
+    With gradient accumulation, each task's gradients are added up over the batches of a step before they are combined:
+    the result is that of one large batch.
 
-    Memory: one more copy of the gradients for each task while they are computed; the graph of a step is gone through
-    once for each task. `G` and `c` are in float64.
+    Memory: one more copy of the gradients for each task while they are computed, and one backward pass for each task.
+    `G` and `c` are in float64.
 
-    One device only: tasks' gradients do not pass through the hooks that gather them from others.
+    One device only: the tasks' gradients bypass the hooks that gather them from other devices.
     """
 
     several_devices: ClassVar[bool] = False
@@ -58,7 +59,7 @@ class GradientBalance(Balance):
         """
 
     def own_weights(self, names: Sequence[str]) -> dict[str, float]:
-        """What the gradients of parameters that only one task reaches are multiplied by: `w_t`, and what is learned."""
+        """Factor of the gradients of parameters that only one task reaches: `w_t`, times what is learned."""
         return {name: self.weights[name] for name in names}
 
     def combine(self, losses: Mapping[str, Tensor]) -> Tensor:
@@ -68,7 +69,7 @@ class GradientBalance(Balance):
     def backward(
         self, loss: Tensor, losses: Mapping[str, Tensor], parameters: Sequence[nn.Parameter], accumulate: bool = False
     ) -> None:
-        """Puts the step together and adds it to `.grad`."""
+        """Combine the gradients and add the result to `.grad`."""
         counted = {name: value for name, value in self.counted(losses).items() if value.requires_grad}
         if not counted:
             super().backward(loss, losses, parameters, accumulate)
@@ -95,7 +96,7 @@ class GradientBalance(Balance):
         return [_weighted(column, taken if index in places else own) for index, column in columns]
 
     def _weigh(self, rows: Mapping[str, Sequence[Tensor | None]], own: Mapping[str, float]) -> dict[str, float]:
-        """What each task's shared gradient is multiplied by: as its own ones where there is nothing to put together."""
+        """Factor of each task's shared gradient; that of its own parameters where there is nothing to combine."""
         products = gramian(list(rows.values())).numpy()
         lengths = np.diag(products)
         taking_part = np.flatnonzero(lengths)

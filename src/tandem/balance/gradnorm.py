@@ -10,11 +10,11 @@ from tandem.balance.gradient_level import GradientBalance, Matrix, Vector
 from tandem.errors import ConfigError
 
 LEAST = 1e-3
-"""No task weight falls below it: a weight of 0 could not grow again, a negative one would undo the task."""
+"""Lowest task weight: a weight of 0 could not grow again, a negative one would reverse the task."""
 
 
 class GradNorm(GradientBalance):
-    """Gradient normalisation: shared gradients are brought to lengths that follow how far each task has come.
+    """Gradient normalisation: the lengths of the shared gradients follow how much each task's loss has fallen.
 
     With learned weights `m_t`, lengths `N_t = m_t |g_t|` and rates `r_t = (L_t / L_t(0)) / mean_s(L_s / L_s(0))`, each
     step descends on `sum_t |N_t - mean(N) r_t^alpha|` by the `m_t`, the target held constant:
@@ -30,7 +30,7 @@ class GradNorm(GradientBalance):
     Args:
         weights: `w_t` for each task, at least 0.
         tasks: names of the tasks that are trained.
-        alpha: pull of tasks that lag behind, at least 0; 0 makes all lengths equal.
+        alpha: how strongly tasks that lag behind are favoured, at least 0; 0 makes all lengths equal.
         lr: step length of the `m_t`, at least 0.
 
     Raises:
@@ -56,7 +56,7 @@ class GradNorm(GradientBalance):
     def backward(
         self, loss: Tensor, losses: Mapping[str, Tensor], parameters: Sequence[nn.Parameter], accumulate: bool = False
     ) -> None:
-        """Keeps the losses for the rates, then puts the step together."""
+        """Keep the losses for the rates, then combine the gradients."""
         for place, (name, value) in zip(self.places(losses), losses.items(), strict=True):
             self.values[name] = value.detach()
             self.first[place] = torch.where(self.first[place].isnan(), value.detach(), self.first[place])

@@ -1,4 +1,4 @@
-"""Each task's own gradient, and what the gradients of a step have to do with each other."""
+"""Each task's own gradient, and the inner products of the gradients of a step."""
 
 from collections.abc import Mapping, Sequence
 
@@ -16,8 +16,8 @@ def task_gradients(
 ) -> TaskGradients:
     """The rows of the Jacobian, `g_t = dL_t / d theta`, parameter by parameter; `.grad` is neither read nor written.
 
-    Each task is one backward pass through the whole graph, so that skips of a U-Net, which reach the encoder on several
-    ways, need no care.
+    Each task takes one backward pass through the whole graph, so that the skip connections of a U-Net, which reach the
+    encoder along several paths, need no special treatment.
 
     Args:
         losses: scalars with a graph, by task.
@@ -51,10 +51,10 @@ def task_gradients(
 
 
 def shared_parameters(gradients: Mapping[str, Sequence[Tensor | None]]) -> list[int]:
-    """Places of the parameters that at least two tasks reach: where tasks can be in conflict.
+    """Indices of the parameters that at least two tasks reach: tasks can be in conflict there.
 
     Args:
-        gradients: what `task_gradients` gave.
+        gradients: the result of `task_gradients`.
     """
     reached = (sum(gradient is not None for gradient in column) for column in zip(*gradients.values(), strict=True))
     return [index for index, tasks in enumerate(reached) if tasks > 1]

@@ -11,10 +11,10 @@ from tandem.errors import ConfigError
 
 
 class LossBalance(Balance):
-    """`L = sum_t m_t L_t`, with multipliers that follow from the step's losses and take no part in its gradient.
+    """`L = sum_t m_t L_t`, with multipliers that follow from the step's losses and are constant in its gradient.
 
-    A method whose scalar is no such sum, a geometric mean for instance, has the same gradient as the sum with its own
-    derivatives as multipliers; the sum is what is logged.
+    A method whose scalar is not such a sum, a geometric mean for instance, has the same gradient as the sum with its
+    own derivatives as multipliers; the sum is logged.
     """
 
     def combine(self, losses: Mapping[str, Tensor]) -> Tensor:
@@ -38,7 +38,7 @@ class LossBalance(Balance):
         """
 
     def refuse_below(self, least: str, wrong: Tensor, values: Tensor, places: list[int]) -> None:
-        """Refuses losses that have no logarithm.
+        """Raise for losses that have no logarithm.
 
         Args:
             least: what a loss must be, for the message.

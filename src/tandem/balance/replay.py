@@ -1,4 +1,4 @@
-"""Computing a batch once more without a trace."""
+"""Computing a batch again without side effects."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,10 +9,10 @@ from torch import nn
 
 @contextmanager
 def same_buffers(module: nn.Module) -> Iterator[None]:
-    """Puts back every buffer at the end, such as the statistics that a normalisation layer gathers in training.
+    """Restore every buffer at the end, such as the running statistics of a normalisation layer.
 
     Args:
-        module: whose buffers, with those of its parts, are kept.
+        module: whose buffers, and those of its submodules, are restored.
 
     Example:
         >>> norm = nn.BatchNorm1d(2)

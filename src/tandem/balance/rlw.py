@@ -7,7 +7,7 @@ from tandem.balance.loss_level import LossBalance
 
 
 class RLW(LossBalance):
-    """Random loss weighting: `m_t = w_t K softmax(z)_t` with `z ~ N(0, I)` drawn anew for the K tasks of each step.
+    """Random loss weighting: `m_t = w_t K softmax(z)_t` with `z ~ N(0, I)` drawn for the K tasks of each step.
 
     The baseline that shows what a method gains over mere noise. The paper's weights add up to 1; here they are 1 on
     average, so that steps are as long as those of `fixed`. They are drawn in training only.

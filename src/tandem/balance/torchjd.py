@@ -11,19 +11,19 @@ from tandem.errors import ConfigError
 from tandem.utils.optional import load
 
 ENDING = "Weighting"
-"""What TorchJD calls the classes that give coefficients from inner products."""
+"""Ending of the names of TorchJD's classes that compute coefficients from inner products."""
 
 
 class TorchJD(GradientBalance):
     """Any method of TorchJD that finds coefficients from the gradients' inner products and keeps no state.
 
-    For methods without an option of their own, FairGrad for instance, and for comparisons. Those with one need no
-    TorchJD: they are exact, remember nothing and need no solver. Measured with version 0.18 on random gradients of
-    length 2: its UPGrad is off by up to 3e-3 and its CAGrad by 1e-4, both after further installs; its MGDA by 0.1 with
-    three tasks; its Nash-MTL mostly right, at times in another direction, from a state that is in no checkpoint.
+    For methods that tandem does not have itself, FairGrad for instance, and for comparisons. tandem's own methods do
+    not need TorchJD: they are exact, have no state and need no solver. Measured with version 0.18 on random gradients
+    of length 2: its UPGrad is off by up to 3e-3 and its CAGrad by 1e-4, both after further installs; its MGDA by 0.1
+    with three tasks; its Nash-MTL mostly right, at times in another direction, from a state that is not in checkpoints.
 
     Lengths are TorchJD's, mostly those of the tasks' mean. The fixed weights multiply the losses beforehand. Inner
-    products are scaled to a trace of T: below 1e-4 TorchJD takes them for 0.
+    products are scaled to a trace of T: below 1e-4 TorchJD treats them as 0.
 
     Source: Quinton and Rey, 2024, "Jacobian descent for multi-objective optimization".
 
@@ -34,8 +34,8 @@ class TorchJD(GradientBalance):
         options: of the method.
 
     Raises:
-        ConfigError: TorchJD, or what the method needs, is not installed; an unknown method or option; a method with a
-            state, which no checkpoint would hold.
+        ConfigError: TorchJD, or a package that the method needs, is not installed; an unknown method or option; a
+            method with a state, which no checkpoint would hold.
     """
 
     def __init__(
@@ -50,16 +50,16 @@ class TorchJD(GradientBalance):
         aggregation = load("torchjd.aggregation", "balance", "the balance TorchJD")
         known = [key.removesuffix(ENDING) for key in aggregation.__all__ if key.endswith(ENDING) and key != ENDING]
         if method not in known:
-            raise ConfigError(f"method '{method}' finds no coefficients in TorchJD: {nearest(method, known)}")
+            raise ConfigError(f"method '{method}' is not a weighting of TorchJD: {nearest(method, known)}")
         kind = getattr(aggregation, f"{method}{ENDING}")
         if issubclass(kind, stateful):
-            raise ConfigError(f"method {method} remembers what no checkpoint holds, so a cut run could not go on")
+            raise ConfigError(f"method {method} has a state that is not in checkpoints; choose another method")
         try:
             self.find = kind(**(options or {}))
         except (ImportError, TypeError, ValueError) as error:
             raise ConfigError(f"method {method}: {' '.join(str(error).split())}") from error
 
     def coefficients(self, products: Matrix, weights: Vector, names: tuple[str, ...]) -> Vector:
-        """What TorchJD makes of the weighted losses' inner products."""
+        """TorchJD's coefficients for the weighted losses' inner products."""
         found = self.find(torch.from_numpy(weights[:, None] * products * weights))
         return np.asarray(weights * found.numpy())

@@ -17,8 +17,8 @@ class Uncertainty(Balance):
     moving `s_t` by log 2 turns one into the other, a constant apart. Here every kind of task has the first form, with
     `s_t = 0` at the start, which is `fixed`'s gradient.
 
-    Each log-variance is a parameter without dimensions: weight decay leaves it alone, and without a target its gradient
-    is None, so that an absent task's weight stays where it is.
+    Each log-variance is a parameter without dimensions: it has no weight decay, and without a target its gradient is
+    None, so that an absent task's weight does not change.
 
     Source: Kendall, Gal and Cipolla, 2018, "Multi-task learning using uncertainty to weigh losses".
 

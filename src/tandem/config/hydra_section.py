@@ -1,9 +1,10 @@
-"""What may set Hydra's own section: the shipped files and the person's own command line anything, other files little.
+"""Who may set what in Hydra's own section: shipped files and the command line everything, other files only a few keys.
 
 Hydra imports and calls what its section names (callbacks, loggers, launcher, sweeper) and sets environment variables,
-before a command sees its configuration. So each file is checked while Hydra composes, by where it was found. Files of
-`--config-dir`, `--config-path` and `hydra.searchpath`, and the overrides in a paper's archive, may set directories, the
-mode, what a sweep varies, and which launcher runs it with how much.
+before a command sees its configuration. So each file is checked while Hydra composes (`guard_hydra` in
+`tandem.config.hydra_internals`), by where it was found. Files from `--config-dir`, `--config-path` and
+`hydra.searchpath`, and the overrides in a paper's archive, may set directories, the mode, what a sweep varies, and the
+launcher with the resources it asks for.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -32,58 +33,45 @@ OPEN_GROUPS = ("hydra/launcher",)
 WAY_OUT = "other files may set directories, mode, sweeper.params and launchers; type it on the command line instead"
 
 
-def guard_hydra() -> None:
-    """Makes Hydra check its own section while it composes, in this process; may be called again.
+def check_file(read: Any, placed: Any, name: str) -> None:
+    """Checks a file that is not a shipped one: its content, and what its defaults list chooses.
+
+    Args:
+        read: Hydra's result of reading the file.
+        placed: its content at its place in the configuration.
+        name: the file's name in its group, for messages.
 
     Raises:
-        ConfigError: this version of Hydra cannot be guarded.
+        ConfigError: it sets or chooses what is not open.
     """
-    from hydra._internal.config_loader_impl import ConfigLoaderImpl as Loader
+    where = f"'{name}' of {read.path.removeprefix('file://')}"
+    _check_choices(read.defaults_list or (), where)
+    check_section(_plain(placed), where)
 
-    if getattr(Loader, "_guarded_by_tandem", False):
-        return
-    try:
-        single, searchpath = Loader._load_single_config, Loader._process_config_searchpath
-        whole, sweep, _ = Loader._load_configuration_impl, Loader.load_sweep_config, Loader._embed_result_config
-    except AttributeError as error:
-        raise ConfigError(f"this version of Hydra composes in another way ({error}); install hydra-core 1.3") from error
 
-    def load_single(self: Any, default: Any, repo: Any) -> Any:
-        _check_package(str(default.config_path), str(default.package or ""))
-        read = repo.load_config(default.config_path)
-        if read is not None and not is_shipped(read.provider, read.path):
-            name = f"'{default.config_path}' of {read.path.removeprefix('file://')}"
-            _check_choices(read.defaults_list or (), name)
-            check_section(_plain(self._embed_result_config(read, default.package).config), name)
-        return single(self, default, repo)
+def check_environment(config: Any) -> None:
+    """Refuses a composed configuration that would admit further modules.
 
-    def process_searchpath(self: Any, config_name: Any, parsed_overrides: Any, repo: Any) -> None:
-        primary = repo.load_config(config_path=config_name) if config_name is not None else None
-        if primary is not None and not is_shipped(primary.provider, primary.path):
-            check_section(_plain(primary.config), f"'{config_name}' of {primary.path.removeprefix('file://')}")
-        searchpath(self, config_name, parsed_overrides, repo)
+    Raises:
+        ConfigError: it sets `TANDEM_ALLOW` for its jobs.
+    """
+    if ALLOW_VARIABLE in (config.hydra.job.env_set or {}):
+        raise ConfigError(
+            f"hydra.job.env_set.{ALLOW_VARIABLE} is not allowed; set {ALLOW_VARIABLE} in the environment of the command"
+        )
 
-    def load_whole(self: Any, *arguments: Any, **options: Any) -> Any:
-        config = whole(self, *arguments, **options)
-        if ALLOW_VARIABLE in (config.hydra.job.env_set or {}):
-            raise ConfigError(
-                f"hydra.job.env_set.{ALLOW_VARIABLE} is not allowed; set {ALLOW_VARIABLE} in the environment of the "
-                "command"
-            )
-        return config
 
-    def load_sweep(self: Any, master_config: Any, sweep_overrides: Any) -> Any:
-        check_words(sweep_overrides, "hydra.sweeper.params")
-        return sweep(self, master_config, sweep_overrides)
+def check_package(path: str, package: str) -> None:
+    """Refuses a file that a defaults list or an override puts into Hydra's section, but that does not belong there.
 
-    for name, method in {
-        "_load_single_config": load_single,
-        "_process_config_searchpath": process_searchpath,
-        "_load_configuration_impl": load_whole,
-        "load_sweep_config": load_sweep,
-        "_guarded_by_tandem": True,
-    }.items():
-        setattr(Loader, name, method)
+    Raises:
+        ConfigError: the file belongs elsewhere.
+    """
+    inside = package == "hydra" or package.startswith("hydra.")
+    own = path.startswith("hydra/") and package in ("hydra", path.rpartition("/")[0].replace("/", "."))
+    typed = path.startswith("schema_launcher_") and package == "hydra.launcher"
+    if inside and not (own or typed or path == "hydra/config"):
+        raise ConfigError(f"'{path}' cannot be put into Hydra's own section ({package}); choose another @package")
 
 
 def is_shipped(provider: str, path: str) -> bool:
@@ -161,15 +149,6 @@ def check_words(words: Iterable[str], where: str) -> None:
             named = not override.package and (key in OPEN_GROUPS or (key == "hydra.searchpath" and _are_folders(value)))
             if not named and not all(_is_open(leaf) for leaf in _leaves(value, key)):
                 raise ConfigError(f"the override {word!r} of {where} sets Hydra's own section; {WAY_OUT}")
-
-
-def _check_package(path: str, package: str) -> None:
-    """Refuses files that a defaults list, or a word, puts into Hydra's section though they belong elsewhere."""
-    inside = package == "hydra" or package.startswith("hydra.")
-    own = path.startswith("hydra/") and package in ("hydra", path.rpartition("/")[0].replace("/", "."))
-    typed = path.startswith("schema_launcher_") and package == "hydra.launcher"
-    if inside and not (own or typed or path == "hydra/config"):
-        raise ConfigError(f"'{path}' cannot be put into Hydra's own section ({package}); choose another @package")
 
 
 def _check_choices(defaults: Iterable[Any], where: str) -> None:

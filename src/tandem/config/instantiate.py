@@ -1,8 +1,8 @@
-"""From configuration to objects, behind an allow-list for each slot.
+"""Creates objects from configuration, restricted by an allow-list for each slot.
 
-The keys are Hydra's (`_target_`, `_partial_`, `_args_`, `_recursive_`) and mean what they mean to `instantiate`, with
-`_convert_: all`. Hydra's own function is not called: it reads interpolations a second time, and with them targets that
-no check has seen; and its list names what is forbidden, where `tandem.config.slots` names what is allowed.
+The keys are Hydra's (`_target_`, `_partial_`, `_args_`, `_recursive_`) with the same meaning as in
+`hydra.utils.instantiate` with `_convert_: all`. Hydra's own function is not used: it resolves interpolations again,
+which can introduce unchecked targets, and it has a block-list, whereas `tandem.config.slots` lists what is allowed.
 """
 
 import importlib
@@ -10,7 +10,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
-from typing import Any, get_args
+from typing import Any, Unpack, get_args, get_origin, get_type_hints
 
 from tandem.config.slots import ALLOW_VARIABLE, Slot, slot_at
 from tandem.config.suggest import nearest
@@ -22,23 +22,22 @@ _PLAIN = _HYDRA_KEYS - {"_args_"}
 
 
 def build(node: Mapping[str, Any], where: str, **arguments: Any) -> Any:
-    """Makes the object that a piece of configuration describes.
+    """Creates the object that a configuration node describes.
 
-    Every target and argument in it is checked before the first object is made. What a `_partial_` makes later gives
-    errors of the same form.
+    Checks all targets and arguments before it creates the first object. A `_partial_` raises errors of the same form
+    when it is called.
 
     Args:
-        node: plain, resolved containers with a `_target_`; nested ones are made first.
-        where: the dotted key of the node, for messages.
-        arguments: further arguments, passed as they are; the node cannot give them too.
+        node: plain, resolved containers with a `_target_`; nested objects are created first.
+        where: the dotted key of the node; it chooses the slot, and messages begin with it.
+        arguments: further arguments, passed unchanged; the node must not give them too.
 
     Raises:
-        ConfigError: a target that is not allowed or not there, an unknown or missing argument, a value refused.
+        ConfigError: a target is not allowed or does not exist, an argument is unknown or missing, or a value is
+            rejected.
     """
     if not isinstance(node, Mapping) or "_target_" not in node:
-        raise ConfigError(
-            f"{where} has no _target_, so nothing can be made of it; choose an option of its config group"
-        )
+        raise ConfigError(f"{where} has no _target_, so it describes no object; choose an option of its config group")
     slot = slot_at(where)
     targets = list(_targets(node, where, slot))
     for key, inner, its_slot in targets:
@@ -50,27 +49,27 @@ def build(node: Mapping[str, Any], where: str, **arguments: Any) -> Any:
 
 
 def build_each(nodes: Mapping[str, Any] | None, where: str, **arguments: Any) -> dict[str, Any]:
-    """Makes each of a dict's objects; entries that are null or empty are left out, so that any can be switched off."""
+    """Creates each of a dict's objects; skips entries that are null or empty, so that any can be switched off."""
     return {name: build(node, f"{where}.{name}", **arguments) for name, node in (nodes or {}).items() if node}
 
 
 def resolve_target(target: str, where: str, slot: Slot) -> Callable[..., Any]:
-    """The class or function that a `_target_` names, if it may stand in a slot.
+    """Returns the class or function that a `_target_` names, if a slot admits it.
 
     Raises:
-        ConfigError: it lies outside the slot's modules, cannot be imported, or is something else than the slot takes.
+        ConfigError: it lies outside the slot's modules, cannot be imported, or is not of the slot's kind.
     """
     _check_name(target, where, slot)
     found = _locate(target, where)
     if not slot.admits(found, target):
         raise ConfigError(
-            f"{where}: _target_ '{target}' is not what belongs here: {slot.expected}; choose another _target_"
+            f"{where}: _target_ '{target}' is of the wrong kind; expected: {slot.expected}; choose another _target_"
         )
     return found  # type: ignore[no-any-return]
 
 
 def _check_name(target: Any, where: str, slot: Slot) -> None:
-    """Refuses a target by its name alone, before anything of it is imported."""
+    """Checks a target by its name only, before anything is imported."""
     parts = target.split(".") if isinstance(target, str) else []
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise ConfigError(f"{where}: _target_ {target!r} is not the dotted name of a class, such as torch.optim.AdamW")
@@ -78,7 +77,7 @@ def _check_name(target: Any, where: str, slot: Slot) -> None:
         module = target.rpartition(".")[0]
         own = f"if it is your own code, or you trust it like your own, set {ALLOW_VARIABLE}={module} in the environment"
         remedy = "choose one of these" if parts[0] == "tandem" else own
-        raise ConfigError(f"{where}: _target_ '{target}' is not allowed; expected here is {slot.expected}; {remedy}")
+        raise ConfigError(f"{where}: _target_ '{target}' is not allowed; expected: {slot.expected}; {remedy}")
     if any(part.startswith("_") for part in parts):
         raise ConfigError(f"{where}: _target_ '{target}' is private; name a public class")
 
@@ -92,12 +91,12 @@ def _locate(target: str, where: str) -> Any:
             f"{where}: cannot import '{target}' ({error}); is it spelled right, installed, or its folder on PYTHONPATH?"
         ) from error
     except AttributeError as error:
-        public = [key for key in vars(importlib.import_module(module_name)) if not key.startswith("_")]
+        public = [key for key in dir(importlib.import_module(module_name)) if not key.startswith("_")]
         raise ConfigError(f"{where}: '{module_name}' has no '{name}': {nearest(name, public)}") from error
 
 
 def _targets(node: Mapping[str, Any], where: str, slot: Slot) -> Iterator[tuple[str, Mapping[str, Any], Slot]]:
-    """A node and all nodes inside its arguments, with their keys and slots."""
+    """Yields a node and all nodes inside its arguments, with their keys and slots."""
     yield where, node, slot
     for key, value in node.items():
         if key != "_target_":
@@ -130,11 +129,15 @@ def _check_arguments(where: str, node: Mapping[str, Any], slot: Slot, arguments:
     target = resolve_target(node["_target_"], where, slot)
     given = sorted(node.keys() - _HYDRA_KEYS)
     if doubled := [key for key in given if key in arguments]:
-        raise ConfigError(f"{where}.{doubled[0]} cannot be chosen here, tandem fills it in; remove it")
+        raise ConfigError(f"{where}.{doubled[0]} cannot be set, because tandem sets it; remove it")
     parameters = _parameters(target)
     if parameters is None:
         return
     if not any(p.kind is p.VAR_KEYWORD for p in parameters.values()):
+        if refused := [name for name in arguments if name not in parameters]:
+            raise ConfigError(
+                f"{where}: '{node['_target_']}' must take the argument '{refused[0]}', which tandem fills in"
+            )
         for key in given:
             if key not in parameters:
                 choices = [name for name in parameters if name not in arguments]
@@ -151,15 +154,27 @@ def _check_arguments(where: str, node: Mapping[str, Any], slot: Slot, arguments:
 
 def _parameters(target: Callable[..., Any]) -> Mapping[str, inspect.Parameter] | None:
     try:
-        return inspect.signature(target, eval_str=True).parameters
-    except ValueError:  # some classes written in C have no signature; calling them tells
+        return _unpacked(inspect.signature(target, eval_str=True).parameters)
+    except ValueError:  # some classes written in C have no signature; the call will check the arguments
         return None
-    except Exception:  # annotations that only a type checker can read
+    except Exception:  # annotations that can only be evaluated by a type checker
         return inspect.signature(target).parameters
 
 
+def _unpacked(parameters: Mapping[str, inspect.Parameter]) -> Mapping[str, inspect.Parameter]:
+    """The parameters with those that `**name: Unpack[SomeTypedDict]` stands for, each optional."""
+    found = dict(parameters)
+    for name, p in parameters.items():
+        if p.kind is p.VAR_KEYWORD and get_origin(p.annotation) is Unpack:
+            del found[name]
+            (described,) = get_args(p.annotation)
+            for key, annotation in get_type_hints(described).items():
+                found[key] = inspect.Parameter(key, p.KEYWORD_ONLY, default=None, annotation=annotation)
+    return found
+
+
 def _numeric(annotation: Any) -> bool:
-    """Whether an annotation admits numbers, and no text that could mean one of them."""
+    """Whether an annotation admits numbers but no strings."""
     names = {getattr(kind, "__name__", "") for kind in get_args(annotation) or (annotation,)}
     return bool(names & {"int", "float"}) and names <= {"int", "float", "bool", "NoneType", "Tensor"}
 
@@ -178,7 +193,7 @@ def _make(node: Mapping[str, Any], where: str, slot: Slot, arguments: Mapping[st
 
 
 def _made(value: Any, where: str, slot: Slot, path: tuple[str, ...]) -> Any:
-    """An argument, in which nodes have become objects."""
+    """Returns an argument with its nodes replaced by objects."""
     if isinstance(value, list):
         return [_made(item, f"{where}[{index}]", slot, (*path, str(index))) for index, item in enumerate(value)]
     if not isinstance(value, Mapping):
@@ -189,12 +204,10 @@ def _made(value: Any, where: str, slot: Slot, path: tuple[str, ...]) -> Any:
 
 
 def _call(target: Callable[..., Any], where: str, slot: Slot, /, *args: Any, **kwargs: Any) -> Any:
-    """Calls a target; what it raises becomes one line that begins with the dotted key, once."""
+    """Calls a target; turns its exceptions into one line that begins with the dotted key, once."""
     made = _called(target, where, args, kwargs)
     if not inspect.isclass(target) and not slot.fits(type(made)):
-        raise ConfigError(
-            f"{where}: {target.__qualname__} made a {type(made).__name__}, but expected here is {slot.expected}"
-        )
+        raise ConfigError(f"{where}: {target.__qualname__} returned a {type(made).__name__}; expected: {slot.expected}")
     return made
 
 
@@ -211,7 +224,7 @@ def _called(target: Callable[..., Any], where: str, args: tuple[Any, ...], kwarg
 
 
 def _placed(message: str, where: str, keys: Mapping[str, Any]) -> str:
-    """A message with its dotted key in front: `alpha = 1 ...` becomes `tasks.segmentation.loss.alpha = 1 ...`."""
+    """Prefixes a message with its dotted key: `alpha = 1 ...` becomes `tasks.segmentation.loss.alpha = 1 ...`."""
     if re.match(rf"{re.escape(where)}\b", message):
         return message
     first = re.match(r"\w*", message)

@@ -1,4 +1,4 @@
-"""The typed roots of the primary configurations: a key that is not listed is refused while one is composed."""
+"""Typed schemas of the primary configurations: Hydra rejects unlisted keys when it composes one."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -8,7 +8,7 @@ from omegaconf import MISSING
 
 @dataclass
 class LoaderConfig:
-    """How batches are made: pictures in one, worker processes (0: right for data held in memory), sampling of rows."""
+    """Options of data loaders: batch size, worker processes (0 is best for data in memory), sampling of rows."""
 
     batch_size: int = 16
     workers: int = 0
@@ -17,7 +17,7 @@ class LoaderConfig:
 
 @dataclass
 class ParametersConfig:
-    """Which parameters the optimiser treats in which way."""
+    """How the optimiser treats groups of parameters."""
 
     decay_all: bool = False
     lr_factors: Any = None
@@ -25,13 +25,14 @@ class ParametersConfig:
 
 @dataclass
 class TrainConfig:
-    """The root of `conf/train.yaml`: a key that is not listed here is refused while the configuration is composed."""
+    """Schema of `conf/train.yaml`."""
 
     name: str = MISSING
     seed: int = 0
     runs: str = "runs"
-    monitor: str = MISSING
-    mode: str = MISSING
+    monitor: str = "auto"
+    mode: str = "auto"
+    monitors: Any = None
     data: Any = MISSING
     augment: Any = MISSING
     loader: LoaderConfig = field(default_factory=LoaderConfig)
@@ -49,7 +50,7 @@ class TrainConfig:
 
 @dataclass
 class SearchConfig:
-    """A search for a learning rate: first and last rate, and steps between them."""
+    """A learning-rate range test: first and last rate, and number of steps."""
 
     low: float = 1e-6
     high: float = 1.0
@@ -58,14 +59,14 @@ class SearchConfig:
 
 @dataclass
 class FindLrConfig(TrainConfig):
-    """The root of `conf/find_lr.yaml`: what would be trained, and the search."""
+    """Schema of `conf/find_lr.yaml`: that of `train.yaml` and the range test."""
 
     find_lr: SearchConfig = field(default_factory=SearchConfig)
 
 
 @dataclass
 class AdaptiveConfig:
-    """An adaptive search: how many trials in how many processes, what is searched, and what for."""
+    """An adaptive search: number of trials and processes, search space, and objectives."""
 
     n_trials: int = 30
     n_jobs: int = 1
@@ -78,14 +79,14 @@ class AdaptiveConfig:
 
 @dataclass
 class AdaptiveSearchConfig(TrainConfig):
-    """The root of `conf/search.yaml`: what would be trained, and the search."""
+    """Schema of `conf/search.yaml`: that of `train.yaml` and the search."""
 
     search: AdaptiveConfig = field(default_factory=AdaptiveConfig)
 
 
 @dataclass
 class HalfTrainedConfig:
-    """A made-up prediction: logits = signal (2 blurred mask - 1) + noise. Blur in pixels, the rest in logits."""
+    """A synthetic prediction: logits = signal (2 blurred mask - 1) + noise. Blur in pixels, the rest in logits."""
 
     blur: float = 3.0
     signal: float = 3.0
@@ -95,7 +96,7 @@ class HalfTrainedConfig:
 
 @dataclass
 class ExplainLossConfig:
-    """The root of `conf/explain_loss.yaml`."""
+    """Schema of `conf/explain_loss.yaml`."""
 
     name: str = MISSING
     runs: str = "runs"
@@ -114,7 +115,7 @@ class ExplainLossConfig:
 
 @dataclass
 class ExportConfig:
-    """The root of `conf/export.yaml`."""
+    """Schema of `conf/export.yaml`."""
 
     run: str = MISSING
     format: str = "onnx"
@@ -125,7 +126,7 @@ class ExportConfig:
 
 @dataclass
 class EvaluateConfig:
-    """The root of `conf/evaluate.yaml`."""
+    """Schema of `conf/evaluate.yaml`."""
 
     run: str = MISSING
     split: str = "test"
@@ -142,7 +143,7 @@ class EvaluateConfig:
 
 @dataclass
 class PredictConfig:
-    """The root of `conf/predict.yaml`."""
+    """Schema of `conf/predict.yaml`."""
 
     run: Any = MISSING
     images: str = MISSING
@@ -157,7 +158,7 @@ class PredictConfig:
 
 @dataclass
 class ShowDataConfig:
-    """The root of `conf/show_data.yaml`."""
+    """Schema of `conf/show_data.yaml`."""
 
     data: Any = MISSING
     augment: Any = None
@@ -171,7 +172,7 @@ class ShowDataConfig:
 
 @dataclass
 class AuditDataConfig:
-    """The root of `conf/audit_data.yaml`."""
+    """Schema of `conf/audit_data.yaml`."""
 
     data: Any = MISSING
     distance: int | None = 80
@@ -184,7 +185,7 @@ class AuditDataConfig:
 
 @dataclass
 class YoursConfig:
-    """Files that lie elsewhere for each reader: a paper's studies and budgets take them as `%data.root%`."""
+    """The reader's own paths; studies and budgets of a paper refer to them, for instance as `%data.root%`."""
 
     root: str | None = None
     subset: str | None = None
@@ -193,7 +194,7 @@ class YoursConfig:
 
 @dataclass
 class ReproduceConfig:
-    """The root of `conf/reproduce.yaml`."""
+    """Schema of `conf/reproduce.yaml`."""
 
     paper: Any = None
     budget: str | None = None
@@ -211,4 +212,4 @@ class ReproduceConfig:
 
 
 EXTENDED = {"find_lr": FindLrConfig, "search": AdaptiveSearchConfig}
-"""Primary configurations that take in `train.yaml` and add keys of their own, with their typed roots."""
+"""Primary configurations that extend `train.yaml`, with their schemas."""

@@ -1,41 +1,34 @@
-"""What the shipped configuration offers: where it lies, and which questions it asks."""
+"""The shipped configuration: its folder and its config groups."""
 
 import re
 from pathlib import Path
 
+from tandem.config.hydra_internals import remove_launchers
+
 
 def config_folder() -> Path:
-    """The folder of the shipped configuration: inside the installed package, or beside `src` in a checkout."""
+    """Returns the folder of the shipped configuration: in the installed package, or beside `src` in a checkout."""
     here = Path(__file__).resolve().parents[1]
     packaged = here / "conf"
     return packaged if packaged.is_dir() else here.parents[1] / "conf"
 
 
 ELSEWHERE = ("hydra", "paper", "refine", "search", "shared")
-"""Folders that no question about training stands behind: Hydra's own, those of other commands, parts of files."""
+"""Folders that are not config groups of training: Hydra's own, those of other commands, shared parts."""
 
 
 def shipped_groups() -> list[str]:
-    """The questions that the shipped configuration asks about training: names of its folders."""
+    """Returns the config groups of training: the names of the folders of the shipped configuration."""
     return sorted(path.name for path in config_folder().iterdir() if path.is_dir() and path.name not in ELSEWHERE)
 
 
 def shipped_places() -> set[str]:
-    """Where nested groups are chosen in the shipped configuration, such as `loss/binary@tasks.segmentation.loss`."""
+    """Returns the packages of nested groups in the configuration, such as `loss/binary@tasks.segmentation.loss`."""
     written = re.compile(r"^\s*- (?:override )?/([\w/]+@tasks[\w.]+):", re.MULTILINE)
     texts = (path.read_text(encoding="utf-8") for path in config_folder().rglob("*.yaml"))
     return {place for text in texts for place in written.findall(text)}
 
 
 def take_launchers() -> None:
-    """Takes launchers of other packages that have a shipped one's name out of Hydra's store; may be called again.
-
-    Hydra would check the shipped ones against their types, where such a package is installed.
-    """
-    from hydra.core.config_store import ConfigStore
-    from hydra.core.plugins import Plugins
-
-    Plugins.instance()  # imports every launcher that is installed
-    launchers = ConfigStore.instance().repo["hydra"]["launcher"]
-    for path in (config_folder() / "hydra" / "launcher").glob("*.yaml"):
-        launchers.pop(path.name, None)
+    """Lets tandem's launchers replace those of other packages that have the same name; may be called again."""
+    remove_launchers([path.name for path in (config_folder() / "hydra" / "launcher").glob("*.yaml")])

@@ -1,17 +1,18 @@
-"""Turns what Hydra and OmegaConf raise into one line that names the key and the nearest valid one."""
+"""Turns errors of Hydra and OmegaConf into one line that names the key and suggests the nearest valid one."""
 
 import difflib
 import re
 from collections.abc import Iterable, Iterator
 
 from tandem.config.shipped import config_folder, shipped_groups, shipped_places
+from tandem.errors import TandemError
 
-SHOWN = 24
-"""Up to so many choices are listed; of more, the nearest."""
+SHOWN = 28
+"""Maximum number of choices listed; if there are more, the nearest ones are listed."""
 
 
 def nearest(wrong: str, valid: Iterable[str]) -> str:
-    """A half-sentence that names the likeliest intended word, or all there are.
+    """Suggests the most likely intended name and lists the valid ones, as part of a sentence.
 
     Example:
         >>> nearest("gama", ["gamma", "alpha"])
@@ -26,14 +27,15 @@ def nearest(wrong: str, valid: Iterable[str]) -> str:
 
 
 def explain(error: BaseException) -> str:
-    """One line for an error that arose while a configuration was composed or resolved.
+    """Explains in one line an error that was raised while composing or resolving a configuration.
 
     Args:
-        error: what Hydra or OmegaConf raised, with its chain of causes.
+        error: the exception of Hydra or OmegaConf, with its chain of causes.
     """
     readers = (_bad_override, _unknown_key, _unknown_choice, _wrong_count, _not_chosen, _bad_value)
     lines = (reader(link) for link in _chain(error) for reader in readers)
-    return next((line for line in lines if line), None) or _first_lines(error)
+    refused = next((str(link) for link in _chain(error) if isinstance(link, TandemError)), None)  # by a resolver
+    return refused or next((line for line in lines if line), None) or _first_lines(error)
 
 
 def _chain(error: BaseException) -> Iterator[BaseException]:
@@ -44,7 +46,7 @@ def _chain(error: BaseException) -> Iterator[BaseException]:
 
 
 def _bad_override(error: BaseException) -> str | None:
-    """What was typed is no override."""
+    """An argument that is not an override."""
     from hydra.errors import OverrideParseException
 
     if not isinstance(error, OverrideParseException):
@@ -57,7 +59,7 @@ def _bad_override(error: BaseException) -> str | None:
 
 
 def _unknown_key(error: BaseException) -> str | None:
-    """A key that the typed root or a composed yaml does not have."""
+    """A key that the schema or a composed yaml does not have."""
     from omegaconf import DictConfig
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
@@ -91,15 +93,15 @@ def _unknown_choice(error: BaseException) -> str | None:
 
 
 def _wrong_count(error: BaseException) -> str | None:
-    """A config group without an option, or several values where one belongs."""
+    """A config group without an option, or several values instead of one."""
     if "Config group override must be a string or a list. Got NoneType" in str(error):
         return "a config group cannot be null; choose one of its options, such as augment=none"
     match = re.match(r"Ambiguous value for argument '(.*)'", str(error))
-    return match and f"'{match[1]}' holds several values; add -m to sweep over them, or write a list: key=[a,b]"
+    return match and f"'{match[1]}' has several values; add -m to sweep over them, or write a list: key=[a,b]"
 
 
 def _not_chosen(error: BaseException) -> str | None:
-    """An option for a place (group@package) where nothing is chosen, or an option of another group."""
+    """An option for a package (group@package) that does not exist in this configuration, or of another group."""
     from hydra.errors import ConfigCompositionException
 
     whole = re.match(r"Could not override '(\w+)'", str(error))
@@ -112,12 +114,12 @@ def _not_chosen(error: BaseException) -> str | None:
     if wrong in places:
         return f"'{wrong}' has no place in this configuration; was its task left out?"
     same = sorted(place for place in places if place.endswith(f"@{match[2]}"))
-    mend = f"{match[2]} is chosen with {same[0]}=..." if same else nearest(wrong, places)
-    return f"nothing is chosen with '{wrong}'; {mend}"
+    fix = f"{match[2]} is chosen with {same[0]}=..." if same else nearest(wrong, places)
+    return f"nothing is chosen with '{wrong}'; {fix}"
 
 
 def _inner_groups(group: str) -> list[str]:
-    """The groups inside a group that has no options of its own, such as those of `loss`."""
+    """Returns the subgroups of a group without options of its own, such as those of `loss`."""
     folder = config_folder() / group
     if not folder.is_dir() or any(folder.glob("*.yaml")):
         return []
@@ -125,7 +127,7 @@ def _inner_groups(group: str) -> list[str]:
 
 
 def _bad_value(error: BaseException) -> str | None:
-    """A value of the wrong type, a missing one, or a reference that leads nowhere."""
+    """A value of the wrong type, a missing value, or a broken reference."""
     from omegaconf.errors import OmegaConfBaseException
 
     if not isinstance(error, OmegaConfBaseException) or not error.full_key:

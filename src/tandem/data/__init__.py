@@ -1,1 +1,1 @@
-"""Data sets, from files or a formula to batches."""
+"""Data sets: read from files or drawn from a formula, split, and served in batches."""

@@ -1,4 +1,4 @@
-"""The batch: what every data set gives and every task reads."""
+"""The batch: every data set yields it and every task reads it."""
 
 from typing import TypedDict
 
@@ -6,25 +6,25 @@ import torch
 from torch import Tensor
 
 MISSING_LABEL = -100
-"""Class label of a row that has none (the index that torch's cross-entropy ignores)."""
+"""Class label of a row without one (the index that torch's cross-entropy ignores)."""
 
 MISSING_PIXEL = 255
-"""Mask value that counts nowhere; a mask that is wholly missing is 255 everywhere. Also a finding that is unknown."""
+"""Mask value that is ignored everywhere; a missing mask is all 255. Also the value of an unknown finding."""
 
 
 class Batch(TypedDict, total=False):
-    """A batch of N rows; a target that the data set lacks is absent, one that a row lacks is *missing*.
+    """A batch of N rows. A target that the whole data set lacks is absent; one that a single row lacks is *missing*.
 
     Attributes:
         image: (N, C, H, W) float32 in [0, 1].
         label: (N,) int64 class index, `MISSING_LABEL` where unknown.
-        mask: (N, K, H, W) uint8: K yes/no channels with 0, 1 and `MISSING_PIXEL`; or K = 1 with class indices and
-            `MISSING_PIXEL`, where the data set's masks have classes.
-        findings: (N, L) uint8 with 0, 1 and `MISSING_PIXEL`: yes/no answers about the whole picture.
-        columns: numbers by name, (N,) float32 each, nan where unknown.
+        mask: (N, K, H, W) uint8: K yes/no channels with 0, 1 and `MISSING_PIXEL`; or, for multiclass masks, K = 1 with
+            class indices and `MISSING_PIXEL`.
+        findings: (N, L) uint8 with 0, 1 and `MISSING_PIXEL`: yes/no answers about the whole image.
+        columns: numbers by column name, (N,) float32 each, nan where unknown.
         id: N names, unique in the data set.
-        draw: (N, K) float32 uniform numbers in [0, 1), one row's own in each epoch, from which augmentation is derived;
-            in training batches only.
+        draw: (N, K) float32 uniform random numbers in [0, 1), new for each row and epoch; augmentation is computed from
+            them. Training batches only.
     """
 
     image: Tensor
@@ -37,7 +37,7 @@ class Batch(TypedDict, total=False):
 
 
 def without_targets(batch: Batch) -> Batch:
-    """The same pictures, with every target that they have marked as missing."""
+    """Returns the same images with every target marked as missing."""
     found = Batch(image=batch["image"], id=batch["id"])
     if "label" in batch:
         found["label"] = torch.full_like(batch["label"], MISSING_LABEL)

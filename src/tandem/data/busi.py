@@ -2,18 +2,18 @@
 
 import logging
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from tandem.data.files.archives import folder_of
-from tandem.data.files.faults import Faults, check_on_error, refuse
+from tandem.data.files.faults import Faults, refuse
 from tandem.data.files.records import Decoder, Record
-from tandem.data.loading.storage import Storage
 from tandem.data.samples import Samples
+from tandem.data.shared_options import FileSource
 from tandem.data.splitting.duplicates import group_names, mixed_groups, near_duplicate_groups, read_groups
-from tandem.data.splitting.split_spec import FRACTIONS, SplitSpec
 from tandem.data.splitting.splits import read_table
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
@@ -26,47 +26,33 @@ NO_GROUPS = "none"
 MASK_NAME = re.compile(r"(?P<id>.+)_mask(_\d+)?")
 
 
-class BUSI:
-    """The BUSI data set in its official layout, decoded once into memory.
+class BUSI(FileSource):
+    """The BUSI data set in its official layout; images are decoded once.
 
-    The layout is one folder per class with `benign (195).png`, `benign (195)_mask.png`, `benign (195)_mask_1.png` and
-    so on; the masks of a picture are united. Pictures may have any size and are stretched to a square. The division is
-    stratified by class and mask, and keeps near-duplicates together; it does not depend on `size` or `channels`.
-    Decoded pictures are kept on disk under a digest of the files.
+    The layout has one folder per class with `benign (195).png`, `benign (195)_mask.png`, `benign (195)_mask_1.png` and
+    so on. Several masks of an image are merged. Images of any size are stretched to a square. The split is stratified
+    by class and mask, and keeps near-duplicates in one split; it does not depend on `size` or `channels`. Decoded
+    images are cached on disk under a digest of the files.
 
-    Seven pictures, all benign, carry coloured marks of the machine's operator, from which a network may learn the
-    class; `overlays` says what becomes of them.
+    Seven images, all benign, have coloured marks by the operator, from which a network may learn the class; `overlays`
+    keeps or drops them.
 
     Args:
         root: the folder that holds `normal`, `benign` and `malignant`, or its parent with `Dataset_BUSI_with_GT`; or a
             zip or tar archive of either.
-        size: side of the square pictures in pixels, 8 to 4096.
-        channels: 1 for grey, 3 for RGB.
-        subset: csv file `class;id` of the pictures to use, such as the *Curated BUSI* of Aumente-Maestro et al. (2024);
-            None for all.
-        groups: csv file `group,image` of near-duplicates; None finds them by perceptual hash; the word `none` lets
-            every picture stand alone.
-        overlays: `keep` pictures with coloured marks, or `drop` them.
-        fractions: shares of `train`, `val` and `test`, above 0, together 1.
-        split_seed: draws the division; 0 or more.
-        folds: number of folds for cross-validation, or None.
-        fold: the fold that is tested on, from 0.
-        split_file: csv file `id,split`, such as the `splits.csv` of another run, or None.
-        on_error: `fail` refuses the data set for any fault in it, `skip` leaves out the pictures concerned.
-        cache: folder of the disk cache; None for `$TANDEM_CACHE` or `~/.cache/tandem`.
-        memory_gb: decoded pictures that need more than so many GB are read from the disk cache batch by batch; None for
-            half of the free memory.
+        subset: CSV file `class;id` of the images to use, such as the *Curated BUSI* of Aumente-Maestro et al. (2024);
+            None: all images.
+        groups: CSV file `group,image` of near-duplicates; None: find them by perceptual hash; `none`: every image is
+            its own group.
+        overlays: `keep` images with coloured marks, or `drop` them.
+        shared: options of `FileSource`.
 
     Attributes:
         name: "busi".
         classes: "normal", "benign", "malignant".
-        channels: as given.
-        files_fingerprint: after `load`, the SHA-256 over names and bytes of all files used; None before.
-        skipped: after `load`, a line for each fault that was skipped.
-        records: after `load`, the files of each picture that was listed.
 
     Raises:
-        ConfigError: an argument out of its range.
+        ConfigError: an argument is out of range.
     """
 
     name: str = "busi"
@@ -77,39 +63,23 @@ class BUSI:
         self,
         root: str | None,
         *,
-        size: int = 128,
-        channels: int = 1,
         subset: str | None = None,
         groups: str | None = None,
         overlays: str = "keep",
-        fractions: Mapping[str, float] = FRACTIONS,
-        split_seed: int = 0,
-        folds: int | None = None,
-        fold: int | None = None,
-        split_file: str | None = None,
-        on_error: str = "fail",
-        cache: str | None = None,
-        memory_gb: float | None = None,
+        **shared: Any,
     ) -> None:
         if overlays not in ("keep", "drop"):
             raise ConfigError(f"data.overlays is {overlays!r}, but must be 'keep' or 'drop'")
-        self.root, self.subset, self.groups = root, subset, groups
-        self.cache, self.storage = cache, Storage(cache, memory_gb)
-        self.overlays = overlays
-        self.decoder = Decoder(size, channels)
-        self.channels = channels
-        self.division = SplitSpec(fractions, split_seed, folds, fold, split_file)
-        self.on_error = check_on_error(on_error)
-        self.files_fingerprint: str | None = None
-        self.skipped: tuple[str, ...] = ()
-        self.records: tuple[Record, ...] = ()
+        super().__init__(**shared)
+        self.root, self.subset, self.groups, self.overlays = root, subset, groups, overlays
+        self.decoder = Decoder(self.size, self.channels)
 
     def load(self) -> dict[str, Samples]:
-        """The splits `train`, `val` and `test`, rows in order of their ids; `groups` is empty where switched off.
+        """Reads the splits `train`, `val` and `test`, with rows sorted by id; `groups` is empty for `groups=none`.
 
         Raises:
-            DataError: a wrong root, files that cannot be used (counted, and ten of them named), a class missing from a
-                split.
+            DataError: the root is wrong, files cannot be used (the message counts them and names ten), or a split has
+                no image of a class.
         """
         root = find_root(self.root if self.root is None else str(folder_of(self.root, self.cache)))
         faults = Faults(self.on_error)
@@ -124,9 +94,9 @@ class BUSI:
         labels = [decoded.records[row].label for row in kept]
         groups = self._groups(ids, [record.id for record in everything], decoded.arrays["thumbnails"][kept])
         mixed = mixed_groups(groups, labels)
-        log.info("busi: %d pictures in %d groups of near-duplicates", len(ids), len(set(groups)))
+        log.info("busi: %d images in %d groups of near-duplicates", len(ids), len(set(groups)))
         if mixed:
-            log.info("busi: %d groups mix classes: those of %s", len(mixed), ", ".join(mixed))
+            log.info("busi: %d groups contain several classes: those of %s", len(mixed), ", ".join(mixed))
         masked = decoded.arrays["masked"][kept].tolist()
         rows_of = self.division.rows(ids, labels, groups, CLASSES, masked, left_out=bool(faults.found))
         named = dict(zip(kept.tolist(), groups, strict=True))
@@ -134,33 +104,33 @@ class BUSI:
         return {split: decoded.samples(kept[rows], shown, self.targets) for split, rows in rows_of.items()}
 
     def _without_overlays(self, coloured: np.ndarray, ids: Sequence[str]) -> np.ndarray:
-        """The rows that are used."""
+        """The rows to use: all, or those without coloured marks."""
         marked = [ids[row] for row in np.flatnonzero(coloured).tolist()]
         if marked:
-            done = "left out" if self.overlays == "drop" else "kept (data.overlays=drop leaves them out)"
-            log.info("busi: %d pictures with coloured marks are %s: %s", len(marked), done, ", ".join(marked))
+            done = "dropped" if self.overlays == "drop" else "kept (data.overlays=drop drops them)"
+            log.info("busi: %d images with coloured marks are %s: %s", len(marked), done, ", ".join(marked))
         return np.flatnonzero(coloured == 0) if self.overlays == "drop" else np.arange(len(ids))
 
     def _groups(self, ids: Sequence[str], all_ids: Sequence[str], thumbnails: np.ndarray) -> tuple[str, ...]:
-        """The group of each id, by name."""
+        """Name of the group of each id."""
         if self.groups == NO_GROUPS:
             return tuple(ids)
         if self.groups is None:
             return group_names(near_duplicate_groups(thumbnails), ids)
-        listed = read_groups(Path(self.groups).expanduser(), all_ids)  # a list of the whole set serves its subsets too
+        listed = read_groups(Path(self.groups).expanduser(), all_ids)  # of the whole set, also if a subset is used
         name_of = dict(zip(all_ids, group_names(listed, all_ids), strict=True))
         return tuple(name_of[name] for name in ids)
 
 
 def find_root(root: str | None) -> Path:
-    """The folder with the three class folders: `root` itself or `Dataset_BUSI_with_GT` in it.
+    """Finds the folder with the three class folders: `root` itself or `Dataset_BUSI_with_GT` in it.
 
     Raises:
-        DataError: no root given, or no such folder.
+        DataError: no root is given, or it has no such folder.
     """
     wanted = f"the folder {FOLDER} with the class folders {', '.join(CLASSES)}"
     if not root:
-        raise DataError(f"busi does not know where its pictures are: set data.root=... to {wanted}")
+        raise DataError(f"busi needs the folder of its images: set data.root=... to {wanted}")
     given = Path(root).expanduser()
     if not given.is_dir():
         raise DataError(f"data.root={root!r} is not a folder: set data.root=... to {wanted}")
@@ -172,14 +142,14 @@ def find_root(root: str | None) -> Path:
 
 
 def scan(root: Path, faults: Faults) -> list[Record]:
-    """The records of all pictures below the three class folders, in order of their ids. Hidden files are passed over.
+    """Lists the records of all images in the three class folders, sorted by id. Hidden files are skipped.
 
     Args:
         root: the folder with the class folders.
-        faults: gets a line for each mask without its picture and each picture with the name of another.
+        faults: receives one line for each mask without an image, and for each name that two images share.
 
     Raises:
-        DataError: a class folder without pictures.
+        DataError: a class folder has no images.
     """
     records: dict[str, Record] = {}
     empty = []
@@ -191,11 +161,13 @@ def scan(root: Path, faults: Faults) -> list[Record]:
                 masks.setdefault(match["id"], []).append(path)
         images = {path.stem: path for path in files if not MASK_NAME.fullmatch(path.stem)}
         if not images:
-            empty.append(f"class folder {str(root / name)!r} holds no png pictures: fetch the data set again")
+            empty.append(f"class folder {str(root / name)!r} has no PNG images: download the data set again")
         for stem in sorted(masks.keys() - images):
-            faults.add(f"mask {str(masks[stem][0])!r} belongs to no picture: add the picture or remove the mask")
+            faults.add(f"mask {str(masks[stem][0])!r} belongs to no image: add the image or remove the mask")
         for stem in sorted(images.keys() & records):
-            faults.add(f"picture {str(images[stem])!r} has the name of one of another class: rename one of them")
+            faults.add(
+                f"image {str(images[stem])!r} has the same name as an image of another class: rename one of them"
+            )
         for stem in images.keys() - records:
             records[stem] = Record(stem, images[stem], label, (tuple(masks.get(stem, ())),))
     refuse(empty, len(CLASSES), "class folders")
@@ -203,18 +175,18 @@ def scan(root: Path, faults: Faults) -> list[Record]:
 
 
 def _with_masks(records: Sequence[Record], faults: Faults) -> list[Record]:
-    """The records but those that lack the mask that their class must have."""
+    """The records, without those whose class requires a mask but which have none."""
     for record in records:
         if record.masks == ((),) and CLASSES[record.label] != "normal":
-            faults.add(f"picture {str(record.image)!r} has no mask: add {record.id + '_mask.png'!r} beside it")
+            faults.add(f"image {str(record.image)!r} has no mask: add {record.id + '_mask.png'!r} beside it")
     return [record for record in records if record.masks != ((),) or CLASSES[record.label] == "normal"]
 
 
 def choose(records: Sequence[Record], path: Path) -> list[Record]:
-    """The records named in a csv file `class;id`, where `benign;20` is `benign (20)`, in order of their ids.
+    """Selects the records listed in a CSV file `class;id`, sorted by id; `benign;20` stands for `benign (20)`.
 
     Raises:
-        DataError: a file that cannot be read, an entry that names no picture or stands there twice.
+        DataError: the file cannot be read, or an entry names no image or is listed twice.
     """
     known = {(CLASSES[record.label], record.id): record for record in records}
     rows = read_table(path, ("class", "id"), delimiter=";")
@@ -223,9 +195,9 @@ def choose(records: Sequence[Record], path: Path) -> list[Record]:
     for row in rows:
         name = f"{row['class']} ({row['id']})"
         if name in chosen:
-            faults.append(f"{str(path)!r} lists {name!r} twice: mend data.subset")
+            faults.append(f"{str(path)!r} lists {name!r} twice: fix data.subset")
         elif (row["class"], name) not in known:
-            faults.append(f"{str(path)!r} lists {name!r}, which is not below data.root: mend data.subset")
+            faults.append(f"{str(path)!r} lists {name!r}, which is not below data.root: fix data.subset")
         else:
             chosen[name] = known[row["class"], name]
     refuse(faults, len(rows), "entries")

@@ -1,4 +1,4 @@
-"""What must hold of every data set before anything is trained on it."""
+"""Checks that every data set must pass before training."""
 
 from collections.abc import Mapping, Sequence
 
@@ -14,39 +14,40 @@ ONE_MASK = Targets()
 
 
 def check_splits(name: str, splits: Mapping[str, Samples], classes: Sequence[str], targets: Targets = ONE_MASK) -> None:
-    """Refuses splits that would train or be scored without complaint, and mean nothing.
+    """Raises if the splits would train or be scored without an error but give meaningless results.
 
     Args:
         name: the data set, for messages.
         splits: the splits by name.
         classes: names of the classes.
-        targets: what else the rows may carry.
+        targets: the targets that rows may have besides their class.
 
     Raises:
-        DataError: a split missing or empty, a name or group in two splits, a target outside its set, a class missing.
+        DataError: a split is missing or empty, an id or group is in two splits, a target value is not allowed, or a
+            split lacks a class.
     """
     for split in SPLITS:
         if split not in splits or len(splits[split]) == 0:
-            raise DataError(f"data '{name}': the split '{split}' is empty; give it pictures")
+            raise DataError(f"data '{name}': the split '{split}' is empty; add images to it")
         _check_offered(name, split, splits[split], targets)
         _check_masks(name, split, splits[split], targets.mask_values)
         _check_labels(name, split, splits[split], len(classes))
         _check_further(name, split, splits[split])
         _check_classes(name, split, splits[split], classes)
-    _check_apart(name, {split: samples.ids for split, samples in splits.items()}, "picture")
+    _check_apart(name, {split: samples.ids for split, samples in splits.items()}, "image")
     _check_apart(name, {split: samples.groups for split, samples in splits.items()}, "group")
 
 
 def _check_offered(name: str, split: str, samples: Samples, targets: Targets) -> None:
-    """Refuses a source whose rows are not what it says of them."""
+    """Raises if the rows do not have the targets that the source declares."""
     found = 0 if samples.findings is None else samples.findings.shape[1]
-    for what, has, said in (
+    for what, has, declared in (
         ("mask channels", samples.masks.shape[1], targets.mask_depth),
         ("findings", found, len(targets.findings)),
         ("columns", sorted(samples.columns), sorted(targets.columns)),
     ):
-        if has != said:
-            raise DataError(f"data '{name}': the split '{split}' has {what} {has}, but the source says {said}")
+        if has != declared:
+            raise DataError(f"data '{name}': the split '{split}' has {what} {has}, but the source declares {declared}")
 
 
 def _check_masks(name: str, split: str, samples: Samples, values: int) -> None:
@@ -85,18 +86,20 @@ def _check_further(name: str, split: str, samples: Samples) -> None:
     for column, values in samples.columns.items():
         if values.isinf().any():
             row = int(values.isinf().nonzero()[0])
-            raise DataError(f"data '{name}', {split} '{samples.ids[row]}': {column} is infinite; nan where unknown")
+            raise DataError(
+                f"data '{name}', {split} '{samples.ids[row]}': {column} is infinite; use nan where it is unknown"
+            )
 
 
 def _check_classes(name: str, split: str, samples: Samples, classes: Sequence[str]) -> None:
-    """A class that a split lacks makes its recall, and every mean over classes, meaningless."""
+    """Raises if a split lacks a class: its recall, and every mean over classes, would be undefined."""
     known = samples.labels[samples.labels != MISSING_LABEL]
     if len(known) == 0:
         return
     counts = torch.bincount(known, minlength=len(classes))
     if missing := [label for label, count in zip(classes, counts.tolist(), strict=True) if count == 0]:
         raise DataError(
-            f"data '{name}': class '{missing[0]}' is missing from split '{split}' ({len(samples)} pictures); "
+            f"data '{name}': class '{missing[0]}' is missing from split '{split}' ({len(samples)} images); "
             "make the split larger or choose another split seed"
         )
 

@@ -1,4 +1,4 @@
-"""Lightning's data module over any source: batches, augmentation, and what identifies the data."""
+"""Lightning's data module for any source: batches, augmentation, and a fingerprint of the data."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from tandem.errors import ConfigError
 
 @dataclass(frozen=True)
 class DataInfo(Targets):
-    """What networks and tasks need to know of the data; further targets are named as in `Targets`.
+    """What networks and tasks need to know about the data; further targets are named as in `Targets`.
 
     Attributes:
         name: the data set.
@@ -34,7 +34,7 @@ class DataInfo(Targets):
 
     @property
     def offered(self) -> tuple[str, ...]:
-        """What a task can learn here: `label`, `mask` (yes or no), `class mask`, `findings`, `columns`."""
+        """The kinds of target that this data set has: `label`, `mask` (binary), `class mask`, `findings`, `columns`."""
         has = {
             "label": self.classes,
             "mask": self.mask_channels,
@@ -46,18 +46,18 @@ class DataInfo(Targets):
 
 
 class DataModule(pl.LightningDataModule):
-    """Gives the batches of a source; augments training batches where they are used (on the GPU, if there is one).
+    """Serves the batches of a source; augments training batches on the device that uses them (the GPU, if available).
 
     Args:
-        source: where pictures come from.
-        augment: applied to training batches, or None.
+        source: the data set.
+        augment: applied to training batches; None for no augmentation.
         batch_size: rows in a batch.
-        workers: worker processes of a loader.
-        seed: seed of order and augmentation.
-        sampling: how often an epoch visits a row: `uniform`, `balanced`, or one weight for each class.
+        workers: worker processes of each loader.
+        seed: seed of shuffling and augmentation.
+        sampling: how often an epoch visits each row: `uniform`, `balanced`, or a weight for each class.
 
     Raises:
-        ConfigError: a sampling that does not fit the classes.
+        ConfigError: the sampling does not fit the classes, or data.shares is set too.
     """
 
     def __init__(
@@ -83,20 +83,20 @@ class DataModule(pl.LightningDataModule):
 
     @property
     def info(self) -> DataInfo:
-        """What is known of the data before it is read."""
+        """What is known about the data before it is read."""
         targets = getattr(self.source, "targets", Targets())
         return DataInfo(self.source.name, tuple(self.source.classes), self.source.channels, **vars(targets))
 
     @property
     def skipped(self) -> tuple[str, ...]:
-        """A line for each fault whose row was left out, after `setup`."""
+        """A line for each faulty row that was skipped; available after `setup`."""
         return tuple(getattr(self.source, "skipped", ()))
 
     def setup(self, stage: str | None = None) -> None:
         """Reads and checks the data, once.
 
         Raises:
-            DataError: data that cannot be used.
+            DataError: the data cannot be used.
         """
         if not self.splits:
             splits = self.source.load()
@@ -107,11 +107,11 @@ class DataModule(pl.LightningDataModule):
             self.splits = splits
 
     def visits(self) -> dict[str, int]:
-        """Visits of each class in an epoch, after `setup`; empty where every row is visited once."""
+        """Visits of each class in an epoch, after `setup`; empty if every row is visited once."""
         return {} if self.shares is None else visits_by_class(self.splits["train"], self.shares, self.info.classes)
 
     def fingerprint(self) -> dict[str, str]:
-        """What identifies the data: a hash of each split's names, pixels and targets, and of the files."""
+        """Identifies the data: a hash of each split's ids, pixels and targets, and one of the files."""
         pixels = {split: samples.fingerprint() for split, samples in self.splits.items()}
         files = getattr(self.source, "files_fingerprint", None)
         return {**pixels, "files": files} if files else pixels
@@ -125,17 +125,17 @@ class DataModule(pl.LightningDataModule):
         return loader(samples, self.batch_size, self.workers, self.seed, split == "train", shares, members, part)
 
     def train_dataloader(self) -> DataLoader[Batch]:
-        """Shuffled by (seed, epoch), augmented by (seed, epoch, row)."""
+        """Training batches: the order depends on (seed, epoch), the augmentation on (seed, epoch, row)."""
         return self._loader("train")
 
     def val_dataloader(self) -> DataLoader[Batch]:
-        """In the order of the split, as it is."""
+        """Validation batches, in the order of the split, without augmentation."""
         return self._loader("val")
 
     def test_dataloader(self) -> DataLoader[Batch]:
-        """In the order of the split, as it is."""
+        """Test batches, in the order of the split, without augmentation."""
         return self._loader("test")
 
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
-        """Augments a training batch on the device it was moved to."""
+        """Augments a training batch on the device that it was moved to."""
         return self.augment(batch) if self.augment is not None and "draw" in batch else batch

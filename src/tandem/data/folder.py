@@ -1,4 +1,4 @@
-"""One's own pictures: a folder, with or without a table that lists what is in it."""
+"""Your own images: a folder, with or without a table that lists its images."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,16 +8,15 @@ from typing import Any
 from tandem.data.batch import MISSING_LABEL
 from tandem.data.files.archives import folder_of
 from tandem.data.files.dataset_builder import FileDatasetBuilder
-from tandem.data.files.faults import Faults, check_on_error
+from tandem.data.files.faults import Faults
 from tandem.data.files.layout import Layout, Template
 from tandem.data.files.masks import BACKGROUND, MaskValues
 from tandem.data.files.masks import mask_values as read_mask_values
 from tandem.data.files.records import Decoder, Record
 from tandem.data.files.rows import ImageRow
 from tandem.data.files.table import SourceTable, read_columns
-from tandem.data.loading.storage import Storage
 from tandem.data.samples import Samples
-from tandem.data.splitting.split_spec import FRACTIONS, SplitSpec
+from tandem.data.shared_options import FileSource
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
 
@@ -25,60 +24,47 @@ COLUMNS = {"image": "image", "label": "label", "masks": "mask"}
 CLASS_MASKS = "classes"
 
 
-class Folder:
-    """Pictures below a folder, described by its layout or by a table, decoded once.
+class Folder(FileSource):
+    """Images in a folder, described by its layout or by a table; images are decoded once.
 
-    Without a table, the paths say everything: `images` and `masks` are templates of paths below the root, without
-    ending, in which `{id}`, `{class}`, `{group}` and `{split}` stand for one name each and `*` for anything within a
-    name. Masks belong to the picture that agrees in the fields which both templates have, and are united:
+    Without a table, the paths describe the images: `images` and `masks` are templates of paths below the root, without
+    suffix, in which `{id}`, `{class}`, `{group}` and `{split}` each stand for one name, and `*` for any text within a
+    name. A mask belongs to the image with the same values of the fields that both templates share; several masks are
+    merged. Examples:
 
-    * class folders with masks beside the pictures: `{class}/{id}` and `{class}/{id}_mask*`
+    * class folders with masks beside the images: `{class}/{id}` and `{class}/{id}_mask*`
     * masks in a parallel folder: `images/{class}/{id}` and `masks/{class}/{id}`
     * published splits: `{split}/{class}/{id}`; a folder for each patient: `{class}/{group}/{id}`
 
-    With a table, `columns` says which of its columns hold what, and a cell without text is an unknown target.
+    With a table, `columns` names the columns to read; an empty cell is an unknown target.
 
-    Pictures may be grey or RGB, PNG, JPEG, BMP or TIFF, of any size, and are stretched to a square; deeper grey levels
-    are brought to 8 bits by `grey_range`. Whatever cannot be used is told of at once, a line for each fault.
+    Images are grey or RGB, PNG, JPEG, BMP or TIFF, of any size, and are stretched to a square. Grey levels of more than
+    8 bits are mapped to 8 bits by `grey_range`. All faults are reported together, one line each.
 
     Args:
         root: the folder, or a zip or tar archive of it.
-        name: of the data set, as shown in logs and results; letters, digits, `_` and `-`.
-        size: side of the square pictures in pixels, 8 to 4096.
-        channels: 1 for grey, 3 for RGB.
-        grey_range: levels of pictures deeper than 8 bits that become black and white; None for 0 and 65535.
-        table: path of a csv or Parquet file from the root, or None.
-        columns: of the table, see `tandem.data.files.table.Columns`; `image`, and `label`, `masks`, `id`, `group`,
-            `split`, `findings`, `numbers` where there are such.
-        images: template of the pictures' paths, without a table.
-        masks: template of the masks' paths, one for each mask channel by name, or None.
-        classes: names of the classes in the order of their indices, or a name for each value that stands in the table
-            or folder name; None for those that occur, in alphabetical order.
-        mask_values: names by value or colour of a mask's pixels, see `tandem.data.files.masks.mask_values`. Several
-            names give each pixel one class.
-        no_mask: what a picture without a mask file means: `missing` (unknown) or `empty` (nothing to see).
-        near_duplicates: whether pictures that look alike are kept in one split; the time grows with the square of
-            their number, so `auto` looks for them among up to 20 000 pictures.
-        fractions: shares of `train`, `val` and `test`, above 0, together 1.
-        split_seed: draws the division; 0 or more.
-        folds: number of folds for cross-validation, or None.
-        fold: the fold that is tested on, from 0.
-        split_file: csv file `id,split`, such as the `splits.csv` of another run, or None.
-        resplit: whether a division that the table or layout brings is disregarded.
-        on_error: `fail` refuses the data set for any fault in it, `skip` leaves out the pictures concerned.
-        cache: folder of the disk cache; None for `$TANDEM_CACHE` or `~/.cache/tandem`.
-        memory_gb: decoded pictures that need more than so many GB are read from the disk cache batch by batch; None for
-            half of the free memory.
+        name: name of the data set in logs and results; letters, digits, `_` and `-`.
+        grey_range: grey levels that become black and white in images of more than 8 bits; None: 0 and 65535.
+        table: path of a CSV or Parquet file relative to the root, or None.
+        columns: names of the table's columns, see `tandem.data.files.table.Columns`: `image`, and `label`, `masks`,
+            `id`, `group`, `split`, `findings`, `numbers` if present.
+        images: template of the images' paths, if there is no table.
+        masks: template of the masks' paths, or one template per mask channel by name, or None.
+        classes: names of the classes in the order of their indices, or a name for each value in the table or
+            folder name; None: all names that occur, in alphabetical order.
+        mask_values: names by value or colour of a mask's pixels, see `tandem.data.files.masks.mask_values`. With
+            several names, each pixel has one class.
+        no_mask: meaning of an image without a mask file: `missing` (unknown) or `empty` (no lesion).
+        near_duplicates: whether to keep near-duplicates in one split. The time grows with the square of the number of
+            images, so `auto` does it for up to 20 000 images.
+        resplit: whether to ignore the splits in the table or layout.
+        shared: options of `FileSource`.
 
     Attributes:
-        name: as given.
-        channels: as given.
-        files_fingerprint: after `load`, the SHA-256 over names and bytes of all files used; None before.
-        skipped: after `load`, a line for each fault that was skipped.
-        records: after `load`, the files of each picture that was listed.
+        name: see the argument.
 
     Raises:
-        ConfigError: an argument out of its range.
+        ConfigError: an argument is out of range.
     """
 
     def __init__(
@@ -86,8 +72,6 @@ class Folder:
         root: str,
         *,
         name: str = "folder",
-        size: int = 128,
-        channels: int = 1,
         grey_range: Sequence[float] | None = None,
         table: str | None = None,
         columns: Mapping[str, Any] = COLUMNS,
@@ -97,34 +81,22 @@ class Folder:
         mask_values: Mapping[str, str] | None = None,
         no_mask: str = "missing",
         near_duplicates: bool | str = "auto",
-        fractions: Mapping[str, float] = FRACTIONS,
-        split_seed: int = 0,
-        folds: int | None = None,
-        fold: int | None = None,
-        split_file: str | None = None,
         resplit: bool = False,
-        on_error: str = "fail",
-        cache: str | None = None,
-        memory_gb: float | None = None,
+        **shared: Any,
     ) -> None:
         if not re.fullmatch(r"[\w-]+", str(name)):
-            raise ConfigError(f"data.name is {name!r}, but may hold letters, digits, _ and - only")
+            raise ConfigError(f"data.name is {name!r}, but may contain only letters, digits, _ and -")
         if no_mask not in ("missing", "empty"):
             raise ConfigError(f"data.no_mask is {no_mask!r}, but must be 'missing' or 'empty'")
-        self.name = name
-        self.channels = channels
-        self.root = root
-        self.cache, self.storage = cache, Storage(cache, memory_gb)
-        self.no_mask = no_mask
-        self.on_error = check_on_error(on_error)
-        self.given_classes = classes
+        super().__init__(**shared)
+        self.name, self.root, self.no_mask, self.given_classes = name, root, no_mask, classes
         values = read_mask_values(mask_values)
         channel = _channel(values)
         self.rows_from: SourceTable | Layout
         if table is not None:
-            said = read_columns(columns, channel)
-            self.rows_from = SourceTable(table, said)
-            self.offered = _targets(tuple(said.masks), values, said.findings, said.numbers)
+            named_columns = read_columns(columns, channel)
+            self.rows_from = SourceTable(table, named_columns)
+            self.offered = _targets(tuple(named_columns.masks), values, named_columns.findings, named_columns.numbers)
         else:
             named = {channel: masks} if isinstance(masks, str) else dict(masks or {})
             forms = {
@@ -133,17 +105,13 @@ class Folder:
             }
             self.rows_from = Layout(Template(images, "data.images"), forms)
             self.offered = _targets(tuple(forms), values, (), ())
-        self.decoder = Decoder(size, channels, self.offered.mask_depth, values, _range(grey_range), deep=True)
-        self.division = SplitSpec(fractions, split_seed, folds, fold, split_file)
+        self.decoder = Decoder(self.size, self.channels, self.offered.mask_depth, values, _range(grey_range), deep=True)
         self.resplit, self.near_duplicates = resplit, near_duplicates
         self.listed: tuple[Path, list[ImageRow], list[str]] | None = None
-        self.files_fingerprint: str | None = None
-        self.skipped: tuple[str, ...] = ()
-        self.records: tuple[Record, ...] = ()
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes; where they are not given, the folder or table is looked through for them."""
+        """Names of the classes; if they are not given, they are collected from the folder or table."""
         given = self.given_classes
         if isinstance(given, Mapping):
             return tuple(dict.fromkeys(str(name) for name in given.values()))
@@ -160,18 +128,18 @@ class Folder:
 
     @property
     def targets(self) -> Targets:
-        """What else there is; masks only where a picture has one."""
+        """The targets besides the class; masks only if at least one image has a mask."""
         _, rows, _ = self._list()
         if any(channel for row in rows for channel in row.masks):
             return self.offered
         return Targets(mask_channels=(), findings=self.offered.findings, columns=self.offered.columns)
 
     def load(self) -> dict[str, Samples]:
-        """The splits `train`, `val` and `test`.
+        """Reads the splits `train`, `val` and `test`.
 
         Raises:
-            DataError: a root or table that cannot be used, files or rows that cannot be used (counted, and ten of them
-                named), a class missing from a split.
+            DataError: the root or table cannot be used, files or rows cannot be used (the message counts them and names
+                ten), or a split has no image of a class.
         """
         root, rows, faults = self._list()
         noted = Faults(self.on_error)
@@ -179,19 +147,19 @@ class Folder:
         records = self._records(rows, noted)
         decoder = self.decoder if self.targets.mask_depth else Decoder(**{**vars(self.decoder), "mask_depth": 0})
         self.records = tuple(records)
-        filing = FileDatasetBuilder(
+        builder = FileDatasetBuilder(
             self.name, self.targets, decoder, self.division, self.resplit, self.near_duplicates, self.storage
         )
-        splits, self.files_fingerprint = filing.read(records, self.classes, root, noted)
+        splits, self.files_fingerprint = builder.read(records, self.classes, root, noted)
         self.skipped = tuple(noted.found)
         return splits
 
     def _list(self) -> tuple[Path, list[ImageRow], list[str]]:
-        """The root, its rows and what is wrong with others; looked through once."""
+        """The root, its rows, and the faults of faulty rows; read once."""
         if self.listed is None:
             root = folder_of(self.root, self.cache).resolve()
             if not root.is_dir():
-                raise DataError(f"data.root={self.root!r} is not a folder: give the folder with the pictures")
+                raise DataError(f"data.root={self.root!r} is not a folder: give the folder with the images")
             faults = Faults(self.on_error)
             self.listed = (root, self.rows_from.rows(root, faults), faults.found)
         return self.listed
@@ -205,8 +173,8 @@ class Folder:
         records = []
         for row in rows:
             if row.label and row.label not in name_of:
-                place = row.place or f"picture {str(row.image)!r}"
-                faults.add(f"the class {row.label!r} is none of data.classes ({', '.join(name_of)})", place)
+                place = row.place or f"image {str(row.image)!r}"
+                faults.add(f"the class {row.label!r} is not in data.classes ({', '.join(name_of)})", place)
                 continue
             label = index[name_of[row.label]] if row.label else MISSING_LABEL
             masks = tuple(channel or (() if self.no_mask == "empty" else None) for channel in row.masks)
@@ -241,8 +209,8 @@ def _targets(
         return Targets(mask_channels=channels, findings=tuple(findings), columns=tuple(columns))
     if len(channels) > 1:
         raise ConfigError(
-            f"data.mask_values names {len(values.names)} classes, but there are {len(channels)} mask channels "
-            f"({', '.join(channels)}), which are yes/no questions; give one or the other"
+            f"data.mask_values names {len(values.names)} classes, but there are {len(channels)} yes/no mask channels "
+            f"({', '.join(channels)}); use classes or channels, not both"
         )
     classes = (BACKGROUND, *values.names)
     return Targets(mask_channels=(), mask_classes=classes, findings=tuple(findings), columns=tuple(columns))
@@ -258,5 +226,5 @@ def _range(given: Sequence[float] | None) -> tuple[float, float] | None:
 
 
 def _natural(name: str) -> tuple[bool, int, str]:
-    """Numbers in their own order, before words."""
+    """Sort key: numbers in numerical order, then words."""
     return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)

@@ -1,4 +1,4 @@
-"""Weak masks from grey levels alone (Otsu, "A threshold selection method from gray-level histograms", 1979)."""
+"""Weak masks by thresholding grey levels (Otsu, "A threshold selection method from gray-level histograms", 1979)."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,20 +6,21 @@ from numpy.typing import NDArray
 CHUNK = 4096
 
 
-def otsu_thresholds(pictures: NDArray[np.uint8]) -> NDArray[np.int64]:
-    r"""The level of each picture that separates its grey levels best into two.
+def otsu_thresholds(images: NDArray[np.uint8]) -> NDArray[np.int64]:
+    r"""Finds the threshold of each image that best separates its grey levels into two classes.
 
-    It maximises the variance between the two sides, \(w_0 w_1 (\mu_0 - \mu_1)^2\), with \(w\) the shares of pixels at
-    or below and above the level, and \(\mu\) their means; of several such levels it is the lowest.
+    It maximises the between-class variance \(w_0 w_1 (\mu_0 - \mu_1)^2\), where \(w_0\) and \(w_1\) are the shares of
+    pixels at or below the threshold and above it, and \(\mu_0\), \(\mu_1\) their means. Of equally good thresholds it
+    takes the lowest.
 
     Args:
-        pictures: (N, H, W) grey levels.
+        images: (N, H, W) grey levels.
 
     Returns:
-        (N,) levels; what is above them is bright. That of a picture of one level is 0.
+        (N,) thresholds; pixels above them are bright. An image with a single grey level has the threshold 0.
     """
-    count = len(pictures)
-    flat = pictures.reshape(count, -1).astype(np.int64) + 256 * np.arange(count)[:, None]
+    count = len(images)
+    flat = images.reshape(count, -1).astype(np.int64) + 256 * np.arange(count)[:, None]
     histogram = np.bincount(flat.ravel(), minlength=256 * count).reshape(count, 256).astype(np.float64)
     below = histogram.cumsum(1)
     weighted = (histogram * np.arange(256)).cumsum(1)
@@ -32,11 +33,14 @@ def otsu_thresholds(pictures: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def otsu_masks(images: NDArray[np.uint8], dark: bool = False) -> NDArray[np.uint8]:
-    """(N, 1, H, W) uint8 with 1 where a picture is brighter than its threshold, or not brighter.
+    """Masks the bright pixels of each image, or the dark ones.
 
     Args:
-        images: (N, C, H, W) uint8; of several channels the mean counts.
-        dark: whether the dark side is meant.
+        images: (N, C, H, W) uint8; several channels are averaged.
+        dark: mask the pixels at or below the threshold instead of those above it.
+
+    Returns:
+        (N, 1, H, W) uint8 with 0 and 1.
     """
     masks = np.empty((len(images), 1, *images.shape[2:]), dtype=np.uint8)
     for start in range(0, len(images), CHUNK):

@@ -1,4 +1,4 @@
-"""One split of a data set: pictures in memory or on disk, everything else in memory."""
+"""One split of a data set: images in memory or on disk, targets in memory."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,11 @@ SPLITS = ("train", "val", "test")
 
 
 def describe_split(name: str, samples: "Samples", classes: Sequence[str]) -> str:
-    """A split in one line: pictures, classes, and what is missing.
+    """Summarises a split in one line: images, classes, and missing targets.
 
     Args:
-        name: of the split.
-        samples: its content.
+        name: name of the split.
+        samples: the split.
         classes: names of the classes.
     """
     counts = [f"{int((samples.labels == index).sum())} {label}" for index, label in enumerate(classes)]
@@ -29,27 +29,27 @@ def describe_split(name: str, samples: "Samples", classes: Sequence[str]) -> str
     unmasked = sum(int((part == MISSING_PIXEL).flatten(1).all(1).sum()) for part in masks)
     missing = [f"{count} without {what}" for what, count in (("label", unlabelled), ("mask", unmasked)) if count]
     details = ", ".join(counts + missing)
-    return f"{name}: {len(samples)} pictures" + (f" ({details})" if details else "")
+    return f"{name}: {len(samples)} images" + (f" ({details})" if details else "")
 
 
 @dataclass(frozen=True)
 class Samples:
-    """The pictures of one split with their targets, decoded.
+    """The images of one split with their targets, decoded.
 
     Attributes:
-        images: (N, C, H, W) uint8: a tensor, or, where they do not fit into memory, a `Stored`, of which rows and
-            `chunks` can be had.
+        images: (N, C, H, W) uint8: a tensor, or a `Stored` if they do not fit into memory, which can be indexed by
+            rows and read in `chunks`.
         labels: (N,) int64 class index, -100 where unknown.
         masks: (N, K, H, W) uint8: K yes/no channels with 0, 1 and 255 (missing), or one channel of class indices and
-            255; K is 0 where the data set has no masks. As `images`.
+            255; K is 0 if the data set has no masks. A tensor or `Stored`, as `images`.
         ids: N names, unique in the data set.
-        groups: N names; rows of one group (a patient, near-duplicates) stay in one split. Empty where rows stand alone.
+        groups: N names; rows of one group (a patient, near-duplicates) stay in one split. Empty if there are no groups.
         findings: (N, L) uint8 with 0, 1 and 255 (missing), or None.
-        columns: numbers by name, (N,) float32 each, nan where unknown.
-        origin: (N,) int64, from which of several sources a row comes, or None.
+        columns: numbers by column name, (N,) float32 each, nan where unknown.
+        origin: (N,) int64 index of the source that each row comes from, or None.
 
     Raises:
-        DataError: lengths or value types that do not fit together.
+        DataError: the lengths, shapes or dtypes do not fit together.
     """
 
     images: Tensor
@@ -62,7 +62,7 @@ class Samples:
     origin: Tensor | None = None
 
     def __post_init__(self) -> None:
-        """Refuses arrays that do not belong together, since a shifted label would train without complaint."""
+        """Raises if the arrays do not belong together; a shifted label would otherwise train without an error."""
         n = len(self.ids)
         shapes = {"images": len(self.images), "labels": len(self.labels), "masks": len(self.masks)}
         if self.groups:
@@ -99,10 +99,10 @@ class Samples:
         return len(self.ids)
 
     def targets(self, rows: Sequence[int] | Tensor | None = None) -> dict[str, Any]:
-        """The targets of some rows, or of all, under their names in a batch; those that the data set lacks are absent.
+        """Returns the targets of some rows, or of all, by their names in a batch, without those the data set lacks.
 
         Args:
-            rows: indices into the split; None gives the tensors themselves, not copies, of what is in memory.
+            rows: indices into the split; None for all rows, which returns tensors in memory without copying them.
         """
         index: Any = ... if rows is None else torch.as_tensor(rows, dtype=torch.int64)
         found: dict[str, Any] = {"label": self.labels[index]}
@@ -115,7 +115,7 @@ class Samples:
         return found
 
     def pick(self, rows: Sequence[int] | Tensor) -> "Samples":
-        """A split of some rows, in the order given."""
+        """Returns a split of some rows, in the given order."""
         index = torch.as_tensor(rows, dtype=torch.int64)
         named = index.tolist()
         return Samples(
@@ -130,14 +130,14 @@ class Samples:
         )
 
     def take(self, rows: Sequence[int] | Tensor) -> Batch:
-        """The batch of some rows, indexed in one operation; images become float32 in [0, 1]."""
+        """Returns the batch of some rows, indexed in one operation; images become float32 in [0, 1]."""
         index = torch.as_tensor(rows, dtype=torch.int64)
         batch = Batch(image=self.images[index].float().div_(255), id=[self.ids[i] for i in index.tolist()])
         batch.update(self.targets(index))  # type: ignore[typeddict-item]  # its keys are the batch's
         return batch
 
     def fingerprint(self) -> str:
-        """SHA-256 over ids, pixels and targets: equal where a split holds the same data in the same order."""
+        """SHA-256 of ids, pixels and targets: equal for splits with the same data in the same order."""
         digest = hashlib.sha256("\n".join(self.ids).encode())
         further = [("findings", self.findings)] if self.findings is not None else []
         further += [(f"columns.{name}", self.columns[name]) for name in sorted(self.columns)]
@@ -151,7 +151,7 @@ class Samples:
 
 
 def join_samples(parts: Sequence[Samples]) -> Samples:
-    """Splits with the same targets and picture sizes as one; where only some have groups, other rows stand alone."""
+    """Concatenates splits with the same targets and image sizes; if only some have groups, other rows get their own."""
     grouped = any(part.groups for part in parts)
     findings = [part.findings for part in parts if part.findings is not None]
     origins = [part.origin for part in parts if part.origin is not None]

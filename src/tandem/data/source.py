@@ -1,4 +1,4 @@
-"""What every data set must offer: a name, its classes, and its splits."""
+"""The interface of a data set: a name, its classes, and its splits."""
 
 from collections.abc import Mapping
 from typing import Protocol
@@ -7,15 +7,15 @@ from tandem.data.samples import Samples
 
 
 class Source(Protocol):
-    """Where pictures come from. Knows files or a formula, nothing of batches, tasks or networks.
+    """A data set. It knows its files or formula, but nothing about batches, tasks or networks.
 
-    It may also have `targets` (a `Targets`, where its rows carry anything else than a class and one lesion mask),
-    and, after `load`, `files_fingerprint` (SHA-256 of what was read), `skipped` (a line for each row left out) and
-    `records` (a `Record` for each row that was listed, where each is a file).
+    It may also have `targets` (a `Targets`, needed if its rows carry anything other than a class and one lesion mask),
+    and, after `load`, `files_fingerprint` (SHA-256 of the files read), `skipped` (a line for each row left out) and
+    `records` (a `Record` for each listed row, if rows are files).
 
     Attributes:
         name: short name of the data set, as shown in tables.
-        classes: names of the classes, in the order of their indices; empty where pictures have none.
+        classes: names of the classes, in the order of their indices; empty if images have no class.
         channels: channels of an image.
     """
 
@@ -24,13 +24,13 @@ class Source(Protocol):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes; a data set of files may have to look for them."""
+        """Names of the classes; a data set of files may have to search its files for them."""
         ...
 
     def load(self) -> Mapping[str, Samples]:
-        """The splits `train`, `val` and `test`, decoded.
+        """Returns the splits `train`, `val` and `test`, decoded.
 
         Raises:
-            DataError: anything in the files that cannot be used, with file and mend in one line.
+            DataError: a file cannot be used; one line names the file and the fix.
         """
         ...

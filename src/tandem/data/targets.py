@@ -1,18 +1,18 @@
-"""What can be asked of the rows of a data set, beside their class."""
+"""The targets that a data set offers besides the class."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class Targets:
-    """Names of the targets that a source offers; what is empty, it does not have.
+    """Names of the targets that a source offers; an empty tuple means that it has none of that kind.
 
     Attributes:
-        mask_channels: of the yes/no questions about each pixel, one channel of the mask each.
-        mask_classes: of a mask that gives each pixel one class, background first; such a mask has one channel, and
+        mask_channels: names of the yes/no questions about each pixel, one mask channel each.
+        mask_classes: names of the classes of a multiclass mask, background first; such a mask has one channel, and
             `mask_channels` is empty.
-        findings: of the yes/no questions about the whole picture (multilabel).
-        columns: of the numbers that belong to a picture.
+        findings: names of the yes/no questions about the whole image (multilabel).
+        columns: names of the numbers that belong to an image.
     """
 
     mask_channels: tuple[str, ...] = ("lesion",)
@@ -22,14 +22,14 @@ class Targets:
 
     @property
     def mask_depth(self) -> int:
-        """Channels of a mask as a tensor; 0 where there are no masks."""
+        """Number of channels of a mask tensor; 0 if there are no masks."""
         return 1 if self.mask_classes else len(self.mask_channels)
 
     @property
     def mask_values(self) -> int:
-        """A mask holds 0 up to below this number, and 255 where unknown."""
+        """Number of values of a mask: it holds 0 to this number - 1, and 255 where unknown."""
         return len(self.mask_classes) or 2
 
 
 NO_MASKS = Targets(mask_channels=())
-"""A class for each picture, and nothing else."""
+"""A class for each image and no other target."""

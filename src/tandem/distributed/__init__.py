@@ -1,1 +1,1 @@
-"""One run on several devices, step for step the run of one: processes, shared batches, shared statistics."""
+"""One run on several devices, equivalent step by step to a run on one: gathered batches, shared statistics."""

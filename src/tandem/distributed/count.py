@@ -1,4 +1,4 @@
-"""How many devices a run is on. Nothing heavy is imported before it has to be."""
+"""How many devices a run uses; torch is imported only where it is needed."""
 
 import os
 from collections.abc import Mapping
@@ -7,17 +7,17 @@ from typing import Any
 from tandem.errors import ConfigError
 
 ALL = ("auto", "-1", -1)
-"""What `trainer.devices` may be besides a number or a list of GPUs: every GPU there is; a CPU is one device."""
+"""Values of `trainer.devices` besides a number or a list of GPUs: all GPUs; a CPU is one device."""
 
 
 def device_count(config: Mapping[str, Any]) -> int:
-    """How many devices a run is on, each with a process of its own.
+    """How many devices a run uses, each with its own process.
 
     Args:
         config: the resolved configuration, of which `trainer` and `loader` are read.
 
     Raises:
-        ConfigError: what several devices cannot do, or not like this.
+        ConfigError: options that several devices do not support.
 
     Example:
         >>> device_count({"trainer": {"devices": 2}, "loader": {"batch_size": 16}})
@@ -26,14 +26,14 @@ def device_count(config: Mapping[str, Any]) -> int:
     if os.environ.get("WORLD_SIZE", "1") != "1":
         raise ConfigError(
             f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, as torchrun sets it, so the run would be trained several times "
-            "at once; start it with python alone, it starts a process for each of trainer.devices by itself"
+            "at once; start it with plain python, which starts one process for each of trainer.devices"
         )
     trainer = config["trainer"]
     strategy = trainer.get("strategy", "auto")
     if strategy not in ("auto", "ddp", None):
         raise ConfigError(
-            f"trainer.strategy is {strategy}, but several devices work together by ddp, and one needs no strategy; "
-            "remove it, and say how many with trainer.devices"
+            f"trainer.strategy is {strategy}, but several devices use ddp, and one device needs no strategy; "
+            "remove it, and set trainer.devices"
         )
     if trainer.get("num_nodes", 1) != 1:
         raise ConfigError(
@@ -42,7 +42,7 @@ def device_count(config: Mapping[str, Any]) -> int:
         )
     count = _devices(trainer)
     batch = config["loader"]["batch_size"]
-    if count > batch >= 1:  # the loader tells of less than one row
+    if count > batch >= 1:  # the loader reports fewer than one row
         raise ConfigError(
             f"trainer.devices is {count}, more than the {batch} rows of loader.batch_size, which they share; "
             "raise the one or lower the other"

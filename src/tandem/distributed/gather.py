@@ -1,8 +1,8 @@
-"""What the devices of a run tell each other in a step, so that each sees the whole batch and not its part of it.
+"""Gathering of a batch over the devices of a run, so that each device sees the whole batch.
 
-Each device puts its rows through the network. Then all get the logits and targets of all rows, and each computes the
-same losses, balance and metrics of the whole batch, whatever these are: no loss has to be a mean over rows, and rows
-that lack a target dilute nothing. The gradient flows back through the device's own rows; their sum over the devices is
+Each device passes its rows through the network. Then all devices get the logits and targets of all rows, and each
+computes the same losses, balance and metrics of the whole batch. So a loss need not be a mean over rows, and rows
+without a target have no influence. The gradient flows back through the device's own rows; the sum over the devices is
 that of the whole batch.
 """
 
@@ -15,23 +15,23 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 NOT_TARGETS = ("image", "draw")
-"""Entries of a batch that stay where they are."""
+"""Entries of a batch that are not gathered."""
 
 
 def get_rank() -> int:
-    """Which of the run's devices this process works on, from 0."""
+    """Rank of this process among the run's devices, from 0."""
     return dist.get_rank() if is_distributed() else 0
 
 
 def is_distributed() -> bool:
-    """Whether the run is on several devices."""
+    """Whether the run uses several devices."""
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
 def gather_batch(
     forward: Callable[[Tensor], Mapping[str, Tensor]], batch: Mapping[str, Any]
 ) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
-    """The logits and targets of all devices' rows, in the order of the devices; on one device those of the batch.
+    """The logits and targets of all devices' rows, in the order of the devices; on one device, those of the batch.
 
     Args:
         forward: (n, C, H, W) images to logits by task, (n, ...).
@@ -54,7 +54,7 @@ def gather_batch(
 
 
 def mean_over_devices(value: Tensor) -> Tensor:
-    """The mean of what each device has, without gradient; on one device what was given."""
+    """The mean of a value over the devices, without gradient; on one device, the value itself."""
     if not is_distributed():
         return value
     total = value.detach().clone()
@@ -64,7 +64,7 @@ def mean_over_devices(value: Tensor) -> Tensor:
 
 @contextmanager
 def per_rank_rng() -> Iterator[None]:
-    """Random numbers that differ between devices, where rows draw (dropout); afterwards all draw the same again."""
+    """Random numbers that differ between devices, for draws by row (dropout); afterwards all draw the same again."""
     if not is_distributed():
         yield
         return
@@ -72,13 +72,13 @@ def per_rank_rng() -> Iterator[None]:
     if dist.get_rank():
         torch.manual_seed((seed + 0x9E3779B97F4A7C15 * dist.get_rank()) % 2**63)
     yield
-    torch.manual_seed(seed)  # of every device's generators; that of the CPU may have drawn before
+    torch.manual_seed(seed)  # of the generators of all devices; the CPU's may have drawn numbers before
     torch.set_rng_state(state)
 
 
 @contextmanager
 def rank_zero_first() -> Iterator[None]:
-    """Lets the other devices wait, so that what one writes the others find, and a fault is met once."""
+    """Run the block on rank 0 first, so that other ranks find what it writes, and an error occurs once."""
     if is_distributed() and dist.get_rank():
         dist.barrier()
     yield
@@ -87,12 +87,12 @@ def rank_zero_first() -> Iterator[None]:
 
 
 def no_loss(parameters: Iterator[nn.Parameter]) -> Tensor:
-    """A loss of 0 for a batch without any target, since every device has to go back through every step."""
+    """A loss of 0 for a batch without any target, since every rank must take part in every backward pass."""
     return 0 * next(parameter for parameter in parameters if parameter.requires_grad).sum()
 
 
 def backward_noop(loss: Tensor, parameters: Sequence[nn.Parameter]) -> None:
-    """Takes part in the devices' backward pass; parameters without gradient stay so, and are passed over in the step.
+    """Take part in the backward pass of all ranks; parameters without gradient keep none, so that the step skips them.
 
     Args:
         loss: `no_loss`.
@@ -105,7 +105,7 @@ def backward_noop(loss: Tensor, parameters: Sequence[nn.Parameter]) -> None:
 
 
 class _Gather(torch.autograd.Function):
-    """Rows of all devices; back goes the gradient of the own ones, times the devices, whose mean is taken later."""
+    """Rows of all devices; backward gives the gradient of the own rows, times the devices, since DDP averages later."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor, rows: Sequence[int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""How Lightning's trainer works in the process of one of several devices."""
+"""Lightning's DDP strategy, adapted to frozen parts and unused heads."""
 
 from typing import Any
 
@@ -7,16 +7,16 @@ from pytorch_lightning.strategies import DDPStrategy
 
 
 class SharedSteps(DDPStrategy):
-    """Lightning's `ddp`, for parts that learn from some epoch on and heads that a step leaves unused.
+    """Lightning's `ddp`, for parts that are trained from some epoch on and heads that a step leaves unused.
 
-    What has no gradient when training begins would never be shared; it may have one in a later epoch.
+    DDP never synchronises parameters that are frozen when training begins; these may be unfrozen in a later epoch.
     """
 
     def __init__(self) -> None:
         super().__init__(cluster_environment=LightningEnvironment(), find_unused_parameters=True)
 
     def configure_ddp(self) -> None:
-        """Wraps the module with all of its parameters."""
+        """Wrap the module with all of its parameters."""
         assert self.model is not None
         still = [parameter for parameter in self.model.parameters() if not parameter.requires_grad]
         for parameter in still:
@@ -27,5 +27,5 @@ class SharedSteps(DDPStrategy):
 
 
 def trainer_settings() -> dict[str, Any]:
-    """What the trainer is told: how steps are shared, and that the loaders give each device its part of a batch."""
+    """Arguments of the trainer: the strategy, and no distributed sampler, since the loaders split each batch."""
     return {"strategy": SharedSteps(), "use_distributed_sampler": False}

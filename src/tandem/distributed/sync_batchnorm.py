@@ -15,12 +15,12 @@ KNOWN = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, BatchNormAct2d)
 
 
 class SharedBatchNorm(_BatchNorm):
-    """What `torch.nn.SyncBatchNorm` does on GPUs, for CPUs: mean and variance are those of all devices' rows.
+    """`torch.nn.SyncBatchNorm` for CPUs: mean and variance are those of all devices' rows.
 
-    Each device tells the others its count n_d, mean m_d and sum of squares around it s_d, in one message. With
-    n = sum_d n_d, the mean is m = sum_d n_d m_d / n, and the variance sum_d (s_d + n_d (m_d - m)^2) / n (Chan, Golub
-    and LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances, 1979). What timm's layers do
-    afterwards is done here too.
+    Each device sends its count n_d, mean m_d and sum of squared deviations s_d to the others, in one message. With n =
+    sum_d n_d, the mean is m = sum_d n_d m_d / n, and the variance sum_d (s_d + n_d (m_d - m)^2) / n (Chan, Golub and
+    LeVeque, Updating Formulae and a Pairwise Algorithm for Computing Sample Variances, 1979). The dropout and
+    activation of timm's layers follow here too.
     """
 
     def forward(self, input: Tensor) -> Tensor:
@@ -31,7 +31,7 @@ class SharedBatchNorm(_BatchNorm):
         return normal
 
     def _check_input_dim(self, input: Tensor) -> None:
-        """Any number of dimensions, as the layer that was replaced has checked none that another has not."""
+        """Accept any number of dimensions."""
 
     def _over_devices(self, given: Tensor) -> Tensor:
         x = given.float() if given.dtype in (torch.float16, torch.bfloat16) else given
@@ -60,7 +60,7 @@ class SharedBatchNorm(_BatchNorm):
 
 
 class _GatherAll(torch.autograd.Function):
-    """What each device has, by device; back goes the sum of the gradients of what this one had."""
+    """The values of all devices; backward returns the sum of the gradients of this device's values."""
 
     @staticmethod
     def forward(_: object, own: Tensor) -> Tensor:
@@ -82,12 +82,12 @@ def _gather_all(own: Tensor) -> tuple[Tensor, ...]:
 
 
 def convert_batchnorm(module: nn.Module, gpu: bool) -> None:
-    """Puts layers that work over all devices in the place of every batch normalisation.
+    """Replace every batch normalisation by one over all devices.
 
     Parameters and buffers stay the same objects under the same names.
 
     Args:
-        module: whose parts are replaced.
+        module: whose layers are replaced.
         gpu: whether the devices are GPUs.
     """
     if gpu:
@@ -103,7 +103,7 @@ def _replace(module: nn.Module) -> None:
             setattr(module, name, _shared(part))
             continue
         if isinstance(part, _BatchNorm):
-            log.warning("%s (%s) has statistics of its own on each device", name, type(part).__name__)
+            log.warning("%s (%s) keeps separate statistics on each device", name, type(part).__name__)
         _replace(part)
 
 

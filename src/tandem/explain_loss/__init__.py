@@ -1,4 +1,4 @@
-"""What a loss responds to, before training: curves for one pixel, and shares of the gradient on real masks."""
+"""Explains a loss before training: curves for one pixel, and shares of the gradient on real masks."""
 
 from tandem.explain_loss.command import main
 

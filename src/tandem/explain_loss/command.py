@@ -1,4 +1,4 @@
-"""Shows what a loss pulls at, before a run is spent on it: a page, a picture and tables."""
+"""Shows the gradient of a loss and which pixels it comes from: a page, a figure and tables."""
 
 import sys
 from collections.abc import Mapping, Sequence
@@ -19,22 +19,22 @@ def main() -> None:
     from tandem.cli import run
 
     typed = read_settings(sys.argv[1:])
-    # Hydra reads the command line itself; it gets one setting of the loss, and the job composes the others
+    # Hydra reads the command line itself; it gets the first setting of the loss, and the job composes the others
     sys.argv[1:] = typed.arguments
     run(partial(explain_job, typed=typed), "explain_loss")
 
 
 def explain_job(config: DictConfig, folder: Path, typed: Typed) -> None:
-    """One page: builds each setting of the loss, works out what it pulls at, writes and prints it.
+    """Builds each setting of the loss, computes curves and gradient shares, and writes and prints them.
 
     Args:
         config: the composed configuration, with the first setting.
         folder: where the files go.
-        typed: what was typed, with every setting.
+        typed: the parsed command line, with all settings.
 
     Raises:
-        ConfigError: no loss, losses of two kinds, a loss without probabilities, a setting that cannot work.
-        DataError: data that cannot be read, or without masks of lesions.
+        ConfigError: there is no loss, losses of two kinds, a loss without probabilities, or an invalid option.
+        DataError: the data cannot be read, or no mask has a lesion.
     """
     plain = resolve(config)
     _check_choice(plain["loss"])
@@ -57,15 +57,15 @@ def _check_choice(loss: Any) -> None:
     chosen = [place for place in choices if place.endswith("@loss") and choices[place] is not None]
     typed = [f"{place.removesuffix('@loss')}={choices[place]}" for place in chosen]
     if len(chosen) > 1:
-        raise ConfigError(f"{' and '.join(typed)} are losses of two kinds; choose one kind of loss for a picture")
+        raise ConfigError(f"{' and '.join(typed)} are losses of two kinds; choose losses of one kind")
     if not isinstance(loss, Mapping):
-        raise ConfigError("no loss is chosen; write loss/binary=bce,focal (or another kind; --help lists the losses)")
+        raise ConfigError("no loss is chosen; set loss/binary=bce,focal (or another kind; --help lists the losses)")
 
 
 def _check_numbers(config: Mapping[str, Any]) -> None:
-    made_up = {f"half_trained.{key}": value for key, value in config["half_trained"].items()}
-    least = {"pictures": 1, "batch_size": 1, "epoch": 0, "border": 0, **dict.fromkeys(made_up, 0)}
-    for key, value in ({**config, **made_up}).items():
+    synthetic = {f"half_trained.{key}": value for key, value in config["half_trained"].items()}
+    least = {"pictures": 1, "batch_size": 1, "epoch": 0, "border": 0, **dict.fromkeys(synthetic, 0)}
+    for key, value in ({**config, **synthetic}).items():
         if key in least and not least[key] <= value < 2**32:  # nan and inf too
             raise ConfigError(f"{key} is {value}, but must be at least {least[key]} and below 2^32")
     if not 0 < config["hard"] <= 1:
@@ -73,7 +73,7 @@ def _check_numbers(config: Mapping[str, Any]) -> None:
 
 
 def _compose(first: Mapping[str, Any], settings: Sequence[Setting]) -> dict[str, Any]:
-    """The loss of each setting as plain containers, by label; Hydra has composed the first one."""
+    """Composes the loss of each setting as plain containers, by label; Hydra has already composed the first one."""
     from hydra import compose
     from hydra.core.hydra_config import HydraConfig
 
@@ -85,6 +85,6 @@ def _compose(first: Mapping[str, Any], settings: Sequence[Setting]) -> dict[str,
             nodes[setting.label] = resolve(compose(hydra.job.config_name, [*others, *setting.overrides]))["loss"]
         except ConfigError as error:
             raise ConfigError(f"with {setting.label}: {error}") from error
-        except Exception as error:  # whatever Hydra raises where a configuration does not compose
+        except Exception as error:  # Hydra raises many types if a configuration does not compose
             raise ConfigError(f"with {setting.label}: {explain(error)}") from error
     return nodes

@@ -1,4 +1,4 @@
-"""Loss and gradient against the probability of a pixel, or against the error of a number."""
+"""Loss and gradient as functions of a pixel's probability, or of the error of a regression."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,25 +10,25 @@ from tandem.explain_loss.probe import probe
 from tandem.explain_loss.worked import worked_logits, worked_mask
 
 PROBABILITIES = tuple(percent / 100 for percent in range(1, 100))
-"""Where curves of a pixel are computed."""
+"""Probabilities at which the curves of a pixel are computed."""
 
 ERRORS = tuple(tenth / 10 for tenth in range(-30, 31))
-"""Where curves of a regression are computed: prediction minus target, in the units of the target."""
+"""Errors at which the curves of a regression are computed: prediction minus target, in the units of the target."""
 
 RIGHT = 0.9
-"""Probability that the pixels around give the right answer, where a curve depends on them."""
+"""Probability that the other pixels give the right answer, if a curve depends on them."""
 
 
 @dataclass(frozen=True)
 class Curve:
-    """What one kind of pixel costs.
+    """Loss and gradient of one kind of pixel.
 
     Attributes:
         of: `lesion`, `background`, or `error` (of a regression).
         x: probability of lesion, or error.
-        loss: the cost at each x: of the pixel alone, or of the whole image.
-        gradient: |dL / dz| at each x, for a mean over one pixel; of a whole image, times its number of pixels.
-        alone: whether a pixel's cost depends on that pixel alone.
+        loss: loss at each x, of the single pixel or of the whole image.
+        gradient: |dL / dz| at each x, for a mean over one pixel; for a whole image, times its number of pixels.
+        alone: whether a pixel's loss depends on that pixel only.
     """
 
     of: str
@@ -39,12 +39,12 @@ class Curve:
 
 
 def loss_curves(loss: nn.Module) -> list[Curve]:
-    """The curves of a loss: for lesion and for background pixels, or for the error of a number.
+    """Computes the curves of a loss: for lesion and background pixels, or for the error of a regression.
 
-    Where a pixel's cost depends on that pixel alone, it is the whole picture. Where it depends on the others, as in
-    every loss on overlap, the picture is the 7 x 7 image of the worked example: all its lesion (or background) pixels
-    have the probability p, and all others are 90 % right. The cost is then that of the image; the gradient is the mean
-    over the pixels that have p, times 49, so that it compares with that of a mean over pixels.
+    If a pixel's loss depends on that pixel only, the image is one pixel. If it depends on other pixels, as in every
+    overlap loss, it is the 7 x 7 image of the worked example: all its lesion (or background) pixels have the
+    probability p, and all others give the right answer with probability 90 %. The loss is then that of the image; the
+    gradient is the mean over the pixels with p, times 49, to make it comparable with that of a mean over pixels.
     """
     if loss.kind == "regression":
         return [_error_curve(loss)]
@@ -53,7 +53,7 @@ def loss_curves(loss: nn.Module) -> list[Curve]:
 
 
 def stands_alone(loss: nn.Module) -> bool:
-    """Whether an image costs the mean of what its pixels cost one by one; tried on an image of random logits."""
+    """Whether the loss of an image is the mean of the losses of its single pixels; tested on random logits."""
     if getattr(loss, "needs_maps", False):
         return False
     mask = worked_mask()
@@ -66,7 +66,7 @@ def stands_alone(loss: nn.Module) -> bool:
 
 def _error_curve(loss: nn.Module) -> Curve:
     points = [probe(loss, torch.full((1, 1), error), torch.zeros(1, 1)) for error in ERRORS]
-    return Curve("error", ERRORS, _costs(points), tuple(abs(gradient.item()) for _, gradient in points), alone=True)
+    return Curve("error", ERRORS, _losses(points), tuple(abs(gradient.item()) for _, gradient in points), alone=True)
 
 
 def _pixel_curve(loss: nn.Module, of: str, alone: bool) -> Curve:
@@ -80,9 +80,9 @@ def _pixel_curve(loss: nn.Module, of: str, alone: bool) -> Curve:
     group = mask == answer
     chosen = torch.logit(torch.tensor(PROBABILITIES, dtype=torch.float64))
     points = [probe(loss, torch.where(group, z, logits), mask) for z in chosen]
-    pulls = tuple(mask.numel() * gradient[group].abs().mean().item() for _, gradient in points)
-    return Curve(of, PROBABILITIES, _costs(points), pulls, alone)
+    gradients = tuple(mask.numel() * gradient[group].abs().mean().item() for _, gradient in points)
+    return Curve(of, PROBABILITIES, _losses(points), gradients, alone)
 
 
-def _costs(points: Sequence[tuple[float, Tensor]]) -> tuple[float, ...]:
-    return tuple(cost for cost, _ in points)
+def _losses(points: Sequence[tuple[float, Tensor]]) -> tuple[float, ...]:
+    return tuple(value for value, _ in points)

@@ -1,4 +1,4 @@
-"""All there is to be said about some settings of a loss, as numbers; nothing is drawn or written here."""
+"""Computes everything that the page shows about some settings of a loss; draws and writes nothing."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -22,17 +22,17 @@ SHOWN = ("binary", "multiclass", "regression")
 
 @dataclass(frozen=True)
 class Explanation:
-    """What a page says.
+    """The content of a page.
 
     Attributes:
-        title: the loss as it was typed.
+        title: the loss as typed on the command line.
         kind: its kind of target.
         nodes: configuration of each setting's loss, by label.
         curves: curves of each setting, by label.
-        masks: the masks that were looked at, in words; empty for a regression.
-        computed: knobs that follow from the training masks, a line each.
-        moments: shares on those masks; none for a regression.
-        example: shares on the worked example; none for a regression.
+        masks: description of the masks used; empty for a regression.
+        computed: hyperparameters computed from the training masks, a line each.
+        moments: gradient shares on those masks; empty for a regression.
+        example: gradient shares on the worked example; empty for a regression.
         config: the resolved root of `explain_loss.yaml`.
     """
 
@@ -48,26 +48,26 @@ class Explanation:
 
 
 def explain_losses(title: str, nodes: Mapping[str, Any], config: Mapping[str, Any]) -> Explanation:
-    """Builds each setting's loss and works out what it pulls at.
+    """Builds each setting's loss and computes its curves and gradient shares.
 
     Args:
-        title: the loss as it was typed.
+        title: the loss as typed on the command line.
         nodes: configuration of each setting's loss, by label.
-        config: the resolved root of `explain_loss.yaml`; its own loss is not read.
+        config: the resolved root of `explain_loss.yaml`; its own `loss` is not used.
 
     Raises:
-        ConfigError: a loss that cannot be built, that knows no probabilities or does not fit two classes.
-        DataError: data that cannot be read, or without masks of lesions.
+        ConfigError: a loss cannot be built, has no probabilities or does not fit two classes.
+        DataError: the data cannot be read, or no mask has a lesion.
     """
     losses = {label: _build(node, config["epoch"]) for label, node in nodes.items()}
     kind = _kind(losses)
     if kind == "regression":
         return Explanation(title, kind, nodes, _curves(losses), "", [], [], [], config)
     masks = read_masks(config["data"], config["split"], config["pictures"])
-    computed = [f"{label}: {name} = {value:.4g}" for label, name, value in _settle(losses, masks.counts)]
-    # the example is a data set of its own
-    anew = {label: _build(node, config["epoch"]) for label, node in nodes.items()}
-    _settle(anew, worked_counts())
+    computed = [f"{label}: {name} = {value:.4g}" for label, name, value in _resolve(losses, masks.counts)]
+    # the worked example has class statistics of its own
+    example = {label: _build(node, config["epoch"]) for label, node in nodes.items()}
+    _resolve(example, worked_counts())
     return Explanation(
         title,
         kind,
@@ -76,7 +76,7 @@ def explain_losses(title: str, nodes: Mapping[str, Any], config: Mapping[str, An
         describe_masks(masks),
         computed,
         data_moments(losses, masks.masks, config),
-        worked_moments(anew),
+        worked_moments(example),
         config,
     )
 
@@ -88,12 +88,12 @@ def _build(node: Any, epoch: int) -> nn.Module:
     return loss
 
 
-def _settle(losses: Mapping[str, nn.Module], counts: tuple[int, int]) -> list[tuple[str, str, float]]:
-    """Settles the knobs that follow from the training masks; gives label, knob and value of each.
+def _resolve(losses: Mapping[str, nn.Module], counts: tuple[int, int]) -> list[tuple[str, str, float]]:
+    """Sets the data-dependent hyperparameters of the losses; returns label, name and value of each.
 
     Args:
-        losses: of the kind `binary` or `multiclass`, by label.
-        counts: pixels of background and of lesion.
+        losses: losses of the kind `binary` or `multiclass`, by label.
+        counts: number of background and of lesion pixels.
     """
     found = []
     for label, loss in losses.items():
@@ -105,16 +105,16 @@ def _settle(losses: Mapping[str, nn.Module], counts: tuple[int, int]) -> list[tu
 
 
 def _kind(losses: Mapping[str, nn.Module]) -> str:
-    """The kind that all settings share."""
+    """Returns the kind of all settings, which must be the same."""
     for loss in losses.values():
         if getattr(loss, "kind", None) not in SHOWN:
             raise ConfigError(
-                f"{type(loss).__name__} has no curve: an embedding loss compares pictures with each other, and knows "
-                "no probability; choose one of loss/binary, loss/multiclass or loss/regression"
+                f"{type(loss).__name__} has no curve: an embedding loss compares images with each other and has no "
+                "probabilities; choose one of loss/binary, loss/multiclass or loss/regression"
             )
     kinds = sorted({str(loss.kind) for loss in losses.values()})
     if len(kinds) > 1:
-        raise ConfigError(f"losses of several kinds ({', '.join(kinds)}) do not fit into one picture; choose one kind")
+        raise ConfigError(f"losses of several kinds ({', '.join(kinds)}) do not fit into one figure; choose one kind")
     return kinds[0]
 
 
@@ -123,7 +123,7 @@ def _curves(losses: Mapping[str, nn.Module]) -> dict[str, list[Curve]]:
     for label, loss in losses.items():
         try:
             found[label] = loss_curves(loss)
-        except TandemError as error:  # above all, weights of other than two classes
-            mend = "; a multiclass loss is shown on two, background and lesion" if loss.kind == "multiclass" else ""
-            raise type(error)(f"{label}: {error}{mend}") from error
+        except TandemError as error:  # most often, class weights for more than two classes
+            fix = "; a multiclass loss is shown on two, background and lesion" if loss.kind == "multiclass" else ""
+            raise type(error)(f"{label}: {error}{fix}") from error
     return found

@@ -1,4 +1,4 @@
-"""The drawings: curves of a loss, and bars of who pulls."""
+"""Draws the curves of a loss and the bars of gradient shares."""
 
 import re
 import textwrap
@@ -19,27 +19,27 @@ COLOURS = {"lesion": "#c2473d", "border": "#e3a13a", "background": "#4f7cac"}
 """Colour of each region; easy pixels have a light shade of it."""
 
 WIDTH = 11.0
-"""Inches of a figure."""
+"""Width of a figure in inches."""
 
 TITLE_LINE = 95
-"""Characters of a title that fit side by side."""
+"""Characters that fit into one line of a title."""
 
 HIGHEST = 5.0
-"""Where the axis of a pixel's loss ends at most; a logarithm has no end."""
+"""Upper limit of the axis of a pixel's loss, since logarithms are unbounded."""
 
 DASHED = "dashed: loss of a\n7 x 7 image, see page\n"
-"""Above the legend, where a pixel's cost depends on the others."""
+"""Title of the legend if a pixel's loss depends on other pixels."""
 
 LABELLED = 0.06
-"""Shares above this are written into their bar."""
+"""Larger shares are written into their bar."""
 
 
 def draw_curves(figure: Any, explanation: Explanation) -> None:
-    """Loss above gradient, one column for each kind of pixel, one colour a setting.
+    """Draws loss above gradient, one column for each kind of pixel, one colour for each setting.
 
     Args:
         figure: a figure or a part of one.
-        explanation: what is drawn.
+        explanation: the content.
     """
     curves = explanation.curves
     columns = len(next(iter(curves.values())))
@@ -66,17 +66,17 @@ def draw_curves(figure: Any, explanation: Explanation) -> None:
     figure.legend(handles, labels, loc="outside right center", frameon=False, title=title, alignment="left")
 
 
-def draw_moments(figure: Any, moments: Sequence[Moment], picture: bool = False) -> None:
-    """A bar of shares for each setting, below a bar of the pixels themselves; one column a moment.
+def draw_moments(figure: Any, moments: Sequence[Moment], show_mask: bool = False) -> None:
+    """Draws a bar of gradient shares for each setting, below a bar of pixel shares; one column for each moment.
 
     Args:
         figure: a figure or a part of one.
-        moments: what is drawn, at least one.
-        picture: whether the worked example's mask stands before the bars.
+        moments: the moments, at least one.
+        show_mask: whether to draw the worked example's mask beside the bars.
     """
-    widths = [0.45] * picture + [1.0] * len(moments)
+    widths = [0.45] * show_mask + [1.0] * len(moments)
     panels = list(figure.subplots(1, len(widths), squeeze=False, width_ratios=widths)[0])
-    if picture:
+    if show_mask:
         _draw_mask(panels.pop(0))
     labels = list(moments[0].gradients)
     for index, (moment, panel) in enumerate(zip(moments, panels, strict=True)):
@@ -94,39 +94,39 @@ def draw_moments(figure: Any, moments: Sequence[Moment], picture: bool = False) 
 
 
 def bar_height(moments: Sequence[Moment]) -> float:
-    """Inches that `draw_moments` wants."""
+    """Height in inches that `draw_moments` needs."""
     return 1.5 + 0.34 * (1 + len(moments[0].gradients))
 
 
 def curves_figure(explanation: Explanation) -> Figure:
-    """The curves alone."""
+    """Draws the curves only."""
     figure = _figure(6.0)
     draw_curves(figure, explanation)
     return figure
 
 
-def moments_figure(moments: Sequence[Moment], picture: bool = False) -> Figure:
-    """The bars alone."""
+def moments_figure(moments: Sequence[Moment], show_mask: bool = False) -> Figure:
+    """Draws the bars only."""
     figure = _figure(bar_height(moments))
-    draw_moments(figure, moments, picture)
+    draw_moments(figure, moments, show_mask)
     return figure
 
 
 def whole_figure(explanation: Explanation) -> Figure:
-    """All there is on one picture: curves, shares on the data's masks, the worked example."""
+    """Draws everything in one figure: curves, gradient shares on the data's masks, the worked example."""
     parts = [moments for moments in (explanation.moments, explanation.example) if moments]
     heights = [6.4, *(bar_height(moments) + 0.45 for moments in parts)]
     figure = _figure(sum(heights))
     subfigures = figure.subfigures(len(heights), 1, height_ratios=heights, squeeze=False)[:, 0]
     of = "number" if explanation.kind == "regression" else "pixel"
-    title = f"{explanation.title}: what one {of} costs, and how hard it pulls"
+    title = f"{explanation.title}: loss and gradient of one {of}"
     subfigures[0].suptitle(textwrap.fill(title, TITLE_LINE), fontsize=13)
     draw_curves(subfigures[0], explanation)
     if parts:
-        subfigures[1].suptitle(f"Who pulls: shares of the gradient\n{explanation.masks}", fontsize=12)
+        subfigures[1].suptitle(f"Shares of the gradient\n{explanation.masks}", fontsize=12)
         draw_moments(subfigures[1], explanation.moments)
-        subfigures[2].suptitle("The worked example: 44 pixels of background, 5 of a lesion", fontsize=12)
-        draw_moments(subfigures[2], explanation.example, picture=True)
+        subfigures[2].suptitle("Worked example: 44 background pixels, 5 lesion pixels", fontsize=12)
+        draw_moments(subfigures[2], explanation.example, show_mask=True)
     return figure
 
 
@@ -140,7 +140,7 @@ def _plain(axes: Any) -> None:
 
 
 def _line_colours(labels: Sequence[str]) -> list[Any]:
-    """Shades in order where one number is varied, and distinct colours otherwise."""
+    """Returns a colour scale if a single number is varied, and distinct colours otherwise."""
     keys = [match[1] if (match := re.fullmatch(r"(\S+)=-?[\d.e+-]+", label)) else None for label in labels]
     if len(labels) > 1 and len(set(keys)) == 1 and keys[0]:
         return [mpl.colormaps["plasma"](0.8 * index / (len(labels) - 1)) for index in range(len(labels))]
@@ -150,14 +150,14 @@ def _line_colours(labels: Sequence[str]) -> list[Any]:
 
 
 def _rows(count: int) -> list[float]:
-    """Where bars stand: the first, of the pixels, a little apart."""
+    """Positions of the bars; the first, of the pixels, is set apart."""
     return [0.0, *(index + 0.25 for index in range(1, count))]
 
 
 def _draw_bar(axes: Any, row: float, found: Shares) -> None:
     left = 0.0
     for (region, word), share in found.items():
-        if not share > 0:  # nan where nothing pulls
+        if not share > 0:  # nan if the gradient is 0 everywhere
             continue
         axes.barh(row, share, left=left, height=0.74, color=_shade(region, word), edgecolor="white", linewidth=0.6)
         if share >= LABELLED:
@@ -173,7 +173,7 @@ def _shade(region: str, word: str) -> tuple[float, float, float]:
 
 
 def _region_patches(moments: Sequence[Moment]) -> list[Patch]:
-    """The legend: regions and shades that have pixels at any moment."""
+    """Legend entries for the regions and shades that have pixels at any moment."""
     seen = {key for moment in moments for key, share in moment.pixels.items() if share > 0}
     order = [(region, word) for region in REGIONS for word in HARDNESS if (region, word) in seen]
     return [Patch(color=_shade(region, word), label=f"{region}, {word}") for region, word in order]

@@ -1,4 +1,4 @@
-"""The masks of a data set, and who pulls on them at three moments of a training."""
+"""The masks of a data set, and the gradient shares on them at three moments of training."""
 
 import math
 from collections.abc import Mapping
@@ -14,19 +14,20 @@ from tandem.data.batch import MISSING_PIXEL
 from tandem.errors import DataError
 from tandem.explain_loss.predictions import half_trained, prior_logit
 from tandem.explain_loss.regions import regions
-from tandem.explain_loss.shares import Moment, pull
+from tandem.explain_loss.shares import Moment, gradient_shares
+from tandem.metrics.overlap import dice_parts
 
 
 @dataclass(frozen=True)
 class Masks:
-    """Masks of one split, and how many pixels the training masks have.
+    """Masks of one split, and the pixel counts of the training masks.
 
     Attributes:
-        name: the data set.
+        name: name of the data set.
         split: train, val or test.
         masks: (N, 1, H, W) uint8 with 0, 1 and 255 (missing).
-        all: masks of the split, of which these are some or all.
-        counts: pixels of background and of lesion in the training masks.
+        all: number of masks of the split, of which these are some or all.
+        counts: number of background and of lesion pixels in the training masks.
     """
 
     name: str
@@ -37,16 +38,16 @@ class Masks:
 
 
 def read_masks(node: Mapping[str, Any], split: str, most: int) -> Masks:
-    """Masks of a data set, without the pictures that have none.
+    """Reads the masks of a data set, without images that have none.
 
     Args:
         node: configuration of the data.
         split: train, val or test.
-        most: if there are more, so many are taken, evenly over the split.
+        most: maximum number of masks, evenly spaced in the split.
 
     Raises:
-        ConfigError: data that cannot be built.
-        DataError: data that cannot be read; no such split; no mask, no lesion, or nothing else.
+        ConfigError: the data source cannot be built.
+        DataError: the data cannot be read, the split does not exist, or the masks have no lesion or no background.
     """
     source = build(node, "data")
     splits = source.load()
@@ -58,17 +59,17 @@ def read_masks(node: Mapping[str, Any], split: str, most: int) -> Masks:
     for value, what in ((1, "a lesion"), (0, "background")):
         if not bool((chosen == value).any()):
             raise DataError(
-                f"data '{source.name}', split '{split}': none of {len(chosen)} masks shows {what}, so no gradient can "
-                "be shared out; choose other data=... or split=..."
+                f"data '{source.name}', split '{split}': none of {len(chosen)} masks shows {what}, so there are no "
+                "gradient shares; choose other data=... or split=..."
             )
     training = _lesions(splits["train"].masks[...])
     return Masks(source.name, split, chosen, len(masks), (int((training == 0).sum()), int((training == 1).sum())))
 
 
 def _lesions(masks: Tensor) -> Tensor:
-    """(M, 1, H, W) masks of lesion or not, without those of which nothing is known.
+    """Converts masks to binary masks, (M, 1, H, W), and drops those without known pixels.
 
-    Each channel of yes/no questions becomes a mask of its own; of several classes, all but the background are lesion.
+    Each yes/no channel becomes a separate mask; in multiclass masks, all classes but the background are lesion.
     """
     single = masks.flatten(0, 1).unsqueeze(1)
     known = single != MISSING_PIXEL
@@ -76,7 +77,7 @@ def _lesions(masks: Tensor) -> Tensor:
 
 
 def describe_masks(found: Masks) -> str:
-    """The masks in one line."""
+    """Describes the masks in one line."""
     masks = found.masks
     some = f"{len(masks)} of {found.all}" if len(masks) < found.all else str(found.all)
     ill = int((masks == 1).flatten(1).any(1).sum())
@@ -88,19 +89,19 @@ def describe_masks(found: Masks) -> str:
 
 
 def data_moments(losses: Mapping[str, nn.Module], masks: Tensor, config: Mapping[str, Any]) -> list[Moment]:
-    """Who pulls before training (logits 0, or at the prior) and half way.
+    """Computes gradient shares before training (logits 0, or at the prior) and halfway through it.
 
     Args:
-        losses: of the kind `binary` or `multiclass`, by label.
+        losses: losses of the kind `binary` or `multiclass`, by label.
         masks: (N, 1, H, W) uint8 with 0, 1 and 255 (missing).
         config: the resolved root of `explain_loss.yaml`.
     """
-    made_up = config["half_trained"]
+    synthetic = config["half_trained"]
     prior = prior_logit(masks)
-    guess = half_trained(masks, **made_up)
-    told = (
-        f"logits = {made_up['signal']:g} (2 blurred mask - 1) + {made_up['noise']:g} noise, blur {made_up['blur']:g} "
-        f"pixels, seed {made_up['seed']}; Dice {_dice(guess, masks):.2f} at 0.5"
+    guess = half_trained(masks, **synthetic)
+    described = (
+        f"logits = {synthetic['signal']:g} (2 blurred mask - 1) + {synthetic['noise']:g} noise, blur "
+        f"{synthetic['blur']:g} pixels, seed {synthetic['seed']}; Dice {_dice(guess, masks):.2f} at 0.5"
     )
     start = torch.zeros(masks.shape, dtype=torch.float64)
     predictions = {
@@ -109,17 +110,18 @@ def data_moments(losses: Mapping[str, nn.Module], masks: Tensor, config: Mapping
             start + prior,
             "before training, every probability is the lesions' share of the pixels",
         ),
-        "half-trained (made up)": (guess, told),
+        "half-trained (synthetic)": (guess, described),
     }
     places = regions(masks, config["border"])
     return [
-        pull(name, words, losses, logits, masks, places, config["hard"], config["batch_size"])
+        gradient_shares(name, words, losses, logits, masks, places, config["hard"], config["batch_size"])
         for name, (logits, words) in predictions.items()
     ]
 
 
 def _dice(logits: Tensor, masks: Tensor) -> float:
-    """Dice of all pixels at once, at probability 0.5."""
+    """Dice over all pixels together, at probability 0.5."""
     known = masks != MISSING_PIXEL
     found, lesion = (logits >= 0) & known, masks == 1
-    return 2 * (found & lesion).sum().item() / (found.sum() + lesion.sum()).item()
+    part, whole = dice_parts((found & lesion).sum().item(), found.sum().item(), lesion.sum().item())
+    return float(part / whole)

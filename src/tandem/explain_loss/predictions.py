@@ -1,4 +1,4 @@
-"""Made-up predictions: what a network says before training and half way."""
+"""Synthetic predictions: of a network before training and halfway through it."""
 
 import math
 
@@ -11,9 +11,9 @@ from tandem.data.batch import MISSING_PIXEL
 
 
 def prior_logit(masks: Tensor) -> float:
-    """log(pi / (1 - pi)), with pi the lesion's share of all pixels that have a target.
+    """Returns log(pi / (1 - pi)), with pi the lesion's share of all pixels that have a target.
 
-    The logit of a network whose last layer starts at the prior (Lin et al., RetinaNet, 2017).
+    It is the initial logit of a network whose last bias starts at the prior (Lin et al., RetinaNet, 2017).
 
     Args:
         masks: (N, 1, H, W) uint8 with 0, 1 and 255 (missing).
@@ -23,16 +23,16 @@ def prior_logit(masks: Tensor) -> float:
 
 
 def half_trained(masks: Tensor, blur: float, signal: float, noise: float, seed: int) -> Tensor:
-    """Logits signal (2 b - 1) + noise e, with b the blurred mask and e normal, independent for each pixel.
+    """Draws logits signal (2 b - 1) + noise e, with b the blurred mask and e standard normal for each pixel.
 
-    The lesion is found, its border is vague, and single pixels are wrong anywhere.
+    The lesion is found, its border is blurred, and single pixels are wrong anywhere.
 
     Args:
         masks: (N, 1, H, W) uint8 with 0, 1 and 255 (missing, taken as background).
         blur: standard deviation of the Gaussian that blurs a mask, in pixels.
-        signal: logit in the middle of a large lesion; far from any, it is minus that.
+        signal: logit in the middle of a large lesion; far from any lesion it is -signal.
         noise: standard deviation of the noise, in logits.
-        seed: of the noise.
+        seed: seed of the noise.
 
     Returns:
         The same shape, float64.

@@ -1,4 +1,4 @@
-"""A loss at given logits: what it costs, and the gradient of each pixel's logit."""
+"""Evaluates a loss at given logits: its value, and the gradient with respect to each logit."""
 
 from collections.abc import Mapping
 
@@ -7,15 +7,15 @@ from torch import Tensor, nn
 
 
 def probe(loss: nn.Module, outputs: Tensor, target: Tensor) -> tuple[float, Tensor]:
-    """Cost and gradient dL / dz, by automatic differentiation in float64.
+    """Computes the loss and its gradient dL / dz, by automatic differentiation in float64.
 
-    A multiclass loss is shown on two classes, background and lesion: softmax of the logits (0, z) is sigmoid(z), and
-    the gradient is that of the lesion's logit, the other class having its opposite.
+    A multiclass loss is shown on two classes, background and lesion: the softmax of the logits (0, z) is sigmoid(z),
+    and the gradient is that of the lesion's logit; that of the background's logit is its negative.
 
     Args:
-        loss: of the kind `binary`, `multiclass` or `regression`.
+        loss: a loss of the kind `binary`, `multiclass` or `regression`.
         outputs: (N, 1, *spatial) logits z, or predictions of a regression.
-        target: the same shape; 0, 1 and 255 where missing, or the numbers of a regression.
+        target: the same shape; 0, 1 and 255 (missing), or the numbers of a regression.
 
     Returns:
         The weighted sum of the loss's terms, and its gradient in the shape of the outputs.
@@ -37,7 +37,7 @@ def probe(loss: nn.Module, outputs: Tensor, target: Tensor) -> tuple[float, Tens
 
 
 def total(loss: nn.Module, terms: Tensor | Mapping[str, Tensor]) -> Tensor:
-    """What is trained on: the value itself, or the sum of named terms, each with its weight."""
+    """Returns the scalar that training minimises: the value itself, or the weighted sum of named terms."""
     if isinstance(terms, Tensor):
         return terms
     weights: Mapping[str, float] = getattr(loss, "weights", {})

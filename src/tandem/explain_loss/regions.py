@@ -1,4 +1,4 @@
-"""Where a pixel lies: in the lesion, at its border, in the background."""
+"""Divides pixels into regions: lesion, border, background."""
 
 from torch import Tensor
 from torch.nn import functional as F
@@ -9,15 +9,15 @@ REGIONS = ("lesion", "border", "background")
 
 
 def regions(masks: Tensor, border: int) -> dict[str, Tensor]:
-    """Each pixel with a target in exactly one of three regions.
+    """Assigns each pixel with a target to exactly one of three regions.
 
     Args:
         masks: (N, 1, H, W) uint8 with 0, 1 and 255 (missing, in no region).
-        border: a pixel lies at the border if one of the other class is at most so many rows and columns away; 0: none
-            does.
+        border: a pixel is in the border if a pixel of the other class is at most this many rows and columns away; 0
+            for no border.
 
     Returns:
-        Bool masks of the same shape, by the names in `REGIONS`.
+        Boolean masks of the same shape, by the names in `REGIONS`.
 
     Example:
         >>> import torch

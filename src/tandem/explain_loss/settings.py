@@ -1,4 +1,4 @@
-"""Comma lists among the overrides of a loss: one setting, and later one curve, for each combination of values."""
+"""Expands comma lists in the overrides of a loss to one setting, and so one curve, for each combination of values."""
 
 import itertools
 import re
@@ -10,7 +10,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException
 
 LONGEST = 100
-"""Characters of a folder's name that is made from what was typed."""
+"""Maximum number of characters of a folder name that is derived from the command line."""
 
 _OF_LOSS = re.compile(r"\+{0,2}loss(?=[/.@=])")
 _GROUP_ALONE = re.compile(r"(\+{0,2}loss/\w+)(?==)")
@@ -18,11 +18,11 @@ _GROUP_ALONE = re.compile(r"(\+{0,2}loss/\w+)(?==)")
 
 @dataclass(frozen=True)
 class Setting:
-    """One loss with its knobs.
+    """One loss with its options.
 
     Attributes:
-        label: what tells it from the other settings, for legends; what was typed, if it is the only one.
-        overrides: of the loss alone, one value each.
+        label: the options that differ from other settings, for legends; all typed options if it is the only one.
+        overrides: the overrides of the loss only, one value each.
     """
 
     label: str
@@ -31,13 +31,13 @@ class Setting:
 
 @dataclass(frozen=True)
 class Typed:
-    """What was typed, taken apart.
+    """The parsed command line.
 
     Attributes:
-        arguments: what Hydra is given: of each comma list of the loss its first value, all else as it was typed; and
-            the loss as the name, unless one was given.
-        settings: every combination of the values, in the order typed; the last list changes fastest.
-        title: the loss as it was typed, without the names of config groups.
+        arguments: the arguments for Hydra: the first value of each comma list of the loss, everything else as typed,
+            and a `name` derived from the loss, unless one was given.
+        settings: all combinations of the values, in the order typed; the last list varies fastest.
+        title: the loss as typed, without the names of config groups.
     """
 
     arguments: tuple[str, ...]
@@ -46,10 +46,10 @@ class Typed:
 
 
 def read_settings(arguments: Sequence[str]) -> Typed:
-    """Takes the comma lists of a loss out of a command line, on which Hydra would allow them in a sweep only.
+    """Expands the comma lists of a loss in a command line; Hydra itself allows such lists only in a sweep.
 
-    `loss/binary=focal` is made `loss/binary@loss=focal`, the place where `explain_loss.yaml` keeps its loss. What
-    cannot be read is left to Hydra, which says why.
+    `loss/binary=focal` becomes `loss/binary@loss=focal`, the package of the loss in `explain_loss.yaml`. Arguments that
+    cannot be parsed are left to Hydra, which reports the error.
 
     Args:
         arguments: a command line without the program's name.
@@ -72,23 +72,23 @@ def read_settings(arguments: Sequence[str]) -> Typed:
     kept = [argument if override is None else next(first) for argument, override in zip(placed, parsed, strict=True)]
     title = " ".join(_label(override, ", ".join(several)) for override, several in zip(chosen, values, strict=True))
     if title and not any(argument.startswith("name=") for argument in kept):
-        # beside the others: argparse wants them in one place
+        # next to the other overrides: argparse requires them to be contiguous
         kept.insert(next(place for place, override in enumerate(parsed) if override), f"name={_slug(title)}")
     return Typed(tuple(kept), settings, title)
 
 
 def _slug(title: str) -> str:
-    """A title as the name of a folder."""
+    """Converts a title to a folder name."""
     return re.sub(r"[^\w.]+", "-", title).strip("-.")[:LONGEST]
 
 
 def of_loss(argument: str) -> bool:
-    """Whether an argument of the command line is about the loss."""
+    """Whether a command-line argument is an override of the loss."""
     return _OF_LOSS.match(argument) is not None
 
 
 def _parse(argument: str) -> Override | None:
-    """An override of the loss, with one value or with several that can be counted."""
+    """Parses an override of the loss with one value or a finite list of values; None for any other argument."""
     if not of_loss(argument):
         return None
     try:
@@ -108,15 +108,15 @@ def _settings(chosen: Sequence[Override], values: Sequence[Sequence[str]]) -> It
     varied = [len(several) > 1 for several in values]
     for combination in itertools.product(*values):
         pairs = list(zip(chosen, combination, strict=True))
-        told = [pair for pair, several in zip(pairs, varied, strict=True) if several] or pairs
+        shown = [pair for pair, several in zip(pairs, varied, strict=True) if several] or pairs
         yield Setting(
-            " ".join(_label(override, value) for override, value in told),
+            " ".join(_label(override, value) for override, value in shown),
             tuple(f"{override.get_key_element()}={value}" for override, value in pairs),
         )
 
 
 def _label(override: Override, value: str) -> str:
-    """`focal` for `loss/binary@loss=focal`, `gamma=2` for `loss.gamma=2`, `terms.bce=focal` for a term of a sum."""
+    """`focal` for `loss/binary@loss=focal`, `gamma=2` for `loss.gamma=2`, `terms.bce=focal` for a composite's term."""
     place = override.package if "/" in override.key_or_group else override.key_or_group
     inner = (place or "").removeprefix("loss").removeprefix(".")
     return f"{inner}={value}" if inner else value

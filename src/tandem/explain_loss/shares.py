@@ -1,4 +1,4 @@
-"""Which pixels a loss's gradient comes from."""
+"""Gradient shares: which pixels the gradient of a loss comes from."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,34 +11,34 @@ from tandem.explain_loss.probe import probe
 HARDNESS = ("easy", "hard")
 
 Shares = dict[tuple[str, str], float]
-"""A share of the whole for each (region, easy or hard); together 1, or nan if the whole is 0."""
+"""Share of the total for each (region, easy or hard); they sum to 1, or are nan if the total is 0."""
 
 
 def pixel_gradients(loss: nn.Module, logits: Tensor, masks: Tensor, batch_size: int) -> Tensor:
-    """|dL / dz| of each pixel, in batches, each picture counting alike.
+    """Computes |dL / dz| of each pixel, in batches, with equal weight for each image.
 
     Args:
-        loss: of the kind `binary` or `multiclass`.
+        loss: a loss of the kind `binary` or `multiclass`.
         logits: (N, 1, H, W).
         masks: the same shape, uint8 with 0, 1 and 255 (missing).
-        batch_size: masks at once.
+        batch_size: masks per batch.
 
     Returns:
         The same shape, float64.
     """
     batches = zip(torch.split(logits, batch_size), torch.split(masks, batch_size), strict=True)
-    # a batch's gradient is that of a mean over its rows: the last batch may have fewer
+    # the loss of a batch is a mean over its rows, and the last batch may have fewer
     return torch.cat([probe(loss, z, y)[1].abs() * len(y) for z, y in batches])
 
 
 def shares(amount: Tensor, logits: Tensor, masks: Tensor, places: Mapping[str, Tensor], hard: float) -> Shares:
-    """Divides an amount over regions, and in each over easy and hard pixels.
+    """Divides an amount into shares of regions, and of easy and hard pixels in each region.
 
     Args:
-        amount: (N, 1, H, W) at least 0, such as the gradients; ones give shares of the pixels.
+        amount: (N, 1, H, W) non-negative, such as absolute gradients; with ones, the result is shares of pixels.
         logits: the same shape.
         masks: the same shape, uint8 with 0, 1 and 255 (missing).
-        places: region of each pixel with a target, bool masks of the same shape that do not overlap.
+        places: boolean masks of the regions, of the same shape, without overlap.
         hard: a pixel is hard if |sigmoid(z) - y| is at least this, easy otherwise.
     """
     wrong = (torch.sigmoid(logits) - (masks == 1).double()).abs()
@@ -53,17 +53,17 @@ def shares(amount: Tensor, logits: Tensor, masks: Tensor, places: Mapping[str, T
 
 
 def of_region(found: Shares, region: str) -> float:
-    """The share of a region, easy and hard together."""
+    """Returns the share of a region, easy and hard pixels together."""
     return sum(share for (place, _), share in found.items() if place == region)
 
 
 @dataclass(frozen=True)
 class Moment:
-    """Who pulls, given one prediction.
+    """Gradient shares at one moment of training, that is, for one prediction.
 
     Attributes:
-        name: of the moment.
-        prediction: what is predicted, in further words; may be empty.
+        name: name of the moment.
+        prediction: further description of the prediction; may be empty.
         pixels: shares of the pixels.
         gradients: shares of the absolute gradient, by label of the loss.
     """
@@ -74,7 +74,7 @@ class Moment:
     gradients: dict[str, Shares]
 
 
-def pull(
+def gradient_shares(
     name: str,
     prediction: str,
     losses: Mapping[str, nn.Module],
@@ -84,7 +84,7 @@ def pull(
     hard: float,
     batch_size: int,
 ) -> Moment:
-    """Divides the pixels, and each loss's gradient, over regions and over easy and hard; arguments as above."""
+    """Computes the shares of pixels and of each loss's gradient; arguments as in the functions above."""
 
     def divide(amount: Tensor) -> Shares:
         return shares(amount, logits, masks, places, hard)

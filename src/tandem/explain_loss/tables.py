@@ -1,4 +1,4 @@
-"""The numbers as rows: for the terminal, for the page, and for csv files."""
+"""Tables of the numbers, for the terminal, the page and csv files."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,11 +17,11 @@ SHOWN_PROBABILITIES = (0.1, 0.5, 0.9)
 SHOWN_ERRORS = (0.5, 1.0, 2.0)
 SHARES_OF = "% of the gradient (of it, hard pixels)"
 PIXELS = "the pixels themselves"
-"""How the shares of the pixels themselves are called where settings are listed."""
+"""Label of the shares of pixels in lists of settings."""
 
 
 class Rows(NamedTuple):
-    """A table: its heading, and rows of text; the columns after `texts` hold numbers."""
+    """A table: title, header, and rows of text; the columns from index `texts` on contain numbers."""
 
     title: str
     head: tuple[str, ...]
@@ -30,7 +30,7 @@ class Rows(NamedTuple):
 
 
 def curve_rows(explanation: Explanation) -> Rows:
-    """Loss and gradient of each setting at a few probabilities (or errors)."""
+    """Tabulates loss and gradient of each setting at a few probabilities (or errors)."""
     shown = SHOWN_ERRORS if explanation.kind == "regression" else SHOWN_PROBABILITIES
     title = "loss (|gradient|) at an error of" if explanation.kind == "regression" else "loss (|gradient|) at p ="
     body = []
@@ -44,7 +44,7 @@ def curve_rows(explanation: Explanation) -> Rows:
 
 
 def share_rows(title: str, moments: Sequence[Moment]) -> Rows:
-    """Shares of each setting's gradient at each moment, in percent; a moment is a row of its own above them."""
+    """Tabulates the gradient shares of each setting in percent, below a heading row for each moment."""
     places = [place for place in REGIONS if any(of_region(moment.pixels, place) > 0 for moment in moments)]
     body = []
     for moment in moments:
@@ -56,7 +56,7 @@ def share_rows(title: str, moments: Sequence[Moment]) -> Rows:
 
 
 def curve_records(explanation: Explanation) -> list[dict[str, Any]]:
-    """One record a point of a curve, for `curves.csv`."""
+    """Returns one record for each point of a curve, for `curves.csv`."""
     return [
         {"setting": label, "of": curve.of, "x": x, "loss": loss, "gradient": gradient}
         for label, several in explanation.curves.items()
@@ -66,7 +66,7 @@ def curve_records(explanation: Explanation) -> list[dict[str, Any]]:
 
 
 def share_records(explanation: Explanation) -> Iterator[dict[str, Any]]:
-    """One record a share, for `shares.csv`."""
+    """Yields one record for each share, for `shares.csv`."""
     for masks, moments in (("data", explanation.moments), ("44 to 5", explanation.example)):
         for moment in moments:
             for label, found in {PIXELS: moment.pixels, **moment.gradients}.items():
@@ -76,11 +76,11 @@ def share_records(explanation: Explanation) -> Iterator[dict[str, Any]]:
 
 
 def print_explanation(explanation: Explanation, files: Sequence[Path]) -> None:
-    """Prints the tables and where the files lie.
+    """Prints the tables and the paths of the files.
 
     Args:
-        explanation: what is printed.
-        files: what was written.
+        explanation: the content.
+        files: the files written.
     """
     console = Console()
     for rows in all_rows(explanation):
@@ -97,16 +97,16 @@ def print_explanation(explanation: Explanation, files: Sequence[Path]) -> None:
 
 
 def is_heading(row: Sequence[str]) -> bool:
-    """Whether a row only says what the rows below it are about."""
+    """Whether a row is a heading of the rows below it."""
     return not any(row[1:])
 
 
 def all_rows(explanation: Explanation) -> list[Rows]:
-    """Every table of an explanation, in the order of the page."""
+    """Returns all tables of an explanation, in the order of the page."""
     tables = [curve_rows(explanation)]
     if explanation.moments:
         tables.append(share_rows(f"{SHARES_OF}: {explanation.masks}", explanation.moments))
-        tables.append(share_rows(f"{SHARES_OF}: 44 background pixels, 5 of a lesion", explanation.example))
+        tables.append(share_rows(f"{SHARES_OF}: 44 background pixels, 5 lesion pixels", explanation.example))
     return tables
 
 

@@ -1,4 +1,4 @@
-"""The files: a picture, a page that needs no network, and two tables."""
+"""Writes the files: a figure, a self-contained page, and two tables."""
 
 from html import escape
 from pathlib import Path
@@ -16,7 +16,7 @@ from tandem.reports.page import details, document, figure
 from tandem.utils.files import write_text, write_whole
 from tandem.utils.written import WrittenFiles
 
-PAGE, PICTURE = "explain_loss.html", "explain_loss.png"
+PAGE, FIGURE = "explain_loss.html", "explain_loss.png"
 CURVES, SHARES = "curves.csv", "shares.csv"
 
 STYLE = """
@@ -27,26 +27,25 @@ tr.moment td { font-weight: 600; border-top: 1px solid #ddd; }
 
 
 def write_explanation(explanation: Explanation, folder: Path) -> list[Path]:
-    """Writes page, picture and tables into a folder, each whole or not at all.
+    """Writes page, figure and tables into a folder, each file atomically.
 
     Args:
-        explanation: what is written.
-        folder: made where it is missing; older files of these names are replaced.
+        explanation: the content.
+        folder: created if it does not exist; existing files with these names are replaced.
 
     Returns:
         The paths, the page first.
     """
     drawn = whole_figure(explanation)
-    write_whole(folder / PICTURE, lambda file: drawn.savefig(file, format="png", dpi=130, metadata={"Software": None}))
+    write_whole(folder / FIGURE, lambda file: drawn.savefig(file, format="png", dpi=130, metadata={"Software": None}))
     write_metrics(folder / CURVES, curve_records(explanation))
-    names = [PAGE, PICTURE, CURVES]
+    names = [PAGE, FIGURE, CURVES]
     if explanation.moments:
         write_metrics(folder / SHARES, list(share_records(explanation)))
         names.append(SHARES)
     else:
-        WrittenFiles(folder, "explain_loss", overwrite=False).remove(
-            folder / SHARES
-        )  # of an earlier picture in this folder
+        earlier = WrittenFiles(folder, "explain_loss", overwrite=False)
+        earlier.remove(folder / SHARES)  # left by an earlier call for this folder
     write_text(folder / PAGE, document(f"tandem: {explanation.title}", _parts(explanation), STYLE))
     return [folder / name for name in names]
 
@@ -54,46 +53,46 @@ def write_explanation(explanation: Explanation, folder: Path) -> list[Path]:
 def _parts(explanation: Explanation) -> list[str]:
     tables = all_rows(explanation)
     parts = [
-        f"<h1>{escape(explanation.title)}</h1><p class='note'>What a {explanation.kind} loss pulls at, "
-        "before a run is spent on it.</p>",
-        "<h2>What it costs, and how hard it pulls</h2>",
+        f"<h1>{escape(explanation.title)}</h1><p class='note'>The gradient of a {explanation.kind} loss, and "
+        "which pixels it comes from.</p>",
+        "<h2>Loss and gradient</h2>",
         _paragraph(_about_curves(explanation)),
         figure(curves_figure(explanation), "", "wide", dpi=150),
         _table(tables[0]),
     ]
     if explanation.moments:
         parts += [
-            "<h2>Who pulls: shares of the gradient on the masks of a data set</h2>",
+            "<h2>Shares of the gradient on the masks of a data set</h2>",
             _paragraph(_about_masks(explanation)),
             figure(moments_figure(explanation.moments), explanation.masks, "wide", dpi=150),
             _paragraph("<br>".join(f"<b>{escape(m.name)}</b>; {escape(m.prediction)}." for m in explanation.moments)),
             *(_paragraph(f"Computed from the training masks: {escape(line)}.") for line in explanation.computed),
             _paragraph(escape(_in_words(explanation.moments[-1]))),
             _table(tables[1]),
-            "<h2>The worked example: 44 pixels of background, 5 of a lesion</h2>",
+            "<h2>Worked example: 44 background pixels, 5 lesion pixels</h2>",
             _paragraph(_ABOUT_EXAMPLE),
-            figure(moments_figure(explanation.example, picture=True), "", "wide", dpi=150),
+            figure(moments_figure(explanation.example, show_mask=True), "", "wide", dpi=150),
             _table(tables[2]),
         ]
     return [*parts, details("Configuration", _configuration(explanation))]
 
 
 _ABOUT_EXAMPLE = (
-    "At the first step all pixels are equally wrong, so each pulls alike and the many win: under cross-entropy the "
-    "background has 44/49 of the gradient. Focusing cannot help yet, as nothing is easy (and alpha = 0.25 takes from "
-    "the lesion; starting with the bias at the prior mends this). The balanced loss does: 5 &beta; = 44 (1 - &beta;) "
-    "with &beta; = 44/49, the background's share. Once the background is learnt, each of its pixels pulls little, but "
-    "under cross-entropy the 44 together still outweigh the lesion. Under the focal loss and under the balanced one "
-    "they no longer do."
+    "At the first step all pixels are equally wrong, so all have the same gradient and the majority dominates: with "
+    "cross-entropy, the background has 44/49 of the gradient. Focusing cannot help yet, since no pixel is easy (and "
+    "alpha = 0.25 reduces the lesion's share; a bias initialised at the prior fixes this). The balanced loss helps: "
+    "5 &beta; = 44 (1 - &beta;) with &beta; = 44/49, the background's share. Once the background is learnt, each of "
+    "its pixels has a small gradient, but with cross-entropy the 44 together still outweigh the lesion. With the focal "
+    "loss and with the balanced loss they no longer do."
 )
 
 
 def _about_curves(explanation: Explanation) -> str:
     if explanation.kind == "regression":
-        return "The cost of one number, and the slope |dL/dz| at which its prediction z is corrected."
+        return "The loss of one number, and the gradient |dL/dz| with respect to its prediction z."
     text = (
-        "The cost of a pixel, and |dL/dz|, how hard it pulls at its logit z, against the predicted probability of "
-        "lesion p = sigmoid(z). A lesion pixel is right at p = 1, a background pixel at p = 0."
+        "The loss of a pixel, and the gradient |dL/dz| with respect to its logit z, against the predicted probability "
+        "of lesion p = sigmoid(z). A lesion pixel is right at p = 1, a background pixel at p = 0."
     )
     if explanation.kind == "multiclass":
         text += " Two classes, background and lesion: the logits (0, z)."
@@ -101,10 +100,10 @@ def _about_curves(explanation: Explanation) -> str:
     if dashed:
         whose = "" if len(dashed) == len(explanation.curves) else f" of {escape(', '.join(dashed))}"
         text += (
-            f" The dashed curves{whose} are of the 7 x 7 image of the example below, since there a pixel's cost "
-            f"depends on the others: all its lesion pixels (or all its background pixels) have p, all others are "
-            f"{RIGHT:.0%} right. The loss is then the image's; the gradient is that of one pixel times 49, so that it "
-            "compares with losses that are a mean over pixels."
+            f" The dashed curves{whose} are for the 7 x 7 image of the example below, because a pixel's loss depends "
+            f"on the other pixels: all its lesion pixels (or all its background pixels) have p, all others are "
+            f"{RIGHT:.0%} right. The loss is that of the image; the gradient is that of one pixel times 49, to make it "
+            "comparable with losses that are a mean over pixels."
         )
     return text
 
@@ -114,21 +113,21 @@ def _about_masks(explanation: Explanation) -> str:
     near = f"within {config['border']} pixel{'s' if config['border'] != 1 else ''} of the contour, on either side"
     border = f"Border: {near}; lesion and background are the rest. " if config["border"] else ""
     return (
-        "The absolute gradient of every pixel, by the data's own masks and a made-up prediction, divided by where the "
-        f"pixel lies. {border}Hard: |p - y| is at least {config['hard']:g}; easy: less. The first bar of each column "
-        "counts the pixels themselves; what has more of the gradient than of the pixels is what the loss attends to."
+        "The absolute gradient of all pixels, for the data's own masks and a synthetic prediction, divided by region. "
+        f"{border}Hard: |p - y| is at least {config['hard']:g}; easy: less. The first bar of each column counts the "
+        "pixels themselves; the loss focuses on regions with a larger share of the gradient than of the pixels."
     )
 
 
 def _in_words(moment: Moment) -> str:
-    """The background's share in one sentence."""
-    told = [
+    """States the background's share in one sentence."""
+    shares = [
         f"{of_region(found, 'background'):.0%} of the gradient with {label}"
         for label, found in moment.gradients.items()
         if of_region(found, "background") == of_region(found, "background")
     ]
     pixels = of_region(moment.pixels, "background")
-    return f"Half-trained, the background has {pixels:.0%} of the pixels, and {', '.join(told)}."
+    return f"Half-trained, the background has {pixels:.0%} of the pixels, and {', '.join(shares)}."
 
 
 def _paragraph(html: str) -> str:

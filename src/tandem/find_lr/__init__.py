@@ -1,4 +1,4 @@
-"""A learning-rate range test: a short training run at rising rates, and the rate that it suggests."""
+"""Learning-rate range test: trains briefly at increasing rates and suggests one."""
 
 from tandem.find_lr.command import main
 

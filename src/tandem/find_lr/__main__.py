@@ -1,4 +1,4 @@
-"""`python -m tandem.find_lr`: the command, as launchers start it in a process of its own."""
+"""`python -m tandem.find_lr`: the command, as launchers start it in a separate process."""
 
 from tandem.find_lr.command import main
 

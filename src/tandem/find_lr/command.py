@@ -1,4 +1,4 @@
-"""Suggests a learning rate: a few steps at ever higher rates, and where the loss falls fastest."""
+"""Suggests a learning rate: trains a few steps at increasing rates and finds where the loss falls fastest."""
 
 import contextlib
 import csv
@@ -30,26 +30,26 @@ log = logging.getLogger(__name__)
 
 RESULT = "find_lr.json"
 CURVE = "curve.csv"
-PICTURE = "curve.png"
+FIGURE = "curve.png"
 
 WINDOW = 4
-"""The loss at a rate is smoothed with so many rates on either side."""
+"""The loss at a rate is averaged with this many rates on either side."""
 
 DIVERGED = 4
-"""What comes after a loss of so many times the best is not looked at."""
+"""The curve is cut where the loss exceeds the best one by this factor."""
 
 FEWEST = 20
-"""Of fewer steps no slope can be told."""
+"""Minimum number of steps; with fewer, no slope can be estimated."""
 
 
 class Suggestion(NamedTuple):
-    """A learning rate, and what it was read from.
+    """A suggested learning rate and the curve that it comes from.
 
     Attributes:
-        rate: the suggestion, with two digits.
-        rates: that were tried, rising.
-        losses: at each, as they were.
-        smooth: at each, smoothed; up to where it diverged.
+        rate: the suggestion, rounded to two digits.
+        rates: the rates tried, increasing.
+        losses: the loss at each rate.
+        smooth: the smoothed loss at each rate, up to the point of divergence.
     """
 
     rate: float
@@ -62,11 +62,11 @@ def main() -> None:
     """The command of `scripts/find_lr.py`."""
     from tandem.cli import run
 
-    run(find_lr_job, "find_lr", on_interrupt="interrupted; the same command begins anew")
+    run(find_lr_job, "find_lr", on_interrupt="interrupted; the same command starts again from the beginning")
 
 
 def find_lr_job(config: DictConfig, folder: Path) -> float:
-    """One search, unless it is done: prints the rate, what to type, and where the curve is.
+    """Runs one range test, unless its result exists; logs the rate as an option and the paths of the curve.
 
     Args:
         config: the composed configuration.
@@ -76,30 +76,31 @@ def find_lr_job(config: DictConfig, folder: Path) -> float:
     if not (folder / RESULT).exists():
         write_suggestion(find_lr(plain, folder), folder)
     rate = float(read_json(folder / RESULT)["suggestion"])
-    log.info("suggested learning rate: optimizer.lr=%g (it was %g)", rate, plain["optimizer"]["lr"])
-    log.info("curve: %s and %s", folder / PICTURE, folder / CURVE)
+    log.info("suggested learning rate: optimizer.lr=%g (currently %g)", rate, plain["optimizer"]["lr"])
+    log.info("curve: %s and %s", folder / FIGURE, folder / CURVE)
     return rate
 
 
 def find_lr(config: Mapping[str, Any], folder: Path) -> Suggestion:
-    """Trains what the configuration describes, with Lightning's tuner, at rates that rise by a constant factor.
+    """Trains the configured run with Lightning's tuner at rates that increase by a constant factor.
 
-    Weights, order and augmentation are those that a run of this configuration begins with. The scheduler is left out,
-    and so are factors for parts of the network: every part has the rate of the step. Nothing is evaluated.
+    Initial weights, order and augmentation are those of a run with this configuration. The scheduler is not used, and
+    neither are learning-rate factors for parts of the network: all parameters have the rate of the step. There is no
+    validation.
 
     Args:
         config: the resolved configuration as plain containers, with `find_lr`.
         folder: for the tuner's own checkpoint, which it removes.
 
     Raises:
-        ConfigError: bounds that do not fit, an optimiser without a rate, a loss that never falls.
-        DataError: data that cannot be used.
+        ConfigError: the bounds are invalid, the optimiser has no learning rate, or the loss never falls.
+        DataError: the data cannot be used.
     """
     low, high, steps = (config["find_lr"][key] for key in ("low", "high", "steps"))
     if not (0 < low < high < math.inf and steps >= FEWEST):
         raise ConfigError(f"find_lr.low={low}, high={high}, steps={steps}: need 0 < low < high and steps >= {FEWEST}")
     if "lr" not in config["optimizer"]:
-        raise ConfigError("optimizer has no 'lr', so there is no rate to be found; choose another optimizer=...")
+        raise ConfigError("optimizer has no 'lr', so it has no learning rate; choose another optimizer=...")
     load_libraries()
     import pytorch_lightning as pl
 
@@ -114,21 +115,21 @@ def find_lr(config: Mapping[str, Any], folder: Path) -> Suggestion:
     data.setup()
     prepare(module, data, folder)
     if config["parameters"]["lr_factors"]:
-        log.info("parameters.lr_factors are left out of the search: every part has the rate of the step")
-    for stray in folder.glob(".lr_find_*.ckpt"):  # of a search that was killed
+        log.info("parameters.lr_factors are ignored here: all parameters have the same rate")
+    for stray in folder.glob(".lr_find_*.ckpt"):  # left by a search that was killed
         stray.unlink()
     return suggest(*_search(trainer, module, data, low, high, steps))
 
 
 def _bare(config: Mapping[str, Any], steps: int) -> dict[str, Any]:
-    """The configuration without anything that writes or evaluates; epochs enough for all steps."""
+    """Returns the configuration without anything that writes or validates, and with enough epochs for all steps."""
     quiet = {
         "enable_checkpointing": False,
         "enable_progress_bar": False,
         "num_sanity_val_steps": 0,
         "max_epochs": -1,
         "check_val_every_n_epoch": steps + 1,
-        "devices": 1,  # several share the batches of one, so the rate is the same
+        "devices": 1,  # several devices share the batches of one, so the result is the same
     }
     return {**config, "trainer": {**config["trainer"], **quiet}, "callbacks": {}, "logger": {}}
 
@@ -136,21 +137,21 @@ def _bare(config: Mapping[str, Any], steps: int) -> dict[str, Any]:
 def _search(
     trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", low: float, high: float, steps: int
 ) -> tuple[list[float], list[float]]:
-    """Each rate that was tried, and the mean loss of the batches of its step."""
+    """Returns the rates tried, and the mean loss of the batches of each step."""
     from pytorch_lightning.tuner.tuning import Tuner
 
     seen: dict[float, list[float]] = {}
 
     def note(_module: Any, _losses: Any, loss: "Tensor") -> None:
-        if loss.requires_grad:  # in a training step; the tuner's own values trail behind by half of the search
+        if loss.requires_grad:  # in a training step; the tuner's own values are smoothed and lag behind
             seen.setdefault(trainer.optimizers[0].param_groups[0]["lr"], []).append(float(loss.detach()))
 
     handle = module.balance.register_forward_hook(note)
     hidden = contextlib.nullcontext() if sys.stderr.isatty() else contextlib.redirect_stderr(io.StringIO())
     try:
-        with hidden:  # from a file: the tuner's bar would be a hundred lines of it
+        with hidden:  # in a log file, the tuner's progress bar would fill a hundred lines
             tuner = Tuner(trainer)
-            # its own stop would end a search at the first batch that is harder than those before it
+            # the tuner's early stopping would end a search at the first batch that is harder than the previous ones
             tuner.lr_find(
                 module,
                 datamodule=data,
@@ -166,17 +167,18 @@ def _search(
 
 
 def suggest(rates: Sequence[float], losses: Sequence[float]) -> Suggestion:
-    """The rate at which the smoothed loss falls fastest, before its minimum.
+    """Finds the rate at which the smoothed loss falls fastest, before its minimum.
 
-    The slope is that against the logarithm of the rate, as the rates rise by a factor; against the rate itself, as in
-    Lightning 2.6, the smallest rates would win by their noise. Source: Smith, Cyclical Learning Rates, 2017.
+    The slope is taken with respect to the logarithm of the rate, since the rates increase by a constant factor; with
+    respect to the rate itself, as in Lightning 2.6, noise at the smallest rates would dominate. Source: Smith, Cyclical
+    Learning Rates, 2017.
 
     Args:
-        rates: that were tried, rising by a constant factor.
-        losses: at each.
+        rates: the rates tried, increasing by a constant factor.
+        losses: the loss at each rate.
 
     Raises:
-        ConfigError: if the loss falls nowhere, or too few steps were made.
+        ConfigError: the loss never falls, or there are too few finite losses.
 
     Example:
         >>> rates = [10 ** (k / 10 - 5) for k in range(50)]
@@ -185,20 +187,20 @@ def suggest(rates: Sequence[float], losses: Sequence[float]) -> Suggestion:
     """
     smooth = _smooth(losses)
     if len(smooth) < FEWEST // 2:
-        raise ConfigError(f"the loss was finite for {len(smooth)} steps only; lower find_lr.low or optimizer=...")
+        raise ConfigError(f"the loss was finite for only {len(smooth)} steps; lower find_lr.low")
     end = min(range(len(smooth)), key=smooth.__getitem__)
-    slopes = {k: smooth[k + 1] - smooth[k - 1] for k in range(WINDOW, end)}  # from the first whole window on
+    slopes = {k: smooth[k + 1] - smooth[k - 1] for k in range(WINDOW, end)}  # from the first complete window on
     steepest = min(slopes, key=slopes.__getitem__, default=None)
     if steepest is None or slopes[steepest] >= 0:
         raise ConfigError(
-            f"the loss fell nowhere between find_lr.low={rates[0]:.3g} and {rates[len(smooth) - 1]:.3g}; "
-            "move find_lr.low and find_lr.high, or give it more find_lr.steps"
+            f"the loss did not fall between find_lr.low={rates[0]:.3g} and {rates[len(smooth) - 1]:.3g}; "
+            "change find_lr.low and find_lr.high, or increase find_lr.steps"
         )
     return Suggestion(float(f"{rates[steepest]:.2g}"), list(rates), list(losses), smooth)
 
 
 def _smooth(losses: Sequence[float]) -> list[float]:
-    """The mean over a window around each loss, up to where it is not finite or is `DIVERGED` times its best."""
+    """Averages over a window around each loss, until it is not finite or exceeds `DIVERGED` times its best value."""
     known = next((k for k, loss in enumerate(losses) if not math.isfinite(loss)), len(losses))
     windows = (losses[max(0, k - WINDOW) : min(known, k + WINDOW + 1)] for k in range(known))
     means = [sum(window) / len(window) for window in windows]
@@ -208,10 +210,10 @@ def _smooth(losses: Sequence[float]) -> list[float]:
 
 
 def write_suggestion(found: Suggestion, folder: Path) -> None:
-    """Writes the curve as picture and table, and then `find_lr.json`, which says that the search is done.
+    """Writes the curve as figure and table, then `find_lr.json`, which marks the search as finished.
 
     Args:
-        found: to be kept.
+        found: the suggestion.
         folder: where the files go.
     """
     from tandem.find_lr.figure import lr_figure
@@ -223,5 +225,5 @@ def write_suggestion(found: Suggestion, folder: Path) -> None:
     rows.writerows(zip(found.rates, found.losses, [*found.smooth, *rest], strict=True))
     write_text(folder / CURVE, table.getvalue())
     figure = lr_figure(found.rates, found.losses, found.smooth, found.rate)
-    write_whole(folder / PICTURE, lambda file: figure.savefig(file, format="png", dpi=110, metadata={"Software": None}))
+    write_whole(folder / FIGURE, lambda file: figure.savefig(file, format="png", dpi=110, metadata={"Software": None}))
     write_json(folder / RESULT, {"suggestion": found.rate, "low": found.rates[0], "high": found.rates[-1]})

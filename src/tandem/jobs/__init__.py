@@ -1,4 +1,4 @@
-"""What becomes of a job: its state and lock in its folder, a process of its own, the summary after a sweep."""
+"""Jobs of a sweep: state and lock in a job's folder, a process for each job, the summary after the sweep."""
 
 from tandem.jobs.lock import RunningElsewhere, locked
 from tandem.jobs.status import SWEEP_VARIABLE, one_line, read_status, run_job

@@ -1,4 +1,4 @@
-"""What the knobs of launchers may be."""
+"""Checks of the launchers' options."""
 
 import os
 from collections.abc import Mapping
@@ -7,35 +7,28 @@ from typing import Any
 from tandem.errors import ConfigError
 
 
-def check(knobs: Mapping[str, Any]) -> None:
-    """Refuses a knob of a launcher that cannot work.
+def check(options: Mapping[str, Any]) -> None:
+    """Checks the options of a launcher.
 
     Args:
-        knobs: by name, as they are typed after `hydra.launcher.`.
+        options: by name, as in `hydra.launcher.NAME=...`.
 
     Raises:
-        ConfigError: it is out of range.
+        ConfigError: an option is out of range.
 
     Example:
         >>> check({"n_jobs": 0})
         Traceback (most recent call last):
-        tandem.errors.ConfigError: hydra.launcher.n_jobs is 0, but must be a number of jobs, 1 at least
+        tandem.errors.ConfigError: hydra.launcher.n_jobs is 0, but must be at least 1
     """
-    rules = {
-        "n_jobs": (1, "a number of jobs, 1 at least"),
-        "threads": (1, "a number of threads, 1 at least"),
-        "cpus_per_task": (1, "a number of cores, 1 at least"),
-        "retries": (0, "a number of further attempts, 0 at least"),
-        "cpus": (0, "a number of cores, 0 at least"),
-        "gpus": (0, "a number of GPUs, 0 at least"),
-    }
-    for key, (least, words) in rules.items():
-        if (value := knobs.get(key)) is not None and value < least:
-            raise ConfigError(f"hydra.launcher.{key} is {value}, but must be {words}")
-    minutes = knobs.get("timeout_min")
+    minimum = {"n_jobs": 1, "threads": 1, "cpus_per_task": 1, "retries": 0, "cpus": 0, "gpus": 0}
+    for key, least in minimum.items():
+        if (value := options.get(key)) is not None and value < least:
+            raise ConfigError(f"hydra.launcher.{key} is {value}, but must be at least {least}")
+    minutes = options.get("timeout_min")
     if minutes is not None and minutes <= 0:
         raise ConfigError(f"hydra.launcher.timeout_min is {minutes}, but must be above 0, or null for no limit")
-    devices = knobs.get("devices")
+    devices = options.get("devices")
     if devices is not None and (not devices or any(isinstance(device, bool | float) for device in devices)):
         raise ConfigError(
             f"hydra.launcher.devices is {devices}, but must be a list such as [0,1], or null for all of them"
@@ -43,13 +36,14 @@ def check(knobs: Mapping[str, Any]) -> None:
 
 
 def thread_variables(threads: int | None, n_jobs: int) -> dict[str, str]:
-    """The environment variables that give a job its threads.
+    """The environment variables that set the number of threads of a job.
 
     Args:
-        threads: of each job; None: what the environment says, or else a fair share of the cores.
-        n_jobs: that run at a time.
+        threads: of each job; None: that of the environment, or an equal share of the cores.
+        n_jobs: number of jobs that run at the same time.
     """
     if threads is None and "OMP_NUM_THREADS" in os.environ:
         return {}
-    count = str(threads or max(1, len(os.sched_getaffinity(0)) // n_jobs))
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = str(threads or max(1, cores // n_jobs))
     return {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count}

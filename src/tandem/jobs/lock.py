@@ -1,4 +1,4 @@
-"""One process at a time runs a job: a lock in its folder, which its holder's death releases."""
+"""A lock in a job's folder, so that only one process runs the job. The lock ends with the process that holds it."""
 
 import fcntl
 import logging
@@ -15,22 +15,22 @@ log = logging.getLogger(__name__)
 LOCK = ".lock"
 
 
-class RunningElsewhere(TandemError):  # noqa: N818 (a state of the job, no fault)
+class RunningElsewhere(TandemError):  # noqa: N818 (a state of the job, not an error)
     """Another process is running this job."""
 
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Holds a folder's lock. The system releases it when the process ends, in whichever way (`flock(2)`).
+    """Holds a folder's lock. The system releases it when the process ends, however it ends (`flock(2)`).
 
-    The file stays, with the number of its last holder's process in it; on a network file system the lock holds
-    between machines as far as that system knows locks.
+    The lock file stays and contains the id of the last process that held the lock. On a network file system, machines
+    exclude each other only if that system supports locks.
 
     Args:
-        folder: made where it is missing.
+        folder: created if it is missing.
 
     Raises:
-        RunningElsewhere: it is held already.
+        RunningElsewhere: another process holds the lock.
 
     Example:
         >>> import tempfile
@@ -50,8 +50,8 @@ def locked(folder: Path) -> Iterator[None]:
             holder = file.read().decode().strip() or "another process"
             raise RunningElsewhere(f"{folder} is being run by {holder}: not run again") from None
         except OSError as error:  # some network file systems have no locks
-            log.warning("%s cannot be locked (%s): a second launch at the same time would not notice", folder, error)
-        # A forked helper, such as a loader's worker, would hold on to the lock after its parent was killed.
+            log.warning("cannot lock %s (%s): a second launch at the same time would run the same jobs", folder, error)
+        # a forked process, such as a data loader's worker, would keep the lock after its parent was killed
         os.register_at_fork(after_in_child=file.close)
         file.truncate(0)
         file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())

@@ -1,4 +1,4 @@
-"""A job as text and numbers, and how it ended: told from what its process left, and written down for it."""
+"""A job of a sweep as text and numbers, and its outcome: read from what its process left, and written to its folder."""
 
 import os
 import signal
@@ -12,13 +12,13 @@ from tandem.utils.artifacts import RESULTS
 from tandem.utils.files import read_json, write_text
 
 CONSOLE = "console.log"
-"""What the process of a job prints, in the job's folder."""
+"""The file in the job's folder with the output of its process."""
 
 BUSY = 75
 """Exit code (EX_TEMPFAIL of sysexits.h) of a job of a sweep that another process is running."""
 
 CARRIED = ("TANDEM_", "PYTHON", "OMP_", "MKL_", "HF_", "HYDRA_", "WANDB_", "MLFLOW_", "TRACKIO_")
-"""Beginnings of environment variables that follow a job to another machine."""
+"""Prefixes of the environment variables that a job takes to another machine."""
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,14 @@ class SweepJob:
 
     Attributes:
         number: which job of its sweep this is.
-        label: what tells it from the others, for people.
-        overrides: what was typed for it.
-        arguments: Python's own, that make it run this job alone.
+        label: the overrides that differ between the jobs, for people.
+        overrides: of this job.
+        arguments: of Python, to run this job alone.
         folder: the job's own, absolute.
         directory: the working directory.
         sweep: the sweep's identity.
-        monitor: the logged name of the value that the job is after; empty where it has none.
-        environment: variables for it, beside those of the process that starts it.
+        monitor: logged name of the monitored value; empty if there is none.
+        environment: variables, in addition to those of the process that starts it.
     """
 
     number: int
@@ -54,8 +54,8 @@ class JobOutcome:
 
     Attributes:
         state: finished, failed, interrupted, killed, timed out or running elsewhere.
-        reason: in one line; empty where it has finished.
-        seconds: that its process ran.
+        reason: in one line; empty if it has finished.
+        seconds: run time of its process.
     """
 
     state: str
@@ -64,14 +64,14 @@ class JobOutcome:
 
 
 def conclude(job: SweepJob, code: int, seconds: float, why: str = "", minutes: float | None = None) -> JobOutcome:
-    """How a job ended, from what its process left; written down where the process itself could not.
+    """The outcome of a job whose process has ended; written to its folder if the process could not do so.
 
     Args:
-        job: which.
-        code: the process's exit code; -N where signal N ended it.
-        seconds: that it ran.
-        why: it was stopped: interrupted or timed out; empty where it was not.
-        minutes: of the limit.
+        job: the job.
+        code: exit code of the process; -N if signal N ended it.
+        seconds: run time of the process.
+        why: the reason for which it was stopped: interrupted or timed out; empty if it was not.
+        minutes: the time limit.
     """
     folder = Path(job.folder)
     status = read_status(folder)
@@ -84,36 +84,36 @@ def conclude(job: SweepJob, code: int, seconds: float, why: str = "", minutes: f
     if state == "failed" and not why:
         return JobOutcome("failed", str(status.get("error")), seconds)
     if why == "timed out":
-        ending = JobOutcome(why, f"stopped after {minutes:g} minutes (timeout_min)", seconds)
+        outcome = JobOutcome(why, f"stopped after {minutes:g} minutes (timeout_min)", seconds)
     elif why or state == "interrupted":
-        ending = JobOutcome("interrupted", STOPPED, seconds)
+        outcome = JobOutcome("interrupted", STOPPED, seconds)
     elif code < 0:
-        ending = JobOutcome("killed", _killed(-code), seconds)
-    elif last.startswith("error: "):  # the job could not begin
-        ending = JobOutcome("failed", last.removeprefix("error: "), seconds)
+        outcome = JobOutcome("killed", _killed(-code), seconds)
+    elif last.startswith("error: "):  # the job could not start
+        outcome = JobOutcome("failed", last.removeprefix("error: "), seconds)
     else:
-        ending = JobOutcome(
-            "failed", f"its process ended with exit code {code}; it last said: {last or 'nothing'}", seconds
+        outcome = JobOutcome(
+            "failed", f"its process ended with exit code {code}; its last output: {last or 'none'}", seconds
         )
-    return note_ending(job, ending)
+    return write_outcome(job, outcome)
 
 
-def note_ending(job: SweepJob, ending: JobOutcome) -> JobOutcome:
-    """Writes an ending into the job's folder, with the last lines that it printed, unless another process runs it."""
+def write_outcome(job: SweepJob, outcome: JobOutcome) -> JobOutcome:
+    """Writes an outcome and the last lines of output to the job's folder, unless another process runs the job."""
     folder = Path(job.folder)
     try:
         with locked(folder):
-            write_status(folder, ending.state, job.sweep, job.number, list(job.overrides), error=ending.reason)
-            if ending.state != "interrupted":
-                text = f"{ending.reason}\n\nThe last lines of {CONSOLE}:\n{_tail(folder, 40)}\n"
+            write_status(folder, outcome.state, job.sweep, job.number, list(job.overrides), error=outcome.reason)
+            if outcome.state != "interrupted":
+                text = f"{outcome.reason}\n\nThe last lines of {CONSOLE}:\n{_tail(folder, 40)}\n"
                 write_text(folder / ERROR, text)
     except RunningElsewhere as error:
-        return JobOutcome("running elsewhere", str(error), ending.seconds)
-    return ending
+        return JobOutcome("running elsewhere", str(error), outcome.seconds)
+    return outcome
 
 
 def monitored(job: SweepJob) -> float | None:
-    """The monitored value of a finished job; None where it has none."""
+    """The monitored value of a finished job; None if there is none."""
     file = Path(job.folder) / RESULTS
     value = read_json(file).get("metrics", {}).get(job.monitor) if file.exists() else None
     return None if value is None else float(value)
@@ -125,15 +125,15 @@ def _killed(number: int) -> str:
     except ValueError:
         name = f"signal {number}"
     likely = {
-        signal.SIGKILL: ": by hand, or by the system for want of memory",
+        signal.SIGKILL: ": by hand, or by the system because memory ran out",
         signal.SIGSEGV: ": a library crashed",
-        signal.SIGABRT: ": a library gave up",
+        signal.SIGABRT: ": a library aborted",
     }
     return f"killed by {name}{likely.get(number, '')}"  # type: ignore[call-overload]
 
 
 def _tail(folder: Path, lines: int) -> str:
-    """The last lines that a job printed, of the last 64 KiB."""
+    """The last lines of a job's output, from its last 64 KiB."""
     if not (folder / CONSOLE).exists():
         return ""
     with (folder / CONSOLE).open("rb") as file:

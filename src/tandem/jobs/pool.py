@@ -1,43 +1,43 @@
-"""Jobs are handed out, some at a time, and watched until all have ended."""
+"""Starts jobs, a limited number at a time, and watches them until all have ended."""
 
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from typing import Protocol
 
 from tandem.jobs.outcome import JobOutcome, SweepJob
 from tandem.jobs.process import STEPS
 
 PATIENCE = STEPS[-1][0] + 5.0
-"""Seconds in which jobs that are stopped must have ended."""
+"""Seconds within which stopped jobs must end."""
 
 POLL = 0.1
 """Seconds between two looks at running jobs."""
 
 
 class Running(Protocol):
-    """A job that was handed out."""
+    """A job that was started."""
 
     def ended(self) -> JobOutcome | None:
-        """How it ended; None while it runs."""
+        """Its outcome; None while it runs."""
 
     def stop(self, why: str) -> None:
         """Begins to stop it."""
 
 
-Outcomes = Iterator[tuple[SweepJob, JobOutcome]]
-"""Each job with its ending, in the order in which they end."""
+Outcomes = Generator[tuple[SweepJob, JobOutcome]]
+"""Each job with its outcome, in the order in which they end."""
 
 
 def pool(
     jobs: Sequence[SweepJob], start: Callable[[SweepJob], Running], width: int | None, keep_going: bool = True
 ) -> Outcomes:
-    """Hands jobs out, some at a time, until all have ended; stops them where it is interrupted.
+    """Starts jobs, a limited number at a time, until all have ended; stops them if it is interrupted.
 
     Args:
-        jobs: in their order.
-        start: hands one out.
-        width: how many at a time; None: all at once.
-        keep_going: whether others are started after one has failed.
+        jobs: in the order of their start.
+        start: starts one.
+        width: number of jobs that run at the same time; None: all.
+        keep_going: whether to start further jobs after one has failed.
     """
     waiting: list[SweepJob] = list(jobs)
     running: list[tuple[SweepJob, Running]] = []
@@ -61,8 +61,8 @@ def pool(
 
 
 def _ended(running: list[tuple[SweepJob, Running]]) -> Outcomes:
-    """Takes out the jobs that have ended."""
+    """Removes the jobs that have ended, and yields them."""
     for entry in list(running):
-        if (ending := entry[1].ended()) is not None:
+        if (outcome := entry[1].ended()) is not None:
             running.remove(entry)
-            yield entry[0], ending
+            yield entry[0], outcome

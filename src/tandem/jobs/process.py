@@ -1,29 +1,29 @@
-"""A job in a process of its own: started as it would be typed, watched to its end, which is told honestly."""
+"""Child processes: each has its own session and environment, is stopped in steps, and does not outlive its parent."""
 
 import os
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tandem.jobs.outcome import CONSOLE, JobOutcome, SweepJob, conclude
-from tandem.jobs.status import SWEEP_VARIABLE
-
 PARENT_VARIABLE = "TANDEM_PARENT"
-"""Environment variable that names the process that watches a job; the job does not outlive it."""
+"""Environment variable with the id of the process that supervises this one."""
 
-FOLDER_VARIABLE = "TANDEM_FOLDER"
-"""Environment variable that names the folder that a sweep expects its job to have."""
+Steps = Sequence[tuple[float, signal.Signals]]
+"""How a process is stopped: seconds after which it gets a signal, if it is still running."""
 
-STEPS = ((0, signal.SIGINT), (10, signal.SIGTERM), (15, signal.SIGKILL))
-"""How a job is stopped: seconds after which it gets a signal, if it has not ended by then."""
+STEPS: Steps = ((0, signal.SIGINT), (10, signal.SIGTERM), (15, signal.SIGKILL))
+"""The default."""
+
+POLL = 0.1
+"""Seconds between two looks at a process."""
 
 
 def follow_parent() -> None:
-    """In a job's process: ends it, as Ctrl-C would, when the process that watches it has gone."""
-    parent = os.environ.pop(PARENT_VARIABLE, None)  # what the job itself starts is its own matter
+    """In a child process: interrupts it, as Ctrl-C does, when the process that supervises it ends."""
+    parent = os.environ.pop(PARENT_VARIABLE, None)  # not for the processes that this one starts
     if parent is None:
         return
     # a shell's `&` ignores the signal, and some workers block it
@@ -37,92 +37,116 @@ def follow_parent() -> None:
         raise KeyboardInterrupt
 
 
-class Child:
-    """A running process of one job.
+class _Process:
+    """A supervised child process. Private, so that no configuration can name it as a `_target_`; see `start_process`.
 
-    Args:
-        job: which.
-        minutes: after which it is stopped; None for no limit.
-        environment: variables of this process alone, such as its device.
+    Attributes:
+        why: the reason that `stop` was given; empty if it was not called.
     """
 
     def __init__(
-        self, job: SweepJob, minutes: float | None = None, environment: Mapping[str, str] | None = None
+        self,
+        arguments: Sequence[str],
+        variables: Mapping[str, str],
+        directory: str | None,
+        console: Path | None,
+        limit: float | None,
+        steps: Steps | None,
     ) -> None:
-        self.job = job
-        self.minutes = minutes
-        self.started = time.monotonic()
         self.why = ""
-        self.stopping: float | None = None
-        self.sent = 0
-        told = {
-            SWEEP_VARIABLE: job.sweep,
-            PARENT_VARIABLE: str(os.getpid()),
-            FOLDER_VARIABLE: job.folder,
-            "PYTHONFAULTHANDLER": "1",  # a crash inside a library then leaves its traceback
-            "PYTHONUNBUFFERED": "1",
-        }
-        Path(job.folder).mkdir(parents=True, exist_ok=True)
-        with (Path(job.folder) / CONSOLE).open("ab") as console:
-            self.process = subprocess.Popen(  # noqa: S603  # our own command line
-                [sys.executable, *job.arguments],
-                cwd=job.directory,
-                env={**os.environ, **job.environment, **(environment or {}), **told},
+        self._limit, self._steps = limit, STEPS if steps is None else steps
+        self._stopping: float | None = None
+        self._sent = 0
+        self._code: int | None = None
+        self._started = time.monotonic()
+        output = None if console is None else console.open("ab")
+        try:
+            self._popen = subprocess.Popen(  # noqa: S603  # our own command line
+                [sys.executable, *arguments],
+                cwd=directory,
+                env={**os.environ, **variables, PARENT_VARIABLE: str(os.getpid())},
                 stdin=subprocess.DEVNULL,
-                stdout=console,
-                stderr=subprocess.STDOUT,
-                start_new_session=True,  # Ctrl-C is for the sweep, which then stops its jobs in order
+                stdout=output,
+                stderr=None if output is None else subprocess.STDOUT,
+                start_new_session=True,  # Ctrl-C reaches the supervisor only, which then stops its children in order
             )
+        finally:
+            if output is not None:
+                output.close()
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.monotonic() - self._started
 
     def stop(self, why: str) -> None:
-        """Begins to stop it; `ended` goes on with that, from SIGINT to SIGKILL.
+        """Begins to stop the process and all that it started; the calls of `poll` send the signals.
 
         Args:
             why: interrupted or timed out.
         """
-        if self.stopping is None:
-            self.why, self.stopping = why, time.monotonic()
+        if self._stopping is None:
+            self.why, self._stopping = why, time.monotonic()
 
-    def ended(self) -> JobOutcome | None:
-        """How it ended; None while it runs. To be asked again and again."""
-        code = self.process.poll()
-        seconds = time.monotonic() - self.started
-        if code is not None:
+    def poll(self) -> int | None:
+        """The exit code, or -N if signal N ended the process; None while it runs. To be called again and again."""
+        if self._code is not None:
+            return self._code
+        self._code = self._popen.poll()
+        if self._code is not None:
             self._signal(signal.SIGKILL)  # what it has left behind
-            return conclude(self.job, code, seconds, self.why, self.minutes)
-        if self.minutes is not None and seconds > 60 * self.minutes:
+            return self._code
+        if self._limit is not None and self.seconds > self._limit:
             self.stop("timed out")
-        if self.stopping is not None:
-            due = [number for after, number in STEPS if time.monotonic() - self.stopping >= after]
-            for number in due[self.sent :]:
+        if self._stopping is not None:
+            due = [number for after, number in self._steps if time.monotonic() - self._stopping >= after]
+            for number in due[self._sent :]:
                 self._signal(number)
-            self.sent = len(due)
+            self._sent = len(due)
         return None
 
-    def wait(self) -> JobOutcome:
-        """Waits for its end, and stops it where the waiting is cut."""
+    def wait(self) -> int:
+        """Waits for the end, and gives the exit code; stops the process if the waiting is interrupted."""
         try:
-            while (ending := self.ended()) is None:
-                time.sleep(0.1)
+            while (code := self.poll()) is None:
+                time.sleep(POLL)
         except BaseException:
-            self.stop("interrupted")
-            while self.ended() is None:
-                time.sleep(0.1)
+            stop_processes([self])
             raise
-        return ending
+        return code
 
-    def _signal(self, number: int) -> None:
+    def _signal(self, number: signal.Signals) -> None:
         try:
-            os.killpg(self.process.pid, number)
+            os.killpg(self._popen.pid, number)
         except (ProcessLookupError, PermissionError):  # all of them have ended
             return
 
 
-def run_in_process(job: SweepJob, minutes: float | None = None) -> JobOutcome:
-    """Runs a job in a process of its own and waits for it: what a worker on any machine calls.
+def start_process(
+    arguments: Sequence[str],
+    variables: Mapping[str, str] | None = None,
+    directory: str | None = None,
+    console: Path | None = None,
+    limit: float | None = None,
+    steps: Steps | None = None,
+) -> _Process:
+    """Starts a Python process. If it calls `follow_parent`, it does not outlive this one.
 
     Args:
-        job: which.
-        minutes: after which it is stopped; None for no limit.
+        arguments: of Python, such as `["-m", "tandem.train", "seed=1"]`.
+        variables: environment variables, in addition to those of this process.
+        directory: its working directory; None: this process's.
+        console: the file to which its output is appended; None: it prints where this process does.
+        limit: seconds after which it is stopped; None: no limit.
+        steps: how it is stopped; None: `STEPS`.
     """
-    return Child(job, minutes).wait()
+    return _Process(arguments, variables or {}, directory, console, limit, steps)
+
+
+def stop_processes(processes: Iterable[_Process], why: str = "interrupted") -> None:
+    """Stops processes, all at a time, and returns when the last one has ended."""
+    running = list(processes)
+    for process in running:
+        process.stop(why)
+    while running := [process for process in running if process.poll() is None]:
+        time.sleep(POLL)

@@ -9,29 +9,29 @@ log = logging.getLogger(__name__)
 
 
 class Progress:
-    """A line for each job that ended: which, of how many, how long, the monitored value, and what is left.
+    """Logs a line for each job that ends: its number, run time and monitored value, and the estimated remaining time.
 
     Args:
-        count: jobs of the sweep, as far as they are known.
-        waiting: how many are to be run.
-        width: how many run at a time.
+        count: number of jobs of the sweep, as far as they are known.
+        waiting: number of jobs that are still to run.
+        width: number of jobs that run at the same time.
     """
 
     def __init__(self, count: int, waiting: int, width: int) -> None:
         self.count, self.waiting, self.width = count, waiting, width
         self.seconds: list[float] = []
 
-    def tell(self, job: SweepJob, ending: JobOutcome) -> None:
+    def log_outcome(self, job: SweepJob, outcome: JobOutcome) -> None:
         """Logs one line."""
-        self.seconds.append(ending.seconds)
-        line = f"job {job.number + 1} of {self.count} ({job.label}) {ending.state}"
-        if ending.seconds:  # not known of a job whose worker was lost
-            line += f" after {duration(ending.seconds)}"
-        if ending.state == "finished":
+        self.seconds.append(outcome.seconds)
+        line = f"job {job.number + 1} of {self.count} ({job.label}) {outcome.state}"
+        if outcome.seconds:  # unknown if the job's worker was lost
+            line += f" after {duration(outcome.seconds)}"
+        if outcome.state == "finished":
             value = monitored(job)
             line += "" if value is None else f": {job.monitor} {value:.4f}"
         else:
-            line += f": {ending.reason}"
+            line += f": {outcome.reason}"
         if left := self.waiting - len(self.seconds):
             rounds = -(-left // self.width)
             line += f" ({left} left, about {duration(rounds * sum(self.seconds) / len(self.seconds))})"
@@ -39,7 +39,7 @@ class Progress:
 
 
 def duration(seconds: float) -> str:
-    """A time to be read at a glance.
+    """A duration for people.
 
     Example:
         >>> duration(4.2), duration(250), duration(7500)
@@ -52,7 +52,7 @@ def duration(seconds: float) -> str:
 
 
 def distinct(overrides: Sequence[Sequence[str]]) -> list[str]:
-    """What is typed for each job and not for all of them, with short keys.
+    """The overrides of each job that not all jobs share, with short keys.
 
     Example:
         >>> distinct([["seed=1", "loss.gamma=1"], ["seed=1", "loss.gamma=2"]])

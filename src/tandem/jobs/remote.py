@@ -1,4 +1,4 @@
-"""Jobs in the hands of joblib, submitit (Slurm) and Ray. Each worker starts the job's own process and watches it."""
+"""Runs jobs with joblib, submitit (Slurm) or Ray. Each worker starts the job in a process of its own and watches it."""
 
 import os
 import signal
@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from tandem.errors import ConfigError
+from tandem.jobs.job_process import run_in_process
 from tandem.jobs.launcher_options import thread_variables
 from tandem.jobs.lock import RunningElsewhere, locked
-from tandem.jobs.outcome import JobOutcome, SweepJob, note_ending
+from tandem.jobs.outcome import JobOutcome, SweepJob, write_outcome
 from tandem.jobs.pool import PATIENCE, POLL, Outcomes, pool
-from tandem.jobs.process import run_in_process
 from tandem.jobs.status import STOPPED, one_line, read_status
 
 
@@ -22,8 +22,8 @@ def run_joblib(jobs: Sequence[SweepJob], n_jobs: int, threads: int | None, timeo
 
     Args:
         jobs: in their order.
-        n_jobs: how many at a time.
-        threads: of each; None: a fair share of the cores.
+        n_jobs: number of jobs that run at the same time.
+        threads: of each; None: an equal share of the cores.
         timeout_min: minutes after which a job is stopped; None: no limit.
     """
     import joblib
@@ -32,8 +32,8 @@ def run_joblib(jobs: Sequence[SweepJob], n_jobs: int, threads: int | None, timeo
     left = {job.number: job for job in jobs}
     workers = joblib.Parallel(n_jobs=n_jobs, backend="loky", return_as="generator_unordered", pre_dispatch=n_jobs)
     try:
-        for number, ending in workers(joblib.delayed(_numbered)(job, timeout_min) for job in jobs):
-            yield left.pop(number), ending
+        for number, outcome in workers(joblib.delayed(_numbered)(job, timeout_min) for job in jobs):
+            yield left.pop(number), outcome
     except KeyboardInterrupt:
         _wait_for(left.values())
         raise
@@ -47,21 +47,21 @@ def _numbered(job: SweepJob, minutes: float | None) -> tuple[int, JobOutcome]:
 
 
 class Resumable:
-    """What submitit sends to its workers. It may put a job back into the queue, which then goes on where it was cut."""
+    """What submitit sends to its workers. It can put a job back into the queue, and the job then resumes."""
 
     def __call__(self, job: SweepJob) -> JobOutcome:
         """Runs the job."""
         return run_in_process(job)
 
     def checkpoint(self, job: SweepJob) -> Any:
-        """The same job anew: submitit asks for it when Slurm takes the machine away, or at the time limit."""
+        """The same job again: submitit calls this when Slurm preempts the job, or at the time limit."""
         from submitit.helpers import DelayedSubmission
 
         return DelayedSubmission(self, job)
 
 
 class _Submitted:
-    """A job in submitit's hands."""
+    """A job that was given to submitit."""
 
     def __init__(self, job: SweepJob, handle: Any, local: bool) -> None:
         self.job, self.handle, self.local, self.stopping = job, handle, local, False
@@ -69,7 +69,7 @@ class _Submitted:
     def stop(self, why: str) -> None:
         self.stopping = True
         process = _begun(self.job).get("process")
-        if self.local and process:  # submitit's own way ends in tracebacks
+        if self.local and process:  # submitit's own cancel leaves tracebacks
             os.killpg(process, signal.SIGINT)
         else:
             self.handle.cancel(check=False)
@@ -80,28 +80,28 @@ class _Submitted:
         if not self.handle.done():
             return None
         try:
-            ending: JobOutcome = self.handle.result()
+            outcome: JobOutcome = self.handle.result()
         except Exception as error:
             timed_out = "timed-out" in str(error)
             limit = JobOutcome("timed out", "stopped at the time limit (timeout_min)")
-            return note_ending(self.job, limit) if timed_out else lost(self.job, error)
-        return ending
+            return write_outcome(self.job, limit) if timed_out else lost(self.job, error)
+        return outcome
 
 
 def run_submitit(
     jobs: Sequence[SweepJob], cluster: str, n_jobs: int | None, folder: str, **parameters: Any
 ) -> Outcomes:
-    """Runs the jobs with submitit: Slurm gets them as one array, this machine some at a time.
+    """Runs the jobs with submitit: as one array of Slurm, or a limited number at a time on this machine.
 
     Args:
         jobs: in their order.
         cluster: local or slurm.
-        n_jobs: how many at a time on this machine; None: all.
+        n_jobs: number of jobs that run at the same time on this machine; None: all.
         folder: for submitit's own files.
         parameters: of submitit's executor.
 
     Raises:
-        ConfigError: there is no Slurm here.
+        ConfigError: Slurm is not installed here.
     """
     import submitit
 
@@ -109,7 +109,7 @@ def run_submitit(
     try:
         executor = submitit.AutoExecutor(folder=folder, cluster=cluster, **retries)
     except RuntimeError as error:
-        raise ConfigError(f"hydra/launcher=submitit_{cluster} has to be typed where Slurm is: {error}") from error
+        raise ConfigError(f"hydra/launcher=submitit_{cluster} must run on a Slurm login node: {error}") from error
     common = {"timeout_min", "cpus_per_task", "gpus_per_node", "mem_gb"}
     named = {key if key in common else f"{cluster}_{key}": value for key, value in parameters.items()}
     executor.update_parameters(name="tandem", **{key: value for key, value in named.items() if value is not None})
@@ -121,7 +121,7 @@ def run_submitit(
 
 
 class _Task:
-    """A job in Ray's hands."""
+    """A job that was given to Ray."""
 
     def __init__(self, job: SweepJob, reference: Any) -> None:
         self.job, self.reference, self.stopping = job, reference, False
@@ -140,10 +140,10 @@ class _Task:
         if not ray.wait([self.reference], timeout=0)[0]:
             return None
         try:
-            ending: JobOutcome = ray.get(self.reference)
+            outcome: JobOutcome = ray.get(self.reference)
         except Exception as error:
             return lost(self.job, error)
-        return ending
+        return outcome
 
 
 def run_ray(
@@ -159,18 +159,18 @@ def run_ray(
 
     Args:
         jobs: in their order.
-        address: of the cluster; `auto` for the one that this machine belongs to; None: Ray on this machine alone.
-        n_jobs: how many at a time; None: as many as there are cores and GPUs for.
+        address: of the cluster; `auto`: the cluster of this machine; None: Ray on this machine alone.
+        n_jobs: number of jobs that run at the same time; None: limited by cores and GPUs only.
         cpus: cores of each.
-        gpus: GPUs of each, which Ray shows it through CUDA_VISIBLE_DEVICES; a half is half of one.
+        gpus: GPUs of each, which Ray sets in CUDA_VISIBLE_DEVICES; with 0.5, two jobs share one.
         timeout_min: minutes after which a job is stopped; None: no limit.
-        retries: how often a job whose machine was lost is handed out again, to go on where it was cut.
+        retries: how often a job is restarted, and resumes, after its machine was lost.
     """
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is sent anywhere
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # send no usage data
     import ray
 
     ray.init(address=address, log_to_driver=False, logging_level="error", include_dashboard=None if address else False)
-    # a worker for each job: what a job leaves in its worker's memory never meets another
+    # a new worker for each job, so that no job sees what another left in memory
     task = ray.remote(num_cpus=cpus, num_gpus=gpus, max_retries=retries, max_calls=1)(run_in_process)
     jobs = [_with(job, thread_variables(max(1, int(cpus)), 1)) for job in jobs]
     try:
@@ -180,8 +180,8 @@ def run_ray(
 
 
 def lost(job: SweepJob, error: BaseException) -> JobOutcome:
-    """The ending of a job whose worker was lost, as whoever handed it out tells."""
-    return note_ending(job, JobOutcome("killed", f"its worker was lost: {one_line(error)}"[:500]))
+    """The outcome of a job whose worker was lost."""
+    return write_outcome(job, JobOutcome("killed", f"its worker was lost: {one_line(error)}"[:500]))
 
 
 def _with(job: SweepJob, variables: Mapping[str, str]) -> SweepJob:
@@ -189,24 +189,24 @@ def _with(job: SweepJob, variables: Mapping[str, str]) -> SweepJob:
 
 
 def _begun(job: SweepJob) -> dict[str, Any]:
-    """The status file of a job that runs; nothing, where it was not begun by this sweep, or has ended."""
+    """The status of a running job; empty if this sweep did not start it, or if it has ended."""
     status = read_status(Path(job.folder))
     return status if (status.get("sweep"), status.get("state")) == (job.sweep, "running") else {}
 
 
 def _stopped(job: SweepJob) -> JobOutcome | None:
-    """The ending of a job that was told to stop; None while its process still has the lock of its folder."""
+    """The outcome of a job that is being stopped; None while its process holds the lock of its folder."""
     try:
         with locked(Path(job.folder)):
             pass
     except RunningElsewhere:
         return None
-    ending = JobOutcome("interrupted", STOPPED)
-    return note_ending(job, ending) if _begun(job) else ending
+    outcome = JobOutcome("interrupted", STOPPED)
+    return write_outcome(job, outcome) if _begun(job) else outcome
 
 
 def _wait_for(jobs: Iterable[SweepJob]) -> None:
-    """Waits until stopped jobs have let go of their folders, as long as it takes at most to stop them."""
+    """Waits until stopped jobs have released the locks of their folders, at most `PATIENCE`."""
     until = time.monotonic() + PATIENCE
     waiting = list(jobs)
     while waiting and time.monotonic() < until:

@@ -1,4 +1,4 @@
-"""A job's state: a status file in its folder, and a traceback where it failed."""
+"""A job's state: a status file in its folder, and the traceback if it failed."""
 
 import os
 import traceback
@@ -13,39 +13,39 @@ from tandem.jobs.lock import locked
 from tandem.utils.files import read_json, write_json, write_text
 
 SWEEP_VARIABLE = "TANDEM_SWEEP"
-"""Environment variable that carries a sweep's identity to its jobs, in whichever process they run."""
+"""Environment variable with a sweep's identity, for its jobs in any process."""
 
 STATUS, ERROR = "status.json", "error.txt"
 
-STOPPED = "stopped; the same command goes on where it stopped"
-"""What is said of an interrupted job."""
+STOPPED = "stopped; rerun the same command to resume"
+"""The reason that is recorded for an interrupted job."""
 
 
 def run_job(
     task: Callable[[DictConfig, Path], Any], config: DictConfig, folder: Path, overrides: list[str], number: int = 0
 ) -> Any:
-    """Runs one job and leaves `status.json` in its folder, and `error.txt` with the traceback where it failed.
+    """Runs one job and writes `status.json` to its folder, and `error.txt` with the traceback if it failed.
 
     Args:
         task: called with the job's configuration and folder.
         config: the job's configuration.
         folder: the job's own folder.
-        overrides: what was typed, for the summary.
-        number: which job of its sweep this is.
+        overrides: of this job, for the summary.
+        number: of the job in its sweep.
 
     Returns:
         What the task returns.
 
     Raises:
-        RunningElsewhere: another process is running it; nothing was touched.
-        KeyboardInterrupt: the user stopped it, be it that a library has made an exit of that.
-        Exception: whatever the task raised, after it was written down.
+        RunningElsewhere: another process runs this job; nothing was changed.
+        KeyboardInterrupt: the user stopped it, even if a library turned that into an exit.
+        Exception: whatever the task raised, after it was recorded.
     """
     with locked(folder):
-        return _noted(task, config, folder, overrides, number)
+        return _run_recorded(task, config, folder, overrides, number)
 
 
-def _noted(
+def _run_recorded(
     task: Callable[[DictConfig, Path], Any], config: DictConfig, folder: Path, overrides: list[str], number: int
 ) -> Any:
     sweep = os.environ.get(SWEEP_VARIABLE)
@@ -79,16 +79,16 @@ def write_status(
         folder: the job's own folder.
         state: running, finished, failed, interrupted, killed or timed out.
         sweep: the identity of its sweep.
-        number: which job of its sweep this is.
-        overrides: what was typed.
+        number: of the job in its sweep.
+        overrides: of this job.
         more: the process while it runs, or the error in one line.
     """
-    said = {"state": state, "sweep": sweep, "job": number, "overrides": overrides}
-    write_json(folder / STATUS, {**said, **more})
+    status = {"state": state, "sweep": sweep, "job": number, "overrides": overrides}
+    write_json(folder / STATUS, {**status, **more})
 
 
 def read_status(folder: Path) -> dict[str, Any]:
-    """What a folder's status file says; nothing, if there is none, or it is another program's."""
+    """The content of a folder's status file; empty if there is none, or if another program wrote it."""
     try:
         status = read_json(folder / STATUS)
     except (OSError, ValueError):
@@ -97,6 +97,6 @@ def read_status(folder: Path) -> dict[str, Any]:
 
 
 def one_line(error: BaseException) -> str:
-    """An error as one line: the message alone where it was written for users, with its type otherwise."""
+    """An error as one line: the message of an error of tandem; type and message of any other."""
     text = " ".join(str(error).split())
     return text if isinstance(error, TandemError) else f"{type(error).__name__}: {text}".removesuffix(": ")

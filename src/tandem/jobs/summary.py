@@ -1,4 +1,4 @@
-"""What a sweep says in its end: a table of what was swept, what failed and why, and counts of states."""
+"""The summary after a sweep: a table of its results, the failed jobs with reasons, and the number of jobs by state."""
 
 import os
 import uuid
@@ -16,12 +16,12 @@ from tandem.utils.files import read_json
 
 
 class SweepSummary(Callback):
-    """Hydra callback: says after a multirun which jobs failed and why, and then ends the process with exit code 1.
+    """Hydra callback: prints after a multirun which jobs failed and why, and then exits with code 1.
 
     Attributes:
-        folders: of the jobs, as the launcher tells; they may lie anywhere if `runs` itself is swept.
-        elsewhere: of each job that another process is running, the line that says so.
-        not_started: how many jobs were left out after a failure.
+        folders: of the jobs, set by the launcher; they can be anywhere if `runs` itself is swept.
+        elsewhere: a line for each job that another process runs.
+        not_started: number of jobs that were not started after a failure.
     """
 
     def __init__(self) -> None:
@@ -30,21 +30,21 @@ class SweepSummary(Callback):
         self.not_started = 0
 
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
-        """Names this sweep, so that its jobs can be told from those of earlier launches."""
+        """Gives this sweep an identity, which distinguishes its jobs from those of earlier launches."""
         os.environ[SWEEP_VARIABLE] = uuid.uuid4().hex
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Prints the summary.
 
         Raises:
-            SystemExit: a job has no results from this sweep; an ordinary exception would be swallowed by Hydra.
+            SystemExit: a job has no results from this sweep. Hydra would ignore any other exception.
         """
-        # a launcher of the user's own tells no folders
-        if not self.tell(self.folders or [Path(config.hydra.sweep.dir), Path(config.runs)]):
+        # a launcher of another package does not set the folders
+        if not self.print_summary(self.folders or [Path(config.hydra.sweep.dir), Path(config.runs)]):
             raise SystemExit(1)
 
-    def tell(self, folders: Iterable[Path]) -> bool:
-        """Prints the summary, once; gives whether every job has finished.
+    def print_summary(self, folders: Iterable[Path]) -> bool:
+        """Prints the summary, once; returns whether every job has finished.
 
         Args:
             folders: where to look for the jobs' folders, at any depth.
@@ -59,7 +59,7 @@ class SweepSummary(Callback):
         done = [(folder, status) for folder, status in jobs if (folder / RESULTS).exists()]
         print_sweep([JobRow(status["overrides"], read_json(folder / RESULTS)) for folder, status in done], Console())
         console = Console(stderr=True, soft_wrap=True)
-        states = Counter({"finished": 0, "failed": 0})  # these two are always told
+        states = Counter({"finished": 0, "failed": 0})  # always shown
         for folder, status in jobs:
             state = "failed" if status["state"] == "running" else status["state"]
             states[state] += 1
@@ -79,10 +79,10 @@ class SweepSummary(Callback):
 
 
 def sweep_jobs(folders: Iterable[Path], sweep: str) -> list[tuple[Path, dict[str, Any]]]:
-    """The folder and status of each job of one sweep, in their order.
+    """The folder and status of each job of a sweep, by job number.
 
     Args:
-        folders: where to look for job folders, at any depth; of two ways to one folder the later is shown.
+        folders: where to look for job folders, at any depth; of two paths to one folder the later is returned.
         sweep: the identity given to the sweep when it started.
     """
     found = {path.resolve(): path for folder in folders for path in folder.rglob("status.json")}

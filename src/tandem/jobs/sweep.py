@@ -1,4 +1,4 @@
-"""The jobs of a sweep: composed once, answered where they are finished, the others run here or handed out."""
+"""The jobs of a sweep: composes them, skips those that are finished, and runs the others here or through a launcher."""
 
 import logging
 import os
@@ -7,14 +7,17 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
+from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrides, run_job, setup_globals
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
+from tandem.config.hydra_internals import JobComposer, sweep_callbacks
+from tandem.config.monitor import chosen_monitor
 from tandem.config.shipped import config_folder
-from tandem.jobs.loader import SweepLoader
 from tandem.jobs.lock import RunningElsewhere, locked
 from tandem.jobs.outcome import CARRIED, JobOutcome, SweepJob, monitored
 from tandem.jobs.pool import Outcomes
@@ -28,12 +31,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Sweep:
-    """What Hydra gives a launcher.
+    """What Hydra gives to a launcher.
 
     Attributes:
-        context: composes the configuration of a job, and holds the callbacks.
+        context: has the loader of configurations and the callbacks.
         config: of the sweep.
-        task: Hydra calls it for each job; it names the module that runs it alone.
+        task: the function that runs a job; its `command` is the module that runs one job alone.
     """
 
     context: HydraContext
@@ -41,7 +44,7 @@ class Sweep:
     task: TaskFunction
 
     def __post_init__(self) -> None:
-        self.context.config_loader = SweepLoader(self.context.config_loader.get_search_path())
+        self.context.config_loader = cast(ConfigLoader, JobComposer(self.context.config_loader))
 
     def launch(
         self,
@@ -50,13 +53,16 @@ class Sweep:
         width: int | None,
         run: Callable[[list[SweepJob]], Outcomes],
     ) -> list[JobReturn]:
-        """Runs the jobs that are not finished, says how each ended, and gives Hydra what it wants to know.
+        """Runs the jobs that are not finished, and logs each outcome.
 
         Args:
             overrides: of each job.
             first: number of the first job.
-            width: how many run at a time, for the estimate of what is left; None: all.
-            run: runs jobs or hands them out, and gives each with its ending.
+            width: number of jobs that run at the same time, to estimate the remaining time; None: all.
+            run: runs jobs and yields each with its outcome.
+
+        Returns:
+            What Hydra's sweeper expects: a return value for each job.
 
         Raises:
             KeyboardInterrupt: the user stopped it; the running jobs were stopped, and the summary was printed.
@@ -65,24 +71,24 @@ class Sweep:
         jobs = self._jobs(overrides, first)
         summary = self._summary()
         summary.folders |= {Path(job.folder) for job in jobs}
-        endings = {job.number: ending for job in jobs if (ending := answer(job)) is not None}
-        waiting = [job for job in jobs if job.number not in endings]
-        answered = f"; {len(endings)} already finished" if endings else ""
+        outcomes = {job.number: outcome for job in jobs if (outcome := answer(job)) is not None}
+        waiting = [job for job in jobs if job.number not in outcomes]
+        answered = f"; {len(outcomes)} already finished" if outcomes else ""
         log.info("%d of %d jobs to run%s", len(waiting), len(jobs), answered)
         progress = Progress(first + len(jobs), len(waiting), width or len(waiting) or 1)
         try:
-            for job, ending in run(waiting) if waiting else ():
-                endings[job.number] = ending
-                progress.tell(job, ending)
+            for job, outcome in run(waiting) if waiting else ():
+                outcomes[job.number] = outcome
+                progress.log_outcome(job, outcome)
         except KeyboardInterrupt:
-            summary.tell(summary.folders)
+            summary.print_summary(summary.folders)
             raise
-        summary.elsewhere += [ending.reason for ending in endings.values() if ending.state == "running elsewhere"]
-        summary.not_started += len(jobs) - len(endings)
-        return [_returned(job, endings.get(job.number)) for job in jobs]
+        summary.elsewhere += [outcome.reason for outcome in outcomes.values() if outcome.state == "running elsewhere"]
+        summary.not_started += len(jobs) - len(outcomes)
+        return [_returned(job, outcomes.get(job.number)) for job in jobs]
 
     def launch_here(self, overrides: Sequence[Sequence[str]], first: int) -> list[JobReturn]:
-        """Runs the jobs in this process, one after the other; arguments and errors are those of `launch`."""
+        """Runs the jobs one after the other in this process; arguments and errors as of `launch`."""
 
         def run(jobs: list[SweepJob]) -> Outcomes:
             for job in jobs:
@@ -139,12 +145,12 @@ class Sweep:
             folder=os.path.abspath(folder),  # noqa: PTH100 (as Hydra does, without following links)
             directory=str(Path.cwd()),
             sweep=os.environ.get(SWEEP_VARIABLE, ""),
-            monitor=str(OmegaConf.select(config, "monitor", default="")),
+            monitor=(chosen_monitor(config) or ("", ""))[0],
             environment={key: value for key, value in os.environ.items() if key.startswith(CARRIED)},
         )
 
     def _alone(self, words: Sequence[str], number: int) -> tuple[str, ...]:
-        """What is typed after `python` to run one job of the sweep alone."""
+        """The arguments of `python` that run one job of the sweep alone."""
         module = getattr(self.task, "command", None)
         if module is None:
             return ()
@@ -161,13 +167,14 @@ class Sweep:
         return (*_safe_path(), "-m", str(module), *map(str, typed), *words, *alone, *numbered, *flags)
 
     def _summary(self) -> SweepSummary:
-        """The callback that tells in the end; one that nobody hears, where the user has taken it out."""
-        callbacks = getattr(self.context.callbacks, "callbacks", [])
-        return next((found for found in callbacks if isinstance(found, SweepSummary)), SweepSummary())
+        """The callback that prints the summary; one that Hydra never calls, if the user has removed it."""
+        return next(
+            (found for found in sweep_callbacks(self.context) if isinstance(found, SweepSummary)), SweepSummary()
+        )
 
 
 def answer(job: SweepJob) -> JobOutcome | None:
-    """The ending of a job that needs no process, since it has finished before; None, where it is still to be run."""
+    """The outcome of a job that an earlier launch has finished; None if the job still has to run."""
     from tandem.reports.run_report import REPORT
 
     folder = Path(job.folder)
@@ -182,13 +189,13 @@ def answer(job: SweepJob) -> JobOutcome | None:
     return JobOutcome("finished")
 
 
-def _returned(job: SweepJob, ending: JobOutcome | None) -> JobReturn:
-    """What a sweeper is told; the summary speaks of what failed."""
+def _returned(job: SweepJob, outcome: JobOutcome | None) -> JobReturn:
+    """A job's return value for Hydra's sweeper: the monitored value. Failures are in the summary."""
     returned = JobReturn(overrides=job.overrides, status=JobStatus.COMPLETED)
-    returned.return_value = monitored(job) if ending is not None and ending.state == "finished" else None
+    returned.return_value = monitored(job) if outcome is not None and outcome.state == "finished" else None
     return returned
 
 
 def _safe_path() -> list[str]:
-    """Keeps the working directory off a job's search path where it is not on that of the sweep."""
+    """The flag that keeps the working directory off a job's import path, if it is not on that of the sweep."""
     return [] if str(Path.cwd()) in {str(Path(entry).absolute()) for entry in sys.path} else ["-P"]

@@ -1,4 +1,4 @@
-"""What a loss refuses when it is called: wrong shapes and wrong target values."""
+"""Checks of a loss's input: shapes and target values."""
 
 import torch
 from torch import Tensor
@@ -17,7 +17,7 @@ def _logits(kind: str, logits: Tensor) -> None:
 
 
 def binary_shapes(logits: Tensor, target: Tensor) -> None:
-    """Refuse anything but (N, C, *spatial) logits with a target of the very same shape.
+    """Require (N, C, *spatial) logits with a target of the same shape.
 
     Raises:
         DataError: otherwise; nothing is broadcast, as (8, 1) against (8,) would silently become (8, 8).
@@ -31,10 +31,10 @@ def binary_shapes(logits: Tensor, target: Tensor) -> None:
 
 
 def multiclass_shapes(logits: Tensor, target: Tensor) -> None:
-    """Refuse anything but (N, C, *spatial) logits with an integer target (N, *spatial), C at least 2.
+    """Require (N, C, *spatial) logits with an integer target (N, *spatial), C at least 2.
 
     Raises:
-        DataError: otherwise; nothing is broadcast and no target is taken for probabilities.
+        DataError: otherwise; nothing is broadcast, and a floating-point target is not read as probabilities.
     """
     _logits("multiclass", logits)
     if logits.shape[1] < 2:
@@ -53,7 +53,7 @@ def multiclass_shapes(logits: Tensor, target: Tensor) -> None:
 
 
 def map_shapes(logits: Tensor, loss: str) -> None:
-    """Refuse what is no map: anything but (N, C, H, W) and (N, C, D, H, W).
+    """Require (N, C, H, W) or (N, C, D, H, W).
 
     Raises:
         DataError: otherwise.
@@ -66,7 +66,7 @@ def map_shapes(logits: Tensor, loss: str) -> None:
 
 
 def regression_shapes(prediction: Tensor, target: Tensor) -> None:
-    """Refuse anything but (N, C, *spatial) numbers with a floating-point target of the very same shape.
+    """Require (N, C, *spatial) numbers with a floating-point target of the same shape.
 
     Raises:
         DataError: otherwise; nothing is broadcast, as (8, 1) against (8,) would silently become (8, 8).
@@ -82,7 +82,7 @@ def regression_shapes(prediction: Tensor, target: Tensor) -> None:
 
 
 def embedding_shapes(embeddings: Tensor, labels: Tensor) -> None:
-    """Refuse anything but (N, D) embeddings with (N,) integer labels.
+    """Require (N, D) embeddings with (N,) integer labels.
 
     Raises:
         DataError: otherwise.
@@ -103,7 +103,7 @@ def embedding_shapes(embeddings: Tensor, labels: Tensor) -> None:
 
 
 def binary_valid(target: Tensor, wait: bool = True) -> Tensor | None:
-    """Where a binary target counts; None if everywhere.
+    """Where a binary target is valid; None if everywhere.
 
     On a GPU never None, so that a step computes the same bits whether or not its call was the first, which waits.
 
@@ -120,7 +120,7 @@ def binary_valid(target: Tensor, wait: bool = True) -> Tensor | None:
     if target.dtype == torch.bool and not target.is_cuda:
         return None  # no other values exist
     if wait and target.numel() and not target.is_cuda:
-        # Comparisons are slow next to sums: what usually comes is told apart without them.
+        # Comparisons are slower than sums: the usual targets are recognised without them.
         if _yes_no(target):
             return None
         low, high = target.aminmax()
@@ -147,7 +147,7 @@ def _yes_no(target: Tensor) -> bool:
 
 
 def multiclass_valid(target: Tensor, classes: int, wait: bool = True) -> Tensor | None:
-    """Where a multiclass target counts; None if everywhere.
+    """Where a multiclass target is valid; None if everywhere.
 
     -100 is missing, and so is 255 as long as it cannot be a class (classes <= 255). On a GPU never None, as in
     `binary_valid`.
@@ -206,7 +206,7 @@ def embedding_valid(labels: Tensor, wait: bool = True) -> Tensor:
 
 
 def whole_cells(valid: Tensor | None, loss: str) -> None:
-    """Refuse masks of which only a part is missing, for losses that cannot leave pixels out.
+    """Require masks that are complete or missing altogether, for losses that cannot leave pixels out.
 
     Args:
         valid: (N, C, *spatial), bool; None: all valid.

@@ -1,7 +1,7 @@
 """Several losses as one: named terms, each with a weight and each logged."""
 
 from collections.abc import Iterator, Mapping
-from typing import TypeVar, cast
+from typing import TypeVar
 
 from torch import Tensor, nn
 
@@ -15,8 +15,8 @@ T = TypeVar("T")
 class Composite(Loss):
     """A weighted sum of named losses of one kind: total = sum_k weights[k] * terms[k].
 
-    The call gives the terms, *unweighted* and by name; who calls adds them up with `weights`, so that each term can
-    be logged with and without its weight, and a weight can change over the epochs. It is written in yaml alone:
+    The call returns the terms, *unweighted* and by name; the caller adds them up with `weights`, so that each term can
+    be logged with and without its weight, and a weight can change over the epochs. It needs only yaml:
 
         defaults:
           - /loss/binary@terms.dice: dice
@@ -25,7 +25,7 @@ class Composite(Loss):
         _target_: tandem.losses.Composite
         weights:
           dice: 1.0
-          boundary: {from: 0.0, to: 0.5, start: 0, end: 20} # in a straight line, by epochs; start is 0 if left out
+          boundary: {from: 0.0, to: 0.5, start: 0, end: 20} # linear in the epoch; start is 0 by default
 
     A composite may be a term of another: its terms are then called `outer/inner`, and their weights are multiplied.
 
@@ -33,7 +33,7 @@ class Composite(Loss):
         kind: the kind that all terms share.
         needs_maps: whether any term needs maps.
         terms: the losses by name.
-        weights: the weight of each named term, as it is in the epoch that `set_epoch` last named, at first 0.
+        weights: the weight of each named term in the epoch that was last set by `set_epoch`; 0 at first.
         moving: names of the terms whose weight changes over the epochs.
 
     Args:
@@ -42,7 +42,7 @@ class Composite(Loss):
             `tandem.losses.schedule`); at least one that is not always 0.
 
     Raises:
-        tandem.errors.ConfigError: if there are no terms, a term is no loss, the kinds differ, the names of terms and
+        tandem.errors.ConfigError: if there are no terms, a term is not a loss, the kinds differ, the names of terms and
             weights differ, a weight is negative, a schedule cannot be read, or every weight is always 0.
 
     Example:
@@ -82,7 +82,7 @@ class Composite(Loss):
         self.set_epoch(0)
 
     def set_epoch(self, epoch: int) -> None:
-        """Sets `weights`, and those of composites among the terms, to what they are at an epoch, counted from 0."""
+        """Set `weights`, and those of composites among the terms, to their values at an epoch, counted from 0."""
         self.weights = {}
         for name, term in self.terms.items():
             if isinstance(term, Composite):
@@ -112,13 +112,13 @@ class Composite(Loss):
 
 def _kind(name: object, term: object) -> Kind:
     if not isinstance(name, str) or not name.isidentifier() or hasattr(nn.ModuleDict(), name):
-        mend = "use letters, digits and _, but no name of torch's ModuleDict"
-        raise ConfigError(f"a term of a composite loss cannot be called {name!r}; {mend}")
+        fix = "use letters, digits and _, but no name of torch's ModuleDict"
+        raise ConfigError(f"a term of a composite loss cannot be called {name!r}; {fix}")
     kind = getattr(term, "kind", None)
-    if not isinstance(term, nn.Module) or kind not in KINDS:
-        mend = f"take a loss that names its kind ({', '.join(KINDS)})"
-        raise ConfigError(f"the term {name!r} of a composite loss is a {type(term).__name__}; {mend}")
-    return cast(Kind, kind)
+    if not isinstance(term, nn.Module) or not isinstance(kind, str):
+        fix = f"take a loss that names its kind ({', '.join(KINDS)})"
+        raise ConfigError(f"the term {name!r} of a composite loss is a {type(term).__name__}; {fix}")
+    return kind
 
 
 def _named(name: str, value: T | dict[str, T]) -> dict[str, T]:

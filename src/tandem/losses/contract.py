@@ -1,6 +1,4 @@
-"""What every loss is: its kind, its call, and the work that all losses of a kind share."""
-
-from typing import Literal, get_args
+"""The contract of a loss: its kind, how it is called, and the work that all losses of a kind share."""
 
 import torch
 from torch import Tensor, nn
@@ -8,21 +6,22 @@ from torch import Tensor, nn
 from tandem.losses import checks
 from tandem.losses.reduce import masked_mean
 
-Kind = Literal["binary", "multiclass", "regression", "embedding"]
-"""What a target is: yes/no for each channel, one class of C, a number, or a place in a space."""
+Kind = str
+"""A kind of target: one of `KINDS`, or the name that a task of a new kind gives."""
 
-KINDS: tuple[str, ...] = get_args(Kind)
+KINDS: tuple[Kind, ...] = ("binary", "multiclass", "regression", "embedding")
+"""The kinds that tandem knows: yes/no for each channel, one class of C, a number, or an embedding."""
 
 
 class Loss(nn.Module):
-    """Base of every loss. Called as `loss(logits, target)`; gives a scalar, or named terms (see `Composite`).
+    """Base of every loss. Called as `loss(logits, target)`; returns a scalar, or named terms (see `Composite`).
 
-    A loss names its `kind`, and is refused by a task of another kind when the configuration is built. It takes logits
-    (never probabilities) and computes in float32 at least.
+    A loss names its `kind`; a task of another kind rejects it when the configuration is built. It takes logits (never
+    probabilities) and computes in float32 or float64.
 
     Attributes:
-        kind: one of `KINDS`; a class attribute, except where it follows from the parts.
-        needs_maps: whether it takes maps only, (N, C, H, W) or (N, C, D, H, W), each whole or wholly missing.
+        kind: one of `KINDS`, or a name of your own; a class attribute, except where it follows from the parts.
+        needs_maps: whether it takes only (N, C, H, W) or (N, C, D, H, W), each mask complete or missing altogether.
     """
 
     kind: Kind
@@ -35,9 +34,8 @@ class Loss(nn.Module):
     def _wait(self, device: torch.device) -> bool:
         """Whether to look at the target's values now.
 
-        Always off the GPU. On it this would stall every step, so only in the first call, which finds a data set with
-        the wrong values and says so in one line; later a wrong value fails as an assertion on the device: still never
-        silent.
+        Always on the CPU. On a GPU this would stall every step, so only the first call looks: it reports a data set
+        with wrong values in one line. A later wrong value fails as an assertion on the device, so it is never silent.
         """
         wait = device.type != "cuda" or not self._called
         self._called = True
@@ -67,15 +65,15 @@ class CleanedLoss(Loss):
 class BinaryLoss(CleanedLoss):
     """Base of the losses for yes/no questions, one for each channel.
 
-    A subclass writes `element` if its value is a mean over pixels, or `compute` for anything else. Either sees clean
-    input: checked, at least float32, and 0 in logits and target wherever there is no target.
+    A subclass defines `element` if its value is a mean over pixels, or `compute` otherwise. Both get clean input:
+    checked, at least float32, and 0 in logits and target wherever there is no target.
 
     Shapes:
         logits: (N, C) or (N, C, *spatial), any floating dtype.
-        target: the same shape, any dtype; 0, 1, or 255 where it counts nowhere (the logit may then be NaN).
+        target: the same shape, any dtype; 0, 1, or 255 where it is missing (the logit may then be NaN).
 
-    If nothing counts at all, the value is 0, connected to the graph, with the gradient 0; a task leaves such batches
-    out.
+    If there is no valid target at all, the value is 0, connected to the graph, with the gradient 0; tasks skip such
+    batches.
 
     Raises:
         tandem.errors.DataError: if the shapes differ (nothing is broadcast) or the target holds another value.
@@ -121,18 +119,18 @@ class BinaryLoss(CleanedLoss):
 
 
 class MulticlassLoss(CleanedLoss):
-    """Base of the losses for one answer out of C, for labels and dense masks alike.
+    """Base of the losses for one class out of C, for labels and dense masks.
 
-    A subclass writes `element` if its value is a mean over rows or pixels, or `compute` for anything else. Either sees
-    clean input: checked, at least float32, and logits 0 and class 0 wherever there is no target.
+    A subclass defines `element` if its value is a mean over rows or pixels, or `compute` otherwise. Both get clean
+    input: checked, at least float32, and logits 0 and class 0 wherever there is no target.
 
     Shapes:
         logits: (N, C) or (N, C, *spatial), C >= 2, any floating dtype.
         target: (N, *spatial), any integer dtype; a class index, or -100 or 255 where missing (the logits may then be
             NaN). With more than 255 classes 255 is a class, and only -100 is missing.
 
-    If nothing counts at all, the value is 0, connected to the graph, with the gradient 0; a task leaves such batches
-    out.
+    If there is no valid target at all, the value is 0, connected to the graph, with the gradient 0; tasks skip such
+    batches.
 
     Raises:
         tandem.errors.DataError: if the shapes do not fit (nothing is broadcast) or the target holds another value.
@@ -171,7 +169,7 @@ class MulticlassLoss(CleanedLoss):
 
 
 class RegressionLoss(Loss):
-    """Base of the losses for numbers. A subclass writes `element`, the cost of each number.
+    """Base of the losses for numbers. A subclass defines `element`, the loss of each number.
 
     Shapes:
         prediction: (N, C) or (N, C, *spatial), any floating dtype; the head's output, without any activation.
@@ -182,7 +180,7 @@ class RegressionLoss(Loss):
 
     Raises:
         tandem.errors.DataError: if the shapes differ (nothing is broadcast), the target holds integers (which have no
-            nan, so that a mark such as -100 would be learnt) or an infinite value.
+            nan, so that a marker such as -100 would be learnt) or an infinite value.
     """
 
     kind: Kind = "regression"
@@ -205,14 +203,14 @@ class RegressionLoss(Loss):
 
 
 class EmbeddingLoss(Loss):
-    """Base of the losses for places in a space. A subclass writes `compute`, on rows that all have a label.
+    """Base of the losses for embeddings. A subclass defines `compute`, on rows that all have a label.
 
     Shapes:
         embeddings: (N, D), any floating dtype; the head's output, not normalised.
         labels: (N,), any integer dtype; at least 0, or -100 where missing (the embedding may then be NaN).
 
-    Rows without a label are dropped. A batch from which nothing can be learnt (no rows, no two of one class, one class
-    only) gives 0, connected to the graph, with the gradient 0. Finding the pairs waits for a GPU in every step.
+    Rows without a label are dropped. A batch without any pair to learn from (no rows, no two of one class, one class
+    only) gives 0, connected to the graph, with the gradient 0. Finding the pairs synchronises with a GPU in every step.
 
     Raises:
         tandem.errors.DataError: if the shapes do not fit or the labels hold another value.
@@ -226,7 +224,7 @@ class EmbeddingLoss(Loss):
         labels = labels.long()  # first: in uint8, -100 would compare equal to 156
         known = checks.embedding_valid(labels, self._wait(labels.device))
         embeddings, labels = _upcast(embeddings[known]), labels[known]
-        # The sum keeps the value on the graph whatever the kernel leaves out, and a NaN visible.
+        # The sum keeps the value on the graph even if the kernel skips rows, and keeps a NaN visible.
         return self.compute(embeddings, labels) + 0 * embeddings.sum()
 
     def compute(self, embeddings: Tensor, labels: Tensor) -> Tensor:

@@ -17,19 +17,19 @@ class DataDependentLoss(Loss):
     an evaluation has the weights of the training without its data, and a resumed run computes the same ones again.
 
     Attributes:
-        deferred: name of the knob that was left open, or None where a value was given.
+        deferred: name of the option whose value is still to be computed or was, or None where a value was given.
     """
 
     deferred: str | None = None
 
-    def defer(self, knob: str) -> None:
-        """Makes a knob wait for `settle`, or for a checkpoint."""
-        self.register_buffer(knob, None)
-        self.deferred = knob
+    def defer(self, option: str) -> None:
+        """Leave an option to be set by `resolve_from_counts`, or by a checkpoint."""
+        self.register_buffer(option, None)
+        self.deferred = option
         self.register_load_state_dict_pre_hook(_make_room)  # type: ignore[no-untyped-call]
 
     def resolve_from_counts(self, counts: Tensor, names: Sequence[str]) -> dict[str, float]:
-        """Computes the open knob from the training targets; nothing where none was left open.
+        """Compute the deferred option from the training targets; do nothing if no option is deferred.
 
         Args:
             counts: how often each answer occurs among the known training targets: (C,) of a multiclass loss, and
@@ -37,7 +37,7 @@ class DataDependentLoss(Loss):
             names: of the C classes or channels.
 
         Returns:
-            What was computed, by name.
+            The computed values, by name.
 
         Raises:
             tandem.errors.DataError: an answer that never occurs, named.
@@ -49,27 +49,27 @@ class DataDependentLoss(Loss):
         return found
 
     def from_counts(self, counts: Tensor, names: Sequence[str]) -> tuple[Tensor, dict[str, float]]:
-        """The open knob's value for some counts, as a tensor and as it is shown; see `settle`."""
-        raise NotImplementedError(f"{type(self).__name__} needs `follow`")
+        """The deferred option's value for some counts, as a tensor and as logged; see `resolve_from_counts`."""
+        raise NotImplementedError(f"{type(self).__name__} needs `from_counts`")
 
-    def resolved(self, knob: str) -> Tensor:
-        """An open knob's value.
+    def resolved(self, option: str) -> Tensor:
+        """A deferred option's value.
 
         Raises:
-            tandem.errors.ConfigError: it is still open.
+            tandem.errors.ConfigError: it has not been computed yet.
         """
-        value = getattr(self, knob)
+        value = getattr(self, option)
         if value is None:
-            raise ConfigError(f"{knob} is to follow from the training targets, which nobody has counted; call settle")
+            raise ConfigError(f"{option} depends on the training targets, which were not counted; call resolve first")
         assert isinstance(value, Tensor)
         return value
 
 
-def balanced_weights(knob: str, counts: Tensor, names: Sequence[str]) -> tuple[Tensor, dict[str, float]]:
-    """Class weights n / (C n_c), with n targets, C classes and n_c targets of class c: every class weighs the same.
+def balanced_weights(option: str, counts: Tensor, names: Sequence[str]) -> tuple[Tensor, dict[str, float]]:
+    """Class weights n / (C n_c), with n targets, C classes and n_c targets of class c: all classes weigh the same.
 
     Args:
-        knob: its name, for messages.
+        option: its name, for messages.
         counts: (C,) float64.
         names: of the classes.
 
@@ -84,10 +84,10 @@ def balanced_weights(knob: str, counts: Tensor, names: Sequence[str]) -> tuple[T
     for name, count in zip(names, counts.tolist(), strict=True):
         if count == 0:
             raise DataError(
-                f"{knob} is balanced, but no training target is of class '{name}'; give the weights as a list"
+                f"{option} is balanced, but no training target is of class '{name}'; give the weights as a list"
             )
     weights = counts.sum() / (len(counts) * counts)
-    return weights, {f"{knob}.{name}": weight for name, weight in zip(names, weights.tolist(), strict=True)}
+    return weights, {f"{option}.{name}": weight for name, weight in zip(names, weights.tolist(), strict=True)}
 
 
 def resolve(loss: nn.Module, counts: Tensor, names: Sequence[str]) -> dict[str, float]:
@@ -100,13 +100,13 @@ def resolve(loss: nn.Module, counts: Tensor, names: Sequence[str]) -> dict[str, 
 
 
 def deferred_losses(loss: nn.Module) -> dict[str, DataDependentLoss]:
-    """The parts of a loss with a knob that was left open, by their place in it; that of the loss itself is ""."""
+    """The parts of a loss with a deferred option, by their place in it; the place of the loss itself is ""."""
     parts = {place: part for place, part in loss.named_modules() if isinstance(part, DataDependentLoss)}
     return {place: part for place, part in parts.items() if part.deferred is not None}
 
 
 def _make_room(module: nn.Module, state: dict[str, Any], prefix: str, *_: Any) -> None:
-    """Before a checkpoint is loaded: the buffer that its value is copied into."""
+    """Before a checkpoint is loaded, create the buffer that its value is copied into."""
     assert isinstance(module, DataDependentLoss)
     stored = state.get(f"{prefix}{module.deferred}")
     if stored is not None:

@@ -1,7 +1,7 @@
-"""Losses for places in a space, on pairs and triplets of a batch; they need the extra `embedding`.
+"""Losses for embeddings, on pairs and triplets of a batch; they need the extra `embedding`.
 
 See `EmbeddingLoss` for the shapes. All take pytorch-metric-learning's kernels, which normalise the embeddings to length
-1 and average over the pairs, triplets or rows that cost anything.
+1 and average over the pairs, triplets or rows with a loss above 0.
 """
 
 from math import inf
@@ -17,9 +17,9 @@ from tandem.utils.optional import load
 class _Kernel(EmbeddingLoss):
     """A loss of pytorch-metric-learning."""
 
-    def __init__(self, loss: str, name: str, **knobs: Any) -> None:
+    def __init__(self, loss: str, name: str, **options: Any) -> None:
         super().__init__()
-        self.kernel = getattr(load("pytorch_metric_learning.losses", "embedding", f"the {loss} loss"), name)(**knobs)
+        self.kernel = getattr(load("pytorch_metric_learning.losses", "embedding", f"the {loss} loss"), name)(**options)
 
     def compute(self, embeddings: Tensor, labels: Tensor) -> Tensor:
         """The loss of all pairs or triplets of the batch."""
@@ -32,7 +32,7 @@ class Contrastive(_Kernel):
     """Contrastive loss: mean of max(0, d - m_pos) over pairs of one class, plus that of max(0, m_neg - d) over others.
 
     d: Euclidean distance of the two embeddings, each of length 1, so in [0, 2]. m_pos, m_neg: `pos_margin`,
-    `neg_margin`. Each mean is over the pairs that cost anything; it is 0 if none does. Shapes and errors:
+    `neg_margin`. Each mean is over the pairs with a loss above 0; it is 0 if there are none. Shapes and errors:
     `EmbeddingLoss`.
 
     Source: Hadsell et al., Dimensionality Reduction by Learning an Invariant Mapping, 2006, there with squares;
@@ -56,7 +56,7 @@ class Contrastive(_Kernel):
 
 
 class Triplet(_Kernel):
-    """Triplet loss: the mean of max(0, d(a, p) - d(a, n) + m) over the triplets of the batch that cost anything.
+    """Triplet loss: the mean of max(0, d(a, p) - d(a, n) + m) over the triplets of the batch where it is above 0.
 
     a: anchor. p: another row of its class. n: a row of another class. d: Euclidean distance of embeddings of length 1.
     m: `margin`. The time and memory grow with the third power of the batch. Shapes and errors: `EmbeddingLoss`.
@@ -65,7 +65,7 @@ class Triplet(_Kernel):
     Triplet Loss, 2017; pytorch-metric-learning.
 
     Args:
-        margin: by how much other classes must be farther off, above 0, at most 2.
+        margin: by how much other classes must be farther away, above 0, at most 2.
 
     Raises:
         tandem.errors.ConfigError: when built without pytorch-metric-learning, or for another margin.

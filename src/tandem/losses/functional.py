@@ -109,7 +109,7 @@ def asymmetric(logits: Tensor, target: Tensor, gamma_pos: float, gamma_neg: floa
         target: the same shape and dtype, 0 or 1.
         gamma_pos: focusing of the positives, at least 0.
         gamma_neg: focusing of the negatives, at least 0.
-        clip: in [0, 1); negatives with a probability up to it cost nothing.
+        clip: in [0, 1); negatives with a probability up to it have the loss 0.
 
     Returns:
         The same shape.
@@ -166,7 +166,7 @@ def lovasz(
 
     Args:
         values: (N, C, *spatial), logits or probabilities.
-        target: the same shape, 0 or 1, 0 where a pixel counts nowhere.
+        target: the same shape, 0 or 1, 0 where a pixel is not valid.
         valid: bool, the same shape or (N, 1, *spatial); None: all count.
         per: what a cell is, `"image"` or `"batch"`.
         error: values and target to errors, element by element.
@@ -205,14 +205,14 @@ def _steps(errors: Tensor, target: Tensor) -> Tensor:
 
 
 def empty(cells: Overlap) -> Tensor:
-    """log(1 + P) / log(1 + n): what a prediction costs where there is nothing to find (T = 0).
+    """log(1 + P) / log(1 + n): the loss of a prediction where the target is empty (T = 0).
 
-    An overlap with nothing is 0 whatever is predicted: Dice and its kin have no gradient there, and smoothing returns
+    The overlap with an empty target is always 0: Dice and similar losses have no gradient there, and smoothing gives
     one only where P is about as small as the smoothing. This expression is 0 when nothing is predicted, 1 when
     everything is, and has the gradient 1 / ((1 + P) log(1 + n)) for each probability: in (0, 1 / log 2], positive
-    everywhere. The total push on what is wrongly predicted is thus nearly the same for a small and a large false
-    positive, and about as strong as that of Dice on an image with a lesion. A mean probability, P / n, would hardly
-    mind a false positive of a lesion's size.
+    everywhere. The total gradient on false positives is thus nearly the same for a small and a large one, and about as
+    large as that of Dice on an image with a lesion. The mean probability, P / n, would hardly penalise a false positive
+    of a lesion's size.
 
     Args:
         cells: the counts P and n.

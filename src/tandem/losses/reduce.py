@@ -1,4 +1,4 @@
-"""Means over what has a target, and nothing else."""
+"""Means over the elements that have a target."""
 
 from typing import Literal, NamedTuple, get_args
 
@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 Per = Literal["image", "batch"]
-"""What one overlap is measured on: each image by itself, or the whole batch at once."""
+"""What one overlap is measured on: each image separately, or the whole batch."""
 
 PER: tuple[str, ...] = get_args(Per)
 
@@ -16,7 +16,8 @@ def masked_sum(values: Tensor, valid: Tensor | None, dims: tuple[int, ...]) -> T
 
     Args:
         values: any shape.
-        valid: bool, a shape that broadcasts to that of the values, False where a value counts nowhere; None: all count.
+        valid: bool, a shape that broadcasts to that of the values, False where a value is left out; None: all are
+            valid.
         dims: dimensions to sum over; () leaves the values as they are (torch itself would sum over all).
     """
     if valid is not None:
@@ -25,11 +26,11 @@ def masked_sum(values: Tensor, valid: Tensor | None, dims: tuple[int, ...]) -> T
 
 
 def masked_mean(values: Tensor, valid: Tensor | None) -> Tensor:
-    """Mean of the valid values: their sum over their number, so that what has no target dilutes nothing.
+    """Mean of the valid values: their sum divided by their number; elements without a target have no influence.
 
     Args:
         values: any shape; where not valid they must be finite if a gradient flows through them, since 0 * NaN = NaN.
-        valid: bool, the same shape, False where a value counts nowhere; None: all count.
+        valid: bool, the same shape, False where a value is left out; None: all are valid.
 
     Returns:
         A scalar. If nothing is valid: 0, still connected to the graph, with the gradient 0 (0 / 1, not 0 / 0).

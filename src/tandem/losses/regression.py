@@ -12,7 +12,7 @@ from tandem.losses.validation import inside
 class MSE(RegressionLoss):
     """Mean squared error: the mean of (z - y)^2 over the known numbers.
 
-    z: prediction. y: target. Large errors rule, so one wrong target can. Shapes and errors: `RegressionLoss`.
+    z: prediction. y: target. Large errors dominate, so one wrong target may. Shapes and errors: `RegressionLoss`.
 
     Source: Gauss, Theoria combinationis observationum, 1821 (least squares).
 
@@ -30,8 +30,8 @@ class MSE(RegressionLoss):
 class MAE(RegressionLoss):
     """Mean absolute error: the mean of |z - y| over the known numbers.
 
-    z: prediction. y: target. All errors pull alike, so wrong targets do not rule; it leads to the median. Shapes and
-    errors: `RegressionLoss`.
+    z: prediction. y: target. All errors have the same gradient, so wrong targets do not dominate; the optimum is the
+    median. Shapes and errors: `RegressionLoss`.
 
     Source: Laplace, Sur quelques points du systeme du monde, 1789 (least absolute deviations).
 
@@ -55,7 +55,7 @@ class Huber(RegressionLoss):
     Source: Huber, Robust Estimation of a Location Parameter, 1964.
 
     Args:
-        delta: where the one turns into the other, above 0, in the units of the target.
+        delta: error at which the quadratic part becomes linear, above 0, in the units of the target.
 
     Example:
         >>> import torch
@@ -65,7 +65,7 @@ class Huber(RegressionLoss):
 
     def __init__(self, delta: float = 1.0) -> None:
         super().__init__()
-        self.delta = inside("delta", delta, 0.0, inf, {0.0: "make every error cost nothing"}, "1 is usual")
+        self.delta = inside("delta", delta, 0.0, inf, {0.0: "give every error the loss 0"}, "1 is usual")
 
     def element(self, prediction: Tensor, target: Tensor) -> Tensor:
         """d^2 / 2, or delta (d - delta / 2)."""

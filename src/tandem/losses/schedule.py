@@ -9,15 +9,15 @@ from tandem.errors import ConfigError
 from tandem.losses.validation import number
 
 KEYS = ("from", "to", "start", "end")
-"""What a schedule is written with: two weights, and the epochs at which the change begins and ends."""
+"""Keys of a schedule: two weights, and the epochs at which the change begins and ends."""
 
 
 class Weight(NamedTuple):
-    """A weight at least 0 that goes in a straight line from one value to another, or stays where both are the same.
+    """A weight of at least 0 that changes linearly from one value to another, or is constant where both are the same.
 
     w(e) = first + (last - first) * min(max((e - start) / (end - start), 0), 1), at epoch e, counted from 0.
 
-    It depends on the epoch and on nothing else, so that a resumed run has the weights of an unbroken one.
+    It depends on the epoch only, so that a resumed run has the same weights as an uninterrupted one.
 
     Attributes:
         first: the weight up to the epoch `start`.
@@ -63,7 +63,7 @@ def read_weight(name: str, value: object) -> Weight:
         return Weight(fixed, fixed)
     for key in value:
         if key not in KEYS:
-            raise ConfigError(f"{name}.{key} is no part of a schedule: {nearest(key, KEYS)}")
+            raise ConfigError(f"{name}.{key} is not part of a schedule: {nearest(key, KEYS)}")
     for key in KEYS:
         if key not in value and key != "start":
             raise ConfigError(f"{name} lacks '{key}'; a schedule is {{from: 0, to: 1, start: 0, end: 20}}")
@@ -76,5 +76,5 @@ def read_weight(name: str, value: object) -> Weight:
 
 def _epoch(name: str, value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 0:
-        raise ConfigError(f"{name} = {value!r} is no epoch; use a whole number of at least 0")
+        raise ConfigError(f"{name} = {value!r} is not an epoch; use a whole number of at least 0")
     return value

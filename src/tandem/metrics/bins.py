@@ -9,15 +9,15 @@ from torchmetrics import Metric
 MISSING = 255
 
 _MANTISSA = 16
-"""Bits of a float32 that a bin leaves out: bins are 1/128 wide, relative to the distance to the nearer of 0 and 1."""
+"""Trailing bits of a float32 that a bin ignores: bins are 1/128 wide relative to the distance to 0 or 1."""
 
-_LOWEST = 0x33800000 >> _MANTISSA  # 2^-24; whatever is nearer to 0 or 1 shares the outermost bin
+_LOWEST = 0x33800000 >> _MANTISSA  # 2^-24; values nearer to 0 or 1 fall into the outermost bin
 _MIDDLE = (0x3F000000 >> _MANTISSA) - _LOWEST  # 0.5
 BINS = 2 * _MIDDLE + 1
 
 
 def bin_of(probabilities: Tensor) -> Tensor:
-    """Bin of each probability, rising with it; finest near 0 and 1, where most pixels are.
+    """Index of each probability's bin, increasing with the probability; bins are finest near 0 and 1.
 
     Args:
         probabilities: float32 in [0, 1], any shape.
@@ -36,13 +36,13 @@ def bin_of(probabilities: Tensor) -> Tensor:
 
 
 class BinnedCounts(Metric):
-    """Base of metrics over yes/no questions that need only how many answers fell where.
+    """Base of metrics of yes/no questions that need only histograms of the probabilities.
 
-    State: two histograms a channel, whatever the number of pixels; they are added up over devices.
+    State: two histograms for each channel, for any number of pixels; they are summed over ranks.
 
     Shapes:
         probabilities: (N, C) or (N, C, *spatial), float in [0, 1].
-        target: the same shape; 0, 1, or 255 where it counts nowhere.
+        target: the same shape; 0, 1, or 255 where it is missing.
     """
 
     full_state_update = False
@@ -54,7 +54,7 @@ class BinnedCounts(Metric):
         self.for_channels(1)
 
     def for_channels(self, channels: int) -> None:
-        """Begins anew, for so many questions; a task says how many it has."""
+        """Reset the state for this number of channels, which the task sets."""
         self.add_state("positives", torch.zeros(channels, BINS, dtype=torch.int64), "sum")
         self.add_state("negatives", torch.zeros(channels, BINS, dtype=torch.int64), "sum")
 
@@ -72,18 +72,18 @@ class BinnedCounts(Metric):
 
 def _count(place: Tensor, counted: Tensor, like: Tensor) -> Tensor:
     found = torch.zeros_like(like).flatten()
-    return found.index_add_(0, place.flatten(), counted.flatten().to(found.dtype)).view_as(like)  # waits for no device
+    return found.index_add_(0, place.flatten(), counted.flatten().to(found.dtype)).view_as(like)  # no synchronisation
 
 
 def by_channel(values: Tensor) -> Tensor:
-    """(C,) as it is, or the scalar where C is 1: one question has no name to be logged under."""
+    """(C,) unchanged, or a scalar if C is 1, since a single question is logged without a name."""
     return values[0] if len(values) == 1 else values
 
 
 class BinnedAUROC(BinnedCounts):
-    """Area under the ROC curve: the chance that a positive has a higher probability than a negative, ties half.
+    """Area under the ROC curve: the probability that a positive has a higher probability than a negative, ties half.
 
-    Exact but for pairs within one bin, which count as ties; see `bin_of`. nan without positives or without negatives.
+    Exact except for pairs within one bin, which count as ties; see `bin_of`. nan without positives or negatives.
 
     Source: Hanley & McNeil, The Meaning and Use of the Area under a ROC Curve, 1982.
 
@@ -107,7 +107,7 @@ class BinnedAUROC(BinnedCounts):
 class BinnedAveragePrecision(BinnedCounts):
     """Average precision: `sum_k (R_k - R_{k-1}) P_k` over the bins from high to low; nan without positives.
 
-    R and P are recall and precision where everything down to bin k counts as yes; no interpolation.
+    R and P are recall and precision if all bins down to bin k count as yes. No interpolation.
 
     Example:
         >>> metric = BinnedAveragePrecision()

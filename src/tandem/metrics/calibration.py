@@ -1,4 +1,4 @@
-"""Whether a probability means what it says."""
+"""Calibration: whether predicted probabilities match observed frequencies."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class BinnedCalibrationError(Metric):
 
     Shapes:
         probabilities: (N, C) or (N, C, *spatial), float in [0, 1].
-        target: the same shape; 0, 1, or 255 where it counts nowhere.
+        target: the same shape; 0, 1, or 255 where it is missing.
 
     Source: Guo et al., On Calibration of Modern Neural Networks, 2017, for the probability of yes.
 
@@ -44,12 +44,12 @@ class BinnedCalibrationError(Metric):
         """Adds a batch."""
         p, y = probabilities.flatten().double(), target.flatten()
         known = (y != MISSING).double()
-        place = (p * self.bins).long().clamp(0, self.bins - 1)  # nan goes somewhere, and makes the error nan
+        place = (p * self.bins).long().clamp(0, self.bins - 1)  # nan gets any bin, and makes the error nan
         rows = torch.stack([known, p * known, (y == 1).double()])
         self.sums = self.sums + torch.zeros_like(self.sums).index_add_(1, place, rows)
 
     def compute(self) -> Tensor:
-        """A scalar in [0, 1]; nan where nothing counted."""
+        """A scalar in [0, 1]; nan without any target."""
         answers, probability, yes = self.sums
         return torch.div((yes - probability).abs().sum(), answers.sum()).float()
 

@@ -1,4 +1,4 @@
-"""Scores of a classification by class, where an absent class is nan and drags no mean down."""
+"""Scores of a classification by class, where an absent class is nan and is left out of means."""
 
 import warnings
 from collections.abc import Callable
@@ -10,19 +10,19 @@ from torchmetrics.classification import MulticlassAUROC, MulticlassAveragePrecis
 from torchmetrics.utilities import dim_zero_cat
 
 from tandem.errors import ConfigError
+from tandem.metrics.overlap import dice_parts
 
 Average = Literal["none", "macro", "weighted"]
 Score = Literal["recall", "precision", "f1", "specificity"]
 
 
 def average_classes(values: Tensor, support: Tensor, average: Average) -> Tensor:
-    """One value a class to what is asked for.
+    """Average one value for each class.
 
     Args:
         values: (C,), one for each class.
-        support: (C,), rows that are of each class. Of a class without any nothing is known: its value is nan, and
-            means are over the others.
-        average: `none` (all of them), `macro` (each class counts alike) or `weighted` (by rows).
+        support: (C,), rows of each class. A class without rows has the value nan, and is left out of means.
+        average: `none` (all of them), `macro` (each class has the same weight) or `weighted` (by rows).
 
     Returns:
         (C,) or a scalar.
@@ -46,12 +46,12 @@ def _checked(average: str) -> Average:
 
 
 def class_support(targets: Any, classes: int) -> Tensor:
-    """(C,) rows of each class, from the targets that a metric has kept."""
+    """(C,) rows of each class, from the targets that a metric keeps."""
     return torch.bincount(dim_zero_cat(targets), minlength=classes)
 
 
 def _quietly(compute: Callable[[], Tensor]) -> Tensor:
-    """Without torchmetrics' warning of the classes that are about to become nan."""
+    """Compute without torchmetrics' warning about classes whose value becomes nan."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="No (positive|negative) samples in targets")
         return compute()
@@ -61,8 +61,8 @@ class ClassScore(MulticlassConfusionMatrix):
     """Recall, precision, F1 or specificity of each class, from the counts of the whole split.
 
     With TP, FP, FN, TN of one class against the rest: recall TP / (TP + FN), precision TP / (TP + FP), F1
-    2 TP / (2 TP + FP + FN), specificity TN / (TN + FP). Precision is 0 where a present class is never predicted. A
-    class that the split lacks is nan, and no part of a mean; torchmetrics has 0 there.
+    2 TP / (2 TP + FP + FN), specificity TN / (TN + FP). Precision is 0 for a class that is never predicted. A
+    class without rows in the split is nan and is left out of means; torchmetrics returns 0 for it.
 
     Args:
         num_classes: C.
@@ -95,7 +95,7 @@ class ClassScore(MulticlassConfusionMatrix):
         above, below = {
             "recall": (hits, support),
             "precision": (hits, claimed),
-            "f1": (2 * hits, support + claimed),
+            "f1": dice_parts(hits, claimed, support),
             "specificity": (matrix.sum() - support - claimed + hits, matrix.sum() - support),
         }[self.score]
         values = above / torch.where(below > 0, below, 1.0)
@@ -103,7 +103,7 @@ class ClassScore(MulticlassConfusionMatrix):
 
 
 class ClassAUROC(MulticlassAUROC):
-    """Area under the ROC curve of each class against the rest; nan for a class that the split lacks, or has only.
+    """Area under the ROC curve of each class against the rest; nan for a class that has no rows or all of them.
 
     Args:
         num_classes: C.
@@ -117,7 +117,7 @@ class ClassAUROC(MulticlassAUROC):
     def compute(self) -> Tensor:  # type: ignore[override]  # as torchmetrics' own subclass does
         """(C,) or a scalar."""
         support = class_support(self.target, self.num_classes)
-        support = torch.where(support == support.sum(), 0, support)  # nothing to be told from
+        support = torch.where(support == support.sum(), 0, support)  # no other class to compare with
         return average_classes(_quietly(super().compute), support, self.over_classes)
 
 

@@ -1,4 +1,4 @@
-"""Lesions as things: how many were found, and how large they were drawn."""
+"""Lesions as objects: how many were found, and the error of the predicted area."""
 
 from typing import Any, ClassVar, Literal, get_args
 
@@ -10,42 +10,47 @@ from torchmetrics import Metric
 from tandem.errors import ConfigError
 from tandem.metrics.bins import MISSING, by_channel
 from tandem.metrics.masks import Empty, MaskMetric
+from tandem.metrics.overlap import dice_parts
 
 Quantity = Literal["f1", "recall", "precision"]
 
 
 class AreaError(MaskMetric):
-    """Mean error of the drawn area, as a share of the true one: `|A_drawn - A_true| / A_true`; 0 is perfect.
+    """Mean error of the predicted area, relative to the true one: `|A_drawn - A_true| / A_true`; 0 is perfect.
 
     Args:
-        signed: without the absolute value, so that drawing too large (above 0) and too small cancel: the bias.
-        empty: `MaskMetric`'s; under `score` a mask where there is none counts as 1.
+        signed: without the absolute value, so that too large (above 0) and too small areas cancel: the bias.
+        empty: see `MaskMetric`; under `score` a mask predicted where there is none counts as 1.
     """
 
-    higher_is_better = False
     perfect: ClassVar[float] = 0.0
 
     def __init__(self, signed: bool = False, empty: Empty = "skip", **options: Any) -> None:
         super().__init__(empty, **options)
         self.signed = signed
 
+    @property
+    def higher_is_better(self) -> bool | None:  # type: ignore[override]  # torchmetrics has a class attribute
+        """Less is better; of the bias neither is."""
+        return None if self.signed else False
+
     def score(self, predicted: Tensor, truth: Tensor) -> float:
-        """A share of the true area."""
+        """Error relative to the true area."""
         error = float(predicted.sum() / truth.sum()) - 1
         return error if self.signed else abs(error)
 
     def worst(self, height: int, width: int) -> float:
-        """As if it were twice as large."""
+        """The error of a mask that is twice as large as the true one."""
         return 1.0
 
 
 class LesionDetection(Metric):
-    """F1, recall or precision of lesions as connected pieces (pixels that touch at a side or corner).
+    """F1, recall or precision of lesions as connected components (pixels that touch at a side or corner).
 
-    A drawn piece and a true lesion match where their intersection over union is above `overlap`; each has one match at
-    most, found so that as many as possible have one (Kuhn 1955). With TP matches, FP drawn pieces and FN lesions
-    without one: F1 = 2 TP / (2 TP + FP + FN), counted over all pictures and divided once, so that pictures without
-    lesion count by what was wrongly drawn. nan where there is nothing to count.
+    A predicted component and a true lesion match if their intersection over union is above `overlap`; each has at most
+    one match, assigned so that as many as possible have one (Kuhn 1955). With TP matches, FP components and FN lesions
+    without one: F1 = 2 TP / (2 TP + FP + FN), counted over all images and divided once, so that images without lesion
+    contribute their false positives. nan if there is neither a component nor a lesion to count.
 
     Shapes and pixels marked 255: `MaskMetric`.
 
@@ -80,7 +85,7 @@ class LesionDetection(Metric):
         self.for_channels(1)
 
     def for_channels(self, channels: int) -> None:
-        """Begins anew, for masks of so many channels; a task says how many it has."""
+        """Reset the state for this number of channels, which the task sets."""
         self.add_state("counts", torch.zeros(3, channels, dtype=torch.int64), "sum")
 
     def update(self, predicted: Tensor, target: Tensor) -> None:
@@ -95,17 +100,21 @@ class LesionDetection(Metric):
     def compute(self) -> Tensor:
         """In [0, 1], a scalar or (C,)."""
         hits, drawn, lesions = self.counts.double()
-        of = {"f1": (drawn + lesions) / 2, "recall": lesions, "precision": drawn}
-        return by_channel(torch.div(hits, of[self.quantity]).float())
+        part, whole = {
+            "f1": dice_parts(hits, drawn, lesions),
+            "recall": (hits, lesions),
+            "precision": (hits, drawn),
+        }[self.quantity]
+        return by_channel(torch.div(part, whole).float())
 
 
 def match_pieces(drawn: np.ndarray[Any, Any], truth: np.ndarray[Any, Any], overlap: float) -> tuple[int, int, int]:
-    """Matches, drawn pieces and true lesions of one picture.
+    """Numbers of matches, predicted components and true lesions of one image.
 
     Args:
         drawn: (H, W), bool.
         truth: (H, W), bool.
-        overlap: what the intersection over union of a match is above.
+        overlap: the intersection over union of a match must be above it.
     """
     from scipy import ndimage
     from scipy.optimize import linear_sum_assignment

@@ -1,4 +1,4 @@
-"""What metrics of drawn masks share: they see yes or no for each pixel, and state what an empty mask is worth."""
+"""Base of the metrics of thresholded masks, with an explicit policy for empty masks."""
 
 from typing import Any, ClassVar, Literal, get_args
 
@@ -13,24 +13,24 @@ Empty = Literal["skip", "score"]
 
 
 class MaskMetric(Metric):
-    """Base of metrics that compare a drawn mask with the true one, picture by picture.
+    """Base of metrics that compare a predicted mask with the true one, image by image.
 
-    They take masks, not probabilities, so they count only where the threshold is settled: in evaluation, not while
-    training still moves it. A subclass says what one picture with a lesion scores.
+    They take masks, not probabilities, so they are computed only when the threshold is final: in evaluation, not during
+    training. A subclass defines the score of one image with a lesion.
 
     Shapes:
         predicted: (N, C, H, W), bool.
-        target: the same shape; 0, 1, or 255 where it counts nowhere.
+        target: the same shape; 0, 1, or 255 where it is missing.
 
-    A pixel marked 255 is background in both masks; a picture that is wholly 255 counts nowhere.
+    A pixel marked 255 is background in both masks; an image of 255 only is left out.
 
     Args:
-        empty: a picture without lesion is left out (`skip`), or scores `perfect` where nothing was drawn and `worst`
-            where something was (`score`).
+        empty: an image without lesion is left out (`skip`), or scores `perfect` if nothing is predicted and `worst`
+            otherwise (`score`).
 
     Attributes:
-        perfect: what a faultless mask scores.
-        needs_mask: tells tasks to give masks.
+        perfect: the score of a perfect mask.
+        needs_mask: whether tasks pass masks instead of probabilities.
 
     Raises:
         ConfigError: an unknown policy.
@@ -40,7 +40,7 @@ class MaskMetric(Metric):
     needs_mask: ClassVar[bool] = True
     perfect: ClassVar[float]
     total: Tensor
-    pictures: Tensor
+    images: Tensor
 
     def __init__(self, empty: Empty = "skip", **options: Any) -> None:
         super().__init__(**options)
@@ -50,12 +50,12 @@ class MaskMetric(Metric):
         self.for_channels(1)
 
     def for_channels(self, channels: int) -> None:
-        """Begins anew, for masks of so many channels; a task says how many it has."""
+        """Reset the state for this number of channels, which the task sets."""
         self.add_state("total", torch.zeros(channels, dtype=torch.float64), "sum")
-        self.add_state("pictures", torch.zeros(channels, dtype=torch.int64), "sum")
+        self.add_state("images", torch.zeros(channels, dtype=torch.int64), "sum")
 
     def score(self, predicted: Tensor, truth: Tensor) -> float:
-        """What one picture with a lesion scores.
+        """The score of one image with a lesion.
 
         Args:
             predicted: (H, W), bool.
@@ -64,23 +64,23 @@ class MaskMetric(Metric):
         raise NotImplementedError(f"{type(self).__name__} needs `score`")
 
     def worst(self, height: int, width: int) -> float:
-        """What a mask where there is no lesion scores under `empty=score`."""
+        """The score of a mask predicted where there is no lesion, under `empty=score`."""
         raise NotImplementedError(f"{type(self).__name__} needs `worst`")
 
     def update(self, predicted: Tensor, target: Tensor) -> None:
         """Adds a batch."""
         scores = [
-            [score for pair in zip(masks, truths, strict=True) if (score := self._picture(*pair)) is not None]
+            [score for pair in zip(masks, truths, strict=True) if (score := self._image(*pair)) is not None]
             for masks, truths in zip(predicted.unbind(1), target.unbind(1), strict=True)
         ]
         self.total = self.total + self.total.new_tensor([sum(channel) for channel in scores])
-        self.pictures = self.pictures + self.pictures.new_tensor([len(channel) for channel in scores])
+        self.images = self.images + self.images.new_tensor([len(channel) for channel in scores])
 
     def compute(self) -> Tensor:
-        """The mean over pictures, a scalar or (C,); nan where none counted."""
-        return by_channel((self.total / self.pictures).float())
+        """The mean over images, a scalar or (C,); nan without any."""
+        return by_channel((self.total / self.images).float())
 
-    def _picture(self, predicted: Tensor, target: Tensor) -> float | None:
+    def _image(self, predicted: Tensor, target: Tensor) -> float | None:
         known = target != MISSING
         truth, drawn = target == 1, predicted & known
         if truth.any():

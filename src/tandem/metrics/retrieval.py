@@ -1,4 +1,4 @@
-"""How well the nearest pictures share a picture's class."""
+"""Retrieval metrics: how often the nearest images have the same class."""
 
 from typing import Any
 
@@ -9,10 +9,10 @@ from torchmetrics.utilities import dim_zero_cat
 
 
 class Retrieval(Metric):
-    """Base of the retrieval metrics: each picture asks for those of its class among all others of the split.
+    """Base of the retrieval metrics: each image is a query for those of its class among all others of the split.
 
-    Others are ranked by cosine similarity; of equally near ones the earlier comes first. Pictures that are alone in
-    their class ask nothing. Memory and time grow with the square of the split.
+    Others are ranked by cosine similarity; ties are ranked by position. Images that are the only one of their class are
+    not queries. Memory and time grow with the square of the split.
     """
 
     full_state_update = False
@@ -35,7 +35,7 @@ class Retrieval(Metric):
         self.labels.append(labels)
 
     def hits(self) -> Tensor:
-        """(Q, N - 1) bool for Q pictures that are not alone: whether the one ranked k-th is of their class."""
+        """(Q, N - 1) bool for Q queries: whether the image at rank k is of the query's class."""
         places, labels = dim_zero_cat(self.embeddings).double(), dim_zero_cat(self.labels)
         count = len(labels)
         near = (places @ places.T).fill_diagonal_(-torch.inf)
@@ -45,7 +45,7 @@ class Retrieval(Metric):
 
 
 class PrecisionAt1(Retrieval):
-    """Share of pictures whose nearest one is of their class; nan where every picture is alone in its class."""
+    """Share of images whose nearest one is of their class; nan if no two images share a class."""
 
     higher_is_better = True
 
@@ -55,10 +55,10 @@ class PrecisionAt1(Retrieval):
 
 
 class MeanAveragePrecisionAtR(Retrieval):
-    """MAP@R: the mean over pictures of `1/R sum_{k <= R} [k-th is of the class] * precision among the first k`.
+    """MAP@R: the mean over images of `1/R sum_{k <= R} [k-th is of the class] * precision among the first k`.
 
-    R is the number of others in the picture's class. Unlike recall at k it rewards a good order of all of them
-    (Musgrave et al., A Metric Learning Reality Check, 2020). nan where every picture is alone in its class.
+    R is the number of others in the image's class. Unlike recall at k it rewards a good ranking of all of them
+    (Musgrave et al., A Metric Learning Reality Check, 2020). nan if no two images share a class.
     """
 
     higher_is_better = True

@@ -1,4 +1,4 @@
-"""How far a drawn border lies from the true one."""
+"""Distances between the predicted and the true border."""
 
 import math
 import warnings
@@ -13,13 +13,14 @@ from tandem.utils.optional import load
 
 
 class HausdorffDistance95(MaskMetric):
-    """95th percentile of the distances between the borders of the drawn and the true mask, in pixels; 0 is perfect.
+    """95th percentile of the distances between the borders of the predicted and the true mask, in pixels; 0 is perfect.
 
     The larger of the percentiles in both directions, as MONAI computes it. A missed lesion, and under `empty=score` a
-    mask where there is none, is as far off as can be: the picture's diagonal. (Left as nan it would drop out of the
-    mean, and missing lesions would improve it.) Needs the extra `shape`. Other arguments: `MaskMetric`.
+    mask predicted where there is none, gets the largest possible distance, the image's diagonal. (As nan it would be
+    left out of the mean, so that missing lesions would improve it.) Needs the extra `shape`. Other arguments:
+    `MaskMetric`.
 
-    Source: Huttenlocher et al., Comparing Images Using the Hausdorff Distance, 1993; its 95th percentile is a habit.
+    Source: Huttenlocher et al., Comparing Images Using the Hausdorff Distance, 1993; the 95th percentile is customary.
     """
 
     higher_is_better = False
@@ -30,7 +31,7 @@ class HausdorffDistance95(MaskMetric):
         self.distance = load("monai.metrics", "shape", "the metric hd95").compute_hausdorff_distance
 
     def score(self, predicted: Tensor, truth: Tensor) -> float:
-        """Pixels."""
+        """The distance in pixels."""
         if not predicted.any():
             return self.worst(*truth.shape)
         distance = _quietly(
@@ -50,14 +51,14 @@ class HausdorffDistance95(MaskMetric):
 class SurfaceDice(MaskMetric):
     """Share of both borders that lies within a tolerance of the other one, in [0, 1]; 1 is perfect.
 
-    As MONAI computes it. A missed lesion, and under `empty=score` a mask where there is none, is 0. Needs the extra
-    `shape`.
+    As MONAI computes it. A missed lesion, and under `empty=score` a mask predicted where there is none, is 0. Needs the
+    extra `shape`.
 
     Source: Nikolov et al., Deep Learning to Achieve Clinically Applicable Segmentation, 2018.
 
     Args:
         tolerance: in pixels, at least 0.
-        empty: `MaskMetric`'s.
+        empty: see `MaskMetric`.
 
     Raises:
         ConfigError: a negative tolerance.
@@ -74,7 +75,7 @@ class SurfaceDice(MaskMetric):
         self.tolerance = tolerance
 
     def score(self, predicted: Tensor, truth: Tensor) -> float:
-        """A share."""
+        """The share in [0, 1]."""
         if not predicted.any():
             return 0.0
         share = _quietly(
@@ -87,12 +88,12 @@ class SurfaceDice(MaskMetric):
         return float(share)
 
     def worst(self, height: int, width: int) -> float:
-        """Nothing of the border is right."""
+        """No part of the border is within the tolerance."""
         return 0.0
 
 
 def _quietly(function: Callable[..., Tensor], *arguments: Tensor, **options: Any) -> Tensor:
-    """Without MONAI's warnings of what it itself is about to change."""
+    """Call a function without MONAI's warnings about its own deprecations."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="monai", category=FutureWarning)
         return function(*arguments, **options)

@@ -1,4 +1,4 @@
-"""Makes a network from names: a timm backbone, a decoder of segmentation-models-pytorch."""
+"""Builds a network: a timm backbone with a decoder of segmentation-models-pytorch or a custom decoder."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -15,6 +15,7 @@ from torch import nn
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
 from tandem.network import small_cnn
+from tandem.network.decoder import MakeDecoder, make_decoder
 from tandem.network.freeze import first_epoch
 from tandem.network.network import Network
 from tandem.network.weights import check_arrived, given_statistics, pretrained_options, statistics, take_encoder
@@ -23,7 +24,7 @@ REFUSALS = (
     *(TypeError, ValueError, KeyError, RuntimeError, AssertionError),
     *(OSError, EOFError, UnpicklingError, SafetensorError),
 )
-"""What the libraries raise for parts that do not fit together, and for files that they cannot read."""
+"""Errors that the libraries raise for incompatible parts, and for files that they cannot read."""
 
 
 FROM_ELSEWHERE = (
@@ -37,7 +38,7 @@ def make_network(
     channels: int,
     dense: bool,
     backbone: str,
-    decoder: str,
+    decoder: str | MakeDecoder,
     decoder_options: Mapping[str, Any] | None = None,
     backbone_options: Mapping[str, Any] | None = None,
     depth: int = 5,
@@ -49,32 +50,34 @@ def make_network(
     drop_path: float = 0.0,
     dropout: float = 0.0,
 ) -> Network:
-    """A timm backbone under a decoder of segmentation-models-pytorch.
+    """Builds a timm backbone with a decoder of segmentation-models-pytorch or a custom decoder.
 
     Args:
-        channels: channels of an image.
-        dense: whether a task needs a dense map; without one no decoder is built.
-        backbone: any timm model that gives feature maps at strides 2 or 4 to 32, or `small_cnn`.
-        decoder: `unet`, `unetplusplus`, `fpn`, `deeplabv3plus` or another architecture of the library.
-        decoder_options: further arguments of that architecture.
+        channels: number of image channels.
+        dense: whether a task needs a dense map; otherwise no decoder is built.
+        backbone: any timm model with feature maps at strides 2 or 4 to 32, or `small_cnn`.
+        decoder: `unet`, `unetplusplus`, `fpn`, `deeplabv3plus` or another architecture of the library; or a
+            `MakeDecoder`: in a yaml, a node with `_target_`.
+        decoder_options: further arguments of that architecture; those of a custom decoder belong into its node.
         backbone_options: further arguments of the timm model, for instance `drop_path_rate`.
-        depth: feature levels that are used, 3 to 5.
-        output_stride: stride of the deepest level; 8 or 16 dilate the backbone instead of shrinking the map.
+        depth: number of feature levels to use, 3 to 5.
+        output_stride: stride of the deepest level; 8 and 16 dilate the backbone instead of downsampling.
         pretrained: whether to start from timm's weights.
-        weights: file of weights to start from instead: .safetensors or .pth in timm's names, or a run's best.ckpt.
-        normalization: `mean` and `std` that the weights were trained with, one for each channel, in units of the grey
-            range [0, 1]; None for those that timm knows of the backbone's own.
-        freeze: what is held still: `none`, `encoder`, or `until_epoch_k` (the encoder, in the epochs 0 to k - 1).
-        drop_path: stochastic depth (Huang et al., 2016): share of pictures for which a residual branch of the backbone
-            is left out in training, rising from 0 at the first to this at the last, in [0, 1).
+        weights: a weights file to start from instead: .safetensors or .pth with timm's names, or a run's best.ckpt.
+        normalization: `mean` and `std` that the weights were trained with, one value per channel, for images in
+            [0, 1]; None for the backbone's own in timm.
+        freeze: what is frozen: `none`, `encoder`, or `until_epoch_k` (the encoder, in epochs 0 to k - 1).
+        drop_path: stochastic depth (Huang et al., 2016): probability that a residual branch of the backbone is skipped
+            for an image in training, rising from 0 at the first branch to this value at the last, in [0, 1).
         dropout: share of the deepest map's channels that is dropped in training, in [0, 1).
 
     Raises:
-        ConfigError: an unknown backbone or decoder, a combination they refuse, weights that cannot be had.
+        ConfigError: if backbone or decoder is unknown, they are incompatible, or the weights are not available.
     """
     small_cnn.register()
     _check_backbone(backbone)
     _check_options(backbone_options, decoder_options)
+    _check_decoder(decoder, decoder_options)
     begins = first_epoch(freeze)
     weights = weights and str(Path(weights).expanduser())
     loading = pretrained_options(backbone, pretrained, weights)
@@ -86,7 +89,7 @@ def make_network(
     encoder_options: dict[str, Any] = {"in_channels": channels, **(backbone_options or {}), **path, **(loading or {})}
     start = True if loading is not None else None
     try:
-        if dense:
+        if dense and isinstance(decoder, str):
             body = _with_decoder(
                 decoder,
                 output_stride,
@@ -102,14 +105,17 @@ def make_network(
             raise _without_depth(backbone, drop_path) from error
         file = f", weights '{weights}'" if weights else ""
         reason = shorten(str(error), 400, placeholder=" ...") or type(error).__name__
-        raise ConfigError(f"backbone '{backbone}' with decoder '{decoder}' (depth {depth}{file}): {reason}") from error
+        over = f" with decoder '{decoder}'" if isinstance(decoder, str) else ""
+        raise ConfigError(f"backbone '{backbone}'{over} (depth {depth}{file}): {reason}") from error
     if weights is not None and loading is None:
         take_encoder(encoder, weights)
     elif weights is not None:
         check_arrived(encoder, weights)
     mean, std = given or statistics(backbone, channels)
-    if drop_path and not any(isinstance(part, DropPath) for part in encoder.modules()):  # taken, and left unused
+    if drop_path and not any(isinstance(part, DropPath) for part in encoder.modules()):  # accepted, but unused
         raise _without_depth(backbone, drop_path)
+    if dense and not isinstance(decoder, str):
+        decoding, width = make_decoder(decoder, encoder.out_channels, _strides(encoder))
     return Network(encoder, decoding, width, mean, std, dropout, begins)
 
 
@@ -121,9 +127,26 @@ def _check_options(backbone: Mapping[str, Any] | None, decoder: Mapping[str, Any
             )
 
 
+def _strides(encoder: Any) -> list[int]:
+    """Returns the stride of each level, the image first; a dilated encoder's output stride is an upper bound."""
+    return [min(2**level, int(encoder.output_stride)) for level in range(len(encoder.out_channels))]
+
+
+def _check_decoder(decoder: Any, options: Mapping[str, Any] | None) -> None:
+    if isinstance(decoder, str):
+        return
+    if not callable(decoder):
+        raise ConfigError(f"network.decoder is {decoder!r}, but must be the name of a decoder or have a _target_")
+    if options:
+        raise ConfigError(
+            f"network.decoder_options ({', '.join(options)}) are for a decoder chosen by name; write your decoder's "
+            "own options beside its _target_, and remove these with ~network.decoder_options"
+        )
+
+
 def _without_depth(backbone: str, share: float) -> ConfigError:
     return ConfigError(
-        f"drop_path is {share}, but backbone '{backbone}' has no stochastic depth; set it to 0, or take a backbone "
+        f"drop_path is {share}, but backbone '{backbone}' has no stochastic depth; set it to 0, or use a backbone "
         "with residual branches, such as resnet18"
     )
 
@@ -135,7 +158,7 @@ def _backbone_alone(name: str, depth: int, stride: int, start: bool | None, opti
 
 
 def _with_decoder(decoder: str, stride: int, options: Mapping[str, Any], backbone: str) -> Any:
-    """The library's whole model, of which encoder and decoder are used; heads belong to tasks."""
+    """Builds the library's whole model, of which only encoder and decoder are used; heads belong to tasks."""
     import segmentation_models_pytorch as smp
 
     known: dict[str, type[nn.Module]] = dict(smp.MODEL_ARCHITECTURES_MAPPING)

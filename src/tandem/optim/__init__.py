@@ -1,1 +1,1 @@
-"""Parameter groups of the optimizer."""
+"""Parameter groups of the optimiser."""

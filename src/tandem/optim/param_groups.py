@@ -1,4 +1,4 @@
-"""A network's parameters by name: which of them a setting means, and how the optimiser treats each."""
+"""A network's parameters by name: which of them an option selects, and how the optimiser treats each."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -16,7 +16,7 @@ Named = Iterable[tuple[str, "nn.Parameter"]]
 
 
 def setting_name(name: str) -> str:
-    """A parameter's name as settings write it: `tasks.` where the module, for Lightning's sake, says `task_modules.`.
+    """A parameter's name in the configuration: `tasks.` where the module has `task_modules.`, a name free in Lightning.
 
     Example:
         >>> setting_name("task_modules.segmentation.head.logits.bias")
@@ -26,7 +26,7 @@ def setting_name(name: str) -> str:
 
 
 def means(pattern: str, name: str) -> bool:
-    """Whether a setting means a parameter: a name stands for all that lie in it, and `*`, `?` and `[...]` for any text.
+    """Whether a pattern matches a parameter: a name matches everything inside it; `*`, `?` and `[...]` are wildcards.
 
     Example:
         >>> means("network.decoder", "network.decoder.blocks.0.weight"), means("network.dec", "network.decoder.w")
@@ -38,15 +38,15 @@ def means(pattern: str, name: str) -> bool:
 
 
 def select(patterns: Iterable[str], named: Named, key: str) -> dict[str, "nn.Parameter"]:
-    """The parameters that some patterns mean, by the name that settings use.
+    """The parameters that match some patterns, by their name in the configuration.
 
     Args:
         patterns: see `means`.
         named: parameters with the module's names.
-        key: the setting's key, for messages.
+        key: the option's key, for messages.
 
     Raises:
-        ConfigError: a pattern that means no parameter.
+        ConfigError: a pattern that matches no parameter.
     """
     known = {setting_name(name): parameter for name, parameter in named}
     found: dict[str, nn.Parameter] = {}
@@ -61,23 +61,23 @@ def select(patterns: Iterable[str], named: Named, key: str) -> dict[str, "nn.Par
 def parameter_groups(
     named: Named, lr_factors: Mapping[str, float] | None = None, decay_all: bool = False
 ) -> list[dict[str, Any]]:
-    """Groups for an optimiser: those that weight decay leaves alone, and those with a learning rate of their own.
+    """Groups for an optimiser: with or without weight decay, and with separate learning rates.
 
-    Weight decay is for weights that multiply: it skips parameters of one dimension or none (biases, the scale and
-    shift of norms) and all that a balance learns. Parameters that are frozen when the groups are made are left out.
+    Weight decay skips parameters of one dimension or none (biases, the scale and shift of normalisation layers) and all
+    that a balance learns. Parameters that are frozen when the groups are made are left out.
 
     Args:
         named: parameters with the module's names, `network...`, `task_modules...` and `balance...`.
         lr_factors: learning rate of a part in units of the optimiser's own, by the part's name (`network.encoder`);
-            of several that mean one parameter the longest counts.
-        decay_all: whether weight decay is for every parameter.
+            if several match a parameter, the longest name counts.
+        decay_all: whether weight decay applies to every parameter.
 
     Returns:
-        Groups with `params` and `lr_factor`, those with the factor 1 first; `weight_decay` is 0 in those that are
-        skipped and absent elsewhere, so that the optimiser's own counts.
+        Groups with `params` and `lr_factor`, those with the factor 1 first; `weight_decay` is 0 in those without decay
+        and absent elsewhere, so that the optimiser's own value applies.
 
     Raises:
-        ConfigError: a factor that is no number above 0, a part that does not exist, nothing left to train.
+        ConfigError: a factor that is not a number above 0, a part that does not exist, nothing left to train.
 
     Source: Loshchilov and Hutter, Decoupled Weight Decay Regularization, 2019; without norms and biases: He et al.,
     Bag of Tricks for Image Classification, 2019; a learning rate for each part: Howard and Ruder, ULMFiT, 2018.
@@ -94,7 +94,7 @@ def parameter_groups(
             key = (_factor(setting_name(name), factors), decay_all or _decays(name, parameter))
             groups.setdefault(key, []).append(parameter)
     if not groups:
-        raise ConfigError("every parameter is frozen, so nothing would be learnt")
+        raise ConfigError("every parameter is frozen, so nothing would be learnt; freeze less")
     return [
         {"params": members, "lr_factor": factor, **({} if decays else {"weight_decay": 0.0})}
         for (factor, decays), members in sorted(groups.items(), key=lambda group: group[0][0] != 1)
@@ -111,7 +111,7 @@ def grouped_optimizer(
 
     Args:
         named: parameters with the module's names.
-        make: groups to an optimiser, with its settings filled in.
+        make: makes the optimiser from its groups.
         lr_factors: see `parameter_groups`.
         decay_all: see `parameter_groups`.
 
@@ -119,7 +119,7 @@ def grouped_optimizer(
         ConfigError: see `parameter_groups`.
     """
     optimizer = make(parameter_groups(named, lr_factors, decay_all))
-    for group in optimizer.param_groups:  # before a scheduler takes the learning rates as those to start from
+    for group in optimizer.param_groups:  # before a scheduler reads the initial learning rates
         group["lr"] *= group.pop("lr_factor")
     return optimizer
 
@@ -134,6 +134,6 @@ def _factor(name: str, factors: Mapping[str, float]) -> float:
 
 
 def _parts(names: Iterable[str]) -> set[str]:
-    """Names to choose from: of what parameters lie in, but not of every layer of a backbone."""
+    """Names to suggest: of the larger parts, not of every layer of a backbone."""
     split = [name.split(".")[:3] for name in names]
     return {".".join(pieces[:count]) for pieces in split for count in range(1, len(pieces) + 1)}

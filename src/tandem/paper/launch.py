@@ -1,39 +1,29 @@
-"""The command that trains, called as a user would type it, in a process of its own."""
+"""Runs the training command in its own process."""
 
-import os
-import subprocess
-import sys
+import signal
 from collections.abc import Sequence
 
-GRACE = 60.0
-"""Seconds that training has to end by itself after Ctrl-C, which reaches it too."""
+from tandem.jobs.process import Steps, start_process
+
+STEPS: Steps = ((0, signal.SIGINT), (60, signal.SIGTERM), (75, signal.SIGKILL))
+"""Seconds and signals that stop training after Ctrl-C; a sweep first gets time to stop its own jobs."""
 
 
 def train(words: Sequence[str], threads: int | None = None) -> int:
-    """Runs `tandem-train`; what it prints is seen.
+    """Runs `tandem-train`, which prints to the same terminal.
 
     Args:
-        words: its arguments.
-        threads: that it may use; None: as many as usual.
+        words: command-line arguments.
+        threads: number of threads that it may use; None: the default.
 
     Returns:
-        Its exit code.
+        The exit code.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C here or there.
+        KeyboardInterrupt: Ctrl-C in this process or in the training process.
     """
-    environment = dict(os.environ)
-    if threads is not None:
-        environment["OMP_NUM_THREADS"] = str(threads)
-    process = subprocess.Popen([sys.executable, "-m", "tandem.train", *words], env=environment)  # noqa: S603
-    try:
-        code = process.wait()
-    except KeyboardInterrupt:
-        try:
-            process.wait(GRACE)
-        except subprocess.TimeoutExpired:
-            process.terminate()
-        raise
+    variables = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+    code = start_process(["-m", "tandem.train", *words], variables, steps=STEPS).wait()
     if code == 130:
         raise KeyboardInterrupt
     return code

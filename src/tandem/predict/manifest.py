@@ -1,4 +1,4 @@
-"""What a folder of predictions was made with, so that only the same goes on with it."""
+"""Records how a folder of predictions was made, so that only the same command resumes it."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,48 +9,48 @@ from tandem.utils.artifacts import BEST
 from tandem.utils.files import read_json, sha256, shortest, write_json
 
 if TYPE_CHECKING:
-    from tandem.predict.answers import Question
     from tandem.predict.settings import PredictSettings
     from tandem.runs.restore import TrainedRun
+    from tandem.tasks.kinds import Question
 
 MANIFEST = "manifest.json"
 TABLE, FAILED, MASKS, OVERLAYS = "predictions.csv", "failed.csv", "masks", "overlays"
 
 
 def open_folder(settings: "PredictSettings", runs: "Sequence[TrainedRun]", questions: "Sequence[Question]") -> bool:
-    """Makes the folder, or makes sure that its files belong to these runs and settings.
+    """Creates the folder, or checks that its files belong to these runs and settings.
 
     Args:
-        settings: what is asked.
-        runs: that answer.
-        questions: that are answered.
+        settings: the settings of the command.
+        runs: the runs that predict.
+        questions: the questions that they answer.
 
     Returns:
-        Whether there is something to go on with.
+        Whether earlier predictions are resumed.
 
     Raises:
-        ConfigError: a folder of other predictions, or with files of the same names.
+        ConfigError: if the folder holds other predictions, or unrelated files with the same names.
     """
-    said = _said(settings, runs, questions)
+    manifest = _manifest(settings, runs, questions)
     out = settings.out
     file = out / MANIFEST
     if settings.overwrite:
         for name in (TABLE, FAILED):
             (out / name).unlink(missing_ok=True)
-        write_json(file, said)
+        write_json(file, manifest)
         return False
     if not file.exists():
         if taken := [name for name in (TABLE, FAILED, MASKS, OVERLAYS) if (out / name).exists()]:
             raise ConfigError(
-                f"out={out} holds {taken[0]} that was not made here ({MANIFEST} is missing); give another, or add "
-                "overwrite=true"
+                f"out={out} holds {taken[0]}, but no {MANIFEST}, so something else made it; set another out=..., or "
+                "add overwrite=true"
             )
-        write_json(file, said)
+        write_json(file, manifest)
         return False
     before = _read(file)
-    if other := [key for key in said if before.get(key) != said[key]]:
+    if other := [key for key in manifest if before.get(key) != manifest[key]]:
         raise ConfigError(
-            f"out={out} holds predictions of other {' and '.join(other)} (see {MANIFEST}); give another out=..., or "
+            f"out={out} holds predictions with other {' and '.join(other)} (see {MANIFEST}); set another out=..., or "
             "delete that folder"
         )
     return True
@@ -60,11 +60,13 @@ def _read(file: Path) -> dict[str, Any]:
     try:
         found = read_json(file)
     except ValueError as error:
-        raise ConfigError(f"{file} was not written by this command; give another out=..., or remove it") from error
+        raise ConfigError(f"{file} was not written by this command; set another out=..., or remove it") from error
     return found if isinstance(found, dict) else {}
 
 
-def _said(settings: "PredictSettings", runs: "Sequence[TrainedRun]", questions: "Sequence[Question]") -> dict[str, Any]:
+def _manifest(
+    settings: "PredictSettings", runs: "Sequence[TrainedRun]", questions: "Sequence[Question]"
+) -> dict[str, Any]:
     return {
         "runs": [
             {"name": run.results["name"], "hash": run.results["hash"], "checkpoint": sha256(run.folder / BEST)}

@@ -1,1 +1,1 @@
-"""What a person reads after a run."""
+"""Building blocks of pages, figures and tables, shared by all commands."""

@@ -1,10 +1,10 @@
-"""A confusion matrix as a table of a page: quicker than a picture, and its numbers can be copied."""
+"""A confusion matrix as an HTML table: faster than a figure, and its numbers can be copied."""
 
 from collections.abc import Sequence
 from html import escape
 
 STEPS = 10
-"""Shades of a cell, by the share of the true class."""
+"""Number of shades of a cell, by the share of the true class."""
 
 STYLE = (
     "table.confusion td { text-align: center; padding: .3rem .8rem; } table.confusion small { opacity: .75; }\n"
@@ -17,12 +17,12 @@ STYLE = (
 
 
 def confusion_table(classes: Sequence[str], counts: Sequence[Sequence[int]], caption: str) -> str:
-    """Rows are true classes; each cell has its count and its share of the row.
+    """Renders a confusion matrix; rows are true classes, and each cell shows its count and its share of the row.
 
     Args:
-        classes: names, of any characters.
+        classes: names of the classes; any characters.
         counts: (C, C).
-        caption: below the table.
+        caption: the caption below the table.
 
     Example:
         >>> "<td class='s7'>3<br><small>75%</small></td>" in confusion_table(["no", "yes"], [[3, 1], [0, 2]], "val")
@@ -38,6 +38,6 @@ def confusion_table(classes: Sequence[str], counts: Sequence[Sequence[int]], cap
         )
         rows.append(f"<tr><th>{escape(name)}</th>{cells}</tr>")
     return (
-        f"<figure><table class='confusion'><thead><tr><th>true, taken for</th>{head}</tr></thead>"
+        f"<figure><table class='confusion'><thead><tr><th>true \\ predicted</th>{head}</tr></thead>"
         f"<tbody>{''.join(rows)}</tbody></table><figcaption>{escape(caption)}</figcaption></figure>"
     )

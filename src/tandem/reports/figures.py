@@ -1,4 +1,4 @@
-"""Figures of the report and of the trackers."""
+"""Figures of reports and trackers."""
 
 import io
 import json
@@ -10,26 +10,20 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-LABELS = {
-    "dice_global": "over all pixels",
-    "dice_lesion": "mean over lesion images",
-    "f1": "F1",
-    "sensitivity": "sensitivity",
-    "specificity": "specificity",
-}
+from tandem.metrics.catalogue import CATALOGUE
 
 
 def sweep_figure(curve: Mapping[str, Sequence[float]], chosen: float | None = None) -> Figure:
-    """Dice against threshold; for a question about whole pictures F1, sensitivity and specificity.
+    """Draws Dice against threshold; for a question about whole images, F1, sensitivity and specificity.
 
     Args:
-        curve: `thresholds` and some of `LABELS`, as the threshold sweep keeps them.
+        curve: `thresholds` and one line for each quantity that the threshold sweep draws.
         chosen: the stored threshold, marked if given.
     """
     figure, axes = _axes("threshold", "Dice" if "dice_global" in curve else "")
-    for key, label in LABELS.items():
-        if key in curve:
-            axes.plot(curve["thresholds"], [float("nan") if v is None else v for v in curve[key]], label=label)
+    for key, one in CATALOGUE.items():
+        if one.curve and key in curve:
+            axes.plot(curve["thresholds"], [float("nan") if v is None else v for v in curve[key]], label=one.curve)
     if chosen is not None:
         axes.axvline(chosen, color="0.4", linestyle="--", linewidth=1, label=f"stored threshold {chosen:.2f}")
     axes.set_ylim(0, 1)
@@ -38,24 +32,24 @@ def sweep_figure(curve: Mapping[str, Sequence[float]], chosen: float | None = No
 
 
 def sweep_png(curve: Mapping[str, Sequence[float]], chosen: float | None = None) -> bytes:
-    """`sweep_figure` as PNG; drawn once for the trackers and the page of a run, which show the same."""
+    """Renders `sweep_figure` as PNG; cached, since trackers and the page of a run show the same figure."""
     return _sweep_png(json.dumps([dict(curve), chosen]))
 
 
 @lru_cache(maxsize=16)
-def _sweep_png(told: str) -> bytes:
+def _sweep_png(arguments: str) -> bytes:
     buffer = io.BytesIO()
-    sweep_figure(*json.loads(told)).savefig(buffer, format="png", dpi=110, metadata={"Software": None})
+    sweep_figure(*json.loads(arguments)).savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     return buffer.getvalue()
 
 
 def history_figure(epochs: Sequence[int], lines: Mapping[str, Sequence[float]], unit: str, best: int | None) -> Figure:
-    """Values over epochs; training is dashed, in the colour of the same value on validation data.
+    """Draws values over epochs; training curves are dashed, in the colour of the same value on validation data.
 
     Args:
-        epochs: their numbers, from 0.
+        epochs: numbers of the epochs, from 0.
         lines: values by name.
-        unit: what the vertical axis shows.
+        unit: label of the vertical axis.
         best: the best epoch, marked if given.
     """
     figure, axes = _axes("epoch", unit)
@@ -73,12 +67,12 @@ def history_figure(epochs: Sequence[int], lines: Mapping[str, Sequence[float]], 
 
 
 def confusion_figure(matrix: npt.NDArray[np.int64], names: Sequence[str], counts: bool = True) -> Figure:
-    """A confusion matrix: colour is the share of the true class.
+    """Draws a confusion matrix; colour shows the share of the true class.
 
     Args:
         matrix: (C, C); rows are true classes.
-        names: of the classes.
-        counts: whether the counts are written beside the shares.
+        names: names of the classes.
+        counts: whether to write counts besides shares.
     """
     side = max(3.4, 0.75 * len(names) + 1.6)
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
@@ -98,18 +92,18 @@ def confusion_figure(matrix: npt.NDArray[np.int64], names: Sequence[str], counts
 
 
 def legend(axes: Any, **options: Any) -> None:
-    """A legend whose names, which may come from the data, are shown as they are and not read as formulas."""
+    """Adds a legend whose names are not parsed as formulas, since they may come from the data."""
     for text in axes.legend(frameon=False, **options).get_texts():
         text.set_parse_math(False)
 
 
 def _axes(x: str, y: str) -> tuple[Figure, Any]:
     figure = Figure(figsize=(5.2, 3.4))
-    figure.subplots_adjust(left=0.16, right=0.98, bottom=0.14, top=0.97)  # a layout engine would draw everything twice
+    figure.subplots_adjust(left=0.16, right=0.98, bottom=0.14, top=0.97)  # a layout engine draws everything twice
     axes = figure.add_subplot()
     axes.set_xlabel(x)
     axes.set_ylabel(y)
-    axes.locator_params(nbins=5)  # a third of the time that a figure takes goes into its ticks
+    axes.locator_params(nbins=5)  # few ticks: they take a third of the drawing time
     axes.grid(alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     return figure, axes

@@ -1,4 +1,4 @@
-"""The table `metrics.csv`: one row an epoch, one column a logged value."""
+"""Reads and writes `metrics.csv`: one row for each epoch, one column for each logged value."""
 
 import csv
 import io
@@ -10,7 +10,7 @@ from tandem.utils.files import write_text
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:
-    """The rows of a `metrics.csv`; none if there is no file."""
+    """Reads the rows of a `metrics.csv`; returns none if the file does not exist."""
     if not path.exists():
         return []
     with path.open(newline="", encoding="utf-8") as file:
@@ -18,11 +18,11 @@ def read_metrics(path: Path) -> list[dict[str, str]]:
 
 
 def write_metrics(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Writes rows, whole or not at all; a value that a row lacks is an empty cell.
+    """Writes rows atomically; a value that a row lacks becomes an empty cell.
 
     Args:
         path: the file.
-        rows: values by column; columns stand in the order in which they first appear.
+        rows: values by column; columns are in the order of first appearance.
     """
     columns = list(dict.fromkeys(key for row in rows for key in row))
     text = io.StringIO()

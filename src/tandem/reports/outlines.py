@@ -1,4 +1,4 @@
-"""Pictures with the outlines of their masks, for eyes that check data."""
+"""Draws images with outlined masks, for the visual inspection of data."""
 
 from typing import TYPE_CHECKING
 
@@ -12,16 +12,16 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 UNKNOWN = (0.85, 0.45, 0.0, 0.35)
-"""Colour of pixels that count nowhere, laid over the picture."""
+"""Overlay colour of ignored pixels (255)."""
 
 
 def draw_outlined(axes: "Axes", image: "Tensor", mask: "Tensor | None") -> None:
-    """Draws a picture; each class or channel of its mask is outlined in a colour of its own, 255 is tinted orange.
+    """Draws an image and outlines each class or channel of its mask in a different colour; 255 is tinted orange.
 
-    A mask that is missing as a whole says so in a corner, since it would tint everything.
+    A missing mask is shown by a note in a corner, since it would tint the whole image.
 
     Args:
-        axes: what to draw on.
+        axes: the axes to draw on.
         image: (C, H, W) in [0, 1], with 1 or 3 channels.
         mask: (K, H, W) uint8 or None.
     """
@@ -42,7 +42,7 @@ def draw_outlined(axes: "Axes", image: "Tensor", mask: "Tensor | None") -> None:
         for value in sorted(set(channel.unique().tolist()) - {0, MISSING_PIXEL})
     ]
     for index, region in enumerate(regions):
-        framed = np.pad(region.astype(float), 1)  # closed at the picture's edge
+        framed = np.pad(region.astype(float), 1)  # closed at the image's edge
         places = [np.arange(-1, side + 1) for side in region.shape]
         axes.contour(places[1], places[0], framed, levels=[0.5], colors=[colours[index % len(colours)]], linewidths=1)
     axes.set(xlim=(-0.5, mask.shape[2] - 0.5), ylim=(mask.shape[1] - 0.5, -0.5))

@@ -1,4 +1,4 @@
-"""Self-contained HTML: what all pages share."""
+"""Self-contained HTML pages: the parts that all pages share."""
 
 import base64
 import io
@@ -25,12 +25,12 @@ details { margin-top: 1rem; } pre { background: #f6f6f6; padding: .8rem; overflo
 
 
 def document(title: str, parts: Sequence[str], style: str = "") -> str:
-    """A whole page that fetches nothing.
+    """Returns a complete page that loads nothing from elsewhere.
 
     Args:
-        title: of the browser's tab; any text.
+        title: title of the browser's tab; any text.
         parts: HTML of the body, in order.
-        style: further CSS.
+        style: additional CSS.
     """
     body = "\n".join(parts)
     return printable(
@@ -40,14 +40,14 @@ def document(title: str, parts: Sequence[str], style: str = "") -> str:
 
 
 def figure(drawn: Any, caption: str, css: str = "plot", dpi: int = 110) -> str:
-    """A matplotlib figure inside the page; the same figure gives the same bytes."""
+    """Embeds a matplotlib figure; the same figure gives the same bytes."""
     buffer = io.BytesIO()
     drawn.savefig(buffer, format="png", dpi=dpi, metadata={"Software": None})
     return image(buffer.getvalue(), caption, css)
 
 
 def image(png: bytes, caption: str, css: str) -> str:
-    """A PNG inside the page, with its caption."""
+    """Embeds a PNG image with its caption."""
     data = base64.b64encode(png).decode()
     shown = escape(caption)
     return (
@@ -57,5 +57,5 @@ def image(png: bytes, caption: str, css: str) -> str:
 
 
 def details(title: str, text: str) -> str:
-    """Plain text that is shown when its title is clicked."""
+    """Returns plain text that is shown when its title is clicked."""
     return f"<details><summary>{escape(title)}</summary><pre>{escape(text)}</pre></details>"

@@ -1,4 +1,4 @@
-"""Pictures of what a segmentation got right and wrong."""
+"""Panels that show the errors of a segmentation."""
 
 import numpy as np
 import numpy.typing as npt
@@ -7,7 +7,7 @@ from torch import Tensor
 
 from tandem.data.batch import MISSING_PIXEL
 
-Picture = npt.NDArray[np.uint8]
+RGBImage = npt.NDArray[np.uint8]
 
 HIT = (70, 180, 90)
 MISS = (235, 170, 40)
@@ -15,10 +15,10 @@ FALSE = (220, 60, 70)
 UNKNOWN = (90, 90, 90)
 
 
-def panel_row(image: Tensor, mask: Tensor, predicted: Tensor) -> Picture:
-    """One case: picture, true mask, predicted mask, and where they agree.
+def panel_row(image: Tensor, mask: Tensor, predicted: Tensor) -> RGBImage:
+    """Draws one case: image, true mask, predicted mask, and errors.
 
-    In the last, green is found, orange missed, red invented; grey has no truth.
+    Colours of the errors: green is true positive, orange false negative, red false positive, grey without truth.
 
     Args:
         image: (C, H, W) in [0, 1].
@@ -41,16 +41,16 @@ def panel_row(image: Tensor, mask: Tensor, predicted: Tensor) -> Picture:
         error[where] = torch.tensor(colour, dtype=torch.uint8)
     shown_truth = torch.where(mask == MISSING_PIXEL, 90, true.byte() * 255).byte()
     parts = [base, _as_colour(shown_truth), _as_colour(predicted.byte() * 255), error]
-    row: Picture = torch.cat(parts, dim=1).numpy()
+    row: RGBImage = torch.cat(parts, dim=1).numpy()
     return row
 
 
-def panel_sheet(rows: list[Picture], gap: int = 4) -> Picture:
-    """Cases below each other, with a light gap.
+def panel_sheet(rows: list[RGBImage], gap: int = 4) -> RGBImage:
+    """Stacks cases below each other, with a light gap.
 
     Args:
-        rows: pictures of one size, at least one.
-        gap: pixels between two.
+        rows: images of the same size, at least one.
+        gap: pixels between two cases.
     """
     space = np.full((gap, *rows[0].shape[1:]), 230, dtype=np.uint8)
     stacked = [part for row in rows for part in (row, space)][:-1]

@@ -1,4 +1,4 @@
-"""One self-contained HTML page for a run, made from the files in its folder."""
+"""Writes one self-contained HTML page for a run, from the files in its folder."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -6,17 +6,18 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
+from tandem.metrics.stored import read_quantities
 from tandem.reports.confusion_table import STYLE as CONFUSION_STYLE
 from tandem.reports.confusion_table import confusion_table
 from tandem.reports.metrics_table import read_metrics
 from tandem.reports.page import details, document, figure, image
-from tandem.reports.table import format_value, result_groups
+from tandem.reports.table import result_groups
 from tandem.utils.files import read_json, write_text
 
 REPORT = "report.html"
 
 SCORES = r"val/[^/]+/(dice|dice_lesion|balanced_accuracy)"
-"""Logged values that the learning curves show beside the losses."""
+"""Logged values that the learning curves show besides the losses."""
 
 
 def write_report(folder: Path) -> Path:
@@ -38,8 +39,8 @@ def write_report(folder: Path) -> Path:
         *_matrices(results),
         "<h2>Learning curves</h2>",
         *_history(read_metrics(folder / "metrics.csv"), results["best_epoch"]),
-        "<h2>Cases</h2><p class='note'>picture, true mask, predicted mask, error: "
-        "green found, orange missed, red invented, grey without truth</p>",
+        "<h2>Cases</h2><p class='note'>image, true mask, predicted mask, error: "
+        "green: true positive, orange: false negative, red: false positive, grey: no truth</p>",
         *_panels(folder / "panels"),
         details("Configuration", (folder / "config.yaml").read_text(encoding="utf-8")),
         details("Versions and data", _provenance(results)),
@@ -61,7 +62,7 @@ def _heading(results: Mapping[str, Any]) -> str:
 
 
 def _loss_name(loss: Mapping[str, Any]) -> str:
-    """The class of a loss, or of each term of a composite one."""
+    """Returns the class name of a loss, or of each term of a composite loss."""
     terms = loss.get("terms")
     if terms:
         return " + ".join(_loss_name(term) for term in terms.values())
@@ -69,7 +70,7 @@ def _loss_name(loss: Mapping[str, Any]) -> str:
 
 
 def _warnings(results: Mapping[str, Any]) -> list[str]:
-    """What the watch for collapse found; nothing, where it found nothing or is older than the watch."""
+    """Lists the warnings of the collapse detector; older results have none."""
     items = []
     for warning in results.get("warnings", []):
         where = f"epoch {warning['epoch']}" + (f", task {warning['task']}" if warning["task"] else "")
@@ -82,15 +83,15 @@ def _warnings(results: Mapping[str, Any]) -> list[str]:
 
 def _table(results: Mapping[str, Any]) -> str:
     body = []
-    for task, group, rows in result_groups(results["metrics"], results["config"]["tasks"]):
-        for index, (name, val, test) in enumerate(rows):
+    for task, group, rows in result_groups(results["metrics"], results["config"]["tasks"], read_quantities(results)):
+        for index, (one, val, test) in enumerate(rows):
             cells = "".join(f"<td>{escape(cell) if index == 0 else ''}</td>" for cell in (task, group))
-            numbers = "".join(f"<td class='n'>{format_value(value)}</td>" for value in (val, test))
-            body.append(f"<tr{' class=first' if index == 0 else ''}>{cells}<td>{escape(name)}</td>{numbers}</tr>")
+            numbers = "".join(f"<td class='n'>{one.text(value)}</td>" for value in (val, test))
+            body.append(f"<tr{' class=first' if index == 0 else ''}>{cells}<td>{escape(one.label)}</td>{numbers}</tr>")
     head = "<th>task</th><th>images</th><th>metric</th><th class='n'>val</th><th class='n'>test</th>"
     note = (
         "<p class='note'>The threshold was chosen on validation data, on which Dice is therefore optimistic, "
-        "and applied to test data. Means per image are over images with a lesion; a dash: nothing can be known.</p>"
+        "and applied to test data. Means per image are over images with a lesion; a dash: not defined.</p>"
     )
     table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
     return f"<h2>Results of the best checkpoint</h2>{table}{note}"
@@ -107,7 +108,7 @@ def _sweeps(results: Mapping[str, Any]) -> list[str]:
 
 
 def _matrices(results: Mapping[str, Any]) -> list[str]:
-    """Which class was taken for which; nothing, where no task asks for one of several, or the run is older."""
+    """Returns the confusion matrices; none without a multiclass task, or for older results."""
     found = {place: matrix for place, matrix in results.get("confusion", {}).items() if not place.startswith("train/")}
     tables = [confusion_table(matrix["classes"], matrix["counts"], place) for place, matrix in found.items()]
     return ["<h2>Confusion matrices</h2>", *tables] if tables else []
@@ -130,8 +131,8 @@ def _history(rows: Sequence[Mapping[str, str]], best: int) -> list[str]:
 
 
 def _panels(folder: Path) -> list[str]:
-    pictures = sorted(folder.glob("*.png"))
-    return [image(path.read_bytes(), path.stem, css="panels") for path in pictures] or ["<p class='note'>None.</p>"]
+    images = sorted(folder.glob("*.png"))
+    return [image(path.read_bytes(), path.stem, css="panels") for path in images] or ["<p class='note'>None.</p>"]
 
 
 def _provenance(results: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""The table after a sweep: what was swept, and what came of it, a line a job."""
+"""The table after a sweep: swept options and results, one line for each job."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,9 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from tandem.reports.table import WORDS, format_value, headline
+from tandem.metrics.catalogue import Quantity, describe
+from tandem.metrics.stored import agreed, read_quantities
+from tandem.reports.table import headline
 from tandem.utils.console import escape
 
 
@@ -16,7 +18,7 @@ class JobRow:
     """One finished job of a sweep.
 
     Attributes:
-        overrides: what was typed for it, `key=value`.
+        overrides: its overrides, `key=value`.
         results: content of its `results.json`.
     """
 
@@ -25,10 +27,10 @@ class JobRow:
 
 
 def swept(jobs: Sequence[JobRow]) -> dict[str, list[str]]:
-    """What differs between the jobs: each overridden key with one value a job, `-` where a job does not give it.
+    """Returns the overridden keys that differ between jobs, with one value for each job, `-` if a job lacks the key.
 
     Example:
-        >>> swept([Job(["a=1", "b=2"], {}), Job(["a=1", "b=3"], {})])
+        >>> swept([JobRow(["a=1", "b=2"], {}), JobRow(["a=1", "b=3"], {})])
         {'b': ['2', '3']}
     """
     typed = [dict(override.lstrip("+~").partition("=")[::2] for override in job.overrides) for job in jobs]
@@ -38,50 +40,52 @@ def swept(jobs: Sequence[JobRow]) -> dict[str, list[str]]:
 
 
 def outcomes(job: JobRow) -> dict[str, float | None]:
-    """The numbers that a job's line shows: each task's headline on validation and test data, by logged name.
+    """Returns the numbers of a job's line: each task's main metric on validation and test data, by logged name.
 
     Args:
-        job: with its results.
+        job: a job with its results.
     """
     metrics = job.results["metrics"]
     shown: dict[str, float | None] = {}
     for task in job.results["config"]["tasks"]:
-        if name := headline(metrics, task):
+        if name := headline(metrics, task, read_quantities(job.results)):
             shown |= {key: metrics.get(key) for key in (f"val/{task}/{name}", f"test/{task}/{name}")}
     return shown
 
 
 def print_sweep(jobs: Sequence[JobRow], console: Console) -> None:
-    """Prints the table; nothing where no job has finished.
+    """Prints the table; prints nothing if no job has finished.
 
     Args:
-        jobs: the finished ones, in the order of their lines.
-        console: where to.
+        jobs: the finished jobs, in the order of their lines.
+        console: the console to print to.
     """
     if not jobs:
         return
     settings = swept(jobs)
     numbers = [outcomes(job) for job in jobs]
+    stored = agreed(read_quantities(job.results) for job in jobs)
     names = list(dict.fromkeys(name for found in numbers for name in found))
-    table = Table(title="what was swept, and the best checkpoint's numbers", title_justify="left")
+    table = Table(title="swept options, and results of the best checkpoint", title_justify="left")
     for key in settings:
         table.add_column(escape(short_key(key, list(settings))), overflow="fold")
     for name in names:
-        table.add_column(escape(_title(name)), justify="right")
+        table.add_column(escape(_title(name, stored)), justify="right")
     for row, found in enumerate(numbers):
         table.add_row(
-            *(escape(values[row]) for values in settings.values()), *(format_value(found.get(name)) for name in names)
+            *(escape(values[row]) for values in settings.values()),
+            *(describe(name, stored).text(found.get(name)) for name in names),
         )
     console.print(table)
 
 
-def _title(name: str) -> str:
-    stage, task, metric = name.split("/", 2)
-    return f"{stage} {task}\n{WORDS.get(metric, metric)}"
+def _title(name: str, stored: Mapping[str, Quantity]) -> str:
+    stage, task, _ = name.split("/", 2)
+    return f"{stage} {task}\n{describe(name, stored).label}"
 
 
 def short_key(key: str, keys: Sequence[str]) -> str:
-    """The end of a dotted key, as long as it needs to be to tell it from the others.
+    """Returns the shortest end of a dotted key that distinguishes it from the others.
 
     Example:
         >>> short_key("tasks.segmentation.loss.gamma", ["seed"])

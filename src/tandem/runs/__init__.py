@@ -1,1 +1,1 @@
-"""What a run is: where it came from, its trained module again, and its answers."""
+"""Runs: their provenance, and how to restore a trained module and run inference with it."""

@@ -1,4 +1,4 @@
-"""A trained network as others use it: pictures in, probabilities and answers out."""
+"""A trained network for inference: images in, probabilities and answers out."""
 
 from collections.abc import Iterator
 
@@ -6,11 +6,10 @@ import torch
 from torch import Tensor, nn
 
 from tandem.module import MultiTaskModule
-from tandem.tasks.task_metrics import answers
 
 
 class Inference(nn.Module):
-    """Preprocessing, network, probabilities and thresholded answers in one module, with one tensor for each output.
+    """Preprocessing, network, probabilities and thresholded answers in one module that returns one tensor per output.
 
     Shapes:
         image: (N, C, H, W) uint8, grey values 0 to 255.
@@ -18,7 +17,7 @@ class Inference(nn.Module):
             also `<task>_answer`, the same shape, uint8: 1 where the probability reaches the question's threshold.
 
     Args:
-        module: a trained one; put into evaluation mode, and its weights are fixed.
+        module: a trained module; it is switched to evaluation mode and its weights are frozen.
     """
 
     def __init__(self, module: MultiTaskModule) -> None:
@@ -29,16 +28,18 @@ class Inference(nn.Module):
     def _outputs(self) -> Iterator[tuple[str, str]]:
         for name, task in self.module.tasks.items():
             yield f"{name}_probabilities", name
-            if task.kind == "binary":
+            if task.target_kind.thresholds:
                 yield f"{name}_answer", name
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
-        """The outputs, as `names` calls them."""
+        """Returns the outputs in the order of `names`."""
         logits = self.module(image.float() / 255)
         found: dict[str, Tensor] = {}
         for name, task in self.module.tasks.items():
             probabilities = task.probabilities(logits[name].float())
             found[f"{name}_probabilities"] = probabilities
-            if task.kind == "binary":
-                found[f"{name}_answer"] = answers(probabilities, task.threshold).to(torch.uint8)
+            if task.target_kind.thresholds:
+                decided = task.target_kind.decide(probabilities, task.threshold)
+                assert decided is not None, "a kind with thresholds decides"
+                found[f"{name}_answer"] = decided.to(torch.uint8)
         return tuple(found[name] for name in self.names)

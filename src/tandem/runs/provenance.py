@@ -1,4 +1,4 @@
-"""What a run leaves behind so that others can tell how it came about."""
+"""Records where a run's numbers come from: data, splits, versions and code."""
 
 import logging
 import platform
@@ -20,25 +20,25 @@ PACKAGES = (
     "tandem", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "segmentation-models-pytorch",
     "hydra-core", "omegaconf", "numpy", "scikit-learn", "pillow",
 )  # fmt: skip
-"""Packages whose version can change a number."""
+"""Packages whose version can change the results."""
 
 
 FAULTS = "faults.txt"
-"""Every fault of data that was refused, a line each."""
+"""Every fault of refused data, a line each."""
 
 SKIPPED = "skipped.txt"
-"""Every fault whose row was left out, a line each."""
+"""Every fault of skipped rows, a line each."""
 
 
 def read_data(data: "DataModule", folder: Path) -> None:
-    """Reads the data; writes what was found wrong with them into a run's folder, all of it.
+    """Reads the data and writes all faults found in them into a run's folder.
 
     Args:
         data: before `setup`.
         folder: the run's folder.
 
     Raises:
-        DataError: data that cannot be used; where there are several faults, it names the file that lists them.
+        DataError: the data cannot be used; if there are several faults, it names the file that lists them.
     """
     from tandem.data.files.faults import FaultyDataError
     from tandem.distributed.gather import get_rank
@@ -59,7 +59,7 @@ def read_data(data: "DataModule", folder: Path) -> None:
 
 
 def keep_data(data: "DataModule", folder: Path) -> dict[str, str]:
-    """Writes the splits and the data's fingerprint into a run's folder, or compares with what lies there.
+    """Writes the splits and the data's fingerprint into a run's folder, or compares with those already in it.
 
     Args:
         data: after `setup`.
@@ -69,7 +69,7 @@ def keep_data(data: "DataModule", folder: Path) -> dict[str, str]:
         The fingerprint.
 
     Raises:
-        DataError: the data are not those that the run began with.
+        DataError: the data have changed since the run began.
     """
     from tandem.data.splitting.splits import write_splits
 
@@ -90,7 +90,7 @@ def keep_data(data: "DataModule", folder: Path) -> dict[str, str]:
 
 
 def environment() -> dict[str, Any]:
-    """Versions, machine, threads and the state of the code."""
+    """Returns package versions, device, threads, platform and the git state of the code."""
     import torch
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
@@ -104,12 +104,12 @@ def environment() -> dict[str, Any]:
 
 
 def git_state(folder: Path) -> dict[str, Any] | None:
-    """Commit and whether anything was changed since, or None where the code is no checkout."""
+    """Returns the commit and whether there are uncommitted changes; None if the code is not in a git checkout."""
 
-    def git(*command: str) -> str | None:  # in here, where no configuration can name it: git runs what it is told to
+    def git(*command: str) -> str | None:  # nested, so that no configuration can name it: git can execute commands
         try:
-            done = subprocess.run(  # noqa: S603 (fixed words, no shell)
-                ["git", "-C", str(folder), *command],  # noqa: S607 (git from the user's PATH is what they mean)
+            done = subprocess.run(  # noqa: S603 (fixed arguments, no shell)
+                ["git", "-C", str(folder), *command],  # noqa: S607 (git from the user's PATH is intended)
                 capture_output=True,
                 text=True,
                 timeout=10,
@@ -120,7 +120,7 @@ def git_state(folder: Path) -> dict[str, Any] | None:
         return done.stdout.strip()
 
     commit = git("rev-parse", "HEAD")
-    if commit is None or not git("ls-files", "."):  # an installed package may lie inside another's checkout
+    if commit is None or not git("ls-files", "."):  # an installed package may be inside another project's checkout
         return None
     return {"commit": commit, "changed": bool(git("status", "--porcelain"))}
 

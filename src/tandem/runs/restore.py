@@ -1,4 +1,4 @@
-"""From a run's folder back to its trained module, without its data."""
+"""Restores the trained module from a run's folder, without its data."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainedRun:
-    """A finished run, read back.
+    """A restored finished run.
 
     Attributes:
-        folder: where it lies.
+        folder: its folder.
         config: its resolved configuration.
         results: content of its `results.json`.
-        info: what is known of the data that it was trained on.
+        info: description of its training data.
         module: with the best checkpoint's weights and thresholds, in evaluation mode, on the CPU.
     """
 
@@ -34,14 +34,14 @@ class TrainedRun:
 
 
 def restore(folder: str | Path) -> TrainedRun:
-    """Reads a finished run back from its folder alone; neither its data nor pretrained weights are needed.
+    """Restores a finished run from its folder; needs neither its data nor pretrained weights.
 
     Args:
         folder: a run's folder, as printed at its end.
 
     Raises:
-        ConfigError: no run lies there, or it has not finished.
-        DataError: its files do not belong together.
+        ConfigError: the folder is not a run folder, or the run has not finished.
+        DataError: the files do not match.
     """
     import torch
 
@@ -60,7 +60,7 @@ def restore(folder: str | Path) -> TrainedRun:
     file = folder / BEST
     check_regular(file)
     if not file.exists():
-        raise ConfigError(f"{file} is missing, so nothing can be made of this run; train it again")
+        raise ConfigError(f"{file} is missing, so this run cannot be restored; train it again")
     checkpoint = torch.load(file, weights_only=True, map_location="cpu")
     check_schema(checkpoint.get(SCHEMA_KEY), file)
     try:
@@ -73,14 +73,14 @@ def restore(folder: str | Path) -> TrainedRun:
 
 
 def read_results(folder: Path) -> dict[str, Any]:
-    """What a finished run's `results.json` holds.
+    """Reads the `results.json` of a finished run.
 
     Args:
-        folder: of the run.
+        folder: the run's folder.
 
     Raises:
-        ConfigError: no run lies there, or it has not finished.
-        DataError: a later tandem wrote it.
+        ConfigError: the folder is not a run folder, or the run has not finished.
+        DataError: the file was written by a later tandem.
     """
     if (folder / RESULTS).is_file():
         found: dict[str, Any] = read_json(folder / RESULTS)
@@ -91,17 +91,19 @@ def read_results(folder: Path) -> dict[str, Any]:
     if not folder.is_dir():
         raise ConfigError(f"run={folder}: there is no such folder; give the folder that training printed")
     if (folder / "config.yaml").exists():
-        raise ConfigError(f"run={folder} has not finished ({RESULTS} is missing); its training command goes on with it")
+        raise ConfigError(
+            f"run={folder} has not finished ({RESULTS} is missing); rerun its training command to resume it"
+        )
     inside = sorted(str(path.parent) for path in folder.glob(f"*/{RESULTS}"))
-    hint = f"; it holds runs, such as {inside[0]}" if inside else "; give the folder that training printed"
-    raise ConfigError(f"run={folder} is no run ({RESULTS} is missing){hint}")
+    hint = f"; it contains runs, such as {inside[0]}" if inside else "; give the folder that training printed"
+    raise ConfigError(f"run={folder} is not a run folder ({RESULTS} is missing){hint}")
 
 
 def read_info(folder: Path) -> "DataInfo":
-    """What was known of the data when a run was trained.
+    """Reads the description of a run's training data.
 
     Args:
-        folder: of the run.
+        folder: the run's folder.
 
     Raises:
         DataError: the file is missing, or another version of tandem wrote it.
@@ -109,16 +111,16 @@ def read_info(folder: Path) -> "DataInfo":
     from tandem.data.datamodule import DataInfo
 
     file = folder / "data.json"
-    said = read_json(file).get("info") if file.exists() else None
+    entries = read_json(file).get("info") if file.exists() else None
     known = {entry.name for entry in fields(DataInfo)}
-    if not isinstance(said, dict) or said.keys() - known:
-        raise DataError(f"{file} does not say what the data were (another version of tandem?); train the run again")
-    facts: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in said.items()}
-    return DataInfo(**facts)
+    if not isinstance(entries, dict) or entries.keys() - known:
+        raise DataError(f"{file} does not describe the data (another version of tandem?); train the run again")
+    values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in entries.items()}
+    return DataInfo(**values)
 
 
 def _without_weights(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration with no pretrained weights to fetch: the checkpoint holds them all."""
+    """Returns the configuration without pretrained weights to download, since the checkpoint has all weights."""
     network = {**config["network"]}
     network.update({key: empty for key, empty in (("pretrained", False), ("weights", None)) if key in network})
     return {**config, "network": network}

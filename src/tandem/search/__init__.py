@@ -1,4 +1,4 @@
-"""Adaptive search: a sampler chooses each run's settings by what came of those before it."""
+"""Adaptive search: a sampler chooses the hyperparameters of each run from the results of the runs before it."""
 
 from tandem.search.command import main
 from tandem.search.pruners import Hyperband, Median, NoPruning

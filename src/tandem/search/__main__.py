@@ -1,4 +1,4 @@
-"""`python -m tandem.search`: the command, as its own further processes are started."""
+"""`python -m tandem.search`: the command; a search with several processes starts itself this way."""
 
 from tandem.search.command import main
 

@@ -1,4 +1,4 @@
-"""What a trial tells of each epoch, and where it ends early."""
+"""Reports the objective of a trial after each epoch, and prunes the trial."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,22 +9,22 @@ from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
 
 
-class Pruned(Exception):  # noqa: N818 (what happened, and no fault)
-    """The trial does badly beside the others, and is given up."""
+class Pruned(Exception):  # noqa: N818 (an event, not an error)
+    """The trial is pruned: it is worse than the others."""
 
 
 class ReportEpochs(pl.Callback):
-    """Reports the objective of each epoch, and gives the trial up where the pruner says so.
+    """Reports the objective after each epoch, and ends the trial if the pruner decides so.
 
     Values that were reported before an interruption are not reported again.
 
     Args:
         trial: Optuna's.
-        reported: epochs that it has reported.
-        objectives: logged names; only a single one is reported, since there is no pruning by several.
+        reported: epochs that were reported before.
+        objectives: logged names; reported only if there is one, because Optuna cannot prune by several.
 
     Raises:
-        ConfigError: an objective that nothing logs.
+        ConfigError: nothing logs an objective.
         Pruned: after an epoch.
     """
 
@@ -35,15 +35,15 @@ class ReportEpochs(pl.Callback):
         self.validated = False
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Forgets the validation of the epoch before."""
+        """Resets the record of a validation."""
         self.validated = False
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Notes that the epoch has values of its own."""
+        """Records that this epoch was validated."""
         self.validated = not trainer.sanity_checking
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Reports, and asks the pruner."""
+        """Reports the objective, and asks the pruner."""
         if not self.validated:
             return
         epoch, known = trainer.current_epoch, trainer.callback_metrics
@@ -58,6 +58,6 @@ class ReportEpochs(pl.Callback):
         if epoch not in self.reported:
             self.reported.add(epoch)
             self.trial.report(value, epoch)
-        last = epoch + 1 == trainer.max_epochs  # then nothing would be saved by it
+        last = epoch + 1 == trainer.max_epochs  # pruning would save nothing
         if not last and self.trial.should_prune():
             raise Pruned(f"pruned after epoch {epoch}, with {self.objectives[0]} {value:.4f}")

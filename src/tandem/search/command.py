@@ -1,4 +1,4 @@
-"""The command: checks the search, runs its trials in one process or several, says what came of it."""
+"""The command: checks the search, runs its trials in one or several processes, prints the results."""
 
 import logging
 import os
@@ -20,21 +20,21 @@ def main() -> None:
     """The command of `scripts/search.py`."""
     from tandem.cli import run_tool
 
-    run_tool(search_job, "search", "interrupted; the same command goes on where it stopped")
+    run_tool(search_job, "search", "interrupted; rerun the same command to resume")
 
 
 def search_job(config: Mapping[str, Any]) -> None:
-    """Goes on with a search, or begins it, and shows what it found.
+    """Starts or resumes a search, and prints its results.
 
     Args:
         config: the resolved configuration of `conf/search.yaml`.
 
     Raises:
-        TandemError: a search that cannot work, or one whose every trial failed.
+        TandemError: the search is not valid, or every trial failed.
     """
     from hydra.core.hydra_config import HydraConfig
 
-    from tandem.config.resolve import run_hash
+    from tandem.config.identity import run_hash
     from tandem.search.overrides import compose_run, named, words_for_training
     from tandem.search.processes import SINCE
     from tandem.search.settings import read_settings
@@ -43,13 +43,13 @@ def search_job(config: Mapping[str, Any]) -> None:
 
     hydra = HydraConfig.get()
     if (study := hydra.runtime.choices.get("study")) is not None:
-        raise ConfigError(f"a search makes its own runs; leave out study={study}")
+        raise ConfigError(f"a search creates its own runs; remove study={study}")
     settings = read_settings(config)
     words = named(words_for_training(hydra.overrides.task, settings.space), config["name"])
-    first = compose_run([*words, *as_overrides({key: knob.first for key, knob in settings.space.items()})])
+    first = compose_run([*words, *as_overrides({key: each.first for key, each in settings.space.items()})])
     _check_run(first)
     settings.folder.mkdir(parents=True, exist_ok=True)
-    for handler in logging.getLogger().handlers:  # each run has a log of its own
+    for handler in logging.getLogger().handlers:  # each run has its own log
         handler.addFilter(logging.Filter("tandem.search"))
     trials = Trials(settings, words, run_hash(first))
     try:
@@ -62,20 +62,20 @@ def search_job(config: Mapping[str, Any]) -> None:
 
 
 def _check_run(config: Mapping[str, Any]) -> None:
-    """Refuses what no trial could be trained with."""
+    """Raises if no trial could be trained with this configuration."""
     from tandem.distributed.count import device_count
     from tandem.train.run import check_config
 
     check_config(config)
     if (count := device_count(config)) > 1:
         raise ConfigError(
-            f"each trial of a search is on one device, not {count}: set trainer.devices=1, and search.n_jobs={count} "
-            "for several trials at a time"
+            f"each trial of a search runs on one device, not {count}: set trainer.devices=1, and search.n_jobs={count} "
+            "to run several trials at the same time"
         )
 
 
 def _follow(trials: "Trials", words: Sequence[str], since: int) -> None:
-    """Runs trials in a further process; what is to be said after Ctrl-C is said by the first."""
+    """Runs trials in a further process; the first process prints the message after Ctrl-C."""
     from tandem.jobs.process import follow_parent
     from tandem.search.work import work
 
@@ -87,7 +87,7 @@ def _follow(trials: "Trials", words: Sequence[str], since: int) -> None:
 
 
 def _lead(trials: "Trials", words: Sequence[str]) -> None:
-    """Runs the trials, in this process or in several others, and shows what they found."""
+    """Runs the trials, in this process or in several others, and prints the results."""
     from rich.console import Console
 
     from tandem.search.processes import run_processes
@@ -104,7 +104,7 @@ def _lead(trials: "Trials", words: Sequence[str]) -> None:
     print_search(trials, words, _program(), Console())
     log.info("table: %s; runs: python scripts/study.py %s", write_trials(trials), settings.folder)
     if not well:
-        raise TandemError("a process of the search ended with the error above; the same command goes on")
+        raise TandemError("a process of the search ended with the error above; rerun the same command to resume")
     states = [trial.state.name for trial in trials.all()]
     if set(states) == {"FAIL"}:
         raise TandemError(f"all {len(states)} trials failed, the last: {trials.all()[-1].user_attrs['reason']}")
@@ -114,10 +114,10 @@ def _announce(settings: "SearchSettings", known: int) -> None:
     aims = ", ".join(f"{way} {name}" for name, way in zip(settings.objectives, settings.directions, strict=True))
     log.info("search %s: %s over %s", settings.folder, aims, ", ".join(settings.space))
     if known:
-        log.info("goes on after %d trials, to %d", known, settings.n_trials)
+        log.info("resuming after %d of %d trials", known, settings.n_trials)
 
 
 def _program() -> str:
-    """How training is started, by how the search was."""
+    """The command that trains, in the same form as this command."""
     typed = Path(sys.argv[0])
     return f"python {typed.with_name('train.py')}" if typed.name == "search.py" else "tandem-train"

@@ -1,4 +1,4 @@
-"""From the words that were typed for a search to the configuration of each of its runs."""
+"""From the overrides of a search to the configuration of each of its runs."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -7,14 +7,14 @@ from tandem.errors import ConfigError
 
 
 def words_for_training(typed: Sequence[str], searched: Collection[str]) -> list[str]:
-    """Of what was typed for a search that which each of its trials is trained with.
+    """The overrides of a search that apply to each of its trials.
 
     Args:
-        typed: words of the command line, `key=value`.
-        searched: keys of the space.
+        typed: overrides of the command line, `key=value`.
+        searched: keys of the search space.
 
     Raises:
-        ConfigError: a key that is searched was typed too.
+        ConfigError: a key of the search space is also an override.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
 
@@ -24,35 +24,37 @@ def words_for_training(typed: Sequence[str], searched: Collection[str]) -> list[
         if key == "search" or key.startswith(("search.", "search/", "search@")):
             continue
         if key in searched:
-            raise ConfigError(f"'{key}' is typed and searched; leave it out, or choose another space with search=...")
+            raise ConfigError(
+                f"'{key}' is in the search space; remove its override, or choose another space with search=..."
+            )
         words.append(str(override.input_line))
     return words
 
 
 def named(words: Sequence[str], name: str) -> list[str]:
-    """The words with the name of the search, where none was typed; so that its runs lie together."""
+    """The overrides with the name of the search, if they have no name; so that its runs are in one folder."""
     given = any(word.lstrip("+").startswith("name=") for word in words)
     return list(words) if given else [*words, f"name={name}"]
 
 
 def compose_run(words: Sequence[str]) -> dict[str, Any]:
-    """The resolved configuration of a run, as `train.py` would make it from the same words.
+    """The resolved configuration of a run, as `train.py` resolves it.
 
     Args:
-        words: of its command line, `key=value`.
+        words: its overrides, `key=value`.
 
     Raises:
-        ConfigError: they do not go together.
+        ConfigError: they cannot be composed.
     """
     from hydra import compose
 
     from tandem.config.resolve import register, resolve
     from tandem.config.suggest import explain
 
-    register("train")  # whose root has no place for a search
+    register("train")  # its schema has no search
     try:
         return resolve(compose("train", list(words)))
     except ConfigError:
         raise
-    except Exception as error:  # whatever Hydra makes of words that do not fit
+    except Exception as error:  # Hydra and OmegaConf have no common base
         raise ConfigError(explain(error)) from error

@@ -1,4 +1,4 @@
-"""Who is at work on one folder: locks that end with the process that holds them, however it ends."""
+"""Which processes work on a folder: file locks, which end with the process that holds them, however it ends."""
 
 import contextlib
 import fcntl
@@ -8,16 +8,16 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-# POSIX record locks, not flock: a loader's forked workers would inherit the latter, and outlive a killed process by
-# some seconds. They end when a process closes any handle of the file, so no file is opened twice at a time.
+# POSIX record locks, not flock: forked workers of a data loader would inherit a flock, and outlive a killed process by
+# some seconds. A record lock ends when the process closes any handle of the file, so no file is opened twice.
 
 
 @contextlib.contextmanager
 def file_lock(path: Path) -> Iterator[None]:
-    """Waits until no other process is in a block of the same file, and keeps others out until its end.
+    """Waits until no other process holds the lock of the file, and holds it until the block ends.
 
     Args:
-        path: the file; it and its folder are made where they are missing.
+        path: the file; it and its folder are created if they are missing.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
@@ -26,10 +26,10 @@ def file_lock(path: Path) -> Iterator[None]:
 
 
 class Presence:
-    """A sign that this process is at work, seen by others for as long as it lives.
+    """A locked file that shows other processes that this one is alive.
 
     Args:
-        folder: where the signs lie.
+        folder: of these files.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,10 +40,10 @@ class Presence:
         fcntl.lockf(self._file, fcntl.LOCK_EX)
 
     def alive(self, name: str | None) -> bool:
-        """Whether a process that left a sign is still there; the sign of a dead one is removed.
+        """Whether the process of a file is alive; the file of a dead process is removed.
 
         Args:
-            name: of its sign; None: it left none.
+            name: of the file; None: there is none.
         """
         if name is None or name == self.name:
             return name is not None
@@ -59,6 +59,6 @@ class Presence:
         return False
 
     def end(self) -> None:
-        """Takes the sign away."""
+        """Removes the file of this process."""
         (self.folder / self.name).unlink(missing_ok=True)
         self._file.close()

@@ -1,83 +1,60 @@
-"""Further processes of one search: the same command again, each of which takes trials until there are enough."""
+"""Several processes of one search: each runs the same command, and takes trials until there are enough."""
 
 import logging
-import os
 import signal
-import subprocess
 import sys
 import time
 
-from tandem.jobs.process import PARENT_VARIABLE
+from tandem.jobs.launcher_options import thread_variables
+from tandem.jobs.process import Steps, start_process, stop_processes
 
 log = logging.getLogger(__name__)
 
 SINCE = "TANDEM_SEARCH_SINCE"
-"""Environment variable that tells a process that it is a further one, and which trials are of an earlier launch."""
+"""Environment variable of a further process: the number of the first trial of this launch."""
 
 LOOK = 0.2
 """Seconds between two looks at the processes."""
 
-STEPS = ((0, signal.SIGINT), (10, signal.SIGINT), (20, signal.SIGKILL))
-"""How a process is stopped after Ctrl-C: seconds after which it gets a signal, if it has not put its trial back by
-then. Python can lose the first one; the trial of a killed process is taken up all the same."""
+STEPS: Steps = ((0, signal.SIGINT), (10, signal.SIGINT), (20, signal.SIGKILL))
+"""How a process is stopped after Ctrl-C. Until then it puts its trial back into the queue. Python can lose the first
+SIGINT; the trial of a killed process is resumed, too."""
 
-AGAIN = 3
-"""So many killed processes are replaced for each that was asked for."""
+REPLACEMENTS = 3
+"""Maximum number of killed processes that are replaced, per requested process."""
 
 
 def run_processes(count: int, since: int) -> bool:
-    """Starts processes and waits until all have ended; one that is killed is replaced by another.
+    """Starts processes and waits until all have ended; a process that is killed is replaced.
 
     Args:
         count: of processes.
         since: see `Trials.claim`.
 
     Returns:
-        Whether none of them ended with an error of its own.
+        Whether no process ended with an error.
 
     Raises:
         KeyboardInterrupt: the user stopped it; the processes have put their trials back.
     """
-    running = [_start(count, since) for _ in range(count)]
-    spare, well = AGAIN * count, True
+    variables = {**thread_variables(None, count), SINCE: str(since)}
+    arguments = ["-m", "tandem.search", *sys.argv[1:]]
+    running = [start_process(arguments, variables, steps=STEPS) for _ in range(count)]
+    spare, well = REPLACEMENTS * count, True
     try:
         while running:
             time.sleep(LOOK)
-            ended = [process for process in running if process.poll() is not None]
+            ended = {process: code for process in running if (code := process.poll()) is not None}
             running = [process for process in running if process not in ended]
-            for process in ended:
-                well = well and process.returncode <= 0
-                if process.returncode < 0 and spare:
+            for code in ended.values():
+                well = well and code <= 0
+                if code < 0 and spare:
                     spare -= 1
-                    name = signal.Signals(-process.returncode).name
-                    log.info("a process was killed (%s; out of memory?); another takes its place", name)
-                    running.append(_start(count, since))
-    except KeyboardInterrupt:
-        _stop(running)
+                    log.info(
+                        "%s killed a process (out of memory?); another one replaces it", signal.Signals(-code).name
+                    )
+                    running.append(start_process(arguments, variables, steps=STEPS))
+    except BaseException:
+        stop_processes(running)
         raise
     return well
-
-
-def _start(count: int, since: int) -> "subprocess.Popen[bytes]":
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    told = {SINCE: str(since), PARENT_VARIABLE: str(os.getpid())}
-    variables = {"OMP_NUM_THREADS": str(max(1, cores // count)), **os.environ, **told}
-    # a group of its own: Ctrl-C in a terminal goes to whole groups, and would come twice
-    return subprocess.Popen(  # noqa: S603 (the user's own command)
-        [sys.executable, "-m", "tandem.search", *sys.argv[1:]], env=variables, process_group=0
-    )
-
-
-def _stop(running: "list[subprocess.Popen[bytes]]") -> None:
-    started = time.monotonic()
-    for after, number in STEPS:
-        while time.monotonic() - started < after and _alive(running):
-            time.sleep(LOOK)
-        for process in _alive(running):
-            process.send_signal(number)
-    for process in running:
-        process.wait()
-
-
-def _alive(running: "list[subprocess.Popen[bytes]]") -> "list[subprocess.Popen[bytes]]":
-    return [process for process in running if process.poll() is None]

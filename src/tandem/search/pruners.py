@@ -1,4 +1,4 @@
-"""When a trial that does badly is given up, chosen by config; each becomes a pruner of Optuna."""
+"""When a bad trial is ended early: each option creates a pruner of Optuna."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from tandem.utils.optional import load
 
 
 class NoPruning:
-    """Every trial is trained to its end."""
+    """Trains every trial to its end."""
 
     prunes = False
 
@@ -15,22 +15,22 @@ class NoPruning:
         """Optuna's pruner.
 
         Args:
-            epochs: of a whole trial.
+            epochs: of a complete trial.
         """
         return load("optuna.pruners", "search", "adaptive search").NopPruner()
 
 
 class Median:
-    """Gives a trial up whose best value so far is worse than the median of the others' at the same epoch.
+    """Prunes a trial whose best value so far is worse than the median of the other trials at the same epoch.
 
     Source: Golovin et al., Google Vizier, 2017 (the median stopping rule).
 
     Args:
-        startup: so many trials are trained whole first, >= 1.
-        warm_up: epochs of each trial that are not judged, >= 0.
+        startup: number of trials that are never pruned, >= 1.
+        warm_up: number of first epochs in which no trial is pruned, >= 0.
 
     Raises:
-        ConfigError: a number out of range.
+        ConfigError: a number is out of range.
     """
 
     prunes = True
@@ -44,22 +44,22 @@ class Median:
         """Optuna's pruner.
 
         Args:
-            epochs: of a whole trial.
+            epochs: of a complete trial.
         """
         return load("optuna.pruners", "search", "adaptive search").MedianPruner(self.startup, self.warm_up)
 
 
 class Hyperband:
-    """Halves the trials again and again, several times over with fewer trials that each get more epochs.
+    """Successive halving in several brackets: brackets with fewer trials train each of them for more epochs.
 
     Source: Li et al., Hyperband, 2018.
 
     Args:
-        least: epochs that every trial gets, >= 1.
-        factor: one trial out of so many goes on at each halving, >= 2.
+        least: epochs that every trial is trained for, >= 1.
+        factor: at each halving, one trial in `factor` continues, >= 2.
 
     Raises:
-        ConfigError: a number out of range.
+        ConfigError: a number is out of range.
     """
 
     prunes = True
@@ -73,13 +73,11 @@ class Hyperband:
         """Optuna's pruner.
 
         Args:
-            epochs: of a whole trial.
+            epochs: of a complete trial.
 
         Raises:
-            ConfigError: a trial has no known or too few epochs.
+            ConfigError: the number of epochs is not known, or is too small.
         """
         if epochs <= self.least:
-            raise ConfigError(
-                f"search.pruner.least={self.least} leaves nothing to halve of trainer.max_epochs={epochs}"
-            )
+            raise ConfigError(f"search.pruner.least={self.least} must be below trainer.max_epochs={epochs}")
         return load("optuna.pruners", "search", "adaptive search").HyperbandPruner(self.least, epochs, self.factor)

@@ -1,4 +1,4 @@
-"""One trial: an ordinary run in its own folder, made by the code that `train.py` uses."""
+"""One trial: an ordinary run in its own folder, trained by the code of `train.py`."""
 
 import contextlib
 import gc
@@ -23,18 +23,18 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-POLL = 1.0  # seconds between two looks at a run that another process has in hand
+POLL = 1.0  # seconds between two looks at a run that another process trains
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a trial.
+    """The outcome of a trial.
 
     Attributes:
         state: `complete`, `pruned` or `failed`.
-        values: of the objectives, where it is complete.
-        reason: in one line, where it is not.
-        data: whether it failed by its data, as every other trial would.
+        values: of the objectives, if it is complete.
+        reason: in one line, if it is not.
+        data: whether an error in the data caused the failure, which every other trial would share.
     """
 
     state: str
@@ -51,17 +51,17 @@ def run_trial(
     objectives: Sequence[str],
     callback: Callable[[], "pl.Callback"],
 ) -> Outcome:
-    """Trains a run, goes on with it, or answers from its results; what goes wrong in it is an outcome too.
+    """Trains or resumes a run, or reads its results; an error in it is an outcome, too.
 
-    A run that another process has in hand, such as a trial with the same values, is waited for and then answers.
+    If another process trains the run, such as a trial with the same values, this waits for its results.
 
     Args:
         config: the resolved configuration of the run.
         folder: of the run.
-        words: that `train.py` would make it from.
+        words: its overrides.
         number: of the trial.
         objectives: logged names of validation metrics.
-        callback: makes what reports each epoch; not called where the run is finished.
+        callback: creates the callback that reports each epoch; not called if the run is finished.
 
     Raises:
         KeyboardInterrupt: the user stopped it.
@@ -86,22 +86,22 @@ def run_trial(
     except Exception as error:
         return Outcome("failed", reason=one_line(error), data=isinstance(error, DataError))
     finally:
-        gc.collect()  # a network that did not fit keeps no memory from the next
+        gc.collect()  # frees the memory of a network that did not fit
     if outcome.state == "pruned":
         write_status(folder, "pruned", None, number, list(words), error=outcome.reason)
     return outcome
 
 
 def _when_free(run: Callable[[], Outcome]) -> Outcome:
-    """What a job gives, begun as soon as no other process has it in hand."""
-    said = False
+    """The result of a job, started as soon as no other process runs it."""
+    logged = False
     while True:
         try:
             return run()
         except RunningElsewhere as busy:
-            if not said:
+            if not logged:
                 log.info("waiting: %s", str(busy).removesuffix(": not run again"))
-                said = True
+                logged = True
             time.sleep(POLL)
 
 
@@ -116,7 +116,7 @@ def _read(results: Mapping[str, Any], objectives: Sequence[str]) -> Outcome:
 
 @contextlib.contextmanager
 def _logged(folder: Path) -> Iterator[None]:
-    """Keeps the log in the run's folder, as Hydra does for a run of its own."""
+    """Writes the log to the run's folder, as Hydra does for a run that is started alone."""
     folder.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(folder / "train.log", encoding="utf-8")
     handler.setFormatter(logging.Formatter("[%(asctime)s][%(name)s][%(levelname)s] %(message)s"))

@@ -1,4 +1,4 @@
-"""What a search is after: its objectives, its space, how many trials; checked before the first of them."""
+"""The settings of a search: objectives, search space, number of trials; checked before the first trial."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,10 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from tandem.config.instantiate import build
-from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.search.space import Knob, read_space
-from tandem.study.direction import direction
+from tandem.search.objectives import read_objectives
+from tandem.search.space import Dimension, read_space
 
 
 @dataclass(frozen=True)
@@ -17,16 +16,16 @@ class SearchSettings:
     """A search, read from its configuration.
 
     Attributes:
-        folder: where its runs and its database lie.
-        n_trials: it goes on until so many have finished.
-        n_jobs: processes.
+        folder: of its runs and its database.
+        n_trials: number of finished trials after which it ends.
+        n_jobs: number of processes.
         seed: of the sampler.
-        startup: so many trials are drawn at random first.
+        startup: number of first trials whose values are drawn at random.
         objectives: logged validation metrics of the best checkpoint.
         directions: of each, `maximize` or `minimize`.
-        space: what is searched, by key.
+        space: range or choices by key.
         pruner: see `tandem.search.pruners`.
-        epochs: of a whole trial.
+        epochs: of a complete trial.
     """
 
     folder: Path
@@ -36,7 +35,7 @@ class SearchSettings:
     startup: int
     objectives: Sequence[str]
     directions: Sequence[str]
-    space: Mapping[str, Knob]
+    space: Mapping[str, Dimension]
     pruner: Any
     epochs: int
 
@@ -54,48 +53,24 @@ def read_settings(config: Mapping[str, Any]) -> SearchSettings:
     for key, least in (("n_trials", 1), ("n_jobs", 1), ("seed", 0), ("startup", 1)):
         if search[key] < least:
             raise ConfigError(f"search.{key} is {search[key]}, but must be at least {least}")
-    objectives, directions = _objectives(config)
+    objectives = read_objectives(config)
     pruner = build(search["pruner"], "search.pruner")
     if pruner.prunes and len(objectives) > 1:
         raise ConfigError("a search with several objectives cannot prune; add search/pruner=none")
     epochs = config["trainer"].get("max_epochs") or 0
     pruner.make(epochs)
     space = read_space(search["space"])
-    for knob in space.values():
-        knob.distribution()
+    for dimension in space.values():
+        dimension.distribution()
     return SearchSettings(
         folder=Path(config["runs"]) / config["name"],
         n_trials=search["n_trials"],
         n_jobs=search["n_jobs"],
         seed=search["seed"],
         startup=search["startup"],
-        objectives=objectives,
-        directions=directions,
+        objectives=list(objectives),
+        directions=["maximize" if direction == "max" else "minimize" for direction in objectives.values()],
         space=space,
         pruner=pruner,
         epochs=epochs,
     )
-
-
-def _objectives(config: Mapping[str, Any]) -> tuple[list[str], list[str]]:
-    """The objectives and their directions; by default the one value that also says which epoch is best."""
-    chosen = config["search"]["objectives"]
-    if chosen is None:
-        return [config["monitor"]], ["maximize" if config["mode"] == "max" else "minimize"]
-    objectives = [chosen] if isinstance(chosen, str) else chosen
-    if not objectives or not all(isinstance(name, str) for name in objectives):
-        raise ConfigError(f"search.objectives is {chosen!r}, but must be a list of metrics: [val/segmentation/dice]")
-    if len(set(objectives)) < len(objectives):
-        raise ConfigError(f"search.objectives names a metric twice: {', '.join(objectives)}")
-    for name in objectives:
-        stage, _, rest = name.partition("/")
-        if stage != "val" or not rest:
-            raise ConfigError(
-                f"search.objectives: '{name}' is not val/...; settings are chosen on validation data only"
-            )
-        task = rest.split("/")[0]
-        if "/" in rest and task not in config["tasks"]:
-            raise ConfigError(f"search.objectives: '{name}' is of no task: {nearest(task, config['tasks'])}")
-        if direction(name) == 0:
-            raise ConfigError(f"search.objectives: of '{name}' neither more nor less is better; choose another metric")
-    return list(objectives), ["maximize" if direction(name) > 0 else "minimize" for name in objectives]

@@ -1,4 +1,4 @@
-"""What is searched: each key of the configuration with its range or its choices."""
+"""The search space: keys of the configuration, each with a range or with choices."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -15,14 +15,14 @@ class Range:
     """Numbers from `low` to `high`, both included.
 
     Attributes:
-        low: the least.
-        high: the most, above the least.
-        log: whether their logarithm is what is spread evenly; then above 0.
-        step: distance between two, > 0; None: any number, or any integer.
+        low: lower bound.
+        high: upper bound, above `low`.
+        log: whether to sample uniformly in the logarithm; needs `low` above 0.
+        step: distance between two values, > 0; None: any number, or any integer.
         type: `float` or `int`.
 
     Raises:
-        ConfigError: bounds or words that cannot be.
+        ConfigError: the bounds, the step or the type is not valid.
     """
 
     low: float
@@ -32,7 +32,7 @@ class Range:
     type: str = "float"
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be drawn from."""
+        """Checks the values."""
         if self.type not in ("float", "int"):
             raise ConfigError(f"type is {self.type!r}, but must be float or int")
         kinds = int if self.type == "int" else (int, float)
@@ -50,11 +50,11 @@ class Range:
 
     @property
     def first(self) -> float:
-        """A value to try the configuration out with."""
+        """A value to check the configuration with."""
         return self.low
 
     def distribution(self) -> Any:
-        """The same as Optuna knows it."""
+        """As a distribution of Optuna."""
         kinds = load("optuna.distributions", "search", "adaptive search")
         if self.type == "int":
             return kinds.IntDistribution(self.low, self.high, log=self.log, step=1 if self.step is None else self.step)
@@ -63,64 +63,64 @@ class Range:
 
 @dataclass(frozen=True)
 class Choice:
-    """One of several values, without an order among them.
+    """One of several unordered values.
 
     Attributes:
-        choices: text (as it would be typed), numbers, booleans or None, each once.
+        choices: text (as in an override), numbers, booleans or None, each once.
 
     Raises:
-        ConfigError: fewer than two, one that is no plain value, or one twice.
+        ConfigError: there are fewer than two, one is not a plain value, or one occurs twice.
     """
 
     choices: Sequence[Any]
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be drawn from."""
+        """Checks the values."""
         if not isinstance(self.choices, list | tuple) or len(self.choices) < 2:
             raise ConfigError(f"choices is {self.choices!r}, but must be a list of two or more")
         for value in self.choices:
             if not isinstance(value, str | int | float | bool | None):
-                raise ConfigError(f"choices holds {value!r}; write it as the text that would be typed, in quotes")
+                raise ConfigError(f"choices holds {value!r}; write it as text in quotes, as in an override")
         texts = [as_text(value) for value in self.choices]
         if len(set(texts)) < len(texts):
             raise ConfigError(f"choices holds a value twice: {', '.join(texts)}")
 
     @property
     def first(self) -> Any:
-        """A value to try the configuration out with."""
+        """A value to check the configuration with."""
         return self.choices[0]
 
     def distribution(self) -> Any:
-        """The same as Optuna knows it."""
+        """As a distribution of Optuna."""
         kinds = load("optuna.distributions", "search", "adaptive search")
         return kinds.CategoricalDistribution(list(self.choices))
 
 
-Knob = Range | Choice
+Dimension = Range | Choice
 
 
-def read_space(node: Any) -> dict[str, Knob]:
-    """The searched keys, by the name that would be typed.
+def read_space(node: Any) -> dict[str, Dimension]:
+    """The search space by key of the configuration.
 
-    A key may be written with dots or as nested dicts. `{low: 0.5, high: 5.0}` is a range, a list holds choices.
+    A key may have dots or be a nested dict. `{low: 0.5, high: 5.0}` is a range, a list contains choices.
 
     Args:
         node: the plain containers of `search.space`.
 
     Raises:
-        ConfigError: nothing is searched, or something in it is no range and no choices; named with its key.
+        ConfigError: the space is empty, or an entry is neither a range nor choices; the message names its key.
 
     Example:
         >>> read_space({"optimizer": {"lr": {"low": 1e-4, "high": 1e-2, "log": True}}, "seed": [0, 1]})["seed"]
         Choice(choices=[0, 1])
     """
-    space = dict(_knobs(node or {}, ""))
+    space = dict(_dimensions(node or {}, ""))
     if not space:
         raise ConfigError("search.space is empty; add a range: +search.space.optimizer.lr={low: 1e-4, high: 1e-2}")
     return space
 
 
-def _knobs(node: Any, key: str) -> Iterator[tuple[str, Knob]]:
+def _dimensions(node: Any, key: str) -> Iterator[tuple[str, Dimension]]:
     where = f"search.space.{key}".rstrip(".")
     if isinstance(node, list):
         node = {"choices": node}
@@ -128,9 +128,9 @@ def _knobs(node: Any, key: str) -> Iterator[tuple[str, Knob]]:
         raise ConfigError(f"{where} is {node!r}, but must be a range such as {{low: 0.5, high: 5.0}} or a list")
     if not node.keys() & {"low", "high", "choices"}:
         for name, inner in node.items():
-            yield from _knobs(inner, f"{key}.{name}" if key else str(name))
+            yield from _dimensions(inner, f"{key}.{name}" if key else str(name))
         return
-    kind: type[Knob] = Choice if "choices" in node else Range
+    kind: type[Dimension] = Choice if "choices" in node else Range
     known = [entry.name for entry in fields(kind)]
     if unknown := [name for name in node if name not in known]:
         raise ConfigError(f"unknown key '{where}.{unknown[0]}': {nearest(str(unknown[0]), known)}")
@@ -143,7 +143,7 @@ def _knobs(node: Any, key: str) -> Iterator[tuple[str, Knob]]:
 
 
 def as_text(value: Any) -> str:
-    """A value as it is typed behind `key=`; a number with all its digits.
+    """A value as in an override after `key=`; a number with all its digits.
 
     Example:
         >>> as_text(None), as_text(True), as_text(0.1), as_text("focal")
@@ -155,5 +155,5 @@ def as_text(value: Any) -> str:
 
 
 def as_overrides(values: Mapping[str, Any]) -> list[str]:
-    """Chosen values as words of a command line."""
+    """Chosen values as overrides."""
     return [f"{key}={as_text(value)}" for key, value in values.items()]

@@ -1,4 +1,4 @@
-"""What a search found: the best trials, what mattered, and the command that runs the best again."""
+"""The results of a search: the best trials, the importance of each key, and the command that reruns the best trial."""
 
 import csv
 import io
@@ -21,10 +21,10 @@ from tandem.utils.files import write_text
 TABLE = "trials.csv"
 
 SHOWN = 5
-"""So many of the best trials, of the front and of the reasons are printed."""
+"""Maximum number of best trials and of reasons for failures that are printed."""
 
 ENOUGH = 10
-"""Of fewer complete trials nothing is said about what mattered."""
+"""Minimum number of complete trials for the importance of keys."""
 
 
 def print_search(trials: Trials, words: Sequence[str], program: str, console: Console) -> None:
@@ -32,9 +32,9 @@ def print_search(trials: Trials, words: Sequence[str], program: str, console: Co
 
     Args:
         trials: of the search.
-        words: what every trial was trained with.
-        program: how training is started.
-        console: where to.
+        words: overrides of every trial.
+        program: the command that trains.
+        console: to print to.
     """
     settings, everyone = trials.settings, trials.all()
     states = [_state(trial) for trial in everyone]
@@ -50,16 +50,16 @@ def print_search(trials: Trials, words: Sequence[str], program: str, console: Co
     console.print(_table(best if front else best[:SHOWN], settings, "Pareto front" if front else "best trials"))
     for line in _importances(trials):
         console.print(line, **_PLAIN)
-    for said, trial in _to_run_again(best, settings):
+    for label, trial in _best_to_rerun(best, settings):
         command = shlex.join([*words, *as_overrides({key: trial.params[key] for key in settings.space})])
-        console.print(f"{said}, trial {trial.number}: {program} {command}", **_PLAIN)
+        console.print(f"{label}, trial {trial.number}: {program} {command}", **_PLAIN)
 
 
 _PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
 
 
 def best_trials(trials: Trials) -> list[Any]:
-    """Complete trials, the best first, each run once; of several objectives those that no other beats in all of them.
+    """Complete trials, the best first, each run once; with several objectives, the Pareto front.
 
     Args:
         trials: of the search.
@@ -120,7 +120,7 @@ def _table(shown: Sequence[Any], settings: SearchSettings, title: str) -> Table:
 
 
 def _importances(trials: Trials) -> Iterator[str]:
-    """A line an objective: which share of what was reached goes with which key (PED-ANOVA, Watanabe et al., 2023)."""
+    """A line for each objective: the importance of each key (PED-ANOVA, Watanabe et al., 2023)."""
     from tandem.reports.sweep_table import short_key
 
     optuna, keys = trials.optuna, list(trials.settings.space)
@@ -144,12 +144,12 @@ def _value(place: int) -> Callable[[Any], float]:
     return value
 
 
-def _to_run_again(best: Sequence[Any], settings: SearchSettings) -> Iterator[tuple[str, Any]]:
-    """The best trial by each objective, once, and what it is best in."""
+def _best_to_rerun(best: Sequence[Any], settings: SearchSettings) -> Iterator[tuple[str, Any]]:
+    """The best trial of each objective, once, with a label that names the objectives."""
     leaders = [_leader(best, settings, place) for place in range(len(settings.objectives))]
     for leader in {trial.number: trial for trial in leaders}.values():
         names = [name for name, trial in zip(settings.objectives, leaders, strict=True) if trial is leader]
-        yield f"the best in {' and '.join(names)} again", leader
+        yield f"rerun the best in {' and '.join(names)}", leader
 
 
 def _leader(best: Sequence[Any], settings: SearchSettings, place: int) -> Any:

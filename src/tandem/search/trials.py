@@ -1,4 +1,4 @@
-"""The trials of a search in its database: who takes which, what became of it, and what is begun again."""
+"""The trials of a search in its database: which process takes which, the outcomes, and which are restarted."""
 
 import hashlib
 import json
@@ -12,30 +12,30 @@ from tandem.search.settings import SearchSettings
 from tandem.utils.optional import load
 
 DATABASE = "search.db"
-SIGNS = ".search"
-"""Folder of the locks; whatever lies in it may be removed when nothing runs."""
+LOCKS = ".search"
+"""Folder of the locks; may be removed when nothing runs."""
 
 PATIENCE = 60
-"""Seconds to wait for a database that another process writes."""
+"""Seconds to wait while another process writes to the database."""
 
 KILLS = 3
-"""A trial that was killed so many times in one epoch would be killed for ever."""
+"""A trial that was killed this many times in the same epoch fails."""
 
 STUDY = "search"
-"""Name of the one study in the database; Hyperband divides trials by it, so it is the same for all."""
+"""Name of the only study in the database; Hyperband assigns trials to brackets by it, so that it never changes."""
 
 
 class Trials:
     """The trials of one search, shared with every process that works on it.
 
-    A trial that a dead process leaves is recorded as failed, without a reason, and stands in the queue again with its
-    values and what it reported. The sampler of a trial depends on the seed and the trial's place alone, so that an
-    interruption changes no later trial.
+    A trial of a dead process is recorded as failed, without a reason, and is queued again with its values and reports.
+    The sampler of a trial depends only on the seed and on the trial's position, so that an interruption does not change
+    later trials.
 
     Args:
         settings: of the search.
-        words: what every run is trained with, for the message where another search lies there.
-        base: identity of the run with the first value of each range.
+        words: overrides of every run, for the message if the folder has another search.
+        base: hash of the run with the first value of each range.
 
     Raises:
         ConfigError: the database belongs to another search, or Optuna is missing.
@@ -45,12 +45,12 @@ class Trials:
         self.optuna = load("optuna", "search", "adaptive search")
         self.optuna.logging.set_verbosity(self.optuna.logging.ERROR)
         self.settings = settings
-        self.signs = settings.folder / SIGNS
-        self._lock = self.signs / "lock"
-        self.distributions = {key: knob.distribution() for key, knob in settings.space.items()}
-        with file_lock(self._lock):  # two processes that make the tables at a time leave a broken database
+        locks = settings.folder / LOCKS
+        self._lock = locks / "lock"
+        self.distributions = {key: each.distribution() for key, each in settings.space.items()}
+        with file_lock(self._lock):  # two processes that create the tables at the same time break the database
             self.study = self._open(words, base)
-        self.presence = Presence(self.signs)
+        self.presence = Presence(locks)
 
     def _open(self, words: Sequence[str], base: str) -> Any:
         import sqlalchemy
@@ -63,11 +63,13 @@ class Trials:
                 url.render_as_string(), engine_kwargs={"connect_args": {"timeout": PATIENCE}}
             )
         except sqlalchemy.exc.DatabaseError as error:
-            raise ConfigError(f"{file} is no database of a search ({error.orig}); give another name=...") from error
+            raise ConfigError(
+                f"{file} is not the database of a search ({error.orig}); give another name=..."
+            ) from error
         about = {
             "words": list(words),
             "base": base,
-            "space": {key: repr(knob) for key, knob in settings.space.items()},
+            "space": {key: repr(each) for key, each in settings.space.items()},
             "objectives": [[*pair] for pair in zip(settings.objectives, settings.directions, strict=True)],
         }
         made: Any = None
@@ -75,8 +77,10 @@ class Trials:
             made = self.optuna.load_study(study_name=STUDY, storage=storage)
             if (difference := _difference(made.user_attrs.get("about", {}), about)) is not None:
                 if any(trial.state.name != "FAIL" for trial in made.get_trials(deepcopy=False)):
-                    raise ConfigError(f"{file} was begun with another {difference}; give this search a name=...")
-                self.optuna.delete_study(study_name=STUDY, storage=storage)  # nothing came of it
+                    raise ConfigError(
+                        f"{file} was started with another {difference}; give this search another name=..."
+                    )
+                self.optuna.delete_study(study_name=STUDY, storage=storage)  # it has no results
                 made = None
         if made is None:
             made = self.optuna.create_study(study_name=STUDY, storage=storage, directions=settings.directions)
@@ -85,18 +89,18 @@ class Trials:
         return made
 
     def all(self) -> list[Any]:
-        """Every trial that was not begun again, as Optuna's frozen trials."""
-        return [trial for trial in self.study.get_trials(deepcopy=False) if not _begun_again(trial)]
+        """Every trial that was not restarted, as Optuna's frozen trials."""
+        return [trial for trial in self.study.get_trials(deepcopy=False) if not _restarted(trial)]
 
     def next_number(self) -> int:
         """The number of the trial after the last."""
         return len(self.study.get_trials(deepcopy=False))
 
     def claim(self, since: int) -> Any:
-        """Takes a trial for this process: one that was cut, or a new one; None where there are enough.
+        """Takes a trial for this process: an interrupted one, or a new one; None if there are enough.
 
         Args:
-            since: failed trials with a lower number are of an earlier launch, and others are tried in their place.
+            since: first number of this launch; failed trials of earlier launches do not count.
 
         Returns:
             Optuna's trial, with its values.
@@ -120,30 +124,30 @@ class Trials:
                 self.fail(trial, f"killed {KILLS} times in the same epoch")
 
     def complete(self, trial: Any, values: Sequence[float]) -> None:
-        """Records what a trial reached."""
-        self._tell(trial, list(values))
+        """Records the values of a complete trial."""
+        self._end(trial, list(values))
 
     def prune(self, trial: Any, reason: str) -> None:
-        """Records that a trial was given up."""
+        """Records that a trial was pruned, and why."""
         trial.set_user_attr("reason", reason)
-        self._tell(trial, state=self.optuna.trial.TrialState.PRUNED)
+        self._end(trial, state=self.optuna.trial.TrialState.PRUNED)
 
     def fail(self, trial: Any, reason: str) -> None:
         """Records that a trial failed, and why."""
         trial.set_user_attr("reason", reason)
-        self._tell(trial, state=self.optuna.trial.TrialState.FAIL)
+        self._end(trial, state=self.optuna.trial.TrialState.FAIL)
 
     def put_back(self, trial: Any) -> None:
-        """Puts an interrupted trial of this process into the queue."""
+        """Queues an interrupted trial of this process again."""
         with file_lock(self._lock):
             self._again(next(each for each in self.all() if each.number == trial.number), killed=False)
 
     def _again(self, trial: Any, killed: bool) -> None:
-        """Ends a trial without a reason, and queues another with all that is known of it."""
+        """Ends a trial without a reason, and queues a copy of it."""
         known = {key: value for key, value in trial.user_attrs.items() if key != "process"}
         if killed:
             known["killed"] = [*known.get("killed", []), known.get("epoch", -1)]
-        self._tell(trial.number, state=self.optuna.trial.TrialState.FAIL)
+        self._end(trial.number, state=self.optuna.trial.TrialState.FAIL)
         self.study.add_trial(
             self.optuna.create_trial(
                 state=self.optuna.trial.TrialState.WAITING,
@@ -154,7 +158,7 @@ class Trials:
             )
         )
 
-    def _tell(self, trial: Any, values: Sequence[float] | None = None, state: Any = None) -> None:
+    def _end(self, trial: Any, values: Sequence[float] | None = None, state: Any = None) -> None:
         self.study.tell(trial, values, state=state)
 
     def _sampler(self, place: int) -> Any:
@@ -166,15 +170,15 @@ class Trials:
             )
 
 
-def _begun_again(trial: Any) -> bool:
+def _restarted(trial: Any) -> bool:
     return trial.state.name == "FAIL" and "reason" not in trial.user_attrs
 
 
 def _difference(before: Mapping[str, Any], now: Mapping[str, Any]) -> str | None:
-    """What differs between two searches, in words; None where they are the same."""
-    for key, said in (("objectives", "search.objectives"), ("space", "search.space")):
+    """What differs between two searches, in words; None if nothing does."""
+    for key, name in (("objectives", "search.objectives"), ("space", "search.space")):
         if before.get(key) != now[key]:
-            return said
+            return name
     if before.get("base") != now["base"]:
-        return f"configuration (then: {' '.join(before.get('words', [])) or 'nothing typed'})"
+        return f"configuration (then: {' '.join(before.get('words', [])) or 'no overrides'})"
     return None

@@ -1,4 +1,4 @@
-"""Takes trial after trial until there are enough, in this process."""
+"""Runs trials in this process, one after the other, until there are enough."""
 
 import logging
 import time
@@ -20,16 +20,16 @@ log = logging.getLogger(__name__)
 
 
 def work(trials: Trials, words: Sequence[str], since: int, bar: bool) -> None:
-    """Runs trials until none is left to be taken; an interrupted one is put back.
+    """Runs trials until none is left; an interrupted trial is queued again.
 
     Args:
         trials: of the search.
-        words: what each is trained with, beside its own values.
+        words: overrides that all trials share.
         since: see `Trials.claim`.
         bar: whether each may show a progress bar in a terminal.
 
     Raises:
-        DataError: no trial has finished, and the first fails by its data.
+        DataError: an error in the data makes the first trial fail.
         KeyboardInterrupt: the user stopped it.
     """
     settings = trials.settings
@@ -44,14 +44,14 @@ def work(trials: Trials, words: Sequence[str], since: int, bar: bool) -> None:
         trial.set_user_attr("seconds", round(time.monotonic() - started, 1))
         _record(trials, trial, outcome)
         done = sum(each.state.is_finished() for each in trials.all())
-        log.info("trial %d, %d of %d: %s", trial.number, done, settings.n_trials, _told(trial, outcome, settings))
+        log.info("trial %d, %d of %d: %s", trial.number, done, settings.n_trials, _summary(trial, outcome, settings))
         if outcome.data and not any(each.state.name in ("COMPLETE", "PRUNED") for each in trials.all()):
             raise DataError(outcome.reason)
 
 
 def _run(trial: Any, settings: SearchSettings, words: Sequence[str], bar: bool) -> Outcome:
-    """One trial; a configuration that does not go together is a failed one."""
-    from tandem.config.resolve import run_hash
+    """Runs one trial; it fails if its configuration cannot be composed."""
+    from tandem.config.identity import run_hash
 
     try:
         config = compose_run(words)
@@ -73,7 +73,7 @@ def _run(trial: Any, settings: SearchSettings, words: Sequence[str], bar: bool) 
 
 
 def _without_bar(config: Mapping[str, Any]) -> dict[str, Any]:
-    """The configuration of the same run for one of several processes, whose bars would tear each other."""
+    """The configuration without a progress bar: the bars of several processes would overwrite each other."""
     return {**config, "callbacks": {key: value for key, value in config["callbacks"].items() if key != "progress"}}
 
 
@@ -86,7 +86,7 @@ def _record(trials: Trials, trial: Any, outcome: Outcome) -> None:
         trials.fail(trial, outcome.reason)
 
 
-def _told(trial: Any, outcome: Outcome, settings: SearchSettings) -> str:
+def _summary(trial: Any, outcome: Outcome, settings: SearchSettings) -> str:
     seconds = f"{trial.user_attrs['seconds']:.0f} s"
     if outcome.state != "complete":
         return f"{outcome.reason if outcome.state == 'pruned' else f'failed: {outcome.reason}'} ({seconds})"
@@ -95,7 +95,7 @@ def _told(trial: Any, outcome: Outcome, settings: SearchSettings) -> str:
 
 
 def short_values(values: Mapping[str, Any]) -> str:
-    """Values as one reads them: the ends of their keys, four digits.
+    """Values for people: short keys, four digits.
 
     Example:
         >>> short_values({"optimizer.lr": 0.00123456, "loss/binary@tasks.segmentation.loss": "dice"})
@@ -108,7 +108,7 @@ def short_values(values: Mapping[str, Any]) -> str:
 
 
 def short_value(value: Any) -> str:
-    """A value with four digits, or as it is typed."""
+    """A number with four digits, or any other value as in an override."""
     from tandem.search.space import as_text
 
     return f"{value:.4g}" if isinstance(value, float) else as_text(value)

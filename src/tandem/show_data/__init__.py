@@ -1,4 +1,4 @@
-"""What training sees: original and augmented images, masks outlined."""
+"""Shows what training sees: original and augmented images, masks outlined."""
 
 from tandem.show_data.command import main
 

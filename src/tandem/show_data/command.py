@@ -1,4 +1,4 @@
-"""Shows what training sees: originals and what augmentation makes of them, masks outlined."""
+"""Shows what training sees: original and augmented images, masks outlined."""
 
 import logging
 from collections.abc import Mapping
@@ -28,14 +28,14 @@ def main() -> None:
 
 
 def show_job(config: Mapping[str, Any]) -> None:
-    """Draws, and says where the picture lies.
+    """Draws the figure and logs its path.
 
     Args:
         config: the resolved configuration of `conf/show_data.yaml`.
 
     Raises:
-        ConfigError: a number out of range, a split that there is not.
-        DataError: data that cannot be read.
+        ConfigError: a number is out of range, or the split does not exist.
+        DataError: the data cannot be read.
     """
     _check(config)
     from tandem.config.instantiate import build
@@ -59,14 +59,14 @@ def show_job(config: Mapping[str, Any]) -> None:
 
 
 def versions(samples: "Samples", rows: "Tensor", count: int, seed: int, augment: "Augment | None") -> "list[Batch]":
-    """Some rows as they are, and then as each of the first epochs of training gets them.
+    """Returns the batch of some rows without augmentation, then as augmented in each of the first training epochs.
 
     Args:
         samples: a split.
         rows: indices into it.
-        count: epochs.
-        seed: of training.
-        augment: None leaves the pictures as they are.
+        count: number of epochs.
+        seed: seed of the run.
+        augment: the augmentation; None for none.
     """
     from tandem.data.loading.loading import VisitDataset
 
@@ -76,7 +76,7 @@ def versions(samples: "Samples", rows: "Tensor", count: int, seed: int, augment:
 
 
 def evenly(total: int, count: int) -> "Tensor":
-    """Up to `count` of `total` rows, evenly spaced, in order.
+    """Returns up to `count` of `total` row indices, evenly spaced, in order.
 
     Example:
         >>> evenly(10, 5).tolist()

@@ -1,4 +1,4 @@
-"""A sheet of originals and what augmentation makes of them."""
+"""Draws a sheet of original and augmented images."""
 
 from collections.abc import Sequence
 
@@ -8,14 +8,14 @@ from tandem.data.batch import MISSING_LABEL, Batch
 from tandem.reports.outlines import draw_outlined
 
 SIDE = 1.7  # inches
-LONGEST = 28  # characters of a name
+LONGEST = 28  # maximum number of characters of a name
 
 
 def sheet(batches: Sequence[Batch], classes: Sequence[str]) -> Figure:
-    """A row for each picture: the original, then its augmented versions, masks outlined.
+    """Draws a row for each image: the original, then its augmented versions, masks outlined.
 
     Args:
-        batches: the same rows, first as they are.
+        batches: batches of the same rows, the first one without augmentation.
         classes: names of the classes.
     """
     original = batches[0]
@@ -31,6 +31,6 @@ def sheet(batches: Sequence[Batch], classes: Sequence[str]) -> Figure:
         label = int(original["label"][row])
         shown = name if len(name) <= LONGEST else f"...{name[3 - LONGEST :]}"
         known = f" ({classes[label]})" if label != MISSING_LABEL else ""
-        # names may hold what would be read as a formula
+        # parse_math=False, because names may contain characters of formulas
         cells[row, 0].set_title(f"{shown}{known}", fontsize=7, parse_math=False, loc="left")
     return figure

@@ -5,12 +5,12 @@ from dataclasses import dataclass, replace
 
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.reports.table import WORDS, headline
+from tandem.metrics.catalogue import Direction, Quantity, describe
+from tandem.reports.table import headline
 from tandem.study.cells import Cell, cells_of, missing_of, telling
 from tandem.study.comparison import Comparison, compare, find_baseline
 from tandem.study.delta import Delta, deltas_of
-from tandem.study.direction import direction
-from tandem.study.runs import Study
+from tandem.study.runs import Study, quantities_of
 from tandem.study.swept_params import knob_labels, swept_knobs
 
 SHOWN = ("dice", "dice_lesion", "specificity_empty", "balanced_accuracy", "f1_macro", "auroc", "f1")
@@ -26,6 +26,7 @@ class Analysis:
         knobs: labels of the swept knobs, by key.
         cells: choices of the knobs.
         metrics: logged names of what is shown.
+        quantities: of the runs, by `<task>/<metric>`.
         headlines: for each task the test metric that speaks for it, by its logged name.
         missing: runs that a complete study would also have, in words.
         chosen: the cell with the best mean of the runs' own monitor, on validation data; None where they differ in it.
@@ -38,12 +39,26 @@ class Analysis:
     knobs: Mapping[str, str]
     cells: Sequence[Cell]
     metrics: Sequence[str]
+    quantities: Mapping[str, Quantity]
     headlines: Mapping[str, str]
     missing: Sequence[str]
     chosen: Cell | None
     baseline: Cell | None
     comparisons: Mapping[str, Sequence[Comparison]]
     deltas: Sequence[Delta]
+
+    def quantity(self, name: str) -> Quantity:
+        """What a metric is, by its logged name."""
+        return describe(name, self.quantities)
+
+    def best(self, name: str) -> list[Cell]:
+        """The cells whose mean of a metric is the best one as it is printed."""
+        one = self.quantity(name)
+        return best_cells(name, self.cells, one.direction, one.digits)
+
+    def words(self, name: str) -> str:
+        """Task and label of a metric."""
+        return metric_words(name, self.quantities)
 
 
 def analyse(study: Study, baseline: Sequence[str] = (), metrics: Sequence[str] = ()) -> Analysis:
@@ -65,19 +80,22 @@ def analyse(study: Study, baseline: Sequence[str] = (), metrics: Sequence[str] =
     for name in metrics:
         if name not in known:
             raise ConfigError(f"no run has the metric '{name}': {nearest(name, known)}")
-    tasks = _tasks(study)
-    shown = list(metrics) or default_metrics(known, tasks)
+    tasks, stored = _tasks(study), quantities_of(study.runs)
+    shown = list(metrics) or default_metrics(known, tasks, stored)
     against = find_baseline(baseline, cells, knobs) if baseline else None
     return Analysis(
         study=study,
         knobs=knobs,
         cells=cells,
         metrics=shown,
-        headlines=_headlines(known, tasks),
+        quantities=stored,
+        headlines=_headlines(known, tasks, stored),
         missing=missing_of(cells, knobs),
         chosen=chosen_cell(cells),
         baseline=against,
-        comparisons={name: compare(name, against, cells) for name in shown} if against else {},
+        comparisons={name: compare(name, against, cells, describe(name, stored).direction) for name in shown}
+        if against
+        else {},
         deltas=deltas_of(cells),
     )
 
@@ -105,19 +123,20 @@ def focused(analysis: Analysis) -> Analysis:
     )
 
 
-def default_metrics(known: Iterable[str], tasks: Iterable[str]) -> list[str]:
+def default_metrics(known: Iterable[str], tasks: Iterable[str], stored: Mapping[str, Quantity]) -> list[str]:
     """Logged names of the test metrics that a table shows.
 
     Args:
         known: every logged name.
         tasks: names of the tasks.
+        stored: quantities of the runs.
 
     Example:
-        >>> default_metrics(["val/lesion/dice", "test/lesion/dice", "test/age/mae"], ["lesion"])
+        >>> default_metrics(["val/lesion/dice", "test/lesion/dice", "test/age/mae"], ["lesion"], {})
         ['test/lesion/dice']
     """
     shown = []
-    for task, best in _headlines(known, tasks).items():
+    for task, best in _headlines(known, tasks, stored).items():
         found = [f"test/{task}/{name}" for name in SHOWN if f"test/{task}/{name}" in known]
         shown += found or [best]
     return shown
@@ -133,23 +152,28 @@ def chosen_cell(cells: Sequence[Cell]) -> Cell | None:
     return max(known, key=lambda cell: sign * cell.summary(name).mean) if known else None
 
 
-def best_cells(name: str, cells: Sequence[Cell], digits: int = 3) -> list[Cell]:
-    """The cells whose mean is the best one as it is printed; none where all look equal, or neither way is better.
+def best_cells(name: str, cells: Sequence[Cell], direction: Direction, digits: int = 3) -> list[Cell]:
+    """The cells whose mean is the best one as it is printed; none where all look equal, or the direction is unknown.
 
     Args:
         name: of the metric, as it is logged.
         cells: of the study.
+        direction: of the metric.
         digits: that are printed.
     """
     means = {index: round(cell.summary(name).mean, digits) for index, cell in enumerate(cells) if cell.summary(name).n}
-    if len(set(means.values())) < 2 or not (sign := direction(name)):
+    if len(set(means.values())) < 2 or direction is None:
         return []
-    best = max(means.values(), key=lambda mean: sign * mean)
+    best = max(means.values()) if direction == "max" else min(means.values())
     return [cells[index] for index, mean in means.items() if mean == best]
 
 
-def metric_words(name: str) -> str:
+def metric_words(name: str, stored: Mapping[str, Quantity] | None = None) -> str:
     """A metric as a person says it.
+
+    Args:
+        name: as it is logged.
+        stored: quantities of the runs.
 
     Example:
         >>> metric_words("test/segmentation/dice"), metric_words("val/segmentation/dice"), metric_words("val/loss")
@@ -157,7 +181,7 @@ def metric_words(name: str) -> str:
     """
     stage, _, rest = name.partition("/")
     task, _, metric = rest.partition("/")
-    words = f"{task}: {WORDS.get(metric, metric)}" if metric else rest
+    words = f"{task}: {describe(name, stored).label}" if metric else rest
     return words if stage == "test" else f"{stage} {words}"
 
 
@@ -168,9 +192,9 @@ def _tasks(study: Study) -> list[str]:
     return sorted(tasks, key=lambda task: task not in monitored)
 
 
-def _headlines(known: Iterable[str], tasks: Iterable[str]) -> dict[str, str]:
+def _headlines(known: Iterable[str], tasks: Iterable[str], stored: Mapping[str, Quantity]) -> dict[str, str]:
     test = {name: None for name in known if name.startswith("test/")}
-    found = {task: headline(test, task) for task in tasks}
+    found = {task: headline(test, task, stored) for task in tasks}
     return {task: f"test/{task}/{name}" for task, name in found.items() if name}
 
 

@@ -7,13 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tandem.study.analysis import Analysis, best_cells
+from tandem.metrics.catalogue import CATALOGUE
+from tandem.study.analysis import Analysis
 from tandem.study.cells import Cell
 from tandem.study.runs import Run
 from tandem.study.table import Entry, Number, ResultTable
 
-SCORES = {"recall": "recall (sensitivity)", "specificity": "specificity", "precision": "precision", "f1": "F1"}
-"""Of each class against the rest, as they are logged and as they are called; columns stand in this order."""
+SCORES = ("recall", "specificity", "precision", "f1")
+"""Of each class against the rest; columns stand in this order."""
 
 
 @dataclass(frozen=True)
@@ -48,12 +49,12 @@ def class_table(analysis: Analysis) -> ResultTable | None:
     rows: list[list[Entry]] = []
     for task, label in found:
         names = [f"test/{task}/{score}/{label}" for score in columns]
-        best = {name: best_cells(name, analysis.cells) for name in names}
+        best = {name: analysis.best(name) for name in names}
         for cell in analysis.cells:
-            numbers = [_number(cell, name, cell in best[name]) for name in names]
+            numbers = [number_of(cell, name, cell in best[name], analysis.quantity(name).digits) for name in names]
             rows.append([f"{task}: {label}" if several else label, cell.label, len(cell.runs), *numbers])
     note = "Each class against the rest, on test data. Bold: best mean of its class and column."
-    return ResultTable("By class", ["class", "cell", "n", *(SCORES[score] for score in columns)], rows, [note])
+    return ResultTable("By class", ["class", "cell", "n", *map(_head, columns)], rows, [note])
 
 
 def _scores(analysis: Analysis) -> Iterator[tuple[str, str, str]]:
@@ -64,9 +65,22 @@ def _scores(analysis: Analysis) -> Iterator[tuple[str, str, str]]:
     yield from ((task, score, label) for _, task, score, label in split if task in tasks and score in SCORES)
 
 
-def _number(cell: Cell, name: str, best: bool) -> Number:
+def _head(score: str) -> str:
+    one = CATALOGUE[score]
+    return f"{one.one_label} ({one.synonym})" if one.synonym else one.one_label
+
+
+def number_of(cell: Cell, name: str, best: bool, digits: int) -> Number:
+    """A metric of a cell as an entry of a table.
+
+    Args:
+        cell: of the study.
+        name: of the metric, as it is logged.
+        best: whether the cell is the best of its column.
+        digits: after the point.
+    """
     found = cell.summary(name)
-    return Number(found.mean, found.std, found.n, len(cell.runs), best, detail=cell.detail(name))
+    return Number(found.mean, found.std, found.n, len(cell.runs), best, digits, cell.detail(name))
 
 
 def matrices(analysis: Analysis) -> list[Matrix]:

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
+from tandem.metrics.catalogue import Direction
 from tandem.study.cells import Cell
-from tandem.study.direction import direction
 from tandem.study.statistics import LEVEL, Paired, holm, paired, pairs_needed
 from tandem.study.swept_params import show_value
 
@@ -63,20 +63,21 @@ def find_baseline(typed: Sequence[str], cells: Sequence[Cell], labels: Mapping[s
     return left[0]
 
 
-def compare(metric: str, baseline: Cell, cells: Sequence[Cell]) -> list[Comparison]:
+def compare(metric: str, baseline: Cell, cells: Sequence[Cell], direction: Direction) -> list[Comparison]:
     """Every other cell against the baseline in one metric.
 
     Args:
         metric: by its logged name.
         baseline: one of the cells.
         cells: of the study; those of which no run has the metric are left out.
+        direction: of the metric; where it is unknown, a verdict says higher or lower, not better or worse.
     """
     known = [(cell, differences(metric, cell, baseline)) for cell in cells if cell is not baseline]
     found = [(cell, paired(values)) for cell, values in known if cell.summary(metric).n]
     corrected = holm([one.p for _, one in found])
     tests = sum(one.n > 0 for _, one in found)
     return [
-        Comparison(cell, one, p, _verdict(one, p, tests, direction(metric)))
+        Comparison(cell, one, p, _verdict(one, p, tests, direction))
         for (cell, one), p in zip(found, corrected, strict=True)
     ]
 
@@ -92,7 +93,7 @@ def differences(metric: str, cell: Cell, baseline: Cell) -> list[float]:
     return found
 
 
-def _verdict(one: Paired, corrected: float, tests: int, sign: int) -> str:
+def _verdict(one: Paired, corrected: float, tests: int, direction: Direction) -> str:
     if one.n == 0:
         return "no pair with the same seed and fold"
     if one.n < (needed := pairs_needed(tests)):
@@ -100,7 +101,9 @@ def _verdict(one: Paired, corrected: float, tests: int, sign: int) -> str:
     if not corrected < LEVEL:
         return "no difference shown"
     higher = one.difference > 0
-    return ("better" if higher == (sign > 0) else "worse") if sign else ("higher" if higher else "lower")
+    if direction is None:
+        return "higher" if higher else "lower"
+    return "better" if higher == (direction == "max") else "worse"
 
 
 def _as_number(text: str) -> str:

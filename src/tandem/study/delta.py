@@ -5,10 +5,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from tandem.metrics.catalogue import Quantity, describe
 from tandem.reports.table import headline
 from tandem.study.cells import Cell
-from tandem.study.direction import direction
-from tandem.study.runs import Run
+from tandem.study.runs import Run, quantities_of
 from tandem.study.statistics import Summary, summarise
 from tandem.study.swept_params import settings_of
 
@@ -43,18 +43,18 @@ def delta_m(gains: Sequence[float]) -> float:
 
 
 def gain(multi: float, single: float, sign: int) -> float:
-    """Relative gain of one task in percent; nan where the single-task metric is 0.
+    """Relative gain of one task in percent; nan where the single-task metric is 0, or no direction is known.
 
     Args:
         multi: its metric in the multi-task run.
         single: its metric in the single-task run.
-        sign: 1 where more is better, -1 where less is.
+        sign: 1 where more is better, -1 where less is, 0 where that is unknown.
 
     Example:
         >>> gain(0.6, 0.5, 1), gain(3.0, 2.0, -1)
         (20.0, -50.0)
     """
-    return round(100 * sign * (multi - single) / abs(single), 10) if single else math.nan
+    return round(100 * sign * (multi - single) / abs(single), 10) if single and sign else math.nan
 
 
 def deltas_of(cells: Sequence[Cell]) -> list[Delta]:
@@ -73,26 +73,33 @@ def deltas_of(cells: Sequence[Cell]) -> list[Delta]:
             singles.setdefault((run.tasks[0], _budget(run)), []).append(run)
     alone = {task for task, _ in singles}
     several = [cell for cell in cells if (names := _tasks(cell)) and len(names) > 1 and alone & set(names)]
-    return [_delta(cell, singles) for cell in several]
+    stored = quantities_of(runs)
+    return [_delta(cell, singles, stored) for cell in several]
 
 
-def _delta(cell: Cell, singles: Mapping[tuple[str, Any], Sequence[Run]]) -> Delta:
+def _delta(cell: Cell, singles: Mapping[tuple[str, Any], Sequence[Run]], stored: Mapping[str, Quantity]) -> Delta:
     gains: dict[str, list[float]] = {task: [] for task in _tasks(cell)}
-    means, loose = [], set()
+    means, loose, undirected = [], set(), {}
     for run in cell.runs.values():
         found = {}
         for task in run.tasks:
             match, exact = _match(run, task, singles.get((task, _budget(run)), ()))
-            if match is None or math.isnan(value := _gain(run, match, task)):
+            name = _headline(match, task, stored) if match else None
+            if match is None or name is None:
+                continue
+            if (sign := describe(name, stored).sign) == 0:
+                undirected[task] = name
+            if math.isnan(value := _gain(run, match, name, sign)):
                 continue
             found[task] = value
             gains[task].append(value)
             loose |= set() if exact else {task}
         if len(found) == len(run.tasks):
             means.append(delta_m(list(found.values())))
-    unmatched = [task for task, values in gains.items() if not values]
+    unmatched = [task for task, values in gains.items() if not values and task not in undirected]
     notes = [f"no matched single-task run of {', '.join(unmatched)}"] if unmatched else []
     notes += [f"single-task runs of {', '.join(sorted(loose))} have another loss or other settings"] if loose else []
+    notes += [f"the direction of {name} is unknown" for name in undirected.values()]
     return Delta(cell, {task: summarise(values) for task, values in gains.items()}, summarise(means), "; ".join(notes))
 
 
@@ -108,12 +115,16 @@ def _match(run: Run, task: str, candidates: Sequence[Run]) -> tuple[Run | None, 
     return (candidates[0] if len(candidates) == 1 else None), False
 
 
-def _gain(run: Run, single: Run, task: str) -> float:
-    name = headline({key: value for key, value in single.metrics.items() if key.startswith("test/")}, task)
-    multi, alone = (other.metrics.get(f"test/{task}/{name}") for other in (run, single))
-    if multi is None or alone is None:
-        return math.nan
-    return gain(multi, alone, direction(f"test/{task}/{name}"))
+def _headline(single: Run, task: str, stored: Mapping[str, Quantity]) -> str | None:
+    """The logged name of the test metric that speaks for a task."""
+    test = {key: value for key, value in single.metrics.items() if key.startswith("test/")}
+    name = headline(test, task, stored)
+    return name and f"test/{task}/{name}"
+
+
+def _gain(run: Run, single: Run, name: str, sign: int) -> float:
+    multi, alone = (other.metrics.get(name) for other in (run, single))
+    return math.nan if multi is None or alone is None else gain(multi, alone, sign)
 
 
 def _budget(run: Run) -> tuple[Any, ...]:

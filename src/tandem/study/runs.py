@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from tandem.errors import ConfigError, DataError
+from tandem.metrics.catalogue import Quantity
+from tandem.metrics.stored import agreed, read_quantities
 from tandem.utils.artifacts import check_schema
 from tandem.utils.files import read_json
 
@@ -40,6 +42,11 @@ class Run:
         """Names of its tasks."""
         return tuple(self.config["tasks"])
 
+    @property
+    def quantities(self) -> dict[str, Quantity]:
+        """What its metrics are, by `<task>/<metric>`."""
+        return read_quantities(self.results)
+
 
 @dataclass(frozen=True)
 class Unfinished:
@@ -71,6 +78,11 @@ class Study:
     folders: tuple[Path, ...]
     runs: tuple[Run, ...]
     unfinished: tuple[Unfinished, ...]
+
+
+def quantities_of(runs: Iterable[Run]) -> dict[str, Quantity]:
+    """What the metrics of runs are, by `<task>/<metric>`; see `tandem.metrics.stored.agreed`."""
+    return agreed(run.quantities for run in runs)
 
 
 def read_study(folders: Sequence[Path]) -> Study:
@@ -113,6 +125,7 @@ def _run(path: Path) -> Run:
 
     Raises:
         ValueError: no JSON, or not what a run of this version leaves.
+        DataError: quantities that tandem does not write.
     """
     results = read_json(path)
     whole = results if isinstance(results, dict) else {}
@@ -123,6 +136,7 @@ def _run(path: Path) -> Run:
             told = f"{RESULTS} has no '{key}': written by an older version of tandem? train it again"
             raise ValueError(told)  # noqa: TRY004 (what is wrong is a file)
     check_schema(whole.get("schema"), path)
+    read_quantities(results)
     metrics = {key: _number(value) for key, value in results["metrics"].items()}
     return Run(path.parent, results, metrics, _overrides(path.with_name(STATUS)))
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tandem.utils.resampling import BootstrapSamples, intervals
+
 LEVEL = 0.05
 """Below this a p value is called significant."""
 
@@ -87,24 +89,21 @@ def paired(differences: Sequence[float]) -> Paired:
 
 
 def bootstrap(values: Sequence[float], samples: int = 10_000, seed: int = 0) -> tuple[float, float]:
-    """The 95 % percentile interval of the mean, from values drawn with replacement (Efron, 1979).
+    """The 95 % percentile bootstrap interval of the mean; see `tandem.utils.resampling`.
 
     Args:
-        values: all known; of fewer than two the interval is unknown (nan).
+        values: none of them nan; for fewer than two the interval is not defined (nan).
         samples: how many are drawn.
-        seed: of the draws.
+        seed: the same one gives the same interval.
 
     Example:
         >>> low, high = bootstrap([1.0, 2.0, 3.0, 4.0])
         >>> 1 <= low < 2.5 < high <= 4
         True
     """
-    if len(values) < 2:
-        return math.nan, math.nan
-    rng = np.random.default_rng(seed)
     known = np.asarray(values, dtype=np.float64)
-    drawn = known[rng.integers(0, len(known), (samples, len(known)))].mean(1)
-    low, high = np.quantile(drawn, (0.025, 0.975))
+    drawn = BootstrapSamples(samples, seed, np.arange(len(known)), "pcg64")
+    low, high = intervals(lambda weights: {"mean": weights @ known / max(len(known), 1)}, drawn)["mean"]
     return float(low), float(high)
 
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tandem.config.resolve import NOT_IDENTITY
+from tandem.config.identity import is_presentation
 from tandem.reports.sweep_table import short_key
 from tandem.study.runs import Run
 
@@ -25,7 +25,7 @@ def settings_of(run: Run) -> dict[str, Any]:
     Args:
         run: with its configuration.
     """
-    flat = {key: value for key, value in _flat(run.config) if not _is_presentation(key)}
+    flat = {key: value for key, value in _flat(run.config) if not is_presentation(key)}
     return {**flat, "tasks": "+".join(run.tasks)}
 
 
@@ -122,11 +122,6 @@ def _plain(value: Any) -> Any:
     if isinstance(value, list):
         return tuple(map(_plain, value))
     return None if isinstance(value, Mapping) else value  # an empty group is a choice of nothing
-
-
-def _is_presentation(key: str) -> bool:
-    inner = SOURCE.sub("data.", key)
-    return any(inner == name or inner.startswith(f"{name}.") for name in NOT_IDENTITY)
 
 
 def _with_task(key: str, settings: Sequence[Settings]) -> list[Settings]:

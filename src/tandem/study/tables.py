@@ -5,9 +5,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from tandem.reports.sweep_table import JobRow, swept
-from tandem.study.analysis import Analysis, best_cells, metric_words
-from tandem.study.cells import Cell
-from tandem.study.classes import class_table
+from tandem.study.analysis import Analysis
+from tandem.study.classes import class_table, number_of
 from tandem.study.statistics import Summary
 from tandem.study.swept_params import ABSENT, show_value
 from tandem.study.table import Entry, Number, ResultTable
@@ -27,15 +26,17 @@ def all_tables(analysis: Analysis) -> dict[str, ResultTable]:
 
 def main_table(analysis: Analysis) -> ResultTable:
     """A row a cell: the knobs, n, and mean ± std of each metric."""
-    best = {name: best_cells(name, analysis.cells) for name in analysis.metrics}
+    best = {name: analysis.best(name) for name in analysis.metrics}
     rows: list[list[Entry]] = []
     for cell in analysis.cells:
         mark = " †" if cell is analysis.chosen else ""
         knobs = [show_value(value) for value in cell.values] or [cell.label]
         knobs[0] += mark
-        numbers = [_number(cell, name, cell in best[name]) for name in analysis.metrics]
+        numbers = [
+            number_of(cell, name, cell in best[name], analysis.quantity(name).digits) for name in analysis.metrics
+        ]
         rows.append([*knobs, len(cell.runs), *numbers])
-    head = [*(analysis.knobs.values() or ["cell"]), "n", *map(metric_words, analysis.metrics)]
+    head = [*(analysis.knobs.values() or ["cell"]), "n", *map(analysis.words, analysis.metrics)]
     names = [*(analysis.knobs or ["cell"]), "n", *analysis.metrics]
     return ResultTable(title_of(analysis), head, rows, list(_notes(analysis)), names)
 
@@ -48,7 +49,7 @@ def comparison_table(analysis: Analysis) -> ResultTable:
         for one in comparisons:
             pair = one.paired
             numbers = [Number(value) for value in (pair.difference, pair.low, pair.high, pair.p, one.holm)]
-            rows.append([metric_words(name), one.cell.label, pair.n, *numbers, one.verdict])
+            rows.append([analysis.words(name), one.cell.label, pair.n, *numbers, one.verdict])
     head = ["metric", "cell", "pairs", "difference", "95 % from", "to", "p (Wilcoxon)", "p (Holm)", "verdict"]
     notes = [
         "Difference: cell minus baseline, mean over pairs with the same seed and fold; interval: bootstrap over pairs. "
@@ -68,7 +69,7 @@ def delta_table(analysis: Analysis) -> ResultTable:
         numbers = [Number(one.mean, one.std, one.n, digits=1) for one in found]
         rows.append([delta.cell.label, *numbers, delta.delta_m.n, delta.note])
     head = ["multi-task cell", *(f"{task} (%)" for task in tasks), "delta-m (%)", "n", "note"]
-    by = ", ".join(metric_words(name) for task, name in analysis.headlines.items() if task in tasks)
+    by = ", ".join(analysis.words(name) for task, name in analysis.headlines.items() if task in tasks)
     notes = [
         "Relative gain over the single-task run with the same data, split, seed and budget, above 0 where multi-task "
         f"is better; by {by}. Delta-m is the mean over the tasks (Vandenhende et al., 2021).",
@@ -130,8 +131,3 @@ def _notes(analysis: Analysis) -> Iterator[str]:
         monitor = next(iter(analysis.chosen.runs.values())).results["monitor"]
         yield f"† chosen on validation data: the best mean of {monitor}."
     yield from unfinished_lines(analysis)
-
-
-def _number(cell: Cell, name: str, best: bool) -> Number:
-    found = cell.summary(name)
-    return Number(found.mean, found.std, found.n, len(cell.runs), best, detail=cell.detail(name))

@@ -1,7 +1,6 @@
-"""Which pictures are alike?"""
+"""The embedding task: which images are alike?"""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar, Unpack
 
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -9,23 +8,21 @@ from torch.nn import functional as F
 from tandem.data.batch import MISSING_LABEL
 from tandem.data.datamodule import DataInfo
 from tandem.errors import ConfigError
-from tandem.tasks.pooled import PooledTask
+from tandem.tasks.pooled import PooledArguments, PooledTask
 
 
 class EmbeddingTask(PooledTask):
-    """A place on the unit sphere for each picture, near those of its class.
+    """Maps each image to a unit vector that is close to those of its class.
 
     Args:
-        name: the task's name.
-        data: what is known of the data.
+        name: see `PooledTask`, also for `data` and `shared`.
+        data: description of the data set.
         loss: an embedding loss.
-        metrics: makers of retrieval metrics, which see unit vectors.
-        pool: how the map becomes a vector: `avg`, `max`, `avgmax` or `catavgmax`.
-        dropout: before the last layer, in [0, 1).
-        dimensions: of the space, at least 2.
+        dimensions: of the embedding, at least 2.
+        shared: `metrics` (retrieval metrics, which get unit vectors), `pool` and `dropout`.
 
     Raises:
-        ConfigError: a value out of range.
+        ConfigError: if a value is out of range.
     """
 
     kind: ClassVar[str] = "embedding"
@@ -36,25 +33,23 @@ class EmbeddingTask(PooledTask):
         name: str,
         data: DataInfo,
         loss: nn.Module,
-        metrics: Mapping[str, Any] | None = None,
-        pool: str = "avg",
-        dropout: float = 0.0,
         dimensions: int = 32,
+        **shared: Unpack[PooledArguments],
     ) -> None:
         if dimensions < 2:
             raise ConfigError(f"dimensions is {dimensions}, but must be at least 2")
         self.dimensions = dimensions
-        super().__init__(name, data, loss, metrics, pool, dropout)
+        super().__init__(name, data, loss, **shared)
 
     @property
     def channels(self) -> int:
-        """One number for each dimension."""
+        """One output per dimension."""
         return self.dimensions
 
     def labelled(self, target: Tensor) -> Tensor:
-        """Rows whose label is not -100."""
+        """Marks rows whose label is not -100."""
         return target != MISSING_LABEL
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Unit vectors."""
+        """Scales the outputs to unit vectors."""
         return F.normalize(logits, dim=1)

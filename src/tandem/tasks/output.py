@@ -1,4 +1,4 @@
-"""What a task says about a batch; all that callbacks may read."""
+"""The output of a task for a batch, and the only thing that callbacks may read."""
 
 from typing import NamedTuple
 
@@ -6,15 +6,15 @@ from torch import Tensor
 
 
 class TaskOutput(NamedTuple):
-    """A task's answer for the rows of a batch that carry its target.
+    """A task's output for the rows of a batch that have its target.
 
     Attributes:
         probabilities: (M, C) or (M, C, H, W) float32 in [0, 1], without gradient.
         target: the target of these rows, as the task's losses take it.
-        losses: named terms of the loss, weighted, scalars; their sum is what the task minimises. A loss of one term
-            has it under the name "".
-        rows: (M,) int64, which rows of the batch these are.
-        logit_range: (2,) smallest and largest logit, to notice probabilities where logits belong.
+        losses: named terms of the loss, weighted, scalars; the task minimises their sum. A loss with a single term
+            uses the name "".
+        rows: (M,) int64, indices of these rows in the batch.
+        logit_range: (2,) smallest and largest logit, to detect probabilities passed as logits.
         unweighted: the terms of the loss without their weights, scalars without gradient.
     """
 
@@ -27,5 +27,5 @@ class TaskOutput(NamedTuple):
 
     @property
     def loss(self) -> Tensor:
-        """The task's loss, a scalar with gradient."""
+        """The task's loss, a scalar with gradient: the sum of `losses`."""
         return sum(self.losses.values(), start=self.probabilities.new_zeros(()))

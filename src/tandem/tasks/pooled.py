@@ -1,7 +1,7 @@
-"""What tasks about a whole picture share: one vector from the backbone's deepest map."""
+"""Base of the tasks about a whole image: one vector, pooled from the backbone's deepest map."""
 
 from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Unpack
 
 from torch import Tensor, nn
 
@@ -9,17 +9,24 @@ from tandem.config.suggest import nearest
 from tandem.data.datamodule import DataInfo
 from tandem.errors import ConfigError
 from tandem.network.features import FeatureChannels, Features
-from tandem.tasks.task import Task
+from tandem.tasks.task import HeadArguments, Task
 
 POOLS = ("avg", "max", "avgmax", "catavgmax")
 
 
+class PooledArguments(HeadArguments, total=False):
+    """Arguments shared by all tasks about a whole image; documented in `Task` and `PooledTask`."""
+
+    metrics: Mapping[str, Any] | None
+    pool: str
+
+
 class PooledHead(nn.Module):
-    """Pools the deepest map, drops out, and maps to outputs.
+    """Pools the deepest map, applies dropout, and maps the vector to the outputs by a linear layer.
 
     Args:
         channels: of the deepest map.
-        outputs: numbers for one picture.
+        outputs: number of outputs per image.
         pool: timm's pooling: `avg`, `max`, `avgmax` or `catavgmax`.
         dropout: share of pooled features that is dropped in training, in [0, 1).
     """
@@ -33,24 +40,24 @@ class PooledHead(nn.Module):
         self.logits = nn.Linear(channels * self.pool.feat_mult(), outputs)
 
     def forward(self, features: Features) -> Tensor:
-        """`Features` to (N, outputs)."""
+        """Maps `Features` to (N, outputs)."""
         logits: Tensor = self.logits(self.drop(self.pool(features.deep)))
         return logits
 
 
 class PooledTask(Task):
-    """A question about a whole picture.
+    """A task about a whole image.
 
     Args:
-        name: the task's name.
-        data: what is known of the data.
-        loss: of this task's kind.
-        metrics: makers of torchmetrics metrics.
-        pool: how the map becomes a vector: `avg`, `max`, `avgmax` or `catavgmax`.
-        dropout: before the last layer, in [0, 1).
+        name: see `Task`, also for `data`, `loss`, `metrics` and `shared`.
+        data: description of the data set.
+        loss: a loss of this task's kind.
+        metrics: functions that make torchmetrics metrics.
+        pool: how the map is pooled to a vector: `avg`, `max`, `avgmax` or `catavgmax`.
+        shared: `dropout` and `prior_bias`.
 
     Raises:
-        ConfigError: an unknown pooling, a dropout out of range.
+        ConfigError: if the pooling is unknown or a value is out of range.
     """
 
     dense: ClassVar[bool] = False
@@ -62,16 +69,13 @@ class PooledTask(Task):
         loss: nn.Module,
         metrics: Mapping[str, Any] | None = None,
         pool: str = "avg",
-        dropout: float = 0.0,
+        **shared: Unpack[HeadArguments],
     ) -> None:
-        super().__init__(name, data, loss, metrics)
+        super().__init__(name, data, loss, metrics, **shared)
         if pool not in POOLS:
             raise ConfigError(f"no pooling '{pool}': {nearest(pool, POOLS)}")
-        if not 0 <= dropout < 1:
-            raise ConfigError(f"dropout is {dropout}, but must lie in [0, 1)")
         self.pool = pool
-        self.dropout = dropout
 
     def make_head(self, channels: FeatureChannels) -> nn.Module:
-        """Pooling and a linear layer."""
+        """Makes pooling followed by a linear layer."""
         return PooledHead(channels.deep, self.channels, self.pool, self.dropout)

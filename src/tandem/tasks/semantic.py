@@ -1,4 +1,4 @@
-"""Which class is each pixel of?"""
+"""The semantic segmentation task: which class does each pixel belong to?"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -7,53 +7,42 @@ import torch
 from torch import Tensor
 
 from tandem.data.batch import MISSING_PIXEL
-from tandem.network.features import FeatureChannels
-from tandem.tasks.segmentation import DenseHead
-from tandem.tasks.task import Task
+from tandem.tasks.dense import DenseTask
 
 
-class SemanticTask(Task):
-    """One class of C for each pixel of a picture, background first; for data whose masks have classes.
+class SemanticTask(DenseTask):
+    """Predicts one of C classes per pixel, background first; for data whose masks have classes.
 
-    Metrics are told `num_classes` and that 255 is to be ignored. Arguments and errors: `Task`.
+    Metrics get `num_classes` and `ignore_index=255`. Arguments and errors: `Task`.
     """
 
     kind: ClassVar[str] = "multiclass"
     target: ClassVar[str] = "mask"
-    dense: ClassVar[bool] = True
 
     @property
     def needs(self) -> str:
-        """A mask of classes."""
+        """A mask whose values are classes."""
         return "class mask"
 
     @property
     def channels(self) -> int:
-        """One logit for each class."""
+        """One logit per class."""
         return len(self.data.mask_classes)
 
     @property
     def class_names(self) -> Sequence[str]:
-        """The data set's names."""
+        """The class names of the data set."""
         return self.data.mask_classes
 
     def metric_arguments(self) -> dict[str, Any]:
-        """The number of classes, and which pixels are unknown."""
+        """Returns the number of classes, and the value of unknown pixels."""
         return {"num_classes": self.channels, "ignore_index": MISSING_PIXEL}
 
-    def make_head(self, channels: FeatureChannels) -> DenseHead:
-        """A convolution on the decoder's map."""
-        return DenseHead(channels.dense, self.channels)
-
     def read_target(self, batch: Mapping[str, Any]) -> Tensor | None:
-        """(N, H, W) int64 class indices, 255 where unknown."""
+        """Returns (N, H, W) int64 class indices, 255 where unknown."""
         mask = batch.get(self.target)
         return None if mask is None else mask[:, 0].long()
 
-    def labelled(self, target: Tensor) -> Tensor:
-        """Rows with at least one pixel that is not 255."""
-        return (target != MISSING_PIXEL).flatten(1).any(dim=1)
-
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Softmax over the classes of each pixel."""
+        """Applies softmax over the classes of each pixel."""
         return torch.softmax(logits, dim=1)

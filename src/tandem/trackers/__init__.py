@@ -1,4 +1,4 @@
-"""What every tracker is given beside the logged metrics: settings, notes, pictures and results."""
+"""Sends trackers what a run logs besides metrics: configuration, texts, images and results."""
 
 import io
 import os
@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 import pytorch_lightning as pl
 
-from tandem.config.resolve import NOT_IDENTITY, flatten
+from tandem.config.identity import is_presentation
+from tandem.config.resolve import flatten
 from tandem.jobs import read_status
 from tandem.trackers.files import Files
 from tandem.trackers.mlflow import MLflow
 from tandem.trackers.tensorboard import TensorBoard
-from tandem.trackers.tracker import TYPED, Tracker, decoded, drawn
+from tandem.trackers.tracker import TYPED, Tracker, read_rgb, render
 from tandem.trackers.trackio import Trackio
 from tandem.trackers.wandb import Wandb
 from tandem.utils.artifacts import BEST
@@ -21,7 +22,7 @@ from tandem.utils.artifacts import BEST
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from tandem.reports.panels import Picture
+    from tandem.reports.panels import RGBImage
 
 __all__ = [
     "Files",
@@ -40,26 +41,25 @@ __all__ = [
     "trackers",
 ]
 
-WITHOUT_EFFECT = tuple(f"{key}." for key in NOT_IDENTITY)
-
 
 def trackers(trainer: pl.Trainer) -> list[Tracker]:
-    """Those of the loggers that take more than settings and scalars, which Lightning's own do not.
+    """Returns the loggers that accept texts, images and a summary, which Lightning's own loggers do not.
 
-    Of several devices only the first has any.
+    Only rank 0 has any.
     """
     return [logger for logger in trainer.loggers if isinstance(logger, Tracker)]
 
 
 def log_settings(trainer: pl.Trainer, config: Mapping[str, Any], folder: Path) -> None:
-    """Gives each tracker the settings, by dotted name, before anything else.
+    """Logs the configuration by dotted name, before anything else.
 
-    What was typed, but for what changes no number, is there again as `overrides.<key>`, so that runs of a sweep can be
-    told apart by what was swept, be it a value or a choice such as `overrides.loss/binary@tasks.segmentation.loss`.
+    Overrides typed on the command line that can change a number are logged again as `overrides.<key>`, so that runs of
+    a sweep can be distinguished by what was swept, a value or a choice such as
+    `overrides.loss/binary@tasks.segmentation.loss`.
 
     Args:
-        trainer: with its loggers.
-        config: the resolved configuration, and what was computed from the training targets.
+        trainer: the trainer, with its loggers.
+        config: the resolved configuration, and values computed from the training targets.
         folder: the run's folder.
     """
     for logger in trainer.loggers:
@@ -67,103 +67,103 @@ def log_settings(trainer: pl.Trainer, config: Mapping[str, Any], folder: Path) -
 
 
 def log_numbers(trainer: pl.Trainer, numbers: Mapping[str, float]) -> None:
-    """Gives each tracker numbers that are no metrics of the run, and so are in none of its tables.
+    """Logs numbers that are not metrics of the run and so do not appear in its tables.
 
     Args:
-        trainer: with its loggers.
-        numbers: by name.
+        trainer: the trainer, with its loggers.
+        numbers: the numbers by name.
     """
     for logger in trainer.loggers:
         logger.log_metrics(dict(numbers), trainer.global_step)
 
 
 def log_text(trainer: pl.Trainer, name: str, text: str) -> None:
-    """Gives each tracker a text.
+    """Logs a text.
 
     Args:
-        trainer: with its loggers.
-        name: of the text.
-        text: a line.
+        trainer: the trainer, with its loggers.
+        name: name of the text.
+        text: one line.
     """
     for tracker in trackers(trainer):
         tracker.text(name, text, trainer.global_step)
 
 
-def log_image(trainer: pl.Trainer, name: str, picture: "Picture") -> None:
-    """Gives each tracker a picture.
+def log_image(trainer: pl.Trainer, name: str, image: "RGBImage") -> None:
+    """Logs an image.
 
     Args:
-        trainer: with its loggers.
-        name: of the picture.
-        picture: (H, W, 3) uint8.
+        trainer: the trainer, with its loggers.
+        name: name of the image.
+        image: (H, W, 3) uint8.
     """
     for tracker in trackers(trainer):
-        tracker.image(name, picture, trainer.global_step)
+        tracker.image(name, image, trainer.global_step)
 
 
 def log_figure(trainer: pl.Trainer, name: str, figure: "Figure") -> None:
-    """Gives each tracker a figure, drawn once.
+    """Logs a figure, rendered once for all trackers.
 
     Args:
-        trainer: with its loggers.
-        name: of the figure.
-        figure: of matplotlib.
+        trainer: the trainer, with its loggers.
+        name: name of the figure.
+        figure: a matplotlib figure.
     """
     if trackers(trainer):
-        log_image(trainer, name, drawn(figure))
+        log_image(trainer, name, render(figure))
 
 
 def log_results(trainer: pl.Trainer, results: Mapping[str, Any], folder: Path) -> None:
-    """Gives each tracker what a run found: numbers, figures and cases of the best checkpoint, and where that lies.
+    """Logs the results of the best checkpoint: metrics, figures, cases, and the path of the checkpoint.
 
     Args:
-        trainer: with its loggers.
-        results: what `results.json` holds.
+        trainer: the trainer, with its loggers.
+        results: content of `results.json`.
         folder: the run's folder.
     """
-    told = trackers(trainer)
-    if not told:
+    targets = trackers(trainer)
+    if not targets:
         return
     best = {f"best/{name}": value for name, value in results["metrics"].items()}
     checkpoint = Path(os.path.relpath(folder / BEST, results["config"]["runs"])).as_posix()
-    pictures = _pictures(results, folder)
-    for tracker in told:
+    images = _images(results, folder)
+    for tracker in targets:
         tracker.summary(best, checkpoint, trainer.global_step)
-        for name, picture in pictures.items():
-            tracker.image(f"best/{name}", picture, trainer.global_step)
+        for name, image in images.items():
+            tracker.image(f"best/{name}", image, trainer.global_step)
 
 
 def finish(trainer: pl.Trainer, failed: bool = False) -> None:
-    """Ends each tracker's run, without which the jobs of a sweep would all be one run to some of them.
+    """Ends each tracker's run; otherwise some trackers would log all jobs of a sweep as one run.
 
     Args:
-        trainer: with its loggers.
-        failed: whether the run ended before it had results.
+        trainer: the trainer, with its loggers.
+        failed: whether the run ended without results.
     """
     for tracker in trackers(trainer):
         tracker.finish(failed, trainer.global_step)
 
 
 def _typed(folder: Path) -> dict[str, str]:
-    """What was typed for a run, where a command line began it, and can change a number of it."""
-    words = read_status(folder).get("overrides", [])
-    pairs = (word.lstrip("+").partition("=") for word in words if not word.startswith("~"))
-    return {f"{TYPED}{key}": value for key, _, value in pairs if not f"{key}.".startswith(WITHOUT_EFFECT)}
+    """Returns the overrides of a run started on the command line that can change a number."""
+    overrides = read_status(folder).get("overrides", [])
+    pairs = (override.lstrip("+").partition("=") for override in overrides if not override.startswith("~"))
+    return {f"{TYPED}{key}": value for key, _, value in pairs if not is_presentation(key)}
 
 
-def _pictures(results: Mapping[str, Any], folder: Path) -> dict[str, "Picture"]:
-    """Threshold curves, confusion matrices and panels of the best checkpoint, by logged name."""
+def _images(results: Mapping[str, Any], folder: Path) -> dict[str, "RGBImage"]:
+    """Renders threshold curves, confusion matrices and panels of the best checkpoint, by logged name."""
     import numpy as np
 
     from tandem.reports.figures import confusion_figure, sweep_png
 
-    pictures: dict[str, Picture] = {}
+    images: dict[str, RGBImage] = {}
     for place, curve in results["curves"].items():
         png = sweep_png(curve, results["metrics"].get(f"{place}/threshold"))
-        pictures[f"{place}/dice_against_threshold"] = decoded(io.BytesIO(png))
+        images[f"{place}/dice_against_threshold"] = read_rgb(io.BytesIO(png))
     for place, matrix in results["confusion"].items():
-        pictures[f"{place}/confusion"] = drawn(confusion_figure(np.array(matrix["counts"]), matrix["classes"]))
+        images[f"{place}/confusion"] = render(confusion_figure(np.array(matrix["counts"]), matrix["classes"]))
     for path in sorted((folder / "panels").glob("*.png")):
         stage, _, task = path.stem.partition("_")
-        pictures[f"{stage}/{task}/panels"] = decoded(path)
-    return pictures
+        images[f"{stage}/{task}/panels"] = read_rgb(path)
+    return images

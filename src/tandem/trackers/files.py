@@ -13,14 +13,14 @@ from tandem.trackers.tracker import STATUS, Tracker
 from tandem.utils.files import write_json
 
 if TYPE_CHECKING:
-    from tandem.reports.panels import Picture
+    from tandem.reports.panels import RGBImage
 
 
 class Files(Tracker):
-    """Every number as a line `step,name,value`, texts likewise, pictures as PNG, settings and summary as JSON.
+    """Writes numbers and texts as csv lines (`step,name,value`), images as PNG, configuration and summary as JSON.
 
-    Beside `metrics.csv`, which every run has, with a row an epoch, this holds what is logged between epochs. A run that
-    was cut and goes on adds lines: of several with one step and name the last counts.
+    Unlike `metrics.csv`, which every run has and which has one row for each epoch, it also contains values logged
+    within epochs. A resumed run appends lines: if a step and name occur several times, the last line is valid.
 
     Args:
         folder: where the files go.
@@ -32,43 +32,43 @@ class Files(Tracker):
 
     @property
     def name(self) -> str:
-        """Lightning's: the tracker."""
+        """Required by Lightning: the tracker's name."""
         return "files"
 
     @property
     def version(self) -> str:
-        """Lightning's: the run, which its folder tells."""
+        """Required by Lightning; empty, since the folder identifies the run."""
         return ""
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Adds lines to `scalars.csv`."""
+        """Appends lines to `scalars.csv`."""
         self._append("scalars.csv", [(step, name, float(value)) for name, value in metrics.items()])
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """Writes `config.json`, by dotted name."""
+        """Writes the configuration by dotted name to `config.json`."""
         write_json(self.folder / "config.json", params)
 
     def text(self, name: str, text: str, step: int) -> None:
-        """Adds a line to `texts.csv`."""
+        """Appends a line to `texts.csv`."""
         self._append("texts.csv", [(step, name, text)])
 
-    def image(self, name: str, picture: "Picture", step: int) -> None:
-        """Writes `images/<name>-<step>.png`, with `_` for whatever is no letter or digit in the name."""
+    def image(self, name: str, image: "RGBImage", step: int) -> None:
+        """Writes `images/<name>-<step>.png`, with `_` for special characters in the name."""
         from PIL import Image
 
         plain = re.sub(r"[^\w.-]+", "_", name)
         place = self.folder / "images" / f"{plain}-{step}.png"
         place.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(place)
+        Image.fromarray(image).save(place)
 
     def summary(self, best: Mapping[str, float], checkpoint: str, step: int) -> None:
         """Writes `summary.json`."""
         write_json(self.folder / "summary.json", {**best, "checkpoint": checkpoint})
 
     def finish(self, failed: bool, step: int) -> None:
-        """Adds a last line to `texts.csv`."""
+        """Appends the final status to `texts.csv`."""
         if self.folder.exists():
             self.text("status", STATUS[failed], step)
 

@@ -1,4 +1,4 @@
-"""MLflow: one database for all runs, sqlite unless told otherwise."""
+"""MLflow: one database for all runs, sqlite by default."""
 
 import contextlib
 import os
@@ -13,29 +13,30 @@ from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning.utilities import rank_zero_only
 
-from tandem.trackers.tracker import STATUS, Tracker, telling
+from tandem.trackers.tracker import STATUS, Tracker, distinguishing
 from tandem.utils.files import write_text
 from tandem.utils.optional import load
 
 if TYPE_CHECKING:
-    from tandem.reports.panels import Picture
+    from tandem.reports.panels import RGBImage
 
 SQLITE = "sqlite:///"
 LONGEST = {"param": 6000, "tag": 8000}
-"""Characters of a value that MLflow keeps."""
+"""Maximum length of a value in MLflow."""
 
 
 class MLflow(Tracker):
-    """A run of MLflow, in an experiment for each study. A run that was cut goes on as the same one.
+    """A run of MLflow, in one experiment for each study. A resumed run continues the same MLflow run.
 
-    With sqlite, pictures lie in `mlartifacts` beside the database, which is made by one process at a time: two that
-    did so at once would break it. Lightning's own logger would make it wherever it is run, and end the run with `fit`.
+    With sqlite, images are stored in `mlartifacts` beside the database. A lock lets only one process at a time create
+    the database, since two at once would corrupt it. (Lightning's own logger creates files in the current folder and
+    ends the run after `fit`.)
 
     Args:
         tracking_uri: `sqlite:///` and a file, or the address of a server.
-        experiment: the study.
-        name: of the run.
-        folder: the run's folder, where its identity is kept.
+        experiment: name of the study.
+        name: name of the run.
+        folder: the run's folder, which stores the MLflow run id.
 
     Raises:
         ConfigError: MLflow is not installed.
@@ -43,7 +44,7 @@ class MLflow(Tracker):
 
     def __init__(self, tracking_uri: str, experiment: str, name: str, folder: str | Path) -> None:
         super().__init__()
-        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # read when it is imported
+        os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # MLflow reads it at import
         self.mlflow = load("mlflow", "mlflow", "logger=mlflow")
         self.tracking_uri = tracking_uri
         self.experiment_name = experiment
@@ -53,18 +54,20 @@ class MLflow(Tracker):
 
     @property
     def name(self) -> str:
-        """Lightning's: the study."""
+        """Required by Lightning: the study."""
         return self.experiment_name
 
     @property
     def version(self) -> str:
-        """Lightning's: the run."""
+        """Required by Lightning: the run."""
         return self.run_name
 
     @cached_property
     def client(self) -> Any:
-        """MLflow's client, once the database is ready."""
-        warnings.filterwarnings("ignore", message=".*``noload`` loader strategy is deprecated.*")  # MLflow's own
+        """MLflow's client; creates the database if necessary."""
+        warnings.filterwarnings(
+            "ignore", message=".*``noload`` loader strategy is deprecated.*"
+        )  # MLflow's own warning
         with _one_at_a_time(self.tracking_uri):
             client = self.mlflow.MlflowClient(self.tracking_uri)
             if client.get_experiment_by_name(self.experiment_name) is None:
@@ -73,49 +76,49 @@ class MLflow(Tracker):
 
     @property
     def run(self) -> str:
-        """The identity of the run, which is opened where it is not yet."""
+        """The id of the MLflow run; opens the run at first use."""
         if self.run_id is None:
             self.run_id = self._reopened() or self._opened()
         return self.run_id
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """As metrics."""
+        """Logs metrics."""
         now = int(time.time() * 1000)
         entry = self.mlflow.entities.Metric
         entries = [entry(_allowed(name), float(value), now, step or 0) for name, value in metrics.items()]
-        for some in _chunks(entries, 1000):  # as many as MLflow takes at once
+        for some in _chunks(entries, 1000):  # MLflow's limit for one call
             self.client.log_batch(self.run, metrics=some)
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """As `config.json` among the artifacts, and those that tell runs apart as parameters.
+        """Logs the configuration as the artifact `config.json`, and the settings that distinguish runs as parameters.
 
-        All of them as parameters would hide the pictures, above which MLflow writes a run's parameters. One that a run
-        has from before it was cut stays, since MLflow lets none change.
+        With all settings as parameters, MLflow's page would show a long list above the images. Parameters that a
+        resumed run already has are kept, because MLflow does not allow changes.
         """
         self.client.log_dict(self.run, dict(params), "config.json")
         known = self.client.get_run(self.run).data.params
         entry = self.mlflow.entities.Param
-        new = [(_allowed(key), str(value)[: LONGEST["param"]]) for key, value in telling(dict(params)).items()]
+        new = [(_allowed(key), str(value)[: LONGEST["param"]]) for key, value in distinguishing(dict(params)).items()]
         for some in _chunks([entry(key, value) for key, value in new if key not in known], 100):
             self.client.log_batch(self.run, params=some)
 
     def text(self, name: str, text: str, step: int) -> None:
-        """As a tag."""
+        """Logs a tag."""
         self.client.set_tag(self.run, _allowed(name), text[: LONGEST["tag"]])
 
-    def image(self, name: str, picture: "Picture", step: int) -> None:
-        """In the grid of images, with a slider for steps."""
-        self.client.log_image(self.run, picture, key=_allowed(name), step=step)
+    def image(self, name: str, image: "RGBImage", step: int) -> None:
+        """Logs an image, shown in the image grid with a slider for steps."""
+        self.client.log_image(self.run, image, key=_allowed(name), step=step)
 
     def summary(self, best: Mapping[str, float], checkpoint: str, step: int) -> None:
-        """As metrics and a tag."""
-        self.log_metrics(best)  # without a step, which makes bars of them that stand side by side
+        """Logs metrics and a tag."""
+        self.log_metrics(best)  # without a step, so that MLflow shows them as bars
         self.text("checkpoint", checkpoint, step)
 
     def finish(self, failed: bool, step: int) -> None:
-        """With MLflow's word for how it ended."""
+        """Sets MLflow's final status."""
         if self.run_id is not None:
             self.client.set_terminated(self.run_id, STATUS[failed].upper())
 
@@ -126,7 +129,7 @@ class MLflow(Tracker):
         return made
 
     def _reopened(self) -> str | None:
-        """The run that this folder began, unless the database does not know it any more."""
+        """Reopens the run that this folder started; None if there is none or the database no longer has it."""
         if not self.kept.exists():
             return None
         earlier = self.kept.read_text(encoding="utf-8")
@@ -140,7 +143,7 @@ class MLflow(Tracker):
 
 
 def _allowed(name: str) -> str:
-    """A name in characters that MLflow allows."""
+    """Replaces characters that MLflow does not allow in names."""
     return re.sub(r"[^A-Za-z0-9_/. -]", "_", name)
 
 
@@ -154,14 +157,14 @@ def _database(tracking_uri: str) -> Path | None:
 
 
 def _artifacts(tracking_uri: str) -> str | None:
-    """Where pictures go; a server knows by itself."""
+    """Returns the location of images for sqlite; None for a server, which has its own."""
     database = _database(tracking_uri)
     return None if database is None else (database.parent / "mlartifacts").as_uri()
 
 
 @contextlib.contextmanager
 def _one_at_a_time(tracking_uri: str) -> Iterator[None]:
-    """Holds other processes back from a database file until this one has made its tables."""
+    """Locks a database file while this process creates its tables."""
     import fcntl
 
     database = _database(tracking_uri)
@@ -170,5 +173,5 @@ def _one_at_a_time(tracking_uri: str) -> Iterator[None]:
         return
     database.parent.mkdir(parents=True, exist_ok=True)
     with database.with_name(f".{database.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # let go of when the file is closed, also by death
+        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, also if the process dies
         yield

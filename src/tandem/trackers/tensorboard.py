@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from tandem.trackers.tracker import STATUS, Tracker, telling
+from tandem.trackers.tracker import STATUS, Tracker, distinguishing
 
 if TYPE_CHECKING:
-    from tandem.reports.panels import Picture
+    from tandem.reports.panels import RGBImage
 
 
 class TensorBoard(Tracker, TensorBoardLogger):
-    """Lightning's logger, with the settings as text from the start, and as hparams with the best numbers at the end.
+    """Lightning's logger, with the configuration as text at the start, and as hparams with the best metrics at the end.
 
     Args:
         folder: where the event files go.
@@ -32,31 +32,31 @@ class TensorBoard(Tracker, TensorBoardLogger):
         metrics: dict[str, Any] | None = None,
         step: int | None = None,
     ) -> None:
-        """Shows the settings; with metrics, a row of the HParams table."""
+        """Logs the configuration as text; with metrics, as a row of the HParams table."""
         super().log_hyperparams(params, metrics, step)
         if metrics is None:
-            # indented, which is code in Markdown
+            # four spaces make a code block in Markdown
             lines = [f"    {name}: {json.dumps(value)}" for name, value in self.hparams.items()]
             self.experiment.add_text("config", "\n".join(lines), 0)
 
     def text(self, name: str, text: str, step: int) -> None:
-        """In the page Text."""
+        """Logs a text, on the Text page."""
         self.experiment.add_text(name, text, step)
 
-    def image(self, name: str, picture: "Picture", step: int) -> None:
-        """In the page Images."""
-        self.experiment.add_image(name, picture, step, dataformats="HWC")
+    def image(self, name: str, image: "RGBImage", step: int) -> None:
+        """Logs an image, on the Images page."""
+        self.experiment.add_image(name, image, step, dataformats="HWC")
 
     def summary(self, best: Mapping[str, float], checkpoint: str, step: int) -> None:
-        """In the page HParams, by what was typed where that is known, and the checkpoint in Text."""
-        # null and empty containers would be left out
-        plain = int | float | str
-        shown = {key: v if isinstance(v, plain) else json.dumps(v) for key, v in telling(dict(self.hparams)).items()}
+        """Logs the best metrics on the HParams page, with the typed settings if known, and the checkpoint as text."""
+        # as JSON, because TensorBoard leaves out null and containers
+        plain, settings = int | float | str, distinguishing(dict(self.hparams))
+        shown = {key: v if isinstance(v, plain) else json.dumps(v) for key, v in settings.items()}
         self.log_hyperparams(shown, dict(best), step)
         self.text("checkpoint", checkpoint, step)
 
     def finish(self, failed: bool, step: int) -> None:
-        """Writes what is left, and closes the file."""
+        """Logs the final status and closes the file."""
         if self._experiment is not None:
             self.text("status", STATUS[failed], step)
             self._experiment.close()

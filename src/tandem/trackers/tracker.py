@@ -1,4 +1,4 @@
-"""What a tracker is to tandem: a logger of Lightning's that takes texts, pictures, a summary and an end as well."""
+"""The interface of a tracker: a Lightning logger that also logs texts, images, a summary and the end of a run."""
 
 import io
 from abc import abstractmethod
@@ -12,90 +12,90 @@ from pytorch_lightning.loggers import Logger
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-    from tandem.reports.panels import Picture
+    from tandem.reports.panels import RGBImage
 
 STATUS = {False: "finished", True: "failed"}
-"""What a run is called at its end, by whether it failed."""
+"""Final status of a run, by whether it failed."""
 
 TYPED = "overrides."
-"""What the names of settings begin with under which they are kept once more as they were typed."""
+"""Prefix of the names under which typed overrides are logged."""
 
 
 class Tracker(Logger):
-    """A tracker: one class with these methods and one yaml in `conf/logger/`, which names it, and nothing else.
+    """Base class of trackers. To add one, write a class with these methods and a yaml in `conf/logger/` that names it.
 
-    Lightning logs scalars through `log_metrics`; the settings come first and once, by dotted name, through
-    `log_hyperparams`. A tracker opens its run at the first of these, not when it is made: data that are refused leave
-    no trace in it. Names are logged ones, such as `val/segmentation/panels`; a tracker that cannot keep some character
-    of a name puts `_` in its place. Of several devices only the first has trackers.
+    Lightning logs scalars through `log_metrics`; the configuration is logged once, first, by dotted name, through
+    `log_hyperparams`. A tracker opens its run at the first of these calls, not when it is created, so that a run with
+    invalid data leaves no trace. Names are logged names, such as `val/segmentation/panels`; a tracker replaces
+    characters that it does not support with `_`. Only rank 0 has trackers.
     """
 
     @abstractmethod
     def text(self, name: str, text: str, step: int) -> None:
-        """Keeps a line of text.
+        """Logs a line of text.
 
         Args:
-            name: of the text.
+            name: name of the text.
             text: the line.
             step: optimiser steps so far.
         """
 
     @abstractmethod
-    def image(self, name: str, picture: "Picture", step: int) -> None:
-        """Keeps a picture.
+    def image(self, name: str, image: "RGBImage", step: int) -> None:
+        """Logs an image.
 
         Args:
-            name: of the picture; the same name at another step is a later version of it.
-            picture: (H, W, 3) uint8.
+            name: name of the image; the same name at a later step is a new version of it.
+            image: (H, W, 3) uint8.
             step: optimiser steps so far.
         """
 
     @abstractmethod
     def summary(self, best: Mapping[str, float], checkpoint: str, step: int) -> None:
-        """Keeps what the run is compared with others by.
+        """Logs the summary by which the run is compared with others.
 
         Args:
-            best: every number of the best checkpoint, as `best/<logged name>`.
-            checkpoint: where that lies, seen from the folder of all runs.
+            best: all metrics of the best checkpoint, as `best/<logged name>`.
+            checkpoint: path of the checkpoint, relative to the folder of all runs.
             step: optimiser steps so far.
         """
 
     @abstractmethod
     def finish(self, failed: bool, step: int) -> None:
-        """Ends the run, if it was opened, so that the next job of a sweep is another one.
+        """Ends the run, if it was opened, so that the next job of a sweep opens a new one.
 
         Args:
-            failed: whether it ended before it had results.
+            failed: whether it ended without results.
             step: optimiser steps so far.
         """
 
     def finalize(self, status: str) -> None:
-        """Lightning's hook at the end of training and of each evaluation, none of which is the end of the run."""
+        """Does nothing: Lightning calls it after training and after each evaluation, before the run ends."""
 
 
-def telling(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that a table of runs is about: those that were typed, where that is known, and else all of them.
+def distinguishing(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Selects the settings that distinguish runs in a table: the typed ones, if known, else all.
 
     Args:
-        settings: as `log_settings` gives them.
+        settings: as logged by `log_settings`.
 
     Example:
-        >>> telling({"seed": 1, "optimizer.lr": 0.1, "overrides.seed": "1"}), telling({"seed": 1})
+        >>> distinguishing({"seed": 1, "optimizer.lr": 0.1, "overrides.seed": "1"}), distinguishing({"seed": 1})
         ({'seed': '1'}, {'seed': 1})
     """
     typed = {key.removeprefix(TYPED): value for key, value in settings.items() if key.startswith(TYPED)}
     return typed or dict(settings)
 
 
-def drawn(figure: "Figure") -> "Picture":
-    """(H, W, 3) uint8, a figure as a picture."""
+def render(figure: "Figure") -> "RGBImage":
+    """Renders a figure as an image, (H, W, 3) uint8."""
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=100)
-    return decoded(buffer)
+    return read_rgb(buffer)
 
 
-def decoded(file: IO[bytes] | Path) -> "Picture":
-    """(H, W, 3) uint8, an image file as a picture."""
+def read_rgb(file: IO[bytes] | Path) -> "RGBImage":
+    """Reads an image file as (H, W, 3) uint8."""
     from PIL import Image
 
     with Image.open(file) as image:

@@ -1,4 +1,4 @@
-"""Trackio: a light dashboard over one sqlite file."""
+"""Trackio: a light dashboard with a sqlite file."""
 
 import contextlib
 import io
@@ -16,21 +16,21 @@ from tandem.utils.files import write_text
 from tandem.utils.optional import load
 
 if TYPE_CHECKING:
-    from tandem.reports.panels import Picture
+    from tandem.reports.panels import RGBImage
 
 FOLDER_VARIABLE = "TRACKIO_DIR"
-"""Environment variable with the folder of Trackio's files, which it reads once, when it is imported."""
+"""Environment variable with the folder of Trackio's files; Trackio reads it once, at import."""
 
 
 class Trackio(Tracker):
-    """A run of Trackio. A run that was cut goes on as the same one.
+    """A run of Trackio. A resumed run continues the same Trackio run.
 
     Args:
-        root: where Trackio keeps its files, unless `TRACKIO_DIR` is set, or a run of this process has set it.
-        project: of the run.
-        group: of the run: its study.
-        name: of the run.
-        folder: the run's folder, where a note says that it was opened.
+        root: folder of Trackio's files, unless `TRACKIO_DIR` is set, by the user or an earlier run in this process.
+        project: project of the run.
+        group: group of the run: its study.
+        name: name of the run.
+        folder: the run's folder, where a file records that the run was opened.
 
     Raises:
         ConfigError: Trackio is not installed.
@@ -46,17 +46,17 @@ class Trackio(Tracker):
 
     @property
     def name(self) -> str:
-        """Lightning's: the project."""
+        """Required by Lightning: the project."""
         return self.arguments["project"]
 
     @property
     def version(self) -> str:
-        """Lightning's: the run."""
+        """Required by Lightning: the run."""
         return self.arguments["name"]
 
     @cached_property
     def run(self) -> Any:
-        """Trackio's run, opened at its first use; it keeps settings with the first number that it gets."""
+        """Trackio's run, opened at first use; Trackio stores the configuration with the first number."""
         resume = "allow" if self.kept.exists() else "never"
         with _quietly():
             run = self.trackio.init(
@@ -72,29 +72,29 @@ class Trackio(Tracker):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """As metrics."""
+        """Logs metrics."""
         self.run.log({name: float(value) for name, value in metrics.items()}, step)
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """As the run's configuration."""
+        """Stores the configuration, to be logged when the run opens."""
         self.settings = dict(params)
 
     def text(self, name: str, text: str, step: int) -> None:
-        """As a report."""
+        """Logs a text as a report."""
         self.run.log({name: self.trackio.Markdown(text)}, step)
 
-    def image(self, name: str, picture: "Picture", step: int) -> None:
-        """In the media."""
-        self.run.log({name: self.trackio.Image(picture)}, step)
+    def image(self, name: str, image: "RGBImage", step: int) -> None:
+        """Logs an image, on the media page."""
+        self.run.log({name: self.trackio.Image(image)}, step)
 
     def summary(self, best: Mapping[str, float], checkpoint: str, step: int) -> None:
-        """As metrics and a report."""
+        """Logs metrics and a report."""
         self.log_metrics(best, step)
         self.text("checkpoint", checkpoint, step)
 
     def finish(self, failed: bool, step: int) -> None:
-        """Writes what is left; a failure is an alert."""
+        """Logs the final status and ends the run; a failure raises an alert."""
         if "run" not in self.__dict__:
             return
         with _quietly():
@@ -105,5 +105,5 @@ class Trackio(Tracker):
 
 
 def _quietly() -> contextlib.redirect_stdout[io.StringIO]:
-    """Hides advice on a dashboard that the README gives."""
+    """Hides Trackio's printed advice on its dashboard, which the README gives too."""
     return contextlib.redirect_stdout(io.StringIO())

@@ -1,4 +1,4 @@
-"""Weights and Biases, offline unless told otherwise."""
+"""Weights and Biases, offline by default."""
 
 from argparse import Namespace
 from collections.abc import Mapping
@@ -12,22 +12,22 @@ from tandem.trackers.tracker import STATUS, Tracker
 from tandem.utils.optional import load
 
 if TYPE_CHECKING:
-    from tandem.reports.panels import Picture
+    from tandem.reports.panels import RGBImage
 
 STEP = "trainer/global_step"
-"""What curves are drawn over; Lightning's own logger calls it so."""
+"""The step metric of curves, named as in Lightning's own logger."""
 
 
 class Wandb(Tracker):
-    """A run of Weights and Biases. A run that was cut goes on under the identity that it had.
+    """A run of Weights and Biases. A resumed run continues with the same wandb run id.
 
     Args:
-        folder: the run's folder, where `wandb/` goes.
-        project: of the run.
-        group: of the run: its study.
-        name: of the run.
-        offline: whether nothing is sent until `wandb sync`.
-        options: further ones of `wandb.init`, such as `entity` and `tags`.
+        folder: the run's folder, where `wandb/` is created.
+        project: project of the run.
+        group: group of the run: its study.
+        name: name of the run.
+        offline: upload nothing until `wandb sync`.
+        options: further arguments of `wandb.init`, such as `entity` and `tags`.
 
     Raises:
         ConfigError: wandb is not installed.
@@ -45,17 +45,17 @@ class Wandb(Tracker):
 
     @property
     def name(self) -> str:
-        """Lightning's: the project."""
+        """Required by Lightning: the project."""
         return str(self.arguments["project"])
 
     @property
     def version(self) -> str:
-        """Lightning's: the run."""
+        """Required by Lightning: the run."""
         return str(self.arguments["name"])
 
     @cached_property
     def run(self) -> Any:
-        """Wandb's run, opened at its first use, and never that of another job in this process."""
+        """Wandb's run, opened at first use and never shared with another job in this process."""
         place = {"mode": "offline"} if self.offline else {"resume": "allow"}
         run = self.wandb.init(
             dir=self.folder, id=self._earlier(), config=self.settings, reinit="create_new", **place, **self.arguments
@@ -66,33 +66,33 @@ class Wandb(Tracker):
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """In the charts."""
+        """Logs metrics."""
         self.run.log({**metrics, STEP: step})
 
     @rank_zero_only
     def log_hyperparams(self, params: dict[str, Any] | Namespace, *args: Any, **kwargs: Any) -> None:
-        """As the run's configuration."""
+        """Stores the configuration, to be logged when the run opens."""
         self.settings = dict(params)
 
     def text(self, name: str, text: str, step: int) -> None:
-        """A table of one line."""
+        """Logs a text as a table with one row."""
         self.log_metrics({name: self.wandb.Table(columns=["text"], data=[[text]])}, step)
 
-    def image(self, name: str, picture: "Picture", step: int) -> None:
-        """In the media panels."""
-        self.log_metrics({name: self.wandb.Image(picture)}, step)
+    def image(self, name: str, image: "RGBImage", step: int) -> None:
+        """Logs an image, in the media panels."""
+        self.log_metrics({name: self.wandb.Image(image)}, step)
 
     def summary(self, best: Mapping[str, float], checkpoint: str, step: int) -> None:
-        """In the table of runs."""
+        """Logs the summary, shown in the table of runs."""
         self.run.summary.update({**best, "checkpoint": checkpoint})
 
     def finish(self, failed: bool, step: int) -> None:
-        """With the exit code that wandb knows failure by."""
+        """Ends the run, with an exit code that marks failure."""
         if "run" in self.__dict__:
             self.run.summary.update({"status": STATUS[failed]})
             self.run.finish(exit_code=int(failed))
 
     def _earlier(self) -> str | None:
-        """The identity under which the run was first tracked: wandb's folders are called `<mode>-<time>-<id>`."""
+        """Returns the id of this run's first wandb run, from wandb's folder name `<mode>-<time>-<id>`."""
         found = sorted((self.folder / "wandb").glob("*run-*-*"))
         return found[0].name.rpartition("-")[2] if found else None

@@ -1,11 +1,13 @@
-"""The numbers of a finished run: the best checkpoint on validation and test data, and how they came about."""
+"""The results of a finished run: the metrics of the best checkpoint on validation and test data, and their origin."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tandem.metrics.stored import as_stored
 from tandem.runs.provenance import environment
+from tandem.train.quantities import run_quantities
 from tandem.utils.artifacts import BEST, SCHEMA
 from tandem.utils.files import shortest
 
@@ -19,12 +21,12 @@ if TYPE_CHECKING:
 def evaluate_best(
     trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", folder: Path
 ) -> dict[str, float]:
-    """Every number of the best checkpoint on validation and test data; thresholds come from the checkpoint.
+    """Evaluates the best checkpoint on validation and test data, with the thresholds of the checkpoint.
 
     Args:
-        trainer: that trained it.
-        module: gets the checkpoint's weights and thresholds.
-        data: where both splits come from.
+        trainer: the trainer of the run.
+        module: the module; it gets the checkpoint's weights and thresholds.
+        data: the data module with both splits.
         folder: the run's folder, with the checkpoint.
     """
     found: dict[str, float] = {}
@@ -38,7 +40,7 @@ def evaluate_best(
 
 @contextlib.contextmanager
 def _without_loggers(trainer: "pl.Trainer") -> Iterator[None]:
-    """Curves of trackers end with training; what the best checkpoint reaches they are told as a summary."""
+    """Removes the loggers: curves end with training, and the best checkpoint's metrics are logged as a summary."""
     loggers, trainer.loggers = trainer.loggers, []
     try:
         yield
@@ -54,15 +56,15 @@ def collect_results(
     known: Mapping[str, Any],
     folder: Path,
 ) -> dict[str, Any]:
-    """What `results.json` holds, but for the duration.
+    """Collects the content of `results.json`, except the duration.
 
     Args:
         config: the resolved configuration.
-        trainer: after the best checkpoint was evaluated.
-        module: with the best checkpoint's thresholds.
-        metrics: by logged name.
-        known: from before training, when every file that it tells of was surely there: the run's hash, the pretrained
-            weights, and of the data name, fingerprint and how many rows were skipped.
+        trainer: the trainer after the evaluation of the best checkpoint.
+        module: the module with the best checkpoint's thresholds.
+        metrics: the metrics by logged name.
+        known: facts from before training, when all files were present: the run's hash, the pretrained weights, and
+            the data's name, fingerprint and number of skipped rows.
         folder: the run's folder, with the best checkpoint.
     """
     import torch
@@ -73,7 +75,7 @@ def collect_results(
     sweeps = [callback for callback in trainer.callbacks if isinstance(callback, ThresholdSweep)]  # type: ignore[attr-defined]
     watches = [callback for callback in trainer.callbacks if isinstance(callback, CollapseWatch)]  # type: ignore[attr-defined]
     counted = [callback for callback in trainer.callbacks if isinstance(callback, Confusion)]  # type: ignore[attr-defined]
-    binary = {name: task for name, task in module.tasks.items() if task.kind == "binary"}
+    decided = {name: task for name, task in module.tasks.items() if task.target_kind.thresholds}
     return {
         "schema": SCHEMA,
         "name": config["name"],
@@ -83,7 +85,8 @@ def collect_results(
         "best_epoch": best["epoch"],
         "epochs": trainer.current_epoch,
         "metrics": dict(metrics),
-        "thresholds": {name: [shortest(value) for value in task.threshold.tolist()] for name, task in binary.items()},
+        "quantities": {key: as_stored(one) for key, one in run_quantities(metrics, module.tasks, config).items()},
+        "thresholds": {name: [shortest(value) for value in task.threshold.tolist()] for name, task in decided.items()},
         "warnings": [warning for watch in watches for warning in watch.warnings],
         "curves": {prefix: curve for sweep in sweeps for prefix, curve in sweep.curves.items()},
         "confusion": {place: matrix for counts in counted for place, matrix in counts.matrices.items()},

@@ -1,1 +1,1 @@
-"""Files, names of a run's files, optional dependencies, lazy imports."""
+"""Utilities: files, names of a run's files, optional dependencies, lazy imports."""

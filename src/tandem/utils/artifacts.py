@@ -4,9 +4,9 @@ from pathlib import Path
 
 from tandem.errors import DataError
 
-RESULTS = "results.json"  # the run is finished
-BEST = "best.ckpt"  # weights and thresholds of the best epoch
-LAST = "last.ckpt"  # where an unfinished run goes on
+RESULTS = "results.json"  # exists once the run has finished
+BEST = "best.ckpt"  # checkpoint of the best epoch, with weights and thresholds
+LAST = "last.ckpt"  # checkpoint from which an unfinished run resumes
 
 SCHEMA_KEY = "tandem_schema"  # its place in a checkpoint
 SCHEMA = 1
@@ -14,7 +14,7 @@ SCHEMA = 1
 
 
 def check_schema(version: object, file: Path) -> None:
-    """Refuses a file of a later tandem, whose content this one could misread.
+    """Rejects a file written by a later tandem, whose content this version could misread.
 
     Args:
         version: what the file says; files of tandem 0.1.0 say nothing, which counts as 0.

@@ -1,4 +1,4 @@
-"""Files that are either whole or not there."""
+"""Reads and writes files atomically, as JSON, and with checksums."""
 
 import hashlib
 import json
@@ -20,11 +20,11 @@ before_replacing: list[Callable[[Path, Path], None]] = []
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
-    """Writes a file so that a crash leaves the old one or the new one, never half of one.
+    """Writes a file atomically: a crash leaves the old file or the new one, never an incomplete one.
 
     Args:
-        path: the file; its folder is made where it is missing.
-        write: called with a temporary file, open for bytes, in the same folder.
+        path: the file; its folder is created if it does not exist.
+        write: called with a temporary file in the same folder, open in binary mode.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
@@ -41,12 +41,12 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Writes a UTF-8 text file, whole or not at all."""
+    """Writes a UTF-8 text file atomically."""
     write_whole(path, lambda file: file.write(text.encode()))
 
 
 def write_json(path: Path, value: Any) -> None:
-    """Writes strict JSON, whole or not at all; a number that is not finite becomes null, which JSON can say."""
+    """Writes strict JSON atomically; numbers that are not finite become null, because JSON cannot represent them."""
     write_text(path, json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
 
 
@@ -85,11 +85,11 @@ def read_json(path: Path) -> Any:
 
 
 def sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, in hex digits.
+    """Returns the SHA-256 of a file's bytes as hexadecimal digits.
 
     Raises:
-        OSError: a file that cannot be read.
-        DataError: no plain file.
+        OSError: the file cannot be read.
+        DataError: it is not a regular file.
     """
     check_regular(path)
     with path.open("rb") as file:
@@ -97,7 +97,7 @@ def sha256(path: Path) -> str:
 
 
 def known_sha256(path: Path) -> str:
-    """`sha256`, read once for all who ask in this process, as long as the file stays as it is; weights may be large."""
+    """`sha256`, cached in this process while the file's size and mtime stay the same; files of weights may be large."""
     known = path.stat()
     return _read_once(path.resolve(), known.st_size, known.st_mtime_ns)
 
@@ -108,13 +108,13 @@ def _read_once(path: Path, size: int, changed: int) -> str:
 
 
 def shortest(value: float) -> float:
-    """The number with the fewest digits that is the same float32: what was logged in single precision, without noise.
+    """Returns the number with the fewest digits that rounds to the same float32, to show logged values without noise.
 
     Example:
         >>> shortest(0.38999998569488525)
         0.39
     """
-    import numpy as np  # not at the top: the command line needs this module before it can answer
+    import numpy as np  # imported here to keep the start of the command line fast
 
     return float(str(np.float32(value)))
 

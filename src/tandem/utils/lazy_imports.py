@@ -1,4 +1,4 @@
-"""The large libraries, imported without looking for garbage in them."""
+"""Imports the large libraries with garbage collection paused."""
 
 import atexit
 import gc
@@ -6,18 +6,18 @@ import sys
 from importlib import import_module
 
 LIBRARIES = ("pytorch_lightning", "timm", "matplotlib.figure")
-"""What training, evaluation and prediction import in any case; torch comes with the first."""
+"""What training, evaluation and prediction always import; the first one imports torch."""
 
 
 def load_libraries() -> None:
-    """Imports them; for a command, after what can be checked without them.
+    """Imports the large libraries; commands call it after all checks that do not need them.
 
-    They leave half a million objects, all of which Python's collector looks through whenever there are a quarter more:
-    a fourth of the time of the import itself, and a third of a second every few hundred steps afterwards. So it rests
-    here, and is then told that what is there will stay. That is taken back before the process ends, since some
-    libraries complain where their objects outlive it.
+    The libraries create half a million objects, and Python's garbage collector scans all of them each time their number
+    has grown by a quarter: this takes a fourth of the import time, and a third of a second every few hundred steps
+    afterwards. So garbage collection is paused during the import, then these objects are frozen. They are unfrozen
+    before the process ends, since some libraries report an error if their objects outlive it.
 
-    Does nothing where the first is there already, or the collector was switched off by somebody else.
+    Does nothing if the first library is already imported or garbage collection is disabled.
     """
     if LIBRARIES[0] in sys.modules or not gc.isenabled():
         return

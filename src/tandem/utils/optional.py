@@ -1,4 +1,4 @@
-"""Libraries that are no dependency of tandem, imported only where what needs them is chosen."""
+"""Imports optional dependencies when an option that needs them is chosen."""
 
 import importlib
 from types import ModuleType
@@ -7,15 +7,15 @@ from tandem.errors import ConfigError
 
 
 def load(module: str, extra: str, what: str) -> ModuleType:
-    """A module of a library that is no dependency of tandem.
+    """Imports a module of an optional dependency.
 
     Args:
         module: its dotted name.
         extra: the extra of tandem that installs it.
-        what: needs it, for the message, such as `the boundary loss`.
+        what: what needs it, for the message, such as `the boundary loss`.
 
     Raises:
-        ConfigError: if it cannot be imported.
+        ConfigError: it cannot be imported.
     """
     try:
         return importlib.import_module(module)

@@ -1,4 +1,4 @@
-"""Archives, MedMNIST files, lists and division files that cannot be used: one clear line each, nothing written."""
+"""Archives, MedMNIST files, lists and split files that cannot be used: one clear line each, nothing written."""
 
 import tarfile
 import zipfile
@@ -92,12 +92,12 @@ WRONG_LABELS = (np.arange(24)[:, None] % 2).astype(np.uint8)
 WRONG_LABELS[[3, 8]] = 2
 MEDMNIST: dict[str, tuple[Callable[[Path], object], str]] = {
     "labels out of range": (changed(train_labels=WRONG_LABELS), r"set\.npz', train row 3: label 2 is not in 0 to 1"),
-    "a missing array": (changed(val_labels=None), "lacks val_labels: it is no MedMNIST file"),
+    "a missing array": (changed(val_labels=None), "lacks val_labels: it is not a MedMNIST file"),
     "pickled arrays": (
         changed(train_images=np.array([{}], dtype=object)),
         "is damaged or no .npz file of plain arrays",
     ),
-    "float pictures": (changed(train_images=np.zeros((24, 28, 28))), "train has images float64"),
+    "float images": (changed(train_images=np.zeros((24, 28, 28))), "train has images float64"),
     "another size": (changed(test_images=np.zeros((12, 64, 64), np.uint8)), r"test has images uint8 \(12, 64, 64\)"),
     "colours": (changed(test_images=np.zeros((12, 28, 28, 3), np.uint8)), r"\(12, 28, 28, 3\)"),
     "fewer labels": (changed(test_labels=np.zeros((9, 1), np.uint8)), r"labels uint8 \(9, 1\)"),
@@ -163,7 +163,7 @@ def test_faults_of_split_files(busi_tree: Any, tmp_path: Path, line: str, messag
         BUSI(str(root), size=16, split_file=str(path)).load()
 
 
-def test_a_patient_on_both_sides_of_a_published_division(trees: Any, tmp_path: Path) -> None:
+def test_a_patient_in_two_parts_of_a_published_split(trees: Any, tmp_path: Path) -> None:
     split = ("train", "val", "test", "train", "train")
     root = trees.table(
         tmp_path / "mine", 20, fold=lambda number: split[number // 4], patient=lambda number: f"p{number % 9}"

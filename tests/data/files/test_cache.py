@@ -29,7 +29,7 @@ def whole() -> Arrays:
 
 
 def right(found: dict[str, Mapped] | None) -> bool:
-    """Whether what was fetched is what `make` gives."""
+    """Whether the fetched arrays are those that `make` yields."""
     assert found is not None
     return all(np.array_equal(found[name][...].numpy(), array) for name, array in whole().items())
 
@@ -51,7 +51,7 @@ def test_the_file_is_one_that_numpy_reads_and_writes(tmp_path: Path) -> None:
     assert right(fetch(path, SHAPES, fail))
 
 
-def test_nothing_half_written_is_left_where_decoding_fails(tmp_path: Path) -> None:
+def test_no_incomplete_file_is_left_if_decoding_fails(tmp_path: Path) -> None:
     def broken() -> Iterator[Arrays]:
         yield next(make())
         raise KeyboardInterrupt

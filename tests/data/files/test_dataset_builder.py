@@ -1,4 +1,4 @@
-"""When near-duplicates are looked for, which takes long among many pictures."""
+"""When the search for near-duplicates runs; it takes long among many images."""
 
 import logging
 from typing import Any
@@ -29,6 +29,6 @@ def test_auto_looks_among_few(trees: Any, tmp_path: Any, caplog: pytest.LogCaptu
     assert "groups of near-duplicates" in caplog.text
 
 
-def test_another_word_is_refused(trees: Any, tmp_path: Any) -> None:
+def test_an_unknown_value_is_refused(trees: Any, tmp_path: Any) -> None:
     with pytest.raises(ConfigError, match=r"^data\.near_duplicates is 'perhaps'"):
         Folder(str(trees.folders(tmp_path / "mine", 8)), size=16, near_duplicates="perhaps").load()

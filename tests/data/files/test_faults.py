@@ -13,7 +13,7 @@ def test_faults_are_counted_and_ten_of_them_listed() -> None:
     with pytest.raises(DataError) as caught:
         refuse([f"fault {number}" for number in range(14)], 20)
     first, *others = str(caught.value).splitlines()
-    assert first == "14 of 20 pictures cannot be used; the first: fault 0;"
+    assert first == "14 of 20 images cannot be used; the first: fault 0;"
     assert [line.strip(" ;") for line in others] == [*(f"fault {number}" for number in range(1, 10)), "... and 4 more"]
 
 
@@ -35,6 +35,6 @@ def test_skipped_faults_are_kept_and_others_refused() -> None:
                 faults.settle(4)
 
 
-def test_other_words_are_refused() -> None:
+def test_unknown_values_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"data\.on_error is 'ignore', but must be 'fail' or 'skip'"):
         check_on_error("ignore")

@@ -1,4 +1,4 @@
-"""A start reads every byte of a data set, or knows that no file was touched since one did."""
+"""A start reads every byte of a data set, unless no file was changed since an earlier start read them."""
 
 import os
 import time
@@ -15,14 +15,14 @@ from tandem.data.folder import Folder
 
 @pytest.fixture
 def an_hour_later(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files that a test has just made lie untouched for long."""
+    """Files that a test has just made count as unchanged for long."""
     clock = time.time_ns
     monkeypatch.setattr("tandem.data.files.file_state.time.time_ns", lambda: clock() + 3600 * 10**9)
 
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the files whose bytes were read to know them."""
+    """Names of the files whose bytes were read."""
     names: list[str] = []
 
     def noted(path: Path, name: str) -> bytes:
@@ -55,7 +55,7 @@ def test_files_that_were_not_touched_are_read_once(trees: Any, tmp_path: Path, r
 
 
 def test_files_that_were_just_made_are_read_again(trees: Any, tmp_path: Path, read: list[str]) -> None:
-    """A further change may have the same time."""
+    """A further change may get the same timestamp."""
     root = trees.folders(tmp_path / "mine", 8)
     assert fingerprint(root, tmp_path / "cache") == fingerprint(root, tmp_path / "cache")
     assert len(read) == 64
@@ -63,7 +63,7 @@ def test_files_that_were_just_made_are_read_again(trees: Any, tmp_path: Path, re
 
 
 @pytest.mark.usefixtures("an_hour_later")
-def test_a_file_that_cannot_be_read_is_told_of_at_every_start(trees: Any, tmp_path: Path) -> None:
+def test_an_unreadable_file_is_reported_at_every_start(trees: Any, tmp_path: Path) -> None:
     root, cache = trees.folders(tmp_path / "mine", 9), str(tmp_path / "cache")
     (root / "benign" / "a3.png").unlink()
     (root / "benign" / "a3.png").symlink_to(tmp_path / "nowhere")
@@ -74,14 +74,14 @@ def test_a_file_that_cannot_be_read_is_told_of_at_every_start(trees: Any, tmp_pa
 
 
 def rewritten(path: Path) -> None:
-    """As many other bytes in place, and the old time of content, as `touch -r` would give it."""
+    """The same number of other bytes, with the old mtime, as `touch -r` would set it."""
     before = path.stat()
     path.write_bytes(path.read_bytes()[::-1])
     os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
 
 
 def exchanged(path: Path) -> None:
-    """Another file of that name, length and time of content."""
+    """Another file with the same name, size and mtime."""
     before = path.stat()
     other = path.with_name("other")
     other.write_bytes(path.read_bytes()[::-1])
@@ -99,7 +99,7 @@ def test_no_change_hides_behind_an_old_time(tmp_path: Path, change: Callable[[Pa
     assert before is not None
     assert state_of(files, tmp_path) == before
     assert state_of(files[::-1], tmp_path) != before
-    time.sleep(0.02)  # longer than the system's clock stands still
+    time.sleep(0.02)  # longer than one tick of the system's clock
     change(files[1])
     assert state_of(files, tmp_path) not in (before, None)
 

@@ -1,4 +1,4 @@
-"""Masks: every encoding gives the same pixels, and whatever could be misread is refused."""
+"""Masks: every encoding gives the same pixels, and ambiguous masks are refused."""
 
 import re
 from pathlib import Path
@@ -77,7 +77,7 @@ def test_coloured_and_transparent_masks_are_refused(tmp_path: Path) -> None:
 
 def test_a_mask_of_another_size_is_named_with_both_sizes(tmp_path: Path) -> None:
     path = save(tmp_path / "m.png", LESION)
-    with pytest.raises(DataError, match=r"m\.png' is 10x12, but its picture 12x10"):
+    with pytest.raises(DataError, match=r"m\.png' is 10x12, but its image is 12x10"):
         read_mask([path], 4, (12, 10))
 
 
@@ -86,7 +86,7 @@ def test_a_mask_of_another_size_is_named_with_both_sizes(tmp_path: Path) -> None
 TRIMAP = {"1": "pet", "2": "background", "3": "ignore"}
 
 
-def test_values_mean_what_the_setting_says(tmp_path: Path) -> None:
+def test_values_have_the_meaning_of_the_option(tmp_path: Path) -> None:
     path = save(tmp_path / "m.png", np.array([[1, 2], [3, 0]], dtype=np.uint8))
     assert unite([path], (2, 2), mask_values(TRIMAP)).tolist() == [[1, 0], [255, 0]]
 
@@ -115,7 +115,7 @@ def test_coloured_and_sixteen_bit_masks_with_a_meaning(tmp_path: Path) -> None:
     assert unite([save(tmp_path / "m.png", rgb)], (2, 2), values).tolist() == [[0, 1], [255, 255]]
     deep = save(tmp_path / "d.png", np.array([[0, 1000], [1000, 40000]], dtype=np.uint16))
     assert unite([deep], (2, 2), mask_values({"1000": "a", "40000": "b"})).tolist() == [[0, 1], [1, 2]]
-    with pytest.raises(DataError, match="deeper than 8 bits: say what its values mean"):
+    with pytest.raises(DataError, match="more than 8 bits per pixel: set the meaning of its values"):
         unite([deep], (2, 2))
 
 
@@ -127,12 +127,10 @@ def test_one_bit_masks_with_either_name_of_white(tmp_path: Path, level: str) -> 
 
 def test_values_without_a_meaning_are_listed(tmp_path: Path) -> None:
     path = save(tmp_path / "m.png", np.array([[1, 7], [3, 9]], dtype=np.uint8))
-    with pytest.raises(
-        DataError, match=r"m\.png' holds 2 values that mean nothing \(7, 9\): add them to data\.mask_val"
-    ):
+    with pytest.raises(DataError, match=r"m\.png' has 2 values without a meaning \(7, 9\): add them to data\.mask_val"):
         unite([path], (2, 2), mask_values(TRIMAP))
     red = save(tmp_path / "r.png", np.full((2, 2, 3), (255, 0, 0), dtype=np.uint8))
-    with pytest.raises(DataError, match=r"mean nothing \(#ff0000\)"):
+    with pytest.raises(DataError, match=r"without a meaning \(#ff0000\)"):
         unite([red], (2, 2), mask_values({"#00ff00": "green"}))
     with pytest.raises(DataError, match="in colour"):
         unite([red], (2, 2), mask_values(TRIMAP))
@@ -162,6 +160,6 @@ def test_two_classes_for_one_pixel_are_refused(tmp_path: Path) -> None:
         ({}, "names no foreground"),
     ],
 )
-def test_settings_that_mean_nothing_are_refused(given: dict[str, str], message: str) -> None:
+def test_bad_options_are_refused(given: dict[str, str], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         mask_values(given)

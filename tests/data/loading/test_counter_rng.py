@@ -21,7 +21,7 @@ def test_keys_and_draws_never_change() -> None:
     assert uniform(keys(7, "augment", 3), stream=2, count=2).tolist() == [[0.33655042473363017, 0.16585876744173578]]
 
 
-def test_mixing_loses_nothing_and_leaves_its_argument_alone() -> None:
+def test_mixing_is_a_bijection_and_does_not_modify_its_argument() -> None:
     words = np.arange(10_000, dtype=np.uint64)
     assert len(np.unique(mix(words))) == len(words)
     assert words[5] == 5
@@ -55,7 +55,7 @@ def test_any_whole_number_is_a_seed() -> None:
     assert keys(-1, "a", 0) == keys(2**64 - 1, "a", 0)
 
 
-def test_an_index_that_is_not_whole_is_refused() -> None:
+def test_a_fractional_index_is_refused() -> None:
     with pytest.raises(TypeError, match="whole numbers as index, but got float64"):
         keys(0, "a", [0.5])
 

@@ -1,4 +1,4 @@
-"""Which row comes when, and which random numbers belong to it: a function of (seed, epoch, row) alone."""
+"""The order of rows and their random numbers are a function of (seed, epoch, row) only."""
 
 from collections.abc import Callable, Iterator
 from itertools import pairwise

@@ -1,4 +1,4 @@
-"""Class-balanced sampling: exact shares, no row forgotten, one order for (seed, epoch), numbers of their own."""
+"""Class-balanced sampling: exact shares, no row left out, one order for (seed, epoch), separate random numbers."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -59,7 +59,7 @@ def test_an_epoch_has_the_shares_that_were_asked_for(
     labelled = [label for label in labels if label >= 0]
     wanted = quotas(len(labelled), shares)
     if any(quota and index not in labelled for index, quota in enumerate(wanted)):
-        with pytest.raises(DataError, match="but no row is of it"):
+        with pytest.raises(DataError, match="but it has no rows"):
             ClassSampler(labels, shares, seed)
         return
     sampler = ClassSampler(labels, shares, seed)
@@ -194,19 +194,19 @@ def test_words_and_lists() -> None:
         (None, NAMES, "must be uniform, balanced or a list"),
     ],
 )
-def test_other_settings_are_refused(sampling: Any, classes: tuple[str, ...], message: str) -> None:
+def test_bad_values_are_refused(sampling: Any, classes: tuple[str, ...], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         class_shares(sampling, classes)
 
 
 def test_a_class_that_is_to_be_visited_and_has_no_row_is_named(tiny_samples: Callable[..., Samples]) -> None:
     samples = tiny_samples(2)  # of classes 0 and 1
-    with pytest.raises(DataError, match="gives class 'malignant' a share, but no training picture is of it"):
+    with pytest.raises(DataError, match="gives class 'malignant' a share, but has no training images"):
         visits_by_class(samples, [1, 1, 1], NAMES)
     assert visits_by_class(samples, [1, 3, 0], NAMES) == {"normal": 1, "benign": 1, "malignant": 0}
 
 
-def test_the_data_module_refuses_before_it_reads_and_says_what_is_visited(tiny_source: Any) -> None:
+def test_the_data_module_refuses_before_it_reads_and_counts_visits(tiny_source: Any) -> None:
     with pytest.raises(ConfigError, match="has 2 weights for 3 classes"):
         DataModule(tiny_source, None, 4, 0, 0, sampling=[1, 2])
     assert tiny_source.reads == 0

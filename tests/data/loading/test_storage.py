@@ -1,4 +1,4 @@
-"""Where pixels live makes no difference to what is trained on, and memory does not grow with what stays on disk."""
+"""The storage of pixels does not change the training data, and memory does not grow with the data on disk."""
 
 import logging
 import os
@@ -61,7 +61,7 @@ def test_rows_are_those_of_the_tensor(forms: dict[str, Stored], form: str, index
 
 
 @given(picks=st.lists(st.lists(st.integers(0, 8), min_size=1, max_size=12), min_size=1, max_size=3), data=st.data())
-def test_a_pick_of_a_pick_is_what_it_is_for_tensors(
+def test_a_pick_of_a_pick_equals_that_of_tensors(
     forms: dict[str, Stored], picks: list[list[int]], data: st.DataObject
 ) -> None:
     for stored in forms.values():
@@ -94,13 +94,13 @@ def test_chunks_are_all_rows_in_order(monkeypatch: pytest.MonkeyPatch, forms: di
 
 
 @pytest.mark.parametrize("limit", [-1, float("inf"), float("nan")])
-def test_a_limit_that_means_nothing_is_refused(limit: float) -> None:
+def test_a_bad_limit_is_refused(limit: float) -> None:
     with pytest.raises(ConfigError, match=r"^data\.memory_gb is .*, but must be a number of GB from 0, or null"):
         Storage(memory_gb=limit)
     assert Storage(memory_gb=1.5).limit == 1.5e9
 
 
-def test_free_memory_is_less_than_there_is_and_a_container_may_have_less(
+def test_free_memory_is_limited_by_the_machine_and_the_container(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert 10**7 < free_memory() <= os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
@@ -135,7 +135,7 @@ def test_all_three_places_give_the_same_splits_and_batches(
     caplog.set_level(logging.INFO)
     root = str(trees.folders(tmp_path / "mine", 12, masked=lambda number: number % 3 > 0))
     memory = Folder(root, size=16).load()
-    assert "held in memory" in caplog.text
+    assert "kept in memory" in caplog.text
     caplog.clear()
     disk = Folder(root, size=16, memory_gb=0).load()
     assert "read from" in caplog.text
@@ -158,9 +158,9 @@ def test_all_three_places_give_the_same_splits_and_batches(
             assert torch.equal(one["mask"], other["mask"])
 
 
-def test_a_faulty_file_is_left_out_of_what_is_on_disk(trees: Any, tmp_path: Path) -> None:
+def test_a_faulty_file_is_left_out_of_the_data_on_disk(trees: Any, tmp_path: Path) -> None:
     root = trees.folders(tmp_path / "mine", 12)
-    (root / "benign" / "a3.png").write_bytes(b"no picture")
+    (root / "benign" / "a3.png").write_bytes(b"no image")
     splits = {}
     for limit in (None, 0):
         source = Folder(str(root), size=16, on_error="skip", memory_gb=limit)
@@ -170,7 +170,7 @@ def test_a_faulty_file_is_left_out_of_what_is_on_disk(trees: Any, tmp_path: Path
     assert same(splits[None], splits[0])
 
 
-def test_joined_splits_leave_pictures_where_they_are(trees: Any, tmp_path: Path) -> None:
+def test_joined_splits_leave_images_where_they_are(trees: Any, tmp_path: Path) -> None:
     root = str(trees.folders(tmp_path / "mine", 12))
     memory, disk = Folder(root, size=16).load(), Folder(root, size=16, memory_gb=0).load()
     whole = join_samples([memory["train"], disk["val"]])
@@ -195,8 +195,8 @@ def growth(work: Callable[[], object]) -> int:
     return read("VmHWM") - before
 
 
-def test_memory_does_not_grow_with_what_is_on_disk(tmp_path: Path) -> None:
-    """1200 pictures that are 59 MB decoded: read from files and again from the cache, checked, hashed, visited once."""
+def test_memory_does_not_grow_with_the_data_on_disk(tmp_path: Path) -> None:
+    """1200 images that are 59 MB decoded: read from files and again from the cache, checked, hashed, visited once."""
     for number in range(1200):
         path = tmp_path / "mine" / "ab"[number % 2] / f"{number}.png"
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -20,36 +20,36 @@ def scene(seed: int, width: int = 90, height: int = 70) -> Image.Image:
 
 
 def test_altered_copies_are_found_and_others_kept_apart() -> None:
-    pictures = [scene(seed) for seed in range(6)]
-    with_calliper = pictures[2].copy()
+    images = [scene(seed) for seed in range(6)]
+    with_calliper = images[2].copy()
     with_calliper.paste(255, (40, 30, 44, 34))
     copies = [
-        pictures[0].resize((140, 100)),
-        pictures[1].point(lambda level: int(level * 0.8) + 10),
+        images[0].resize((140, 100)),
+        images[1].point(lambda level: int(level * 0.8) + 10),
         with_calliper,
     ]
-    groups = near_duplicate_groups([np.asarray(picture) for picture in pictures + copies])
+    groups = near_duplicate_groups([np.asarray(image) for image in images + copies])
     assert groups == [0, 1, 2, 3, 4, 5, 0, 1, 2]
 
 
 def test_both_limits_must_be_kept() -> None:
-    pictures = [np.asarray(scene(seed)) for seed in (0, 0, 1)]
-    assert near_duplicate_groups(pictures, distance=256, correlation=-1) == [0, 0, 0]
-    assert near_duplicate_groups(pictures, distance=256) == [0, 0, 1]
-    assert near_duplicate_groups(pictures, correlation=-1) == [0, 0, 1]
+    images = [np.asarray(scene(seed)) for seed in (0, 0, 1)]
+    assert near_duplicate_groups(images, distance=256, correlation=-1) == [0, 0, 0]
+    assert near_duplicate_groups(images, distance=256) == [0, 0, 1]
+    assert near_duplicate_groups(images, correlation=-1) == [0, 0, 1]
 
 
-def test_flat_pictures_resemble_one_another_only() -> None:
+def test_flat_images_resemble_one_another_only() -> None:
     flat = [np.full((64, 64), level, dtype=np.uint8) for level in (0, 128)]
     assert near_duplicate_groups([flat[0], np.asarray(scene(0)), flat[1]]) == [0, 1, 0]
     assert near_duplicate_groups([]) == []
 
 
 def test_blocks_do_not_change_the_result(monkeypatch: pytest.MonkeyPatch) -> None:
-    pictures: NDArray[np.uint8] = np.stack([np.asarray(scene(seed % 5, 64, 64)) for seed in range(13)])
-    whole = near_duplicate_groups(pictures)
+    images: NDArray[np.uint8] = np.stack([np.asarray(scene(seed % 5, 64, 64)) for seed in range(13)])
+    whole = near_duplicate_groups(images)
     monkeypatch.setattr("tandem.data.splitting.duplicates.BLOCK", 3)
-    assert near_duplicate_groups(pictures) == whole == [row % 5 for row in range(13)]
+    assert near_duplicate_groups(images) == whole == [row % 5 for row in range(13)]
 
 
 def test_join_is_transitive_and_numbers_by_appearance() -> None:
@@ -91,7 +91,7 @@ def test_real_near_duplicates_are_recovered(real_busi: Path) -> None:
     assert len(recovered) == 83
     assert sum(recovered) == 83
     assert group_of["benign (433).png"] == group_of["malignant (145).png"]
-    # more than the list holds, each looked at and genuine, but no chain that swallows the set
+    # more than the list has, each inspected and genuine, but no chain that merges the whole set
     sizes = np.bincount(found)
     assert 83 <= (sizes > 1).sum() <= 160
     assert sizes.max() <= 7

@@ -1,4 +1,4 @@
-"""Divisions: folds test each row once, files say what they say, published splits stay, groups and strata hold."""
+"""Splits: folds test each row once, files and published splits are kept, groups stay together, strata are balanced."""
 
 import itertools
 from pathlib import Path
@@ -63,7 +63,7 @@ def test_masks_are_shared_out_within_each_class(settings: dict[str, Any]) -> Non
     assert masked[rows["test"]].mean() == pytest.approx(0.25, abs=0.06)
 
 
-def test_a_published_division_is_kept() -> None:
+def test_a_published_split_is_kept() -> None:
     published = ["train"] * 80 + ["val"] * 20 + ["test"] * 20
     parts = divided(SplitSpec(), published=published)
     assert [len(parts[split]) for split in SPLITS] == [80, 20, 20]
@@ -76,12 +76,12 @@ def test_validation_is_carved_out_of_a_published_training_split() -> None:
     assert len(parts["val"]) == pytest.approx(90 * 0.15 / 0.85, abs=1)
 
 
-def test_a_published_division_without_a_test_is_refused() -> None:
-    with pytest.raises(DataError, match=r"has no rows in test; divide it anew with data\.resplit=true"):
+def test_a_published_split_without_test_rows_is_refused() -> None:
+    with pytest.raises(DataError, match=r"has no rows in test; draw a new split with data\.resplit=true"):
         divided(SplitSpec(), published=["train"] * COUNT)
 
 
-def test_folds_go_before_a_published_division_and_a_file_before_all(tmp_path: Path) -> None:
+def test_folds_override_a_published_split_and_a_file_overrides_all(tmp_path: Path) -> None:
     published = ["train"] * 90 + ["test"] * 30
     assert divided(SplitSpec(folds=3, fold=0), published=published) == divided(SplitSpec(folds=3, fold=0))
     path = tmp_path / "splits.csv"

@@ -64,20 +64,20 @@ def test_large_groups_do_not_spoil_the_shares() -> None:
         assert [len(rows[split]) for split in SPLITS] == [140, 30, 30]
 
 
-def test_a_missing_class_is_named_with_split_and_mend() -> None:
+def test_a_missing_class_is_named_with_split_and_fix() -> None:
     labels = [0] * 40 + [1] * 6
     one_patient = names(40) + ["patient"] * 6
     with pytest.raises(
-        DataError, match=r"class 'rare' is missing from split val and test, with 6 pictures in 1 groups: .*data\."
+        DataError, match=r"class 'rare' is missing from split val and test, with 6 images in 1 groups: .*data\."
     ):
         split_rows(labels, one_patient, FRACTIONS, 0, classes=("common", "rare"))
     with pytest.raises(DataError, match=r"class 1 is missing"):
         split_rows(labels, one_patient, FRACTIONS, 0)
-    with pytest.raises(DataError, match=r"class 'rare' has no picture at all"):
+    with pytest.raises(DataError, match=r"class 'rare' has no images"):
         split_rows([0] * 40, names(40), FRACTIONS, 0, classes=("common", "rare"))
 
 
-def test_rows_without_a_label_are_divided_but_not_required() -> None:
+def test_rows_without_a_label_are_split_but_not_required() -> None:
     labels = [0] * 20 + [-100] * 20
     rows = split_rows(labels, names(40), FRACTIONS, 0, classes=("only",))
     assert [len(rows[split]) for split in SPLITS] == [28, 6, 6]
@@ -99,7 +99,7 @@ def test_fractions_are_put_in_order() -> None:
         {"train": float("nan"), "val": 0.15, "test": 0.15},
     ],
 )
-def test_fractions_that_cannot_work_are_refused(fractions: dict[str, float]) -> None:
+def test_bad_fractions_are_refused(fractions: dict[str, float]) -> None:
     with pytest.raises(ConfigError, match=r"data\.fractions"):
         check_fractions(fractions)
 
@@ -146,7 +146,7 @@ def test_an_id_in_two_splits_is_not_written(tmp_path: Path) -> None:
         ('id,split,class,group\n"a,train,x,\n', "is not a csv file"),
     ],
 )
-def test_files_that_are_no_splits_are_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_files_that_are_not_splits_are_refused(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "splits.csv"
     path.write_text(text)
     with pytest.raises(DataError, match=message) as caught:

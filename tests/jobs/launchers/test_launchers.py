@@ -36,7 +36,7 @@ def test_no_end_of_a_job_stops_or_hides_the_others(
         100: ("failed", "ValueError: no luck"),
         101: ("killed", "killed by SIGKILL"),
         102: ("killed", "killed by SIGSEGV"),
-        104: ("failed", "its process ended with exit code 3; it last said: about to do it"),
+        104: ("failed", "its process ended with exit code 3; its last output: about to do it"),
     }
     for seed, (state, reason) in reasons.items():
         status = jobs.status(seed)
@@ -77,8 +77,8 @@ def test_a_job_that_hangs_is_stopped_at_its_limit_and_no_other_started_where_tha
     fake_train: Command, jobs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tandem.jobs.process.STEPS", ((0, signal.SIGINT), (1, signal.SIGKILL)))
-    knobs = [f"hydra.launcher.{knob}" for knob in ("n_jobs=1", "timeout_min=0.03", "keep_going=false")]
-    done = fake_train("-m", "seed=103,1,2", "hydra/launcher=processes", *knobs)
+    options = [f"hydra.launcher.{option}" for option in ("n_jobs=1", "timeout_min=0.03", "keep_going=false")]
+    done = fake_train("-m", "seed=103,1,2", "hydra/launcher=processes", *options)
     assert done.code == 1
     assert jobs.status(103)["state"] == "timed out"
     assert "stopped after 0.03 minutes (timeout_min)" in done.err
@@ -95,7 +95,7 @@ def test_ctrl_c_stops_the_jobs_and_says_what_is_done(
     sweep.send_signal(signal.SIGINT)
     out, err = sweep.communicate(timeout=30)
     assert sweep.returncode == 130
-    assert err.splitlines()[-1] == "error: interrupted; the same command goes on where it stopped"
+    assert err.splitlines()[-1] == "error: interrupted; rerun the same command to resume"
     assert f"sweep: 0 finished, 0 failed, {len(running)} interrupted" in err
     assert "Traceback" not in out + err
     assert all(has_gone(process) for process in running)
@@ -195,7 +195,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return script
 
 
-KNOBS = {
+OPTIONS = {
     "joblib": ["hydra.launcher.n_jobs=2"],
     "submitit_local": ["hydra.launcher.n_jobs=2"],
     "submitit_slurm": [
@@ -208,9 +208,9 @@ KNOBS = {
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", list(KNOBS))
+@pytest.mark.parametrize("launcher", list(OPTIONS))
 def test_a_sweep_through_another_library(launcher: str, start: Callable[..., Any], jobs: Any, cluster: Path) -> None:
-    sweep = start("seed=1,2,101,3", f"hydra/launcher={launcher}", *KNOBS[launcher], "-m")
+    sweep = start("seed=1,2,101,3", f"hydra/launcher={launcher}", *OPTIONS[launcher], "-m")
     _, said = sweep.communicate(timeout=200)
     assert said.splitlines()[-1] == "sweep: 3 finished, 0 failed, 1 killed"
     assert sweep.returncode == 1
@@ -223,35 +223,54 @@ def test_a_sweep_through_another_library(launcher: str, start: Callable[..., Any
             assert f"#SBATCH {line}\n" in asked
 
 
-def test_where_there_is_no_slurm_it_is_said(fake_train: Command, jobs: Any) -> None:
+def test_a_sweep_runs_as_well_with_a_hydra_whose_private_parts_have_changed(
+    fake_train: Command, jobs: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def changed(search_path: Any) -> None:
+        raise ImportError("no such module")
+
+    with monkeypatch.context() as newer:
+        newer.setattr("tandem.config.hydra_internals.make_fast_loader", changed)
+        newer.setattr("tandem.config.hydra_internals._reported", set())
+        done = fake_train("-m", "seed=1,2")
+    assert (done.code, done.err) == (0, "sweep: 2 finished, 0 failed\n")
+    line = " differs in its loader of configurations (ImportError: no such module); composing jobs takes longer\n"
+    assert done.out.count(line) == 1
+    folders = {seed: jobs.folder(seed) for seed in (1, 2)}
+    assert fake_train("-m", "seed=1,2").out.startswith("0 of 2 jobs to run; 2 already finished\n")
+    assert {seed: jobs.folder(seed) for seed in (1, 2)} == folders
+    assert jobs.attempts() == {1: 1, 2: 1}
+
+
+def test_a_missing_slurm_is_reported(fake_train: Command, jobs: Any) -> None:
     done = fake_train("-m", "seed=1,2", "hydra/launcher=submitit_slurm")
     assert done.code == 1
-    assert done.error.startswith("hydra/launcher=submitit_slurm has to be typed where Slurm is: ")
+    assert done.error.startswith("hydra/launcher=submitit_slurm must run on a Slurm login node: ")
     assert jobs.attempts() == {}
 
 
-def test_a_knob_that_cannot_work_is_named_before_a_job_starts(fake_train: Command, jobs: Any) -> None:
+def test_an_invalid_option_is_reported_before_a_job_starts(fake_train: Command, jobs: Any) -> None:
     done = fake_train("-m", "seed=1,2", "hydra/launcher=processes", "hydra.launcher.n_jobs=0")
     assert done.code == 1
-    assert done.error == "hydra.launcher.n_jobs is 0, but must be a number of jobs, 1 at least"
+    assert done.error == "hydra.launcher.n_jobs is 0, but must be at least 1"
     wrong = fake_train("-m", "seed=1,2", "hydra/launcher=processes", "hydra.launcher.njobs=3")
     assert wrong.error.startswith("unknown key 'hydra.launcher.njobs': did you mean 'n_jobs'?")
     assert jobs.attempts() == {}
 
 
 @pytest.mark.parametrize(
-    ("knobs", "line"),
+    ("options", "line"),
     [
         ({"timeout_min": 0.0}, "hydra.launcher.timeout_min is 0.0, but must be above 0, or null for no limit"),
         ({"devices": []}, "hydra.launcher.devices is [], but must be a list such as [0,1], or null for all of them"),
-        ({"threads": 0}, "hydra.launcher.threads is 0, but must be a number of threads, 1 at least"),
-        ({"retries": -1}, "hydra.launcher.retries is -1, but must be a number of further attempts, 0 at least"),
+        ({"threads": 0}, "hydra.launcher.threads is 0, but must be at least 1"),
+        ({"retries": -1}, "hydra.launcher.retries is -1, but must be at least 0"),
     ],
     ids=str,
 )
-def test_knobs_out_of_range(knobs: dict[str, Any], line: str) -> None:
+def test_options_out_of_range(options: dict[str, Any], line: str) -> None:
     with pytest.raises(ConfigError, match=re.escape(line)):
-        check(knobs)
+        check(options)
 
 
 def test_threads_are_shared_out(monkeypatch: pytest.MonkeyPatch) -> None:

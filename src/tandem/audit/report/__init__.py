@@ -1,1 +1,1 @@
-"""An audit of data as a page, as tables and on the terminal."""
+"""Reports an audit as a page, as tables and on the terminal."""

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from tandem.data.samples import Samples
 
 BINS = 30
-MANY = 12  # classes whose areas are told apart
+MANY = 12  # with more classes, their areas are not shown separately
 
 
 def class_balance(audit: "Audit") -> Figure:
-    """How many pictures of each class each split has."""
+    """Bars of the number of images of each class in each split."""
     names = [*audit.classes, *(["unknown"] if any(not row.label for row in audit.rows) else [])]
     counts = Counter((row.label or "unknown", row.split) for row in audit.rows)
     figure = Figure(figsize=(5.2, max(1.6, 0.28 * len(names) + 1)), layout="constrained")
@@ -35,14 +35,14 @@ def class_balance(audit: "Audit") -> Figure:
         left += widths
     axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.invert_yaxis()
-    axes.set_xlabel("pictures")
+    axes.set_xlabel("images")
     axes.spines[["top", "right"]].set_visible(False)
     figure.legend(loc="outside upper right", ncols=len(SPLITS), frameon=False, fontsize=8)
     return figure
 
 
 def mask_areas(rows: Sequence["Facts"], classes: Sequence[str]) -> Figure:
-    """Histogram of the share of the picture that masks mark, on a logarithmic axis; empty masks are not in it."""
+    """Histogram of the marked share of the image, on a logarithmic axis, without empty masks."""
     filled = [row for row in rows if row.area > 0]
     areas = np.array([row.area for row in filled])
     labels = np.array([row.label for row in filled])
@@ -56,13 +56,13 @@ def mask_areas(rows: Sequence["Facts"], classes: Sequence[str]) -> Figure:
         parts = [areas[labels == name] for name in shown]
         axes.hist(parts, edges, stacked=True, label=[name or "unknown" for name in shown])
         legend(axes, fontsize=8)
-    axes.set(xscale="log", xlabel="marked share of the picture", ylabel="masks")
+    axes.set(xscale="log", xlabel="marked share of the image", ylabel="masks")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 
 
 def pair(likeness: "Likeness", splits: Mapping[str, "Samples"]) -> Figure:
-    """Two pictures that look alike side by side, masks outlined."""
+    """Two near-duplicates side by side, masks outlined."""
     figure = Figure(figsize=(4, 2.45), layout="constrained")
     cells = figure.subplots(1, 2)
     for axes, fact, place in zip(cells, (likeness.one, likeness.other), likeness.places, strict=True):
@@ -73,7 +73,7 @@ def pair(likeness: "Likeness", splits: Mapping[str, "Samples"]) -> Figure:
 
 
 def _row(splits: Mapping[str, "Samples"], place: int) -> "tuple[Tensor, Tensor | None]":
-    """Picture and mask of a row, counted through all splits."""
+    """Returns image and mask of a row, by its index over all splits."""
     for samples in splits.values():
         if place < len(samples):
             batch = samples.take([place])

@@ -1,4 +1,4 @@
-"""What a terminal shows after an audit."""
+"""Prints an audit on the terminal."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,25 +15,25 @@ if TYPE_CHECKING:
     from tandem.audit.audit import Audit
 
 SHOWN_FAULTS = 5
-LONGEST = 20  # rows of a table; the page has all
+LONGEST = 20  # maximum number of rows of a table; the page has all
 
 
 def print_audit(audit: "Audit", page: Path) -> None:
-    """Prints the tables, what stands out, the first faults, and where the page lies."""
+    """Prints the tables, the first faults, the remarks, and the path of the page."""
     console = Console()
     for sheet in sheets(audit):
         console.print(_table(sheet))
 
-    def say(line: str, style: str | None = None) -> None:
+    def show(line: str, style: str | None = None) -> None:
         console.print(printable(line), style=style, markup=False, highlight=False, soft_wrap=True)
 
     for fault in audit.faults[:SHOWN_FAULTS]:
-        say(f"fault: {' '.join(fault.split())}", "red")
+        show(f"fault: {' '.join(fault.split())}", "red")
     if len(audit.faults) > SHOWN_FAULTS:
-        say(f"... and {len(audit.faults) - SHOWN_FAULTS} more in {page.with_name('faults.txt')}", "red")
+        show(f"... and {len(audit.faults) - SHOWN_FAULTS} more in {page.with_name('faults.txt')}", "red")
     for line in remarks(audit):
-        say(f"note: {line}", "yellow")
-    say(f"{page}")
+        show(f"note: {line}", "yellow")
+    show(f"{page}")
 
 
 def _table(sheet: Sheet) -> Table:

@@ -1,4 +1,4 @@
-"""Files of an audit: one page, and tables that a spreadsheet reads."""
+"""Writes the files of an audit: a page, and tables for spreadsheets."""
 
 import csv
 import io
@@ -31,17 +31,17 @@ PAIR = (
 )
 
 
-def write_audit(audit: "Audit", splits: Mapping[str, "Samples"], folder: Path, pictures: int) -> Path:
-    """Writes the tables, and then the page.
+def write_audit(audit: "Audit", splits: Mapping[str, "Samples"], folder: Path, pairs: int) -> Path:
+    """Writes the tables, then the page.
 
     Args:
-        audit: what was found.
-        splits: for pictures of the worst pairs.
+        audit: the result of the audit.
+        splits: the splits, to show the images of the worst pairs.
         folder: where the files go.
-        pictures: how many pairs are shown.
+        pairs: number of pairs to show.
 
     Returns:
-        The page.
+        The path of the page.
     """
     for sheet in sheets(audit):
         name = re.sub(r"\W+", "_", sheet.title.lower())
@@ -52,24 +52,24 @@ def write_audit(audit: "Audit", splits: Mapping[str, "Samples"], folder: Path, p
     _write(folder / "alike.csv", PAIR, map(_pair_row, audit.alike or ()))
     write_text(folder / "faults.txt", "".join(f"{_line(fault)}\n" for fault in audit.faults))
     page = folder / PAGE
-    write_text(page, document(f"tandem: audit of {audit.name}", list(_parts(audit, splits, pictures)), STYLE))
+    write_text(page, document(f"tandem: audit of {audit.name}", list(_parts(audit, splits, pairs)), STYLE))
     return page
 
 
-def _parts(audit: "Audit", splits: Mapping[str, "Samples"], pictures: int) -> Iterable[str]:
-    yield f"<h1>{escape(audit.name)}</h1><p class='note'>{len(audit.rows)} pictures</p>"
-    if said := remarks(audit):
-        yield f"<ul class='warnings'>{''.join(f'<li>{escape(line)}</li>' for line in said)}</ul>"
+def _parts(audit: "Audit", splits: Mapping[str, "Samples"], pairs: int) -> Iterable[str]:
+    yield f"<h1>{escape(audit.name)}</h1><p class='note'>{len(audit.rows)} images</p>"
+    if lines := remarks(audit):
+        yield f"<ul class='warnings'>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
     if audit.classes:
-        yield figure(class_balance(audit), "pictures of each class")
+        yield figure(class_balance(audit), "images of each class")
     if any(row.area > 0 for row in audit.rows):
-        yield figure(mask_areas(audit.rows, audit.classes), "area of masks that mark something")
+        yield figure(mask_areas(audit.rows, audit.classes), "area of masks that are not empty")
     for sheet in sheets(audit):
         yield f"<h2>{escape(sheet.title)}</h2>{_table(sheet.head, sheet.rows)}"
     yield "<h2>Faults</h2>"
     yield _faults(audit.faults)
-    yield "<h2>Pictures that look alike</h2>"
-    yield from _alike(audit, splits, pictures)
+    yield "<h2>Near-duplicates</h2>"
+    yield from _alike(audit, splits, pairs)
 
 
 def _faults(faults: Sequence[str]) -> str:
@@ -81,19 +81,19 @@ def _faults(faults: Sequence[str]) -> str:
     return details(f"{len(faults)} things cannot be used", "\n".join(lines))
 
 
-def _alike(audit: "Audit", splits: Mapping[str, "Samples"], pictures: int) -> Iterable[str]:
+def _alike(audit: "Audit", splits: Mapping[str, "Samples"], pairs: int) -> Iterable[str]:
     alike = audit.alike
     if not audit.compared:
-        yield "<p class='note'>so many that only those were looked for that are equal pixel by pixel</p>"
+        yield "<p class='note'>too many images to search for near-duplicates; only identical images are listed</p>"
     if not alike:
-        yield f"<p class='note'>{'not looked for' if alike is None else 'none'}</p>"
+        yield f"<p class='note'>{'no search was made' if alike is None else 'none'}</p>"
         return
-    shown = f"the worst {min(pictures, len(alike))} of {len(alike)} pairs"
+    shown = f"the worst {min(pairs, len(alike))} of {len(alike)} pairs"
     yield (
-        f"<p class='note'>{shown}: those in different splits first, then those of different classes. Distance: bits of "
-        "256 in which the perceptual hashes differ; unrelated pictures differ in about 128.</p>"
+        f"<p class='note'>{shown}: those in different splits first, then those of different classes. Distance: number "
+        "of the 256 bits in which the perceptual hashes differ; unrelated images differ in about 128.</p>"
     )
-    for likeness in alike[:pictures]:
+    for likeness in alike[:pairs]:
         yield figure(pair(likeness, splits), _caption(likeness), css="pair")
     rows = map(_pair_row, alike[:SHOWN_PAIRS])
     more = f" (the first {SHOWN_PAIRS}; all are in alike.csv)" if len(alike) > SHOWN_PAIRS else ""
@@ -101,18 +101,18 @@ def _alike(audit: "Audit", splits: Mapping[str, "Samples"], pictures: int) -> It
 
 
 def _caption(likeness: "Likeness") -> str:
-    told = [f"distance {likeness.distance}, correlation {likeness.correlation:.3f}"]
-    told += ["equal pixel by pixel"] * likeness.identical
-    told += ["different splits"] * likeness.across
-    told += ["different classes"] * likeness.conflict
-    return "; ".join(told)
+    notes = [f"distance {likeness.distance}, correlation {likeness.correlation:.3f}"]
+    notes += ["identical"] * likeness.identical
+    notes += ["different splits"] * likeness.across
+    notes += ["different classes"] * likeness.conflict
+    return "; ".join(notes)
 
 
 def _pair_row(likeness: "Likeness") -> tuple[Any, ...]:
     one, other = likeness.one, likeness.other
-    said = (one.id, other.id, one.split, other.split, one.label, other.label)
+    cells = (one.id, other.id, one.split, other.split, one.label, other.label)
     found = (likeness.distance, round(likeness.correlation, 4), likeness.identical, likeness.across, likeness.conflict)
-    return (*said, *found)
+    return (*cells, *found)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:

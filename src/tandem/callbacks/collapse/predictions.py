@@ -1,31 +1,31 @@
-"""Detectors that look at what is predicted on the validation split."""
+"""Detectors of problems in the predictions on the validation split."""
 
 from tandem.callbacks.collapse.finding import Finding, lower_rate, other_loss
 from tandem.callbacks.collapse.history import History, Limits, Predicted
 
 NONE = 0.01
-"""A side of a mask is gone where less than this share of its true pixels is predicted."""
+"""A side of a mask is missing if less than this share of its true pixels is predicted."""
 
 ALL = 0.99
-"""One class is predicted only where it has at least this share of the pictures."""
+"""Only one class is predicted if it has at least this share of the images."""
 
 ALIKE = 0.1
-"""Predictions are all alike where no class's probability differs by more between two pictures."""
+"""Predictions are all alike if no class's probability differs by more than this between two images."""
 
 
 def probabilities_as_logits(history: History, limits: Limits) -> list[Finding]:
-    """Every logit of a whole validation epoch lies in [0, 1]: there is a sigmoid or softmax in the head.
+    """Detects logits that all lie in [0, 1] for a whole validation epoch: the head ends in a sigmoid or softmax.
 
-    Logits of a trained head have both signs, so this is said at once. Of a network that says the same of every picture
-    it is said after some epochs, and only where such a network should have said no.
+    Logits of a trained head have both signs, so this is reported at once. For a network with the same output for every
+    image it is reported only after `patience` epochs, and only if the right answer is mostly no.
     """
     found = []
     for task, seen in history.last.predicted.items():
         recent = limits.recent(history, lambda epoch: epoch.predicted, task)
-        stuck = seen.kind == "binary" and max(seen.true) < 0.5 and all(map(_like_probabilities, [seen, *recent]))
+        stuck = seen.target_kind.thresholds and max(seen.true) < 0.5 and all(map(_like_probabilities, [seen, *recent]))
         if _like_probabilities(seen) and (seen.spread > ALIKE or (recent and stuck)):
             saw = f"every logit of validation epoch {history.last.number} lies in [{seen.low:.3f}, {seen.high:.3f}]; "
-            saw += "these look like probabilities where logits belong, so its losses and metrics would be wrong"
+            saw += "these look like probabilities, not logits, so its losses and metrics would be wrong"
             attempt = "remove the sigmoid or softmax at the end of its head; losses and tasks apply it themselves"
             numbers = {"lowest": seen.low, "highest": seen.high}
             found.append(Finding("probabilities_as_logits", saw, attempt, numbers, task))
@@ -37,7 +37,7 @@ def _like_probabilities(seen: Predicted) -> bool:
 
 
 def stuck_dice(history: History, limits: Limits) -> list[Finding]:
-    """The official Dice stays below 0.01."""
+    """Detects an official Dice that stays below 0.01."""
     found = []
     for name in history.last.dice:
         recent = limits.recent(history, lambda epoch: epoch.dice, name)
@@ -49,43 +49,43 @@ def stuck_dice(history: History, limits: Limits) -> list[Finding]:
 
 
 def one_sided(history: History, limits: Limits) -> list[Finding]:
-    """Every pixel, or nearly, is predicted as background, or every one as foreground; of pictures, no or yes."""
+    """Detects that nearly all pixels (or images) are predicted as background (no), or all as foreground (yes)."""
     found = []
     for task, seen in history.last.predicted.items():
         recent = limits.recent(history, lambda epoch: epoch.predicted, task)
-        if seen.kind != "binary" or not recent:
+        if not seen.target_kind.thresholds or not recent:
             continue
-        no, yes, what = ("background", "foreground", "pixels") if seen.dense else ("no", "yes", "pictures")
+        (no, yes), what = seen.target_kind.sides, f"{seen.target_kind.unit}s"
         for channel, true in enumerate(seen.true):
             shares = [entry.chosen[channel] for entry in recent]
             if true > 0 and max(shares) <= NONE * true:
-                side, mend = no, other_loss(task)
+                side, fix = no, other_loss(task)
             elif true < 1 and max(1 - share for share in shares) <= NONE * (1 - true):
-                side, mend = yes, "check that logits are what the head gives and the loss takes"
+                side, fix = yes, "check that the head returns logits and the loss takes logits"
             else:
                 continue
             saw = f"everything was predicted as {side} in each of the last {len(recent)} epochs: "
             saw += f"{shares[-1]:.2%} of the validation {what} are called {yes}, {true:.2%} are"
-            attempt = f"{mend}; {lower_rate(history.last.rate)}"
+            attempt = f"{fix}; {lower_rate(history.last.rate)}"
             name = task if len(seen.true) == 1 else f"{task}/{seen.names[channel]}"
             found.append(Finding("one_sided", saw, attempt, {"predicted": shares[-1], "true": true}, name))
     return found
 
 
 def one_class(history: History, limits: Limits) -> list[Finding]:
-    """One class of several is predicted for every picture, or nearly."""
+    """Detects that one class of several is predicted for nearly every image."""
     found = []
     for task, seen in history.last.predicted.items():
         recent = limits.recent(history, lambda epoch: epoch.predicted, task)
-        if seen.kind != "multiclass" or not recent:
+        if not seen.target_kind.exclusive or not recent:
             continue
         index = max(range(len(seen.chosen)), key=seen.chosen.__getitem__)
         least = min(entry.chosen[index] for entry in recent)
         if least < ALL or seen.true[index] > 0.95:
             continue
-        saw = f"class '{seen.names[index]}' was predicted for at least {least:.1%} of the validation pictures in each "
+        saw = f"class '{seen.names[index]}' was predicted for at least {least:.1%} of the validation images in each "
         saw += f"of the last {len(recent)} epochs, though only {seen.true[index]:.1%} are of it"
-        attempt = f"draw classes equally often (loader.sampling=balanced), loss/multiclass@tasks.{task}.loss=focal, or "
+        attempt = f"sample classes equally (loader.sampling=balanced), loss/multiclass@tasks.{task}.loss=focal, or "
         attempt += lower_rate(history.last.rate)
         numbers = {"class": index, "predicted": seen.chosen[index], "true": seen.true[index]}
         found.append(Finding("one_class", saw, attempt, numbers, task))

@@ -1,4 +1,4 @@
-"""Augmentation of whole batches, image and mask together, as a pure function of the batch and its random numbers."""
+"""Augments whole batches, image and mask together, as a pure function of the batch and its random numbers."""
 
 from tandem.data.augment.augment import Augment
 

@@ -1,4 +1,4 @@
-"""The module that augments a batch; its knobs are what `conf/augment` sets."""
+"""The module that augments a batch; `conf/augment` sets its options."""
 
 import math
 from collections.abc import Sequence
@@ -26,41 +26,41 @@ LIMITS = {
     "speckle": 1.0,
     "noise": 1.0,
 }
-"""The largest value of each knob; the least is 0, which switches it off."""
+"""The largest value of each option; the smallest is 0, which switches it off."""
 
-SPECKLE, NOISE, ELASTIC = range(3)  # purposes of random fields
+SPECKLE, NOISE, ELASTIC = range(3)  # streams of random fields, one for each purpose
 
 
 class Augment(nn.Module):
-    """Random moves and changes of grey values, each row with its own.
+    """Random geometric and intensity transforms, drawn separately for each row.
 
-    Row n is read at `A_n x + t_n + d_n(x)`, with a smooth field of displacements `d_n` (Simard et al., "Best practices
-    for convolutional neural networks", ICDAR 2003), and its grey values become, one after the other:
+    Output pixel x of row n is read at `A_n x + t_n + d_n(x)`, with a smooth displacement field `d_n` (Simard et al.,
+    "Best practices for convolutional neural networks", ICDAR 2003). The grey values g are then changed in this order:
 
-    * contrast and brightness: `c_n (g - m_n) + m_n + b_n` with `m_n` the picture's mean, cut off at 0 and 1
-    * gamma: `g^e_n`; saturation of colours; Gaussian blur
-    * speckle: `g (1 + s_n z)`, and noise: `g + r_n z`, with standard normal `z` for each pixel, one for all channels
+    * contrast and brightness: `c_n (g - m_n) + m_n + b_n` with `m_n` the image's mean, clipped to [0, 1]
+    * gamma: `g^e_n`; colour saturation; Gaussian blur
+    * speckle: `g (1 + s_n z)`, and noise: `g + r_n z`, with standard normal `z` for each pixel, shared by all channels
 
-    Images are read bilinearly, masks at the nearest pixel, so that their values stay what they are; what lies outside
-    is mirrored in both alike. The numbers come from `batch["draw"]`; no generator is used.
+    Images are interpolated bilinearly, masks by nearest neighbour, which keeps their values; both are mirrored at the
+    borders. The random numbers come from `batch["draw"]`; no generator is used.
 
     Args:
         horizontal_flip: probability of a left-right flip.
         vertical_flip: probability of an up-down flip.
-        rotate: largest turn to either side, in degrees.
-        scale: smallest and largest enlargement; 1.2 shows the lesion 1.2 times as large.
-        shift: largest shift along each axis, as a share of the picture.
-        elastic: largest displacement along each axis, as a share of the picture, 0 to 0.12.
-        brightness: largest change `b` to either side, in units of the grey range [0, 1].
-        contrast: the factor `c` lies in [1 - contrast, 1 + contrast].
-        gamma: the exponent `e` lies in [1 / (1 + gamma), 1 + gamma].
-        saturation: its factor lies in [1 - saturation, 1 + saturation]; changes RGB only.
-        blur: largest standard deviation, as a share of the picture's shorter side, 0 to 0.1.
+        rotate: largest rotation in either direction, in degrees.
+        scale: smallest and largest magnification; 1.2 shows the lesion 1.2 times as large.
+        shift: largest shift along each axis, as a fraction of the image's side.
+        elastic: largest displacement along each axis, as a fraction of the image's side, 0 to 0.12.
+        brightness: largest offset `b` in either direction, in units of the grey range [0, 1].
+        contrast: the factor `c` is in [1 - contrast, 1 + contrast].
+        gamma: the exponent `e` is in [1 / (1 + gamma), 1 + gamma].
+        saturation: the factor is in [1 - saturation, 1 + saturation]; affects RGB images only.
+        blur: largest standard deviation, as a fraction of the image's shorter side, 0 to 0.1.
         speckle: largest `s`.
         noise: largest `r`, in units of the grey range.
 
     Raises:
-        ConfigError: a value out of range, with its name.
+        ConfigError: an option is out of range; the message names it.
 
     Example:
         >>> batch = Batch(image=torch.rand(2, 1, 8, 8), draw=torch.full((2, 16), 0.5))
@@ -103,9 +103,9 @@ class Augment(nn.Module):
         self.moves = any(self.flips) or rotate > 0 or self.scale != (1.0, 1.0) or shift > 0 or elastic > 0
 
     def forward(self, batch: Batch) -> Batch:
-        """The augmented batch; targets that are not pictures are kept as they are."""
+        """Returns the augmented batch; targets other than masks are unchanged."""
         changed = batch.copy()
-        kind = batch["image"].dtype  # of trainer.precision; places and greys need single precision or better
+        kind = batch["image"].dtype  # depends on trainer.precision; the transforms need at least single precision
         image, draw = (batch[key].to(torch.promote_types(kind, torch.float32)) for key in ("image", "draw"))
         if self.moves:
             grid = self._grid(draw, (image.shape[-2], image.shape[-1]))
@@ -124,11 +124,11 @@ class Augment(nn.Module):
         if not self.elastic:
             return grid
         numbers = 2 * uniform_field(draw[:, 14:16], ELASTIC, NUMBERS) - 1
-        strength = 2 * self.elastic * draw[:, 12].view(-1, 1)  # a picture is 2 wide
+        strength = 2 * self.elastic * draw[:, 12].view(-1, 1)  # coordinates run from -1 to 1, so an image is 2 wide
         return grid + displacements(strength * numbers, size)
 
     def _matrices(self, draw: Tensor, size: Sequence[int]) -> Tensor:
-        """(N, 2, 3): where each output pixel is read, in coordinates from -1 to 1, whatever the aspect ratio."""
+        """Affine matrices, (N, 2, 3), from output to input pixels in [-1, 1], corrected for the aspect ratio."""
         height, width = size
         signed = 2 * draw - 1
         sx = torch.where(draw[:, 0] < self.flips[0], -1.0, 1.0)

@@ -1,7 +1,7 @@
-"""Random numbers for each pixel, as a pure function of a row's own two numbers, on any device.
+"""Random numbers for each pixel, as a pure function of two random numbers of its row, on any device.
 
-The words are a 32-bit hash of (row, purpose, pixel): the two-round multiply-xorshift mixer of Wellons ("Prospecting for
-hash functions", 2018) with the constants found since. Multipliers are below 2^31, so that nothing overflows in int64.
+They are a 32-bit hash of (row, purpose, pixel): the two-round multiply-xorshift mixer of Wellons ("Prospecting for hash
+functions", 2018), with improved constants found later. Multipliers are below 2^31, so that int64 does not overflow.
 """
 
 import math
@@ -23,11 +23,11 @@ def mix(words: Tensor) -> Tensor:
 
 
 def uniform_field(pair: Tensor, purpose: int, count: int) -> Tensor:
-    """Numbers strictly between 0 and 1, independent for each row, purpose and place.
+    """Draws uniform numbers strictly between 0 and 1, independent for each row, purpose and position.
 
     Args:
-        pair: (N, 2) numbers in [0, 1), the row's own.
-        purpose: tells fields of one row apart.
+        pair: (N, 2) random numbers in [0, 1), two for each row.
+        purpose: number of the stream; distinguishes several fields of one row.
         count: numbers for each row.
 
     Returns:
@@ -41,5 +41,5 @@ def uniform_field(pair: Tensor, purpose: int, count: int) -> Tensor:
 
 
 def normal_field(pair: Tensor, purpose: int, count: int) -> Tensor:
-    """Standard normal numbers, by the inverse of their distribution; arguments as of `uniform_field`."""
+    """Draws standard normal numbers with the inverse distribution function; arguments as in `uniform_field`."""
     return torch.erfinv(2 * uniform_field(pair, purpose, count) - 1) * math.sqrt(2)

@@ -1,4 +1,4 @@
-"""Changes of grey values, each row by its own amount; amounts have the shape (N, 1, 1, 1)."""
+"""Intensity transforms with a separate amount for each row; amounts have the shape (N, 1, 1, 1)."""
 
 import math
 
@@ -11,7 +11,7 @@ LUMA = (0.299, 0.587, 0.114)
 
 
 def saturate(image: Tensor, factor: Tensor) -> Tensor:
-    """Moves colours away from their grey (factor above 1) or towards it; grey pictures stay as they are."""
+    """Changes colour saturation: above 1 moves colours away from their grey, below 1 towards it; grey is unchanged."""
     if image.shape[1] != len(LUMA):
         return image
     grey = (image * image.new_tensor(LUMA).view(1, -1, 1, 1)).sum(1, keepdim=True)
@@ -19,12 +19,12 @@ def saturate(image: Tensor, factor: Tensor) -> Tensor:
 
 
 def blur(image: Tensor, sigma: Tensor, largest: float) -> Tensor:
-    """Gaussian blur, separable, cut off at three times the largest sigma; edge pixels are repeated.
+    """Blurs with a separable Gaussian, truncated at three times the largest sigma; border pixels are replicated.
 
     Args:
         image: (N, C, H, W).
         sigma: (N, 1, 1, 1) in pixels, 0 to `largest`.
-        largest: decides the size of the kernel.
+        largest: largest sigma; determines the size of the kernel.
     """
     radius = max(1, math.ceil(3 * largest))
     offsets = torch.arange(-radius, radius + 1, device=image.device)

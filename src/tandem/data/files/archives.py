@@ -1,4 +1,4 @@
-"""Data sets in one archive: unpacked once, beside the cache, and never outside of their folder."""
+"""Data sets in a single archive: unpacked once, into the cache, and never outside their folder."""
 
 import os
 import shutil
@@ -34,8 +34,8 @@ class Member:
     """A file or folder in an archive.
 
     Attributes:
-        name: as it stands there.
-        size: in bytes, unpacked.
+        name: its path in the archive.
+        size: unpacked size in bytes.
         kind: `file`, `folder` or `other` (a link or device).
     """
 
@@ -45,17 +45,17 @@ class Member:
 
 
 def folder_of(root: str, cache: str | None) -> Path:
-    """The folder that a root means: itself, or what was unpacked from it, if it is an archive.
+    """Returns the folder of a data set: the root itself, or the unpacked archive.
 
-    An archive is unpacked into the cache, under a digest of its bytes; the second time, what is there is used.
+    An archive is unpacked into the cache, under a digest of its bytes, and reused from there.
 
     Args:
         root: a folder, or a zip or tar file.
-        cache: folder of the disk cache, or None for the default.
+        cache: folder of the disk cache; None for the default.
 
     Raises:
-        DataError: an archive that is damaged, that would write outside of its folder, holds links or devices, or is
-            larger than the free space, or many times larger than itself.
+        DataError: the archive is damaged, would write outside its folder, holds links or devices, needs more than the
+            free disk space, or is many times larger than its file.
     """
     path = Path(root).expanduser()
     if not path.name.lower().endswith(ENDINGS) or not path.is_file():
@@ -89,7 +89,7 @@ def _unpack(path: Path, target: Path) -> None:
         half.replace(target)
     except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error) as error:
         text = " ".join(str(error).split()) or type(error).__name__
-        raise DataError(f"archive {str(path)!r} cannot be unpacked ({text}): fetch it again") from error
+        raise DataError(f"archive {str(path)!r} cannot be unpacked ({text}): download it again") from error
     finally:
         shutil.rmtree(half, ignore_errors=True)
 

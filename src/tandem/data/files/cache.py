@@ -1,4 +1,4 @@
-"""Decoded pictures on disk, kept under the digest of what they were decoded from, and read without loading them."""
+"""Disk cache of decoded images, named by the digest of their source files and memory-mapped when read."""
 
 import hashlib
 import logging
@@ -26,8 +26,8 @@ log = logging.getLogger(__name__)
 Arrays = dict[str, NDArray[np.uint8]]
 Shapes = Mapping[str, tuple[int, ...]]
 
-# what a cut, overwritten or malicious .npz raises; a pickle in it is a ValueError, an absurd shape a MemoryError,
-# another kind of file a TypeError
+# Exceptions that a truncated, overwritten or malicious .npz file raises: a pickle in it raises ValueError, an absurd
+# shape MemoryError, another kind of file TypeError.
 DAMAGE = (
     OSError,
     TypeError,
@@ -42,45 +42,45 @@ DAMAGE = (
 )
 
 LOCAL_HEADER = struct.Struct("<26xHH")
-"""Of a member of a zip file, the lengths of its name and of what else stands before its content."""
+"""Lengths of the name and of the extra field in the local header of a zip member."""
 
 
 def cache_folder(given: str | None) -> Path:
-    """The folder of the cache: the one given, else `$TANDEM_CACHE`, else `~/.cache/tandem`. Nothing is created."""
+    """Returns the folder of the cache: the given one, else `$TANDEM_CACHE`, else `~/.cache/tandem`; creates nothing."""
     return Path(given or os.environ.get("TANDEM_CACHE") or "~/.cache/tandem").expanduser()
 
 
 def digest(path: Path, name: str) -> bytes:
-    """SHA-256 over the name of a file, with slashes, and its bytes.
+    """SHA-256 of a file's name (with slashes) and bytes.
 
     Raises:
-        DataError: a file that cannot be read.
+        DataError: the file cannot be read.
     """
     check_regular(path)
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise DataError(f"{str(path)!r} cannot be read ({error.strerror}): mend the file or its rights") from error
+        raise DataError(f"{str(path)!r} cannot be read ({error.strerror}): fix the file or its permissions") from error
     known = name.encode()
-    # lengths, so that no name and content run together
+    # lengths first, so that name and content cannot run together
     return hashlib.sha256(f"{len(known)}:{len(content)}:".encode() + known + content).digest()
 
 
 def fetch(path: Path, shapes: Shapes, make: Callable[[], Iterable[Arrays]]) -> dict[str, Mapped] | None:
-    """The arrays kept at `path`, or those that `make` gives, which are then kept; they stay on disk.
+    """Returns the arrays cached at `path`, memory-mapped; computes and stores them first if necessary.
 
-    A damaged file is made anew and replaced; a folder that cannot be written is None. Both are logged as warnings.
+    A damaged file is replaced. Returns None if the folder cannot be written. Both cases log a warning.
 
     Args:
         path: an `.npz` file, named by the digest of everything that its content depends on.
-        shapes: the name and shape of every array expected.
-        make: gives the arrays, uint8, a few rows at a time; called once, if at all.
+        shapes: name and shape of every expected array.
+        make: yields the uint8 arrays, a few rows at a time; called at most once.
     """
     try:
         if path.is_file():
             return map_arrays(path, shapes)
     except DAMAGE as error:
-        log.warning("cache file %s is damaged (%s): decoding anew", path, error)
+        log.warning("cache file %s is damaged (%s): decoding again", path, error)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, lambda file: write_arrays(file, path.parent, shapes, make()))
@@ -91,13 +91,13 @@ def fetch(path: Path, shapes: Shapes, make: Callable[[], Iterable[Arrays]]) -> d
 
 
 def write_arrays(file: IO[bytes], folder: Path, shapes: Shapes, parts: Iterable[Arrays]) -> None:
-    """Writes uint8 arrays as an `.npz` file, uncompressed, with no more of them in memory than one part.
+    """Writes uint8 arrays to an uncompressed `.npz` file, with at most one part of them in memory.
 
     Args:
-        file: open for bytes.
-        folder: for temporary files, since the arrays stand one after the other in the file.
-        shapes: the name and shape of every array.
-        parts: some rows of every array, in order.
+        file: open in binary mode.
+        folder: for temporary files, one for each array, because the arrays follow each other in the file.
+        shapes: name and shape of every array.
+        parts: yields some rows of every array at a time, in order.
     """
     with ExitStack() as stack, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         spools = {name: stack.enter_context(TemporaryFile(dir=folder)) for name in shapes}
@@ -113,10 +113,10 @@ def write_arrays(file: IO[bytes], folder: Path, shapes: Shapes, parts: Iterable[
 
 
 def map_arrays(path: Path, shapes: Shapes) -> dict[str, Mapped]:
-    """Arrays of an `.npz` file, without unpickling; every byte is compared with its checksum, none stays in memory.
+    """Memory-maps the arrays of an `.npz` file, without unpickling, after verifying the checksum of every byte.
 
     Raises:
-        ValueError: an array of another type or shape, or compressed. A damaged file raises one of `DAMAGE`.
+        ValueError: an array has another dtype or shape, or is compressed. A damaged file raises one of `DAMAGE`.
     """
     with path.open("rb") as file, zipfile.ZipFile(file) as archive:
         if bad := archive.testzip():
@@ -125,7 +125,7 @@ def map_arrays(path: Path, shapes: Shapes) -> dict[str, Mapped]:
 
 
 def _offset(file: IO[bytes], archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> int:
-    """Where the numbers of an array begin in the file."""
+    """Returns the byte offset of an array's data in the file."""
     entry = archive.getinfo(f"{name}.npy")
     with archive.open(entry) as member:
         version = npy.read_magic(member)
@@ -134,7 +134,7 @@ def _offset(file: IO[bytes], archive: zipfile.ZipFile, name: str, shape: tuple[i
     size = int(np.prod(shape))
     right = dtype == np.uint8 and found == shape and not fortran and entry.file_size == header + size
     if not right or entry.compress_type != zipfile.ZIP_STORED:
-        raise ValueError(f"{name} is {dtype} {found}, expected uint8 {shape}, in order and uncompressed")
+        raise ValueError(f"{name} is {dtype} {found}, expected uint8 {shape}, in C order and uncompressed")
     file.seek(entry.header_offset)
     name_length, extra_length = LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size))
     return int(entry.header_offset + LOCAL_HEADER.size + name_length + extra_length + header)

@@ -1,4 +1,4 @@
-"""From rows of files to splits: what all data sets that consist of picture files share."""
+"""Turns records of files into splits; shared by all data sets that consist of image files."""
 
 import logging
 from collections.abc import Sequence
@@ -19,22 +19,22 @@ from tandem.errors import ConfigError
 log = logging.getLogger(__name__)
 
 MANY = 20_000
-"""Pictures above which `auto` does not look for near-duplicates: about a minute's work, growing with the square."""
+"""With `auto`, larger data sets are not searched for near-duplicates; it takes about a minute and grows as N^2."""
 
 
 @dataclass(frozen=True)
 class FileDatasetBuilder:
-    """How records become splits.
+    """Decodes records and splits them.
 
     Attributes:
-        name: of the data set.
-        targets: what its rows carry.
-        decoder: how files are read.
-        division: how rows are divided.
-        resplit: whether a division that the data set brings is disregarded.
-        near_duplicates: whether pictures that look alike are kept in one split; only where rows are divided here, since
-            a published division is what it is. `auto` looks for them among up to `MANY` pictures.
-        storage: where decoded pictures are kept.
+        name: name of the data set.
+        targets: the targets of its rows.
+        decoder: decodes the files.
+        division: how rows are split.
+        resplit: ignore the published split of the data set.
+        near_duplicates: keep near-duplicates in one split; has no effect on a published split, which is used as it is.
+            `auto` searches for them in data sets of up to `MANY` images.
+        storage: where decoded images are kept.
     """
 
     name: str
@@ -46,23 +46,23 @@ class FileDatasetBuilder:
     storage: Storage
 
     def __post_init__(self) -> None:
-        """Refuses what means nothing."""
+        """Checks the options."""
         if self.near_duplicates not in (True, False, "auto"):
             raise ConfigError(f"data.near_duplicates is {self.near_duplicates!r}, but must be true, false or auto")
 
     def read(
         self, records: Sequence[Record], classes: Sequence[str], root: Path, faults: Faults
     ) -> tuple[dict[str, Samples], str]:
-        """The splits, and the SHA-256 over all files used.
+        """Returns the splits and the SHA-256 of all files used.
 
         Args:
             records: the rows.
             classes: names of the classes.
-            root: the folder that the files are below.
-            faults: with what was found wrong so far; settled here, once the files were decoded.
+            root: the folder that contains the files.
+            faults: the faults found so far; raised here, after decoding, unless faulty rows are skipped.
 
         Raises:
-            DataError: faults that are not skipped, no row left, a division that cannot be made.
+            DataError: there are faults that are not skipped, no row is left, or the rows cannot be split as asked.
         """
         looked_for = self._looks_for_duplicates(records)
         decoder = replace(self.decoder, thumbnails=looked_for)
@@ -88,19 +88,19 @@ class FileDatasetBuilder:
         }, decoded.fingerprint
 
     def _looks_for_duplicates(self, records: Sequence[Record]) -> bool:
-        """Whether rows are divided here, and pictures that look alike must be found for it."""
+        """Whether rows are split here, so that near-duplicates have to be found first."""
         published = not self.resplit and any(record.split for record in records)
         drawn = self.division.file is None and not (published and self.division.folds is None)
         if drawn and self.near_duplicates == "auto" and len(records) > MANY:
             log.warning(
-                "data %s: near-duplicates are not looked for among %d pictures (more than %d take long): set "
-                "data.near_duplicates=true to do it all the same, or false", self.name, len(records), MANY,
+                "data %s: skipped the search for near-duplicates among %d images (more than %d take long): set "
+                "data.near_duplicates=true to search anyway, or false", self.name, len(records), MANY,
             )  # fmt: skip
             return False
         return drawn and bool(self.near_duplicates)
 
     def _groups(self, decoded: Decoded, looked_for: bool) -> tuple[str, ...]:
-        """The group of each row: its own, joined with those that hold a picture like one of its own."""
+        """Returns the group of each row: its own group, merged with the groups of its near-duplicates."""
         ids = [record.id for record in decoded.records]
         if not looked_for and not any(record.group for record in decoded.records):
             return tuple(ids)
@@ -111,5 +111,5 @@ class FileDatasetBuilder:
             alike = near_duplicate_groups(decoded.arrays["thumbnails"])
             _, leaders = np.unique(alike, return_index=True)
             pairs += [(row, int(leaders[group])) for row, group in enumerate(alike)]
-            log.info("%s: %d pictures in %d groups of near-duplicates", self.name, len(ids), len(leaders))
+            log.info("%s: %d images in %d groups of near-duplicates", self.name, len(ids), len(leaders))
         return group_names(join(len(ids), pairs), ids)

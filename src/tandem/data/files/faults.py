@@ -1,4 +1,4 @@
-"""Faults of a data set: all of them found before one error tells of them."""
+"""Faults of a data set: collect all of them, then report them in one error."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -11,18 +11,18 @@ OnError = Literal["fail", "skip"]
 
 
 class FaultyDataError(DataError):
-    """Several things that cannot be used, in one error: the first of them are shown, all of them are kept.
+    """Reports several faults in one error: the message shows the first ones, the attribute keeps all.
 
     Args:
-        faults: at least one line each, with file and row.
-        total: how many things were looked at.
-        what: what these things are.
+        faults: at least one; a line each, which names file and row.
+        total: number of things that were checked.
+        what: what these things are called.
 
     Attributes:
-        faults: every line.
+        faults: all lines.
     """
 
-    def __init__(self, faults: Sequence[str], total: int, what: str = "pictures") -> None:
+    def __init__(self, faults: Sequence[str], total: int, what: str = "images") -> None:
         self.faults = tuple(faults)
         lines = list(faults[:1])
         if len(faults) > 1:
@@ -33,26 +33,26 @@ class FaultyDataError(DataError):
         super().__init__(";\n  ".join(lines))  # the command line shows it as one line
 
 
-def refuse(faults: Sequence[str], total: int, what: str = "pictures") -> None:
-    """Raises one error for all faults found; its first line stands on its own.
+def refuse(faults: Sequence[str], total: int, what: str = "images") -> None:
+    """Raises one error for all faults; its first line makes sense on its own.
 
     Args:
-        faults: one line each; none raises nothing.
-        total: how many things were looked at.
-        what: what these things are.
+        faults: one line each; if there are none, nothing is raised.
+        total: number of things that were checked.
+        what: what these things are called.
 
     Raises:
-        FaultyDataError: the count, the first fault, and on further lines the next ones, ten in all.
+        FaultyDataError: names the number of faults and the first ten of them.
     """
     if faults:
         raise FaultyDataError(faults, total, what)
 
 
 def check_on_error(value: str) -> OnError:
-    """What a faulty row leads to: `fail` or `skip`.
+    """Checks `data.on_error`, the reaction to a faulty row: `fail` or `skip`.
 
     Raises:
-        ConfigError: another word.
+        ConfigError: any other value.
     """
     if value == "fail":
         return "fail"
@@ -62,17 +62,17 @@ def check_on_error(value: str) -> OnError:
 
 
 class Faults:
-    """Collects what is wrong with rows, so that one error, or one file in the run's folder, tells of all of it.
+    """Collects the faults of rows, so that one error, or one file in the run's folder, reports all of them.
 
     Args:
-        on_error: `fail` refuses the data set once everything was looked at, `skip` leaves faulty rows out.
+        on_error: `fail` raises once all rows were checked, `skip` leaves faulty rows out.
 
     Attributes:
         found: a line for each fault.
 
     Example:
         >>> faults = Faults("skip")
-        >>> faults.add("'a.png' is empty: fetch the file again")
+        >>> faults.add("'a.png' is empty: download the file again")
         >>> faults.settle(3)
         >>> len(faults.found)
         1
@@ -83,18 +83,18 @@ class Faults:
         self.found: list[str] = []
 
     def add(self, fault: str, place: str = "") -> None:
-        """Notes a fault; `place` names the row, where it comes from a table."""
+        """Adds a fault; `place` names the row of a table, if it comes from one."""
         self.found.append(f"{place}: {fault}" if place else fault)
 
-    def settle(self, total: int, what: str = "pictures") -> None:
-        """Ends the looking.
+    def settle(self, total: int, what: str = "images") -> None:
+        """Raises the collected faults, unless they are skipped.
 
         Args:
-            total: how many things were looked at.
-            what: what these things are.
+            total: number of things that were checked.
+            what: what these things are called.
 
         Raises:
-            FaultyDataError: there are faults, and they are not to be skipped.
+            FaultyDataError: there are faults and `on_error` is `fail`.
         """
         if self.on_error == "fail":
             refuse(self.found, total, what)

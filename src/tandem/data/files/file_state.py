@@ -1,4 +1,4 @@
-"""Whether files still lie as they were: what spares a start reading every byte of a large data set."""
+"""Detects unchanged files without rereading them, so that a start does not read every byte of a large data set."""
 
 import hashlib
 import logging
@@ -13,12 +13,12 @@ from tandem.utils.files import write_text
 log = logging.getLogger(__name__)
 
 SETTLED = 2.0
-"""Seconds since the last change of a file before its times are trusted: within those of a coarse clock, two changes may
-have one time."""
+"""Seconds that must have passed since the last change of a file before its timestamps are trusted: with a coarse clock,
+two changes in quick succession can get the same timestamp."""
 
 
 def names_below(root: Path) -> Callable[[Path], str]:
-    """Gives the path from a folder to a file below it as text; as `relative_to`, in a tenth of the time.
+    """Returns a function that gives the path of a file relative to a folder; as `relative_to`, but ten times as fast.
 
     Example:
         >>> names_below(Path("data"))(Path("data/benign/a.png"))
@@ -29,17 +29,17 @@ def names_below(root: Path) -> Callable[[Path], str]:
 
 
 def state_of(files: Iterable[Path], root: Path) -> str | None:
-    """SHA-256 over name, inode, size and times (of content and of status) of each file, of which no byte is read.
+    """SHA-256 of the name, inode, size, mtime and ctime of each file; reads no content.
 
-    Whoever changes a file changes its times, and nobody but the system can set the time of status. So files of equal
-    state have equal bytes.
+    Changing a file changes its timestamps, and only the system can set the ctime. So files with equal state have equal
+    bytes.
 
     Args:
-        files: below the root, in order.
+        files: files below the root, in order.
         root: the folder that names are relative to.
 
     Returns:
-        The digest, or None where a file is absent or was changed within the last `SETTLED` seconds.
+        The digest, or None if a file is absent or was changed within the last `SETTLED` seconds.
     """
     name_of, whole = names_below(root), hashlib.sha256()
     latest, settled = 0, time.time_ns() - int(1e9 * SETTLED)
@@ -47,7 +47,7 @@ def state_of(files: Iterable[Path], root: Path) -> str | None:
         try:
             seen = os.stat(path)  # noqa: PTH116  # a quarter faster than the method, for hundreds of thousands
         except OSError:
-            return None  # told of by whoever reads it
+            return None  # a missing file is reported later, by the code that reads it
         latest = max(latest, seen.st_mtime_ns, seen.st_ctime_ns)
         times = f"{seen.st_mtime_ns}|{seen.st_ctime_ns}"
         whole.update(f"{name_of(path)}|{seen.st_ino}|{seen.st_size}|{times}\n".encode())
@@ -55,16 +55,16 @@ def state_of(files: Iterable[Path], root: Path) -> str | None:
 
 
 def recall(note: Path) -> str | None:
-    """The SHA-256 that `remember` wrote, or None where there is none."""
+    """Reads the SHA-256 that `remember` wrote; None if there is none."""
     try:
         text = note.read_text(encoding="ascii").strip()
     except (OSError, UnicodeDecodeError):
-        return None  # so every byte is read
+        return None  # then every byte is read
     return text if re.fullmatch("[0-9a-f]{64}", text) else None
 
 
 def remember(note: Path, fingerprint: str) -> None:
-    """Writes a SHA-256 for the next start; where that cannot be done, it reads every byte again."""
+    """Stores a SHA-256 for the next start; if that fails, the next start reads every byte again."""
     try:
         write_text(note, f"{fingerprint}\n")
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Masks from their files: what a value or colour means, and the masks of one picture united."""
+"""Reads mask files: maps their values or colours to classes, and merges the masks of one image."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tandem.data.batch import MISSING_PIXEL
-from tandem.data.files.images import MODES, SHOWN_VALUES, by, open_picture
+from tandem.data.files.images import MODES, SHOWN_VALUES, by, open_image
 from tandem.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -25,11 +25,11 @@ Colour = tuple[int, int, int]
 
 @dataclass(frozen=True)
 class MaskValues:
-    """What the values or colours of a mask file mean.
+    """The meaning of the values or colours of a mask file.
 
     Attributes:
-        names: of the foreground, in the order of their indices from 1.
-        meaning: the index that each grey level, palette index or colour stands for: 0 for background, 255 for ignored.
+        names: names of the foreground classes, in the order of their indices from 1.
+        meaning: the class index of each grey level, palette index or colour: 0 is background, 255 is ignored.
     """
 
     names: tuple[str, ...]
@@ -37,15 +37,15 @@ class MaskValues:
 
 
 def mask_values(given: Mapping[str, str] | None) -> MaskValues | None:
-    """Reads the setting `data.mask_values`.
+    """Reads the option `data.mask_values`.
 
     Args:
-        given: names by value (`1`, a grey level or palette index) or colour (`"#ff0000"`); the names `background` and
-            `ignore` (counts nowhere) are reserved. 0, or black, is background unless it is listed. None: strictly two
-            values, 0 and either 1 or 255.
+        given: class names by value (`1`, a grey level or palette index) or by colour (`"#ff0000"`). The names
+            `background` and `ignore` (excluded from losses and metrics) are reserved. 0, or black, is background unless
+            it is listed. None: masks must have two values, 0 and either 1 or 255.
 
     Raises:
-        ConfigError: a value that is neither, both kinds side by side, or no name beside the reserved ones.
+        ConfigError: a key is neither a number nor a colour, numbers and colours are mixed, or no foreground is named.
 
     Example:
         >>> mask_values({"1": "pet", "2": "background", "3": "ignore"}).meaning
@@ -55,7 +55,7 @@ def mask_values(given: Mapping[str, str] | None) -> MaskValues | None:
         return None
     keys = {str(value): _key(str(value)) for value in given}
     if len({type(key) for key in keys.values()}) > 1:
-        raise ConfigError("data.mask_values mixes numbers and colours; give either, as they stand in the mask files")
+        raise ConfigError("data.mask_values mixes numbers and colours; use one of them, as in the mask files")
     names = tuple(dict.fromkeys(name for name in map(str, given.values()) if name not in (BACKGROUND, IGNORE)))
     if not names:
         raise ConfigError("data.mask_values names no foreground; give one value a name such as {1: lesion}")
@@ -67,48 +67,53 @@ def mask_values(given: Mapping[str, str] | None) -> MaskValues | None:
 def read_mask(
     paths: Sequence[Path], size: int, image_size: tuple[int, int], values: MaskValues | None = None
 ) -> NDArray[np.uint8]:
-    """Reads the masks of one picture, unites them in their own size and brings them to a square by nearest neighbour.
+    """Reads the masks of one image, merges them at their own size and resizes the result by nearest neighbour.
 
     Args:
-        paths: mask files; none gives an empty mask.
+        paths: mask files; without any, the mask is empty.
         size: side of the result in pixels.
-        image_size: width and height of the picture that the masks belong to.
-        values: what values mean; None for 0 (background) and 1 or 255 (lesion).
+        image_size: width and height of the image that the masks belong to.
+        values: meaning of the values; None for 0 (background) and 1 or 255 (lesion).
 
     Returns:
-        (1, size, size) uint8 with 0 and 1, or as `values` say.
+        (1, size, size) uint8 with 0 and 1, or with the class indices of `values`.
 
     Raises:
-        DataError: as `unite`.
+        DataError: as in `unite`.
     """
     return square(unite(paths, image_size, values), size)
 
 
 def unite(paths: Sequence[Path], image_size: tuple[int, int], values: MaskValues | None = None) -> NDArray[np.uint8]:
-    """(H, W) uint8, the masks of one picture as one: foreground goes before ignored, and that before background.
+    """Merges the masks of one image: foreground overrides ignored, and ignored overrides background.
+
+    Returns:
+        (H, W) uint8.
 
     Raises:
-        DataError: as `open_picture`; a mask of another size than its picture; values that mean nothing; two classes
-            for one pixel.
+        DataError: as in `open_image`; or a mask has another size than its image, values without a meaning, or masks
+            give a pixel two classes.
     """
     united = np.zeros(image_size[::-1], dtype=np.uint8)
     for path in paths:
-        picture = open_picture(path, (*MODES, *DEEP))
-        if picture.size != image_size:
+        image = open_image(path, (*MODES, *DEEP))
+        if image.size != image_size:
             raise DataError(
-                f"mask {str(path)!r} is {by(picture.size)}, but its picture {by(image_size)} (width x height): "
-                "mend the mask or the pairing of the two files"
+                f"mask {str(path)!r} is {by(image.size)}, but its image is {by(image_size)} (width x height): "
+                "fix the mask or the pairing of the two files"
             )
-        mask = _lesion(picture, path) if values is None else _indexed(picture, path, values)
+        mask = _lesion(image, path) if values is None else _indexed(image, path, values)
         known = (united > 0) & (united != MISSING_PIXEL) & (mask > 0) & (mask != MISSING_PIXEL)
         if (united[known] != mask[known]).any():
-            raise DataError(f"mask {str(path)!r} gives pixels another class than a mask of the same picture: mend one")
+            raise DataError(
+                f"mask {str(path)!r} gives pixels another class than another mask of the same image: fix one"
+            )
         united = np.where((mask > 0) & ((mask != MISSING_PIXEL) | (united == 0)), mask, united)
     return united
 
 
 def square(mask: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """(1, size, size) from (H, W), by nearest neighbour, so that no value is made up."""
+    """Resizes (H, W) to (1, size, size) by nearest neighbour, which creates no new values."""
     from PIL import Image
 
     return np.array(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST), dtype=np.uint8)[None]
@@ -123,54 +128,56 @@ def _key(text: str) -> int | Colour:
     raise ConfigError(f"data.mask_values has {text!r}, but needs a number such as 1 or a colour such as '#ff0000'")
 
 
-def _lesion(picture: "Image", path: Path) -> NDArray[np.uint8]:
-    """(H, W) uint8 with 0 and 1 from a mask in its own size; refuses colours, transparency and grey levels."""
-    grey = _grey(picture, path)
+def _lesion(image: "Image", path: Path) -> NDArray[np.uint8]:
+    """Returns a binary mask, (H, W) uint8 with 0 and 1; raises for colours, transparency and grey levels."""
+    grey = _grey(image, path)
     values = np.unique(grey).tolist()
     if set(values) - {0} not in (set(), {1}, {255}):
         raise DataError(
-            f"mask {str(path)!r} holds {len(values)} values ({_shown(values)}), but may hold only 0 and either 1 or "
-            "255: say what they mean (data.mask_values), or threshold it and save it as PNG (JPEG blurs the edges)"
+            f"mask {str(path)!r} has {len(values)} values ({_shown(values)}), but may have only 0 and either 1 or "
+            "255: set their meaning (data.mask_values), or threshold it and save it as PNG (JPEG blurs the edges)"
         )
     return (grey > 0).astype(np.uint8)
 
 
-def _indexed(picture: "Image", path: Path, values: MaskValues) -> NDArray[np.uint8]:
-    """(H, W) uint8 of what each pixel means."""
+def _indexed(image: "Image", path: Path, values: MaskValues) -> NDArray[np.uint8]:
+    """Returns the class index of each pixel, (H, W) uint8."""
     if isinstance(next(iter(values.meaning)), int):
-        levels = np.asarray(picture) if picture.mode in ("P", *DEEP) else _grey(picture, path)
+        levels = np.asarray(image) if image.mode in ("P", *DEEP) else _grey(image, path)
         found, place = np.unique(levels, return_inverse=True)
         keys: list[int | Colour] = [*found.tolist()]
-        if picture.mode == "1" and 255 not in values.meaning:
+        if image.mode == "1" and 255 not in values.meaning:
             keys = [min(int(key), 1) for key in found.tolist()]
     else:
-        colours = np.asarray(picture.convert("RGB")).reshape(-1, 3).astype(np.uint32)
+        colours = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(np.uint32)
         packed = (colours[:, 0] << 16) | (colours[:, 1] << 8) | colours[:, 2]
         found, place = np.unique(packed, return_inverse=True)
         keys = [(code >> 16, code >> 8 & 255, code & 255) for code in found.tolist()]
     if unknown := [key for key in keys if key not in values.meaning]:
         shown = _shown([key if isinstance(key, int) else "#{:02x}{:02x}{:02x}".format(*key) for key in unknown])
         raise DataError(
-            f"mask {str(path)!r} holds {len(unknown)} values that mean nothing ({shown}): add them to data.mask_values "
-            "or mend the mask (JPEG blurs the edges)"
+            f"mask {str(path)!r} has {len(unknown)} values without a meaning ({shown}): add them to data.mask_values "
+            "or fix the mask (JPEG blurs the edges)"
         )
     table = np.array([values.meaning[key] for key in keys], dtype=np.uint8)
-    return table[place].reshape(picture.size[::-1])
+    return table[place].reshape(image.size[::-1])
 
 
-def _grey(picture: "Image", path: Path) -> NDArray[np.uint8]:
-    """(H, W) uint8 levels of a mask; colour channels that agree count as grey."""
-    if picture.mode == "1":
-        return np.asarray(picture.convert("L"))
-    if picture.mode == "L":
-        return np.asarray(picture)
-    if picture.mode in DEEP:
-        raise DataError(f"mask {str(path)!r} is deeper than 8 bits: say what its values mean (data.mask_values)")
-    *colours, alpha = np.moveaxis(np.asarray(picture.convert("RGBA")), -1, 0)
+def _grey(image: "Image", path: Path) -> NDArray[np.uint8]:
+    """Returns the grey levels of a mask, (H, W) uint8; equal colour channels count as grey."""
+    if image.mode == "1":
+        return np.asarray(image.convert("L"))
+    if image.mode == "L":
+        return np.asarray(image)
+    if image.mode in DEEP:
+        raise DataError(
+            f"mask {str(path)!r} has more than 8 bits per pixel: set the meaning of its values (data.mask_values)"
+        )
+    *colours, alpha = np.moveaxis(np.asarray(image.convert("RGBA")), -1, 0)
     if any((colour != colours[0]).any() for colour in colours):
         raise DataError(
-            f"mask {str(path)!r} is in colour: say what its colours mean (data.mask_values), or save it in black and "
-            "white"
+            f"mask {str(path)!r} is in colour: set the meaning of its colours (data.mask_values), or save it in black "
+            "and white"
         )
     if (alpha != 255).any():
         raise DataError(f"mask {str(path)!r} has transparent pixels: flatten it and save it in black and white")

@@ -1,4 +1,4 @@
-"""Rows of a data set made of files: which files belong to a row, and what they hold once they are decoded."""
+"""Rows of a data set of files: the files of each row, and how they are decoded."""
 
 import hashlib
 import logging
@@ -17,7 +17,7 @@ from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
 from tandem.data.files.cache import Arrays, cache_folder, digest, fetch
 from tandem.data.files.faults import Faults
 from tandem.data.files.file_state import names_below, recall, remember, state_of
-from tandem.data.files.images import DECODER, DEEP_MODES, MODES, fit, open_picture, shallow
+from tandem.data.files.images import DECODER, DEEP_MODES, MODES, fit, open_image, shallow
 from tandem.data.files.masks import MaskValues, square, unite
 from tandem.data.loading.storage import Mapped, Redecoded, Storage, as_tensor, pick, rows_at_once
 from tandem.data.samples import Samples
@@ -28,29 +28,29 @@ from tandem.errors import ConfigError, DataError
 log = logging.getLogger(__name__)
 
 PIXELS = ("images", "masks")
-"""The arrays that may be too large for memory; the others have a few bytes, or a thumbnail, for each row."""
+"""The arrays that may not fit into memory; the others take a few bytes, or a thumbnail, for each row."""
 
 NO_MASK, EMPTY_MASK, FILLED_MASK = 0, 1, 2
-"""What is known of a row's masks, for stratification."""
+"""State of a row's masks, for stratification."""
 
 COLOURFUL = 40
-"""A pixel is coloured where its channels differ by more levels than this, which JPEG's do not in a grey picture."""
+"""A pixel counts as coloured if its channels differ by more than this; JPEG noise in a grey image stays below."""
 
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The files and targets of one picture.
+    """The files and targets of one image.
 
     Attributes:
-        id: unique in the data set.
-        image: the picture.
-        label: index of its class, -100 where unknown.
-        masks: for each mask channel its files; () is an empty mask, None an unknown one.
-        group: whose members stay in one split; empty where it stands alone.
-        split: where the data set itself puts it; empty where it does not say.
-        findings: 0, 1 or 255 each.
+        id: name, unique in the data set.
+        image: the image file.
+        label: class index, -100 if unknown.
+        masks: the mask files of each mask channel; () is an empty mask, None an unknown one.
+        group: name of its group, whose rows stay in one split; empty if it has none.
+        split: the published split; empty if there is none.
+        findings: 0, 1 or 255 (unknown) each.
         columns: numbers, nan where unknown.
-        place: names the row of a table, for messages.
+        place: the row of the table that it comes from, for messages.
     """
 
     id: str
@@ -65,20 +65,20 @@ class Record:
 
     @property
     def files(self) -> list[Path]:
-        """The picture and its masks."""
+        """The image and its masks."""
         return [self.image, *(path for channel in self.masks for path in channel or ())]
 
 
 @dataclass(frozen=True)
 class Decoded:
-    """Records with what their files hold, in the same order.
+    """Records and their decoded files, in the same order.
 
     Attributes:
-        records: those that could be used.
+        records: the usable records.
         pixels: `images` and `masks`, in memory or not.
-        in_memory: whether a split's share of them is to be.
-        arrays: grey `thumbnails`, what is known of the `masked`, and whether `coloured`.
-        fingerprint: SHA-256 over names and bytes of all files used.
+        in_memory: whether splits hold their pixels in memory.
+        arrays: grey `thumbnails`, the state of the masks (`masked`), and whether images are `coloured`.
+        fingerprint: SHA-256 of the names and bytes of all files used.
     """
 
     records: tuple[Record, ...]
@@ -88,12 +88,12 @@ class Decoded:
     fingerprint: str
 
     def samples(self, rows: NDArray[np.int64], groups: Sequence[str], targets: Targets) -> Samples:
-        """Some of the rows as a split.
+        """Returns some of the rows as a split.
 
         Args:
-            rows: which.
-            groups: of all rows; empty where rows stand alone.
-            targets: what the data set has.
+            rows: indices of the rows.
+            groups: group of each row of the data set; empty if there are no groups.
+            targets: the targets of the data set.
         """
         chosen = [self.records[row] for row in rows]
         index = torch.from_numpy(rows)
@@ -113,16 +113,16 @@ class Decoded:
 
 @dataclass(frozen=True)
 class Decoder:
-    """How files become arrays.
+    """Decodes files into arrays.
 
     Attributes:
-        size: side of the square pictures in pixels, 8 to 4096.
+        size: side of the square images in pixels, 8 to 4096.
         channels: 1 for grey, 3 for RGB.
         mask_depth: channels of a mask.
-        values: what the values of a mask mean; None for 0 and 1 or 255.
-        grey_range: levels of pictures deeper than 8 bits that become black and white; None for 0 and 65535.
-        deep: whether such pictures are read at all.
-        thumbnails: whether there are grey thumbnails, to find near-duplicates by.
+        values: meaning of the mask values; None for 0 and 1 or 255.
+        grey_range: levels that become black and white in images with more than 8 bits; None for 0 and 65535.
+        deep: whether images with more than 8 bits are accepted.
+        thumbnails: whether to make grey thumbnails, which the search for near-duplicates needs.
 
     Raises:
         ConfigError: a value out of range.
@@ -137,20 +137,20 @@ class Decoder:
     thumbnails: bool = True
 
     def __post_init__(self) -> None:
-        """Refuses what cannot work, before any file is touched."""
+        """Checks the options before any file is read."""
         if type(self.size) is not int or not 8 <= self.size <= 4096:
             raise ConfigError(f"data.size is {self.size!r}, but must be a whole number of pixels from 8 to 4096")
         if type(self.channels) is not int or self.channels not in (1, 3):
             raise ConfigError(f"data.channels is {self.channels!r}, but must be 1 (grey) or 3 (RGB)")
 
     def read(self, records: Sequence[Record], root: Path, name: str, storage: Storage, faults: Faults) -> Decoded:
-        """Decodes all records, or finds them in the disk cache; those that cannot be used are noted and left out.
+        """Decodes all records, or reads them from the disk cache; leaves out and reports records that cannot be used.
 
         Args:
             records: the rows.
             root: the folder that file names are relative to.
-            name: of the data set, for the cache file.
-            storage: where decoded pictures are kept.
+            name: name of the data set, for the cache file.
+            storage: where decoded images are kept.
             faults: gets a line for each record that cannot be used.
         """
         import PIL
@@ -162,9 +162,9 @@ class Decoder:
         need, limit = sum(int(np.prod(shapes[key])) for key in PIXELS), storage.limit
         stored = fetch(path, shapes, partial(self.parts, present))
         kept, arrays = _split(stored) if stored else self._without_cache(present, in_memory=need <= limit)
-        where = "held in memory" if need <= limit else f"read from {path}" if stored else "DECODED FOR EACH BATCH: slow"
+        where = "kept in memory" if need <= limit else f"read from {path}" if stored else "DECODED FOR EACH BATCH: slow"
         log.info(
-            "data %s: %d pictures, %.3g GB decoded, %s (data.memory_gb is %.3g)",
+            "data %s: %d images, %.3g GB decoded, %s (data.memory_gb is %.3g)",
             name, len(present), need / 1e9, where, limit / 1e9,
         )  # fmt: skip
         for row in np.flatnonzero(arrays["usable"] == 0).tolist():
@@ -177,7 +177,7 @@ class Decoder:
         return Decoded(tuple(present[row] for row in usable), kept, need <= limit, arrays, fingerprint)
 
     def _without_cache(self, records: Sequence[Record], in_memory: bool) -> tuple[dict[str, Tensor], Arrays]:
-        """Pixels and the rest where nothing can be kept on disk."""
+        """Returns pixels and other arrays when nothing can be stored on disk."""
         names = [name for name in self.shapes(0) if in_memory or name not in PIXELS]
         parts = [{name: part[name] for name in names} for part in self.parts(records)]
         arrays = {name: np.concatenate([part[name] for part in parts]) for name in names}
@@ -192,7 +192,7 @@ class Decoder:
         return found, arrays
 
     def shapes(self, count: int) -> dict[str, tuple[int, ...]]:
-        """The arrays that `decode` gives for `count` records, and their shapes."""
+        """Names and shapes of the arrays that `decode` returns for `count` records."""
         return {
             "images": (count, self.channels, self.size, self.size),
             "masks": (count, self.mask_depth, self.size, self.size),
@@ -203,10 +203,10 @@ class Decoder:
         }
 
     def decode(self, records: Sequence[Record]) -> Arrays:
-        """Decodes pictures and masks; what is not `usable` stays 0.
+        """Decodes images and masks; rows that are not `usable` stay 0.
 
-        Thumbnails, and what is known of the masks, are taken from the originals, so that neither groups nor divisions
-        depend on `size`.
+        Thumbnails and the state of the masks come from the files at full size, so that neither groups nor splits depend
+        on `size`.
         """
         arrays = self._empty(len(records))
         for row, record in enumerate(records):
@@ -214,7 +214,7 @@ class Decoder:
         return arrays
 
     def parts(self, records: Sequence[Record]) -> Iterator[Arrays]:
-        """What `decode` gives, some rows at a time; one part at least."""
+        """Yields what `decode` returns, some rows at a time; at least one part."""
         rows = rows_at_once((sum(int(np.prod(shape[1:])) for shape in self.shapes(1).values()),))
         for start in range(0, max(1, len(records)), rows):
             yield self.decode(records[start : start + rows])
@@ -223,24 +223,24 @@ class Decoder:
         return {name: np.zeros(shape, np.uint8) for name, shape in self.shapes(count).items()}
 
     def _decode_row(self, arrays: Arrays, row: int, record: Record) -> str | None:
-        """Fills in a row, or says why it cannot be used."""
+        """Fills in a row; returns None, or the reason why the record cannot be used."""
         try:
-            picture = open_picture(record.image, (*MODES, *DEEP_MODES) if self.deep else MODES)
-            picture = shallow(picture, record.image, self.grey_range)
-            masks, masked = self._masks(record, picture.size)
+            image = open_image(record.image, (*MODES, *DEEP_MODES) if self.deep else MODES)
+            image = shallow(image, record.image, self.grey_range)
+            masks, masked = self._masks(record, image.size)
         except DataError as error:
             return str(error)
-        arrays["images"][row] = fit(picture, self.size, self.channels)
+        arrays["images"][row] = fit(image, self.size, self.channels)
         if self.thumbnails:
-            arrays["thumbnails"][row] = fit(picture, THUMBNAIL, 1)[0]
+            arrays["thumbnails"][row] = fit(image, THUMBNAIL, 1)[0]
         arrays["masks"][row] = masks
         arrays["masked"][row] = masked
-        arrays["coloured"][row] = picture.mode not in ("1", "L", "LA") and _coloured(np.asarray(picture.convert("RGB")))
+        arrays["coloured"][row] = image.mode not in ("1", "L", "LA") and _coloured(np.asarray(image.convert("RGB")))
         arrays["usable"][row] = 1
         return None
 
     def _masks(self, record: Record, image_size: tuple[int, int]) -> tuple[NDArray[np.uint8], int]:
-        """(K, size, size), and what is known of them."""
+        """Returns the masks, (K, size, size), and their state."""
         masks = np.full((self.mask_depth, self.size, self.size), MISSING_PIXEL, dtype=np.uint8)
         masked = NO_MASK
         for channel, paths in enumerate(record.masks):
@@ -254,15 +254,15 @@ class Decoder:
 
 
 def _split(stored: Mapping[str, Mapped]) -> tuple[dict[str, Tensor], Arrays]:
-    """Pixels, which stay on disk, and the rest, which does not."""
+    """Separates the pixels, which stay on disk, from the other arrays, which are read into memory."""
     small = {name: array[...].numpy() for name, array in stored.items() if name not in PIXELS}
     return {name: as_tensor(stored[name]) for name in PIXELS}, small
 
 
 def _fingerprint(records: Sequence[Record], root: Path, faults: Faults, cache: Path) -> tuple[list[Record], str]:
-    """The records whose files can be read, and SHA-256 over names and bytes of these files.
+    """Returns the records whose files can be read, and the SHA-256 of the names and bytes of these files.
 
-    Files that were not touched since they were all read are not read again: their SHA-256 lies in the cache.
+    If no file was changed since all were last read, the SHA-256 comes from the cache.
     """
     state = state_of((path for record in records for path in record.files), root)
     note = cache / f"files-{state}.txt"
@@ -284,7 +284,7 @@ def _fingerprint(records: Sequence[Record], root: Path, faults: Faults, cache: P
 
 
 def _structure(records: Sequence[Record], root: Path) -> str:
-    """Which files belong to which row and channel."""
+    """SHA-256 of the assignment of files to rows and channels."""
     whole, name_of = hashlib.sha256(), names_below(root)
     for record in records:
         masks = [None if paths is None else [name_of(path) for path in paths] for paths in record.masks]
@@ -293,5 +293,5 @@ def _structure(records: Sequence[Record], root: Path) -> str:
 
 
 def _coloured(pixels: NDArray[np.uint8]) -> bool:
-    """Whether more than one pixel in a thousand has a colour."""
+    """Whether more than one pixel in a thousand is coloured."""
     return bool((pixels.max(2) - pixels.min(2) > COLOURFUL).mean() > 0.001)

@@ -1,4 +1,4 @@
-"""What a layout or a table says about one picture, before classes and mask values are known."""
+"""What a layout or a table states about one image, before classes and mask values are known."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,18 +16,18 @@ SPLIT_NAMES = {
 
 @dataclass(frozen=True, slots=True)
 class ImageRow:
-    """One picture as its data set lists it.
+    """One image as its data set lists it.
 
     Attributes:
-        id: unique in the data set.
-        image: the picture's file.
-        masks: its mask files for each channel; none where it has none.
-        label: the name of its class; empty where unknown.
-        group: whose members stay in one split; empty where it stands alone.
-        split: `train`, `val`, `test`, or empty where the data set does not say.
+        id: name, unique in the data set.
+        image: the image file.
+        masks: its mask files for each channel; empty if it has none.
+        label: name of its class; empty if unknown.
+        group: name of its group, whose rows stay in one split; empty if it has none.
+        split: the published split, `train`, `val` or `test`; empty if there is none.
         findings: 0, 1 or 255 (unknown) each.
         columns: numbers, nan where unknown.
-        place: names the row of a table, for messages.
+        place: the row of the table that it comes from, for messages.
     """
 
     id: str
@@ -42,7 +42,7 @@ class ImageRow:
 
 
 def split_name(text: str) -> str:
-    """`train`, `val` or `test` for the usual names of splits; empty for any other.
+    """Maps the usual names of splits to `train`, `val` or `test`; any other name to an empty string.
 
     Example:
         >>> split_name("Validation")

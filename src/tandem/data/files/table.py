@@ -1,4 +1,4 @@
-"""Data sets listed in a table: a csv or Parquet file with a row for each picture."""
+"""Data sets listed in a table: a csv or Parquet file with a row for each image."""
 
 import math
 import os
@@ -23,18 +23,18 @@ Cells = Mapping[str, str]
 
 @dataclass(frozen=True)
 class Columns:
-    """Which column of a table holds what; None or nothing where there is none.
+    """The columns of a table by their meaning; None or empty if the table lacks one.
 
     Attributes:
-        image: path of the picture, from the root.
-        id: name of the row; None for the picture's path without its ending.
+        image: path of the image, relative to the root.
+        id: name of the row; None for the image's path without its suffix.
         label: name of the class; several columns are one-hot, one for each class.
-        masks: paths of the masks, from the root, for each mask channel by name; several paths in a cell are separated
-            by `|`.
-        group: whose members stay in one split.
+        masks: paths of the masks, relative to the root, by the name of the mask channel; `|` separates several paths in
+            one cell.
+        group: name of the group, whose rows stay in one split.
         split: `train`, `val` or `test`.
-        findings: yes/no questions about the picture, 0 or 1.
-        numbers: to be predicted by regression.
+        findings: yes/no questions about the image, 0 or 1.
+        numbers: targets of regression.
     """
 
     image: str
@@ -48,7 +48,7 @@ class Columns:
 
     @property
     def needed(self) -> list[str]:
-        """Every column that must be there."""
+        """All columns that the table must have."""
         labels = [self.label] if isinstance(self.label, str) else list(self.label or ())
         named = [self.image, self.id, *labels, *self.masks.values(), self.group, self.split]
         return [name for name in (*named, *self.findings, *self.numbers) if name]
@@ -58,19 +58,19 @@ KEYS = ("image", "id", "label", "masks", "group", "split", "findings", "numbers"
 
 
 def read_columns(given: Mapping[str, Any], channel: str) -> Columns:
-    """Reads the setting `data.columns`.
+    """Reads the option `data.columns`.
 
     Args:
-        given: names of columns by what they hold.
-        channel: name of the mask channel, where `masks` is a single column.
+        given: names of columns by their meaning.
+        channel: name of the mask channel, if `masks` is a single column.
 
     Raises:
         ConfigError: an unknown key, no `image`.
     """
     if unknown := sorted(given.keys() - set(KEYS)):
-        raise ConfigError(f"data.columns has no '{unknown[0]}'; there are: {', '.join(KEYS)}")
+        raise ConfigError(f"data.columns has no key '{unknown[0]}'; its keys are: {', '.join(KEYS)}")
     if not given.get("image"):
-        raise ConfigError("data.columns.image has no value; name the column with the paths of the pictures")
+        raise ConfigError("data.columns.image has no value; give the name of the column with the image paths")
     masks = given.get("masks") or {}
     return Columns(
         image=str(given["image"]),
@@ -89,27 +89,27 @@ class SourceTable:
     """A table below the root.
 
     Attributes:
-        file: its path from the root, csv (separated by comma, semicolon or tab) or Parquet.
-        columns: which of its columns hold what.
+        file: its path relative to the root, csv (separated by comma, semicolon or tab) or Parquet.
+        columns: its columns by their meaning.
     """
 
     file: str
     columns: Columns
 
     def rows(self, root: Path, faults: Faults) -> list[ImageRow]:
-        """A row for each usable line, in their order.
+        """Returns the usable rows, in the order of the table.
 
         Args:
             root: the folder that paths are relative to.
-            faults: gets a line for each that cannot be used.
+            faults: gets a line for each row that cannot be used.
 
         Raises:
-            DataError: a table that cannot be read, lacks a column or has no rows.
+            DataError: the table cannot be read, lacks a column or has no rows.
         """
         path = root / self.file
         found = read_any(path, self.columns.needed)
         if not found:
-            raise DataError(f"table {str(path)!r} has no rows: list the pictures in it")
+            raise DataError(f"table {str(path)!r} has no rows: list the images in it")
         rows: dict[str, ImageRow] = {}
         for number, cells in enumerate(found, start=1):
             place = f"{str(path)!r}, row {number}"
@@ -119,7 +119,7 @@ class SourceTable:
                 faults.add(str(error), place)
                 continue
             if row.id in rows:
-                faults.add(f"the id {row.id!r} stands in {rows[row.id].place} already: ids must be unique", place)
+                faults.add(f"the id {row.id!r} is already in {rows[row.id].place}: ids must be unique", place)
             else:
                 rows[row.id] = row
         return list(rows.values())
@@ -128,7 +128,7 @@ class SourceTable:
         columns = self.columns
         image = cells[columns.image].strip()
         if not image:
-            raise DataError(f"{columns.image} is empty: give the path of the picture")
+            raise DataError(f"{columns.image} is empty: give the path of the image")
         name = cells[columns.id].strip() if columns.id else image.removesuffix(Path(image).suffix)
         if not name:
             raise DataError(f"{columns.id} is empty: each row needs an id of its own")
@@ -139,7 +139,7 @@ class SourceTable:
             id=name,
             image=inside(root, image),
             masks=tuple(self._masks(cells[name], root) for name in columns.masks.values()),
-            label=intern(self._label(cells)),  # names that many rows have are kept once
+            label=intern(self._label(cells)),  # one string for all rows with this label
             group=intern(cells[columns.group].strip()) if columns.group else "",
             split=split,
             findings=tuple(_finding(name, cells[name].strip()) for name in columns.findings),
@@ -161,23 +161,23 @@ class SourceTable:
             return ""
         chosen = [name for name, value in values.items() if value == 1]
         if len(chosen) != 1:
-            said = " and ".join(chosen) or "none"
-            raise DataError(f"of the classes {', '.join(label)}, {said} is 1: exactly one must be")
+            ones = " and ".join(chosen) or "none"
+            raise DataError(f"of the classes {', '.join(label)}, {ones} is 1: exactly one must be")
         return chosen[0]
 
 
-NAME_COLUMNS = "name columns that it has, such as data.columns.label=..."
+NAME_COLUMNS = "name columns that the table has, such as data.columns.label=..."
 
 
 def read_any(path: Path, needed: Sequence[str]) -> Sequence[Cells]:
-    """The rows of a csv or Parquet file as text.
+    """Reads the rows of a csv or Parquet file as text.
 
     Args:
         path: the file; a csv file may be separated by comma, semicolon or tab.
-        needed: columns that must be there.
+        needed: columns that it must have.
 
     Raises:
-        DataError: a file that cannot be read, or lacks a column.
+        DataError: the file cannot be read, or lacks a column.
         ConfigError: pyarrow is needed and not installed.
     """
     if path.suffix.lower() in PARQUET:
@@ -186,9 +186,9 @@ def read_any(path: Path, needed: Sequence[str]) -> Sequence[Cells]:
         with path.open(encoding="utf-8-sig") as file:
             header = file.readline()
     except (OSError, UnicodeDecodeError):
-        header = ""  # told of below
+        header = ""  # `read_table` reports the error
     delimiter = max(DELIMITERS, key=lambda mark: (needed[0] in header.strip().split(mark), header.count(mark)))
-    return read_table(path, needed, delimiter, mend=NAME_COLUMNS)
+    return read_table(path, needed, delimiter, fix=NAME_COLUMNS)
 
 
 def _read_parquet(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
@@ -209,7 +209,7 @@ def _read_parquet(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
 
 
 def _text(cell: Any) -> str:
-    """A cell as a csv file would hold it; whole numbers that pandas made into floats are whole again."""
+    """Converts a cell to text as in a csv file; whole numbers that pandas stored as floats become integers again."""
     if cell is None or (isinstance(cell, float) and math.isnan(cell)):
         return ""
     if isinstance(cell, bool):
@@ -218,14 +218,14 @@ def _text(cell: Any) -> str:
 
 
 def inside(root: Path, text: str) -> Path:
-    """The file that a path in a table means, which must lie below the root, links followed.
+    """Returns the file of a path in a table; it must be below the root, also after following links.
 
     Args:
         root: the folder, resolved.
-        text: relative to it, or absolute and below it.
+        text: a path relative to it, or an absolute path below it.
 
     Raises:
-        DataError: it leads out of the root.
+        DataError: the path leads out of the root.
     """
     path = root / Path(os.path.normpath(text.replace("\\", "/")))
     if not path.is_relative_to(root) or ".." in path.parts or not path.resolve().is_relative_to(root):
@@ -238,14 +238,14 @@ def _finding(name: str, cell: str) -> int:
         return MISSING_PIXEL
     if cell in ("0", "0.0", "1", "1.0"):
         return int(float(cell))
-    raise DataError(f"{name} is {cell!r}: use 0 or 1, or nothing where it is unknown")
+    raise DataError(f"{name} is {cell!r}: use 0 or 1, or leave the cell empty if it is unknown")
 
 
 def _number(name: str, cell: str) -> float:
     try:
         number = float(cell or "nan")
     except ValueError as error:
-        raise DataError(f"{name} is {cell!r}: use a number, or nothing where it is unknown") from error
+        raise DataError(f"{name} is {cell!r}: use a number, or leave the cell empty if it is unknown") from error
     if math.isinf(number):
-        raise DataError(f"{name} is {cell!r}: use a finite number, or nothing where it is unknown")
+        raise DataError(f"{name} is {cell!r}: use a finite number, or leave the cell empty if it is unknown")
     return number

@@ -1,1 +1,1 @@
-"""From the rows of a split to batches."""
+"""Serves the rows of a split in batches."""

@@ -1,11 +1,13 @@
-r"""Random numbers as a pure function of a key and a counter: without state, no order of calls or workers matters.
+r"""Random numbers as a pure function of a key and a counter.
+
+They have no state, so the order of calls and the number of workers do not matter.
 
 The generator is SplitMix64 (Steele, Lea and Flood, "Fast splittable pseudorandom number generators", OOPSLA 2014)
-read by counter: its n-th output is `mix(state + n * GAMMA)`, so any output can be had without the ones before it.
-Everything here is integer arithmetic modulo \(2^{64}\) or one exact scaling, so the numbers are the same on every
+in counter mode: its n-th output is `mix(state + n * GAMMA)`, so any output can be computed without the previous ones.
+All arithmetic is on integers modulo \(2^{64}\), followed by one exact scaling, so the numbers are the same on every
 machine.
 
-A row's numbers come from its key, and what they are for from a `stream` number; a longer draw extends a shorter one:
+A row's numbers depend on its key and on a `stream` number, one for each purpose; a longer draw extends a shorter one:
 
     row_keys = keys(seed, "augment", epoch * len(split) + rows)
     flips = uniform(row_keys, stream=0, count=2)    # (N, 2)
@@ -31,7 +33,7 @@ def mix(values: UInt64s) -> UInt64s:
     The finaliser of SplitMix64 ("variant 13" of Stafford's mixers). It is a bijection: different words stay different.
 
     Args:
-        values: words of any shape; left as they are.
+        values: words of any shape; not modified.
 
     Returns:
         The scrambled words, in the same shape.
@@ -45,10 +47,10 @@ def mix(values: UInt64s) -> UInt64s:
 
 
 def splitmix64(states: UInt64s, count: int) -> UInt64s:
-    """The first outputs of SplitMix64 for each of several starting states.
+    """Returns the first outputs of SplitMix64 for each of several initial states.
 
     Args:
-        states: (N,) starting states ("seeds" of the generator).
+        states: (N,) initial states ("seeds" of the generator).
         count: outputs per state, at least 0.
 
     Returns:
@@ -59,18 +61,18 @@ def splitmix64(states: UInt64s, count: int) -> UInt64s:
 
 
 def keys(seed: int, stream: str, index: ArrayLike) -> UInt64s:
-    """One key for each index of a named sequence; different indices of one sequence always get different keys.
+    """Returns one key for each index of a named sequence; different indices of a sequence always get different keys.
 
     Args:
         seed: the user's seed, any whole number (taken modulo 2^64).
         stream: name of the sequence, such as "phantom/train"; sequences of different names are independent.
-        index: (N,) whole numbers; negative ones count from 2^64.
+        index: (N,) whole numbers; negative ones are taken modulo 2^64.
 
     Returns:
         (N,) keys.
 
     Raises:
-        TypeError: indices that are not whole numbers.
+        TypeError: an index is not a whole number.
     """
     numbers = np.atleast_1d(np.asarray(index))
     if not np.issubdtype(numbers.dtype, np.integer):
@@ -81,7 +83,7 @@ def keys(seed: int, stream: str, index: ArrayLike) -> UInt64s:
 
 
 def bits(keys: UInt64s, stream: int, count: int) -> UInt64s:
-    """Random 64-bit words, `count` for each key.
+    """Draws random 64-bit words, `count` for each key.
 
     Args:
         keys: (N,) keys, one per row.
@@ -95,7 +97,7 @@ def bits(keys: UInt64s, stream: int, count: int) -> UInt64s:
 
 
 def uniform(keys: UInt64s, stream: int, count: int) -> Float64s:
-    """Uniform random numbers, `count` for each key: the upper 53 bits of `bits`, scaled exactly.
+    """Draws uniform random numbers, `count` for each key: the upper 53 bits of `bits`, scaled exactly.
 
     Args:
         keys: (N,) keys, one per row.

@@ -1,4 +1,4 @@
-"""From one split to batches: which row comes when, and which random numbers belong to it."""
+"""Data loaders: the order of the rows of a split, and the random numbers that belong to each row."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -14,24 +14,24 @@ from tandem.data.loading.sampling import ClassSampler, Rows, VisitSampler
 from tandem.data.samples import Samples
 
 DRAWS = 16
-"""Uniform numbers that each row gets in each epoch for its augmentation."""
+"""Uniform random numbers that each row gets in each epoch for its augmentation."""
 
 
 class EpochSampler(VisitSampler):
-    """Visits every row once an epoch: `epoch * rows + row`. Arguments: `VisitSampler`."""
+    """Visits every row once in each epoch: visit `epoch * rows + row`. Arguments as in `VisitSampler`."""
 
     def visits(self) -> Rows:
-        """Every row's visit."""
+        """One visit of each row."""
         return np.arange(self.epoch * self.rows, (self.epoch + 1) * self.rows)
 
 
 class VisitDataset(Dataset[Batch]):
-    """A split, read by visits; a whole batch is indexed in one operation.
+    """A split indexed by visits (see `VisitSampler`); a whole batch is indexed in one operation.
 
     Args:
         samples: the split.
-        seed: seed of the numbers for augmentation.
-        random: whether batches carry `draw`.
+        seed: seed of the random numbers for augmentation.
+        random: whether batches contain `draw`.
     """
 
     def __init__(self, samples: Samples, seed: int, random: bool) -> None:
@@ -43,9 +43,10 @@ class VisitDataset(Dataset[Batch]):
         return len(self.samples)
 
     def __getitems__(self, visits: Sequence[int]) -> Batch:
-        """The batch of some visits; `draw` is a function of the seed and the visit alone.
+        """Returns the batch of some visits; `draw` is a function of the seed and the visit only.
 
-        Visits below 0 fill a part that would be empty (see `Part`): -1 is visit 0 without its targets, and so on.
+        Negative visits are padding (see `RankBatchSampler`): -1 is visit 0 without its targets, -2 is visit 1, and so
+        on.
         """
         where = torch.as_tensor(visits)
         filled = bool(where[0] < 0)
@@ -62,33 +63,33 @@ class VisitDataset(Dataset[Batch]):
         return self.__getitems__([visit])
 
 
-class Part(BatchSampler):
-    """One device's part of every batch: the batches of all devices together are those of one.
+class RankBatchSampler(BatchSampler):
+    """One rank's share of every batch: together, the ranks process the same batches as a single process.
 
-    Each device has as many batches as the others, with rows that differ in number by one at most. A last batch may have
-    fewer rows than there are devices; a device that has none of it gets the first without its targets. (With more than
-    two devices that can happen in training, where such a row counts in the statistics of batch normalisation.)
+    All ranks have the same number of batches, and their shares of a batch differ by at most one row. If the last batch
+    has fewer rows than there are ranks, a rank without a row gets the batch's first row without its targets. (With more
+    than two ranks this can happen in training, where such a row counts in the statistics of batch normalisation.)
 
     Args:
-        sampler: of the whole split, the same on every device.
-        batch_size: rows in a batch of all devices.
-        drop_last: whether a last batch of fewer rows is left out.
-        device: which of the devices this is, from 0.
-        devices: how many there are.
+        sampler: samples from the whole split, in the same order on every rank.
+        batch_size: rows in a batch, over all ranks.
+        drop_last: whether to leave out an incomplete last batch.
+        rank: this process, from 0.
+        world_size: number of processes.
 
     Example:
-        >>> [list(Part(range(5), 4, False, device, 2)) for device in (0, 1)]
+        >>> [list(RankBatchSampler(range(5), 4, False, rank, 2)) for rank in (0, 1)]
         [[[0, 1], [-5]], [[2, 3], [4]]]
     """
 
-    def __init__(self, sampler: Any, batch_size: int, drop_last: bool, device: int, devices: int) -> None:
+    def __init__(self, sampler: Any, batch_size: int, drop_last: bool, rank: int, world_size: int) -> None:
         super().__init__(sampler, batch_size, drop_last)
-        self.device = device
-        self.devices = devices
+        self.rank = rank
+        self.world_size = world_size
 
     def __iter__(self) -> Iterator[list[int]]:
         for batch in super().__iter__():
-            first, end = (len(batch) * place // self.devices for place in (self.device, self.device + 1))
+            first, end = (len(batch) * place // self.world_size for place in (self.rank, self.rank + 1))
             yield batch[first:end] or [~batch[0]]
 
 
@@ -106,20 +107,20 @@ def loader(
     members: Tensor | None = None,
     part: tuple[int, int] = (0, 1),
 ) -> DataLoader[Batch]:
-    """A loader over one split.
+    """Creates the data loader of one split.
 
-    Training shuffles and leaves out a last batch of a single row, which batch normalisation cannot take; since the
-    order changes, no row is left out for good.
+    Training shuffles, and drops a last batch of a single row, which batch normalisation cannot process; since the order
+    changes, a different row is dropped in each epoch.
 
     Args:
         samples: the split.
         batch_size: rows in a batch.
-        workers: worker processes; the batches are the same whatever their number.
-        seed: seed of order and augmentation.
-        train: whether the split is trained on.
-        shares: of the classes in an epoch of training (see `ClassSampler`); None visits each row once.
-        members: (N,) what the shares are of, where it is not the classes but, for instance, the source of a row.
-        part: which of how many devices has these batches (see `Part`).
+        workers: worker processes; their number does not change the batches.
+        seed: seed of shuffling and augmentation.
+        train: whether the split is used for training.
+        shares: share of each class in a training epoch (see `ClassSampler`); None visits each row once.
+        members: (N,) what `shares` refer to instead of the class, such as the source of each row.
+        part: rank and world size (see `RankBatchSampler`).
     """
     rows = len(samples)
     known = samples.labels if members is None else members
@@ -133,7 +134,7 @@ def loader(
     }
     if part[1] > 1:
         order = sampler if train else SequentialSampler(samples.ids)
-        in_batches = {"batch_sampler": Part(order, batch_size, drop_last, *part)}
+        in_batches = {"batch_sampler": RankBatchSampler(order, batch_size, drop_last, *part)}
     return DataLoader(
         VisitDataset(samples, seed, random=train),
         **in_batches,

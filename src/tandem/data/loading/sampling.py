@@ -1,4 +1,4 @@
-"""How often an epoch visits each row: once, or by the shares that its class is to have."""
+"""How often an epoch visits each row: once, or according to the share of its class."""
 
 import math
 from abc import abstractmethod
@@ -17,23 +17,23 @@ from tandem.data.samples import Samples
 from tandem.errors import ConfigError, DataError
 
 SAMPLINGS = ("uniform", "balanced")
-"""Words that `loader.sampling` may be; it may also be one weight for each class."""
+"""Named values of `loader.sampling`; it can also be a list with one weight for each class."""
 
 EPOCHS = 2**20
-"""More epochs than any run has: the second visit of a row in epoch e counts as its visit in epoch e + EPOCHS."""
+"""More epochs than any run has: the second visit of a row in epoch e is numbered as its visit in epoch e + EPOCHS."""
 
 Rows = NDArray[np.int64]
 
 
 class VisitSampler(Sampler[int]):
-    """Base of the samplers of training: an epoch's visits in an order that depends on (seed, epoch) alone.
+    """Base of the training samplers: an epoch's visits, in an order that depends only on (seed, epoch).
 
-    Gives *visits*, not rows: numbers that are `row` modulo the number of rows and differ for each visit of a training.
-    So a worker process, which never learns of the epoch, can tell the row and the random numbers that belong to the
-    visit, and the order of a resumed run is that of an uninterrupted one.
+    Yields *visits*, not rows: numbers that are congruent to `row` modulo the number of rows and unique in a whole
+    training. From a visit alone, a worker process, which does not know the epoch, can derive the row and its random
+    numbers. A resumed run has the same order as an uninterrupted one.
 
     Args:
-        rows: rows of the split, and visits of an epoch.
+        rows: number of rows of the split, and of visits in an epoch.
         seed: seed of the order.
     """
 
@@ -44,7 +44,7 @@ class VisitSampler(Sampler[int]):
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
-        """Called by Lightning at the start of each epoch."""
+        """Sets the epoch; Lightning calls it at the start of each epoch."""
         self.epoch = epoch
 
     def __len__(self) -> int:
@@ -57,28 +57,29 @@ class VisitSampler(Sampler[int]):
 
     @abstractmethod
     def visits(self) -> Rows:
-        """The epoch's visits in any order, (rows,) int64."""
+        """Returns the epoch's visits in any order, (rows,) int64."""
 
 
 class ClassSampler(VisitSampler):
-    r"""Visits the rows of some classes more often than those of others, in as many visits an epoch as there are rows.
+    r"""Visits the rows of some classes more often than others; an epoch has as many visits as there are rows.
 
-    Of the \(L\) labelled rows' visits class c gets \(q_c = L w_c / \sum_k w_k\), rounded so that they sum to \(L\);
-    rows without a label are visited once each. Nothing is drawn with replacement: the rows of a class come in one
-    endless sequence of shuffled passes, of which an epoch takes the next \(q_c\). So after any number of epochs the
-    visits of two rows of one class differ by one at most, and no row is forgotten. All of it is a function of
-    (seed, epoch), so workers do not matter and a resumed run goes on with the rows of an unbroken one.
+    Of \(L\) visits, the number of labelled rows, class c gets \(q_c = L w_c / \sum_k w_k\), rounded so that they sum to
+    \(L\); each row without a label is visited once. Sampling is without replacement: the rows of a class form one
+    endless sequence of shuffled passes, and each epoch takes the next \(q_c\). So after any number of epochs, the
+    visits of two rows of a class differ by at most one, and no row is left out. Everything is a function of
+    (seed, epoch), so the number of workers does not matter, and a resumed run visits the same rows as an uninterrupted
+    one.
 
-    A visit is `(repeat * EPOCHS + epoch) * rows + row`: a row that comes several times in an epoch has augmentation of
-    its own each time.
+    A visit is `(repeat * EPOCHS + epoch) * rows + row`: a row that is visited several times in an epoch is augmented
+    differently each time.
 
     Args:
-        labels: (N,) class index of each row, below 0 where unknown.
+        labels: (N,) class index of each row, negative where unknown.
         shares: a weight \(w_c\) for each class, at least 0.
         seed: seed of the order.
 
     Raises:
-        DataError: no row is of a class that is to be visited.
+        DataError: a class with a positive weight has no rows.
     """
 
     def __init__(self, labels: Sequence[int] | Rows | torch.Tensor, shares: Sequence[float], seed: int) -> None:
@@ -89,15 +90,15 @@ class ClassSampler(VisitSampler):
         self.quotas = quotas(self.rows - len(self.unlabelled), shares)
         for index, (members, quota) in enumerate(zip(self.members, self.quotas, strict=True)):
             if quota > 0 and len(members) == 0:
-                raise DataError(f"class {index} is to be visited {quota} times an epoch, but no row is of it")
+                raise DataError(f"class {index} is to be visited {quota} times in an epoch, but it has no rows")
 
     def visits(self) -> Rows:
-        """Those of the unlabelled rows, and each class's share."""
+        """The visits of unlabelled rows, and each class's share."""
         of_classes = [self._of_class(index, quota) for index, quota in enumerate(self.quotas) if quota]
         return np.concatenate([self.unlabelled + self.epoch * self.rows, *of_classes])
 
     def _of_class(self, index: int, quota: int) -> Rows:
-        """This epoch's visits of a class: places `epoch * quota` and on in the sequence of its passes."""
+        """This epoch's visits of a class: the next `quota` from place `epoch * quota` in the sequence of its passes."""
         members = self.members[index]
         places = np.arange(self.epoch * quota, (self.epoch + 1) * quota)
         passes = places // len(members)
@@ -109,10 +110,10 @@ class ClassSampler(VisitSampler):
 
 
 def quotas(total: int, shares: Sequence[float]) -> list[int]:
-    """Whole numbers in proportion to some shares, by largest remainder; of equal remainders the first goes first.
+    """Apportions a total in proportion to shares, by the largest-remainder method; ties go to the first.
 
     Args:
-        total: what they sum to.
+        total: the sum of the result.
         shares: at least 0, not all 0.
 
     Example:
@@ -128,14 +129,14 @@ def quotas(total: int, shares: Sequence[float]) -> list[int]:
 
 
 def class_shares(sampling: Any, classes: Sequence[str]) -> list[float] | None:
-    """What `loader.sampling` means for some classes: a weight for each, or None where every row is visited once.
+    """Converts `loader.sampling` to a weight for each class, or to None if every row is visited once.
 
     Args:
-        sampling: `uniform`, `balanced`, or one weight for each class.
+        sampling: `uniform`, `balanced`, or a list with one weight for each class.
         classes: names of the classes.
 
     Raises:
-        ConfigError: another word, weights that do not fit the classes, or data without classes.
+        ConfigError: an unknown name, weights that do not match the classes, or data without classes.
     """
     if sampling == "uniform":
         return None
@@ -154,16 +155,16 @@ def class_shares(sampling: Any, classes: Sequence[str]) -> list[float] | None:
 
 
 def visits_by_class(samples: Samples, shares: Sequence[float], classes: Sequence[str]) -> dict[str, int]:
-    """How many visits of an epoch each class gets.
+    """Returns the number of visits of each class in an epoch.
 
     Raises:
-        DataError: a class that is to be visited has no row in the split.
+        DataError: a class with a positive weight has no row in the split.
     """
     present = set(samples.labels.tolist())
     for index, (share, name) in enumerate(zip(shares, classes, strict=True)):
         if share and index not in present:
             raise DataError(
-                f"loader.sampling gives class '{name}' a share, but no training picture is of it; "
+                f"loader.sampling gives class '{name}' a share, but has no training images; "
                 "use uniform, or a list with the weight 0 for that class"
             )
     sampler = ClassSampler(samples.labels, shares, 0)
@@ -175,7 +176,7 @@ def _is_weight(value: object) -> bool:
 
 
 def _shuffled(members: Rows, seed: int, stream: str, number: int) -> Rows:
-    """The rows of a class in the order of their pass of this number."""
+    """The rows of a class in the order of pass number `number`."""
     count = len(members)
     order = np.argsort(keys(seed, stream, np.arange(number * count, (number + 1) * count)))
     shuffled: Rows = members[order]

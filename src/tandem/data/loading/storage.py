@@ -1,6 +1,6 @@
-"""Where decoded pictures live: in memory where they fit, else on disk, else nowhere, decoded again for each batch.
+"""Storage of decoded images: in memory if they fit, else on disk, else not at all and decoded again for each batch.
 
-All three are indexed alike, a whole batch in one operation.
+All three are indexed in the same way, a whole batch in one operation.
 """
 
 import mmap
@@ -19,10 +19,10 @@ from torch import Tensor
 from tandem.errors import ConfigError
 
 CHUNK = 2**22
-"""Bytes that are looked at in one go, so that going through all pictures needs no second copy of them."""
+"""Bytes processed at once, so that an iteration over all images needs no second copy of them."""
 
 FREE_SHARE = 0.5
-"""Of the free memory, the share that decoded pictures may take unless a limit is given."""
+"""Share of the free memory that decoded images may use if no limit is given."""
 
 CGROUP = Path("/sys/fs/cgroup")
 
@@ -31,33 +31,33 @@ Indices = NDArray[np.int64]
 
 @dataclass(frozen=True)
 class Storage:
-    """Where decoded pictures are kept.
+    """Where decoded images are kept.
 
     Attributes:
         cache: folder of the disk cache; None for the default.
-        memory_gb: decoded pictures that need more than so many GB (1e9 bytes) stay on disk; None for half of the memory
-            that is free.
+        memory_gb: decoded images that need more than this many GB (1e9 bytes) stay on disk; None for half of the free
+            memory.
 
     Raises:
-        ConfigError: a limit below 0.
+        ConfigError: the limit is below 0.
     """
 
     cache: str | None = None
     memory_gb: float | None = None
 
     def __post_init__(self) -> None:
-        """Refuses what cannot work, before any file is touched."""
+        """Checks the options before any file is read."""
         if self.memory_gb is not None and not 0 <= self.memory_gb < float("inf"):
             raise ConfigError(f"data.memory_gb is {self.memory_gb!r}, but must be a number of GB from 0, or null")
 
     @property
     def limit(self) -> float:
-        """Bytes that decoded pictures may take in memory, now."""
+        """Bytes of memory that decoded images may use now."""
         return FREE_SHARE * free_memory() if self.memory_gb is None else 1e9 * self.memory_gb
 
 
 def free_memory() -> int:
-    """Bytes that can still be had: what the machine has free, or the container, if that is less."""
+    """Returns the available memory in bytes: that of the machine, or of the container (cgroup) if it is less."""
     free = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
     if (machine := Path("/proc/meminfo")).is_file():
         lines = dict(line.split(":") for line in machine.read_text().splitlines())
@@ -70,10 +70,10 @@ def free_memory() -> int:
 
 
 class Stored(ABC):
-    """Rows of a uint8 array, fetched when they are asked for; indexed like the tensor that it stands for.
+    """Rows of a uint8 array, fetched on demand; it is indexed like the tensor that it represents.
 
     Args:
-        rows: (N,) places in what is stored, in the order of the rows.
+        rows: (N,) position of each row in the storage.
         of_row: shape of one row.
     """
 
@@ -85,20 +85,20 @@ class Stored(ABC):
 
     @property
     def ndim(self) -> int:
-        """Dimensions, with that of the rows."""
+        """Number of dimensions, including that of the rows."""
         return len(self.shape)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: Any) -> Tensor:
-        """The rows that an integer, a slice, `...`, a list or a tensor of indices means, as a tensor of its own."""
+        """Returns a new tensor of the rows that an integer, a slice, `...`, a list or a tensor of indices selects."""
         wanted = self.rows[index.numpy() if isinstance(index, Tensor) else index]
         found = torch.from_numpy(self.fetch(np.atleast_1d(wanted)))
         return found if np.ndim(wanted) else found[0]
 
     def pick(self, index: Tensor) -> "Stored":
-        """Some rows, in the order given; nothing is fetched."""
+        """Selects some rows, in the given order, without fetching them."""
         chosen = object.__new__(type(self))
         chosen.__dict__.update(self.__dict__)
         Stored.__init__(chosen, self.rows[index.numpy()], tuple(self.shape[1:]))
@@ -106,19 +106,19 @@ class Stored(ABC):
 
     @abstractmethod
     def fetch(self, rows: Indices) -> NDArray[np.uint8]:
-        """(n, ...) what is stored at some places, in memory of its own."""
+        """Returns what is stored at some positions, (n, ...), as a copy."""
 
 
 class Mapped(Stored):
-    """Rows of an array in a file, of which only those that are asked for are in memory, and only while they are copied.
+    """Rows of a memory-mapped array; only requested rows are in memory, and only while they are copied.
 
-    In other processes, the file is opened anew.
+    Other processes open the file again.
 
     Args:
         path: the file.
-        offset: byte at which the array begins, in C order.
-        shape: of the whole array.
-        rows: (N,) which of its rows; None for all.
+        offset: byte offset of the array's data, in C order.
+        shape: shape of the whole array.
+        rows: (N,) indices of its rows; None for all.
     """
 
     def __init__(self, path: Path, offset: int, shape: tuple[int, ...], rows: Indices | None = None) -> None:
@@ -133,7 +133,7 @@ class Mapped(Stored):
         self.array = np.frombuffer(self.pages, np.uint8, count, self.offset).reshape(self.whole)
 
     def __getstate__(self) -> dict[str, Any]:
-        """Without the mapping, which belongs to this process."""
+        """Excludes the mapping, which belongs to this process."""
         return {key: value for key, value in self.__dict__.items() if key not in ("pages", "array")}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -142,7 +142,7 @@ class Mapped(Stored):
         self._open()
 
     def fetch(self, rows: Indices) -> NDArray[np.uint8]:
-        """A copy of some rows; the pages that they lie in are then left to the system's cache."""
+        """Copies some rows and then releases their memory pages to the system's cache."""
         found: NDArray[np.uint8] = self.array[rows]
         if hasattr(mmap, "MADV_DONTNEED"):
             self.pages.madvise(mmap.MADV_DONTNEED)
@@ -150,11 +150,11 @@ class Mapped(Stored):
 
 
 class Redecoded(Stored):
-    """Rows that are decoded whenever they are asked for: the last resort, where neither memory nor disk has room.
+    """Rows that are decoded on every access: the last resort if neither memory nor disk has room.
 
     Args:
-        decode: places to (n, ...) uint8.
-        rows: (N,) places.
+        decode: returns (n, ...) uint8 for n positions.
+        rows: (N,) position of each row.
         of_row: shape of one row.
     """
 
@@ -168,10 +168,10 @@ class Redecoded(Stored):
 
 
 class Joined(Stored):
-    """Rows of several parts as one, some of which may be in memory.
+    """Concatenated rows of several parts, some of which may be in memory.
 
     Args:
-        parts: with rows of one shape, in memory or not.
+        parts: parts with rows of the same shape, in memory or not.
     """
 
     def __init__(self, parts: Sequence[Tensor]) -> None:
@@ -191,27 +191,27 @@ class Joined(Stored):
 
 
 def as_tensor(stored: Stored) -> Tensor:
-    """The same object under the type of what it stands for, of which most code needs no more than some rows."""
+    """Casts (for type checkers only) to Tensor, since most code only indexes rows."""
     return cast(Tensor, stored)
 
 
 def pick(pixels: Tensor, index: Tensor) -> Tensor:
-    """Some rows, in the order given; what is not in memory stays where it is."""
+    """Selects some rows, in the given order; rows that are not in memory are not fetched."""
     return as_tensor(pixels.pick(index)) if isinstance(pixels, Stored) else pixels[index]
 
 
 def join(parts: Sequence[Tensor]) -> Tensor:
-    """Rows of several parts as one; in memory, if all of them are."""
+    """Concatenates rows of several parts; the result is in memory if all parts are."""
     return as_tensor(Joined(parts)) if any(isinstance(part, Stored) for part in parts) else torch.cat(list(parts))
 
 
 def chunks(pixels: Tensor) -> Iterator[Tensor]:
-    """All rows, a few of them at a time."""
+    """Yields all rows, a few at a time."""
     rows = rows_at_once(pixels.shape[1:])
     for start in range(0, len(pixels), rows):
         yield pixels[start : start + rows]
 
 
 def rows_at_once(of_row: Sequence[int]) -> int:
-    """Rows of a shape that make a chunk, at least one."""
+    """Returns the number of rows of a shape that make up a chunk, at least one."""
     return max(1, CHUNK // max(1, int(np.prod(of_row))))

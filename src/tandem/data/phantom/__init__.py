@@ -1,4 +1,4 @@
-"""Made-up ultrasound pictures with lesions, drawn from a formula: a data set that needs no files."""
+"""Synthetic ultrasound images with lesions, drawn from a formula: a data set that needs no files."""
 
 from tandem.data.phantom.params import PhantomParams
 from tandem.data.phantom.render import render

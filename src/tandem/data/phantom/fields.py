@@ -1,11 +1,11 @@
-r"""Random fields and shapes on a pixel grid, from sums, products, quotients and square roots alone.
+r"""Random fields and shapes on a pixel grid, computed only with sums, products, quotients and square roots.
 
-IEEE 754 rounds these operations exactly, while `exp`, `sin` or `atan2` differ in the last bit between maths
-libraries and between vector widths. So a picture made of them has the same bits everywhere, and single precision is
-as safe as double. Sums over an axis are made in order or over integers, because the order of a floating-point
-reduction is numpy's own business.
+IEEE 754 rounds these operations correctly, while `exp`, `sin` or `atan2` differ in the last bit between maths
+libraries and between vector widths. So an image computed with them has the same bits everywhere, and single precision
+is as safe as double. Sums over an axis run in a fixed order or over integers, because numpy does not define the order
+of a floating-point reduction.
 
-Positions are shares of the picture: x runs from 0 (left) to 1 (right), y from 0 (the probe, at the top) to 1 (depth).
+Positions are relative to the image: x runs from 0 (left) to 1 (right), y from 0 (top, at the probe) to 1 (depth).
 """
 
 import numpy as np
@@ -16,35 +16,35 @@ Field = NDArray[np.float32]
 
 
 def pixel_field(values: ArrayLike) -> Field:
-    """The same numbers in single precision, the type of everything that has a value per pixel."""
+    """Converts numbers to single precision, the type of everything that has a value per pixel."""
     return np.asarray(values, dtype=np.float32)
 
 
 def centres(size: int) -> Floats:
-    """(size,) positions of the pixels' centres along one axis, in (0, 1)."""
+    """Returns the positions of pixel centres along one axis, (size,) in (0, 1)."""
     return (np.arange(size) + 0.5) / size
 
 
 def between(draw: Floats, low: ArrayLike, high: ArrayLike) -> Floats:
-    """Uniform draws in [0, 1) stretched to [low, high)."""
+    """Scales uniform draws from [0, 1) to [low, high)."""
     lowest = np.asarray(low, dtype=np.float64)
     return lowest + draw * (np.asarray(high, dtype=np.float64) - lowest)
 
 
 def ramp(values: Field) -> Field:
-    """0 below -1/2, 1 above 1/2, straight between: a soft step."""
+    """A soft step: 0 below -1/2, 1 above 1/2, linear between."""
     step: Field = np.clip(values + np.float32(0.5), np.float32(0), np.float32(1))
     return step
 
 
 def bump(squares: Field) -> Field:
-    r"""A hill over squared distances: \((1 - d^2)^2\) for d < 1, else 0."""
+    r"""A bump as a function of the squared distance: \((1 - d^2)^2\) for d < 1, else 0."""
     hill: Field = np.maximum(np.float32(1) - squares, np.float32(0))
     return hill * hill
 
 
 def decay(exponent: Floats) -> Floats:
-    r"""Attenuation through 64 equal layers, \((1 - x/64)^{64} \approx e^{-x}\), for x in [0, 64]; to 4% for x < 2."""
+    r"""Attenuation by 64 equal layers, \((1 - x/64)^{64} \approx e^{-x}\), for x in [0, 64]; within 4% for x < 2."""
     power = 1 - exponent / 64
     for _ in range(6):
         power = power * power
@@ -52,13 +52,13 @@ def decay(exponent: Floats) -> Floats:
 
 
 def ordered_sum(values: Floats) -> Floats:
-    """The sum over the last axis, added from left to right."""
+    """Sums over the last axis, from left to right."""
     total: Floats = np.cumsum(values, axis=-1)[..., -1]
     return total
 
 
 def _weights(size: int, cells: int) -> tuple[NDArray[np.intp], Field]:
-    """For each pixel its cell of the grid, and its smooth place (3t^2 - 2t^3) between that cell's two nodes."""
+    """Returns the grid cell of each pixel, and its interpolation weight (3t^2 - 2t^3) between the cell's two nodes."""
     position = centres(size) * cells
     cell = np.floor(position).astype(np.intp)
     place = position - cell
@@ -66,7 +66,7 @@ def _weights(size: int, cells: int) -> tuple[NDArray[np.intp], Field]:
 
 
 def wave(nodes: Floats, size: int) -> Field:
-    """Smooth curves through random heights at equal distances (value noise in one dimension).
+    """Interpolates smooth curves through equally spaced random heights (value noise in one dimension).
 
     Args:
         nodes: (N, cells + 1) heights.
@@ -82,7 +82,7 @@ def wave(nodes: Floats, size: int) -> Field:
 
 
 def clouds(nodes: Floats, size: int) -> Field:
-    """Smooth fields through random values on a grid (value noise in two dimensions).
+    """Interpolates smooth fields through random values on a grid (value noise in two dimensions).
 
     Args:
         nodes: (N, rows + 1, columns + 1) values.
@@ -92,7 +92,7 @@ def clouds(nodes: Floats, size: int) -> Field:
         (N, size, size) fields within the range of their nodes.
     """
     count, rows, columns = nodes.shape
-    # Columns first, while there are few rows: the second gather then copies whole rows.
+    # Interpolate columns first, while there are few rows; the second gather then copies whole rows.
     wide = wave(nodes.reshape(count * rows, columns), size).reshape(count, rows, size)
     cell, place = _weights(size, rows - 1)
     upper = wide[:, cell]
@@ -104,11 +104,11 @@ def clouds(nodes: Floats, size: int) -> Field:
 
 
 def lookup(table: Field, position: Field) -> Field:
-    """Reads each picture's own table at the place of each pixel.
+    """Looks up the position of each pixel in the table of its image.
 
     Args:
         table: (N, bins) values.
-        position: (N, H, W) places in [0, 1]; what lies outside reads the first or the last bin.
+        position: (N, H, W) positions in [0, 1]; positions outside read the first or the last bin.
 
     Returns:
         (N, H, W) values.

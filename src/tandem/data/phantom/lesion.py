@@ -1,7 +1,7 @@
-r"""Lesions: contour, inside, edge, and what they do to the tissue behind them.
+r"""Lesions: contour, interior, edge, and their effect on the tissue behind them.
 
-A contour is a radius over direction. Directions are counted by the "diamond angle", the place on the square of the
-points with |x| + |y| = 1, which orders them as the angle does but needs a quotient in place of an arc tangent.
+A contour is a radius as a function of direction. The "diamond angle" parametrises directions: the position on the
+square |x| + |y| = 1, which has the same order as the angle but needs a quotient instead of an arc tangent.
 """
 
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ from tandem.data.phantom.streams import Stream
 _BINS = 512
 _KNOTS = 14
 _MOST_SPICULES = 10
-_TOP, _BOTTOM, _SIDE = 0.12, 0.92, 0.03  # what a lesion keeps to: below the skin, and off the picture's edges
-_OWN = 0.35  # share of a lesion's echo that is its own, so that the layers behind it do not show through wholly
+_TOP, _BOTTOM, _SIDE = 0.12, 0.92, 0.03  # bounds of a lesion: below the skin, and away from the image's borders
+_OWN = 0.35  # share of a lesion's echo that is its own, so that the tissue layers show through only in part
 
 
 @dataclass(frozen=True)
 class Lesions:
-    """The lesions of n pictures.
+    """The lesions of n images.
 
     Attributes:
         masks: (n, H, W), true inside the contour.
-        factor: (n, H, W) by which the lesion multiplies the tissue's echo amplitude, above 0.
-        own: (n, H, W) echo amplitude of the lesion itself, to be added; it replaces a part of the tissue's structure.
+        factor: (n, H, W) factor of the tissue's echo amplitude, above 0.
+        own: (n, H, W) echo amplitude of the lesion itself, to be added; it replaces part of the tissue's structure.
     """
 
     masks: NDArray[np.bool_]
@@ -38,17 +38,17 @@ class Lesions:
 def lesions(
     keys: UInt64s, malignant: NDArray[np.bool_], size: int, area: tuple[float, float], contrast: float
 ) -> Lesions:
-    """Draws one lesion per picture.
+    """Draws one lesion per image.
 
-    Benign and malignant lesions share the distributions of area, place and darkness, and differ in contour (smooth
-    and oval, or irregular with spicules), in proportion (wider than tall, or often the reverse), in edge (sharp, or
-    soft with a bright halo) and, by tendency, in what lies behind them (more sound, or a shadow).
+    Benign and malignant lesions have the same distributions of area, position and darkness. They differ in contour
+    (smooth and oval, or irregular with spicules), in aspect ratio (wider than tall, or often taller than wide), in edge
+    (sharp, or soft with a bright halo) and, on average, in the tissue behind them (enhancement, or a shadow).
 
     Args:
-        keys: (n,) keys of the pictures.
-        malignant: (n,) which lesions are malignant.
+        keys: (n,) keys of the images.
+        malignant: (n,) whether each lesion is malignant.
         size: height and width in pixels.
-        area: smallest and largest area as a share of the picture.
+        area: smallest and largest area as a share of the image.
         contrast: how much darker than its surroundings the darkest lesion is, in [0, 1].
 
     Returns:
@@ -66,7 +66,7 @@ def lesions(
 
 
 def _directions() -> Floats:
-    """(2, bins) unit vectors, counted from straight up by the diamond angle, clockwise as seen on the screen."""
+    """Unit vectors, (2, bins), by increasing diamond angle, starting upwards and clockwise as seen on the screen."""
     turn = centres(_BINS) * 4 - 1
     right = turn < 1
     y = np.where(right, turn, 2 - turn)
@@ -76,7 +76,7 @@ def _directions() -> Floats:
 
 
 def _contours(keys: UInt64s, malignant: NDArray[np.bool_], directions: Floats) -> Floats:
-    """(n, bins) radii in any scale: an ellipse, dented by chance, with spicules where malignant."""
+    """Radii, (n, bins), at arbitrary scale: an ellipse with random dents, and spicules if malignant."""
     draw = uniform(keys, Stream.SHAPE, 4)
     aspect = np.where(malignant, between(draw[:, 0], 0.65, 1.35), between(draw[:, 0], 1.2, 1.9))[:, None]
     slope = between(draw[:, 1:2], -0.4, 0.4)
@@ -91,7 +91,7 @@ def _contours(keys: UInt64s, malignant: NDArray[np.bool_], directions: Floats) -
 
 
 def _ring(nodes: Float64s) -> Floats:
-    """(n, bins) closed smooth curves in [-1, 1] through random heights around the contour."""
+    """Smooth closed curves, (n, bins) in [-1, 1], through random heights around the contour."""
     position = centres(_BINS) * _KNOTS
     knot = np.floor(position).astype(np.intp)
     place = position - knot
@@ -101,7 +101,7 @@ def _ring(nodes: Float64s) -> Floats:
 
 
 def _spicules(keys: UInt64s, crowd: Float64s) -> Floats:
-    """(n, bins) lengths, in radii, of 6 to 10 pointed spicules, each somewhere in its own sector."""
+    """Lengths, (n, bins) in radii, of 6 to 10 pointed spicules, each at a random position in its sector."""
     number = np.floor(between(crowd, 6, _MOST_SPICULES + 1))[:, None]
     draw = uniform(keys, Stream.SPICULES, 2 * _MOST_SPICULES)
     position = centres(_BINS) * number
@@ -113,13 +113,13 @@ def _spicules(keys: UInt64s, crowd: Float64s) -> Floats:
 
 
 def _enclosed(radius: Floats, directions: Floats) -> Floats:
-    """(n,) areas of the polygons through the contours' points (shoelace formula)."""
+    """Areas, (n,), of the polygons through the contours' points (shoelace formula)."""
     x, y = radius * directions[0], radius * directions[1]
     return np.abs(ordered_sum(x * np.roll(y, -1, axis=1) - y * np.roll(x, -1, axis=1))) / 2
 
 
 def _offsets(radius: Floats, directions: Floats, place: Float64s, size: int) -> tuple[Field, Field]:
-    """(n, W) and (n, H) distances of the pixels from the lesion's centre, which keeps the lesion in the picture."""
+    """Offsets, (n, W) and (n, H), of pixels from the lesion's centre, which is drawn so that the lesion fits."""
     offsets = []
     for axis, (first, last) in enumerate(((_SIDE, 1 - _SIDE), (_TOP, _BOTTOM))):
         reach = radius * directions[axis]
@@ -130,7 +130,7 @@ def _offsets(radius: Floats, directions: Floats, place: Float64s, size: int) -> 
 
 
 def _signed_depth(radius: Floats, dx: Field, dy: Field) -> Field:
-    """(n, H, W) way along the ray from the pixel to the contour, in picture sides, positive inside."""
+    """Distance, (n, H, W), from pixel to contour along the ray from the centre, in image sides; positive inside."""
     across, down = np.abs(dx), np.abs(dy)
     steep = dy[:, :, None] / np.maximum(across[:, None, :] + down[:, :, None], np.float32(1e-9))
     turn = np.where(dx[:, None, :] < 0, np.float32(2) - steep, steep)
@@ -142,7 +142,7 @@ def _signed_depth(radius: Floats, dx: Field, dy: Field) -> Field:
 
 
 def _echo(keys: UInt64s, malignant: NDArray[np.bool_], inside: Field, contrast: float) -> tuple[Field, Field]:
-    """(n, H, W) factor and own echo: darker inside, a bright rim, and sound lost or gained behind the lesion."""
+    """Factor and own echo, (n, H, W): darker inside, a bright rim, and a shadow or enhancement behind the lesion."""
     draw = uniform(keys, Stream.ECHO, 5)
     dark = contrast * between(draw[:, 0], 0.7, 1.0)
     soft = np.where(malignant, between(draw[:, 1], 0.015, 0.035), between(draw[:, 1], 0.008, 0.016))
@@ -164,9 +164,9 @@ def _echo(keys: UInt64s, malignant: NDArray[np.bool_], inside: Field, contrast: 
 
 
 def _behind(malignant: NDArray[np.bool_], kind: Float64s, strength: Float64s) -> tuple[Floats, Floats]:
-    """(n,) loss and (n,) gain of sound per way through the lesion; at most one of them is above 0.
+    """Loss and gain of sound, (n,) each, per path length through the lesion; at most one of them is above 0.
 
-    A shadow lies behind 7 of 10 malignant and 2 of 10 benign lesions, more sound behind 1 of 10 and 5 of 10.
+    7 of 10 malignant and 2 of 10 benign lesions have a shadow; 1 of 10 and 5 of 10 have an enhancement.
     """
     shadow = kind < np.where(malignant, 0.7, 0.2)
     more = kind >= np.where(malignant, 0.9, 0.5)

@@ -1,4 +1,4 @@
-"""What can be set about a phantom picture, checked once with errors that name the key."""
+"""Options of phantom images, checked once, with errors that name the option."""
 
 import math
 from collections.abc import Sequence
@@ -9,17 +9,17 @@ from tandem.errors import ConfigError
 
 CLASSES = ("normal", "benign", "malignant")
 MIN_LESION_PIXELS = 30
-"""Below this a contour has too few pixels to be smooth or spiculated."""
+"""With fewer pixels, a contour cannot be smooth or spiculated."""
 
 MAX_LESION_AREA = 0.2
-"""Above this a lesion with spicules would not fit between skin and lower edge."""
+"""A larger lesion with spicules would not fit between the skin and the lower border."""
 
 
 def whole(key: str, value: object, low: int, high: int | None = None) -> int:
-    """A whole number in [low, high] (no upper bound where `high` is None).
+    """Checks a whole number in [low, high] (no upper bound if `high` is None).
 
     Raises:
-        ConfigError: anything else; the text names the key.
+        ConfigError: any other value; the message names the key.
     """
     number = int(value) if isinstance(value, Integral) and not isinstance(value, bool) else None
     if number is None or number < low or (high is not None and number > high):
@@ -29,10 +29,10 @@ def whole(key: str, value: object, low: int, high: int | None = None) -> int:
 
 
 def share(key: str, value: object, low: float = 0.0, high: float = 1.0) -> float:
-    """A number in [low, high].
+    """Checks a number in [low, high].
 
     Raises:
-        ConfigError: anything else, nan included; the text names the key.
+        ConfigError: any other value, nan included; the message names the key.
     """
     if isinstance(value, bool) or not isinstance(value, Real) or not low <= float(value) <= high:
         raise ConfigError(f"data.{key} is {value!r}, but must be a number >= {low:g} and <= {high:g}")
@@ -40,10 +40,10 @@ def share(key: str, value: object, low: float = 0.0, high: float = 1.0) -> float
 
 
 def shares(key: str, values: object, names: Sequence[str], high: float = 1.0) -> tuple[float, ...]:
-    """A list of numbers in [0, high], one per name.
+    """Checks a list of numbers in [0, high], one per name.
 
     Raises:
-        ConfigError: not a list, another length, or an entry out of range; the text names the key.
+        ConfigError: not a list, another length, or an entry out of range; the message names the key.
     """
     if isinstance(values, str) or not isinstance(values, Sequence) or len(values) != len(names):
         raise ConfigError(f"data.{key} is {values!r}, but must be a list of {len(names)} numbers: {', '.join(names)}")
@@ -52,17 +52,17 @@ def shares(key: str, values: object, names: Sequence[str], high: float = 1.0) ->
 
 @dataclass(frozen=True)
 class PhantomParams:
-    """What a picture looks like, apart from chance.
+    """Options that determine how an image looks, apart from its random numbers.
 
     Attributes:
         size: height and width in pixels, 32 to 1024.
         class_probabilities: of normal, benign and malignant; each in [0, 1], summing to one.
-        lesion_area: smallest and largest lesion, as a share of the picture; at least 30 pixels and at most 0.2.
+        lesion_area: smallest and largest lesion, as a share of the image; at least 30 pixels and at most 0.2.
         contrast: how much darker than the tissue around it a lesion may be, in [0, 1]: 0 not at all, 1 black.
         noise: share of speckle in the echo's amplitude, in [0, 1]: 0 none, 1 fully developed.
 
     Raises:
-        ConfigError: a value out of its range; one line that names the key.
+        ConfigError: an option is out of range; one line names it.
     """
 
     size: int = 64
@@ -72,7 +72,7 @@ class PhantomParams:
     noise: float = 0.6
 
     def __post_init__(self) -> None:
-        """Checks every value and keeps tuples, so that equal knobs compare and hash equal."""
+        """Checks every value and stores tuples, so that equal options compare and hash equal."""
         size = whole("size", self.size, 32, 1024)
         probabilities = shares("class_probabilities", self.class_probabilities, CLASSES)
         if not math.isclose(total := math.fsum(probabilities), 1, abs_tol=1e-6):

@@ -1,4 +1,4 @@
-"""Pictures, masks and labels of any indices of a split, each from its own random numbers."""
+"""Draws images, masks and labels of any indices of a split, each from its own random numbers."""
 
 from collections.abc import Sequence
 
@@ -17,86 +17,86 @@ UInt8s = NDArray[np.uint8]
 Int64s = NDArray[np.int64]
 
 CHUNK_PIXELS = 2**17
-"""Pixels that are worked on at once: enough to hide the cost of a call, few enough to stay in the processor's cache."""
+"""Pixels drawn at once: enough to amortise the overhead of a call, few enough to fit into the processor's cache."""
 
 
-def picture_keys(seed: int, split: str, indices: Sequence[int] | Int64s) -> UInt64s:
-    """(N,) keys: everything random about picture `i` of a split comes from the key of (seed, split, i).
+def image_keys(seed: int, split: str, indices: Sequence[int] | Int64s) -> UInt64s:
+    """Returns the keys of images, (N,): all random numbers of image `i` come from the key of (seed, split, i).
 
     Raises:
-        ValueError: an index below 0.
+        ValueError: an index is below 0.
     """
     rows = np.asarray(indices, dtype=np.int64)
     if (rows < 0).any():
-        raise ValueError(f"pictures are counted from 0, but an index is {rows.min()}")
+        raise ValueError(f"images are counted from 0, but an index is {rows.min()}")
     return keys(seed, f"phantom/{split}", rows)
 
 
 def render(
-    seed: int, split: str, indices: Sequence[int] | Int64s, knobs: PhantomParams, chunk: int | None = None
+    seed: int, split: str, indices: Sequence[int] | Int64s, params: PhantomParams, chunk: int | None = None
 ) -> tuple[UInt8s, UInt8s, Int64s]:
-    """Draws pictures of a split; each is a pure function of the seed, the split, its index and the knobs.
+    """Draws images of a split; each is a pure function of the seed, the split, its index and the parameters.
 
     Args:
         seed: any whole number.
         split: name of the split.
         indices: N whole numbers >= 0, in any order.
-        knobs: what the pictures look like.
-        chunk: pictures drawn at once; changes memory and speed, never a picture. None: about `CHUNK_PIXELS` pixels.
+        params: how the images look.
+        chunk: images drawn at once; affects memory and speed, never an image. None for about `CHUNK_PIXELS` pixels.
 
     Returns:
         Images (N, 1, H, W) uint8; masks (N, 1, H, W) uint8 with 1 inside the lesion, 0 elsewhere; labels (N,) int64 in
         0 (normal), 1 (benign), 2 (malignant).
 
     Raises:
-        ValueError: an index below 0, or a chunk below 1.
+        ValueError: an index is below 0, or the chunk below 1.
     """
-    step = max(1, CHUNK_PIXELS // knobs.size**2) if chunk is None else chunk
+    step = max(1, CHUNK_PIXELS // params.size**2) if chunk is None else chunk
     if step < 1:
         raise ValueError(f"chunk is {chunk}, but must be >= 1")
-    every = picture_keys(seed, split, indices)
-    shape = (len(every), 1, knobs.size, knobs.size)
-    images, masks, labels = np.empty(shape, np.uint8), np.zeros(shape, np.uint8), _labels(every, knobs)
+    every = image_keys(seed, split, indices)
+    shape = (len(every), 1, params.size, params.size)
+    images, masks, labels = np.empty(shape, np.uint8), np.zeros(shape, np.uint8), _labels(every, params)
     for start in range(0, len(every), step):
         rows = slice(start, start + step)
-        images[rows, 0], masks[rows, 0] = _draw(every[rows], labels[rows], knobs)
+        images[rows, 0], masks[rows, 0] = _draw(every[rows], labels[rows], params)
     return images, masks, labels
 
 
-def _labels(keys: UInt64s, knobs: PhantomParams) -> Int64s:
-    """(N,) classes: one uniform draw each against the cumulated probabilities."""
+def _labels(keys: UInt64s, params: PhantomParams) -> Int64s:
+    """Draws classes, (N,): compares one uniform number each with the cumulative probabilities."""
     draw = uniform(keys, Stream.LABEL, 1)
-    normal, benign, malignant = knobs.class_probabilities
+    normal, benign, malignant = params.class_probabilities
     total = normal + benign + malignant
     edges = np.array((normal / total, (normal + benign) / total))
     labels: Int64s = (draw >= edges).sum(axis=1, dtype=np.int64)
     return labels
 
 
-def _draw(keys: UInt64s, labels: Int64s, knobs: PhantomParams) -> tuple[UInt8s, UInt8s]:
-    """(n, H, W) images and masks of a few pictures."""
-    echo = tissue(keys, knobs.size)
+def _draw(keys: UInt64s, labels: Int64s, params: PhantomParams) -> tuple[UInt8s, UInt8s]:
+    """Draws a few images and their masks, (n, H, W)."""
+    echo = tissue(keys, params.size)
     masks = np.zeros(echo.shape, np.uint8)
     if len(ill := np.flatnonzero(labels)):
-        smallest, largest = knobs.lesion_area
-        drawn = lesions(keys[ill], labels[ill] == 2, knobs.size, (smallest, largest), knobs.contrast)
+        smallest, largest = params.lesion_area
+        drawn = lesions(keys[ill], labels[ill] == 2, params.size, (smallest, largest), params.contrast)
         echo[ill] = echo[ill] * drawn.factor + drawn.own
         masks[ill] = drawn.masks
     shade(echo, keys)
-    echo *= attenuation(keys, knobs.size)
-    grain = speckle(keys, knobs.size)
+    echo *= attenuation(keys, params.size)
+    grain = speckle(keys, params.size)
     grain -= np.float32(1)
-    grain *= np.float32(knobs.noise)
+    grain *= np.float32(params.noise)
     grain += np.float32(1)
     echo *= grain
     return _developed(echo, keys), masks
 
 
 def _developed(echo: Field, keys: UInt64s) -> UInt8s:
-    """Compresses the amplitudes by a square root and sets each picture's mean grey by chance, whatever it shows.
+    """Compresses the amplitudes with a square root and scales each image to a random mean grey, independent of class.
 
-    A scanner compresses by a logarithm and its operator turns the gain; the root is the exactly rounded likeness. The
-    mean is taken over whole numbers, whose sum does not depend on the order of adding.
+    A scanner compresses logarithmically, and its operator adjusts the gain; the square root is a similar function that
+    IEEE 754 rounds correctly. The mean is computed over integers, whose sum does not depend on the order of addition.
     """
     root = np.sqrt(echo, out=echo)
     total = (root * np.float32(4096)).astype(np.int64).sum(axis=(1, 2))

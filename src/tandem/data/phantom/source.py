@@ -8,50 +8,50 @@ import torch
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
 from tandem.data.loading.counter_rng import uniform
 from tandem.data.phantom.params import CLASSES, PhantomParams, share, whole
-from tandem.data.phantom.render import picture_keys, render
+from tandem.data.phantom.render import image_keys, render
 from tandem.data.phantom.streams import Stream
 from tandem.data.samples import SPLITS, Samples
 from tandem.errors import ConfigError
 
 
 class Phantom:
-    """Grey-scale pictures in the manner of breast ultrasound, drawn from a formula; a `Source` without files.
+    """Synthetic greyscale images that resemble breast ultrasound, drawn from a formula; a `Source` without files.
 
-    Three classes: normal (an empty mask), benign (a smooth oval) and malignant (an irregular contour with spicules),
-    in layered tissue with multiplicative Rayleigh speckle, attenuation with depth, posterior shadows, and
-    distractors: shadows, dark lobules and bright spots that are no lesion. Every picture's mean grey is drawn alike
-    for all classes, and benign and malignant lesions share the distributions of area, place and darkness; the contour
-    tells them apart.
+    There are three classes: normal (an empty mask), benign (a smooth oval) and malignant (an irregular contour with
+    spicules), in layered tissue with multiplicative Rayleigh speckle, attenuation with depth, posterior shadows, and
+    distractors: shadows, dark lobules and bright spots that are not lesions. The mean grey of an image has the same
+    distribution for all classes, and so have area, position and darkness of benign and malignant lesions; the contour
+    distinguishes them.
 
-    Picture `i` of a split is a pure function of (seed, split, i) and the knobs: the same bits on every machine, and
-    whatever other pictures are drawn, so the first pictures of a larger split are those of a smaller one.
+    Image `i` of a split is a pure function of (seed, split, i) and the parameters: it has the same bits on every
+    machine and does not depend on other images, so a larger split begins with the images of a smaller one.
 
-    Targets are taken away from the training split only, since evaluation needs them. Which rows lose theirs is drawn
-    per row: it changes no picture, is independent for mask and label, and a larger share takes from the same rows and
-    more.
+    Targets are removed from the training split only, since evaluation needs them. A random draw for each row decides
+    which targets are removed: it does not change the image, is independent for mask and label, and with a larger share
+    the same rows and further ones lose their target.
 
     Args:
         size: height and width in pixels, 32 to 1024.
-        train: pictures of the training split, at least 1.
-        val: pictures of the validation split, at least 1.
-        test: pictures of the test split, at least 1.
+        train: number of training images, at least 1.
+        val: number of validation images, at least 1.
+        test: number of test images, at least 1.
         class_probabilities: of normal, benign and malignant; each in [0, 1], summing to one.
-        lesion_area: smallest and largest lesion, as a share of the picture; at least 30 pixels, at most 0.2.
+        lesion_area: smallest and largest lesion, as a share of the image; at least 30 pixels, at most 0.2.
         contrast: how much darker than the tissue around it a lesion may be, in [0, 1]: 0 not at all, 1 black.
         noise: share of speckle in the echo's amplitude, in [0, 1]: 0 none, 1 fully developed.
         without_mask: share of training rows without a mask (255 everywhere), in [0, 1].
         without_label: share of training rows without a label (-100), in [0, 1].
-        seed: of the pictures, 0 to 2^63 - 1.
+        seed: seed of the images, 0 to 2^63 - 1.
 
     Attributes:
         name: "phantom".
         classes: "normal", "benign", "malignant".
         channels: 1.
-        knobs: what the pictures look like.
-        counts: pictures of each split.
+        params: how the images look.
+        counts: number of images of each split.
 
     Raises:
-        ConfigError: a value out of its range; one line that names the key.
+        ConfigError: an option is out of range; one line names it.
     """
 
     def __init__(
@@ -72,33 +72,33 @@ class Phantom:
         self.name = "phantom"
         self.classes: tuple[str, ...] = CLASSES
         self.channels = 1
-        self.knobs = PhantomParams(size, class_probabilities, lesion_area, contrast, noise)
+        self.params = PhantomParams(size, class_probabilities, lesion_area, contrast, noise)
         self.counts = {split: whole(split, count, 1) for split, count in zip(SPLITS, (train, val, test), strict=True)}
         self._without_mask = share("without_mask", without_mask)
         self._without_label = share("without_label", without_label)
         self._seed = whole("seed", seed, 0, 2**63 - 1)
 
     def load(self) -> dict[str, Samples]:
-        """The splits `train`, `val` and `test`, drawn whole."""
+        """Draws all images of the splits `train`, `val` and `test`."""
         return {split: self.draw(split, range(count)) for split, count in self.counts.items()}
 
     def draw(self, split: str, indices: Sequence[int]) -> Samples:
-        """Some pictures of a split, in the order asked for; bit for bit the rows that `load` gives.
+        """Draws some images of a split, in the given order; bit for bit the rows that `load` returns.
 
         Args:
             split: train, val or test.
-            indices: whole numbers from 0; past the split's count too, since the pictures have no end.
+            indices: whole numbers from 0; they may exceed the split's count, since the sequence of images is infinite.
 
         Raises:
-            ConfigError: an unknown split.
-            ValueError: an index below 0.
+            ConfigError: the split is unknown.
+            ValueError: an index is below 0.
         """
         if split not in SPLITS:
             raise ConfigError(f"split is {split!r}, but must be one of {', '.join(SPLITS)}")
         rows = np.asarray(indices, dtype=np.int64)
-        images, masks, labels = render(self._seed, split, rows, self.knobs)
+        images, masks, labels = render(self._seed, split, rows, self.params)
         if split == "train":
-            keys = picture_keys(self._seed, split, rows)
+            keys = image_keys(self._seed, split, rows)
             masks[uniform(keys, Stream.WITHOUT_MASK, 1)[:, 0] < self._without_mask] = MISSING_PIXEL
             labels[uniform(keys, Stream.WITHOUT_LABEL, 1)[:, 0] < self._without_label] = MISSING_LABEL
         return Samples(

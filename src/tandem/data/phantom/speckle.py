@@ -1,4 +1,4 @@
-"""Speckle: the grain of every picture made with coherent waves."""
+"""Speckle: the granular interference pattern of images made with coherent waves."""
 
 import math
 
@@ -15,7 +15,7 @@ _TOP = 0xFFFF
 
 
 def _blurred(values: NDArray[np.int32]) -> NDArray[np.int32]:
-    """Sums neighbours with the weights 1 2 1 in depth and 1 4 6 4 1 across: a beam is wider than its pulse is long."""
+    """Filters with the weights 1 2 1 in depth and 1 4 6 4 1 across: a beam is wider than its pulse is long."""
     for _ in range(len(_AXIAL) - 1):
         values = values[:, 1:] + values[:, :-1]
     for _ in range(len(_LATERAL) - 1):
@@ -28,12 +28,12 @@ def speckle(keys: UInt64s, size: int) -> Field:
 
     The echo of a resolution cell is the sum of many scatterers with random phases, so its real part R and its imaginary
     part I are normal, and its amplitude A is Rayleigh distributed, with a ratio of mean to standard deviation of 1.91
-    (Burckhardt, "Speckle in ultrasound B-mode scans", IEEE Trans. Sonics Ultrason. 25, 1978). R and I are made in the
-    same way, as weighted sums of 30 uniform numbers each, which brings the distribution to within 0.01 of Rayleigh's
-    and gives the grain its size: about 2 pixels deep and 3 wide.
+    (Burckhardt, "Speckle in ultrasound B-mode scans", IEEE Trans. Sonics Ultrason. 25, 1978). R and I are computed
+    alike, as weighted sums of 30 uniform numbers each. This makes the distribution Rayleigh to within 0.01 and sets the
+    size of the speckles: about 2 pixels deep and 3 wide.
 
     Args:
-        keys: (N,) keys of the pictures.
+        keys: (N,) keys of the images.
         size: height and width in pixels.
 
     Returns:
@@ -53,7 +53,7 @@ def speckle(keys: UInt64s, size: int) -> Field:
 
 
 def _mean_amplitude() -> float:
-    r"""Mean of the unscaled amplitude, \(\sigma\sqrt{\pi/2}\), with the standard deviation of the weighted sums."""
+    r"""Mean of the unscaled amplitude, \(\sigma\sqrt{\pi/2}\), where \(\sigma\) is that of the weighted sums."""
     weights = sum(a * a for a in _AXIAL) * sum(b * b for b in _LATERAL)
     difference_of_two = 2 * ((_TOP + 1) ** 2 - 1) / 12
     return math.sqrt(weights * difference_of_two * math.pi / 2)

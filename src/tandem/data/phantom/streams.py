@@ -1,10 +1,10 @@
-"""The purposes of random numbers: one stream each, so that changing one part of a picture leaves the others alone."""
+"""Streams of random numbers, one for each purpose, so that a change of one part of an image does not affect others."""
 
 from enum import IntEnum, auto
 
 
 class Stream(IntEnum):
-    """Stream numbers; their order is part of what a picture is, so new ones go to the end."""
+    """Stream numbers; their order determines the images, so new ones go to the end."""
 
     LABEL = auto()
     WITHOUT_MASK = auto()

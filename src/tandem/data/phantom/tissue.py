@@ -1,4 +1,4 @@
-"""The breast without a lesion: layers, texture, and the things that look like a lesion and are none."""
+"""Breast tissue without a lesion: layers, texture, and distractors that resemble a lesion."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,12 +15,12 @@ _SHADOWS = 2
 
 
 def tissue(keys: UInt64s, size: int) -> Field:
-    """Echo amplitudes of layered tissue with dark lobules, vessels, bright spots and bright septa.
+    """Draws echo amplitudes of layered tissue with dark lobules, vessels, bright spots and bright septa.
 
     From the probe downwards: skin (bright), fat (dark), gland (bright), a fascia (a bright line) and muscle (dark).
 
     Args:
-        keys: (N,) keys of the pictures.
+        keys: (N,) keys of the images.
         size: height and width in pixels.
 
     Returns:
@@ -37,15 +37,15 @@ def tissue(keys: UInt64s, size: int) -> Field:
 
 
 def attenuation(keys: UInt64s, size: int) -> Field:
-    """What is left of the echo at each depth, (N, size, 1), after the machine has made up for a part of the loss."""
+    """Returns the echo that remains at each depth, (N, size, 1), after the scanner compensates part of the loss."""
     nepers = between(uniform(keys, Stream.GAIN, 2)[:, 1:], 0.5, 1.6)
     return pixel_field(decay(nepers * centres(size)))[:, :, None]
 
 
 def shade(echo: Field, keys: UInt64s) -> None:
-    """Dims bands below a random depth, in place: shadows of poor contact, ribs and ligaments, which are no lesion's.
+    """Darkens bands below a random depth, in place: shadows of poor contact, ribs and ligaments, not of lesions.
 
-    The first band of a picture hangs below its first bright spot, as below a calcification.
+    The first band of an image begins at its first bright spot, as below a calcification.
     """
     size = echo.shape[-1]
     draw = uniform(keys, Stream.SHADOWS, 5 * _SHADOWS).reshape(-1, _SHADOWS, 5)
@@ -61,13 +61,13 @@ def shade(echo: Field, keys: UInt64s) -> None:
 
 
 def _squares(centre: Float64s, radius: Float64s, size: int) -> Field:
-    """(N, size) squared distances of the pixels along one axis from a centre, in radii; arguments are (N,)."""
+    """Squared distances, (N, size), of pixels from a centre along one axis, in radii; arguments are (N,)."""
     distance = (centres(size) - centre[:, None]) / radius[:, None]
     return pixel_field(distance * distance)
 
 
 def _profile(keys: UInt64s) -> Field:
-    """(N, bins) amplitude over depth: the layers with soft borders."""
+    """Amplitude as a function of depth, (N, bins): layers with soft borders."""
     draw = uniform(keys, Stream.LAYERS, 8)
     depth = pixel_field(centres(_PROFILE_BINS))
     borders = between(draw[:, :3], (0.05, 0.18, 0.68), (0.08, 0.32, 0.88))
@@ -81,7 +81,7 @@ def _profile(keys: UInt64s) -> Field:
 
 
 def _texture(keys: UInt64s, size: int) -> Field:
-    """(N, size, size) factors around 1: patches of tissue, longer across than deep, with finer fibres on them."""
+    """Factors around 1, (N, size, size): patches of tissue, wider than deep, with finer fibres on top."""
     coarse = clouds(between(uniform(keys, Stream.COARSE, 10 * 6), 0.45, 1.55).reshape(-1, 10, 6), size)
     fine = clouds(between(uniform(keys, Stream.FINE, 30 * 12), 0.65, 1.35).reshape(-1, 30, 12), size)
     coarse *= fine
@@ -105,7 +105,7 @@ def _darken_lobules(echo: Field, depth: Field, keys: UInt64s) -> None:
 
 
 def _brighten_septa(echo: Field, keys: UInt64s) -> None:
-    """Draws thin bright curves across the picture (Cooper's ligaments), in place."""
+    """Draws thin bright curves across the image (Cooper's ligaments), in place."""
     size = echo.shape[-1]
     draw = uniform(keys, Stream.SEPTA, 8 * _SEPTA).reshape(-1, _SEPTA, 8)
     bright = between(draw[:, :, 0], 0.2, 0.9) * (draw[:, :, 1] < 0.7)

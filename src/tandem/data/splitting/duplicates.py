@@ -1,8 +1,9 @@
-"""Near-duplicates: pictures of one lesion that must not straddle training and test.
+"""Near-duplicates: images of one lesion that must not straddle training and test.
 
-A pair counts when both its perceptual hashes (pHash; Zauner, "Implementation and benchmarking of perceptual image hash
-functions", 2010) and its thumbnails agree. The limits were set on BUSI by looking at the pairs on either side of them:
-views of one lesion (saved again, with other callipers, moved by a few pixels) are within, unrelated ones without.
+Two images are near-duplicates if both their perceptual hashes (pHash; Zauner, "Implementation and benchmarking of
+perceptual image hash functions", 2010) and their thumbnails agree. The limits were chosen on BUSI by inspecting pairs
+on either side: views of one lesion (saved again, with other callipers, shifted by a few pixels) are within the limits,
+unrelated images are not.
 """
 
 from collections.abc import Iterable, Sequence
@@ -18,18 +19,18 @@ from tandem.errors import DataError
 THUMBNAIL = 64
 """Side in pixels of the grey thumbnails that are compared."""
 
-HASH_SIDE = 16  # 256 bits; on BUSI, 64 bits leave no gap between repeated and unrelated pictures
-BLOCK = 1024  # rows compared at once, so that memory grows with N, not with its square
+HASH_SIDE = 16  # 256 bits; on BUSI, 64 bits do not separate repeated from unrelated images
+BLOCK = 1024  # rows compared at once, so that memory grows with N, not with N^2
 
 
 class Pair(NamedTuple):
-    """Two pictures that look alike.
+    """Two near-duplicates.
 
     Attributes:
         one: index of the first.
         other: index of the second, above `one`.
-        distance: bits of 256 in which their hashes differ.
-        correlation: Pearson's, of their 32x32 thumbnails.
+        distance: number of the 256 bits in which their hashes differ.
+        correlation: Pearson correlation of their 32x32 thumbnails.
     """
 
     one: int
@@ -41,15 +42,15 @@ class Pair(NamedTuple):
 def near_duplicate_groups(
     images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], distance: int = 80, correlation: float = 0.85
 ) -> list[int]:
-    """Groups pictures that show the same thing; whoever resembles a member of a group belongs to it.
+    """Groups near-duplicates; an image that resembles any member of a group belongs to the group.
 
     Args:
-        images: N grey pictures, (N, H, W) uint8 or a list of (H, W) of any sizes; 64x64 saves the resizing.
-        distance: the most bits of 256 in which the hashes of a pair may differ; unrelated pictures differ in about 128.
-        correlation: what the Pearson correlation of the 32x32 thumbnails of a pair must exceed.
+        images: N grey images, (N, H, W) uint8 or a list of (H, W) of any sizes; 64x64 needs no resizing.
+        distance: maximum number of the 256 bits in which hashes may differ; unrelated images differ in about 128.
+        correlation: the Pearson correlation of the 32x32 thumbnails must exceed this.
 
     Returns:
-        N group indices, numbered from 0 in order of first appearance; a picture without a like is a group of its own.
+        N group indices, numbered from 0 in order of first appearance; an image without near-duplicates has its own.
     """
     pairs = near_duplicate_pairs(images, distance, correlation)
     return join(len(images), ((pair.one, pair.other) for pair in pairs))
@@ -58,7 +59,7 @@ def near_duplicate_groups(
 def near_duplicate_pairs(
     images: NDArray[np.uint8] | Sequence[NDArray[np.uint8]], distance: int = 80, correlation: float = 0.85
 ) -> list[Pair]:
-    """All pairs of pictures that look alike; arguments as of `near_duplicate_groups`."""
+    """Finds all pairs of near-duplicates; arguments as in `near_duplicate_groups`."""
     if len(images) == 0:
         return []
     thumbnails = np.stack([_thumbnail(image) for image in images])
@@ -68,7 +69,7 @@ def near_duplicate_pairs(
 
 
 def join(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
-    """The connected components of `count` items under `pairs` (union-find), numbered in order of first appearance."""
+    """Finds the connected components of `count` items under `pairs` (union-find), numbered by first appearance."""
     parent = list(range(count))
 
     def root(item: int) -> int:
@@ -84,17 +85,17 @@ def join(count: int, pairs: Iterable[tuple[int, int]]) -> list[int]:
 
 
 def read_groups(path: Path, ids: Sequence[str]) -> list[int]:
-    """Groups from a csv file with the columns `group,image`.
+    """Reads groups from a csv file with the columns `group,image`.
 
     Args:
         path: the csv file; an image is named by its id, with or without `.png`.
-        ids: names of all N pictures of the data set.
+        ids: names of all N images of the data set.
 
     Returns:
-        N group indices as `near_duplicate_groups` gives them; a picture that is not listed is a group of its own.
+        N group indices as from `near_duplicate_groups`; an image that is not listed has a group of its own.
 
     Raises:
-        DataError: a file that cannot be read, an image that is unknown or listed twice.
+        DataError: the file cannot be read, or an image is unknown or listed twice.
     """
     row_of = {name: row for row, name in enumerate(ids)}
     first: dict[str, int] = {}
@@ -103,7 +104,7 @@ def read_groups(path: Path, ids: Sequence[str]) -> list[int]:
     for entry in read_table(path, ("group", "image")):
         row = row_of.get(entry["image"].removesuffix(".png"))
         if row is None:
-            raise DataError(f"{str(path)!r} lists {entry['image']!r}, which is not below data.root: mend data.groups")
+            raise DataError(f"{str(path)!r} lists {entry['image']!r}, which is not below data.root: fix data.groups")
         if row in seen:
             raise DataError(f"{str(path)!r} lists {entry['image']!r} twice: an image belongs to one group")
         seen.add(row)
@@ -112,7 +113,7 @@ def read_groups(path: Path, ids: Sequence[str]) -> list[int]:
 
 
 def group_names(groups: Sequence[int], ids: Sequence[str]) -> tuple[str, ...]:
-    """Names each group after its first member in alphabetical order, so that names outlast the order of files."""
+    """Names each group after its alphabetically first member, so that names do not depend on the order of files."""
     names: dict[int, str] = {}
     for group, name in zip(groups, ids, strict=True):
         names[group] = min(name, names.get(group, name))
@@ -120,7 +121,7 @@ def group_names(groups: Sequence[int], ids: Sequence[str]) -> tuple[str, ...]:
 
 
 def mixed_groups(groups: Sequence[str], labels: Sequence[int]) -> list[str]:
-    """Names of the groups that hold pictures of more than one class, in alphabetical order."""
+    """Returns the names of groups with images of more than one class, in alphabetical order."""
     classes: dict[str, set[int]] = {}
     for group, label in zip(groups, labels, strict=True):
         classes.setdefault(group, set()).add(label)
@@ -136,7 +137,7 @@ def _thumbnail(image: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _signs(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Perceptual hashes (N, 256) as -1 and 1, so that a matrix product counts the bits that agree."""
+    """Returns perceptual hashes, (N, 256), as -1 and 1, so that a matrix product counts equal bits."""
     import imagehash
     from PIL import Image
 
@@ -145,9 +146,10 @@ def _signs(thumbnails: NDArray[np.uint8]) -> NDArray[np.float32]:
 
 
 def _vectors(thumbnails: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-    """Unit vectors (N, 1 + 32 * 32) whose products are correlations, and which thumbnails are flat.
+    """Returns unit vectors, (N, 1 + 32 * 32), whose products are correlations, and which thumbnails are constant.
 
-    A flat thumbnail has no correlation; the extra place makes flat ones alike and unlike everything else.
+    A constant thumbnail has no correlation; the extra element makes constant ones equal to each other and different
+    from all others.
     """
     half = THUMBNAIL // 2
     blocks = thumbnails.astype(np.float32).reshape(-1, half, 2, half, 2).mean((2, 4)).reshape(-1, half * half)
@@ -161,7 +163,7 @@ def _vectors(thumbnails: NDArray[np.uint8]) -> tuple[NDArray[np.float32], NDArra
 def _pairs(
     signs: NDArray[np.float32], vectors: NDArray[np.float32], distance: int, correlation: float
 ) -> Iterable[Pair]:
-    """Pairs of rows, one < other, within both limits."""
+    """Yields pairs of rows, one < other, within both limits."""
     bits = signs.shape[1]
     for start in range(0, len(signs), BLOCK):
         rows = slice(start, start + BLOCK)

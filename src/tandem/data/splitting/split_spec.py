@@ -1,4 +1,4 @@
-"""How a data set is divided: by fractions, by folds, as published, or as a file says."""
+"""How a data set is split: by fractions, by folds, as published, or as listed in a file."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -19,15 +19,15 @@ Rows = dict[str, NDArray[np.int64]]
 
 @dataclass(frozen=True)
 class SplitSpec:
-    """The settings of a division.
+    """The options of a split.
 
-    A file goes before folds, folds before a published division, and that before fractions.
+    A file takes precedence over folds, folds over a published split, and a published split over fractions.
 
     Attributes:
-        fractions: shares of `train`, `val` and `test`, above 0, together 1. With folds or a published division without
-            `val`, validation gets `val / (train + val)` of what is not tested on.
-        seed: draws the division; 0 or more.
-        folds: number of folds, at least 2, or None. Which row is in which fold does not depend on `fold`.
+        fractions: shares of `train`, `val` and `test`, above 0, summing to 1. With folds, or with a published split
+            that has no `val`, validation gets `val / (train + val)` of the rows outside the test split.
+        seed: random seed of the split; 0 or more.
+        folds: number of folds, at least 2, or None. The assignment of rows to folds does not depend on `fold`.
         fold: the fold to test on, from 0; given with `folds` only.
         file: csv file with the columns `id,split`, such as the `splits.csv` of another run, or None.
 
@@ -42,7 +42,7 @@ class SplitSpec:
     file: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuses what cannot work, before any file is touched."""
+        """Checks the options before any file is read."""
         object.__setattr__(self, "fractions", check_fractions(self.fractions))
         if type(self.seed) is not int or self.seed < 0:
             raise ConfigError(f"data.split_seed is {self.seed!r}, but must be a whole number from 0")
@@ -68,22 +68,22 @@ class SplitSpec:
         published: Sequence[str] = (),
         left_out: bool = False,
     ) -> Rows:
-        """Divides rows.
+        """Splits rows.
 
         Args:
             ids: N names.
             labels: N class indices, -100 where unknown.
-            groups: N names; rows of one name stay together, unless a file or a published division says otherwise.
-            classes: names of the classes; each must be in every split that is drawn.
-            masked: N numbers that tell rows without, with an empty and with a filled mask apart.
-            published: N names of splits, or nothing; `val` may be left out of it.
-            left_out: whether faulty rows were left out, which a file may still list.
+            groups: N names; rows with the same name stay together, unless a file or a published split overrides it.
+            classes: names of the classes; each must occur in every split that is drawn.
+            masked: N numbers that distinguish rows without a mask, with an empty one and with a filled one.
+            published: N names of splits, or empty; `val` need not occur.
+            left_out: whether faulty rows were left out; a file may still list them.
 
         Returns:
-            The rows of `train`, `val` and `test`, ascending.
+            The row indices of `train`, `val` and `test`, ascending.
 
         Raises:
-            DataError: a file that does not fit, a class missing from a split, a published division without a test.
+            DataError: the file does not match the data, a split lacks a class, or a published split has no test rows.
         """
         everything = np.arange(len(ids))
         draw = _Draw(np.asarray(labels), np.asarray(groups), None if masked is None else np.asarray(masked), classes)
@@ -101,20 +101,20 @@ class SplitSpec:
         rows = {split: np.flatnonzero(published == split) for split in SPLITS}
         if absent := [split for split in ("train", "test") if len(rows[split]) == 0]:
             raise DataError(
-                f"the division that the data set brings has no rows in {' and '.join(absent)}; "
-                "divide it anew with data.resplit=true"
+                f"the published split of the data set has no rows in {' and '.join(absent)}; "
+                "draw a new split with data.resplit=true"
             )
         return rows if len(rows["val"]) else {**self._carve(draw, rows["train"]), "test": rows["test"]}
 
     def _carve(self, draw: "_Draw", rows: NDArray[np.int64]) -> Rows:
-        """Validation out of what is left when the test is taken away."""
+        """Draws the validation split from the rows outside the test split."""
         share = self.fractions["val"] / (self.fractions["train"] + self.fractions["val"])
         return draw(rows, {"train": 1 - share, "val": share}, self.seed)
 
 
 @dataclass(frozen=True)
 class _Draw:
-    """Divides some of the rows by shares."""
+    """Splits some of the rows by shares."""
 
     labels: NDArray[np.int64]
     groups: NDArray[np.str_]
@@ -134,7 +134,7 @@ def _as_listed(path: Path, ids: Sequence[str], left_out: bool) -> Rows:
         f"{str(path)!r} does not list {name!r}: add it to data.split_file" for name in ids if name not in split_of
     ]
     faults += [
-        f"{str(path)!r} lists {name!r}, which the data set does not have: mend data.split_file"
+        f"{str(path)!r} lists {name!r}, which the data set does not have: fix data.split_file"
         for name in split_of
         if name not in known and not left_out
     ]

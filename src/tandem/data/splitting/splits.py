@@ -1,4 +1,4 @@
-"""Which rows train, validate and test: the division, and its file."""
+"""Assigns rows to train, val and test, and reads and writes the assignment as a file."""
 
 import csv
 import hashlib
@@ -21,7 +21,7 @@ COLUMNS = ("id", "split", "class", "group")
 
 
 def check_fractions(fractions: Mapping[str, float]) -> dict[str, float]:
-    """The shares of `train`, `val` and `test`, in this order.
+    """Checks the shares of `train`, `val` and `test` and returns them in this order.
 
     Raises:
         ConfigError: other names, a share that is not above 0, or a sum other than 1.
@@ -42,29 +42,30 @@ def split_rows(
     classes: Sequence[str] = (),
     masked: ArrayLike | None = None,
 ) -> dict[str, NDArray[np.int64]]:
-    r"""Divides rows so that no group straddles two splits and each split has its share of every class.
+    r"""Splits rows so that each group is in one split only and each split gets its share of every class.
 
-    Groups are taken largest first, those of equal size in an order drawn from the seed; each goes where it raises
-    \(\sum_{s,c} (n_{sc} - t_{sc})^2 / t_{sc}\) least, where \(n_{sc}\) counts the rows of class c in split s and
-    \(t_{sc}\) is the count that the fractions ask for; rows of one class with and without a mask count apart. Rows that
-    stand alone come last and even out what the groups left, so that counts are met to about a row; the folds of
-    `StratifiedGroupKFold` are of one size, and shares put together from them are coarser. The draw is a hash of seed
-    and group name, so the division does not depend on the order of rows.
+    A greedy algorithm assigns the largest groups first, groups of equal size in a random order that depends on the
+    seed. Each group goes to the split where it increases \(\sum_{s,c} (n_{sc} - t_{sc})^2 / t_{sc}\) least, where
+    \(n_{sc}\) counts the rows of stratum c in split s and \(t_{sc}\) is its target count from the fractions. A stratum
+    is a class, further divided by the state of the masks. Rows without a group come last and even out the counts, so
+    that targets are met to about one row. (`StratifiedGroupKFold` makes folds of equal size, and shares built from
+    such folds are coarser.) The random order is a hash of the seed and the group's name, so the split does not depend
+    on the order of rows.
 
     Args:
-        labels: (N,) class indices; -100 (unknown) is divided like a class of its own, but need not be in every split.
-        groups: N names; rows of one name stay together. Pass the ids where rows stand alone.
-        fractions: the share of each split, above 0, together 1.
+        labels: (N,) class indices; -100 (unknown) is treated as a class, but need not occur in every split.
+        groups: N names; rows with the same name stay together. Pass the ids if there are no groups.
+        fractions: the share of each split, above 0, summing to 1.
         seed: any integer.
-        classes: names of the classes for errors; if given, each of them must occur.
-        masked: (N,) whole numbers from 0 that tell apart rows without a mask, with an empty and with a filled one;
+        classes: names of the classes, for errors; if given, each of them must occur.
+        masked: (N,) whole numbers from 0 that distinguish rows without a mask, with an empty one and with a filled one;
             every split gets its share of these too, within each class.
 
     Returns:
-        For each split of `fractions` its rows, ascending; every row is in exactly one.
+        The row indices of each split of `fractions`, ascending; every row is in exactly one split.
 
     Raises:
-        DataError: a class that is missing from a split.
+        DataError: a class is missing from a split.
     """
     kinds = np.zeros(len(groups), dtype=np.int64) if masked is None else np.asarray(masked, dtype=np.int64)
     strata, stratum = np.unique(np.stack([np.asarray(labels), kinds], axis=1), axis=0, return_inverse=True)
@@ -77,7 +78,7 @@ def split_rows(
     home = np.zeros(len(names), dtype=np.int64)
     draw = [hashlib.sha256(f"{seed}:{name}".encode()).digest() for name in names.tolist()]
     for group in sorted(range(len(names)), key=lambda g: (-counts[g].sum(), draw[g])):
-        rise = (counts[group] * (placed + counts[group] / 2) / target).sum(1)  # halved, less what all splits share
+        rise = (counts[group] * (placed + counts[group] / 2) / target).sum(1)  # half of it, up to a constant
         home[group] = rise.argmin()
         placed[home[group]] += counts[group]
     columns = {int(label): strata[:, 0] == label for label in np.unique(strata[:, 0])}
@@ -90,16 +91,16 @@ def split_rows(
 def _check_present(
     held: Mapping[int, NDArray[np.float64]], groups: Mapping[int, int], splits: Sequence[str], classes: Sequence[str]
 ) -> None:
-    """Refuses a class without a row in some split; a metric over it would be nan."""
+    """Raises if a split lacks a class; a metric over it would be nan."""
     for label in sorted({*held, *range(len(classes))} - {MISSING_LABEL}):
         name = repr(classes[label]) if 0 <= label < len(classes) else str(label)
         if label not in held:
-            raise DataError(f"class {name} has no picture at all: add some, or choose others with data.subset")
+            raise DataError(f"class {name} has no images: add some, or choose other classes with data.subset")
         if absent := [split for split, rows in zip(splits, held[label], strict=True) if rows == 0]:
             named = " and ".join(absent[:3]) + (f" and {len(absent) - 3} more" if len(absent) > 3 else "")
             raise DataError(
-                f"class {name} is missing from split {named}, with {held[label].sum():.0f} pictures in "
-                f"{groups[label]} groups: add pictures, {_larger(absent[0])} or change data.split_seed"
+                f"class {name} is missing from split {named}, with {held[label].sum():.0f} images in "
+                f"{groups[label]} groups: add images, {_larger(absent[0])} or change data.split_seed"
             )
 
 
@@ -108,18 +109,18 @@ def _larger(split: str) -> str:
 
 
 def write_splits(path: Path, samples_by_split: Mapping[str, Samples], classes: Sequence[str]) -> None:
-    """Writes which row is in which split as csv with the columns `id,split,class,group`.
+    """Writes the split of each row as a csv file with the columns `id,split,class,group`.
 
-    The file replaces an older one at once, so a reader never sees half of it.
+    The file is written atomically, so a reader never sees an incomplete one.
 
     Args:
-        path: the file; its folder is made where it is missing.
+        path: the file; its folder is created if it does not exist.
         samples_by_split: the splits, as a source loads them.
-        classes: names of the classes. The cell of an unknown class is empty, and so is that of a group where rows
-            stand alone.
+        classes: names of the classes. The cell of an unknown class is empty, and so is that of a group if there are
+            none.
 
     Raises:
-        DataError: an id in two places.
+        DataError: an id occurs twice.
         OSError: the folder cannot be written.
     """
     seen: set[str] = set()
@@ -138,11 +139,11 @@ def write_splits(path: Path, samples_by_split: Mapping[str, Samples], classes: S
 
 
 def read_splits(path: Path) -> dict[str, str]:
-    """The split of each id, from a file that `write_splits` wrote, or any other with the columns `id,split`.
+    """Reads the split of each id from a file that `write_splits` wrote, or any other with the columns `id,split`.
 
     Raises:
-        DataError: a file that cannot be read, missing columns; all rows with an unknown split, or an id that is empty
-            or occurs twice.
+        DataError: the file cannot be read or lacks a column; or rows have an unknown split, an empty id or an id that
+            occurs twice (one error names them all).
     """
     split_of: dict[str, str] = {}
     faults = []
@@ -158,17 +159,17 @@ def read_splits(path: Path) -> dict[str, str]:
     return split_of
 
 
-def read_table(path: Path, columns: Sequence[str], delimiter: str = ",", mend: str = "") -> list[dict[str, str]]:
-    """The rows of a csv file as text, checked against the columns that must be there.
+def read_table(path: Path, columns: Sequence[str], delimiter: str = ",", fix: str = "") -> list[dict[str, str]]:
+    """Reads the rows of a csv file as text and checks its columns.
 
     Args:
         path: a UTF-8 file, with or without a byte order mark; blank lines are skipped.
-        columns: names that the first line must hold; others may stand beside them.
-        delimiter: one character between the cells.
-        mend: what to do about a missing column; empty: write it into the file.
+        columns: names that the header must contain; it may contain others.
+        delimiter: the character between cells.
+        fix: advice for a missing column; by default, to add the header.
 
     Raises:
-        DataError: a file that cannot be read, that lacks a column, or has a row with too few or too many cells.
+        DataError: the file cannot be read, lacks a column, or has a row with too few or too many cells.
     """
     check_regular(path)
     name = repr(str(path))
@@ -183,9 +184,10 @@ def read_table(path: Path, columns: Sequence[str], delimiter: str = ",", mend: s
         raise DataError(f"table {name} is not a csv file in UTF-8 ({error}): save it as one") from error
     if absent := [column for column in columns if column not in header]:
         found = delimiter.join(header)[:80]
-        mend = mend or f"begin it with {delimiter.join(columns)!r}"
-        raise DataError(f"table {name} lacks the column {', '.join(absent)}: {mend}, not {found!r}")
+        fix = fix or f"begin it with {delimiter.join(columns)!r}"
+        raise DataError(f"table {name} lacks the column {', '.join(absent)}: {fix}, not {found!r}")
     ragged = [number for number, row in enumerate(rows, start=1) if None in row or None in row.values()]
-    faults = [f"table {name}, row {row} below the header, has not {len(header)} cells: mend this row" for row in ragged]
+    cells = len(header)
+    faults = [f"table {name}, row {row} below the header, does not have {cells} cells: fix this row" for row in ragged]
     refuse(faults, len(rows), "rows")
     return rows

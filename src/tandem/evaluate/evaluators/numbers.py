@@ -1,4 +1,4 @@
-"""How much is it: errors, and predicted against true."""
+"""Evaluates regression: errors, and predicted against true values."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,20 +10,21 @@ from tandem.evaluate.bootstrap import Array, BootstrapSamples, estimate, mean_of
 from tandem.evaluate.evaluators.evaluator import Evaluator, Images
 from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable
 from tandem.evaluate.report import figures
+from tandem.metrics.catalogue import CATALOGUE
 from tandem.tasks import Task, TaskOutput
+from tandem.tasks.kinds import Kind, Number
 from tandem.utils.files import shortest
 
 if TYPE_CHECKING:
     from tandem.evaluate.split import Split
 
-WORDS = {"mae": "mean absolute error", "rmse": "root mean square error", "bias": "bias", "r2": "R squared"}
+SHOWN = ("mae", "rmse", "bias", "r2")
 
 
 class Numbers(Evaluator):
-    """One number or more for each image, as regression tasks give them. Arguments: `Part`."""
+    """Evaluates one or more numbers for each image. See `Evaluator` for the arguments."""
 
-    kind: ClassVar[str] = "regression"
-    dense: ClassVar[bool] = False
+    of: ClassVar[type[Kind]] = Number
 
     def __init__(self, task: Task, split: "Split", folder: Path | None) -> None:
         super().__init__(task, split, folder)
@@ -31,14 +32,14 @@ class Numbers(Evaluator):
 
     @property
     def columns(self) -> Sequence[str]:
-        """Predicted and true number."""
+        """Predicted and true value of each output."""
         return [f"{self._prefix(c)}{cell}" for c in range(self.task.channels) for cell in ("predicted", "true")]
 
     def _prefix(self, c: int) -> str:
         return "" if self.task.channels == 1 else f"{self.task.class_names[c]}."
 
     def read(self, output: TaskOutput, images: Images) -> list[Mapping[str, Any]]:
-        """Keeps both numbers."""
+        """Stores predicted and true values."""
         predicted, true = (part.cpu().double().numpy() for part in (output.probabilities, output.target))
         self.kept.append((predicted, true))
         return [
@@ -51,7 +52,7 @@ class Numbers(Evaluator):
         ]
 
     def finish(self, draws: BootstrapSamples, choosing: bool) -> Findings:
-        """Errors with intervals."""
+        """Computes errors with intervals."""
         if not self.kept:
             return Findings({}, notes=["No image of this split has a target."])
         predicted, true = (np.concatenate([part[which] for part in self.kept]) for which in (0, 1))
@@ -74,11 +75,10 @@ class Numbers(Evaluator):
 
             found = estimate(measure, draws)
             scores |= {f"{self._prefix(c)}{key}": score for key, score in found.items()}
-            rows.append([self._prefix(c).rstrip(".") or self.task.name, len(y), *(found[key] for key in WORDS)])
-            drawings.append(Drawing(figures.agreement(p, y, self.classes), "Predicted against true number"))
+            rows.append([self._prefix(c).rstrip(".") or self.task.name, len(y), *(found[key] for key in SHOWN)])
+            drawings.append(Drawing(figures.agreement(p, y, self.classes), "Predicted against true value"))
         note = (
-            f"With 95 % bootstrap intervals over {draws.over}; bias: predicted less true. Unknown numbers count "
-            "nowhere."
+            f"With 95 % bootstrap intervals over {draws.over}; bias: predicted minus true. Unknown values are ignored."
         )
-        table = ScoreTable("Errors", ["number", "images", *WORDS.values()], rows, note)
+        table = ScoreTable("Errors", ["number", "images", *(CATALOGUE[key].one_label for key in SHOWN)], rows, note)
         return Findings(scores, [table], drawings)

@@ -1,4 +1,4 @@
-"""Binary losses that look at each pixel by itself, and at hard pixels most."""
+"""Binary losses that are computed for each pixel separately, with more weight on hard pixels."""
 
 from math import inf
 
@@ -17,7 +17,7 @@ class Focal(BinaryLoss):
     """Sigmoid focal loss: the mean of -a_t (1 - p_t)^gamma log p_t over what has a target.
 
     p_t: probability of the right answer, p for y = 1 and 1 - p for y = 0. a_t: alpha for y = 1, 1 - alpha for y = 0.
-    What is easy (p_t near 1) counts less, the more so the larger gamma is; gamma = 0 without alpha is `BCE`. Value
+    Easy pixels (p_t near 1) have less weight, the less the larger gamma is; gamma = 0 without alpha is `BCE`. Value
     and gradient are finite for every gamma, also where p_t rounds to 1. Shapes and errors: `BinaryLoss`.
 
     Source: Lin et al., Focal Loss for Dense Object Detection (RetinaNet), 2017. There the sum is divided by the
@@ -25,8 +25,8 @@ class Focal(BinaryLoss):
 
     Args:
         gamma: focusing, at least 0.
-        alpha: weight of the positives, inside (0, 1); None for no balancing. 0 and 1 would silence one side and are
-            refused with `tandem.errors.ConfigError`.
+        alpha: weight of the positives, inside (0, 1); None for no balancing. 0 and 1 would ignore one side and raise
+            `tandem.errors.ConfigError`.
 
     Example:
         >>> import torch
@@ -48,8 +48,8 @@ class Focal(BinaryLoss):
 class BCEFocal(Composite):
     """Binary cross-entropy and focal loss together: total = bce_weight * BCE + focal_weight * Focal.
 
-    The cross-entropy keeps every pixel in play, the focal term adds weight to the hard ones. The call gives the terms
-    `bce` and `focal`, unweighted (see `Composite`); the weights are used as they are, not normalised. Shapes and
+    The cross-entropy gives every pixel a gradient, the focal term adds weight to the hard ones. The call returns the
+    terms `bce` and `focal`, unweighted (see `Composite`); the weights are used as they are, not normalised. Shapes and
     errors: `BinaryLoss`.
 
     Source: the `CombinedLoss` of common segmentation code; its `alpha=1`, a plain factor there, is None here.
@@ -83,9 +83,9 @@ class Asymmetric(BinaryLoss):
     """Asymmetric loss (ASL): the mean of -(1 - p)^g_pos log p for y = 1 and -q^g_neg log(1 - q) for y = 0.
 
     p: sigmoid of the logit. q: max(p - clip, 0). y: target. g_pos, g_neg: `gamma_pos`, `gamma_neg`. A focal loss that
-    spares the many easy negatives more than the few positives, and forgets a negative altogether once p is at most
-    `clip`. Without `clip` and with equal gammas it is `Focal`. Value and gradient are finite for all gammas. Shapes
-    and errors: `BinaryLoss`.
+    reduces the weight of the many easy negatives more than that of the few positives, and ignores a negative once p is
+    at most `clip`. Without `clip` and with equal gammas it is `Focal`. Value and gradient are finite for all gammas.
+    Shapes and errors: `BinaryLoss`.
 
     Source: Ridnik et al., Asymmetric Loss for Multi-Label Classification, 2021. There the sum over classes; here the
     mean over what has a target.
@@ -93,7 +93,7 @@ class Asymmetric(BinaryLoss):
     Args:
         gamma_pos: focusing of the positives, at least 0.
         gamma_neg: focusing of the negatives, at least 0.
-        clip: probability up to which a negative costs nothing, in [0, 1); 0 for none.
+        clip: probability up to which a negative has the loss 0, in [0, 1); 0 for none.
 
     Example:
         >>> import torch
@@ -105,7 +105,7 @@ class Asymmetric(BinaryLoss):
         super().__init__()
         self.gamma_pos = number("gamma_pos", gamma_pos, 0.0, inf, "0 is plain cross-entropy, 1 is usual")
         self.gamma_neg = number("gamma_neg", gamma_neg, 0.0, inf, "0 is plain cross-entropy, 4 is usual")
-        self.clip = inside("clip", clip, 0.0, 1.0, {1.0: "let every negative cost nothing"}, "0 is none, 0.05 is usual")
+        self.clip = inside("clip", clip, 0.0, 1.0, {1.0: "give every negative the loss 0"}, "0 is none, 0.05 is usual")
 
     def element(self, logits: Tensor, target: Tensor) -> Tensor:
         """-(1 - p)^g_pos log p, or -q^g_neg log(1 - q)."""

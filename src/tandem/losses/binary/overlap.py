@@ -1,51 +1,39 @@
-"""Binary losses on overlap: each image or batch as a whole, so that a large background does not rule."""
+"""Binary losses on overlap: each image or batch as a whole, so that a large background does not dominate."""
 
 from math import inf
 
 import torch
 from torch import Tensor
 
-from tandem.losses import functional
+from tandem.losses import functional, overlap
 from tandem.losses.contract import BinaryLoss
-from tandem.losses.reduce import Overlap, overlap
-from tandem.losses.validation import inside, number, pooling
-
-_SMOOTH = "use 0, or a fraction of a small lesion's pixels"
-_ALPHA = {0.0: "let false positives cost nothing, so that all lesion would be perfect"}
-_BETA = {0.0: "let false negatives cost nothing, so that nearly no lesion would be perfect"}
+from tandem.losses.reduce import Overlap
+from tandem.losses.validation import inside, number
 
 
-class OverlapLoss(BinaryLoss):
-    """Base of the losses on overlap, Dice and its kin: the mean over cells of `cell`.
+class OverlapLoss(overlap.OverlapLoss, BinaryLoss):
+    """Base of the binary losses on overlap, Dice and its kin: the mean over cells of `cell`.
 
     A cell is one channel of one image, or of the whole batch. A cell without any target is left out of the mean. A
     cell whose target is empty (T = 0) costs log(1 + P) / log(1 + n) instead, with P the sum of the probabilities and
-    n the number of pixels with a target: 0 for an empty prediction, and a push on every false positive.
+    n the number of pixels with a target: 0 for an empty prediction, and more for every false positive.
     `functional.empty` says why.
 
     Args:
-        per: `"image"`: each image counts alike, however small its lesion. `"batch"`: the pixels of all images are
-            counted together, so large lesions rule, and the value depends on the batch; for flat (N, C) logits take
-            this one, as an image has only one element there.
+        per: `"image"`: each image has the same weight, however small its lesion. `"batch"`: the pixels of all images
+            are counted together, so large lesions dominate, and the value depends on the batch; for flat (N, C) logits
+            take this one, as an image has only one element there.
 
     Raises:
         tandem.errors.ConfigError: for another `per`; when called, see `BinaryLoss`.
     """
 
-    def __init__(self, per: str = "image") -> None:
-        super().__init__()
-        self.per = pooling(per)
-
-    def compute(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
-        """Count each cell, and average."""
-        return functional.overlap_mean(overlap(torch.sigmoid(logits), target, valid, self.per), self.cell)
-
-    def cell(self, counts: Overlap) -> Tensor:
-        """The loss of each cell with foreground (T >= 1), in the shape of the counts."""
-        raise NotImplementedError(f"{type(self).__name__} needs `cell`")
+    def cells(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> overlap.Cells:
+        """The sigmoid of each logit against its target."""
+        return torch.sigmoid(logits), target, valid
 
 
-class Dice(OverlapLoss):
+class Dice(overlap.Dice, OverlapLoss):
     """Soft Dice loss: the mean over cells of 1 - (2 I + s) / (P + T + s).
 
     I: sum of p y over the cell. P: sum of p. T: sum of y. s: `smooth`. p: sigmoid of the logit. y: target. What a
@@ -54,8 +42,8 @@ class Dice(OverlapLoss):
     As cells with T = 0 have their own expression, P + T >= 1 here, and no smoothing is needed: the default is 0. A
     larger one hides small lesions: with s = 1 a lesion of 3 pixels, all missed, costs as little as .75 instead of 1.
 
-    Source: Milletari et al., V-Net, 2016, with plain instead of squared sums below. On empty targets: Tilborghs et
-    al., The Dice loss in the context of missing or empty labels, 2022, who let a large smoothing do that work.
+    Source: Milletari et al., V-Net, 2016, with plain instead of squared sums in the denominator. On empty targets:
+    Tilborghs et al., The Dice loss in the context of missing or empty labels, 2022, who use a large smoothing for them.
 
     Args:
         per: `"image"` or `"batch"`, as in `OverlapLoss`.
@@ -69,20 +57,12 @@ class Dice(OverlapLoss):
         (tensor(1.), tensor(0.))
     """
 
-    def __init__(self, per: str = "image", smooth: float = 0.0) -> None:
-        super().__init__(per)
-        self.smooth = number("smooth", smooth, 0.0, inf, _SMOOTH)
-
-    def cell(self, counts: Overlap) -> Tensor:
-        """1 - (2 I + s) / (P + T + s)."""
-        return functional.dice(counts, self.smooth)
-
 
 class Jaccard(OverlapLoss):
     """Soft Jaccard loss, or IoU loss: the mean over cells of 1 - (I + s) / (P + T - I + s).
 
-    I: sum of p y over the cell. P: sum of p. T: sum of y. s: `smooth`. p: sigmoid of the logit. y: target. It orders
-    predictions of one image as `Dice` does, and is the harsher on a half-found lesion. What a cell is, and what one
+    I: sum of p y over the cell. P: sum of p. T: sum of y. s: `smooth`. p: sigmoid of the logit. y: target. It ranks
+    predictions of one image as `Dice` does, and penalises a half-found lesion more. What a cell is, and what one
     without foreground costs: `OverlapLoss`. Shapes and errors: `BinaryLoss`. No smoothing is needed, see `Dice`.
 
     Source: Rahman & Wang, Optimizing Intersection-Over-Union in Deep Neural Networks for Image Segmentation, 2016.
@@ -98,18 +78,18 @@ class Jaccard(OverlapLoss):
 
     def __init__(self, per: str = "image", smooth: float = 0.0) -> None:
         super().__init__(per)
-        self.smooth = number("smooth", smooth, 0.0, inf, _SMOOTH)
+        self.smooth = number("smooth", smooth, 0.0, inf, overlap.SMOOTH)
 
     def cell(self, counts: Overlap) -> Tensor:
         """1 - (I + s) / (P + T - I + s)."""
         return functional.jaccard(counts, self.smooth)
 
 
-class Tversky(OverlapLoss):
+class Tversky(overlap.Tversky, OverlapLoss):
     """Tversky loss: the mean over cells of 1 - (I + s) / (I + alpha FP + beta FN + s).
 
-    I: sum of p y over the cell. FP: sum of p (1 - y), what is falsely found. FN: sum of (1 - p) y, what is missed. s:
-    `smooth`. p: sigmoid of the logit. y: target. With beta above alpha, missing a lesion costs more than overdrawing
+    I: sum of p y over the cell. FP: sum of p (1 - y), the false positives. FN: sum of (1 - p) y, the false negatives.
+    s: `smooth`. p: sigmoid of the logit. y: target. With beta above alpha, missing a lesion costs more than overdrawing
     it. Alpha = beta = 0.5 is `Dice` (with s of half the size), alpha = beta = 1 is `Jaccard`. What a cell is, and what
     one without foreground costs: `OverlapLoss`. Shapes and errors: `BinaryLoss`. No smoothing is needed, see `Dice`.
 
@@ -125,16 +105,6 @@ class Tversky(OverlapLoss):
         >>> Tversky(alpha=0.3, beta=0.7)(torch.zeros(1, 1, 2, 2), torch.tensor([[[[1, 1], [0, 0]]]]))
         tensor(0.5000)
     """
-
-    def __init__(self, alpha: float = 0.3, beta: float = 0.7, per: str = "image", smooth: float = 0.0) -> None:
-        super().__init__(per)
-        self.alpha = inside("alpha", alpha, 0.0, inf, _ALPHA, "0.5 with beta = 0.5 is Dice, 0.3 is usual")
-        self.beta = inside("beta", beta, 0.0, inf, _BETA, "0.5 with alpha = 0.5 is Dice, 0.7 is usual")
-        self.smooth = number("smooth", smooth, 0.0, inf, _SMOOTH)
-
-    def cell(self, counts: Overlap) -> Tensor:
-        """1 - (I + s) / (I + alpha FP + beta FN + s)."""
-        return functional.tversky(counts, self.alpha, self.beta, self.smooth)
 
 
 class FocalTversky(Tversky):
@@ -170,7 +140,7 @@ class FocalTversky(Tversky):
         return functional.power(super().cell(counts), 1 / self.gamma)
 
 
-class Lovasz(OverlapLoss):
+class Lovasz(overlap.Lovasz, OverlapLoss):
     """Lovasz hinge: the mean over cells of the Lovasz extension of the Jaccard loss, at the hinge errors.
 
     Over a cell: sum over i of max(e_i, 0) (J_i - J_{i-1}). e: the errors 1 - s z, from large to small, with z the logit
@@ -178,7 +148,7 @@ class Lovasz(OverlapLoss):
     and all others right. Thus the IoU itself is trained, not a soft count. Most of the time goes into sorting.
 
     What a cell is: `OverlapLoss`. A cell without foreground costs log(1 + P) / log(1 + n) as in all losses on overlap;
-    the Lovasz hinge itself would there push on the single worst pixel only. Shapes and errors: `BinaryLoss`.
+    the Lovasz hinge itself would penalise only the single worst pixel there. Shapes and errors: `BinaryLoss`.
 
     Source: Berman et al., The Lovasz-Softmax Loss, 2018.
 
@@ -190,7 +160,10 @@ class Lovasz(OverlapLoss):
         tensor(1.5000)
     """
 
-    def compute(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
-        """Sort each cell, and average."""
-        costs = functional.lovasz(logits, target, valid, self.per, lambda z, y: 1 - z * (2 * y - 1))
-        return functional.overlap_mean(overlap(torch.sigmoid(logits), target, valid, self.per), lambda _: costs)
+    def values(self, logits: Tensor, probability: Tensor) -> Tensor:
+        """The logits."""
+        return logits
+
+    def error(self, values: Tensor, target: Tensor) -> Tensor:
+        """1 - s z."""
+        return 1 - values * (2 * target - 1)

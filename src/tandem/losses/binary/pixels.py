@@ -1,4 +1,4 @@
-"""Binary losses that look at each pixel by itself, hard or easy alike."""
+"""Binary losses that are computed for each pixel separately, without more weight on hard pixels."""
 
 from collections.abc import Sequence
 from typing import Literal
@@ -36,16 +36,16 @@ class BalancedBCE(BinaryLoss, DataDependentLoss):
     """Balanced cross-entropy: the mean of -beta y log p - (1 - beta) (1 - y) log(1 - p) over what has a target.
 
     y: target, 0 or 1. p: sigmoid of the logit. beta: weight of the positives. With beta = the share of background
-    pixels, lesion and background weigh the same however small the lesion is. beta = 0.5 is half of `BCE`. Shapes and
-    errors: `BinaryLoss`.
+    pixels, lesion and background have the same total weight, however small the lesion is. beta = 0.5 is half of `BCE`.
+    Shapes and errors: `BinaryLoss`.
 
     Source: Xie & Tu, Holistically-Nested Edge Detection (HED), 2015; there the sum over an image whose own background
     share is beta, here the mean, with one beta for all.
 
     Args:
         beta: weight of the positives, inside (0, 1): the *background* share of the training masks, such as 0.9 if
-            lesions cover a tenth. 0 and 1 would silence one side and are refused with `tandem.errors.ConfigError`.
-            `auto`: that share, over all known pixels of the training masks and all channels, once `settle` was called.
+            lesions cover a tenth. 0 and 1 would ignore one side and raise `tandem.errors.ConfigError`.
+            `auto`: that share, over all known pixels of the training masks and all channels, once `resolve` was called.
 
     Attributes:
         beta: read in every call.
@@ -85,9 +85,9 @@ class BalancedBCE(BinaryLoss, DataDependentLoss):
 class Brier(BinaryLoss):
     """Brier score: the mean of (p - y)^2 over what has a target, the squared error of the probability.
 
-    p: sigmoid of the logit. y: target, 0 or 1. Like the cross-entropy it is least for honest probabilities, but a
-    pixel costs 1 at most, so a wrongly drawn mask pulls less; a confidently wrong pixel has nearly no gradient.
-    Shapes and errors: `BinaryLoss`.
+    p: sigmoid of the logit. y: target, 0 or 1. Like the cross-entropy it is a proper score, but a pixel costs at most
+    1, so a wrong mask has less influence; a confidently wrong pixel has nearly no gradient. Shapes and errors:
+    `BinaryLoss`.
 
     Source: Brier, Verification of Forecasts Expressed in Terms of Probability, 1950.
 
@@ -104,8 +104,8 @@ class Brier(BinaryLoss):
 class Hinge(BinaryLoss):
     """Hinge loss: the mean of max(0, 1 - s z) over what has a target.
 
-    z: logit. s: 1 for y = 1 and -1 for y = 0 (the target itself stays 0 or 1). What is right by a margin of 1 costs
-    nothing and has no gradient; the probabilities are thus not calibrated. Shapes and errors: `BinaryLoss`.
+    z: logit. s: 1 for y = 1 and -1 for y = 0 (the target itself stays 0 or 1). An answer that is right by a margin of 1
+    has the loss 0 and no gradient; the probabilities are thus not calibrated. Shapes and errors: `BinaryLoss`.
 
     Source: Cortes & Vapnik, Support-Vector Networks, 1995.
 

@@ -18,11 +18,11 @@ Kernel = Callable[[Tensor, Tensor], Tensor]
 
 
 class ShapeLoss(BinaryLoss):
-    """Base of the losses on shape: the mean over cells of what MONAI's loss gives for the cell.
+    """Base of the losses on shape: the mean over cells of MONAI's loss.
 
     A cell is one channel of one image. A cell without any target is left out of the mean. A cell whose target is empty
     has neither border nor skeleton; it costs log(1 + P) / log(1 + n) as in `OverlapLoss`, so that false positives are
-    pushed down.
+    penalised.
 
     Shapes: as in `BinaryLoss`, but (N, C, H, W) or (N, C, D, H, W) only.
 
@@ -30,8 +30,8 @@ class ShapeLoss(BinaryLoss):
         kernel: the loss of each cell.
 
     Raises:
-        tandem.errors.DataError: also for logits that are no maps, and for a mask of which some pixels are missing:
-            MONAI cannot leave pixels out, and would take them for background.
+        tandem.errors.DataError: also for logits that are not (N, C, H, W) or (N, C, D, H, W), and for a mask of which
+            some pixels are missing: MONAI cannot leave pixels out, and would read them as background.
     """
 
     needs_maps = True
@@ -55,8 +55,8 @@ class Boundary(ShapeLoss):
     """Boundary loss: the mean over cells of (1 / n) sum of p d.
 
     p: sigmoid of the logit. d: signed distance of the pixel to the lesion's border, in pixels: positive outside,
-    negative inside, 0 on the border's own pixels. n: number of pixels. It is below 0 for a good prediction, and pulls
-    weakly as long as little is found, so it is made to go with a loss such as `Dice` in a composite. A target without
+    negative inside, 0 on the border's own pixels. n: number of pixels. It is below 0 for a good prediction, and has a
+    small gradient while little is found, so use it together with a loss such as `Dice` in a composite. A target without
     any background has no border: it costs 0. Distances are computed on the CPU, or on the GPU with cuCIM. What a cell
     is, shapes and errors: `ShapeLoss`.
 
@@ -75,9 +75,9 @@ class Hausdorff(ShapeLoss):
 
     p: sigmoid of the logit. y: target. d_y: distance of the pixel to the border of the target, in pixels; d_p: to that
     of the prediction p > 0.5, taken as constant. n: number of pixels. A mask that is all lesion has no border: its
-    distances are 0. Wrong pixels count by how far from the border they are, so far-off specks rule; scale it down
-    against other terms in a composite. Distances are computed on the CPU, or on the GPU with cuCIM. What a cell is,
-    shapes and errors: `ShapeLoss`.
+    distances are 0. Wrong pixels are weighted by their distance to the border, so distant specks dominate; give it a
+    small weight beside other terms in a composite. Distances are computed on the CPU, or on the GPU with cuCIM. What a
+    cell is, shapes and errors: `ShapeLoss`.
 
     Source: Karimi & Salcudean, Reducing the Hausdorff Distance in Medical Image Segmentation with Convolutional Neural
     Networks, 2019; MONAI.
@@ -96,19 +96,19 @@ class Hausdorff(ShapeLoss):
 
 
 class CenterlineDice(ShapeLoss):
-    """clDice: the mean over cells of 1 - 2 a b / (a + b), for thin and branching things such as vessels.
+    """clDice: the mean over cells of 1 - 2 a b / (a + b), for thin and branching structures such as vessels.
 
     a = (sum of S(p) y + s) / (sum of S(p) + s): how much of the predicted skeleton lies in the target. b = (sum of S(y)
     p + s) / (sum of S(y) + s): how much of the target's skeleton is found. p: sigmoid of the logit. y: target. s:
-    `smooth`. S: soft skeleton, by `iterations` rounds of erosion and opening. It sees the skeletons only: combine it
+    `smooth`. S: soft skeleton, by `iterations` rounds of erosion and opening. It compares skeletons only: combine it
     with `Dice` in a composite. What a cell is, shapes and errors: `ShapeLoss`.
 
     Source: Shit et al., clDice: a Novel Topology-Preserving Loss Function for Tubular Structure Segmentation, 2021;
     MONAI.
 
     Args:
-        iterations: rounds of erosion, at least the half width of the widest thing in pixels.
-        smooth: s, in pixels of skeleton, above 0; it decides what a prediction without any skeleton costs.
+        iterations: rounds of erosion, at least half the width of the widest structure in pixels.
+        smooth: s, in pixels of skeleton, above 0; it sets the loss of a prediction without any skeleton.
 
     Raises:
         tandem.errors.ConfigError: when built without MONAI, or for another value.

@@ -13,17 +13,17 @@ from tandem.losses.validation import balance, inside, number, pooling
 class UnifiedFocal(Composite):
     """Unified focal loss: total = weight * focal + (1 - weight) * tversky, with one delta and one gamma for both.
 
-    focal: the mean over what has a target of -delta y log p - (1 - delta) (1 - y) p^gamma log(1 - p).
-    tversky: the mean over cells of (b + f) / 2, with f = (1 - t_1)^(1 - gamma) and b = 1 - t_0; t_1 and t_0 are the
-    Tversky indices of foreground and background, I / (I + delta FN + (1 - delta) FP), each seen as the thing to find.
+    focal: the mean over what has a target of -delta y log p - (1 - delta) (1 - y) p^gamma log(1 - p). tversky: the mean
+    over cells of (b + f) / 2, with f = (1 - t_1)^(1 - gamma) and b = 1 - t_0; t_1 and t_0 are the Tversky indices of
+    foreground and background, I / (I + delta FN + (1 - delta) FP), each taken as the foreground in turn.
 
-    p: sigmoid of the logit. y: target. That is the asymmetric form, which the paper finds best: gamma makes little of
-    easy background pixels, and much of nearly right foreground. In the symmetric form both sides get the gamma: the
+    p: sigmoid of the logit. y: target. That is the asymmetric form, which the paper finds best: gamma gives less weight
+    to easy background pixels, and more to nearly right foreground. In the symmetric form both sides get the gamma: the
     positives' cross-entropy times (1 - p)^gamma, and b = (1 - t_0)^(1 - gamma).
 
-    The call gives the terms `focal` and `tversky`, unweighted (see `Composite`). What a cell is, and what one costs
-    that lacks a side: `OverlapLoss`. Limits: gamma = 0 is the cross-entropy, weighted by delta, plus `Tversky` on both
-    sides; with delta = 0.5 half of `BCE`, plus `Dice` on both sides. Shapes and errors: `BinaryLoss`.
+    The call returns the terms `focal` and `tversky`, unweighted (see `Composite`). What a cell is, and the loss of one
+    without foreground or background: `OverlapLoss`. Limits: gamma = 0 is the cross-entropy, weighted by delta, plus
+    `Tversky` on both sides; with delta = 0.5 half of `BCE`, plus `Dice` on both sides. Shapes and errors: `BinaryLoss`.
 
     Source: Yeung et al., Unified Focal Loss: Generalising Dice and Cross Entropy-Based Losses to Handle Class
     Imbalanced Medical Image Segmentation, 2022, with `weight` as in its equations (its code gives it to the other
@@ -33,7 +33,7 @@ class UnifiedFocal(Composite):
         weight: lambda, the share of the focal term, in [0, 1].
         delta: weight of the foreground pixels, and of the false negatives, inside (0, 1).
         gamma: focusing, in [0, 1).
-        asymmetric: whether gamma spares the foreground pixels and the background's overlap.
+        asymmetric: whether gamma is not applied to the foreground pixels and the background's overlap.
         per: `"image"` or `"batch"`, as in `OverlapLoss`.
 
     Example:
@@ -104,7 +104,7 @@ class TwoSidedTversky(BinaryLoss):
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
         """The mean over cells of (b + f) / 2."""
         front = overlap(torch.sigmoid(logits), target, valid, self.per)
-        # Pixels that are background in both: all that neither the prediction nor the target takes.
+        # Pixels that are background in both the prediction and the target.
         both = front.pixels - front.predicted - front.actual + front.intersection
         back = Overlap(both, front.pixels - front.predicted, front.pixels - front.actual, front.pixels)
         plain = 0.0 if self.asymmetric else self.gamma

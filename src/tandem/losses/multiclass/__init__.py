@@ -1,4 +1,4 @@
-"""Losses for one answer out of C, for labels and dense masks alike; see `MulticlassLoss` for the shapes."""
+"""Losses for one class out of C, for labels and dense masks; see `MulticlassLoss` for the shapes."""
 
 from tandem.losses.multiclass.overlap import Dice, Lovasz, OverlapLoss, Tversky
 from tandem.losses.multiclass.pixels import CrossEntropy, Focal, Hinge, Poly

@@ -1,4 +1,4 @@
-"""Multiclass losses that look at each row or pixel by itself."""
+"""Multiclass losses that are computed for each row or pixel separately."""
 
 from collections.abc import Sequence
 from math import inf
@@ -19,31 +19,31 @@ from tandem.losses.validation import class_count, class_weights, number
 class ClassWeighted(MulticlassLoss, DataDependentLoss):
     """Base of the losses with a weight for each class: given, none, or `balanced` over the training targets."""
 
-    def take_weights(self, knob: str, given: Sequence[float] | str | None) -> None:
-        """Keeps the knob as a buffer, (C,) or None.
+    def take_weights(self, option: str, given: Sequence[float] | str | None) -> None:
+        """Keep the option as a buffer, (C,) or None.
 
         Raises:
-            tandem.errors.ConfigError: another word than `balanced`, or weights that are none.
+            tandem.errors.ConfigError: a string other than `balanced`, or invalid weights.
         """
         if given == "balanced":
-            self.defer(knob)
+            self.defer(option)
         elif isinstance(given, str):
-            raise ConfigError(f"{knob} = {given!r} is unknown; use balanced, one number for each class, or null")
+            raise ConfigError(f"{option} = {given!r} is unknown; use balanced, one number for each class, or null")
         else:
-            weights = class_weights(knob, given)
-            # Not in checkpoints: the configuration says it.
-            self.register_buffer(knob, None if weights is None else torch.tensor(weights), persistent=False)
+            weights = class_weights(option, given)
+            # Not in checkpoints: the configuration holds it.
+            self.register_buffer(option, None if weights is None else torch.tensor(weights), persistent=False)
 
-    def weights_for(self, knob: str, logits: Tensor) -> Tensor | None:
+    def weights_for(self, option: str, logits: Tensor) -> Tensor | None:
         """The weights in the logits' precision, or None where there are none.
 
         Raises:
-            tandem.errors.ConfigError: their number is not the number of classes, or they are still to be counted.
+            tandem.errors.ConfigError: their number is not the number of classes, or they have not been computed.
         """
-        weights = self.resolved(knob) if self.deferred else getattr(self, knob)
+        weights = self.resolved(option) if self.deferred else getattr(self, option)
         if weights is None:
             return None
-        class_count(knob, weights, logits.shape[1])
+        class_count(option, weights, logits.shape[1])
         found: Tensor = weights.to(logits)
         return found
 
@@ -65,7 +65,7 @@ class CrossEntropy(ClassWeighted):
     Args:
         weight: one weight for each class, none below 0; None for none. A number of weights that is not the number of
             classes is refused in the first call. `balanced`: n / (C n_c) for the n training targets, n_c of class c,
-            once `settle` was called.
+            once `resolve` was called.
         label_smoothing: share of the target that is spread over all classes, in [0, 1].
 
     Example:
@@ -139,12 +139,13 @@ class Poly(MulticlassLoss):
 
     p: softmax of the logits over the C classes. y: target. The cross-entropy is the sum over j of (1 - p_y)^j / j;
     epsilon changes the weight of its first term. epsilon = 0 is the cross-entropy; above 0, answers that are right but
-    not sure are pulled more. Shapes and errors: `MulticlassLoss`.
+    uncertain get a larger gradient. Shapes and errors: `MulticlassLoss`.
 
     Source: Leng et al., PolyLoss: A Polynomial Expansion Perspective of Classification Loss Functions, 2022.
 
     Args:
-        epsilon: at least -1; below, being right would be punished where p_y is near 1. The paper uses 2 for images.
+        epsilon: at least -1; below, correct answers would be penalised where p_y is near 1. The paper uses 2 for
+            images.
 
     Example:
         >>> Poly(epsilon=1)(torch.zeros(1, 2), torch.tensor([1]))
@@ -164,7 +165,7 @@ class Poly(MulticlassLoss):
 class Hinge(MulticlassLoss):
     """Multiclass hinge loss: the mean of max(0, 1 + max over c != y of z_c - z_y) over what has a target.
 
-    z: logits. y: target. An answer that beats every other class by a margin of 1 costs nothing and has no gradient;
+    z: logits. y: target. An answer that beats every other class by a margin of 1 has the loss 0 and no gradient;
     the probabilities are thus not calibrated. Shapes and errors: `MulticlassLoss`.
 
     Source: Crammer & Singer, On the Algorithmic Implementation of Multiclass Kernel-Based Vector Machines, 2001.

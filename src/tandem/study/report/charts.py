@@ -15,6 +15,9 @@ COLOURS = (
 SCALE = [[0, "#f4f8fc"], [0.5, "#9ecae1"], [1, "#2171b5"]]
 """From worse to better."""
 
+NEUTRAL = [[0, "#fcf6ec"], [0.5, "#d9b98a"], [1, "#8c6d46"]]
+"""From low to high, where neither is known to be better."""
+
 CONFIG = {"responsive": True, "displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d"]}
 
 

@@ -5,10 +5,9 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from tandem.study.analysis import Analysis, metric_words
+from tandem.study.analysis import Analysis
 from tandem.study.cells import Cell
-from tandem.study.direction import direction
-from tandem.study.report.charts import SCALE, Chart, Trace, axis, known, layout, safe, switched
+from tandem.study.report.charts import NEUTRAL, SCALE, Chart, Trace, axis, known, layout, safe, switched
 from tandem.study.swept_params import ABSENT, order_of, show_value
 
 ACROSS = 3
@@ -50,8 +49,9 @@ def heat_maps(analysis: Analysis) -> Chart | None:
         base[f"yaxis{suffix}"] = _category(labels[down], ticks[0], domain=y, anchor=f"x{suffix}", showgrid=False)
         base["annotations"].append(heading(", ".join(said), x, y))
     groups = {
-        metric_words(name): [
-            _heat(name, inside, shown, (down, across), number) for number, inside in enumerate(panels.values())
+        analysis.words(name): [
+            _heat(analysis, name, inside, shown, (down, across), number)
+            for number, inside in enumerate(panels.values())
         ]
         for name in analysis.metrics
     }
@@ -76,7 +76,9 @@ def main_effects(analysis: Analysis) -> Chart | None:
         matched = {"matches": "y"} if number else {}
         base[f"yaxis{suffix}"] = axis("", domain=y, anchor=f"x{suffix}", **matched)
     groups = {
-        metric_words(name): [trace for place in range(len(analysis.knobs)) for trace in _effect(name, analysis, place)]
+        analysis.words(name): [
+            trace for place in range(len(analysis.knobs)) for trace in _effect(name, analysis, place)
+        ]
         for name in analysis.metrics
     }
     return switched(groups, base)
@@ -101,12 +103,14 @@ def parallel(analysis: Analysis) -> Chart | None:
         dimensions.append({"label": safe(label), "values": values, **ends})
     for name in analysis.metrics:
         means = [cell.summary(name).mean for cell in cells]
-        dimensions.append({"label": safe(metric_words(name)), "values": means, "tickformat": ".3f"})
+        dimensions.append(
+            {"label": safe(analysis.words(name)), "values": means, "tickformat": analysis.quantity(name).format}
+        )
     shown = analysis.metrics[0]
-    bar = {"thickness": 12, "title": {"text": safe(metric_words(shown)), "side": "right"}}
+    bar = {"thickness": 12, "title": {"text": safe(analysis.words(shown)), "side": "right"}}
     line = {
         "color": [cell.summary(shown).mean for cell in cells], "colorscale": "Viridis", "showscale": True,
-        "reversescale": direction(shown) < 0, "colorbar": bar,
+        "reversescale": analysis.quantity(shown).sign < 0, "colorbar": bar,
     }  # fmt: skip
     trace = {"type": "parcoords", "dimensions": dimensions, "line": line, "labelangle": -12}
     return Chart([trace], layout(460, margin={"l": 70, "r": 30, "t": 90, "b": 30}))
@@ -131,7 +135,10 @@ def _category(title: str, ticks: Sequence[str], **more: Any) -> dict[str, Any]:
     return axis(title, type="category", categoryarray=ticks, range=ends, **more)
 
 
-def _heat(name: str, cells: Sequence[Cell], shown: Sequence[Cell], places: tuple[int, int], number: int) -> Trace:
+def _heat(
+    analysis: Analysis, name: str, cells: Sequence[Cell], shown: Sequence[Cell], places: tuple[int, int], number: int
+) -> Trace:
+    one = analysis.quantity(name)
     ys, xs = (_values(shown, place) for place in places)
     at = {tuple(safe(show_value(cell.values[place])) for place in places): cell for cell in cells}
     z: list[list[float | None]] = [[None] * len(xs) for _ in ys]
@@ -139,15 +146,16 @@ def _heat(name: str, cells: Sequence[Cell], shown: Sequence[Cell], places: tuple
     hover = [["no run"] * len(xs) for _ in ys]
     for (row, y), (column, x) in itertools.product(enumerate(ys), enumerate(xs)):
         if (cell := at.get((y, x))) and (found := cell.summary(name)).n:
-            z[row][column], texts[row][column] = found.mean, f"{found.mean:.3f}"
-            hover[row][column] = describe(cell, name)
+            z[row][column], texts[row][column] = found.mean, one.text(found.mean)
+            hover[row][column] = describe(analysis, cell, name)
     everything = [found.mean for cell in shown if (found := cell.summary(name)).n]
     suffix = _suffix(number)
     return {
         "type": "heatmap", "x": xs, "y": ys, "z": z, "text": texts, "customdata": hover, "texttemplate": "%{text}",
-        "hovertemplate": "%{customdata}<extra></extra>", "colorscale": SCALE, "reversescale": direction(name) < 0,
+        "hovertemplate": "%{customdata}<extra></extra>", "reversescale": one.sign < 0,
+        "colorscale": SCALE if one.sign else NEUTRAL,
         "zmin": min(everything, default=0), "zmax": max(everything, default=1), "xgap": 2, "ygap": 2,
-        "showscale": number == 0, "colorbar": {"thickness": 12, "tickformat": ".3f"},
+        "showscale": number == 0, "colorbar": {"thickness": 12, "tickformat": one.format},
         "xaxis": f"x{suffix}", "yaxis": f"y{suffix}",
     }  # fmt: skip
 
@@ -158,7 +166,8 @@ def _effect(name: str, analysis: Analysis, place: int) -> list[Trace]:
     axes = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "hovertemplate": "%{customdata}<extra></extra>"}
     dots = {
         "type": "scatter", "mode": "markers", "x": [safe(show_value(cell.values[place])) for cell in found],
-        "y": [cell.summary(name).mean for cell in found], "customdata": [describe(cell, name) for cell in found],
+        "y": [cell.summary(name).mean for cell in found],
+        "customdata": [describe(analysis, cell, name) for cell in found],
         "marker": {"color": "#9ecae1", "size": 8, "opacity": 0.7}, **axes,
     }  # fmt: skip
     ticks = _values(analysis.cells, place)
@@ -176,13 +185,13 @@ def _effect(name: str, analysis: Analysis, place: int) -> list[Trace]:
     return [dots, line]
 
 
-def describe(cell: Cell, name: str) -> str:
+def describe(analysis: Analysis, cell: Cell, name: str) -> str:
     """A cell in a hover box: its choice, mean ± deviation, and each run's value."""
-    found = cell.summary(name)
-    spread = "" if math.isnan(found.std) else f" ± {found.std:.3f}"
+    found, one = cell.summary(name), analysis.quantity(name)
+    spread = "" if math.isnan(found.std) else f" ± {one.text(found.std)}"
     lines = [
         cell.label,
-        f"{metric_words(name)}: {found.mean:.3f}{spread} (n={found.n})",
+        f"{analysis.words(name)}: {one.text(found.mean)}{spread} (n={found.n})",
         *cell.detail(name).split("; "),
     ]
     return "<br>".join(map(safe, lines[:14]))

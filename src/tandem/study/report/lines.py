@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from tandem.reports.metrics_table import read_metrics
-from tandem.study.analysis import Analysis, metric_words
+from tandem.study.analysis import Analysis
 from tandem.study.cells import Cell, show_replicate
-from tandem.study.direction import direction
 from tandem.study.pareto import pareto
 from tandem.study.report.charts import Chart, Trace, axis, colours, layout, safe, switched
 from tandem.study.report.grids import describe
@@ -36,7 +35,7 @@ def learning_curves(analysis: Analysis) -> Chart | None:
                 trace |= {
                     "customdata": [f"{said}<br>epoch {epoch:g}: {value:.4f}" for epoch, value in zip(x, y, strict=True)]
                 }
-                groups.setdefault(metric_words(name), []).append(trace)
+                groups.setdefault(analysis.words(name), []).append(trace)
     last = max((trace["x"][-1] for traces in groups.values() for trace in traces), default=0)
     ticks = {"dtick": 1} if last < FEW else {}  # else plotly writes fractions of an epoch
     base = layout(480, xaxis=axis("epoch", **ticks), yaxis=axis(""), legend=_legend(analysis))
@@ -83,8 +82,8 @@ def front(analysis: Analysis) -> Chart | None:
         x, y = (stage + name.removeprefix("test") for name in names)
         cells = [cell for cell in analysis.cells if cell.summary(x).n and cell.summary(y).n]
         if len(cells) > 1:
-            groups[words] = _front(x, y, cells)
-    base = layout(480, xaxis=axis(metric_words(names[0])), yaxis=axis(metric_words(names[1])), showlegend=False)
+            groups[words] = _front(analysis, x, y, cells)
+    base = layout(480, xaxis=axis(analysis.words(names[0])), yaxis=axis(analysis.words(names[1])), showlegend=False)
     return switched(groups, base) if groups else None
 
 
@@ -100,7 +99,7 @@ def forest(analysis: Analysis) -> Chart | None:
         found = [one for one in comparisons if one.paired.n]
         most = max(most, len(found))
         ends = [(one.paired.difference, one.paired.low, one.paired.high) for one in found]
-        groups[metric_words(name)] = [
+        groups[analysis.words(name)] = [
             {
                 "type": "scatter", "mode": "markers", "x": [middle for middle, _, _ in ends],
                 "y": [safe(one.cell.short) for one in found], "marker": {"size": 9, "color": "#2171b5"},
@@ -136,11 +135,13 @@ def forest(analysis: Analysis) -> Chart | None:
     return switched(groups, {**base, "shapes": [zero]})
 
 
-def _front(x: str, y: str, cells: Sequence[Cell]) -> list[Trace]:
-    points = [(direction(x) * cell.summary(x).mean, direction(y) * cell.summary(y).mean) for cell in cells]
-    best = pareto(points)
+def _front(analysis: Analysis, x: str, y: str, cells: Sequence[Cell]) -> list[Trace]:
+    """The cells as dots, and the line through those that no other beats; none where a direction is unknown."""
+    signs = analysis.quantity(x).sign, analysis.quantity(y).sign
+    points = [(signs[0] * cell.summary(x).mean, signs[1] * cell.summary(y).mean) for cell in cells]
+    best = pareto(points) if all(signs) else []
     hover = {"hovertemplate": "%{customdata}<extra></extra>"}
-    told = [f"{describe(cell, x)}<br>{describe(cell, y).partition('<br>')[2]}" for cell in cells]
+    told = [f"{describe(analysis, cell, x)}<br>{describe(analysis, cell, y).partition('<br>')[2]}" for cell in cells]
     means = [(cell.summary(x).mean, cell.summary(y).mean) for cell in cells]
     spread = [(_or_0(cell.summary(x).std), _or_0(cell.summary(y).std)) for cell in cells]
     dots = {

@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from tandem.reports.page import document
-from tandem.study.analysis import Analysis, focused, metric_words
+from tandem.study.analysis import Analysis, focused
 from tandem.study.cells import show_replicate
 from tandem.study.report.charts import Chart, chart_html
 from tandem.study.report.grids import heat_maps, main_effects, parallel
@@ -78,7 +78,7 @@ def _sections(analysis: Analysis, tables: Mapping[str, ResultTable]) -> Sequence
 
 def _charts(analysis: Analysis) -> list[Section]:
     drawn: list[tuple[str, str, Chart | None, str]] = [
-        ("heat", "Heat maps", heat_maps(analysis), "Means over seeds and folds; darker is better."),
+        ("heat", "Heat maps", heat_maps(analysis), _heat_note(analysis)),
         (
             "effects", "Main effects", main_effects(analysis),
             "Light dots: cells. Diamonds: their mean at each value, which misleads where the grid has holes.",
@@ -111,6 +111,12 @@ def _charts(analysis: Analysis) -> list[Section]:
     ]
 
 
+def _heat_note(analysis: Analysis) -> str:
+    unknown = [analysis.words(name) for name in analysis.metrics if analysis.quantity(name).sign == 0]
+    said = f" Brown, of {', '.join(unknown)}: darker is higher, which need not be better." if unknown else ""
+    return f"Means over seeds and folds; darker is better.{said}"
+
+
 def _heading(analysis: Analysis, reload: int | None) -> list[str]:
     runs = sum(len(cell.runs) for cell in analysis.cells)
     swept = ", ".join(analysis.knobs.values()) or "nothing but seeds and folds"
@@ -140,5 +146,5 @@ def _runs(analysis: Analysis, out: Path) -> str:
             rows.append([run.folder.name, cell.label, show_replicate(replicate), *numbers])
             page = run.folder / "report.html"
             links.append(quote(os.path.relpath(page, out).replace(os.sep, "/")) if page.exists() else None)
-    head = ["run", "cell", "replicate", *map(metric_words, analysis.metrics)]
+    head = ["run", "cell", "replicate", *map(analysis.words, analysis.metrics)]
     return sortable(ResultTable("Every run", head, rows), links)

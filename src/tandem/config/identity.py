@@ -1,0 +1,141 @@
+"""The identity of a run: a hash of every option that can change its numbers.
+
+Later releases add options and rename classes. To keep the hashes of old runs, an option added later is left out of the
+hash at its neutral value, and a renamed `_target_` is hashed under its first name.
+"""
+
+import copy
+import hashlib
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tandem.utils.files import known_sha256
+
+NOT_IDENTITY = (
+    "name",
+    "runs",
+    "hydra",
+    "logger",
+    "callbacks.progress",
+    "callbacks.epoch_log",
+    "callbacks.collapse",
+    "callbacks.metrics_csv",
+    "callbacks.panels",
+    "callbacks.confusion",
+    "callbacks.tracking",
+    "data.cache",
+    "data.memory_gb",
+    "loader.workers",
+    "trainer.enable_progress_bar",
+    "trainer.log_every_n_steps",
+    "tasks.*.metrics.*.direction",
+    "tasks.*.metrics.*.label",
+)
+"""Options that change where or how a run is shown, but not its numbers. A callback with `stop: true` is hashed."""
+
+PATHS = ("data.root", "data.subset", "data.file")
+"""Options that are paths; the resolved path is hashed, so that its spelling does not matter."""
+
+CONTENTS = ("data.split_file", "network.weights")
+"""Options that are files; their content is hashed, so that their location does not matter."""
+
+LATER: dict[str, Any] = {}
+"""Options added after release 0.1.0, by dotted key, with the neutral value that reproduces the earlier behaviour.
+
+`*` stands for one part of a key: `tasks.*.loss.reduction`. Entries are never removed.
+"""
+
+RENAMED: dict[str, str] = {}
+"""Renamed `_target_`s: the current name and the first name, which is hashed. Entries are never removed."""
+
+
+def run_hash(config: Mapping[str, Any]) -> str:
+    """Computes the hash that names a run: twelve hex digits of the SHA-256 of every option that can change its numbers.
+
+    Args:
+        config: the resolved configuration as plain containers.
+
+    Example:
+        >>> run_hash({"seed": 1, "name": "a"}) == run_hash({"name": "b", "seed": 1})
+        True
+        >>> run_hash({"seed": 1}) == run_hash({"seed": 2})
+        False
+    """
+    defining = copy.deepcopy(dict(config))
+    for key in NOT_IDENTITY:
+        for parent, last in _places(defining, key):
+            if not (isinstance(node := parent.get(last), dict) and node.get("stop") is True):  # it may end a run early
+                parent.pop(last, None)
+    for key, neutral in LATER.items():
+        for parent, last in _places(defining, key):
+            if last in parent and _same(parent[last], neutral):
+                del parent[last]
+    for key in (*PATHS, *CONTENTS):
+        for parent, last in _places(defining, key):
+            if isinstance(path := parent.get(last), str):
+                parent[last] = _content(path) if key in CONTENTS else str(Path(path).expanduser().resolve())
+    canonical = json.dumps(_first_names(defining), sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def is_presentation(key: str) -> bool:
+    """Whether an option changes only how a run is shown or where it is stored, and none of its numbers.
+
+    Args:
+        key: dotted key, such as `callbacks.panels.count`.
+
+    Example:
+        >>> is_presentation("callbacks.panels.count"), is_presentation("data.sources.a.cache"), is_presentation("seed")
+        (True, True, False)
+    """
+    parts = re.sub(r"^data\.sources\.[^.]+\.", "data.", key).split(".")
+    return any(
+        len(name) <= len(parts) and all(one in ("*", part) for one, part in zip(name, parts, strict=False))
+        for name in (entry.split(".") for entry in NOT_IDENTITY)
+    )
+
+
+def _same(value: Any, neutral: Any) -> bool:
+    """Whether two values are equal and of the same type: 1, 1.0 and true are three values."""
+    return type(value) is type(neutral) and bool(value == neutral)
+
+
+def _first_names(node: Any) -> Any:
+    """Replaces each renamed `_target_` by its first name."""
+    if isinstance(node, dict):
+        renamed = {"_target_": RENAMED.get(str(node["_target_"]), node["_target_"])} if "_target_" in node else {}
+        return {key: _first_names(value) for key, value in node.items()} | renamed
+    return [_first_names(value) for value in node] if isinstance(node, list) else node
+
+
+def _content(path: str) -> str:
+    """SHA-256 of a file; the path itself if the file is missing, which is reported later."""
+    file = Path(path).expanduser()
+    return known_sha256(file) if file.is_file() else path
+
+
+def _places(config: dict[str, Any], key: str) -> Iterator[tuple[dict[str, Any], str]]:
+    """Finds the places of an option: the dicts that can hold it, and the last part of its key.
+
+    `data.x` can also be an option of each source of mixed data, at `data.sources.<name>.x`.
+    """
+    *parents, last = key.split(".")
+    for parent in _below(config, parents):
+        yield parent, last
+    if parents[:1] == ["data"]:
+        for parent in _below(config, ["data", "sources", "*", *parents[1:]]):
+            yield parent, last
+
+
+def _below(node: Any, parts: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """The dicts at the given key; `*` stands for each entry of a dict."""
+    if not isinstance(node, dict):
+        return
+    if not parts:
+        yield node
+        return
+    for child in node.values() if parts[0] == "*" else (node.get(parts[0]),):
+        yield from _below(child, parts[1:])

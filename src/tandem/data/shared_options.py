@@ -1,0 +1,101 @@
+"""Options shared by several sources; their defaults and documentation exist only here.
+
+A source declares its own options and passes the others on as `**shared`. Its signature lists all of them, so that an
+unknown key in a configuration is refused before the source is created.
+"""
+
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from tandem.data.files.faults import check_on_error
+from tandem.data.files.records import Record
+from tandem.data.loading.storage import Storage
+from tandem.data.splitting.split_spec import FRACTIONS, SplitSpec
+
+
+def _with_shared(source: type) -> inspect.Signature:
+    """The signature of a class, with `**shared` replaced by the keyword-only options of its base class."""
+    signature = inspect.signature(source.__init__)  # type: ignore[misc]
+    _, *own = signature.parameters.values()
+    if not own or own[-1].kind is not inspect.Parameter.VAR_KEYWORD:
+        return signature.replace(parameters=own)
+    known = {parameter.name for parameter in own}
+    base = inspect.signature(source.__mro__[1]).parameters.values()
+    passed = [option for option in base if option.kind is option.KEYWORD_ONLY and option.name not in known]
+    return signature.replace(parameters=[*own[:-1], *passed])
+
+
+class SplitSource:
+    """Base of the sources that tandem splits into `train`, `val` and `test`.
+
+    Args:
+        fractions: shares of `train`, `val` and `test`, each above 0, with the sum 1.
+        split_seed: seed of the split, 0 or more.
+        folds: number of folds for cross-validation, or None.
+        fold: index of the test fold, from 0.
+        split_file: CSV file with columns `id,split`, such as the `splits.csv` of another run, or None.
+        on_error: `fail` raises an error for any faulty row, `skip` leaves faulty rows out.
+
+    Attributes:
+        division: specification of the split.
+        files_fingerprint: after `load`, a checksum of all files used; None before.
+        skipped: after `load`, one line for each skipped fault.
+
+    Raises:
+        ConfigError: an argument is out of range.
+    """
+
+    def __init__(
+        self,
+        *,
+        fractions: Mapping[str, float] = FRACTIONS,
+        split_seed: int = 0,
+        folds: int | None = None,
+        fold: int | None = None,
+        split_file: str | None = None,
+        on_error: str = "fail",
+    ) -> None:
+        self.division = SplitSpec(fractions, split_seed, folds, fold, split_file)
+        self.on_error = check_on_error(on_error)
+        self.files_fingerprint: str | None = None
+        self.skipped: tuple[str, ...] = ()
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        """Adds the options behind `**shared` to the signature of a subclass."""
+        super().__init_subclass__(**kwargs)
+        cls.__signature__ = _with_shared(cls)  # type: ignore[attr-defined]
+
+
+class FileSource(SplitSource):
+    """Base of the sources that consist of image files, which are decoded once.
+
+    Args:
+        size: side of the square images in pixels, 8 to 4096; images are stretched to it.
+        channels: 1 for grey, 3 for RGB.
+        cache: folder of the disk cache; None: `$TANDEM_CACHE` or `~/.cache/tandem`.
+        memory_gb: memory limit in GB; decoded images that need more are read from the disk cache batch by batch. None:
+            half of the free memory.
+        shared: options of `SplitSource`.
+
+    Attributes:
+        size: see the argument.
+        channels: see the argument.
+        storage: storage of the decoded images.
+        files_fingerprint: after `load`, the SHA-256 of names and bytes of all files used; None before.
+        records: after `load`, the files of each listed image.
+    """
+
+    def __init__(
+        self,
+        *,
+        size: int = 128,
+        channels: int = 1,
+        cache: str | None = None,
+        memory_gb: float | None = None,
+        **shared: Any,
+    ) -> None:
+        super().__init__(**shared)
+        self.size, self.channels = size, channels
+        self.cache, self.storage = cache, Storage(cache, memory_gb)
+        self.records: tuple[Record, ...] = ()

@@ -1,0 +1,67 @@
+"""Quantities as stored in `results.json`, so that studies and reports can describe a metric without its class."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
+from typing import Any
+
+from tandem.errors import DataError
+from tandem.metrics.catalogue import Direction, Quantity
+
+STORED = ("label", "direction", "group", "order", "format", "at_threshold")
+
+
+def as_stored(quantity: Quantity) -> dict[str, Any]:
+    """Converts a quantity to plain values."""
+    whole = asdict(quantity)
+    return {key: whole[key] for key in STORED}
+
+
+def read_quantities(results: Mapping[str, Any]) -> dict[str, Quantity]:
+    """Reads the quantities of a run by `<task>/<metric>`; empty for runs of 0.1.0, which stored none.
+
+    Args:
+        results: content of the run's `results.json`.
+
+    Raises:
+        DataError: an entry has an invalid form.
+    """
+    kept = results.get("quantities", {})
+    if not isinstance(kept, Mapping):
+        raise DataError(f"results.json: quantities is {str(kept)[:80]}, but must be a dict; train the run again")
+    return {str(key): _read(f"quantities.{key}", value) for key, value in kept.items()}
+
+
+def _read(where: str, kept: Any) -> Quantity:
+    given = {key: kept[key] for key in STORED if key in kept} if isinstance(kept, Mapping) else {}
+    found = Quantity(**{"label": None, **given})
+    fits = (
+        isinstance(found.label, str)
+        and found.direction in ("max", "min", None)
+        and isinstance(found.group, str)
+        and type(found.order) is int
+        and isinstance(found.format, str)
+        and re.fullmatch(r"\.\df", found.format) is not None
+        and isinstance(found.at_threshold, bool)
+    )
+    if not fits:
+        raise DataError(f"results.json: {where} is {str(kept)[:200]}, which is not a valid entry; train the run again")
+    return found
+
+
+def agreed(runs: Iterable[Mapping[str, Quantity]]) -> dict[str, Quantity]:
+    """Merges the quantities of several runs. If two runs contradict each other, the direction is unknown.
+
+    Args:
+        runs: quantities of each run; the first run that has a quantity gives its label.
+    """
+    found: dict[str, Quantity] = {}
+    directions: dict[str, set[Direction]] = {}
+    for stored in runs:
+        for key, one in stored.items():
+            found.setdefault(key, one)
+            directions.setdefault(key, set()).add(one.direction)
+    known = {key: some - {None} for key, some in directions.items()}
+    return {
+        key: replace(one, direction=known[key].pop() if len(known[key]) == 1 else None) for key, one in found.items()
+    }
