@@ -12,7 +12,8 @@ from typing import Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
-from tandem.config.hydra_internals import guard_hydra, share_store
+from tandem.config.hydra_internals import share_store
+from tandem.config.hydra_section import guard_hydra
 from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 from tandem.config.slots import own_modules_remembered

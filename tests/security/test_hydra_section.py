@@ -8,8 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 
-from tandem.config.hydra_internals import guard_hydra
-from tandem.config.hydra_section import check_section, check_words
+from tandem.config.hydra_section import check_section, check_words, guard_hydra
 from tandem.config.resolve import register
 from tandem.config.shipped import config_folder
 from tandem.errors import ConfigError

@@ -8,12 +8,12 @@ is slower.
 import copy
 import logging
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
-from tandem.config.hydra_section import check_environment, check_file, check_package, check_words, is_shipped
 from tandem.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -54,8 +54,25 @@ def _report(part: str, error: Exception, effect: str) -> None:
 # ---------------------------------------------------------------------------------------- the guard of Hydra's section
 
 
-def guard_hydra() -> None:
-    """Makes Hydra's loader, and each `JobComposer`, check Hydra's own section in this process; may be called again.
+@dataclass(frozen=True)
+class Checks:
+    """What Hydra's loader calls while it composes; each function raises an error to refuse.
+
+    Attributes:
+        package: called with the path of a file and the package it goes to, before the file is read.
+        file: called with what was read, a function that returns it at its place in the configuration, and its path.
+        whole: called with the composed configuration.
+        sweep: called with the overrides of a sweep's job.
+    """
+
+    package: Callable[[str, str], None]
+    file: Callable[[Any, Callable[[], Any], str], None]
+    whole: Callable[[Any], None]
+    sweep: Callable[[Sequence[str]], None]
+
+
+def guard_loader(checks: Checks) -> None:
+    """Makes Hydra's loader, and each `JobComposer`, call these checks in this process; may be called again.
 
     Raises:
         ConfigError: a private part that the guard needs is missing in this version of Hydra.
@@ -76,25 +93,24 @@ def guard_hydra() -> None:
         ) from error
 
     def load_single(self: Any, default: Any, repo: Any) -> Any:
-        check_package(str(default.config_path), str(default.package or ""))
-        read = repo.load_config(default.config_path)
-        if read is not None and not is_shipped(read.provider, read.path):
-            check_file(read, self._embed_result_config(read, default.package).config, default.config_path)
+        checks.package(str(default.config_path), str(default.package or ""))
+        if (read := repo.load_config(default.config_path)) is not None:
+            checks.file(read, lambda: self._embed_result_config(read, default.package).config, default.config_path)
         return single(self, default, repo)
 
     def process_searchpath(self: Any, config_name: Any, parsed_overrides: Any, repo: Any) -> None:
         primary = repo.load_config(config_path=config_name) if config_name is not None else None
-        if primary is not None and not is_shipped(primary.provider, primary.path):
-            check_file(primary, primary.config, config_name)
+        if primary is not None:
+            checks.file(primary, lambda: primary.config, config_name)
         searchpath(self, config_name, parsed_overrides, repo)
 
     def load_whole(self: Any, *arguments: Any, **options: Any) -> Any:
         config = whole(self, *arguments, **options)
-        check_environment(config)
+        checks.whole(config)
         return config
 
     def load_sweep(self: Any, master_config: Any, sweep_overrides: Any) -> Any:
-        check_words(sweep_overrides, "hydra.sweeper.params")
+        checks.sweep(sweep_overrides)
         return sweep(self, master_config, sweep_overrides)
 
     for name, method in zip(GUARDED, (load_single, process_searchpath, load_whole, load_sweep), strict=True):

@@ -1,15 +1,15 @@
 """Who may set what in Hydra's own section: shipped files and the command line everything, other files only a few keys.
 
 Hydra imports and calls what its section names (callbacks, loggers, launcher, sweeper) and sets environment variables,
-before a command sees its configuration. So each file is checked while Hydra composes (`guard_hydra` in
-`tandem.config.hydra_internals`), by where it was found. Files from `--config-dir`, `--config-path` and
-`hydra.searchpath`, and the overrides in a paper's archive, may set directories, the mode, what a sweep varies, and the
-launcher with the resources it asks for.
+before a command sees its configuration. So each file is checked while Hydra composes (see `guard_hydra`), by where it
+was found. Files from `--config-dir`, `--config-path` and `hydra.searchpath`, and the overrides in a paper's archive, may
+set directories, the mode, what a sweep varies, and the launcher with the resources it asks for.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
+from tandem.config.hydra_internals import Checks, guard_loader
 from tandem.config.shipped import config_folder
 from tandem.config.slots import ALLOW_VARIABLE
 from tandem.errors import ConfigError
@@ -33,20 +33,35 @@ OPEN_GROUPS = ("hydra/launcher",)
 WAY_OUT = "other files may set directories, mode, sweeper.params and launchers; type it on the command line instead"
 
 
-def check_file(read: Any, placed: Any, name: str) -> None:
+def guard_hydra() -> None:
+    """Makes Hydra check its own section while it composes, in this process; may be called again.
+
+    Raises:
+        ConfigError: this version of Hydra cannot be guarded.
+    """
+    guard_loader(Checks(check_package, check_file, check_environment, _check_job))
+
+
+def _check_job(words: Iterable[str]) -> None:
+    check_words(words, "hydra.sweeper.params")
+
+
+def check_file(read: Any, placed: Callable[[], Any], name: str) -> None:
     """Checks a file that is not a shipped one: its content, and what its defaults list chooses.
 
     Args:
         read: Hydra's result of reading the file.
-        placed: its content at its place in the configuration.
+        placed: returns its content at its place in the configuration.
         name: the file's name in its group, for messages.
 
     Raises:
         ConfigError: it sets or chooses what is not open.
     """
+    if is_shipped(read.provider, read.path):
+        return
     where = f"'{name}' of {read.path.removeprefix('file://')}"
     _check_choices(read.defaults_list or (), where)
-    check_section(_plain(placed), where)
+    check_section(_plain(placed()), where)
 
 
 def check_environment(config: Any) -> None:
