@@ -2,8 +2,8 @@
 
 Hydra imports and calls what its section names (callbacks, loggers, launcher, sweeper) and sets environment variables,
 before a command sees its configuration. So each file is checked while Hydra composes (see `guard_hydra`), by where it
-was found. Files from `--config-dir`, `--config-path` and `hydra.searchpath`, and the overrides in a paper's archive, may
-set directories, the mode, what a sweep varies, and the launcher with the resources it asks for.
+was found. Files from `--config-dir`, `--config-path` and `hydra.searchpath`, and the overrides in a paper's archive,
+may set directories, the mode, what a sweep varies, and the launcher with the resources it asks for.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
