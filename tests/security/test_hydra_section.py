@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 from hydra import compose, initialize_config_dir
+from hydra._internal import config_loader_impl
 from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
 
+from tandem.config.hydra_internals import GUARDED, JobComposer, make_fast_loader
 from tandem.config.hydra_section import check_section, check_words, guard_hydra
 from tandem.config.resolve import register
 from tandem.config.shipped import config_folder
@@ -69,6 +72,50 @@ def test_a_file_of_others_cannot_set_it(composed: Callable[..., Any], text: str,
         composed(text)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "canary").exists()
+
+
+@pytest.mark.parametrize("given", ["file", "override"])
+def test_the_loader_of_many_jobs_refuses_it_too(tmp_path: Path, given: str) -> None:
+    (tmp_path / "experiment").mkdir()
+    text = f"# @package _global_\nhydra: {{callbacks: {{x: {OPEN_CANARY}}}}}\n"
+    (tmp_path / "experiment" / "given.yaml").write_text(text.replace("CANARY", str(tmp_path / "canary")))
+    search = f"hydra.searchpath=[file://{tmp_path}]"
+    words = ["experiment=given", search] if given == "file" else ["+hydra.job.env_set={TANDEM_ALLOW: os}"]
+    register()
+    guard_hydra()
+    GlobalHydra.instance().clear()
+    refused = r"^hydra\.callbacks\.x\._target_ cannot be set by|^hydra\.job\.env_set\.TANDEM_ALLOW is not allowed"
+    with initialize_config_dir(str(config_folder()), version_base="1.3"):
+        hydras = GlobalHydra.instance().config_loader()
+        for loader in (make_fast_loader(hydras.get_search_path()), JobComposer(hydras)):
+            with pytest.raises(ConfigError, match=refused):
+                loader.load_configuration("train", words, run_mode=RunMode.RUN)
+    GlobalHydra.instance().clear()
+    assert not (tmp_path / "canary").exists()
+
+
+def another_hydra(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    """Puts a loader without one of its members, and without a guard, in the place of Hydra's."""
+    gone = (missing, "_guarded_by_tandem", "__dict__", "__weakref__")
+    members = {key: value for key, value in vars(config_loader_impl.ConfigLoaderImpl).items() if key not in gone}
+    monkeypatch.setattr(config_loader_impl, "ConfigLoaderImpl", type("ConfigLoaderImpl", (), members))
+
+
+@pytest.mark.parametrize("missing", [*GUARDED, "_embed_result_config"])
+def test_a_hydra_that_cannot_be_checked_is_refused(monkeypatch: pytest.MonkeyPatch, missing: str) -> None:
+    another_hydra(monkeypatch, missing)
+    with pytest.raises(ConfigError, match=rf"^Hydra \S+ composes in a way .*{missing}.*; install hydra-core 1\.3$"):
+        guard_hydra()
+
+
+def test_a_hydra_without_its_loader_is_refused_by_a_command_in_one_line(
+    tandem_train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(config_loader_impl, "ConfigLoaderImpl")
+    done = tandem_train("experiment=tiny")
+    assert done.code == 1
+    assert done.error.startswith("Hydra 1.3")
+    assert done.error.endswith("; install hydra-core 1.3")
 
 
 def test_what_a_study_needs_is_open(composed: Callable[..., Any]) -> None:

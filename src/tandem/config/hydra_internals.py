@@ -9,7 +9,7 @@ import copy
 import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
@@ -114,7 +114,7 @@ def guard_loader(checks: Checks) -> None:
         return sweep(self, master_config, sweep_overrides)
 
     for name, method in zip(GUARDED, (load_single, process_searchpath, load_whole, load_sweep), strict=True):
-        setattr(loader, name, method)
+        setattr(loader, name, update_wrapper(method, getattr(loader, name)))
     loader._guarded_by_tandem = True
 
 
