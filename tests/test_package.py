@@ -1,6 +1,7 @@
 """The wheel works outside any checkout, with the configuration that it carries."""
 
 import os
+import re
 import subprocess
 import sys
 import sysconfig
@@ -8,6 +9,8 @@ import zipfile
 from pathlib import Path
 
 import pytest
+
+import tandem
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -54,6 +57,23 @@ def test_the_wheel_carries_the_whole_configuration(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     shipped = {f"tandem/{path.relative_to(REPOSITORY).as_posix()}" for path in (REPOSITORY / "conf").rglob("*.yaml")}
     assert shipped <= names
+
+
+def test_the_wheel_has_a_name_of_its_own(wheel: Path) -> None:
+    assert wheel.name.startswith("tandem_mtl-"), "tandem on the package index is somebody else's"
+
+
+def test_the_version_is_printed(installed: Path, tmp_path: Path) -> None:
+    assert run(installed, tmp_path, "--version").strip() == f"tandem-mtl {tandem.__version__}"
+
+
+@pytest.mark.parametrize("folder", ["src", "conf", "docs", "README.md", "scripts", "tests"])
+def test_nothing_names_the_other_package(folder: str) -> None:
+    old = re.compile(r"tandem\[[a-z{]|tandem\\\[|pip install '?tandem(?!-mtl)\b")
+    place = REPOSITORY / folder
+    files = [place] if place.is_file() else sorted(place.rglob("*"))
+    texts = (path for path in files if path.suffix in (".py", ".yaml", ".md") and path != Path(__file__))
+    assert [str(path) for path in texts if old.search(path.read_text(encoding="utf-8"))] == []
 
 
 def test_help_comes_from_the_wheel(installed: Path, tmp_path: Path) -> None:

@@ -9,6 +9,19 @@ if TYPE_CHECKING:  # keeps `import tandem` fast, so that --help prints at once
     from tandem.predict.predictor import Predictor
 
 
+DISTRIBUTION = "tandem-mtl"
+"""The name on the package index."""
+
+
+def __getattr__(name: str) -> Any:
+    """Looks the version up when it is asked for, which takes a moment."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version(DISTRIBUTION)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
 def load(
     run: "str | Path | Sequence[str | Path]",
     flips: bool = False,

@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
+import tandem
 from tandem.config.hydra_internals import share_store
 from tandem.config.hydra_section import guard_hydra
 from tandem.config.resolve import register, resolve
@@ -87,6 +88,9 @@ def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on
     """Lets Hydra compose the configuration and call the job; prints every expected error in one line."""
     import hydra
 
+    if "--version" in sys.argv[1:]:  # instead of Hydra's own version
+        sys.stdout.write(f"{version_line()}\n")
+        raise SystemExit(0)
     sys.argv[1:] = flags_last(sys.argv[1:])
     if any(word.partition("=")[0] == "--experimental-rerun" for word in sys.argv[1:]):
         _fail("--experimental-rerun reads a pickle, which can run any code; type the command again instead")
@@ -117,6 +121,11 @@ def _module(task: Callable[[DictConfig, Path], Any]) -> str | None:
         return package if package and find_spec(f"{package}.__main__") else task.__module__
     spec = sys.modules["__main__"].__spec__
     return None if spec is None else spec.name
+
+
+def version_line() -> str:
+    """Returns the name and version, as `--version` prints them."""
+    return f"{tandem.DISTRIBUTION} {tandem.__version__}"
 
 
 def flags_last(words: Sequence[str]) -> list[str]:

@@ -257,7 +257,9 @@ def test_torchjd_has_methods_that_we_have_not() -> None:
 
 def test_torchjd_is_named_where_it_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torchjd", None)
-    with pytest.raises(ConfigError, match=r"the balance TorchJD needs torchjd \(.*\); pip install 'tandem\[balance\]'"):
+    with pytest.raises(
+        ConfigError, match=r"the balance TorchJD needs torchjd \(.*\); pip install 'tandem-mtl\[balance\]'"
+    ):
         tandem.balance.TorchJD({"a": 1.0}, ("a",), "PCGrad")
 
 

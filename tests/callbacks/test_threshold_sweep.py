@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from tandem.callbacks import ThresholdSweep
 from tandem.callbacks.sweep_settings import SweepSettings
 from tandem.data.batch import Batch
-from tandem.errors import ConfigError, DataError
+from tandem.errors import ConfigError
 from tandem.metrics import Aggregate, DiceSweep
 from tandem.module import MultiTaskModule
 from tandem.tasks import SegmentationTask
@@ -208,11 +208,20 @@ def test_without_any_lesion_dice_is_unknown(module: Make, trainer: Make, batches
     assert model.tasks["segmentation"].threshold.tolist() == [0.5]
 
 
-def test_a_diverged_network_ends_the_run_in_one_line(module: Make, trainer: Make, batches: Make) -> None:
+def test_of_a_diverged_network_all_is_nan_and_the_threshold_stays(
+    module: Make, trainer: Make, batches: Make, caplog: pytest.LogCaptureFixture
+) -> None:
     val = batches(1)
     val[1]["image"][0] = math.nan
-    with pytest.raises(DataError, match="probabilities are nan; training has diverged"):
-        trainer(ThresholdSweep(), num_sanity_val_steps=0).fit(module(), feed(batches(0)), feed(val))
+    run, model = trainer(ThresholdSweep(), num_sanity_val_steps=0), module()
+    model.tasks["segmentation"].threshold.fill_(0.3)
+    run.fit(model, feed(batches(0)), feed(val))
+    names = ("dice", "iou", "threshold", "dice_at_0.5", "precision", "recall")
+    assert all(run.callback_metrics[f"val/segmentation/{name}"].isnan() for name in names)
+    assert model.tasks["segmentation"].threshold.tolist() == [pytest.approx(0.3)]
+    warned = [message for message in caplog.messages if "are not a number" in message]
+    assert len(warned) == 1
+    assert warned[0].startswith("val/segmentation: the probabilities of ")
 
 
 def test_each_channel_has_its_own_threshold(

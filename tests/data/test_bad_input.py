@@ -235,7 +235,7 @@ TABLES: dict[str, tuple[Break, dict[str, Any], str]] = {
     "an unknown class": (
         cell(3, "label", "bening"),
         {"classes": ["benign", "malignant"]},
-        ROW_3 + "the class 'bening' is none of",
+        ROW_3 + "the class 'bening' is not in",
     ),
     "a label out of range": (
         cell(3, "label", "7"),

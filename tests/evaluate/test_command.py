@@ -148,7 +148,7 @@ def test_without_captum_the_page_says_so(
     monkeypatch.setitem(sys.modules, "captum.attr", None)
     module = restore(trained).module
     shown = CaseViewer(module, tiny_samples(2)).cams(module.tasks["classification"], [(0, 1, "a")])
-    assert "tandem[explain]" in shown.note
+    assert "tandem-mtl[explain]" in shown.note
     assert not shown.images
 
 

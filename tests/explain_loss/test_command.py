@@ -119,7 +119,7 @@ def test_what_cannot_be_shown_is_refused_in_one_line(
     explain_loss: Command, tmp_path: Path, typed: list[str], line: str
 ) -> None:
     if "loss/embedding=supcon" in typed:
-        pytest.importorskip("pytorch_metric_learning", reason="the extra tandem[embedding] is not installed")
+        pytest.importorskip("pytorch_metric_learning", reason="the extra tandem-mtl[embedding] is not installed")
     done = explain_loss(*typed)
     assert done.code == 1
     assert done.error.startswith(line)

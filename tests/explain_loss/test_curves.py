@@ -117,7 +117,7 @@ def test_losses_of_single_pixels_are_detected(loss: nn.Module, alone: bool) -> N
 
 @pytest.mark.parametrize("name", ["Boundary", "Hausdorff", "CenterlineDice"])
 def test_losses_of_whole_maps_have_curves(name: str) -> None:
-    pytest.importorskip("monai", reason="the extra tandem[shape] is not installed")
+    pytest.importorskip("monai", reason="the extra tandem-mtl[shape] is not installed")
     for curve in loss_curves(build({"_target_": f"tandem.losses.binary.{name}"}, "loss")):
         assert not curve.alone
         assert all(math.isfinite(value) for value in (*curve.loss, *curve.gradient))

@@ -116,7 +116,7 @@ def test_a_composite_needs_maps_if_a_term_does() -> None:
 @pytest.mark.parametrize("build", [Boundary, Hausdorff, CenterlineDice])
 def test_without_monai_the_mend_is_named(build: type[nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "monai.losses", None)
-    with pytest.raises(ConfigError, match=r"loss needs monai .*; pip install 'tandem\[shape\]'") as refusal:
+    with pytest.raises(ConfigError, match=r"loss needs monai .*; pip install 'tandem-mtl\[shape\]'") as refusal:
         build()
     assert "\n" not in str(refusal.value)
 

@@ -145,7 +145,7 @@ def test_bad_knobs_are_refused(build: type[nn.Module], knobs: dict[str, object],
 @pytest.mark.parametrize("build", [Contrastive, Triplet, SupCon])
 def test_without_the_library_the_mend_is_named(build: type[nn.Module], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pytorch_metric_learning.losses", None)
-    mend = r"loss needs pytorch_metric_learning .*; pip install 'tandem\[embedding\]'"
+    mend = r"loss needs pytorch_metric_learning .*; pip install 'tandem-mtl\[embedding\]'"
     with pytest.raises(ConfigError, match=mend) as refusal:
         build()
     assert "\n" not in str(refusal.value)

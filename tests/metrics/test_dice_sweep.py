@@ -222,8 +222,8 @@ def test_reset_forgets_and_clones_are_independent() -> None:
 
 def test_reset_forgets_a_fault() -> None:
     sweep = DiceSweep(GRID)
-    sweep.update(torch.full((1, 1), torch.nan), torch.ones(1, 1))
-    with pytest.raises(DataError, match="1 probabilities are nan"):
+    sweep.update(torch.full((1, 1), 2.0), torch.ones(1, 1))
+    with pytest.raises(DataError, match="1 probabilities are outside"):
         sweep.compute()
     sweep.reset()
     sweep.update(torch.full((1, 1), 0.5), torch.ones(1, 1))
@@ -416,3 +416,16 @@ def test_two_processes_with_unequal_shares_equal_one(tmp_path: Path) -> None:
     apart = [*expected, one.by(aggregate="per_image").curve.dice.tolist()]
     for answer in answers:
         assert answer == [apart, expected, apart, expected]
+
+
+@pytest.mark.parametrize("images", [True, False])
+def test_a_probability_that_is_nan_makes_every_number_nan(images: bool) -> None:
+    sweep = DiceSweep(GRID, images=images)
+    sweep.update(torch.tensor([[0.9], [0.1], [torch.nan]]), torch.tensor([[1], [0], [1]]))
+    result = sweep.compute()
+    assert result.unknown
+    assert result.dice.isnan()
+    assert all(line.isnan().all() for line in result.curve[1:])
+    sweep.reset()
+    sweep.update(torch.tensor([[0.9], [torch.nan]]), torch.tensor([[1], [255]]))  # missing: nobody asked
+    assert sweep.compute().dice == 1

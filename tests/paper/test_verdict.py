@@ -12,7 +12,7 @@ from tandem.errors import ConfigError
 from tandem.paper.verdict import judge, summary_of
 from tandem.study.statistics import Summary
 
-MEAN, STD, N = st.floats(0, 1), st.floats(0.001, 0.3), st.integers(2, 8)
+MEAN, STD, N = st.floats(0, 1), st.floats(0.001, 0.3), st.integers(3, 8)
 
 
 @settings(max_examples=50, deadline=None)
@@ -43,6 +43,17 @@ def test_reproduced_where_welchs_test_shows_nothing(
 def test_other_cases(ours: Summary, published: Summary, words: str, rule: str) -> None:
     found = judge("t", "r", "c", ours, published)
     assert (found.words, found.rule) == (words, rule)
+
+
+def test_fewer_than_three_runs_have_no_interval_of_their_own() -> None:
+    assert judge("t", "r", "c", Summary(0.69, 0.001, 2), Summary(0.5, 0.1, 4)).rule == "2 std"
+
+
+def test_folds_make_the_interval_wider_by_the_overlap_of_their_training_images() -> None:
+    ours, published = Summary(0.6, 0.02, 4), Summary(0.5, 0.02, 4)
+    seeds, folds = judge("t", "r", "c", ours, published), judge("t", "r", "c", ours, published, overlap=0.25)
+    widths = [one.interval[1] - one.interval[0] for one in (seeds, folds)]
+    assert widths[1] == pytest.approx(widths[0] * (1 / 4 + 0.25) ** 0.5 * 2)
 
 
 def test_how_a_published_number_is_written() -> None:

@@ -181,5 +181,5 @@ def test_what_is_typed_for_training_goes_to_every_trial() -> None:
 
 def test_without_optuna_the_extra_is_named(composed: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna.pruners", None)
-    with pytest.raises(ConfigError, match=r"adaptive search needs optuna \(.*\); pip install 'tandem\[search\]'"):
+    with pytest.raises(ConfigError, match=r"adaptive search needs optuna \(.*\); pip install 'tandem-mtl\[search\]'"):
         read_settings(composed("search=focal"))

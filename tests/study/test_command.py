@@ -28,8 +28,8 @@ def test_files_and_terminal(make: Any, study: Callable[..., Any]) -> None:
     done = study("runs/made", "--baseline", "gamma=1", "alpha=0.25", "weights.segmentation=1")
     assert (done.code, done.err) == (0, "")
     assert "54 runs in 27 cells" in done.out
-    assert done.out.count("± 0.001") == 27
-    assert done.out.count("†") == 1
+    assert done.out.count("± 0.001") == 54, "on validation and on test data"
+    assert done.out.count(" † ") == 1
     left = {path.name for path in (make.folder / "study").iterdir()}
     tables = {f"{name}.{suffix}" for name in ("table", "comparison") for suffix in ("csv", "md", "tex")}
     assert left == {*tables, "runs.csv", PAGE, MARKER}
@@ -106,7 +106,7 @@ def test_without_plotly_the_tables_are_there(
 
     make.grid(seeds=1)
     monkeypatch.setitem(sys.modules, "plotly.offline", None)
-    assert "pip install 'tandem[study]'" in study("runs/made").error
+    assert "pip install 'tandem-mtl[study]'" in study("runs/made").error
     assert (make.folder / "study" / "table.tex").exists()
 
 

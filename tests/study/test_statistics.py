@@ -1,6 +1,5 @@
-"""Mean and deviation, bootstrap, Wilcoxon, Holm, Pareto and delta-m against other libraries and loops."""
+"""Mean and deviation, t intervals, Holm, Pareto and delta-m against scipy and loops; coverage by simulation."""
 
-import itertools
 import math
 from statistics import mean, stdev
 
@@ -12,7 +11,7 @@ from scipy import stats
 
 from tandem.study.delta import delta_m, gain
 from tandem.study.pareto import pareto
-from tandem.study.statistics import bootstrap, holm, paired, pairs_needed, summarise
+from tandem.study.statistics import Paired, Summary, holm, paired, summarise, t_interval
 
 NUMBERS = st.floats(-10, 10, allow_nan=False)
 
@@ -26,47 +25,66 @@ def test_summary_is_that_of_the_known_values(values: list[float | None]) -> None
     assert found.std == pytest.approx(stdev(known), abs=1e-9) if len(known) > 1 else math.isnan(found.std)
 
 
-def exact_wilcoxon(differences: list[float]) -> float:
-    """Two-sided p by going through every choice of signs, zeros left out, ties at their mean rank."""
-    kept = [value for value in differences if value]
-    ranks = stats.rankdata(np.abs(kept))
-    middle = ranks.sum() / 2
-    observed = abs(float(ranks[np.asarray(kept) > 0].sum()) - float(middle))
-    signs = itertools.product((0, 1), repeat=len(kept))
-    extreme = [abs(float(np.dot(chosen, ranks)) - middle) >= observed - 1e-9 for chosen in signs]
-    return float(np.mean(extreme))
+@pytest.mark.parametrize("n", [3, 4, 10])
+def test_the_paired_interval_and_test_are_those_of_scipy(n: int) -> None:
+    rng = np.random.default_rng(n)
+    first, second = rng.normal(0.7, 0.1, n), rng.normal(0.65, 0.1, n)
+    theirs = stats.ttest_rel(first, second)
+    found = paired((first - second).tolist())
+    assert found.p == pytest.approx(theirs.pvalue)
+    assert (found.low, found.high) == pytest.approx(tuple(theirs.confidence_interval(0.95)))
+    assert found.n == n
+    assert found.difference == pytest.approx((first - second).mean())
 
 
-@pytest.mark.parametrize(
-    "differences",
-    [
-        [0.1], [0.2, -0.1], [0.3, 0.1, 0.2], [0.1, -0.2, 0.3, 0.4, 0.5, -0.6], [0.1, 0.1, 0.1, -0.2, 0.3],
-        [0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6], [0.5] * 8,
-    ],
-)  # fmt: skip
-def test_wilcoxon_is_exact_for_few_pairs_with_ties_and_zeros(differences: list[float]) -> None:
-    found = paired(differences)
-    assert found.p == pytest.approx(exact_wilcoxon(differences))
-    assert found.difference == pytest.approx(mean(differences))
-    assert found.n == len(differences)
+@pytest.mark.parametrize("n", [0, 1, 2])
+def test_fewer_than_three_runs_have_no_interval_and_no_test(n: int) -> None:
+    found = paired([0.1 * (index + 1) for index in range(n)])
+    assert found.n == n
+    assert all(map(math.isnan, (found.low, found.high, found.p)))
+    assert found.within_noise
+    assert all(map(math.isnan, t_interval(Summary(0.5, 0.1, n))))
 
 
-def test_no_pairs_and_equal_runs_raise_no_alarm() -> None:
-    none, equal = paired([]), paired([0.0, 0.0, 0.0])
-    assert (none.n, equal.n, equal.p, equal.difference) == (0, 3, 1.0, 0.0)
-    assert math.isnan(none.p)
-    assert math.isnan(none.difference)
-    assert (equal.low, equal.high) == (0.0, 0.0)
+def test_equal_runs_raise_no_alarm() -> None:
+    assert paired([0.0, 0.0, 0.0]) == Paired(3, 0.0, 0.0, 0.0, 1.0)
+    constant = paired([0.5, 0.5, 0.5])
+    assert (constant.low, constant.high, constant.p, constant.within_noise) == (0.5, 0.5, 0.0, False)
 
 
-def test_bootstrap_agrees_with_scipy() -> None:
-    values = np.random.default_rng(3).normal(0.02, 0.05, 20).tolist()
-    other = stats.bootstrap(
-        (values,), np.mean, method="percentile", n_resamples=20_000, rng=np.random.default_rng(1)
-    ).confidence_interval
-    assert bootstrap(values) == pytest.approx((other.low, other.high), abs=0.002)
-    assert bootstrap(values) == bootstrap(values)
-    assert all(map(math.isnan, bootstrap([0.5])))
+def test_the_corrected_test_of_nadeau_and_bengio_by_its_formula() -> None:
+    values, ratio = [0.02, 0.05, 0.01, 0.04], 1 / 3
+    error = stdev(values) * math.sqrt(1 / 4 + ratio)
+    found = paired(values, overlap=ratio)
+    assert found.p == pytest.approx(2 * stats.t.sf(mean(values) / error, 3))
+    assert found.high - found.low == pytest.approx(2 * stats.t.ppf(0.975, 3) * error)
+
+
+def coverage(samples: np.ndarray, true: float, overlap: float = 0.0) -> float:
+    """Share of the (R, n) samples whose interval contains the true mean."""
+    ends = [t_interval(Summary(m, s, samples.shape[1]), overlap) for m, s in
+            zip(samples.mean(1).tolist(), samples.std(1, ddof=1).tolist(), strict=True)]  # fmt: skip
+    return float(np.mean([low <= true <= high for low, high in ends]))
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_intervals_over_runs_cover_95_percent(n: int) -> None:
+    rng = np.random.default_rng(0)
+    runs = rng.normal(0.7, 0.02, (3000, n))
+    assert 0.93 <= coverage(runs, 0.7) <= 0.97
+    seeds = rng.normal(0, 0.03, (3000, n))  # what both runs of a pair share
+    difference = (seeds + rng.normal(0.71, 0.01, (3000, n))) - (seeds + rng.normal(0.70, 0.02, (3000, n)))
+    assert 0.93 <= coverage(difference, 0.01) <= 0.97
+
+
+@pytest.mark.parametrize("n", [3, 5, 10])
+def test_folds_that_share_training_images_cover_95_percent_only_with_the_correction(n: int) -> None:
+    """The model of Nadeau and Bengio: any two runs are correlated by n_test / (n_train + n_test)."""
+    rng, ratio = np.random.default_rng(1), 1 / (n - 1)
+    shared = ratio / (1 + ratio)
+    runs = rng.normal(0.7, math.sqrt(shared), (3000, 1)) + rng.normal(0, math.sqrt(1 - shared), (3000, n))
+    assert 0.93 <= coverage(runs, 0.7, overlap=ratio) <= 0.97
+    assert coverage(runs, 0.7) < 0.9
 
 
 def loop_holm(p_values: list[float]) -> list[float]:
@@ -83,13 +101,6 @@ def test_holm(p_values: list[float]) -> None:
 def test_holm_counts_only_tests_that_were_made() -> None:
     assert holm([0.01, math.nan, 0.02])[::2] == pytest.approx([0.02, 0.02])
     assert holm([]) == []
-
-
-@pytest.mark.parametrize("tests", [1, 2, 3, 26])
-def test_fewer_pairs_than_needed_can_never_be_significant(tests: int) -> None:
-    needed = pairs_needed(tests)
-    assert min(1.0, tests * paired([0.1 * i for i in range(1, needed + 1)]).p) < 0.05
-    assert min(1.0, tests * paired([0.1 * i for i in range(1, needed)]).p) >= 0.05
 
 
 @settings(max_examples=60)

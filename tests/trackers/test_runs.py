@@ -141,7 +141,7 @@ def test_without_its_package_a_tracker_names_what_to_install(
     config, folder = composed(tmp_path, f"logger={name}")
     monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(
-        ConfigError, match=rf"logger\.{name}: logger={name} needs {name} .*pip install 'tandem\[{name}\]'"
+        ConfigError, match=rf"logger\.{name}: logger={name} needs {name} .*pip install 'tandem-mtl\[{name}\]'"
     ):
         make_trainer(config, folder)
 

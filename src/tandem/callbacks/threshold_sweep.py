@@ -1,5 +1,6 @@
 """Finds the best threshold on validation data, and logs the epoch's official Dice."""
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -29,7 +30,8 @@ class ThresholdSweep(SplitCallback):
     with IoU, the threshold and Dice at 0.5; for a question about whole images F1, sensitivity, specificity, PPV and
     Youden's index. Each of several channels has its own threshold and is logged as `val/<task>/<channel>/...`, with the
     mean over the channels as `val/<task>/...`. Outside of training (`validate`, `test`) the stored threshold is applied
-    and none is chosen. The sanity check before training is ignored.
+    and none is chosen. If a probability is nan, the stored threshold stays and nan is logged. The sanity check before
+    training is ignored.
 
     Args:
         low: lowest threshold.
@@ -117,6 +119,8 @@ class ThresholdSweep(SplitCallback):
             one = result[channel]
             index = self._choose(task, channel, one, fitting)
             values = (mask_values if task.dense else label_values)(one, index, one.index_of(FIXED))
+            if fitting and one.unknown:
+                values["threshold"] = math.nan  # none was found
             place = prefix if len(result) == 1 else f"{prefix}/{task.class_names[channel]}"
             logged |= {f"{place}/{key}": value for key, value in values.items()}
             self.curves[place] = curves_of(one, index)
@@ -127,7 +131,7 @@ class ThresholdSweep(SplitCallback):
 
     def _choose(self, task: Task, channel: int, result: SweepResult, fitting: bool) -> int:
         """Returns the index of the threshold to report: the best one during training, otherwise the stored one."""
-        if not fitting:
+        if not fitting or result.unknown:  # no count supports another threshold
             return result.index_of(float(task.threshold[channel]))
         index = int(result.best(torch.isin(result.thresholds, self.grids[task.name]))[0])
         task.threshold[channel] = result.thresholds[index].to(task.threshold.device)

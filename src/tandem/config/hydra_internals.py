@@ -113,7 +113,8 @@ def guard_loader(checks: Checks) -> None:
         checks.sweep(sweep_overrides)
         return sweep(self, master_config, sweep_overrides)
 
-    for name, method in zip(GUARDED, (load_single, process_searchpath, load_whole, load_sweep), strict=True):
+    methods: tuple[Callable[..., Any], ...] = (load_single, process_searchpath, load_whole, load_sweep)
+    for name, method in zip(GUARDED, methods, strict=True):
         setattr(loader, name, update_wrapper(method, getattr(loader, name)))
     loader._guarded_by_tandem = True
 

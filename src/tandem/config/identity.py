@@ -48,8 +48,15 @@ LATER: dict[str, Any] = {}
 `*` stands for one part of a key: `tasks.*.loss.reduction`. Entries are never removed.
 """
 
-RENAMED: dict[str, str] = {}
-"""Renamed `_target_`s: the current name and the first name, which is hashed. Entries are never removed."""
+RENAMED: dict[str, str] = {
+    "tandem.metrics.ClassDice": "torchmetrics.classification.MulticlassF1Score",
+    "tandem.metrics.ClassIoU": "torchmetrics.classification.MulticlassJaccardIndex",
+    "tandem.metrics.MatthewsCorrelation": "torchmetrics.classification.MulticlassMatthewsCorrCoef",
+    "tandem.metrics.MeanAbsoluteError": "torchmetrics.regression.MeanAbsoluteError",
+    "tandem.metrics.MeanSquaredError": "torchmetrics.regression.MeanSquaredError",
+    "tandem.metrics.R2": "torchmetrics.regression.R2Score",
+}
+"""Renamed or replaced `_target_`s: the current name and the first name, which is hashed. Entries are never removed."""
 
 
 def run_hash(config: Mapping[str, Any]) -> str:

@@ -9,7 +9,7 @@ __all__ = ["Array", "BootstrapSamples", "estimate", "mean_known", "mean_of", "ra
 
 
 def estimate(statistic: Statistic, samples: BootstrapSamples, level: float = 0.95) -> dict[str, Score]:
-    """Computes each value on all images, with its percentile interval; see `tandem.utils.resampling.intervals`.
+    """Computes each value on all images, with its interval; see `tandem.utils.resampling.intervals`.
 
     Args:
         statistic: maps weights of the images to values.

@@ -67,7 +67,7 @@ def evaluate_run(settings: EvaluateSettings) -> dict[str, Any]:
     metrics, parts = run_split(run.module, split, settings, folder)
     looks = record_look(folder, run, settings, thresholds)
     draws = BootstrapSamples(settings.samples, settings.seed, split.groups)
-    findings = {name: part.finish(draws.of(part.places), settings.split != "test") for name, part in parts}
+    findings = {name: part.findings(draws.of(part.places), settings.split != "test") for name, part in parts}
     evaluation = collect(run, settings, split, thresholds, metrics, findings, looks, draws.over)
     write_json(folder / "curves.json", {name: found.lines for name, found in findings.items()})
     if settings.page:

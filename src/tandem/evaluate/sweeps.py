@@ -10,7 +10,7 @@ from torch import Tensor
 from tandem.evaluate.bootstrap import BootstrapSamples
 from tandem.metrics import SweepResult
 from tandem.metrics.counts import Counts
-from tandem.utils.resampling import percentiles
+from tandem.utils.resampling import spread
 
 MOST = 300
 """Maximum number of bootstrap samples of a band; each costs a whole curve, and bands are only drawn."""
@@ -42,7 +42,7 @@ def bands(
             for name in names:
                 drawn[name].append(objective.measure(name, result.counts, part)[:, 0])
     for name in names:
-        low, high = torch.from_numpy(percentiles(torch.cat(drawn[name]).numpy()))
+        low, high = torch.from_numpy(spread(torch.cat(drawn[name]).numpy(), draws.units))
         middle = objective.measure(name, result.counts)[0]
         lines |= {key: _plain(line) for key, line in ((name, middle), (f"{name}.low", low), (f"{name}.high", high))}
     return lines

@@ -13,7 +13,8 @@ from tandem.metrics.bins import MISSING, by_channel
 class Answers(Metric):
     """Base of metrics that store every probability: 5 bytes per image and question.
 
-    For pixels use the binned metrics. A missing target (255) is left out.
+    For pixels use the binned metrics. A missing target (255) is left out. A
+    probability that is nan makes the value nan.
 
     Shapes:
         probabilities: (N, C), float in [0, 1].
@@ -38,7 +39,12 @@ class Answers(Metric):
         """A scalar, or (C,)."""
         probabilities, targets = dim_zero_cat(self.probabilities), dim_zero_cat(self.targets)
         pairs = zip(probabilities.unbind(1), targets.unbind(1), strict=True)
-        return by_channel(torch.stack([self.area(p[y != MISSING], y[y != MISSING] == 1) for p, y in pairs]))
+        return by_channel(torch.stack([self._area(p[y != MISSING], y[y != MISSING] == 1) for p, y in pairs]))
+
+    def _area(self, probabilities: Tensor, truth: Tensor) -> Tensor:
+        """The same; nan if a probability is, since its rank is unknown."""
+        value = self.area(probabilities, truth)
+        return torch.full_like(value, torch.nan) if probabilities.isnan().any() else value
 
     def area(self, probabilities: Tensor, truth: Tensor) -> Tensor:
         """The value for one question.

@@ -45,7 +45,7 @@ class BinnedCalibrationError(Metric):
         p, y = probabilities.flatten().double(), target.flatten()
         known = (y != MISSING).double()
         place = (p * self.bins).long().clamp(0, self.bins - 1)  # nan gets any bin, and makes the error nan
-        rows = torch.stack([known, p * known, (y == 1).double()])
+        rows = torch.stack([known, torch.where(known > 0, p, 0), (y == 1).double()])
         self.sums = self.sums + torch.zeros_like(self.sums).index_add_(1, place, rows)
 
     def compute(self) -> Tensor:

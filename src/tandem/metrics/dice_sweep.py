@@ -122,6 +122,8 @@ class DiceSweep(Metric):
     def compute(self, ci: bool = False, samples: int = 1000, level: float = 0.95, seed: int = 0) -> SweepResult:
         """Computes the best threshold of each class, and the metrics at every threshold.
 
+        A probability that is nan, where the target is known, makes every number nan, of every class.
+
         Args:
             ci: whether to compute a bootstrap `interval` over images.
             samples: number of bootstrap samples.
@@ -129,19 +131,20 @@ class DiceSweep(Metric):
             seed: seed of the bootstrap.
 
         Raises:
-            DataError: a probability or target is invalid.
+            DataError: a probability is outside of [0, 1], or a target is invalid.
             ConfigError: an interval needs counts by image, but they were not kept.
         """
         wrong, unknown, outside = self.faults.tolist()
         if wrong:
             raise DataError(f"{wrong} target values are not 0, 1 or {MISSING_PIXEL} (missing)")
-        if unknown:
-            raise DataError(f"{unknown} probabilities are nan; training has diverged")
         if outside:
             raise DataError(
                 f"{outside} probabilities are outside of [0, 1]; pass probabilities, not logits or percentages"
             )
-        result = SweepResult(self.thresholds.cpu(), self._counts(), self.objective, self.images)
+        counts = self._counts()
+        if unknown:
+            counts = Counts(*(torch.zeros_like(part) for part in counts))  # nothing is known, so every ratio is nan
+        result = SweepResult(self.thresholds.cpu(), counts, self.objective, self.images)
         if ci:
             result.interval = result.bootstrap(samples, level, seed)
         return result

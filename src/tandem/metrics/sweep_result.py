@@ -53,6 +53,11 @@ class SweepResult:
         """Number of classes."""
         return self.counts.tp.shape[1]
 
+    @property
+    def unknown(self) -> bool:
+        """Whether no pixel or row was counted, so that every number is nan."""
+        return not bool((self.counts.positives + self.counts.negatives).any())
+
     def __getitem__(self, channel: int) -> "SweepResult":
         if not -len(self) <= channel < len(self):
             raise IndexError(channel)

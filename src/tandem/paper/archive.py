@@ -14,6 +14,7 @@ from tandem.errors import DataError
 from tandem.paper.images import IMAGES
 from tandem.paper.jobs import PaperJob
 from tandem.paper.outcome import Outcome
+from tandem.study.statistics import RULES
 from tandem.utils.files import read_json, write_whole
 
 OF_RUN = ("results.json", "status.json", "config.yaml", "metrics.csv", str(IMAGES))
@@ -39,7 +40,7 @@ def write_archive(path: Path, node: Mapping[str, Any], budget: str, outcome: Out
     """
     import json
 
-    head = {"budget": budget, "jobs": [asdict(job) for job in outcome.jobs], "paper": node}
+    head = {"statistics": RULES, "budget": budget, "jobs": [asdict(job) for job in outcome.jobs], "paper": node}
     members = {"paper.json": json.dumps(head, indent=1).encode(), **dict(_files(outcome, out))}
 
     def write(file: Any) -> None:
@@ -81,6 +82,22 @@ def open_archive(path: Path, out: Path) -> tuple[Mapping[str, Any], str, list[Pa
         if ".." in Path(job.place).parts or Path(job.place).is_absolute():
             raise DataError(f"archive={path} names a run outside its folder ({job.place!r}): do not trust it")
     return node, budget, jobs, folder
+
+
+def by_other_rules(folder: Path, node: Mapping[str, Any]) -> set[str]:
+    """Names of the tables that an archive made by other rules for intervals and tests; none if the rules are the same.
+
+    Comparisons, verdicts and tables of studies show intervals. Means and deviations do not depend on these rules.
+
+    Args:
+        folder: the unpacked archive.
+        node: the paper's yaml.
+    """
+    if read_json(folder / "paper.json").get("statistics", 1) == RULES:
+        return set()
+    tables = node.get("tables") or {}
+    studies = {name for name, table in tables.items() if "study" in table}
+    return {"published", *studies, *(f"{name}_comparison" for name in tables)}
 
 
 def same_tables(folder: Path, out: Path) -> list[str]:

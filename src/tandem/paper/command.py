@@ -11,7 +11,7 @@ from typing import Any
 
 from tandem.errors import ConfigError
 from tandem.paper import launch
-from tandem.paper.archive import open_archive, same_tables, write_archive
+from tandem.paper.archive import by_other_rules, open_archive, same_tables, write_archive
 from tandem.paper.jobs import PaperJob, check_files, filled, find_jobs, quoted, study_words
 from tandem.paper.outcome import Outcome, lacking_lines, read_outcome
 from tandem.paper.plan import Paper
@@ -54,6 +54,7 @@ class Done:
         lacking: failed and missing runs, one line each.
         checks: comparisons of the runs that were trained again.
         changed: names of the tables that differ from those of the archive.
+        remade: names of the tables that differ because the archive's intervals and tests follow other rules.
     """
 
     out: Path
@@ -61,6 +62,7 @@ class Done:
     lacking: Sequence[str]
     checks: Sequence[Check]
     changed: Sequence[str]
+    remade: Sequence[str] = ()
 
     @property
     def good(self) -> bool:
@@ -118,16 +120,24 @@ def _from_archive(settings: PaperSettings, source: Path, started: float) -> Done
     log.info("paper %s, budget %s, from %s: %s", paper.name, budget, source, _counts(outcome))
     with writing(out, "reproduce", settings.overwrite):
         files = write_paper(paper, budget, outcome, out, settings, started, folder)
-    changed = same_tables(folder, out)
+    differing, others = same_tables(folder, out), by_other_rules(folder, node)
+    remade = [name for name in differing if Path(name).stem in others]
+    changed = [name for name in differing if name not in remade]
     verdict = f"{', '.join(changed)} differ from the archive" if changed else "identical to the archive, byte for byte"
     log.info("tables rewritten: %s", verdict)
+    if remade:
+        log.warning(
+            "not compared with the archive: %s; its intervals and p values follow the rules of an older version of "
+            "tandem (see docs/statistics.md)",
+            ", ".join(remade),
+        )
     checks: list[Check] = []
     if settings.verify != 0:
         here = find_jobs(paper, budget, settings.data, settings.folders)
         checks = _verified(paper, budget, settings, outcome, here, out)
     lacking = lacking_lines(outcome, jobs)
     _log_lacking(lacking)
-    return Done(out, files, lacking, checks, changed)
+    return Done(out, files, lacking, checks, changed, remade)
 
 
 def _against(settings: PaperSettings, published: Path, paper: Paper, out: Path) -> Done:

@@ -15,9 +15,9 @@ from tandem.paper.plan import Column, Paper, RowTable, TableRow
 from tandem.refine import Consistency
 from tandem.reports.sweep_table import JobRow as Typed
 from tandem.reports.sweep_table import swept
-from tandem.study.cells import Cell, Replicate, show_replicate
+from tandem.study.cells import Cell, show_replicate
 from tandem.study.runs import Run, Unfinished, quantities_of, read_study
-from tandem.study.swept_params import ABSENT, replicate_keys, replicate_of
+from tandem.study.swept_params import ABSENT, Replicate, replicate_keys, replicate_of
 
 
 @dataclass(frozen=True)

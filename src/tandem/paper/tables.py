@@ -8,12 +8,14 @@ from pathlib import Path
 from tandem.paper.outcome import Outcome, columns_by_key, direction_of, jobs_of, lacking_lines, row_cells
 from tandem.paper.plan import STORED, Paper, RowTable, StudyTable
 from tandem.paper.verdict import Verdict, judge, summary_of
-from tandem.study.analysis import Analysis, analyse, best_cells, metric_words
+from tandem.study.analysis import Analysis, analyse, metric_words
 from tandem.study.cells import Cell
+from tandem.study.choice import best_cells
 from tandem.study.comparison import compare
 from tandem.study.runs import Study
 from tandem.study.table import Entry, Number, ResultTable
 from tandem.study.tables import comparison_table, main_table
+from tandem.study.units import units_of
 
 
 def budget_line(paper: Paper, budget: str) -> str:
@@ -111,7 +113,7 @@ def verdict_table(paper: Paper, budget: str, verdicts: Sequence[Verdict]) -> Res
     notes = [
         budget_line(paper, budget),
         "; ".join(f"{number} {words}" for words, number in counts.items()) + ".",
-        "The interval is that of ours minus published: 'Welch' where both are means of several runs "
+        "The interval is that of ours minus published: 'Welch' where both are means of at least three runs "
         "(95 %, deviations of both), '2 std' where ours must lie within two published deviations. Of few runs it is "
         "wide: 'reproduced' means that no difference was shown.",
     ]
@@ -159,7 +161,7 @@ def _comparison(table: RowTable, cells: Mapping[str, Cell], baseline: Cell) -> R
     }
     analysis = Analysis(
         study=Study((), (), ()), knobs={}, cells=list(cells.values()), metrics=list(columns), quantities={},
-        headlines={}, missing=[], chosen=None, baseline=baseline, comparisons=comparisons, deltas=[],
+        headlines={}, missing=[], chosen=None, noise=[], baseline=baseline, comparisons=comparisons, deltas=[],
     )  # fmt: skip
     found = comparison_table(analysis)
     return replace(found, rows=[[words[str(row[0])], *row[1:]] for row in found.rows])
@@ -171,9 +173,10 @@ def _verdicts(table: RowTable, name: str, cells: Mapping[str, Cell]) -> Iterable
     keys = dict(zip(table.columns, columns_by_key(table), strict=True))
     for row, published in table.published.rows.items():
         for column, number in published.items():
-            ours = cells[row].summary(keys[column])
+            cell, key = cells[row], keys[column]
+            overlap = units_of(cell.known(key), cell.runs).overlap
             label = table.columns[column].label
-            yield judge(name, cells[row].label, label, ours, summary_of(number, table.published.n))
+            yield judge(name, cell.label, label, cell.summary(key), summary_of(number, table.published.n), overlap)
 
 
 def _with_budget(table: ResultTable, paper: Paper, budget: str) -> ResultTable:

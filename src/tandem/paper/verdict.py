@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tandem.errors import ConfigError
-from tandem.study.statistics import LEVEL, Summary
+from tandem.study.statistics import LEAST, LEVEL, Summary
 
 DEVIATIONS = 2.0
 """Allowed distance in published standard deviations, where no interval of the difference can be computed."""
@@ -53,15 +53,14 @@ def summary_of(number: Any, n: int | None) -> Summary:
     return Summary(float(parts[0]), float(parts[1]) if len(parts) == 2 else math.nan, n or 1)
 
 
-def judge(table: str, row: str, column: str, ours: Summary, published: Summary) -> Verdict:
+def judge(table: str, row: str, column: str, ours: Summary, published: Summary, overlap: float = 0.0) -> Verdict:
     r"""Tests whether our mean is compatible with the published mean.
 
-    If both are means of at least two runs with known standard deviations, the 95 % interval of their difference decides
-    (Welch, 1947): `m_1 - m_2 -+ t_{.975, v} s`, with `s^2 = s_1^2/n_1 + s_2^2/n_2` and
-    `v = s^4 / sum_i (s_i^2/n_i)^2 / (n_i - 1)`. The number is reproduced if the interval contains 0. Otherwise, if a
-    standard deviation is published, our mean must lie within two of them (`2 std`). With few runs the intervals are
-    wide: "reproduced" means that no difference was shown. Runs of several folds share training data, so that the
-    standard deviations are slightly too small.
+    If both are means of at least three runs with known standard deviations, the 95 % interval of their difference
+    decides (Welch, 1947): `m_1 - m_2 -+ t_{.975, v} s`, with `s^2 = v_1 + v_2`, `v_i = s_i^2 (1/n_i + overlap)` and
+    `v = s^4 / sum_i v_i^2 / (n_i - 1)`. The number is reproduced if the interval contains 0. Otherwise, if a standard
+    deviation is published, our mean must lie within two of them (`2 std`). With few runs the intervals are wide:
+    "reproduced" means that no difference was shown.
 
     Args:
         table: name of the table.
@@ -69,6 +68,8 @@ def judge(table: str, row: str, column: str, ours: Summary, published: Summary) 
         column: label of the column.
         ours: summary of our runs.
         published: summary of the published runs.
+        overlap: n_test / n_train if the runs are of several folds, which share training images (Nadeau and Bengio,
+            2003); the published runs are assumed to be so too.
 
     Example:
         >>> judge("t", "r", "c", Summary(0.80, 0.02, 4), Summary(0.79, 0.03, 4)).words
@@ -79,8 +80,8 @@ def judge(table: str, row: str, column: str, ours: Summary, published: Summary) 
     difference = ours.mean - published.mean
     if ours.n == 0:
         return Verdict(table, row, column, ours, published, (math.nan, math.nan), "", "not run")
-    if ours.n > 1 and published.n > 1 and not math.isnan(published.std):
-        half, rule = _welch(ours, published), "Welch"
+    if min(ours.n, published.n) >= LEAST and not math.isnan(published.std):
+        half, rule = _welch(ours, published, overlap), "Welch"
     elif not math.isnan(published.std):
         half, rule = DEVIATIONS * published.std, f"{DEVIATIONS:g} std"
     else:
@@ -89,11 +90,11 @@ def judge(table: str, row: str, column: str, ours: Summary, published: Summary) 
     return Verdict(table, row, column, ours, published, (difference - half, difference + half), rule, words)
 
 
-def _welch(one: Summary, two: Summary) -> float:
+def _welch(one: Summary, two: Summary, overlap: float) -> float:
     """Half the width of the 95 % interval of the difference of two means."""
     from scipy.stats import t
 
-    parts = [found.std**2 / found.n for found in (one, two)]
+    parts = [found.std**2 * (1 / found.n + overlap) for found in (one, two)]
     square = math.fsum(parts)
     if square == 0:
         return 0.0

@@ -130,7 +130,8 @@ def same_place(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
 
 
 def _packages(results: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: version for name, version in (results.get("versions") or {}).items() if name != "tandem"}
+    own = ("tandem", "tandem-mtl")  # the first was its name in 0.1.0
+    return {name: version for name, version in (results.get("versions") or {}).items() if name not in own}
 
 
 def _on_gpu(results: Mapping[str, Any]) -> bool:

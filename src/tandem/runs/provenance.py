@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PACKAGES = (
-    "tandem", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "segmentation-models-pytorch",
+    "tandem-mtl", "torch", "torchvision", "pytorch-lightning", "torchmetrics", "timm", "segmentation-models-pytorch",
     "hydra-core", "omegaconf", "numpy", "scikit-learn", "pillow",
 )  # fmt: skip
 """Packages whose version can change the results."""

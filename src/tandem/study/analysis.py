@@ -1,25 +1,26 @@
-"""A study worked out: what tables and page show."""
+"""The results of a study: everything that its tables and its page show."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.metrics.catalogue import Direction, Quantity, describe
+from tandem.metrics.catalogue import Quantity, describe
 from tandem.reports.table import headline
 from tandem.study.cells import Cell, cells_of, missing_of, telling
+from tandem.study.choice import best_cells, chosen_cell, within_noise
 from tandem.study.comparison import Comparison, compare, find_baseline
 from tandem.study.delta import Delta, deltas_of
 from tandem.study.runs import Study, quantities_of
 from tandem.study.swept_params import knob_labels, swept_knobs
 
 SHOWN = ("dice", "dice_lesion", "specificity_empty", "balanced_accuracy", "f1_macro", "auroc", "f1")
-"""Metrics that stand in the table where a task has them; a task without any shows its headline."""
+"""Test metrics in the table where a task has them; a task without any shows its headline."""
 
 
 @dataclass(frozen=True)
 class Analysis:
-    """A study worked out.
+    """The results of a study.
 
     Attributes:
         study: its runs.
@@ -27,9 +28,10 @@ class Analysis:
         cells: choices of the knobs.
         metrics: logged names of what is shown.
         quantities: of the runs, by `<task>/<metric>`.
-        headlines: for each task the test metric that speaks for it, by its logged name.
+        headlines: for each task the logged name of its main test metric.
         missing: runs that a complete study would also have, in words.
         chosen: the cell with the best mean of the runs' own monitor, on validation data; None where they differ in it.
+        noise: the other cells that are not shown to be worse than the chosen one.
         baseline: that the others are compared with, or None.
         comparisons: by metric.
         deltas: of multi-task against single-task runs.
@@ -43,6 +45,7 @@ class Analysis:
     headlines: Mapping[str, str]
     missing: Sequence[str]
     chosen: Cell | None
+    noise: Sequence[Cell]
     baseline: Cell | None
     comparisons: Mapping[str, Sequence[Comparison]]
     deltas: Sequence[Delta]
@@ -52,7 +55,9 @@ class Analysis:
         return describe(name, self.quantities)
 
     def best(self, name: str) -> list[Cell]:
-        """The cells whose mean of a metric is the best one as it is printed."""
+        """The cells in bold: the chosen one; if none is chosen, those with the best mean of the metric, as printed."""
+        if self.chosen is not None:
+            return [self.chosen]
         one = self.quantity(name)
         return best_cells(name, self.cells, one.direction, one.digits)
 
@@ -62,12 +67,12 @@ class Analysis:
 
 
 def analyse(study: Study, baseline: Sequence[str] = (), metrics: Sequence[str] = ()) -> Analysis:
-    """Works a study out.
+    """Analyses a study.
 
     Args:
         study: that was read.
         baseline: `key=value` words that name a cell; none: nothing is compared.
-        metrics: logged names to show; none: those of `SHOWN` on test data.
+        metrics: logged names to show; none: those of `default_metrics`.
 
     Raises:
         ConfigError: no finished run, an unknown metric, a baseline that names no cell.
@@ -83,6 +88,7 @@ def analyse(study: Study, baseline: Sequence[str] = (), metrics: Sequence[str] =
     tasks, stored = _tasks(study), quantities_of(study.runs)
     shown = list(metrics) or default_metrics(known, tasks, stored)
     against = find_baseline(baseline, cells, knobs) if baseline else None
+    chosen = chosen_cell(cells)
     return Analysis(
         study=study,
         knobs=knobs,
@@ -91,7 +97,8 @@ def analyse(study: Study, baseline: Sequence[str] = (), metrics: Sequence[str] =
         quantities=stored,
         headlines=_headlines(known, tasks, stored),
         missing=missing_of(cells, knobs),
-        chosen=chosen_cell(cells),
+        chosen=chosen,
+        noise=within_noise(chosen, cells),
         baseline=against,
         comparisons={name: compare(name, against, cells, describe(name, stored).direction) for name in shown}
         if against
@@ -116,6 +123,7 @@ def focused(analysis: Analysis) -> Analysis:
         knobs={key: label for place, (key, label) in enumerate(analysis.knobs.items()) if place in places},
         cells=[focus(cell) for cell in analysis.cells],
         chosen=analysis.chosen and focus(analysis.chosen),
+        noise=[focus(cell) for cell in analysis.noise],
         baseline=analysis.baseline and focus(analysis.baseline),
         comparisons={
             name: [replace(one, cell=focus(one.cell)) for one in found] for name, found in analysis.comparisons.items()
@@ -124,7 +132,7 @@ def focused(analysis: Analysis) -> Analysis:
 
 
 def default_metrics(known: Iterable[str], tasks: Iterable[str], stored: Mapping[str, Quantity]) -> list[str]:
-    """Logged names of the test metrics that a table shows.
+    """Logged names of the metrics that a table shows: of each task the main one on validation data, then those on test.
 
     Args:
         known: every logged name.
@@ -133,43 +141,23 @@ def default_metrics(known: Iterable[str], tasks: Iterable[str], stored: Mapping[
 
     Example:
         >>> default_metrics(["val/lesion/dice", "test/lesion/dice", "test/age/mae"], ["lesion"], {})
-        ['test/lesion/dice']
+        ['val/lesion/dice', 'test/lesion/dice']
     """
-    shown = []
-    for task, best in _headlines(known, tasks, stored).items():
+    headlines = _headlines(known, tasks, stored)
+    shown = [name for name in map(on_validation, headlines.values()) if name in known]
+    for task, best in headlines.items():
         found = [f"test/{task}/{name}" for name in SHOWN if f"test/{task}/{name}" in known]
         shown += found or [best]
     return shown
 
 
-def chosen_cell(cells: Sequence[Cell]) -> Cell | None:
-    """The cell that validation data choose: the best mean of the monitor; None where runs differ in what it is."""
-    results = [run.results for cell in cells for run in cell.runs.values()]
-    if len({(found.get("monitor"), found.get("mode")) for found in results}) > 1 or len(cells) < 2:
-        return None
-    name, sign = str(results[0].get("monitor")), -1 if results[0].get("mode") == "min" else 1
-    known = [cell for cell in cells if cell.summary(name).n]
-    return max(known, key=lambda cell: sign * cell.summary(name).mean) if known else None
-
-
-def best_cells(name: str, cells: Sequence[Cell], direction: Direction, digits: int = 3) -> list[Cell]:
-    """The cells whose mean is the best one as it is printed; none where all look equal, or the direction is unknown.
-
-    Args:
-        name: of the metric, as it is logged.
-        cells: of the study.
-        direction: of the metric.
-        digits: that are printed.
-    """
-    means = {index: round(cell.summary(name).mean, digits) for index, cell in enumerate(cells) if cell.summary(name).n}
-    if len(set(means.values())) < 2 or direction is None:
-        return []
-    best = max(means.values()) if direction == "max" else min(means.values())
-    return [cells[index] for index, mean in means.items() if mean == best]
+def on_validation(name: str) -> str:
+    """The logged name of a test metric on validation data."""
+    return f"val/{name.removeprefix('test/')}"
 
 
 def metric_words(name: str, stored: Mapping[str, Quantity] | None = None) -> str:
-    """A metric as a person says it.
+    """Task and label of a metric.
 
     Args:
         name: as it is logged.
@@ -186,7 +174,7 @@ def metric_words(name: str, stored: Mapping[str, Quantity] | None = None) -> str
 
 
 def _tasks(study: Study) -> list[str]:
-    """Names of the tasks; the one that decides which epoch is best comes first."""
+    """Names of the tasks; that of the monitored metric comes first."""
     tasks = dict.fromkeys(task for run in study.runs for task in run.tasks)
     monitored = str(study.runs[0].results.get("monitor")).split("/")
     return sorted(tasks, key=lambda task: task not in monitored)

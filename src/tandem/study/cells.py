@@ -6,10 +6,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from tandem.study.runs import Run
-from tandem.study.statistics import Summary, summarise
-from tandem.study.swept_params import ABSENT, order_of, replicate_keys, replicate_of, settings_of, show_value
-
-Replicate = tuple[tuple[str, Any], ...]
+from tandem.study.statistics import Summary, summarise, t_interval
+from tandem.study.swept_params import (
+    ABSENT,
+    Replicate,
+    order_of,
+    replicate_keys,
+    replicate_of,
+    settings_of,
+    show_value,
+)
+from tandem.study.units import units_of
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,16 @@ class Cell:
     def summary(self, metric: str) -> Summary:
         """Mean and deviation of a metric over seeds and folds."""
         return summarise(run.metrics.get(metric) for run in self.runs.values())
+
+    def known(self, metric: str) -> dict[Replicate, float]:
+        """Each run's value of a metric, by seed and fold, where it is known."""
+        values = {key: run.metrics.get(metric) for key, run in self.runs.items()}
+        return {key: value for key, value in values.items() if value is not None}
+
+    def interval(self, metric: str) -> tuple[float, float]:
+        """The 95 % t interval of the mean over seeds, or over folds; nan below three of them."""
+        units = units_of(self.known(metric), self.runs)
+        return t_interval(summarise(units.values), units.overlap)
 
     def detail(self, metric: str) -> str:
         """Each run's value, for example `seed 0: 0.512; seed 1: 0.498`."""

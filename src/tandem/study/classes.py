@@ -1,4 +1,4 @@
-"""What a study says of each class: scores against the rest, and which classes were taken for which."""
+"""Scores of each class against the rest, and confusion matrices."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -53,7 +53,8 @@ def class_table(analysis: Analysis) -> ResultTable | None:
         for cell in analysis.cells:
             numbers = [number_of(cell, name, cell in best[name], analysis.quantity(name).digits) for name in names]
             rows.append([f"{task}: {label}" if several else label, cell.label, len(cell.runs), *numbers])
-    note = "Each class against the rest, on test data. Bold: best mean of its class and column."
+    bold = "the cell that was chosen on validation data" if analysis.chosen else "best mean of its class and column"
+    note = f"Each class against the rest, on test data, with the interval over runs of the main table. Bold: {bold}."
     return ResultTable("By class", ["class", "cell", "n", *map(_head, columns)], rows, [note])
 
 
@@ -80,7 +81,8 @@ def number_of(cell: Cell, name: str, best: bool, digits: int) -> Number:
         digits: after the point.
     """
     found = cell.summary(name)
-    return Number(found.mean, found.std, found.n, len(cell.runs), best, digits, cell.detail(name))
+    low, high = cell.interval(name)
+    return Number(found.mean, found.std, found.n, len(cell.runs), best, digits, cell.detail(name), low, high)
 
 
 def matrices(analysis: Analysis) -> list[Matrix]:

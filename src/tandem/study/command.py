@@ -147,15 +147,17 @@ def _say(analysis: "Analysis", files: Sequence[Path]) -> None:
     from rich.console import Console
     from rich.table import Table as Printed
 
+    from tandem.study.analysis import on_validation
     from tandem.study.table import Entry, Number, numeric_columns
-    from tandem.study.tables import main_table, unfinished_lines
+    from tandem.study.tables import choice_lines, main_table, unfinished_lines
     from tandem.utils.console import escape
 
     def shown(entry: Entry) -> str:
         text = escape(entry.text() if isinstance(entry, Number) else str(entry))
         return f"[bold]{text}[/]" if isinstance(entry, Number) and entry.best else text
 
-    brief = [name for name in analysis.metrics if name in analysis.headlines.values()] or analysis.metrics
+    main = {name for test in analysis.headlines.values() for name in (on_validation(test), test)}
+    brief = [name for name in analysis.metrics if name in main] or analysis.metrics
     console, table = Console(), main_table(replace(analysis, metrics=brief))
     printed = Printed(title=escape(f"{table.title}: {_counts(analysis)}"), title_justify="left")
     for name, numeric in zip(table.head, numeric_columns(table), strict=True):
@@ -163,6 +165,8 @@ def _say(analysis: "Analysis", files: Sequence[Path]) -> None:
     for row in table.rows:
         printed.add_row(*map(shown, row))
     console.print(printed)
+    for line in choice_lines(analysis):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
     lines = unfinished_lines(analysis)
     more = [f"... and {len(lines) - WORST} more, on the page"] if len(lines) > WORST else []
     for line in [*lines[:WORST], *more]:
@@ -183,11 +187,14 @@ def _counts(analysis: "Analysis") -> str:
 
 
 def _parser() -> Parser:
+    from tandem.cli import version_line
+
     parser = Parser(
         prog="study.py",
         description="Tables (CSV, Markdown, LaTeX) and one page of a study, from the results.json of its runs.",
         epilog="example: python scripts/study.py runs/focal_grid --baseline gamma=2 alpha=0.25",
     )
+    parser.add_argument("--version", action="version", version=version_line())
     parser.add_argument(
         "folders", nargs="+", type=Path, metavar="FOLDER", help="such as runs/focal_grid; several are one study"
     )

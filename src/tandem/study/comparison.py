@@ -7,8 +7,9 @@ from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
 from tandem.metrics.catalogue import Direction
 from tandem.study.cells import Cell
-from tandem.study.statistics import LEVEL, Paired, holm, paired, pairs_needed
-from tandem.study.swept_params import show_value
+from tandem.study.statistics import LEAST, LEVEL, Paired, holm, paired
+from tandem.study.swept_params import Replicate, show_value
+from tandem.study.units import units_of
 
 
 @dataclass(frozen=True)
@@ -17,13 +18,15 @@ class Comparison:
 
     Attributes:
         cell: that is compared.
-        paired: cell minus baseline.
+        paired: cell minus baseline; its n counts seeds, or folds where these differ.
+        pairs: number of pairs with the same seed and fold.
         holm: p after Holm's correction over all cells; nan where there is none.
         verdict: in words.
     """
 
     cell: Cell
     paired: Paired
+    pairs: int
     holm: float
     verdict: str
 
@@ -72,32 +75,32 @@ def compare(metric: str, baseline: Cell, cells: Sequence[Cell], direction: Direc
         cells: of the study; those of which no run has the metric are left out.
         direction: of the metric; where it is unknown, a verdict says higher or lower, not better or worse.
     """
-    known = [(cell, differences(metric, cell, baseline)) for cell in cells if cell is not baseline]
-    found = [(cell, paired(values)) for cell, values in known if cell.summary(metric).n]
-    corrected = holm([one.p for _, one in found])
-    tests = sum(one.n > 0 for _, one in found)
+    known = [cell for cell in cells if cell is not baseline and cell.summary(metric).n]
+    found = [paired_difference(metric, cell, baseline) for cell in known]
+    corrected = holm([one.p for one in found])
     return [
-        Comparison(cell, one, p, _verdict(one, p, tests, direction))
-        for (cell, one), p in zip(found, corrected, strict=True)
+        Comparison(cell, one, len(differences(metric, cell, baseline)), p, _verdict(one, p, direction))
+        for cell, one, p in zip(known, found, corrected, strict=True)
     ]
 
 
-def differences(metric: str, cell: Cell, baseline: Cell) -> list[float]:
+def differences(metric: str, cell: Cell, baseline: Cell) -> dict[Replicate, float]:
     """Cell minus baseline for each seed and fold that both have, where the metric is known in both."""
-    found = []
-    for replicate, run in cell.runs.items():
-        other = baseline.runs.get(replicate)
-        ours, theirs = run.metrics.get(metric), other.metrics.get(metric) if other else None
-        if ours is not None and theirs is not None:
-            found.append(ours - theirs)
-    return found
+    ours, theirs = cell.known(metric), baseline.known(metric)
+    return {replicate: value - theirs[replicate] for replicate, value in ours.items() if replicate in theirs}
 
 
-def _verdict(one: Paired, corrected: float, tests: int, direction: Direction) -> str:
+def paired_difference(metric: str, cell: Cell, baseline: Cell) -> Paired:
+    """Cell minus baseline with its interval: the paired t interval over seeds, the corrected one over folds."""
+    units = units_of(differences(metric, cell, baseline), cell.runs)
+    return paired(units.values, units.overlap)
+
+
+def _verdict(one: Paired, corrected: float, direction: Direction) -> str:
     if one.n == 0:
         return "no pair with the same seed and fold"
-    if one.n < (needed := pairs_needed(tests)):
-        return f"n is too small to tell: {needed} pairs are needed"
+    if one.n < LEAST:
+        return "n = 1: differences cannot be judged" if one.n == 1 else f"n = {one.n}: no interval"
     if not corrected < LEVEL:
         return "no difference shown"
     higher = one.difference > 0

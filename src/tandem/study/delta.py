@@ -9,8 +9,9 @@ from tandem.metrics.catalogue import Quantity, describe
 from tandem.reports.table import headline
 from tandem.study.cells import Cell
 from tandem.study.runs import Run, quantities_of
-from tandem.study.statistics import Summary, summarise
-from tandem.study.swept_params import settings_of
+from tandem.study.statistics import Paired, Summary, paired, summarise
+from tandem.study.swept_params import Replicate, settings_of
+from tandem.study.units import units_of
 
 
 @dataclass(frozen=True)
@@ -21,12 +22,14 @@ class Delta:
         cell: of multi-task runs.
         tasks: each task's relative gain in percent, over the seeds and folds that have a match.
         delta_m: their mean over the tasks, over the seeds and folds in which every task has a match.
+        interval: of delta-m, as the pairs of multi-task and single-task runs have it.
         note: what was not matched exactly; empty otherwise.
     """
 
     cell: Cell
     tasks: Mapping[str, Summary]
     delta_m: Summary
+    interval: Paired
     note: str
 
 
@@ -79,8 +82,9 @@ def deltas_of(cells: Sequence[Cell]) -> list[Delta]:
 
 def _delta(cell: Cell, singles: Mapping[tuple[str, Any], Sequence[Run]], stored: Mapping[str, Quantity]) -> Delta:
     gains: dict[str, list[float]] = {task: [] for task in _tasks(cell)}
-    means, loose, undirected = [], set(), {}
-    for run in cell.runs.values():
+    means: dict[Replicate, float] = {}
+    loose, undirected = set(), {}
+    for replicate, run in cell.runs.items():
         found = {}
         for task in run.tasks:
             match, exact = _match(run, task, singles.get((task, _budget(run)), ()))
@@ -95,12 +99,14 @@ def _delta(cell: Cell, singles: Mapping[tuple[str, Any], Sequence[Run]], stored:
             gains[task].append(value)
             loose |= set() if exact else {task}
         if len(found) == len(run.tasks):
-            means.append(delta_m(list(found.values())))
+            means[replicate] = delta_m(list(found.values()))
     unmatched = [task for task, values in gains.items() if not values and task not in undirected]
     notes = [f"no matched single-task run of {', '.join(unmatched)}"] if unmatched else []
     notes += [f"single-task runs of {', '.join(sorted(loose))} have another loss or other settings"] if loose else []
     notes += [f"the direction of {name} is unknown" for name in undirected.values()]
-    return Delta(cell, {task: summarise(values) for task, values in gains.items()}, summarise(means), "; ".join(notes))
+    units = units_of(means, cell.runs)
+    summaries = {task: summarise(values) for task, values in gains.items()}
+    return Delta(cell, summaries, summarise(means.values()), paired(units.values, units.overlap), "; ".join(notes))
 
 
 def _tasks(cell: Cell) -> tuple[str, ...]:

@@ -13,6 +13,9 @@ ABSENT = "-"
 
 Settings = Mapping[str, Any]
 
+Replicate = tuple[tuple[str, Any], ...]
+"""Seed and fold of a run: keys with their values."""
+
 SOURCE = re.compile(r"^data\.sources\.[^.]+\.")
 """Where mixed data have the settings of one source."""
 
@@ -39,7 +42,7 @@ def replicate_keys(runs: Iterable[Run]) -> list[str]:
     return [key for key, found in values.items() if key == "seed" or len(found) > 1]
 
 
-def replicate_of(run: Run, keys: Iterable[str]) -> tuple[tuple[str, Any], ...]:
+def replicate_of(run: Run, keys: Iterable[str]) -> Replicate:
     """Seed and fold of a run: those of some keys that it has, with their values."""
     settings = settings_of(run)
     return tuple((key, settings[key]) for key in keys if settings.get(key) is not None)

@@ -4,7 +4,7 @@ import csv
 import io
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tandem.utils.names import as_cell, printable
@@ -22,6 +22,8 @@ class Number:
         best: whether it is the best of its column.
         digits: after the point.
         detail: what a page shows when one points at it.
+        low: lower end of the 95 % interval of the mean; nan where there is none.
+        high: its upper end.
     """
 
     mean: float
@@ -31,6 +33,8 @@ class Number:
     best: bool = False
     digits: int = 3
     detail: str = ""
+    low: float = math.nan
+    high: float = math.nan
 
     def text(self, between: str = " ± ") -> str:
         """As a person reads it; a dash where it is unknown."""
@@ -41,7 +45,8 @@ class Number:
             return f"<{smallest:.{self.digits}f}"
         spread = "" if math.isnan(self.std) else f"{between}{self.std:.{self.digits}f}"
         fewer = f" (n={self.n})" if self.of is not None and self.n != self.of else ""
-        return f"{self.mean:.{self.digits}f}{spread}{fewer}"
+        ends = "" if math.isnan(self.low) else f" [{self.low:.{self.digits}f}, {self.high:.{self.digits}f}]"
+        return f"{self.mean:.{self.digits}f}{spread}{ends}{fewer}"
 
 
 Entry = str | int | Number
@@ -67,8 +72,8 @@ class ResultTable:
 
 
 def to_csv(table: ResultTable) -> str:
-    """CSV with whole numbers: a column of means with deviations becomes three, with `.std` and `.n` behind the name."""
-    wide = [any(_is_summary(row[place]) for row in table.rows) for place in _places(table)]
+    """CSV with whole numbers: a mean with its deviation has columns `.std` and `.n` too, one with an interval ends."""
+    wide = [_suffixes([row[place] for row in table.rows]) for place in _places(table)]
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(
@@ -112,19 +117,23 @@ def _places(table: ResultTable) -> range:
     return range(len(table.head))
 
 
-def _is_summary(entry: Entry) -> bool:
-    return isinstance(entry, Number) and entry.n is not None
+def _suffixes(column: Sequence[Entry]) -> dict[str, str]:
+    """Attributes that stand in further columns of the CSV, with the ends of the columns' names."""
+    numbers = [entry for entry in column if isinstance(entry, Number)]
+    summary = {"std": ".std", "n": ".n"} if any(entry.n is not None for entry in numbers) else {}
+    interval = {"low": ".low", "high": ".high"} if any(not math.isnan(entry.low) for entry in numbers) else {}
+    return {**summary, **interval}
 
 
-def _columns(head: str, wide: bool) -> list[str]:
-    return [head, f"{head}.std", f"{head}.n"] if wide else [head]
+def _columns(head: str, wide: Mapping[str, str]) -> list[str]:
+    return [head, *(f"{head}{suffix}" for suffix in wide.values())]
 
 
-def _values(entry: Entry, wide: bool) -> list[str]:
+def _values(entry: Entry, wide: Iterable[str]) -> list[str]:
     if not isinstance(entry, Number):
-        return [as_cell(str(entry)), *([""] * 2 if wide else [])]
-    numbers = [repr(value) if not math.isnan(value) else "" for value in (entry.mean, entry.std)]
-    return [*numbers, str(entry.n)] if wide else numbers[:1]
+        return [as_cell(str(entry)), *("" for _ in wide)]
+    values = (entry.mean, *(getattr(entry, name) for name in wide))
+    return ["" if isinstance(value, float) and math.isnan(value) else repr(value) for value in values]
 
 
 def _line(cells: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""The tables of a study: what was swept and what came of it, comparisons, delta-m, every run."""
+"""The tables of a study: cells with their metrics, comparisons, delta-m, every run."""
 
 import math
 from collections.abc import Iterator
@@ -6,14 +6,15 @@ from typing import Any
 
 from tandem.reports.sweep_table import JobRow, swept
 from tandem.study.analysis import Analysis
+from tandem.study.choice import monitor_of
 from tandem.study.classes import class_table, number_of
-from tandem.study.statistics import Summary
+from tandem.study.statistics import LEAST, Summary
 from tandem.study.swept_params import ABSENT, show_value
 from tandem.study.table import Entry, Number, ResultTable
 
 
 def all_tables(analysis: Analysis) -> dict[str, ResultTable]:
-    """Every table by the name of its files: `table`, and where there are such, `classes`, `comparison`, `delta_m`."""
+    """Every table by the name of its files: `table`, and where they apply `classes`, `comparison`, `delta_m`."""
     found = {"table": main_table(analysis)}
     if by_class := class_table(analysis):
         found["classes"] = by_class
@@ -25,11 +26,11 @@ def all_tables(analysis: Analysis) -> dict[str, ResultTable]:
 
 
 def main_table(analysis: Analysis) -> ResultTable:
-    """A row a cell: the knobs, n, and mean ± std of each metric."""
+    """A row for each cell: the knobs, n, and mean ± std of each metric with its interval."""
     best = {name: analysis.best(name) for name in analysis.metrics}
     rows: list[list[Entry]] = []
     for cell in analysis.cells:
-        mark = " †" if cell is analysis.chosen else ""
+        mark = " †" if cell is analysis.chosen else " ≈" if cell in analysis.noise else ""
         knobs = [show_value(value) for value in cell.values] or [cell.label]
         knobs[0] += mark
         numbers = [
@@ -42,19 +43,19 @@ def main_table(analysis: Analysis) -> ResultTable:
 
 
 def comparison_table(analysis: Analysis) -> ResultTable:
-    """A row for each metric and cell: the paired difference to the baseline, and what it is worth."""
+    """A row for each metric and cell: the paired difference to the baseline, its interval, its test, and a verdict."""
     assert analysis.baseline is not None
     rows: list[list[Entry]] = []
     for name, comparisons in analysis.comparisons.items():
         for one in comparisons:
             pair = one.paired
             numbers = [Number(value) for value in (pair.difference, pair.low, pair.high, pair.p, one.holm)]
-            rows.append([analysis.words(name), one.cell.label, pair.n, *numbers, one.verdict])
-    head = ["metric", "cell", "pairs", "difference", "95 % from", "to", "p (Wilcoxon)", "p (Holm)", "verdict"]
+            rows.append([analysis.words(name), one.cell.label, one.pairs, *numbers, one.verdict])
+    head = ["metric", "cell", "pairs", "difference", "95 % from", "to", "p (t)", "p (Holm)", "verdict"]
     notes = [
-        "Difference: cell minus baseline, mean over pairs with the same seed and fold; interval: bootstrap over pairs. "
-        "Holm's correction is over the cells of one metric; fewer pairs than it needs can show nothing. Folds share "
-        "training data, so that p is too small there.",
+        "Difference: cell minus baseline, mean over pairs with the same seed and fold; 95 % interval and p: paired t, "
+        "none below 3 pairs. Across folds, whose training images overlap, seeds are averaged first and the t is the "
+        "corrected resampled one (Nadeau and Bengio, 2003). Holm's correction is over the cells of one metric.",
     ]
     return ResultTable(f"Against the baseline {analysis.baseline.label}", head, rows, notes)
 
@@ -67,18 +68,20 @@ def delta_table(analysis: Analysis) -> ResultTable:
     for delta in analysis.deltas:
         found = [*(delta.tasks.get(task, empty) for task in tasks), delta.delta_m]
         numbers = [Number(one.mean, one.std, one.n, digits=1) for one in found]
-        rows.append([delta.cell.label, *numbers, delta.delta_m.n, delta.note])
-    head = ["multi-task cell", *(f"{task} (%)" for task in tasks), "delta-m (%)", "n", "note"]
+        ends = [Number(end, digits=1) for end in (delta.interval.low, delta.interval.high)]
+        rows.append([delta.cell.label, *numbers, *ends, delta.delta_m.n, delta.note])
+    head = ["multi-task cell", *(f"{task} (%)" for task in tasks), "delta-m (%)", "95 % from", "to", "n", "note"]
     by = ", ".join(analysis.words(name) for task, name in analysis.headlines.items() if task in tasks)
     notes = [
         "Relative gain over the single-task run with the same data, split, seed and budget, above 0 where multi-task "
-        f"is better; by {by}. Delta-m is the mean over the tasks (Vandenhende et al., 2021).",
+        f"is better; by {by}. Delta-m is the mean over the tasks (Vandenhende et al., 2021), its interval a paired t "
+        "interval, as in comparisons with a baseline, and there is none below 3 pairs.",
     ]
     return ResultTable("Multi-task against single-task", head, rows, notes)
 
 
 def run_records(analysis: Analysis) -> list[dict[str, Any]]:
-    """A record a run for `runs.csv`: knobs, seed and fold, state, every metric; those without results come last."""
+    """A record for each run in `runs.csv`: knobs, seed and fold, state, every metric; unfinished runs come last."""
     records: list[dict[str, Any]] = []
     for cell in analysis.cells:
         knobs = dict(zip(analysis.knobs, map(show_value, cell.values), strict=True))
@@ -94,19 +97,19 @@ def run_records(analysis: Analysis) -> list[dict[str, Any]]:
 
 
 def title_of(analysis: Analysis) -> str:
-    """How the study is called: by its folders' names."""
+    """The title of the study, from its folders' names."""
     return "Study " + ", ".join(folder.resolve().name for folder in analysis.study.folders)
 
 
 def data_of(analysis: Analysis) -> str:
-    """What the runs were trained on, by name, which tells stand-ins and weak masks from real ones."""
+    """Names of the data that the runs were trained on; they show stand-ins and weak masks."""
     known = (run.results.get("data") for cell in analysis.cells for run in cell.runs.values())
     names = dict.fromkeys(str(data["name"]) for data in known if isinstance(data, dict) and "name" in data)
     return ", ".join(names)
 
 
 def unfinished_lines(analysis: Analysis) -> list[str]:
-    """Failed, running and missing runs, a line each; of what was typed, that which was not typed for every run."""
+    """A line for each failed, running or missing run, with the overrides that are not common to all runs."""
     study = analysis.study
     everyone = [run.overrides for run in study.unfinished] + [run.overrides for run in study.runs]
     typed = swept([JobRow(overrides, {}) for overrides in everyone])
@@ -120,14 +123,41 @@ def unfinished_lines(analysis: Analysis) -> list[str]:
     return lines + [f"missing: {said}" for said in analysis.missing]
 
 
+def choice_lines(analysis: Analysis) -> list[str]:
+    """How the best cell was chosen, and how sure the choice is."""
+    if len(analysis.cells) < 2:
+        return []
+    lines = []
+    most = max(len(cell.runs) for cell in analysis.cells)
+    if analysis.chosen:
+        lines.append(
+            f"† and bold: chosen on validation data, by the best mean of {monitor_of(analysis.cells)}. "
+            "Test numbers play no part in the choice; report those of this row."
+        )
+    else:
+        lines.append(
+            "Bold: best mean of its column. No cell is chosen on validation data: monitors differ or are unknown."
+        )
+    if analysis.noise:
+        lines.append(
+            f"≈ within noise of the best, {len(analysis.noise)} of {len(analysis.cells) - 1}: the 95 % interval of the "
+            f"paired difference in {monitor_of(analysis.cells)} includes 0, or there are fewer than 3 pairs."
+        )
+    return [*lines, "n = 1: differences cannot be judged; train more seeds."] if most == 1 else lines
+
+
 def _notes(analysis: Analysis) -> Iterator[str]:
     yield (
-        "Numbers are of test data, but for those marked val. Mean ± sample standard deviation over seeds and folds "
-        "(n runs; fewer where a number is unknown). Bold: best mean of its column."
+        "Validation data (val) first, then test data. Mean ± sample standard deviation over seeds and folds (n runs; "
+        "fewer where a number is unknown)."
     )
+    yield (
+        "[low, high]: 95 % t interval of the mean over seeds; across folds, whose training images overlap, corrected "
+        "(Nadeau and Bengio, 2003)."
+    )
+    if short := sorted({n for cell in analysis.cells if (n := len(cell.runs)) < LEAST}):
+        yield f"{', '.join(f'n = {n}: no interval' for n in short)}; it needs at least {LEAST} runs."
     if data := data_of(analysis):
         yield f"Data: {data}."
-    if analysis.chosen:
-        monitor = next(iter(analysis.chosen.runs.values())).results["monitor"]
-        yield f"† chosen on validation data: the best mean of {monitor}."
+    yield from choice_lines(analysis)
     yield from unfinished_lines(analysis)

@@ -1,5 +1,6 @@
 """The output of a task for a batch, and the only thing that callbacks may read."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor
@@ -16,6 +17,7 @@ class TaskOutput(NamedTuple):
         rows: (M,) int64, indices of these rows in the batch.
         logit_range: (2,) smallest and largest logit, to detect probabilities passed as logits.
         unweighted: the terms of the loss without their weights, scalars without gradient.
+        ids: names of all images of the batch, of which `rows` are these; empty where they are not known.
     """
 
     probabilities: Tensor
@@ -24,6 +26,7 @@ class TaskOutput(NamedTuple):
     rows: Tensor
     logit_range: Tensor
     unweighted: dict[str, Tensor]
+    ids: Sequence[str] = ()
 
     @property
     def loss(self) -> Tensor:

@@ -217,7 +217,7 @@ class Task(nn.Module, ABC):
         extremes = torch.stack([seen.amin(), seen.amax()])
         probabilities = self.probabilities(seen)
         check_values(self.name, self.class_names, probabilities.shape)
-        return TaskOutput(probabilities, target, losses, rows, extremes, unweighted)
+        return TaskOutput(probabilities, target, losses, rows, extremes, unweighted, tuple(batch.get("id", ())))
 
     def prepare(self, samples: Samples) -> dict[str, float]:
         """Computes data-dependent loss options and the bias of the last layer from the training targets.
@@ -295,9 +295,10 @@ class Task(nn.Module, ABC):
         """Returns the stage's losses and metrics by logged name, and resets them; empty if no row had a target.
 
         Each named term of the loss appears twice: `loss/<term>` with its weight, so that these terms add up to `loss`,
-        and `loss/<term>/unweighted`. The training split also has `weight/<term>`, the weight in this epoch.
+        and `loss/<term>/unweighted`. The training split also has `weight/<term>`, the weight in this epoch. If a
+        probability is nan, every metric is nan; the first time, a warning names the images.
         """
-        found = self.meters[stage].compute()
+        found = self.meters[stage].compute(f"{stage}/{self.name}")
         if found and stage == "train":
             found |= {f"weight/{name}": torch.tensor(weight) for name, weight in self.weights().items()}
         return {f"{stage}/{self.name}/{key}": value for key, value in found.items()}

@@ -8,6 +8,7 @@ from torchmetrics import Metric, MetricCollection
 
 from tandem.tasks.kinds.binary import reached
 from tandem.tasks.output import TaskOutput
+from tandem.tasks.undefined import UndefinedRows
 
 
 def no_cross_rank_sync() -> bool:
@@ -45,7 +46,7 @@ class TaskMetrics(nn.Module):
 
     Losses are batch means weighted by their number of rows. If a loss is not a mean over rows (Dice over a batch,
     class weights, partly missing masks), its value depends slightly on the batch size, as the training loss does.
-    A value to which no row contributed is absent, not 0.
+    A value to which no row contributed is absent, not 0. If a probability of the split is nan, every metric is nan.
 
     Args:
         metrics: metrics by name; they are cloned. A metric with `needs_mask` gets yes/no answers, and only when the
@@ -57,6 +58,7 @@ class TaskMetrics(nn.Module):
         super().__init__()
         self.losses = RowMean()
         self.names: tuple[str, ...] = ()
+        self.undefined = UndefinedRows()
         self.metrics = MetricCollection(
             {name: metric.clone() for name, metric in metrics.items()}, compute_groups=False
         )
@@ -77,20 +79,29 @@ class TaskMetrics(nn.Module):
             values = {name: values[name] for name in self.names}
         self.names = tuple(values)
         self.losses.update(torch.stack(list(values.values())), len(output.rows))
+        self.undefined.see(output)
+        probabilities = output.probabilities.nan_to_num(0.0)  # of other libraries' metrics some would raise an error
         for metric in self._metrics().values():
             if not getattr(metric, "needs_mask", False):
-                metric.update(output.probabilities, output.target)
+                metric.update(probabilities, output.target)
             elif threshold is not None:
-                metric.update(reached(output.probabilities, threshold), output.target)
+                metric.update(reached(probabilities, threshold), output.target)
 
-    def compute(self) -> dict[str, Tensor]:
-        """Returns the values by name, empty if nothing was added, and resets."""
+    def compute(self, where: str = "") -> dict[str, Tensor]:
+        """Returns the values by name, empty if nothing was added, and resets.
+
+        Args:
+            where: `<stage>/<task>`, for the warning about probabilities that are nan.
+        """
         found: dict[str, Tensor] = {}
         if self.losses.update_called:
             means = self.losses.compute().view(-1)  # torchmetrics returns a single mean as a scalar
             found = dict(zip(self.names, means.unbind(), strict=True))
+            undefined = self.undefined.found(where)
             for name, metric in self._metrics().items():
-                found |= self._named(name, metric.compute()) if metric.update_called else {}
+                if metric.update_called:
+                    value = metric.compute()
+                    found |= self._named(name, torch.full_like(value, torch.nan) if undefined else value)
         self.reset()
         return found
 
@@ -98,6 +109,7 @@ class TaskMetrics(nn.Module):
         """Discards what was added."""
         self.losses.reset()
         self.metrics.reset()
+        self.undefined.reset()
 
     def _metrics(self) -> dict[str, Metric]:
         return dict(self.metrics.items())

@@ -21,4 +21,14 @@ def load(module: str, extra: str, what: str) -> ModuleType:
         return importlib.import_module(module)
     except ImportError as error:
         package, reason = module.partition(".")[0], " ".join(str(error).split())
-        raise ConfigError(f"{what} needs {package} ({reason}); pip install 'tandem[{extra}]'") from error
+        raise ConfigError(f"{what} needs {package} ({reason}); {how_to_install(extra)}") from error
+
+
+def how_to_install(extra: str) -> str:
+    """Returns what to type to install an extra: from the package index, or in a checkout.
+
+    Example:
+        >>> how_to_install("study")
+        "pip install 'tandem-mtl[study]', or make setup in a checkout"
+    """
+    return f"pip install 'tandem-mtl[{extra}]', or make setup in a checkout"

@@ -290,5 +290,5 @@ def test_a_missing_library_is_asked_for_by_its_extra(
     done = fake_train("-m", "seed=1,2", "hydra/launcher=submitit_local")
     assert done.code == 1
     assert done.error.startswith("hydra/launcher=submitit_local needs submitit")
-    assert "pip install 'tandem[submitit]'" in done.error
+    assert "pip install 'tandem-mtl[submitit]'" in done.error
     assert jobs.attempts() == {}

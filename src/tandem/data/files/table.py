@@ -13,6 +13,7 @@ from tandem.data.files.faults import Faults
 from tandem.data.files.rows import ImageRow, split_name
 from tandem.data.splitting.splits import read_table
 from tandem.errors import ConfigError, DataError
+from tandem.utils.optional import how_to_install
 
 PARQUET = (".parquet", ".pq")
 DELIMITERS = (",", ";", "\t")
@@ -195,7 +196,7 @@ def _read_parquet(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
-        raise ConfigError(f"{str(path)!r} needs pyarrow; install it with: pip install tandem[parquet]") from error
+        raise ConfigError(f"{str(path)!r} needs pyarrow; {how_to_install('parquet')}") from error
     try:
         table = parquet.read_table(path)
     except (OSError, ArrowException) as error:

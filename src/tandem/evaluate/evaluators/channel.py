@@ -11,6 +11,8 @@ from torch import Tensor
 from tandem.callbacks.sweep_settings import SweepSettings
 from tandem.data.batch import MISSING_PIXEL
 from tandem.evaluate.bootstrap import Array, BootstrapSamples, mean_of, ratio
+from tandem.evaluate.curve_bands import SCORES, ranking_bands, reliability_bands
+from tandem.evaluate.reliability import BINS
 from tandem.evaluate.sweeps import bands, threshold_optimism
 from tandem.metrics import BinnedAUROC, BinnedCalibrationError, DiceSweep
 from tandem.metrics.lesions import match_pieces
@@ -47,6 +49,8 @@ class Channel:
         self.pixels = BinnedAUROC()
         self.calibration = BinnedCalibrationError()
         self.counted: list[npt.NDArray[np.int64]] = []
+        self.ranked: list[Array] = []
+        self.binned: list[Array] = []
 
     def see(self, probabilities: Tensor, target: Tensor) -> list[Mapping[str, Any]]:
         """Adds a batch.
@@ -63,6 +67,9 @@ class Channel:
             metric.update(p[:, None], truth[:, None])
         found = np.stack([self._count(one, mask) for one, mask in zip(p, truth, strict=True)])
         self.counted.append(found)
+        for one, mask in zip(p.numpy(), truth.numpy(), strict=True):
+            known = mask != MISSING_PIXEL
+            self._bin(one[known].astype(np.float64), mask[known] == 1)
         dice, iou = overlap(found)
         return [
             {"threshold": shortest(self.threshold), "dice": d, "iou": i, **dict(zip(COUNTS, row, strict=True))}
@@ -77,6 +84,13 @@ class Channel:
             counts += [int(drawn.sum()), int((drawn & true).sum())]
         matched, pieces, lesions = match_pieces(((p >= self.threshold) & known).numpy(), true.numpy(), 0.0)
         return np.array([*counts, lesions, pieces, matched], dtype=np.int64)
+
+    def _bin(self, p: Array, true: npt.NDArray[np.bool_]) -> None:
+        """Adds the histograms of an image's pixels, of which the bands are made."""
+        by_score = [np.histogram(p[part], SCORES, (0, 1))[0][::-1].astype(np.float64) for part in (true, ~true)]
+        self.ranked.append(np.stack(by_score))
+        place = np.clip((p * BINS).astype(np.int64), 0, BINS - 1)
+        self.binned.append(np.stack([np.bincount(place, part, BINS) for part in (np.ones_like(p), p, true * 1.0)]))
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
@@ -95,10 +109,13 @@ class Channel:
             "sweep_per_image": bands(result, ("dice",), draws, goal="dice", aggregate="per_image", empty="skip"),
             "reliability": from_sums(self.calibration.sums.numpy()),
         }
+        line["reliability"] |= reliability_bands(np.stack(self.binned), draws)
         if hits.sum() and false.sum():
             used = (hits + false) > 0
             line["ranking"] = curves(hits[used], false[used], np.linspace(1, 0, len(hits))[used])
             del line["ranking"]["threshold"]  # these are bins, not thresholds
+            ranked = np.stack(self.ranked)
+            line["ranking"]["band"] = ranking_bands(ranked[:, 0], ranked[:, 1], draws)
             line["operating"] = self._operating()
         return line
 
@@ -132,6 +149,11 @@ def overlap(counts: npt.NDArray[np.int64]) -> tuple[Array, Array]:
     return dice, iou
 
 
+def _where(present: Array, values: Array) -> Array:
+    """(R,) values; nan where no lesion is present: there is nothing to find, and 0 would look like a failure."""
+    return np.where(present > 0, values, np.nan)
+
+
 class MaskMeasure:
     """Every metric of predicted masks as a function of the weight of each image.
 
@@ -161,16 +183,16 @@ class MaskMeasure:
             "dice_global": whole["dice_global"],
             "dice_lesion": whole["dice_lesion"],
             "iou_lesion": whole["iou_lesion"],
-            "precision": ratio(tp, drawn),
+            "precision": _where(true, ratio(tp, drawn)),
             "recall": ratio(tp, true),
             "specificity_empty": mean_of(weights, np.where(self.without, (self.drawn == 0).astype(float), np.nan)),
             "dice_at_0.5": half[official],
             "dice_lesion_at_0.5": half["dice_lesion"],
             "area_error": mean_of(weights, np.abs(error)),
             "area_bias": mean_of(weights, error),
-            "lesion_f1": ratio(*dice_parts(matched, pieces, lesions)),
+            "lesion_f1": _where(lesions, ratio(*dice_parts(matched, pieces, lesions))),
             "lesion_recall": ratio(matched, lesions),
-            "lesion_precision": ratio(matched, pieces),
+            "lesion_precision": _where(lesions, ratio(matched, pieces)),
         }
         for dice, iou in (("dice", "iou"), ("dice_lesion", "iou_lesion")):
             assert not (found[dice] < found[iou] - 1e-12).any(), f"{dice} below {iou}: the counts are wrong"

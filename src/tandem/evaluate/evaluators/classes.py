@@ -8,6 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from tandem.evaluate.bootstrap import Array, BootstrapSamples, estimate, mean_known, mean_of, ratio
+from tandem.evaluate.curve_bands import answer_sums, ranking_bands, reliability_bands, score_counts
 from tandem.evaluate.evaluators.evaluator import Evaluator, Images
 from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable, Shown
 from tandem.evaluate.ranking import areas, curves_of, rank
@@ -66,9 +67,14 @@ class Classes(Evaluator):
         p, y = self._arrays()
         scores = estimate(ClassMeasure(p, y, names), draws)
         matrix = confusion(p.argmax(1), y, len(names))
-        curves = {name: curves_of(rank(p[:, c], y == c)) for c, name in enumerate(names) if 0 < (y == c).sum() < len(y)}
+        curves: dict[str, dict[str, Any]] = {
+            name: {**curves_of(rank(p[:, c], y == c)), "band": ranking_bands(*score_counts(p[:, c], y == c), draws)}
+            for c, name in enumerate(names)
+            if 0 < (y == c).sum() < len(y)
+        }
         points = {name: self._operating(matrix, c) for c, name in enumerate(names) if name in curves}
-        sure = reliability(p.max(1), (p.argmax(1) == y).astype(np.float64))
+        right = (p.argmax(1) == y).astype(np.float64)
+        sure = {**reliability(p.max(1), right), **reliability_bands(answer_sums(p.max(1), right), draws)}
         return Findings(
             scores,
             [self._table(scores, matrix, draws.over)],

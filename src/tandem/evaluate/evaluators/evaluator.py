@@ -9,6 +9,7 @@ from tandem.evaluate.bootstrap import BootstrapSamples
 from tandem.evaluate.findings import Findings, Shown
 from tandem.tasks import Task, TaskOutput
 from tandem.tasks.kinds import Kind
+from tandem.tasks.undefined import undefined_rows
 
 if TYPE_CHECKING:
     from tandem.evaluate.case_viewer import CaseViewer
@@ -52,6 +53,7 @@ class Evaluator(ABC):
         self.places: list[int] = []
         self.ids: list[str] = []
         self.classes: list[str] = []
+        self.undefined: list[str] = []
 
     @property
     @abstractmethod
@@ -76,6 +78,7 @@ class Evaluator(ABC):
         self.places += images.places
         self.ids += images.ids
         self.classes += images.classes
+        self.undefined += [images.ids[row] for row in undefined_rows(output).nonzero().flatten().tolist()]
         rows = self.read(output, images)
         if self.question.further is None:
             return rows
@@ -85,6 +88,20 @@ class Evaluator(ABC):
     @abstractmethod
     def read(self, output: TaskOutput, images: Images) -> list[Mapping[str, Any]]:
         """Stores what is needed of a batch, and returns the values of its rows by column."""
+
+    def findings(self, draws: BootstrapSamples, choosing: bool) -> Findings:
+        """Those of `finish`; none but a note if a probability is nan, since such an answer is neither right nor wrong.
+
+        Args:
+            draws: see `finish`, as for `choosing`.
+            choosing: whether thresholds may be compared.
+        """
+        if not self.undefined:
+            return self.finish(draws, choosing)
+        return Findings(
+            {},
+            notes=[f"The probabilities of {len(self.undefined)} images are not a number, {self.undefined[0]} first."],
+        )
 
     @abstractmethod
     def finish(self, draws: BootstrapSamples, choosing: bool) -> Findings:

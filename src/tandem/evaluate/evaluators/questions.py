@@ -10,6 +10,7 @@ import torch
 
 from tandem.data.batch import MISSING_PIXEL
 from tandem.evaluate.bootstrap import Array, BootstrapSamples, estimate, ratio
+from tandem.evaluate.curve_bands import answer_sums, ranking_bands, reliability_bands, score_counts
 from tandem.evaluate.evaluators.classes import confusion
 from tandem.evaluate.evaluators.evaluator import Evaluator, Images
 from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable, Shown
@@ -90,11 +91,16 @@ class Questions(Evaluator):
             rows.append([name, int(y.sum()), int(len(y) - y.sum()), *(found[key] for key in OF_QUESTION)])
             sweep = self._sweep(p, y, self.thresholds[c])
             lines[name] = {
-                "reliability": reliability(p, y.astype(np.float64)),
+                "reliability": {
+                    **reliability(p, y.astype(np.float64)),
+                    **reliability_bands(answer_sums(p, y.astype(np.float64)), drawn),
+                },
                 "sweep": bands(sweep, ("f1",), drawn),
             }
             if 0 < y.sum() < len(y):
-                lines[name] |= {"ranking": curves_of(rank(p, y == 1)), "operating": measure.operating()}
+                band = ranking_bands(*score_counts(p, y == 1), drawn)
+                ranking = {**curves_of(rank(p, y == 1)), "band": band}
+                lines[name] |= {"ranking": ranking, "operating": measure.operating()}
             if choosing:
                 estimates[name] = threshold_optimism(sweep, GRID, drawn)
             if c < DRAWN:

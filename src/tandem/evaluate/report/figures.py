@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from tandem.reports.figures import legend
 
-Lines = Mapping[str, Mapping[str, Sequence[Any]]]
+Lines = Mapping[str, Mapping[str, Any]]
 Points = Mapping[str, Mapping[str, float]]
 
 
@@ -17,7 +17,8 @@ def roc(lines: Lines, points: Points) -> Figure:
     """Sensitivity against false positive rate.
 
     Args:
-        lines: `sensitivity` and `false_positive_rate` by name, from the highest score down.
+        lines: `sensitivity` and `false_positive_rate` by name, from the highest score down, and the `band` of their
+            interval, if there is one; see `tandem.evaluate.curve_bands`.
         points: operating point by name.
     """
     figure, axes = _axes("1 - specificity", "sensitivity", square=True)
@@ -25,6 +26,7 @@ def roc(lines: Lines, points: Points) -> Figure:
     for index, (name, line) in enumerate(lines.items()):
         x, y = [0.0, *line["false_positive_rate"]], [0.0, *line["sensitivity"]]
         axes.plot(x, y, color=f"C{index}", label=name, linewidth=1.4)
+        _band(axes, line.get("band", {}), "at", "sensitivity", f"C{index}")
         if name in points:
             axes.plot(
                 points[name]["false_positive_rate"], points[name]["sensitivity"], "o", color=f"C{index}", mec="black"
@@ -41,6 +43,7 @@ def precision_recall(lines: Lines, points: Points) -> Figure:
         x, y = ([values[place] for place in rising.tolist()] for values in (line["sensitivity"], line["precision"]))
         x, y = [0.0, *x], [*y[:1], *y]
         axes.step(x, y, where="pre", color=f"C{index}", label=name, linewidth=1.4)
+        _band(axes, line.get("band", {}), "at", "precision", f"C{index}")
         if name in points:
             axes.plot(points[name]["sensitivity"], points[name]["precision"], "o", color=f"C{index}", mec="black")
     _legend(axes, lines, "lower left")
@@ -51,13 +54,14 @@ def reliability(lines: Lines) -> Figure:
     """Observed frequency against mean predicted probability in bins, and the number of predictions in each bin.
 
     Args:
-        lines: `probability`, `share` and `count` by name.
+        lines: `probability`, `share` and `count` by name, and `share.low` and `share.high` of the interval, if known.
     """
     figure = Figure(figsize=(4.4, 4.4), layout="constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     axes.plot([0, 1], [0, 1], color="0.75", linewidth=1)
     for index, (name, line) in enumerate(lines.items()):
         axes.plot(line["probability"], line["share"], "o-", markersize=4, color=f"C{index}", label=name)
+        _band(axes, line, "probability", "share", f"C{index}")
         below.plot(line["probability"], line["count"], "o-", markersize=3, color=f"C{index}")
     axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="observed frequency")
     below.set(xlabel="mean predicted probability", ylabel="count")
@@ -81,9 +85,8 @@ def sweep(line: Mapping[str, Sequence[Any]], labels: Mapping[str, str], chosen: 
     figure, axes = _axes("threshold", unit)
     at = np.asarray(line["thresholds"])
     for index, (key, label) in enumerate(labels.items()):
-        middle, low, high = (np.array(line[name], dtype=float) for name in (key, f"{key}.low", f"{key}.high"))
-        axes.fill_between(at, low, high, color=f"C{index}", alpha=0.15, linewidth=0)
-        axes.plot(at, middle, color=f"C{index}", label=label)
+        _band(axes, line, "thresholds", key, f"C{index}")
+        axes.plot(at, np.array(line[key], dtype=float), color=f"C{index}", label=label)
     axes.axvline(chosen, color="0.4", linestyle="--", linewidth=1, label=f"applied: {chosen:.3g}")
     axes.set_ylim(0, 1)
     legend(axes)
@@ -147,6 +150,13 @@ def places(points: npt.NDArray[np.float64], classes: Sequence[str]) -> Figure:
         axes.plot(*points[names == name].T, "o", markersize=4, alpha=0.6, label=name)
     legend(axes, fontsize=8)
     return figure
+
+
+def _band(axes: Any, line: Mapping[str, Any], x: str, y: str, colour: str) -> None:
+    """Fills the interval of a line where it is known."""
+    if f"{y}.low" in line:
+        low, high = (np.array(line[f"{y}.{side}"], dtype=float) for side in ("low", "high"))
+        axes.fill_between(line[x], low, high, color=colour, alpha=0.15, linewidth=0)
 
 
 def _axes(x: str, y: str, square: bool = False) -> tuple[Figure, Any]:

@@ -96,8 +96,9 @@ def _numbers(evaluation: Mapping[str, Any]) -> list[str]:
     empty = " ".join(dict.fromkeys(evaluation["empty"].values()))
     note = (
         f"{empty} Intervals: bootstrap over {evaluation['bootstrap']['over']} (assumed independent), "
-        f"{evaluation['bootstrap']['samples']} samples. All numbers can be recomputed from images.csv, except losses "
-        "and pixel-wise AUROC, AP and calibration. A dash: not defined."
+        f"{evaluation['bootstrap']['samples']} samples; shares of images have the score interval (Wilson). All numbers "
+        "can be recomputed from images.csv, except losses and pixel-wise AUROC, AP and calibration. "
+        "A dash: not defined."
     )
     choice = (
         " The threshold was chosen on these data, so its score is optimistic here; see the nested estimate below."

@@ -110,7 +110,7 @@ def forest(analysis: Analysis) -> Chart | None:
                 },
                 "customdata": [
                     f"{safe(one.cell.label)}<br>{one.paired.difference:+.4f}, 95 % {_digits(one.paired.low)} to "
-                    f"{_digits(one.paired.high)}<br>{one.paired.n} pairs, p (Holm) {_digits(one.holm)}<br>{one.verdict}"
+                    f"{_digits(one.paired.high)}<br>{one.pairs} pairs, p (Holm) {_digits(one.holm)}<br>{one.verdict}"
                     for one in found
                 ],
                 "hovertemplate": "%{customdata}<extra></extra>",
