@@ -38,6 +38,6 @@ def test_twice_is_once_and_a_probability_at_the_threshold_is_drawn() -> None:
 
 
 def test_a_class_that_is_not_there_is_refused_and_a_yaml_makes_it() -> None:
-    refine = build({"_target_": "tandem.refine.Consistency", "normal": "norml"}, "refine")
+    refine = build({"_target_": "tandem.refine.Consistency", "normal": "norml"}, "paper.refine")
     with pytest.raises(ConfigError, match=r"refine\.normal is 'norml', but must be a class: did you mean 'normal'"):
         refine(torch.zeros(1, 3), torch.zeros(1, 1, 1, 1), 0.5, CLASSES)

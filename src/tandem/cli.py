@@ -14,14 +14,17 @@ from omegaconf import DictConfig, OmegaConf
 
 import tandem
 from tandem.config.hydra_internals import share_store
+from tandem.config.hydra_section import guard_hydra
 from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
+from tandem.config.slots import own_modules_remembered
 from tandem.config.suggest import explain
 from tandem.errors import ConfigError, TandemError
 from tandem.jobs import SWEEP_VARIABLE, RunningElsewhere, one_line, run_job
 from tandem.jobs.job_process import FOLDER_VARIABLE
 from tandem.jobs.outcome import BUSY
 from tandem.jobs.process import follow_parent
+from tandem.utils.names import printable
 
 log = logging.getLogger(__name__)
 
@@ -89,6 +92,8 @@ def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on
         sys.stdout.write(f"{version_line()}\n")
         raise SystemExit(0)
     sys.argv[1:] = flags_last(sys.argv[1:])
+    if any(word.partition("=")[0] == "--experimental-rerun" for word in sys.argv[1:]):
+        _fail("--experimental-rerun reads a pickle, which can run any code; type the command again instead")
     share_store()
     # Hydra then raises instead of printing, so that the error can be printed in one line here
     os.environ[FULL_ERRORS] = "1"
@@ -96,7 +101,9 @@ def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on
     job.__module__ = "tandem.cli"  # Hydra names the job after the module; its log file is named in conf instead
     application = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)(job)
     try:
-        application()
+        guard_hydra()
+        with own_modules_remembered():
+            application()
     except KeyboardInterrupt:
         _fail(on_interrupt, code=130)
     except Exception as error:  # jobs of `run` handle their own errors, so this one is from composing
@@ -180,7 +187,7 @@ def _report(error: Exception, folder: Path, verbose: bool) -> None:
     line = f"error: {one_line(error)}"
     if not isinstance(error, TandemError):
         line += f" (traceback: {folder / 'error.txt'})"
-    sys.stderr.write(f"{line}\n")
+    sys.stderr.write(f"{printable(line)}\n")
     if verbose:
         traceback.print_exception(error)
     for handler in logging.getLogger().handlers:
@@ -189,5 +196,5 @@ def _report(error: Exception, folder: Path, verbose: bool) -> None:
 
 
 def _fail(message: str, code: int = 1) -> NoReturn:
-    sys.stderr.write(f"error: {message}\n")
+    sys.stderr.write(f"error: {printable(message)}\n")
     raise SystemExit(code)

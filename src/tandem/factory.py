@@ -1,5 +1,6 @@
 """Builds the objects of a training run from its configuration."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tandem.config.instantiate import build, build_each
 from tandem.config.metric_nodes import without_shown_as
+from tandem.config.outputs import check_outputs
 from tandem.config.resolve import flatten
 from tandem.errors import ConfigError
 from tandem.metrics.declared import declared
@@ -28,6 +30,10 @@ def make_data(config: Mapping[str, Any]) -> "DataModule":
         raise ConfigError(f"loader.batch_size is {loader['batch_size']}, but must be at least 1")
     if loader["workers"] < 0:
         raise ConfigError(f"loader.workers is {loader['workers']}, but must be at least 0")
+    if loader["workers"] > (most := max(16, 4 * (os.cpu_count() or 1))):
+        raise ConfigError(
+            f"loader.workers is {loader['workers']}, but this machine has {os.cpu_count()} cores; give {most} at most"
+        )
     augment = build(config["augment"], "augment") if config["augment"] else None
     source = build(config["data"], "data")
     return DataModule(
@@ -113,6 +119,9 @@ def make_trainer(config: Mapping[str, Any], folder: Path, more: "Sequence[pl.Cal
     from tandem.distributed.gather import get_rank
 
     placed = _place(config, folder)
+    for name in ("callbacks", "trainer"):
+        check_outputs(placed[name] or {}, name, folder)
+    check_outputs(placed["logger"] or {}, "logger", folder, Path(config["runs"]))
     callbacks = _averaged_last([*_callbacks(placed["callbacks"]).values(), *more])
     # Lightning rejects a bar callback when the bar is switched off, and adds its own when there is none
     shown = placed["trainer"].get("enable_progress_bar", True) and any(isinstance(c, ProgressBar) for c in callbacks)

@@ -1,6 +1,7 @@
 """Configurations of a sweep's jobs against Hydra's own, and a Hydra whose private parts differ."""
 
 import copy
+import inspect
 import logging
 import sys
 from collections import Counter
@@ -23,7 +24,7 @@ from hydra.types import HydraContext, RunMode
 from omegaconf import DictConfig, OmegaConf, open_dict
 
 from tandem.config import hydra_internals
-from tandem.config.hydra_internals import JobComposer, make_fast_loader
+from tandem.config.hydra_internals import GUARDED, JobComposer, make_fast_loader
 from tandem.config.resolve import register
 from tandem.config.shipped import config_folder
 
@@ -51,6 +52,13 @@ JOBS: tuple[tuple[str, ...], ...] = (
 """Values alone, other options, additions, a part that is taken out; the same again, where it may have changed."""
 
 Loaders = tuple[Any, ConfigLoaderImpl]
+
+
+@pytest.fixture(autouse=True)
+def unguarded(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hydra's loader without the guard that a command of an earlier test may have set."""
+    for name in GUARDED:
+        monkeypatch.setattr(ConfigLoaderImpl, name, inspect.unwrap(getattr(ConfigLoaderImpl, name)))
 
 
 @pytest.fixture

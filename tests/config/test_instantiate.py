@@ -1,11 +1,12 @@
 """What a configuration may build, what it may not, and the error messages."""
 
+import copy
 import functools
 import importlib
 import inspect
 import pkgutil
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,41 +15,44 @@ import torch
 from omegaconf import OmegaConf
 from torch import nn
 
-from tandem.config.instantiate import CLASSES, FUNCTIONS, build, build_each, resolve_target
+from tandem.config.instantiate import build, build_each, resolve_target
 from tandem.config.resolve import resolve
+from tandem.config.slots import SLOTS, own_modules_remembered, slot_at
 from tandem.data.augment import Augment
+from tandem.data.phantom import Phantom
 from tandem.errors import ConfigError, DataError
 from tandem.losses import Composite
+from tandem.losses.binary import BCE, Focal
 
-LINEAR = "torch.nn.Linear"
 FOCAL = "tandem.losses.binary.Focal"
+COMPOSITE = "tandem.losses.Composite"
 
 # --------------------------------------------------------------------------------------------------- what is built, how
 
 
 def test_an_object_with_its_arguments() -> None:
-    made = build({"_target_": LINEAR, "in_features": 2, "out_features": 3}, "head")
-    assert isinstance(made, nn.Linear)
-    assert (made.in_features, made.out_features) == (2, 3)
+    made = build({"_target_": FOCAL, "gamma": 1.0, "alpha": 0.25}, "loss")
+    assert isinstance(made, Focal)
+    assert (made.gamma, made.alpha) == (1.0, 0.25)
 
 
 def test_arguments_from_the_caller_are_passed_as_they_are() -> None:
-    factory: dict[str, Any] = {"dtype": torch.float64}
-    made = build({"_target_": LINEAR, "in_features": 2}, "head", out_features=3, **factory)
-    assert made.weight.dtype == torch.float64
+    weights = {"a": 2.0}
+    made = build({"_target_": "tandem.balance.FixedWeights", "weights": weights}, "balance", tasks=("a",))
+    assert made.tasks == ("a",)
 
 
 def test_nested_targets_in_dicts_and_lists_are_made_first() -> None:
     node = {
-        "_target_": "tandem.losses.Composite",
+        "_target_": COMPOSITE,
         "terms": {"a": {"_target_": FOCAL, "gamma": 1.0}, "b": {"_target_": "tandem.losses.binary.BCE"}},
         "weights": {"a": 1.0, "b": 2.0},
     }
     made = build(node, "loss")
     assert isinstance(made, Composite)
     assert made.weights == {"a": 1.0, "b": 2.0}
-    chain = build({"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "torch.nn.ReLU"}]}, "head")
-    assert isinstance(chain[0], nn.ReLU)
+    positional = {"_target_": COMPOSITE, "_args_": [{"a": {"_target_": FOCAL}}, {"a": 3.0}]}
+    assert build(positional, "loss").weights == {"a": 3.0}
 
 
 def test_a_partial_waits_for_its_last_arguments() -> None:
@@ -60,12 +64,11 @@ def test_a_partial_waits_for_its_last_arguments() -> None:
 
 def test_partials_within_partials() -> None:
     inner = {"_target_": FOCAL, "_partial_": True, "gamma": 5.0}
-    node = {"_target_": "torch.nn.ModuleList", "_partial_": True, "modules": {"_target_": "torch.nn.ModuleList"}}
-    made = build({**node, "modules": [{"_target_": "torch.nn.ReLU"}]}, "x")()
-    assert isinstance(made[0], nn.ReLU)
-    metrics = build_each({"a": inner, "b": inner}, "metrics")
-    assert [maker(alpha=0.25).gamma for maker in metrics.values()] == [5.0, 5.0]
-    assert metrics["a"]() is not metrics["a"]()
+    outer = {"_target_": COMPOSITE, "_partial_": True, "terms": {"a": {"_target_": FOCAL}}}
+    assert build(outer, "loss")(weights={"a": 1.0}).weights == {"a": 1.0}
+    first, second = build(inner, "loss"), build(inner, "loss")
+    assert [maker(alpha=0.25).gamma for maker in (first, second)] == [5.0, 5.0]
+    assert first() is not first()
 
 
 def test_lists_and_dicts_arrive_plain() -> None:
@@ -75,26 +78,25 @@ def test_lists_and_dicts_arrive_plain() -> None:
 
 
 def test_build_each_skips_entries_that_are_switched_off() -> None:
-    nodes = {"a": None, "b": {}, "c": {"_target_": "torch.nn.ReLU"}}
+    nodes = {"a": None, "b": {}, "c": {"_target_": "tandem.callbacks.Confusion"}}
     assert list(build_each(nodes, "callbacks")) == ["c"]
     assert build_each(None, "callbacks") == {}
     assert build_each({}, "callbacks") == {}
 
 
 def test_the_configuration_is_left_as_it_is() -> None:
-    node: dict[str, Any] = {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "torch.nn.ReLU"}]}
-    build(node, "x")
-    assert node == {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "torch.nn.ReLU"}]}
+    node: dict[str, Any] = {"_target_": COMPOSITE, "terms": {"a": {"_target_": FOCAL}}, "weights": {"a": 1.0}}
+    before = copy.deepcopy(node)
+    build(node, "loss")
+    assert node == before
 
 
 def test_recursion_can_be_switched_off_but_not_the_check() -> None:
-    inner = {"_target_": LINEAR, "in_features": 1, "out_features": 1}
-    kept = build({"_target_": "torch.nn.ParameterDict", "_recursive_": False, "parameters": {}}, "x")
-    assert isinstance(kept, nn.ParameterDict)
-    with pytest.raises(ConfigError, match="dict is not a Module subclass"):
-        build({"_target_": "torch.nn.Sequential", "_recursive_": False, "_args_": [inner]}, "x")
-    with pytest.raises(ConfigError, match=r"x\._args_\[0\]: _target_ 'os.system' is not allowed"):
-        build({"_target_": "torch.nn.Sequential", "_recursive_": False, "_args_": [{"_target_": "os.system"}]}, "x")
+    node = {"_target_": COMPOSITE, "_recursive_": False, "terms": {"a": {"_target_": FOCAL}}, "weights": {"a": 1.0}}
+    with pytest.raises(ConfigError, match="'a' of a composite loss is a dict"):
+        build(node, "loss")
+    with pytest.raises(ConfigError, match=r"loss\.terms\.a: _target_ 'os.system' is not allowed"):
+        build({**node, "terms": {"a": {"_target_": "os.system"}}}, "loss")
 
 
 # ------------------------------------------------------------------------------------------------------- the allow-list
@@ -224,7 +226,7 @@ def canary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], N
     def check(name: str) -> None:
         (tmp_path / f"{name}.py").write_text("import pathlib; pathlib.Path(__file__).with_suffix('.ran').touch()")
         with pytest.raises(ConfigError, match=f"_target_ '{name}.Thing' is not allowed"):
-            build({"_target_": f"{name}.Thing"}, "x")
+            build({"_target_": f"{name}.Thing"}, "loss")
         assert not (tmp_path / f"{name}.ran").exists()
         assert name not in sys.modules
 
@@ -242,10 +244,11 @@ def test_foreign_code_is_refused_by_name(target: str) -> None:
         build({"_target_": target}, "data")
 
 
-@pytest.mark.parametrize("target", THROUGH_A_MODULE)
-def test_an_allowed_module_gives_no_access_to_its_imports(target: str) -> None:
-    with pytest.raises(ConfigError, match=r"is not a class|cannot import|has no '"):
-        build({"_target_": target}, "data")
+@pytest.mark.parametrize("target", [*FOREIGN, *THROUGH_A_MODULE])
+@pytest.mark.parametrize("slot", SLOTS)
+def test_no_slot_admits_it(target: str, slot: str) -> None:
+    with pytest.raises(ConfigError, match=r"is not allowed|of the wrong kind|cannot import|has no '"):
+        resolve_target(target, "x", SLOTS[slot])
 
 
 @pytest.mark.parametrize("target", MALFORMED, ids=repr)
@@ -256,70 +259,142 @@ def test_anything_but_a_dotted_name_is_refused(target: Any) -> None:
 
 @pytest.mark.parametrize("target", PRIVATE)
 def test_private_things_are_refused(target: str) -> None:
+    for slot in SLOTS.values():
+        with pytest.raises(ConfigError, match=r"is private; name a public class|is not allowed"):
+            resolve_target(target, "x", slot)
+
+
+def test_a_private_thing_of_a_module_that_is_allowed() -> None:
     with pytest.raises(ConfigError, match="is private; name a public class"):
-        build({"_target_": target}, "data")
+        build({"_target_": "tandem.losses._secret"}, "loss")
 
 
 EVIL = {"_target_": "os.system", "command": "true"}
 HIDDEN = {
-    "as an argument": {"_target_": LINEAR, "in_features": EVIL},
-    "in a list": {"_target_": LINEAR, "in_features": [1, EVIL]},
-    "in a list of lists": {"_target_": LINEAR, "in_features": [[EVIL]]},
-    "in a dict": {"_target_": LINEAR, "in_features": {"a": {"b": EVIL}}},
-    "in a dict in a list": {"_target_": LINEAR, "in_features": [{"a": EVIL}]},
-    "among the positional ones": {"_target_": "torch.nn.Sequential", "_args_": [{"_target_": "torch.nn.ReLU"}, EVIL]},
-    "in a partial": {"_target_": LINEAR, "_partial_": True, "in_features": EVIL},
-    "as a partial": {"_target_": LINEAR, "in_features": {**EVIL, "_partial_": True}},
-    "under a key of Hydra": {"_target_": LINEAR, "_convert_": EVIL},
-    "beside a target that does not exist": {"_target_": "torch.nn.Nothing", "a": EVIL},
-    "beside an unknown key": {"_target_": LINEAR, "unknown": 1, "in_features": EVIL},
+    "as an argument": {"_target_": FOCAL, "gamma": EVIL},
+    "in a list": {"_target_": FOCAL, "gamma": [1, EVIL]},
+    "in a list of lists": {"_target_": FOCAL, "gamma": [[EVIL]]},
+    "in a dict": {"_target_": FOCAL, "gamma": {"a": {"b": EVIL}}},
+    "in a dict in a list": {"_target_": FOCAL, "gamma": [{"a": EVIL}]},
+    "among the positional ones": {"_target_": FOCAL, "_args_": [1.0, EVIL]},
+    "in a partial": {"_target_": FOCAL, "_partial_": True, "gamma": EVIL},
+    "as a partial": {"_target_": FOCAL, "gamma": {**EVIL, "_partial_": True}},
+    "under a key of Hydra": {"_target_": FOCAL, "_convert_": EVIL},
+    "beside a target that does not exist": {"_target_": "tandem.losses.Nothing", "a": EVIL},
+    "beside an unknown key": {"_target_": FOCAL, "unknown": 1, "gamma": EVIL},
+    "below a good one": {"_target_": COMPOSITE, "terms": {"a": {"_target_": FOCAL, "gamma": EVIL}}, "weights": {}},
 }
 
 
 @pytest.mark.parametrize("node", HIDDEN.values(), ids=HIDDEN.keys())
 def test_nothing_is_created_if_one_target_is_refused(node: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[str] = []
-    monkeypatch.setattr(nn.Linear, "__init__", lambda *_, **__: made.append("linear"))
-    monkeypatch.setattr(nn.ReLU, "__init__", lambda *_, **__: made.append("relu"))
-    with pytest.raises(ConfigError, match=r"^x\.\S+: _target_ 'os\.system' is not allowed"):
-        build(node, "x")
+    monkeypatch.setattr(Focal, "__init__", lambda *_, **__: made.append("focal"))
+    with pytest.raises(ConfigError, match=r"^loss\.\S+: _target_ 'os\.system' is not allowed"):
+        build(node, "loss")
     assert made == []
+
+
+@pytest.mark.parametrize("where", ["betas", "betas[0]", "lr", "_args_[0]", "foreach.a"])
+def test_what_takes_plain_values_takes_no_object_at_any_depth(where: str) -> None:
+    """An optimiser's arguments are no slots, so that not even another optimiser may be made there."""
+    key, _, rest = where.partition(".")
+    inner: Any = {"_target_": "torch.optim.SGD"}
+    value = {rest: inner} if rest else [inner] if "[" in key else inner
+    node = {"_target_": "torch.optim.AdamW", "_partial_": True, key.partition("[")[0]: value}
+    with pytest.raises(ConfigError) as caught:
+        build(node, "optimizer")
+    assert str(caught.value) == (
+        f"optimizer.{where}: _target_ 'torch.optim.SGD' is not allowed; an optimiser takes plain values only; give a "
+        "plain value here"
+    )
 
 
 def test_an_escaped_reference_does_not_become_a_target_after_the_check(tmp_path: Path) -> None:
     """Hydra's own instantiate reads references a second time, and would build what this one makes."""
     late = r"\${oc.create:'{_target_: torch.nn.ReLU}'}"
-    config = OmegaConf.create({"node": {"_target_": "torch.nn.ParameterList", "values": [late]}})
+    config = OmegaConf.create({"node": {"_target_": "tandem.callbacks.Progress", "show": [late]}})
     node = resolve(config)["node"]
-    assert node["values"] == ["${oc.create:'{_target_: torch.nn.ReLU}'}"]
-    assert list(build(node, "x")) == node["values"]
+    assert node["show"] == ["${oc.create:'{_target_: torch.nn.ReLU}'}"]
+    assert list(build(node, "callbacks.a").show) == node["show"]
 
 
 def test_a_target_that_is_a_reference_is_refused() -> None:
     config = OmegaConf.create({"node": {"_target_": r"\${oc.decode:os.system}"}})
     with pytest.raises(ConfigError, match="is not the dotted name"):
-        build(resolve(config)["node"], "x")
+        build(resolve(config)["node"], "data")
 
 
 def test_no_function_of_this_package_can_be_named_but_the_listed_ones() -> None:
     """Some of them run programs, import, or overwrite files; a new function must not be allowed by default."""
-    import tandem
-
+    listed = {target for slot in SLOTS.values() for target in slot.functions}
+    assert listed == {"tandem.network.make_network"}
     seen = 0
-    for entry in pkgutil.walk_packages(tandem.__path__, "tandem."):
-        module = importlib.import_module(entry.name)
-        for name, thing in vars(module).items():
-            target = f"{entry.name}.{name}"
-            if inspect.isroutine(thing) and target not in FUNCTIONS:
-                seen += 1
+    for target, thing in members_of_the_package():
+        if inspect.isroutine(thing) and target not in listed:
+            seen += 1
+            for slot in SLOTS.values():
                 with pytest.raises(ConfigError):
-                    resolve_target(target, "x")
+                    resolve_target(target, "x", slot)
     assert seen > 100
 
 
-def test_the_lists_are_narrow() -> None:
-    assert not {"torch", "pytorch_lightning", "builtins", "os"} & set(CLASSES)
-    assert FUNCTIONS == ("tandem.network.make_network",)
+ADMITTED = {
+    "data": "BUSI DermaMNIST Folder MedMNIST Mixed OxfordPet Phantom Source",
+    "augment": "Augment",
+    "network": "",
+    "penalty": "L1 L2 Penalty",
+    "adversary": "Adversary",
+    "objective": "NonSaturating Objective Standard WassersteinGP",
+    "discriminator": "Adversary PatchDiscriminator",
+    "logger": "Files Logger MLflow TensorBoard TensorBoardLogger Tracker Trackio Wandb",
+    "trainer": "",
+    "profiler": "",
+    "plugin": "",
+    "strategy": "",
+    "optimizer": "",
+    "scheduler": "",
+    "refine": "Consistency",
+    "pruner": "Hyperband Median NoPruning",
+}
+"""Which of tandem's classes each slot admits; those with dozens are looked at by their base class."""
+
+
+def test_each_slot_admits_its_own_kind_of_part_only() -> None:
+    """Only looks at classes, and makes none of them: some would start a download."""
+    from tandem.losses.contract import Loss
+
+    admitted: dict[str, set[type]] = {name: set() for name in SLOTS}
+    for target, thing in members_of_the_package():
+        if inspect.isclass(thing) and not any(part.startswith("_") for part in target.split(".")):
+            for name, slot in SLOTS.items():
+                if slot.names(target) and slot.admits(thing, target):
+                    admitted[name].add(thing)
+    names = {name: {kind.__name__ for kind in kinds} for name, kinds in admitted.items()}
+    assert {name: names[name] for name in ADMITTED} == {name: set(text.split()) for name, text in ADMITTED.items()}
+    assert all(issubclass(kind, Loss) for kind in admitted["loss"])
+    machinery = ("tandem.jobs", "tandem.utils", "tandem.config", "tandem.train", "tandem.paper", "tandem.runs")
+    assert not [kind for kinds in admitted.values() for kind in kinds if kind.__module__.startswith(machinery)]
+
+
+def members_of_the_package() -> Iterator[tuple[str, Any]]:
+    """Everything in every module of the package, by dotted name."""
+    import tandem
+
+    for entry in pkgutil.walk_packages(tandem.__path__, "tandem."):
+        if not entry.name.endswith("__main__"):
+            for name, thing in vars(importlib.import_module(entry.name)).items():
+                yield f"{entry.name}.{name}", thing
+
+
+def test_every_key_of_a_configuration_has_its_slot() -> None:
+    assert slot_at("tasks.segmentation") is SLOTS["task"]
+    assert slot_at("tasks.a.loss") is SLOTS["loss"]
+    assert slot_at("tasks.a.b") is SLOTS["task"]  # a name with a dot is refused by the task itself
+    assert slot_at("paper.refine") is SLOTS["refine"]
+    for nowhere in ("x", "tasks", "loss.terms", "callbacks", "paper.other"):
+        with pytest.raises(KeyError):
+            slot_at(nowhere)
 
 
 # ---------------------------------------------------------------------------------------------------- the user's module
@@ -328,15 +403,23 @@ MINE = """
 import os
 from functools import partial
 from os import system
-from torch import load
-from torch.nn import ReLU
+from torch import load, nn
+from tandem.losses.binary import BCE
 
-class Loss:
+class Loss(nn.Module):
+    kind = "binary"
     def __init__(self, power: float = 2.0) -> None:
+        super().__init__()
         self.power = power
+
+class Other:
+    pass
 
 def make(power=1):
     return Loss(power)
+
+def wrong():
+    return print
 
 frozen = partial(Loss, 3)
 number = 3
@@ -360,13 +443,33 @@ def test_the_users_module_is_refused_until_it_is_allowed(mine: str, monkeypatch:
     monkeypatch.setenv("TANDEM_ALLOW", f"other, {mine} ,")
     assert build({"_target_": f"{mine}.Loss", "power": 3}, "loss").power == 3
     assert build({"_target_": f"{mine}.make"}, "loss").power == 1
-    assert isinstance(build({"_target_": f"{mine}.ReLU"}, "x"), nn.ReLU)
+    assert isinstance(build({"_target_": f"{mine}.BCE"}, "loss"), BCE)
+
+
+def test_own_code_is_of_the_kind_that_the_slot_takes(mine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_ALLOW", mine)
+    with pytest.raises(
+        ConfigError, match=rf"^loss: _target_ '{mine}\.Other' is of the wrong kind; expected: a loss \(a sub"
+    ):
+        build({"_target_": f"{mine}.Other"}, "loss")
+    with pytest.raises(ConfigError, match=r"^loss: wrong returned a builtin_function_or_method; expected: a loss"):
+        build({"_target_": f"{mine}.wrong"}, "loss")
+    with pytest.raises(ConfigError, match="is of the wrong kind; expected: a balance"):
+        build({"_target_": f"{mine}.Loss"}, "balance", tasks=("a",))
+
+
+def test_a_configuration_cannot_open_the_list_while_a_command_runs(mine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    with own_modules_remembered():
+        monkeypatch.setenv("TANDEM_ALLOW", mine)  # as hydra.job.env_set does
+        with pytest.raises(ConfigError, match="is not allowed"):
+            build({"_target_": f"{mine}.Loss"}, "loss")
+    assert build({"_target_": f"{mine}.Loss"}, "loss").power == 2
 
 
 @pytest.mark.parametrize("name", ["system", "load", "os.system", "partial", "frozen", "number"])
 def test_imports_of_the_users_module_stay_forbidden(mine: str, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.setenv("TANDEM_ALLOW", mine)
-    with pytest.raises(ConfigError, match=r"is not a class|cannot import"):
+    with pytest.raises(ConfigError, match=r"is of the wrong kind|cannot import"):
         build({"_target_": f"{mine}.{name}"}, "loss")
 
 
@@ -388,25 +491,31 @@ def test_a_missing_module_is_reported_with_hints(monkeypatch: pytest.MonkeyPatch
 
 # ------------------------------------------------------------------------------------------------------------- messages
 
-FAULTS: list[tuple[dict[str, Any], str]] = [
-    ({"lr": 1}, r"^x has no _target_, so it describes no object"),
-    ({"_target_": FOCAL, "gama": 3}, r"^unknown key 'x\.gama': did you mean 'gamma'\? \(there are: alpha, gamma\)$"),
-    ({"_target_": "torch.optim.AdamV", "lr": 1}, r"^x: 'torch\.optim' has no 'AdamV': did you mean 'Adam\w*'"),
-    ({"_target_": LINEAR, "in_features": 3}, r"^x lacks 'out_features'; give x\.out_features$"),
-    ({"_target_": LINEAR, "in_features": "3", "out_features": 1}, r"^x\.in_features is '3', but must be a number$"),
-    ({"_target_": LINEAR, "in_features": 3, "out_features": [1]}, r"^x \(Linear\): \S"),
-    ({"_target_": FOCAL, "alpha": 1.0}, r"^x\.alpha = 1 would give every negative the weight 0"),
-    ({"_target_": FOCAL, "gamma": "many"}, r"^x\.gamma is 'many', but must be a number$"),
-    ({"_target_": "tandem.losses.Composite", "terms": {}, "weights": {}}, r"^x: a composite loss has no terms"),
-    ({"_target_": "torch.nn.ReLU", "_args_": [1, 2, 3]}, r"^x \(ReLU\): ReLU\.__init__\(\) takes"),
-    ({"_target_": "torch.nn.ModuleDict", "modules": {"a.b": {"_target_": "torch.nn.ReLU"}}}, r"^x \(ModuleDict\): Key"),
+FAULTS: list[tuple[str, dict[str, Any], str]] = [
+    ("loss", {"lr": 1}, r"^loss has no _target_, so it describes no object"),
+    (
+        "loss",
+        {"_target_": FOCAL, "gama": 3},
+        r"^unknown key 'loss\.gama': did you mean 'gamma'\? \(there are: alpha, ga",
+    ),
+    (
+        "optimizer",
+        {"_target_": "torch.optim.AdamV"},
+        r"^optimizer: 'torch\.optim' has no 'AdamV': did you mean 'Adam\w*'",
+    ),
+    ("loss", {"_target_": COMPOSITE, "terms": {}}, r"^loss lacks 'weights'; give loss\.weights$"),
+    ("loss", {"_target_": FOCAL, "gamma": "3"}, r"^loss\.gamma is '3', but must be a number$"),
+    ("augment", {"_target_": "tandem.data.augment.Augment", "scale": 3}, r"^augment\.scale is 3, but must be \["),
+    ("loss", {"_target_": FOCAL, "alpha": 1.0}, r"^loss\.alpha = 1 would give every negative the weight 0"),
+    ("loss", {"_target_": COMPOSITE, "terms": {}, "weights": {}}, r"^loss: a composite loss has no terms"),
+    ("loss", {"_target_": FOCAL, "_args_": [1, 2, 3]}, r"^loss \(Focal\): Focal\.__init__\(\) takes"),
 ]
 
 
-@pytest.mark.parametrize(("node", "message"), FAULTS, ids=[message for _, message in FAULTS])
-def test_a_fault_is_one_line_that_begins_with_its_key(node: dict[str, Any], message: str) -> None:
+@pytest.mark.parametrize(("where", "node", "message"), FAULTS, ids=[message for *_, message in FAULTS])
+def test_a_fault_is_one_line_that_begins_with_its_key(where: str, node: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
-        build(node, "x")
+        build(node, where)
     assert "\n" not in str(caught.value)
     assert caught.value.__cause__ is not caught.value
 
@@ -463,18 +572,18 @@ def test_errors_for_users_keep_their_kind(kind: type[Exception], monkeypatch: py
     def fail(*_: Any, **__: Any) -> None:
         raise kind("it rains")
 
-    monkeypatch.setattr(nn.ReLU, "__init__", fail)
-    with pytest.raises(kind, match=r"^x: it rains$"):
-        build({"_target_": "torch.nn.ReLU"}, "x")
+    monkeypatch.setattr(Focal, "__init__", fail)
+    with pytest.raises(kind, match=r"^loss: it rains$"):
+        build({"_target_": FOCAL}, "loss")
 
 
 def test_other_errors_are_named_by_their_type(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(self: Any) -> None:
         raise KeyError("rain")
 
-    monkeypatch.setattr(nn.ReLU, "__init__", fail)
-    with pytest.raises(ConfigError, match=r"^x \(ReLU\): KeyError: 'rain'$"):
-        build({"_target_": "torch.nn.ReLU"}, "x")
+    monkeypatch.setattr(Focal, "__init__", fail)
+    with pytest.raises(ConfigError, match=r"^loss \(Focal\): KeyError: 'rain'$"):
+        build({"_target_": FOCAL}, "loss")
 
 
 def test_a_message_that_names_the_key_already_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -483,49 +592,53 @@ def test_a_message_that_names_the_key_already_is_left_alone(monkeypatch: pytest.
         def fail(self: Any, text: str = text) -> None:
             raise DataError(text)
 
-        monkeypatch.setattr(nn.ReLU, "__init__", fail)
+        monkeypatch.setattr(Phantom, "__init__", fail)
         with pytest.raises(DataError) as caught:
-            build({"_target_": "torch.nn.ReLU"}, "data")
+            build({"_target_": "tandem.data.phantom.Phantom"}, "data")
         assert str(caught.value) == text
 
 
 def test_optional_numbers_and_texts_are_not_confused() -> None:
-    assert build({"_target_": FOCAL, "alpha": None}, "x").alpha is None
-    assert build({"_target_": "tandem.losses.binary.Dice", "per": "batch"}, "x").per == "batch"
-    build({"_target_": "pytorch_lightning.callbacks.ModelCheckpoint", "filename": "best", "save_last": "link"}, "x")
+    assert build({"_target_": FOCAL, "alpha": None}, "loss").alpha is None
+    assert build({"_target_": "tandem.losses.binary.Dice", "per": "batch"}, "loss").per == "batch"
+    checkpoint = "pytorch_lightning.callbacks.ModelCheckpoint"
+    build({"_target_": checkpoint, "filename": "best", "save_last": "link"}, "callbacks.a")
 
 
 @pytest.mark.parametrize(
-    "target",
+    ("slot", "target"),
     [
-        "torch.optim.AdamW",
-        "torch.optim.lr_scheduler.CosineAnnealingLR",
-        "torchmetrics.classification.MulticlassAccuracy",
-        "pytorch_lightning.Trainer",
-        "pytorch_lightning.callbacks.EarlyStopping",
-        "pytorch_lightning.loggers.TensorBoardLogger",
-        "tandem.network.make_network",
-        "tandem.data.phantom.Phantom",
-        "tandem.data.busi.BUSI",
+        ("optimizer", "torch.optim.AdamW"),
+        ("scheduler", "torch.optim.lr_scheduler.CosineAnnealingLR"),
+        ("scheduler", "torch.optim.lr_scheduler.ReduceLROnPlateau"),
+        ("metric", "torchmetrics.classification.MulticlassAccuracy"),
+        ("metric", "torchmetrics.Accuracy"),
+        ("trainer", "pytorch_lightning.Trainer"),
+        ("callback", "pytorch_lightning.callbacks.EarlyStopping"),
+        ("logger", "pytorch_lightning.loggers.TensorBoardLogger"),
+        ("profiler", "pytorch_lightning.profilers.SimpleProfiler"),
+        ("network", "tandem.network.make_network"),
+        ("data", "tandem.data.phantom.Phantom"),
+        ("data", "tandem.data.busi.BUSI"),
     ],
 )
-def test_what_a_configuration_needs_is_allowed(target: str) -> None:
+def test_what_a_configuration_needs_is_allowed(slot: str, target: str) -> None:
     module, _, name = target.rpartition(".")
-    assert resolve_target(target, "x") is getattr(sys.modules[module], name)
+    assert resolve_target(target, "x", SLOTS[slot]) is getattr(sys.modules[module], name)
 
 
 def test_partials_can_be_pickled_for_worker_processes() -> None:
     import pickle
 
-    maker = build({"_target_": FOCAL, "_partial_": True, "gamma": 1.0}, "x")
+    maker = build({"_target_": FOCAL, "_partial_": True, "gamma": 1.0}, "loss")
     assert isinstance(maker, functools.partial)
     assert pickle.loads(pickle.dumps(maker))().gamma == 1.0  # noqa: S301 (made a line above)
 
 
 UNPACKED: list[tuple[dict[str, Any], str]] = [
-    ({"dropuot": 0.1}, r"^unknown key 'x\.dropuot': did you mean 'dropout'"),
-    ({"dropout": "0.1"}, r"^x\.dropout is '0\.1', but must be a number$"),
-    ({}, r"^x lacks 'questions'; give x\.questions$"),
+    ({"dropuot": 0.1}, r"^unknown key 'tasks\.x\.dropuot': did you mean 'dropout'"),
+    ({"dropout": "0.1"}, r"^tasks\.x\.dropout is '0\.1', but must be a number$"),
+    ({}, r"^tasks\.x lacks 'questions'; give tasks\.x\.questions$"),
 ]
 
 
@@ -533,4 +646,4 @@ UNPACKED: list[tuple[dict[str, Any], str]] = [
 def test_arguments_that_a_typed_dict_describes_are_checked_as_others_are(changes: dict[str, Any], message: str) -> None:
     node = {"_target_": "tandem.tasks.YesNoTask", "loss": {"_target_": FOCAL}, **changes}
     with pytest.raises(ConfigError, match=message):
-        build(node, "x", name="x", data=None)
+        build(node, "tasks.x", name="x", data=None)

@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from tandem.explain_loss.command import main
+from tandem.utils.written import MARKER
 
 REPOSITORY = Path(__file__).parents[2]
 SMALL = ["data.size=32", "data.train=6", "data.val=6", "data.test=6"]
@@ -39,7 +40,7 @@ def test_the_command_as_the_issue_types_it(
     assert (done.code, done.err) == (0, "")
     folder = tmp_path / "runs" / "explain_loss" / "bce_focal-gamma-1-2-3"
     files = {"explain_loss.html", "explain_loss.png", "curves.csv", "shares.csv"}
-    assert {path.name for path in folder.iterdir()} == files | {"status.json", ".lock"}
+    assert {path.name for path in folder.iterdir()} == files | {"status.json", ".lock", MARKER}
     for file in files:
         assert f"{folder / file}\n" in done.out
     for words in ("gamma=1", "gamma=3", "the pixels themselves", "before training: p = 0.5", "balanced_bce beta=44/49"):
@@ -75,7 +76,7 @@ def test_the_tables_contain_every_number(explain_loss: Command, tmp_path: Path) 
 
     assert explain_loss("loss/regression=mse,mae,huber", "out=here").code == 0
     assert {path.name for path in (tmp_path / "here").iterdir()} == {
-        *("explain_loss.html", "explain_loss.png", "curves.csv", "status.json", ".lock")
+        *("explain_loss.html", "explain_loss.png", "curves.csv", "status.json", ".lock", MARKER)
     }, "a regression has no shares, and those of the earlier losses are gone"
     assert {row["of"] for row in rows(tmp_path / "here" / "curves.csv")} == {"error"}
 

@@ -79,7 +79,9 @@ def test_regression_has_only_curves() -> None:
 def test_losses_of_two_kinds_or_of_none_are_refused() -> None:
     with pytest.raises(ConfigError, match="losses of several kinds"):
         explained({"bce": node("binary.BCE"), "mse": node("regression.MSE")})
-    with pytest.raises(ConfigError, match="BCELoss has no curve"):
+    with pytest.raises(ConfigError, match="SupCon has no curve"):
+        explained({"supcon": node("embedding.SupCon")})
+    with pytest.raises(ConfigError, match=r"^loss: _target_ 'torch\.nn\.BCELoss' is not allowed; expected: a loss"):
         explained({"torch": {"_target_": "torch.nn.BCELoss"}})
 
 

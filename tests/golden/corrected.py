@@ -5,7 +5,7 @@ from typing import Any
 CORRECTED = {
     "segmentation/pixel_auroc": "bins of a fixed width were off by up to .23; they adapt to the probabilities now",
     "segmentation/pixel_ap": "the same bins, off by up to .47",
-    "classification/mcc": "from own counts in float64, which moves the last digit; torchmetrics errs for constant answers",
+    "classification/mcc": "from own counts in float64, which moves the last digit",
 }
 """By name without the stage, and why."""
 

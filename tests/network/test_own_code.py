@@ -162,7 +162,7 @@ TOP = "network=top_down"
         ),
         ([TOP, "network.backbone=resnet18", "network.depth=3"], "network.decoder (TopDown): forward fails in a trial"),
         (["network.decoder={_target_: own_parts.TopDown}"], "network.decoder_options (decoder_channels) are for"),
-        (["network=plain", "network._target_=torch.nn.Flatten"], "network: 'torch.nn.Flatten' must take"),
+        (["network=plain", "network._target_=torch.nn.Flatten"], "network: _target_ 'torch.nn.Flatten' is not allowed"),
         (
             ["network=plain", "network._target_=own_parts.NoPromise"],
             "network (NoPromise): channels is (8, 8); set it to a tandem.network.FeatureChannels(",

@@ -10,9 +10,10 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from tests.predict.conftest import blob, tagged
 
-from tandem.errors import DataError
+from tandem.errors import ConfigError, DataError
 from tandem.predict.drawn import write_mask, write_overlay
 from tandem.predict.found import _stems, find
+from tandem.predict.settings import read_settings
 from tandem.predict.table import PredictionsFile
 from tandem.predict.views import SHALLOW_MODES, View, open_any
 
@@ -139,3 +140,12 @@ def test_an_overlay_of_deep_levels_is_to_be_seen(tmp_path: Path, array: np.ndarr
     with Image.open(tmp_path / "o.png") as overlay:
         assert np.asarray(overlay).max() == 255
         assert np.asarray(overlay).min() == 0
+
+
+@pytest.mark.parametrize(("images", "out"), [("images", "images"), ("images", "."), ("images/a.png", "images")])
+def test_answers_do_not_mix_with_images(tmp_path: Path, images: str, out: str) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").touch()
+    config = {"run": "x", "images": tmp_path / images, "out": tmp_path / out, "batch_size": 1, "flips": False}
+    with pytest.raises(ConfigError, match=r"^out=\S+ is the images' own folder, or one above it, where images"):
+        read_settings({**config, "overlays": False, "device": "cpu", "data": None})

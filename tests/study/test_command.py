@@ -10,6 +10,7 @@ import pytest
 
 from tandem.study import main
 from tandem.study.command import PAGE
+from tandem.utils.written import MARKER
 
 DICE = "test/segmentation/dice"
 
@@ -31,7 +32,7 @@ def test_files_and_terminal(make: Any, study: Callable[..., Any]) -> None:
     assert done.out.count(" † ") == 1
     left = {path.name for path in (make.folder / "study").iterdir()}
     tables = {f"{name}.{suffix}" for name in ("table", "comparison") for suffix in ("csv", "md", "tex")}
-    assert left == {*tables, "runs.csv", PAGE}
+    assert left == {*tables, "runs.csv", PAGE, MARKER}
 
 
 def test_again_without_a_baseline_leaves_no_comparison(make: Any, study: Callable[..., Any]) -> None:

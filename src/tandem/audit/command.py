@@ -30,13 +30,15 @@ def audit_job(config: Mapping[str, Any]) -> None:
     _check(config)
     from tandem.audit.audit import audit
     from tandem.audit.report.terminal import print_audit
-    from tandem.audit.report.writer import write_audit
+    from tandem.audit.report.writer import PAGE, write_audit
     from tandem.config.instantiate import build
+    from tandem.utils.written import writing
 
-    source = build(skipping(config["data"]), "data")
-    splits = source.load()
-    found = audit(source, splits, config["distance"], config["correlation"], config["compare_up_to"])
-    print_audit(found, write_audit(found, splits, Path(config["out"]), config["pictures"]))
+    source, out = build(skipping(config["data"]), "data"), Path(config["out"])
+    with writing(out, "audit_data", config["overwrite"], PAGE):
+        splits = source.load()
+        found = audit(source, splits, config["distance"], config["correlation"], config["compare_up_to"])
+        print_audit(found, write_audit(found, splits, out, config["pictures"]))
 
 
 def skipping(data: Mapping[str, Any]) -> dict[str, Any]:

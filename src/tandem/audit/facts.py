@@ -97,14 +97,17 @@ def file_facts(records: Sequence["Record"]) -> list[FileFacts]:
     from PIL import Image
 
     from tandem.data.files.images import FORMATS
+    from tandem.errors import DataError
+    from tandem.utils.files import check_regular
 
     found = []
     for record in records:
         path = str(record.image)
         try:
+            check_regular(record.image)
             with Image.open(path, formats=list(FORMATS)) as image:
                 size, mode, kind = image.size, image.mode, str(image.format)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, DataError):
             found.append(FileFacts(record.id, path))  # the faults say why it cannot be read
             continue
         found.append(FileFacts(record.id, path, *size, mode, kind))

@@ -1,16 +1,20 @@
-"""Everything that depends on Hydra's private parts, each with a fallback to Hydra's public way.
+"""Everything that depends on Hydra's private parts.
 
-A newer Hydra may drop or change a private part. Then one line per process is logged, and the results stay the same:
-composing many jobs is slower, and the other uses are left out.
+A newer Hydra may drop or change a private part. The guard of Hydra's section then refuses to start. Every other use has
+a fallback to Hydra's public way: one line per process is logged, and the results stay the same, but composing many jobs
+is slower.
 """
 
 import copy
 import logging
 from collections.abc import Callable, Sequence
-from functools import partial
+from dataclasses import dataclass
+from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
+
+from tandem.errors import ConfigError
 
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
@@ -25,6 +29,9 @@ REMEMBERED = 200
 
 OVERRIDDEN = ("_parse_overrides_and_create_caching_repo", "_compose_config_from_defaults_list")
 """Private methods of Hydra's loader that the composer overrides."""
+
+GUARDED = ("_load_single_config", "_process_config_searchpath", "_load_configuration_impl", "load_sweep_config")
+"""Methods of Hydra's loader in which its own section is checked."""
 
 _reported: set[str] = set()
 
@@ -42,6 +49,74 @@ def _report(part: str, error: Exception, effect: str) -> None:
 
     reason = " ".join(f"{type(error).__name__}: {error}".split())
     log.warning("Hydra %s differs in %s (%s); %s", hydra.__version__, part, reason, effect)
+
+
+# ---------------------------------------------------------------------------------------- the guard of Hydra's section
+
+
+@dataclass(frozen=True)
+class Checks:
+    """What Hydra's loader calls while it composes; each function raises an error to refuse.
+
+    Attributes:
+        package: called with the path of a file and the package it goes to, before the file is read.
+        file: called with what was read, a function that returns it at its place in the configuration, and its path.
+        whole: called with the composed configuration.
+        sweep: called with the overrides of a sweep's job.
+    """
+
+    package: Callable[[str, str], None]
+    file: Callable[[Any, Callable[[], Any], str], None]
+    whole: Callable[[Any], None]
+    sweep: Callable[[Sequence[str]], None]
+
+
+def guard_loader(checks: Checks) -> None:
+    """Makes Hydra's loader, and each `JobComposer`, call these checks in this process; may be called again.
+
+    Raises:
+        ConfigError: a private part that the guard needs is missing in this version of Hydra.
+    """
+    try:
+        from hydra._internal.config_loader_impl import ConfigLoaderImpl
+
+        loader: Any = ConfigLoaderImpl  # loaders of a `JobComposer` are subclasses
+        if getattr(loader, "_guarded_by_tandem", False):
+            return
+        single, searchpath, whole, sweep = (getattr(loader, name) for name in GUARDED)
+        _ = loader._embed_result_config
+    except (ImportError, AttributeError) as error:
+        import hydra
+
+        raise ConfigError(
+            f"Hydra {hydra.__version__} composes in a way that tandem cannot check ({error}); install hydra-core 1.3"
+        ) from error
+
+    def load_single(self: Any, default: Any, repo: Any) -> Any:
+        checks.package(str(default.config_path), str(default.package or ""))
+        if (read := repo.load_config(default.config_path)) is not None:
+            checks.file(read, lambda: self._embed_result_config(read, default.package).config, default.config_path)
+        return single(self, default, repo)
+
+    def process_searchpath(self: Any, config_name: Any, parsed_overrides: Any, repo: Any) -> None:
+        primary = repo.load_config(config_path=config_name) if config_name is not None else None
+        if primary is not None:
+            checks.file(primary, lambda: primary.config, config_name)
+        searchpath(self, config_name, parsed_overrides, repo)
+
+    def load_whole(self: Any, *arguments: Any, **options: Any) -> Any:
+        config = whole(self, *arguments, **options)
+        checks.whole(config)
+        return config
+
+    def load_sweep(self: Any, master_config: Any, sweep_overrides: Any) -> Any:
+        checks.sweep(sweep_overrides)
+        return sweep(self, master_config, sweep_overrides)
+
+    methods: tuple[Callable[..., Any], ...] = (load_single, process_searchpath, load_whole, load_sweep)
+    for name, method in zip(GUARDED, methods, strict=True):
+        setattr(loader, name, update_wrapper(method, getattr(loader, name)))
+    loader._guarded_by_tandem = True
 
 
 # ----------------------------------------------------------------------------------------------- configurations of jobs

@@ -1,42 +1,24 @@
-"""Creates objects from configuration, restricted by an allow-list.
+"""Creates objects from configuration, restricted by an allow-list for each slot.
 
 The keys are Hydra's (`_target_`, `_partial_`, `_args_`, `_recursive_`) with the same meaning as in
 `hydra.utils.instantiate` with `_convert_: all`. Hydra's own function is not used: it resolves interpolations again,
-which can introduce unchecked targets, and it has a block-list instead of an allow-list.
+which can introduce unchecked targets, and it has a block-list, whereas `tandem.config.slots` lists what is allowed.
 """
 
 import importlib
 import inspect
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Unpack, get_args, get_origin, get_type_hints
 
+from tandem.config.slots import ALLOW_VARIABLE, Slot, slot_at
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError, TandemError
 
-CLASSES = (
-    "tandem",
-    "torch.nn",
-    "torch.optim",
-    "torchmetrics",
-    "pytorch_lightning.callbacks",
-    "pytorch_lightning.loggers",
-    "pytorch_lightning.profilers",
-    "pytorch_lightning.strategies",
-    "pytorch_lightning.trainer",
-    "pytorch_lightning.Trainer",
-)
-"""Modules whose classes a `_target_` may name; creating their objects runs no program and loads no code from files."""
-
-FUNCTIONS = ("tandem.network.make_network",)
-"""The only functions that a `_target_` may name; others of these modules could import, write or call anything."""
-
-ALLOW_VARIABLE = "TANDEM_ALLOW"
-"""Environment variable with further allowed modules, comma-separated: the user's own code. No config can set it."""
-
 _HYDRA_KEYS = {"_target_", "_partial_", "_args_", "_convert_", "_recursive_"}
+
+_PLAIN = _HYDRA_KEYS - {"_args_"}
 
 
 def build(node: Mapping[str, Any], where: str, **arguments: Any) -> Any:
@@ -47,7 +29,7 @@ def build(node: Mapping[str, Any], where: str, **arguments: Any) -> Any:
 
     Args:
         node: plain, resolved containers with a `_target_`; nested objects are created first.
-        where: the dotted key of the node, for messages.
+        where: the dotted key of the node; it chooses the slot, and messages begin with it.
         arguments: further arguments, passed unchanged; the node must not give them too.
 
     Raises:
@@ -56,12 +38,14 @@ def build(node: Mapping[str, Any], where: str, **arguments: Any) -> Any:
     """
     if not isinstance(node, Mapping) or "_target_" not in node:
         raise ConfigError(f"{where} has no _target_, so it describes no object; choose an option of its config group")
-    targets = list(_targets(node, where))
-    for key, inner in targets:
-        _check_name(inner["_target_"], key)
-    for key, inner in targets:
-        _check_arguments(key, inner, arguments if inner is node else {})
-    return _make(node, where, arguments)
+    slot = slot_at(where)
+    targets = list(_targets(node, where, slot))
+    for key, inner, its_slot in targets:
+        _check_name(inner["_target_"], key, its_slot)
+    for key, inner, its_slot in targets:
+        _check_arguments(key, inner, its_slot, arguments if inner is node else {})
+    made: Any = _make(node, where, slot, arguments)
+    return made
 
 
 def build_each(nodes: Mapping[str, Any] | None, where: str, **arguments: Any) -> dict[str, Any]:
@@ -69,41 +53,31 @@ def build_each(nodes: Mapping[str, Any] | None, where: str, **arguments: Any) ->
     return {name: build(node, f"{where}.{name}", **arguments) for name, node in (nodes or {}).items() if node}
 
 
-def resolve_target(target: str, where: str) -> Callable[..., Any]:
-    """Returns the class or function that a `_target_` names, if it is allowed.
+def resolve_target(target: str, where: str, slot: Slot) -> Callable[..., Any]:
+    """Returns the class or function that a `_target_` names, if a slot admits it.
 
     Raises:
-        ConfigError: it is not on the allow-list, cannot be imported, or is foreign code imported by an allowed module.
+        ConfigError: it lies outside the slot's modules, cannot be imported, or is not of the slot's kind.
     """
-    _check_name(target, where)
+    _check_name(target, where, slot)
     found = _locate(target, where)
-    home = getattr(found, "__module__", None) or ""
-    homes = (*CLASSES, *_own()) if inspect.isclass(found) else _own()
-    if target not in FUNCTIONS and not (callable(found) and _inside(home, homes)):
-        raise ConfigError(f"{where}: _target_ '{target}' is not a class of an allowed module")
+    if not slot.admits(found, target):
+        raise ConfigError(
+            f"{where}: _target_ '{target}' is of the wrong kind; expected: {slot.expected}; choose another _target_"
+        )
     return found  # type: ignore[no-any-return]
 
 
-def _own() -> tuple[str, ...]:
-    names = (name.strip() for name in os.environ.get(ALLOW_VARIABLE, "").split(","))
-    return tuple(filter(None, names))
-
-
-def _inside(path: str, modules: tuple[str, ...]) -> bool:
-    return any(path == module or path.startswith(f"{module}.") for module in modules)
-
-
-def _check_name(target: Any, where: str) -> None:
+def _check_name(target: Any, where: str, slot: Slot) -> None:
     """Checks a target by its name only, before anything is imported."""
     parts = target.split(".") if isinstance(target, str) else []
     if len(parts) < 2 or not all(part.isidentifier() for part in parts):
         raise ConfigError(f"{where}: _target_ {target!r} is not the dotted name of a class, such as torch.optim.AdamW")
-    if not _inside(target, (*CLASSES, *_own())):
+    if not slot.names(target):
         module = target.rpartition(".")[0]
-        raise ConfigError(
-            f"{where}: _target_ '{target}' is not allowed; if it is your own code, or you trust it like your own, "
-            f"set {ALLOW_VARIABLE}={module} in the environment"
-        )
+        own = f"if it is your own code, or you trust it like your own, set {ALLOW_VARIABLE}={module} in the environment"
+        remedy = "choose one of these" if parts[0] == "tandem" else own
+        raise ConfigError(f"{where}: _target_ '{target}' is not allowed; expected: {slot.expected}; {remedy}")
     if any(part.startswith("_") for part in parts):
         raise ConfigError(f"{where}: _target_ '{target}' is private; name a public class")
 
@@ -121,19 +95,38 @@ def _locate(target: str, where: str) -> Any:
         raise ConfigError(f"{where}: '{module_name}' has no '{name}': {nearest(name, public)}") from error
 
 
-def _targets(node: Any, where: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    if isinstance(node, Mapping):
-        if "_target_" in node:
-            yield where, node
-        for key, value in node.items():
-            yield from _targets(value, f"{where}.{key}")
-    elif isinstance(node, list):
-        for index, value in enumerate(node):
-            yield from _targets(value, f"{where}[{index}]")
+def _targets(node: Mapping[str, Any], where: str, slot: Slot) -> Iterator[tuple[str, Mapping[str, Any], Slot]]:
+    """Yields a node and all nodes inside its arguments, with their keys and slots."""
+    yield where, node, slot
+    for key, value in node.items():
+        if key != "_target_":
+            yield from _inner_targets(value, f"{where}.{key}", slot, (str(key),))
 
 
-def _check_arguments(where: str, node: Mapping[str, Any], arguments: Mapping[str, Any]) -> None:
-    target = resolve_target(node["_target_"], where)
+def _inner_targets(
+    value: Any, where: str, slot: Slot, path: tuple[str, ...]
+) -> Iterator[tuple[str, Mapping[str, Any], Slot]]:
+    if isinstance(value, Mapping):
+        if "_target_" in value:
+            yield from _targets(value, where, _slot_of_argument(value["_target_"], where, slot, path))
+        else:
+            for key, item in value.items():
+                yield from _inner_targets(item, f"{where}.{key}", slot, (*path, str(key)))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _inner_targets(item, f"{where}[{index}]", slot, (*path, str(index)))
+
+
+def _slot_of_argument(target: Any, where: str, slot: Slot, path: tuple[str, ...]) -> Slot:
+    inner = slot.nested_in(path)
+    if inner is None:
+        takes = f"takes objects in {', '.join(slot.nested)} only" if slot.nested else "takes plain values only"
+        raise ConfigError(f"{where}: _target_ {target!r} is not allowed; {slot.what} {takes}; give a plain value here")
+    return inner
+
+
+def _check_arguments(where: str, node: Mapping[str, Any], slot: Slot, arguments: Mapping[str, Any]) -> None:
+    target = resolve_target(node["_target_"], where, slot)
     given = sorted(node.keys() - _HYDRA_KEYS)
     if doubled := [key for key in given if key in arguments]:
         raise ConfigError(f"{where}.{doubled[0]} cannot be set, because tandem sets it; remove it")
@@ -186,23 +179,39 @@ def _numeric(annotation: Any) -> bool:
     return bool(names & {"int", "float"}) and names <= {"int", "float", "bool", "NoneType", "Tensor"}
 
 
-def _make(node: Any, where: str, arguments: Mapping[str, Any] | None = None) -> Any:
-    if isinstance(node, list):
-        return [_make(item, f"{where}[{index}]") for index, item in enumerate(node)]
-    if not isinstance(node, Mapping):
-        return node
-    if "_target_" not in node:
-        return {key: _make(value, f"{where}.{key}") for key, value in node.items()}
+def _make(node: Mapping[str, Any], where: str, slot: Slot, arguments: Mapping[str, Any] | None = None) -> Any:
     deep = node.get("_recursive_", True)
-    values = {key: _make(value, f"{where}.{key}") if deep else value for key, value in node.items()}
+    values = {
+        key: _made(value, f"{where}.{key}", slot, (str(key),)) if deep and key not in _PLAIN else value
+        for key, value in node.items()
+    }
     positional = values.get("_args_") or []
     named = {key: value for key, value in values.items() if key not in _HYDRA_KEYS}
-    call = partial(_call, resolve_target(node["_target_"], where), where, *positional, **named, **(arguments or {}))
+    target = resolve_target(node["_target_"], where, slot)
+    call = partial(_call, target, where, slot, *positional, **named, **(arguments or {}))
     return call if node.get("_partial_") else call()
 
 
-def _call(target: Callable[..., Any], where: str, /, *args: Any, **kwargs: Any) -> Any:
+def _made(value: Any, where: str, slot: Slot, path: tuple[str, ...]) -> Any:
+    """Returns an argument with its nodes replaced by objects."""
+    if isinstance(value, list):
+        return [_made(item, f"{where}[{index}]", slot, (*path, str(index))) for index, item in enumerate(value)]
+    if not isinstance(value, Mapping):
+        return value
+    if "_target_" in value:
+        return _make(value, where, _slot_of_argument(value["_target_"], where, slot, path))
+    return {key: _made(item, f"{where}.{key}", slot, (*path, str(key))) for key, item in value.items()}
+
+
+def _call(target: Callable[..., Any], where: str, slot: Slot, /, *args: Any, **kwargs: Any) -> Any:
     """Calls a target; turns its exceptions into one line that begins with the dotted key, once."""
+    made = _called(target, where, args, kwargs)
+    if not inspect.isclass(target) and not slot.fits(type(made)):
+        raise ConfigError(f"{where}: {target.__qualname__} returned a {type(made).__name__}; expected: {slot.expected}")
+    return made
+
+
+def _called(target: Callable[..., Any], where: str, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     try:
         return target(*args, **kwargs)
     except TandemError as error:

@@ -109,6 +109,7 @@ class ExplainLossConfig:
     epoch: int = 0
     border: int = 2
     hard: float = 0.5
+    overwrite: bool = False
     half_trained: HalfTrainedConfig = field(default_factory=HalfTrainedConfig)
 
 
@@ -119,6 +120,7 @@ class ExportConfig:
     run: str = MISSING
     format: str = "onnx"
     out: str | None = None
+    overwrite: bool = False
     tolerance: float = 1e-4
 
 
@@ -150,6 +152,7 @@ class PredictConfig:
     overlays: bool = False
     batch_size: int = 16
     device: str = "auto"
+    overwrite: bool = False
     data: Any = None
 
 
@@ -163,6 +166,7 @@ class ShowDataConfig:
     pictures: int = 6
     versions: int = 4
     seed: int = 0
+    overwrite: bool = False
     out: str = MISSING
 
 
@@ -175,6 +179,7 @@ class AuditDataConfig:
     correlation: float = 0.85
     compare_up_to: int = 20_000
     pictures: int = 24
+    overwrite: bool = False
     out: str = MISSING
 
 
@@ -202,6 +207,7 @@ class ReproduceConfig:
     archive: Any = None
     rerun: bool = False
     against: str | None = None
+    overwrite: bool = False
     data: YoursConfig = field(default_factory=YoursConfig)
 
 

@@ -21,7 +21,7 @@ from tandem.data.samples import SPLITS, Samples, join_samples
 from tandem.data.shared_options import SplitSource
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
-from tandem.utils.files import write_whole
+from tandem.utils.files import check_regular, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -213,6 +213,7 @@ def info_table() -> dict[str, dict[str, Any]]:
 
 def checksum(path: Path) -> str:
     """MD5 of a file, as MedMNIST publishes it; it identifies files, but does not protect against forgery."""
+    check_regular(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
@@ -223,6 +224,7 @@ def read_npz(path: Path) -> Arrays:
     Raises:
         DataError: the file is damaged, contains pickled objects or lacks an array.
     """
+    check_regular(path)
     names = [f"{split}_{what}" for split in SPLITS for what in ("images", "labels")]
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:

@@ -12,6 +12,7 @@ from tandem.data.samples import Samples
 from tandem.data.shared_options import FileSource
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
+from tandem.utils.files import check_regular
 
 TRIMAP = {"1": "pet", "2": "background", "3": "ignore"}
 SPECIES = ("cat", "dog")
@@ -138,6 +139,7 @@ class _Line:
 
 def _read_list(folder: Path, name: str, split: str, faults: Faults) -> list[_Line]:
     path = folder / "annotations" / name
+    check_regular(path)
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:

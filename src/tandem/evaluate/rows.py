@@ -8,6 +8,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tandem.utils.names import as_cell
+
 
 class RowsFile:
     """A CSV file, written under a temporary name and renamed when all rows are written; memory use is constant.
@@ -44,4 +46,6 @@ class RowsFile:
 
 
 def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return as_cell(value)
     return "" if isinstance(value, float) and math.isnan(value) else value

@@ -42,10 +42,12 @@ def explain_job(config: DictConfig, folder: Path, typed: Typed) -> None:
     nodes = _compose(plain["loss"], typed.settings)
     from tandem.explain_loss.explanation import explain_losses
     from tandem.explain_loss.tables import print_explanation
-    from tandem.explain_loss.writer import write_explanation
+    from tandem.explain_loss.writer import PAGE, write_explanation
+    from tandem.utils.written import writing
 
-    explanation = explain_losses(typed.title, nodes, plain)
-    print_explanation(explanation, write_explanation(explanation, folder))
+    with writing(folder, "explain_loss", plain["overwrite"], PAGE):
+        explanation = explain_losses(typed.title, nodes, plain)
+        print_explanation(explanation, write_explanation(explanation, folder))
 
 
 def _check_choice(loss: Any) -> None:

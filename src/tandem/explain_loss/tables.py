@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from tandem.explain_loss.explanation import Explanation
 from tandem.explain_loss.regions import REGIONS
 from tandem.explain_loss.shares import Moment, of_region
+from tandem.utils.console import escape
 
 SHOWN_PROBABILITIES = (0.1, 0.5, 0.9)
 SHOWN_ERRORS = (0.5, 1.0, 2.0)

@@ -60,7 +60,7 @@ def worked_moments(losses: Mapping[str, nn.Module]) -> list[Moment]:
             resolved on this example.
     """
     mask = worked_mask()
-    compared = {label: build(node, label) for label, node in BASELINES.items()} | dict(losses)
+    compared = {label: build(node, "loss") for label, node in BASELINES.items()} | dict(losses)
     return [
         gradient_shares(
             name,

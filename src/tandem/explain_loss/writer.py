@@ -14,6 +14,7 @@ from tandem.explain_loss.tables import Rows, all_rows, curve_records, is_heading
 from tandem.reports.metrics_table import write_metrics
 from tandem.reports.page import details, document, figure
 from tandem.utils.files import write_text, write_whole
+from tandem.utils.written import WrittenFiles
 
 PAGE, FIGURE = "explain_loss.html", "explain_loss.png"
 CURVES, SHARES = "curves.csv", "shares.csv"
@@ -43,7 +44,8 @@ def write_explanation(explanation: Explanation, folder: Path) -> list[Path]:
         write_metrics(folder / SHARES, list(share_records(explanation)))
         names.append(SHARES)
     else:
-        (folder / SHARES).unlink(missing_ok=True)  # left by an earlier call for this folder
+        earlier = WrittenFiles(folder, "explain_loss", overwrite=False)
+        earlier.remove(folder / SHARES)  # left by an earlier call for this folder
     write_text(folder / PAGE, document(f"tandem: {explanation.title}", _parts(explanation), STYLE))
     return [folder / name for name in names]
 

@@ -34,13 +34,13 @@ def export_job(config: Mapping[str, Any]) -> None:
     """
     load_libraries()
     out = None if config["out"] is None else Path(config["out"])
-    file, difference = export_run(Path(config["run"]), config["format"], out, config["tolerance"])
+    file, difference = export_run(Path(config["run"]), config["format"], out, config["tolerance"], config["overwrite"])
     size = file.stat().st_size / 1e6
     log.info("%s: %.1f MB, largest difference from PyTorch %.1e", file, size, difference)
 
 
 def export_run(
-    folder: Path, format_name: str = "onnx", out: Path | None = None, tolerance: float = 1e-4
+    folder: Path, format_name: str = "onnx", out: Path | None = None, tolerance: float = 1e-4, overwrite: bool = False
 ) -> tuple[Path, float]:
     """Writes one file with preprocessing, network, probabilities, thresholded answers, and metadata.
 
@@ -49,6 +49,7 @@ def export_run(
         format_name: `onnx` or `torch`.
         out: the file; None: `export/model.onnx` or `export/model.pt2` in the run's folder.
         tolerance: largest allowed difference of a probability from PyTorch's.
+        overwrite: whether to replace a file that this command did not write.
 
     Returns:
         The file, and the largest difference of a probability from PyTorch's.
@@ -63,29 +64,31 @@ def export_run(
     from tandem.runs.inference import Inference
     from tandem.runs.restore import restore
     from tandem.utils.files import write_whole
+    from tandem.utils.written import writing
 
     if format_name not in FORMATS:
         raise ConfigError(f"format is '{format_name}': {nearest(format_name, list(FORMATS))}")
     if not 0 < tolerance < math.inf:
         raise ConfigError(f"tolerance is {tolerance}, but must be above 0")
     kind = FORMATS[format_name]()
-    run = restore(folder)
-    inference = Inference(run.module)
-    stride = network_stride(run.module.network)
-    size = int(run.config["data"].get("size") or 4 * stride)
-    log.info("tracing %s of %s", ", ".join(run.module.tasks), folder)
-    program, any_size = trace(inference, run.info.channels, size)
-    properties = metadata(run, inference, any_size)
     file = out or folder / "export" / f"model{kind.suffix}"
-    content = kind.pack(program, inference.names, properties)
-    sides = [(size, size), (2 * stride, 3 * stride)] if any_size else [(size, size)]
-    difference = largest_difference(inference, kind.open(content), run.info.channels, sides)
-    if not difference <= tolerance:
-        raise DataError(
-            f"{format_name} differs from PyTorch by up to {difference:.1e}, more than tolerance={tolerance:.0e}; "
-            "no file was written"
-        )
-    write_whole(file, lambda place: place.write(content))
+    with writing(file.parent, "export", overwrite, file.name):
+        run = restore(folder)
+        inference = Inference(run.module)
+        stride = network_stride(run.module.network)
+        size = int(run.config["data"].get("size") or 4 * stride)
+        log.info("tracing %s of %s", ", ".join(run.module.tasks), folder)
+        program, any_size = trace(inference, run.info.channels, size)
+        properties = metadata(run, inference, any_size)
+        content = kind.pack(program, inference.names, properties)
+        sides = [(size, size), (2 * stride, 3 * stride)] if any_size else [(size, size)]
+        difference = largest_difference(inference, kind.open(content), run.info.channels, sides)
+        if not difference <= tolerance:
+            raise DataError(
+                f"{format_name} differs from PyTorch by up to {difference:.1e}, more than tolerance={tolerance:.0e}; "
+                "no file was written"
+            )
+        write_whole(file, lambda place: place.write(content))
     return file, difference
 
 

@@ -50,9 +50,9 @@ class SweepSummary(Callback):
             folders: where to look for the jobs' folders, at any depth.
         """
         from rich.console import Console
-        from rich.markup import escape
 
         from tandem.reports.sweep_table import JobRow, print_sweep
+        from tandem.utils.console import escape
 
         sweep = os.environ.pop(SWEEP_VARIABLE, "")
         jobs = sweep_jobs(folders, sweep)

@@ -27,6 +27,13 @@ REFUSALS = (
 """Errors that the libraries raise for incompatible parts, and for files that they cannot read."""
 
 
+FROM_ELSEWHERE = (
+    *("cache_dir", "checkpoint_path", "encoder_weights", "pretrained", "pretrained_cfg", "pretrained_cfg_overlay"),
+    *("pretrained_model_args", "weights"),
+)
+"""Options of the libraries that download or open files, past the checks of `network.weights`."""
+
+
 def make_network(
     channels: int,
     dense: bool,
@@ -69,6 +76,7 @@ def make_network(
     """
     small_cnn.register()
     _check_backbone(backbone)
+    _check_options(backbone_options, decoder_options)
     _check_decoder(decoder, decoder_options)
     begins = first_epoch(freeze)
     weights = weights and str(Path(weights).expanduser())
@@ -109,6 +117,14 @@ def make_network(
     if dense and not isinstance(decoder, str):
         decoding, width = make_decoder(decoder, encoder.out_channels, _strides(encoder))
     return Network(encoder, decoding, width, mean, std, dropout, begins)
+
+
+def _check_options(backbone: Mapping[str, Any] | None, decoder: Mapping[str, Any] | None) -> None:
+    for group, options in (("backbone_options", backbone or {}), ("decoder_options", decoder or {})):
+        if taken := [key for key in options if key in FROM_ELSEWHERE]:
+            raise ConfigError(
+                f"network.{group}.{taken[0]} would fetch or read weights; use network.pretrained or network.weights"
+            )
 
 
 def _strides(encoder: Any) -> list[int]:

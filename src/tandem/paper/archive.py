@@ -4,7 +4,6 @@ The archive holds no data and no checkpoints. Reading is safe: files are written
 of more than `LIMIT` bytes, and files other than text, PDF and PNG are refused.
 """
 
-import io
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
@@ -128,7 +127,7 @@ def _files(outcome: Outcome, out: Path) -> Iterator[tuple[str, bytes]]:
 def _check(path: Path) -> None:
     """Checks an archive before it is unpacked; unpacking itself refuses links and paths that lead outside."""
     try:
-        with zipfile.ZipFile(io.BytesIO(path.read_bytes()) if path.stat().st_size < LIMIT else path) as archive:
+        with zipfile.ZipFile(path) as archive:
             infos = archive.infolist()
     except (OSError, zipfile.BadZipFile) as error:
         raise DataError(f"archive={path} is not a readable zip file ({error})") from error

@@ -19,6 +19,7 @@ from tandem.paper.reading import read_paper
 from tandem.paper.run_table import read_runs
 from tandem.paper.settings import USUAL, PaperSettings, read_settings, spelled
 from tandem.paper.verify import REPORT, Check, pairs, sample, verify
+from tandem.utils.written import writing
 
 log = logging.getLogger(__name__)
 
@@ -96,13 +97,15 @@ def reproduce(settings: PaperSettings) -> Done:
         check_files(settings.data)
         _launch(paper, budget, settings, outcome, settings.runs)
         outcome = read_outcome(jobs, settings.runs)
-    files = write_paper(paper, budget, outcome, out, settings, started)
+    with writing(out, "reproduce", settings.overwrite):
+        files = write_paper(paper, budget, outcome, out, settings, started)
     lacking = lacking_lines(outcome, jobs)
     _log_lacking(lacking)
     checks = _verified(paper, budget, settings, outcome, jobs, out)
     if settings.archive:
         files.append(out.with_name(f"{out.name}.zip"))
-        write_archive(files[-1], settings.paper, budget, outcome, out)
+        with writing(out.parent, "reproduce", settings.overwrite):
+            write_archive(files[-1], settings.paper, budget, outcome, out)
         log.info("archive: %s", files[-1])
     return Done(out, files, lacking, checks, [])
 
@@ -115,7 +118,8 @@ def _from_archive(settings: PaperSettings, source: Path, started: float) -> Done
     paper = read_paper(node)
     outcome = read_outcome(jobs, folder / "runs")
     log.info("paper %s, budget %s, from %s: %s", paper.name, budget, source, _counts(outcome))
-    files = write_paper(paper, budget, outcome, out, settings, started, folder)
+    with writing(out, "reproduce", settings.overwrite):
+        files = write_paper(paper, budget, outcome, out, settings, started, folder)
     differing, others = same_tables(folder, out), by_other_rules(folder, node)
     remade = [name for name in differing if Path(name).stem in others]
     changed = [name for name in differing if name not in remade]
@@ -178,7 +182,8 @@ def _verified(
         words = [*filled(job.overrides, settings.data), *_placed(settings, scratch), "hydra.mode=RUN"]
         launch.train(words, threads)
 
-    checks = verify(found, outcome, out, settings.tolerance, train)
+    with writing(out, "reproduce", settings.overwrite):
+        checks = verify(found, outcome, out, settings.tolerance, train)
     for check in checks:
         required = "bit for bit" if check.exact else f"within {settings.tolerance:g}"
         details = f"; {check.where}" if check.where else ""

@@ -12,6 +12,7 @@ from tandem.errors import DataError
 from tandem.paper.measures import Answers
 from tandem.paper.plan import STORED
 from tandem.study.runs import Run
+from tandem.utils.names import from_cell
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +115,7 @@ def _read(path: Path) -> Table:
             rows = list(csv.DictReader(file))
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}); evaluate the run again") from error
-    return {key: [row[key] for row in rows] for key in (rows[0] if rows else ())}
+    return {key: [from_cell(row[key]) for row in rows] for key in (rows[0] if rows else ())}
 
 
 def _task(table: Table, ending: str) -> str | None:

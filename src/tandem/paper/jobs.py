@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.config.hydra_internals import JobComposer
+from tandem.config.hydra_section import check_words
 from tandem.config.identity import run_hash
 from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
@@ -79,7 +80,7 @@ def filled(words: Iterable[str], data: Mapping[str, Any]) -> list[str]:
         data: value by key.
 
     Raises:
-        ConfigError: a data option is required but not given.
+        ConfigError: a data option is required but not given, or an override is not allowed in a paper.
 
     Example:
         >>> filled(["seed=0", "data.root=%data.root%"], {"root": "/my data"})
@@ -91,7 +92,9 @@ def filled(words: Iterable[str], data: Mapping[str, Any]) -> list[str]:
             raise ConfigError(f"the paper's studies need data.{mark[1]}; set data.{mark[1]}=PATH")
         return quoted(str(Path(str(given)).expanduser()))
 
-    return [MARK.sub(value, word) for word in words]
+    found = [MARK.sub(value, word) for word in words]
+    check_words(found, "the paper")
+    return found
 
 
 def check_files(data: Mapping[str, Any]) -> None:

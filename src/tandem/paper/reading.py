@@ -1,6 +1,6 @@
 """Reads and checks the configuration of a paper."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import fields
 from typing import Any, TypeVar
 
@@ -8,6 +8,7 @@ from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
 from tandem.paper.measures import MEASURES
 from tandem.paper.plan import STORED, Budget, Column, Drawn, Paper, Published, RowTable, StudyTable, TableRow
+from tandem.utils.names import is_name
 
 Thing = TypeVar("Thing")
 
@@ -33,8 +34,17 @@ def read_paper(node: Mapping[str, Any]) -> Paper:
     }
     refine = whole.get("refine") or {}
     paper = Paper(whole["name"], whole["title"], studies, tables, budgets, figures, refine)
+    named = {"name": [paper.name], "studies": studies, "budgets": budgets, "tables": tables, "figures": figures}
+    for key, names in named.items():
+        _check_names(names, f"paper.{key}")
     _check(paper)
     return paper
+
+
+def _check_names(names: Iterable[Any], where: str) -> None:
+    for name in names:
+        if not is_name(name):
+            raise ConfigError(f"{where} has the name {name!r}, which can be no file's name; use letters, digits and _")
 
 
 def _named(node: Mapping[str, Any], key: str, where: str = "paper") -> Mapping[str, Any]:

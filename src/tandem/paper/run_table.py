@@ -13,6 +13,7 @@ from tandem.paper.jobs import PaperJob
 from tandem.paper.outcome import Outcome
 from tandem.study.runs import Run
 from tandem.utils.files import read_json
+from tandem.utils.names import as_cell, from_cell
 
 RUNS, MANIFEST = "runs.csv", "manifest.json"
 
@@ -37,7 +38,7 @@ def runs_csv(outcome: Outcome) -> str:
     table = csv.writer(text, lineterminator="\n")
     table.writerow([*HEAD, *keys])
     for (job, results), found in zip(rows, numbers, strict=True):
-        head = [job.study, job.place, shlex.join(job.overrides), results.get("best_epoch")]
+        head = [*map(as_cell, (job.study, job.place, shlex.join(job.overrides))), results.get("best_epoch")]
         table.writerow([*head, *(_cell(found.get(key)) for key in keys)])
     return text.getvalue()
 
@@ -56,7 +57,7 @@ def read_runs(folder: Path) -> tuple[str, Outcome]:
         described = {run["place"]: run for run in manifest["runs"]}
         budget = str(manifest["budget"]["name"])
         with (folder / RUNS).open(newline="", encoding="utf-8") as file:
-            rows = list(csv.DictReader(file))
+            rows = [{key: from_cell(cell) for key, cell in row.items()} for row in csv.DictReader(file)]
         jobs = [PaperJob(row["study"], tuple(shlex.split(row["overrides"])), {}, row["run"]) for row in rows]
         runs = {job.place: _run(folder, job, row, described[job.place]) for job, row in zip(jobs, rows, strict=True)}
     except FileNotFoundError as error:

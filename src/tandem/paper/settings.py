@@ -33,6 +33,7 @@ class PaperSettings:
         launcher: overrides of the launcher, for the sweeps.
         folders: further folders with configurations.
         command: the typed command.
+        overwrite: whether to replace files in `out` that this command did not write.
     """
 
     paper: Mapping[str, Any] | None
@@ -50,6 +51,7 @@ class PaperSettings:
     launcher: Sequence[str] = ()
     folders: Sequence[str] = ()
     command: Sequence[str] = ()
+    overwrite: bool = False
 
 
 def read_settings(config: Mapping[str, Any], **more: Any) -> PaperSettings:
@@ -92,6 +94,7 @@ def read_settings(config: Mapping[str, Any], **more: Any) -> PaperSettings:
         source=source,
         against=Path(config["against"]).expanduser() if config["against"] else None,
         data=config["data"],
+        overwrite=config["overwrite"],
         **more,
     )
 

@@ -20,6 +20,7 @@ from tandem.paper.verdict import Verdict
 from tandem.study.cells import Cell
 from tandem.study.table import ResultTable, to_csv, to_latex, to_markdown
 from tandem.utils.files import read_json, write_json, write_text
+from tandem.utils.written import WrittenFiles
 
 log = logging.getLogger(__name__)
 
@@ -122,7 +123,10 @@ def _manifest(
 ) -> dict[str, Any]:
     found = manifest(paper, budget, outcome, settings.command, time.time() - started)
     changed = difference()
-    write_text(out / DIFF, changed) if changed else (out / DIFF).unlink(missing_ok=True)
+    if changed:
+        write_text(out / DIFF, changed)
+    else:
+        WrittenFiles(out, "reproduce", settings.overwrite).remove(out / DIFF)
     found["diff"] = {"file": DIFF, "sha256": hashlib.sha256(changed.encode()).hexdigest()} if changed else None
     for key, values in found["mixed"].items():
         log.warning("the runs differ in %s: %s", key, "; ".join(values[:3]))

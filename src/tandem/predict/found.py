@@ -48,8 +48,9 @@ def _below(folder: Path, out: Path) -> Iterator[PurePosixPath]:
         here = Path(parent)
         folders[:] = [name for name in folders if not name.startswith(".") and (here / name).resolve() != out]
         for name in files:
-            if not name.startswith(".") and (here / name).is_file():
-                yield PurePosixPath((here / name).relative_to(folder).as_posix())
+            file = here / name  # pipes and devices are listed too, so that they are reported as failed
+            if not name.startswith(".") and file.exists() and not file.is_dir():
+                yield PurePosixPath(file.relative_to(folder).as_posix())
 
 
 def _stems(paths: Sequence[PurePosixPath]) -> list[str]:

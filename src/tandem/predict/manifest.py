@@ -1,6 +1,7 @@
 """Records how a folder of predictions was made, so that only the same command resumes it."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import ConfigError
@@ -33,20 +34,34 @@ def open_folder(settings: "PredictSettings", runs: "Sequence[TrainedRun]", quest
     manifest = _manifest(settings, runs, questions)
     out = settings.out
     file = out / MANIFEST
+    if settings.overwrite:
+        for name in (TABLE, FAILED):
+            (out / name).unlink(missing_ok=True)
+        write_json(file, manifest)
+        return False
     if not file.exists():
         if taken := [name for name in (TABLE, FAILED, MASKS, OVERLAYS) if (out / name).exists()]:
             raise ConfigError(
-                f"out={out} holds {taken[0]}, but no {MANIFEST}, so it was made by something else; set another out=..."
+                f"out={out} holds {taken[0]}, but no {MANIFEST}, so something else made it; set another out=..., or "
+                "add overwrite=true"
             )
         write_json(file, manifest)
         return False
-    before = read_json(file)
+    before = _read(file)
     if other := [key for key in manifest if before.get(key) != manifest[key]]:
         raise ConfigError(
             f"out={out} holds predictions with other {' and '.join(other)} (see {MANIFEST}); set another out=..., or "
             "delete that folder"
         )
     return True
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        found = read_json(file)
+    except ValueError as error:
+        raise ConfigError(f"{file} was not written by this command; set another out=..., or remove it") from error
+    return found if isinstance(found, dict) else {}
 
 
 def _manifest(

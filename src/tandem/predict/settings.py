@@ -25,6 +25,7 @@ class PredictSettings:
         batch_size: number of images per batch.
         device: `auto`, `cpu`, `cuda` or `mps`.
         data: data options that override those of the runs: `size`, `grey_range`.
+        overwrite: whether to replace files in `out` that this command did not write.
     """
 
     runs: tuple[Path, ...]
@@ -35,6 +36,7 @@ class PredictSettings:
     batch_size: int
     device: str
     data: Mapping[str, Any]
+    overwrite: bool = False
 
 
 def read_settings(config: Mapping[str, Any]) -> PredictSettings:
@@ -51,6 +53,11 @@ def read_settings(config: Mapping[str, Any]) -> PredictSettings:
         raise ConfigError(f"images={images}: no such folder or file")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"out={out} is a file, but must be a folder")
+    own = (images if images.is_dir() else images.parent).resolve()
+    if own.is_relative_to(out.resolve()):
+        raise ConfigError(
+            f"out={out} is the images' own folder, or one above it, where images and answers would mix; give another"
+        )
     if config["batch_size"] < 1:
         raise ConfigError(f"batch_size is {config['batch_size']}, but must be at least 1")
     return PredictSettings(
@@ -62,6 +69,7 @@ def read_settings(config: Mapping[str, Any]) -> PredictSettings:
         batch_size=config["batch_size"],
         device=config["device"],
         data=dict(config["data"] or {}),
+        overwrite=config.get("overwrite", False),
     )
 
 

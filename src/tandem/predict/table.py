@@ -9,6 +9,7 @@ from typing import Any
 
 from tandem.errors import DataError
 from tandem.utils.files import write_text
+from tandem.utils.names import as_cell, from_cell
 
 
 class PredictionsFile:
@@ -71,7 +72,8 @@ class PredictionsFile:
             raise DataError(
                 f"{self.path} has other columns than this command writes; delete it, or set another out=..."
             )
-        return {row[0]: row for row in rows[1:] if len(row) == len(self.columns)}
+        known = ([from_cell(cell) for cell in row] for row in rows[1:] if len(row) == len(self.columns))
+        return {row[0]: row for row in known}
 
     def _write(self, rows: Sequence[Sequence[str]]) -> None:
         write_text(self.path, "".join(map(_line, [self.columns, *rows])))
@@ -79,5 +81,6 @@ class PredictionsFile:
 
 def _line(cells: Sequence[Any]) -> str:
     place = io.StringIO()
-    csv.writer(place, lineterminator="\r\n").writerow(cells)  # with "\n" alone, a "\r" inside would not be quoted
+    safe = [as_cell(cell) if isinstance(cell, str) else cell for cell in cells]
+    csv.writer(place, lineterminator="\r\n").writerow(safe)  # with "\n" alone, a "\r" inside would not be quoted
     return place.getvalue().removesuffix("\r\n") + "\n"

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from tandem.utils.names import printable
+
 STYLE = """
 :root { color-scheme: light; }
 body { font: 15px/1.5 system-ui, sans-serif; color: #222; max-width: 66rem; margin: 2rem auto; padding: 0 1rem; }
@@ -31,7 +33,7 @@ def document(title: str, parts: Sequence[str], style: str = "") -> str:
         style: additional CSS.
     """
     body = "\n".join(parts)
-    return (
+    return printable(
         f"<!doctype html><html lang='en'><head><meta charset='utf-8'><title>{escape(title)}</title>"
         f"<link rel='icon' href='data:,'><style>{STYLE}{style}</style></head><body>{body}</body></html>\n"
     )

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from tandem.metrics.catalogue import Quantity, describe
 from tandem.metrics.stored import agreed, read_quantities
 from tandem.reports.table import headline
+from tandem.utils.console import escape
 
 
 @dataclass(frozen=True)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from tandem.metrics.catalogue import ALL, EMPTY, LESION, Quantity, describe, key_of
 from tandem.metrics.declared import skips_empty
 from tandem.metrics.stored import read_quantities
+from tandem.utils.console import escape
 
 
 class Row(NamedTuple):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tandem.errors import ConfigError, DataError
 from tandem.utils.artifacts import BEST, RESULTS, SCHEMA_KEY, check_schema
-from tandem.utils.files import read_json
+from tandem.utils.files import check_regular, read_json
 
 if TYPE_CHECKING:
     from tandem.data.datamodule import DataInfo
@@ -55,7 +55,10 @@ def restore(folder: str | Path) -> TrainedRun:
         module = make_module(_without_weights(config), info)
     except KeyError as error:
         raise DataError(f"{folder / RESULTS} lacks {error}: another version of tandem wrote it; train again") from error
+    except (TypeError, AttributeError, ValueError) as error:
+        raise DataError(f"{folder / RESULTS} holds no configuration that can be read ({error}); train again") from error
     file = folder / BEST
+    check_regular(file)
     if not file.exists():
         raise ConfigError(f"{file} is missing, so this run cannot be restored; train it again")
     checkpoint = torch.load(file, weights_only=True, map_location="cpu")
@@ -81,6 +84,8 @@ def read_results(folder: Path) -> dict[str, Any]:
     """
     if (folder / RESULTS).is_file():
         found: dict[str, Any] = read_json(folder / RESULTS)
+        if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
+            raise DataError(f"{folder / RESULTS} holds no configuration; the file is damaged, or no result of a run")
         check_schema(found.get("schema"), folder / RESULTS)
         return found
     if not folder.is_dir():

@@ -6,6 +6,7 @@ from typing import Any
 
 from tandem.config.instantiate import resolve_target
 from tandem.config.metric_nodes import metric_nodes
+from tandem.config.slots import slot_at
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
 from tandem.metrics.catalogue import Direction, describe, metric_of
@@ -95,7 +96,8 @@ def _direction(name: str, config: Mapping[str, Any]) -> Direction:
     by_yaml = declared({task: config["tasks"][task]})[f"{task}/{metric}"]
     own = None
     if by_yaml.direction is None and "_target_" in node:
-        own = getattr(resolve_target(node["_target_"], f"tasks.{task}.metrics.{metric}"), "higher_is_better", None)
+        where = f"tasks.{task}.metrics.{metric}"
+        own = getattr(resolve_target(node["_target_"], where, slot_at(where)), "higher_is_better", None)
     return applied(found, by_yaml, own).direction
 
 

@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from tandem.search.settings import SearchSettings
 from tandem.search.space import as_overrides
 from tandem.search.trials import Trials
 from tandem.search.work import short_value
+from tandem.utils.console import escape
 from tandem.utils.files import write_text
 
 TABLE = "trials.csv"

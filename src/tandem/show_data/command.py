@@ -42,6 +42,7 @@ def show_job(config: Mapping[str, Any]) -> None:
     from tandem.data.samples import SPLITS, describe_split
     from tandem.show_data.figure import sheet
     from tandem.utils.files import write_whole
+    from tandem.utils.written import writing
 
     if config["split"] not in SPLITS:
         raise ConfigError(f"split is '{config['split']}': {nearest(config['split'], SPLITS)}")
@@ -52,7 +53,8 @@ def show_job(config: Mapping[str, Any]) -> None:
     batches = versions(samples, evenly(len(samples), config["pictures"]), config["versions"], config["seed"], augment)
     file = Path(config["out"])
     drawn = sheet(batches, source.classes)
-    write_whole(file, lambda place: drawn.savefig(place, format="png", dpi=100, metadata={"Software": None}))
+    with writing(file.parent, "show_data", config["overwrite"]):
+        write_whole(file, lambda place: drawn.savefig(place, format="png", dpi=100, metadata={"Software": None}))
     log.info("%s", file)
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from tandem.errors import ConfigError, TandemError
+from tandem.utils.names import printable
 
 if TYPE_CHECKING:
     from tandem.study.analysis import Analysis
@@ -31,9 +32,9 @@ def main() -> None:
     try:
         typed = _parser().parse_args()
         if typed.watch:
-            watch_study(typed.folders, typed.baseline, typed.metrics, typed.every)
+            watch_study(typed.folders, typed.baseline, typed.metrics, typed.every, typed.overwrite)
         else:
-            _say(*write_study(typed.folders, typed.baseline, typed.metrics))
+            _say(*write_study(typed.folders, typed.baseline, typed.metrics, overwrite=typed.overwrite))
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except (TandemError, OSError) as error:
@@ -41,7 +42,11 @@ def main() -> None:
 
 
 def write_study(
-    folders: Sequence[Path], baseline: Sequence[str] = (), metrics: Sequence[str] = (), reload: int | None = None
+    folders: Sequence[Path],
+    baseline: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    reload: int | None = None,
+    overwrite: bool = False,
 ) -> "tuple[Analysis, list[Path]]":
     """Reads every `results.json` below some folders, writes tables and page into `study/` in the first folder.
 
@@ -50,6 +55,7 @@ def write_study(
         baseline: `key=value` words that name the cell to compare with; none: nothing is compared.
         metrics: logged names to show; none: the usual ones on test data.
         reload: seconds after which the page loads itself anew; None: never.
+        overwrite: whether files in `study/` that this command did not write are replaced.
 
     Returns:
         What was found, and the files, the page last.
@@ -63,29 +69,33 @@ def write_study(
     from tandem.study.table import to_csv, to_latex, to_markdown
     from tandem.study.tables import all_tables, run_records
     from tandem.utils.files import write_text
+    from tandem.utils.written import writing
 
     analysis = analyse(read_study(folders), baseline, metrics)
     out = folders[0] / "study"
-    files = []
-    tables = all_tables(analysis)
-    for name, table in tables.items():
-        for suffix, written in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
-            files.append(out / f"{name}.{suffix}")
-            write_text(files[-1], written(table))
-    files.append(out / "runs.csv")
-    write_metrics(files[-1], run_records(analysis))
-    for name in ("classes", "comparison", "delta_m"):  # of an earlier call that asked for more
-        if name not in tables:
-            for suffix in ("csv", "md", "tex"):
-                (out / f"{name}.{suffix}").unlink(missing_ok=True)
-    from tandem.study.report.page import study_page
+    files: list[Path] = []
+    with writing(out, "study", overwrite, PAGE, allow="--overwrite") as own:
+        tables = all_tables(analysis)
+        for name, table in tables.items():
+            for suffix, written in (("csv", to_csv), ("md", to_markdown), ("tex", to_latex)):
+                files.append(out / f"{name}.{suffix}")
+                write_text(files[-1], written(table))
+        files.append(out / "runs.csv")
+        write_metrics(files[-1], run_records(analysis))
+        for name in ("classes", "comparison", "delta_m"):  # of an earlier call that asked for more
+            if name not in tables:
+                for suffix in ("csv", "md", "tex"):
+                    own.remove(out / f"{name}.{suffix}")
+        from tandem.study.report.page import study_page
 
-    files.append(out / PAGE)
-    write_text(files[-1], study_page(analysis, tables, out, reload))
+        files.append(out / PAGE)
+        write_text(files[-1], study_page(analysis, tables, out, reload))
     return analysis, files
 
 
-def watch_study(folders: Sequence[Path], baseline: Sequence[str], metrics: Sequence[str], every: int) -> None:
+def watch_study(
+    folders: Sequence[Path], baseline: Sequence[str], metrics: Sequence[str], every: int, overwrite: bool = False
+) -> None:
     """Writes the report whenever a run has finished, failed or gone on, until Ctrl-C; the page reloads itself.
 
     Args:
@@ -93,6 +103,7 @@ def watch_study(folders: Sequence[Path], baseline: Sequence[str], metrics: Seque
         baseline: as of `write_study`; a cell that is not there yet is waited for too.
         metrics: as of `write_study`.
         every: seconds between two looks, at least 1.
+        overwrite: as of `write_study`.
     """
     if every < 1:
         raise ConfigError(f"--every is {every}, but must be at least 1 second")
@@ -100,23 +111,23 @@ def watch_study(folders: Sequence[Path], baseline: Sequence[str], metrics: Seque
         if not folder.is_dir():
             raise ConfigError(f"there is no folder {folder}; start the sweep first, or give the folder of a study")
     seen, written, said = None, False, ""
-    print(f"watching {', '.join(map(str, folders))}; Ctrl-C ends", flush=True)  # noqa: T201 (for the terminal)
+    print(f"watching {printable(', '.join(map(str, folders)))}; Ctrl-C ends", flush=True)  # noqa: T201 (for the terminal)
     try:
         while True:
             if (now := _state(folders)) != seen:
                 seen = now
                 try:
-                    analysis, files = write_study(folders, baseline, metrics, reload=every)
+                    analysis, files = write_study(folders, baseline, metrics, every, overwrite)
                     written, line = True, f"{_counts(analysis)}: {files[-1]}"
                 except ConfigError as error:
                     line = f"waiting: {error}"
                 if line != said:
                     said = line
-                    print(f"{time.strftime('%H:%M:%S')} {line}", flush=True)  # noqa: T201 (for the terminal)
+                    print(printable(f"{time.strftime('%H:%M:%S')} {line}"), flush=True)  # noqa: T201 (for the terminal)
             time.sleep(every)
     except KeyboardInterrupt:
         if written:
-            _say(*write_study(folders, baseline, metrics))
+            _say(*write_study(folders, baseline, metrics, overwrite=overwrite))
 
 
 def _state(folders: Sequence[Path]) -> frozenset[tuple[str, int]]:
@@ -134,12 +145,12 @@ def _state(folders: Sequence[Path]) -> frozenset[tuple[str, int]]:
 def _say(analysis: "Analysis", files: Sequence[Path]) -> None:
     """The headlines of the main table, what is not there, and where the files lie."""
     from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table as Printed
 
     from tandem.study.analysis import on_validation
     from tandem.study.table import Entry, Number, numeric_columns
     from tandem.study.tables import choice_lines, main_table, unfinished_lines
+    from tandem.utils.console import escape
 
     def shown(entry: Entry) -> str:
         text = escape(entry.text() if isinstance(entry, Number) else str(entry))
@@ -193,9 +204,12 @@ def _parser() -> Parser:
     parser.add_argument("--metrics", nargs="+", default=(), metavar="NAME", help="such as test/segmentation/dice")
     parser.add_argument("--watch", action="store_true", help="write the report anew while the sweep runs; Ctrl-C ends")
     parser.add_argument("--every", type=int, default=10, metavar="SECONDS", help="between two looks (default: 10)")
+    parser.add_argument(
+        "--overwrite", action="store_true", help="also replace files in its study/ that this command did not write"
+    )
     return parser
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    sys.stderr.write(f"error: {message}\n")
+    sys.stderr.write(f"error: {printable(message)}\n")
     raise SystemExit(code)

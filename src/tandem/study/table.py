@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from tandem.utils.names import as_cell, printable
+
 
 @dataclass(frozen=True)
 class Number:
@@ -129,14 +131,9 @@ def _columns(head: str, wide: Mapping[str, str]) -> list[str]:
 
 def _values(entry: Entry, wide: Iterable[str]) -> list[str]:
     if not isinstance(entry, Number):
-        return [_safe(str(entry)), *("" for _ in wide)]
+        return [as_cell(str(entry)), *("" for _ in wide)]
     values = (entry.mean, *(getattr(entry, name) for name in wide))
     return ["" if isinstance(value, float) and math.isnan(value) else repr(value) for value in values]
-
-
-def _safe(text: str) -> str:
-    """Text that a spreadsheet does not take for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "@", "\t", "\r") else text
 
 
 def _line(cells: Iterable[str]) -> str:
@@ -144,7 +141,7 @@ def _line(cells: Iterable[str]) -> str:
 
 
 def _markdown(text: str) -> str:
-    one_line = " ".join(text.split()).replace("<", "&lt;")
+    one_line = printable(" ".join(text.split())).replace("<", "&lt;")
     return re.sub(r"([\\`*_|\[\]])", r"\\\1", one_line)
 
 

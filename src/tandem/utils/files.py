@@ -4,10 +4,19 @@ import hashlib
 import json
 import math
 import os
+import stat
 from collections.abc import Callable
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
+
+from tandem.errors import DataError
+
+LARGEST_JSON = 256_000_000
+"""Bytes; what is read as JSON needs several times as much memory."""
+
+before_replacing: list[Callable[[Path, Path], None]] = []
+"""Called with a file and what replaces it, before it does (see `tandem.utils.written`)."""
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -24,6 +33,8 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
             write(file)
             file.flush()
             os.fsync(file.fileno())
+        for check in before_replacing:
+            check(path, temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -39,8 +50,37 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
 
 
+def check_regular(path: Path) -> None:
+    """Refuses what is no plain file, after all links: to open a named pipe waits for ever, a device has no end.
+
+    A file that is not there, or that may not be looked at, is left to whoever reads it.
+
+    Raises:
+        DataError: a named pipe, a device, a socket.
+    """
+    try:
+        mode = path.stat().st_mode
+    except OSError:
+        return
+    kinds = {
+        stat.S_IFIFO: "a named pipe",
+        stat.S_IFSOCK: "a socket",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+    }
+    if (kind := kinds.get(stat.S_IFMT(mode))) is not None:
+        raise DataError(f"{str(path)!r} is {kind}, not a file: remove it")
+
+
 def read_json(path: Path) -> Any:
-    """Reads a JSON file."""
+    """Reads a JSON file.
+
+    Raises:
+        DataError: no plain file, or one too large.
+    """
+    check_regular(path)
+    if (size := path.stat().st_size) > LARGEST_JSON:
+        raise DataError(f"{path} has {size:,} bytes, more than the {LARGEST_JSON:,} that are read: do not trust it")
     return json.loads(path.read_text(encoding="utf-8"))
 
 
@@ -49,7 +89,9 @@ def sha256(path: Path) -> str:
 
     Raises:
         OSError: the file cannot be read.
+        DataError: it is not a regular file.
     """
+    check_regular(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 

@@ -4,11 +4,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from tandem.audit.remarks import remarks
 from tandem.audit.tables import Sheet, sheets
+from tandem.utils.console import escape
+from tandem.utils.names import printable
 
 if TYPE_CHECKING:
     from tandem.audit.audit import Audit
@@ -24,7 +25,7 @@ def print_audit(audit: "Audit", page: Path) -> None:
         console.print(_table(sheet))
 
     def show(line: str, style: str | None = None) -> None:
-        console.print(line, style=style, markup=False, highlight=False, soft_wrap=True)
+        console.print(printable(line), style=style, markup=False, highlight=False, soft_wrap=True)
 
     for fault in audit.faults[:SHOWN_FAULTS]:
         show(f"fault: {' '.join(fault.split())}", "red")

@@ -15,6 +15,7 @@ from tandem.audit.report.figures import class_balance, mask_areas, pair
 from tandem.audit.tables import sheets
 from tandem.reports.page import details, document, figure
 from tandem.utils.files import write_text
+from tandem.utils.names import as_cell
 
 if TYPE_CHECKING:
     from tandem.audit.audit import Audit, Likeness
@@ -131,7 +132,7 @@ def _write(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> No
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(head)
-    writer.writerows(rows)
+    writer.writerows([as_cell(cell) if isinstance(cell, str) else cell for cell in row] for row in rows)
     write_text(path, text.getvalue())
 
 

@@ -18,6 +18,14 @@ from tandem.utils.files import sha256
 
 ENDINGS = (".zip", ".tar", ".tar.gz", ".tgz")
 
+RATIO, LEAST = 200, 100_000_000
+"""An archive may become so many times its own size, and always so many bytes; a bomb, a thousand times its own."""
+
+MEMBERS = 5_000_000
+"""Files and folders at most."""
+
+CHUNK = 1 << 20
+
 Archive = zipfile.ZipFile | tarfile.TarFile
 
 
@@ -46,8 +54,8 @@ def folder_of(root: str, cache: str | None) -> Path:
         cache: folder of the disk cache; None for the default.
 
     Raises:
-        DataError: the archive is damaged, would write outside its folder, holds links or devices, or needs more than
-            the free disk space.
+        DataError: the archive is damaged, would write outside its folder, holds links or devices, needs more than the
+            free disk space, or is many times larger than its file.
     """
     path = Path(root).expanduser()
     if not path.name.lower().endswith(ENDINGS) or not path.is_file():
@@ -62,8 +70,9 @@ def _unpack(path: Path, target: Path) -> None:
     half = target.with_name(f".{target.name}.{os.getpid()}")
     half.mkdir(parents=True)
     try:
+        left = limit = max(LEAST, RATIO * path.stat().st_size)
         with _opened(path) as archive:
-            members = list(_members(archive))
+            members = list(_counted(path, _members(archive), limit))
             _check(path, members, half)
             for member in members:
                 place = half / member.name
@@ -72,7 +81,11 @@ def _unpack(path: Path, target: Path) -> None:
                     continue
                 place.parent.mkdir(parents=True, exist_ok=True)
                 with _content(archive, member) as content, place.open("xb") as file:
-                    shutil.copyfileobj(content, file)
+                    while chunk := content.read(CHUNK):  # what is there counts, whatever the header says
+                        left -= len(chunk)
+                        if left < 0:
+                            raise _bomb(path, limit)
+                        file.write(chunk)
         half.replace(target)
     except (OSError, EOFError, RuntimeError, zipfile.BadZipFile, tarfile.TarError, zlib.error) as error:
         text = " ".join(str(error).split()) or type(error).__name__
@@ -83,6 +96,23 @@ def _unpack(path: Path, target: Path) -> None:
 
 def _opened(path: Path) -> Archive:
     return zipfile.ZipFile(path) if path.name.lower().endswith(".zip") else tarfile.open(path)
+
+
+def _counted(path: Path, members: Iterator[Member], limit: int) -> Iterator[Member]:
+    """The members, as long as their sizes say that they are no bomb: a tar file is unpacked while it is listed."""
+    size = 0
+    for number, member in enumerate(members, start=1):
+        size += member.size
+        if size > limit or number > MEMBERS:
+            raise _bomb(path, limit)
+        yield member
+
+
+def _bomb(path: Path, limit: int) -> DataError:
+    return DataError(
+        f"archive {str(path)!r} becomes more than {limit:,} bytes or {MEMBERS:,} files: do not trust it, or "
+        "unpack it by hand"
+    )
 
 
 def _members(archive: Archive) -> Iterator[Member]:

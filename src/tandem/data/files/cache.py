@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tandem.data.loading.storage import Mapped
 from tandem.errors import DataError
-from tandem.utils.files import write_whole
+from tandem.utils.files import check_regular, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +56,7 @@ def digest(path: Path, name: str) -> bytes:
     Raises:
         DataError: the file cannot be read.
     """
+    check_regular(path)
     try:
         content = path.read_bytes()
     except OSError as error:

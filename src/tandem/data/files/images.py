@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tandem.errors import DataError
+from tandem.utils.files import check_regular
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -50,6 +51,7 @@ def open_image(path: Path, modes: Sequence[str] = MODES, formats: tuple[str, ...
     """
     from PIL import Image, ImageOps, UnidentifiedImageError
 
+    check_regular(path)
     name = repr(str(path))
     kinds = ", ".join(formats[: len(FORMATS)]) + (", ..." if len(formats) > len(FORMATS) else "")
     try:

@@ -14,7 +14,8 @@ from tandem.data.batch import MISSING_LABEL
 from tandem.data.files.faults import refuse
 from tandem.data.samples import SPLITS, Samples
 from tandem.errors import ConfigError, DataError
-from tandem.utils.files import write_text
+from tandem.utils.files import check_regular, write_text
+from tandem.utils.names import as_cell, from_cell
 
 COLUMNS = ("id", "split", "class", "group")
 
@@ -132,7 +133,8 @@ def write_splits(path: Path, samples_by_split: Mapping[str, Samples], classes: S
             if name in seen:
                 raise DataError(f"id {name!r} occurs twice, the second time in split {split}: rename one of the two")
             seen.add(name)
-            writer.writerow((name, split, "" if label == MISSING_LABEL else classes[label], group))
+            kind = "" if label == MISSING_LABEL else classes[label]
+            writer.writerow((as_cell(name), split, as_cell(kind), as_cell(group)))
     write_text(path, text.getvalue())
 
 
@@ -147,7 +149,7 @@ def read_splits(path: Path) -> dict[str, str]:
     faults = []
     rows = read_table(path, COLUMNS[:2])
     for entry in rows:
-        name, split = entry["id"], entry["split"]
+        name, split = from_cell(entry["id"]), entry["split"]
         if split not in SPLITS:
             faults.append(f"{str(path)!r} puts {name!r} in split {split!r}, but only {', '.join(SPLITS)} exist")
         if not name or name in split_of:
@@ -169,6 +171,7 @@ def read_table(path: Path, columns: Sequence[str], delimiter: str = ",", fix: st
     Raises:
         DataError: the file cannot be read, lacks a column, or has a row with too few or too many cells.
     """
+    check_regular(path)
     name = repr(str(path))
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:

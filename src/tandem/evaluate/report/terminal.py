@@ -5,11 +5,11 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
 
 from tandem.evaluate.report.rows import rows_of
 from tandem.reports.table import format_value
+from tandem.utils.console import escape
 
 
 def print_evaluation(evaluation: Mapping[str, Any]) -> None:
