@@ -32,9 +32,6 @@ EXTREMES = 2
 _NOTHING, _NONE = -(1 << 40), -(1 << 31)
 """Instead of extremes where there is no pixel: in a state, and in int32."""
 
-_MISSING = CELLS
-"""The cell, while a batch is counted, of pixels without a target."""
-
 
 def empty(channels: int) -> Tensor:
     """(C, CELLS, 2 + 2 BINS) int64: extremes, positives and negatives of each cell, of nothing."""
@@ -65,71 +62,83 @@ def cells(key: Tensor) -> Tensor:
 
 
 def counted(probabilities: Tensor, target: Tensor) -> Tensor:
-    """The state of one batch, without waiting for a device.
+    """The state of one batch, without waiting for a device; see `added`."""
+    return added(empty(probabilities.shape[1]).to(probabilities.device), probabilities, target)
+
+
+def added(state: Tensor, probabilities: Tensor, target: Tensor) -> Tensor:
+    """The state with one more batch, without waiting for a device.
 
     Args:
+        state: (C, CELLS, 2 + 2 BINS), which stays as it is.
         probabilities: (N, C, ...), float.
         target: the same shape; 1, 0, or anything else where it is missing.
     """
     p, y = (part.transpose(0, 1).flatten(1) for part in (probabilities, target))
-    channels, negative = len(p), y == 0
+    missing, negative = len(p) * CELLS, y == 0
     key = keys(p)
-    cell = cells(key).masked_fill_(p.isnan(), NAN).masked_fill_(~((y == 1) | negative), _MISSING)
-    cell += torch.arange(channels, dtype=torch.int32, device=p.device)[:, None] * (CELLS + 1)
-    key, cell = key.flatten(), cell.flatten().long()
-    total = channels * (CELLS + 1)
-    extremes = torch.stack([_highest(-key, cell, total), _highest(key, cell, total)], dim=-1)
-    first, shift = _bins(extremes)
-    start = torch.arange(total, device=p.device) * 2 * BINS - first
+    cell = cells(key).masked_fill_(p.isnan(), NAN)
+    cell += torch.arange(0, missing, CELLS, dtype=torch.int32, device=p.device)[:, None]
+    cell = cell.masked_fill_(~((y == 1) | negative), missing).long()  # a cell of their own after all others
+    key, cell, negative = key.flatten(), cell.flatten(), negative.flatten()
+
+    extremes = torch.stack([_highest(side, cell, missing) for side in (-key, key)], dim=-1)
+    whole = widened(state, torch.maximum(state[..., :EXTREMES], extremes.view(len(p), CELLS, EXTREMES)))
+    first, shift = (part.flatten() for part in _bins(whole))
+    start = torch.arange(missing, device=p.device) * whole.shape[-1] + EXTREMES - first
+    # the place of missing pixels is 0, of an extreme, which is restored
+    start, shift = torch.cat([start, start.new_zeros(1)]), torch.cat([shift, shift.new_full((1,), 31)])
     place = (key >> shift.int().index_select(0, cell)).add_(start.int().index_select(0, cell))
-    counts = _occurrences(place.add_(negative.flatten(), alpha=BINS), total * 2 * BINS).view(total, 2 * BINS)
-    return torch.cat([extremes, counts], dim=-1).view(channels, CELLS + 1, -1)[:, :CELLS]
+    place.add_(negative, alpha=BINS)
+    kept = whole[0, 0, 0].clone()
+    whole.view(-1).index_add_(0, place, whole.new_ones(()).expand_as(place))
+    whole[0, 0, 0] = kept
+    return whole
 
 
 def merged(states: Tensor) -> Tensor:
-    """The state of all from the states of parts, (P, C, CELLS, 2 + 2 BINS).
+    """The state of all from the states of parts, (P, C, CELLS, 2 + 2 BINS)."""
+    extremes = states[..., :EXTREMES].amax(0)
+    whole = torch.stack([widened(state, extremes) for state in states]).sum(0)
+    whole[..., :EXTREMES] = extremes
+    return whole
 
-    Bins are aligned at whole multiples of their width, a power of 2, so those of a part lie within those of all.
+
+def widened(state: Tensor, extremes: Tensor) -> Tensor:
+    """The state with the bins of these extremes, (C, CELLS, 2), which include its own.
+
+    Bins are aligned at whole multiples of their width, a power of 2, so each lies within one of the wider bins.
     """
-    extremes, counts = states[..., :EXTREMES], states[..., EXTREMES:]
-    most = extremes.amax(0)
-    old, new = torch.stack(_bins(extremes), -1), torch.stack(_bins(most), -1).expand(len(states), -1, -1, -1)
-    if states.device.type != "cpu":
-        return torch.cat([most, _rebinned(counts, old, new).sum(0)], dim=-1)
-    moved = (old != new).any(-1) & (extremes[..., 1] >= 0)  # few of them after some batches
-    total = counts.masked_fill(moved[..., None], 0).sum(0)
-    part = moved.nonzero(as_tuple=True)
-    total.index_put_(part[1:], _rebinned(counts[part], old[part], new[part]), accumulate=True)
-    return torch.cat([most, total], dim=-1)
+    old, new = (torch.stack(_bins(part), dim=-1) for part in (state, extremes))
+    if state.device.type == "cpu":  # after some batches few bins change; other devices would wait to know which
+        whole = state.clone()
+        moved = ((old != new).any(-1) & (state[..., 1] > _NOTHING)).nonzero(as_tuple=True)
+        whole[moved] = _rebinned(state[moved], old[moved], new[moved])
+    else:
+        whole = _rebinned(state, old, new)
+    whole[..., :EXTREMES] = extremes
+    return whole
 
 
-def _highest(key: Tensor, cell: Tensor, total: int) -> Tensor:
-    """(total,) int64, the highest key of each cell."""
-    start = torch.full((total,), _NONE, dtype=torch.int32, device=key.device)
-    found = start.scatter_reduce(0, cell, key, "amax")
+def _rebinned(state: Tensor, old: Tensor, new: Tensor) -> Tensor:
+    """(..., 2 + 2 BINS), from the bins `old` to `new`, each (..., 2): the first bin and the shift of the keys."""
+    index = torch.arange(BINS, device=state.device)
+    wider = (new[..., 1:] - old[..., 1:]).clamp(min=0)  # below 0 where there is nothing
+    place = (((old[..., :1] + index) >> wider) - new[..., :1]).clamp(0, BINS - 1)  # of bins that are empty
+    place = torch.cat([place, place + BINS], dim=-1) + EXTREMES
+    return torch.zeros_like(state).scatter_add_(-1, place, state[..., EXTREMES:])
+
+
+def _highest(key: Tensor, cell: Tensor, count: int) -> Tensor:
+    """(count,) int64, the highest key of each cell but the last."""
+    none = torch.full((count + 1,), _NONE, dtype=torch.int32, device=key.device)
+    found = none.scatter_reduce(0, cell, key, "amax")[:-1]
     return found.long().masked_fill_(found == _NONE, _NOTHING)
 
 
-def _occurrences(index: Tensor, total: int) -> Tensor:
-    """(total,) int64, how often each index occurs; on a device without `bincount`, which would wait for it."""
-    if index.device.type == "cpu":
-        return torch.bincount(index, minlength=total)
-    ones = torch.ones((), dtype=torch.int64, device=index.device).expand_as(index)
-    return torch.zeros(total, dtype=torch.int64, device=index.device).scatter_add_(0, index.long(), ones)
-
-
-def _rebinned(counts: Tensor, old: Tensor, new: Tensor) -> Tensor:
-    """(..., 2 BINS) counts in wider bins; `old` and `new` are (..., 2): the first bin and the shift of the keys."""
-    index = torch.arange(BINS, device=counts.device)
-    wider = (new[..., 1:] - old[..., 1:]).clamp(min=0)  # below 0 where there is nothing
-    place = (((old[..., :1] + index) >> wider) - new[..., :1]).clamp(0, BINS - 1)  # of bins that are empty
-    place = torch.cat([place, place + BINS], dim=-1)
-    return torch.zeros_like(counts).scatter_add_(-1, place, counts)
-
-
-def _bins(extremes: Tensor) -> tuple[Tensor, Tensor]:
+def _bins(state: Tensor) -> tuple[Tensor, Tensor]:
     """(..., CELLS) index of the first bin, and by how many bits keys are shifted so that all lie in BINS bins."""
-    low, high = -extremes[..., 0], extremes[..., 1]
+    low, high = -state[..., 0], state[..., 1]
     seen = high >= low
     low, high = low * seen, high * seen
     length = torch.frexp((high - low).double()).exponent  # in bits
