@@ -44,21 +44,28 @@ def keys(probabilities: Tensor) -> Tensor:
     """Whole numbers that rise with the probability, one for each float32: its bits, above 0.5 those of 1 - p mirrored.
 
     Args:
-        probabilities: float in [0, 1], any shape; a number outside counts as 0 or 1, and nan as 0.
+        probabilities: float in [0, 1], any shape; a number outside counts as 0 or 1.
 
     Returns:
-        int32 in [0, 2 HALF], the same shape.
+        int32 in [0, 2 HALF], the same shape; below 0 for nan.
     """
-    p = probabilities.float().nan_to_num(0).clamp_(0, 1)
-    bits = torch.minimum(p, 1 - p).abs().contiguous().view(torch.int32)  # abs: -0 is 0
-    above = (p > 0.5).int()
-    return bits.mul_(1 - 2 * above).add_(above, alpha=2 * HALF)  # faster than torch.where
+    p = probabilities.float().clamp(0, 1).abs_().contiguous()  # 0 and nan may have a sign
+    bits = torch.minimum(p, 1 - p).abs_().view(torch.int32)
+    above = _above(p.view(torch.int32))
+    return (bits ^ above).add_(above.bitwise_and_(2 * HALF + 1))  # 2 HALF - bits where all bits of `above` are 1
 
 
 def cells(key: Tensor) -> Tensor:
     """The cell of each key, rising with it, int32."""
-    shifted = key.add(key > HALF, alpha=(2 << _CELL) - 1)  # above 0.5 the narrower end of a cell is its upper one
-    return (shifted.__irshift__(_CELL) - ((LOWEST >> _CELL) - 1)).clamp_(0, NAN - 1)
+    # mirrored cells end with their key that is a power of 2, where others begin with it
+    cell = _above(key).bitwise_and_((2 << _CELL) - 1).add_(key) >> _CELL
+    cell = cell.sub_((LOWEST >> _CELL) - 1).clamp_(0, NAN - 1)
+    return torch.maximum(cell, (key >> 31).bitwise_and_(NAN))
+
+
+def _above(bits: Tensor) -> Tensor:
+    """int32, all bits 1 above HALF, else 0; much faster than a comparison and a choice."""
+    return (HALF - bits) >> 31
 
 
 def counted(probabilities: Tensor, target: Tensor) -> Tensor:
@@ -77,19 +84,19 @@ def added(state: Tensor, probabilities: Tensor, target: Tensor) -> Tensor:
     p, y = (part.transpose(0, 1).flatten(1) for part in (probabilities, target))
     missing, negative = len(p) * CELLS, y == 0
     key = keys(p)
-    cell = cells(key).masked_fill_(p.isnan(), NAN)
+    cell = cells(key)
     cell += torch.arange(0, missing, CELLS, dtype=torch.int32, device=p.device)[:, None]
-    cell = cell.masked_fill_(~((y == 1) | negative), missing).long()  # a cell of their own after all others
-    key, cell, negative = key.flatten(), cell.flatten(), negative.flatten()
+    cell = cell.masked_fill_(~((y == 1) | negative), missing).flatten()  # a cell of their own after all others
+    key = key.flatten().clamp_(min=0)  # of nan
 
-    extremes = torch.stack([_highest(side, cell, missing) for side in (-key, key)], dim=-1)
-    whole = widened(state, torch.maximum(state[..., :EXTREMES], extremes.view(len(p), CELLS, EXTREMES)))
-    first, shift = (part.flatten() for part in _bins(whole))
+    extremes = _extremes(key, cell.long(), missing)
+    whole, bins = _widened(state, torch.maximum(state[..., :EXTREMES], extremes.view(len(p), CELLS, EXTREMES)))
+    first, shift = bins.flatten(0, 1).unbind(-1)
     start = torch.arange(missing, device=p.device) * whole.shape[-1] + EXTREMES - first
     # the place of missing pixels is 0, of an extreme, which is restored
     start, shift = torch.cat([start, start.new_zeros(1)]), torch.cat([shift, shift.new_full((1,), 31)])
     place = (key >> shift.int().index_select(0, cell)).add_(start.int().index_select(0, cell))
-    place.add_(negative, alpha=BINS)
+    place.add_(negative.flatten(), alpha=BINS)
     kept = whole[0, 0, 0].clone()
     whole.view(-1).index_add_(0, place, whole.new_ones(()).expand_as(place))
     whole[0, 0, 0] = kept
@@ -99,17 +106,17 @@ def added(state: Tensor, probabilities: Tensor, target: Tensor) -> Tensor:
 def merged(states: Tensor) -> Tensor:
     """The state of all from the states of parts, (P, C, CELLS, 2 + 2 BINS)."""
     extremes = states[..., :EXTREMES].amax(0)
-    whole = torch.stack([widened(state, extremes) for state in states]).sum(0)
+    whole = torch.stack([_widened(state, extremes)[0] for state in states]).sum(0)
     whole[..., :EXTREMES] = extremes
     return whole
 
 
-def widened(state: Tensor, extremes: Tensor) -> Tensor:
-    """The state with the bins of these extremes, (C, CELLS, 2), which include its own.
+def _widened(state: Tensor, extremes: Tensor) -> tuple[Tensor, Tensor]:
+    """The state with the bins of these extremes, (C, CELLS, 2), which include its own; and these bins, as `_bins`.
 
     Bins are aligned at whole multiples of their width, a power of 2, so each lies within one of the wider bins.
     """
-    old, new = (torch.stack(_bins(part), dim=-1) for part in (state, extremes))
+    old, new = _bins(torch.stack([state[..., :EXTREMES], extremes]))
     if state.device.type == "cpu":  # after some batches few bins change; other devices would wait to know which
         whole = state.clone()
         moved = ((old != new).any(-1) & (state[..., 1] > _NOTHING)).nonzero(as_tuple=True)
@@ -117,7 +124,7 @@ def widened(state: Tensor, extremes: Tensor) -> Tensor:
     else:
         whole = _rebinned(state, old, new)
     whole[..., :EXTREMES] = extremes
-    return whole
+    return whole, new
 
 
 def _rebinned(state: Tensor, old: Tensor, new: Tensor) -> Tensor:
@@ -129,19 +136,22 @@ def _rebinned(state: Tensor, old: Tensor, new: Tensor) -> Tensor:
     return torch.zeros_like(state).scatter_add_(-1, place, state[..., EXTREMES:])
 
 
-def _highest(key: Tensor, cell: Tensor, count: int) -> Tensor:
-    """(count,) int64, the highest key of each cell but the last."""
+def _extremes(key: Tensor, cell: Tensor, count: int) -> Tensor:
+    """(count, 2) int64, minus the lowest key and the highest of each cell but the last."""
     none = torch.full((count + 1,), _NONE, dtype=torch.int32, device=key.device)
-    found = none.scatter_reduce(0, cell, key, "amax")[:-1]
+    found = torch.stack([none.scatter_reduce(0, cell, side, "amax")[:-1] for side in (-key, key)], dim=-1)
     return found.long().masked_fill_(found == _NONE, _NOTHING)
 
 
-def _bins(state: Tensor) -> tuple[Tensor, Tensor]:
-    """(..., CELLS) index of the first bin, and by how many bits keys are shifted so that all lie in BINS bins."""
-    low, high = -state[..., 0], state[..., 1]
-    seen = high >= low
-    low, high = low * seen, high * seen
+def _bins(extremes: Tensor) -> Tensor:
+    """(..., 2) index of the first bin, and by how many bits keys are shifted so that all lie in BINS bins.
+
+    Args:
+        extremes: (..., 2).
+    """
+    seen = extremes[..., 1] > _NOTHING
+    low, high = -extremes[..., 0] * seen, extremes[..., 1] * seen
     length = torch.frexp((high - low).double()).exponent  # in bits
-    shift = (length.long() - (BINS.bit_length() - 1)).clamp(min=0)
-    shift = shift + ((high >> shift) - (low >> shift) >= BINS)  # they lie in one bin more if not aligned
-    return low >> shift, shift
+    shift = (length - (BINS.bit_length() - 1)).clamp_(min=0).long()
+    shift += (high >> shift) - (low >> shift) >= BINS  # they lie in one bin more if not aligned
+    return torch.stack([low >> shift, shift], dim=-1)
