@@ -80,7 +80,7 @@ def nodes() -> Iterator[tuple[str, dict[str, Any]]]:
 def test_every_metric_of_every_option_has_a_direction_that_its_class_agrees_with(
     place: str, node: dict[str, Any]
 ) -> None:
-    classes = any(word in node["_target_"] for word in (".Multiclass", ".Class", ".BrierScore"))
+    classes = any(word in node["_target_"] for word in (".Multiclass", ".Class", ".BrierScore", ".Matthews"))
     try:
         own = build(node, place)(**({"num_classes": 3} if classes else {})).higher_is_better
     except ImportError:

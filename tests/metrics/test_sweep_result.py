@@ -237,7 +237,10 @@ def test_ties_of_youden_are_ties() -> None:
         ({"goal": "dise"}, "objective is 'dise': did you mean 'dice'"),
         ({"aggregate": "batch"}, "aggregate is 'batch': there are: global, per_image"),
         ({"empty": "zero"}, "empty is 'zero'"),
-        ({"goal": "youden", "aggregate": "per_image"}, "'youden' is counted over all rows or pixels"),
+        (
+            {"goal": "youden", "aggregate": "per_image"},
+            "objective 'youden' is global and has no mean per image; set aggregate=global",
+        ),
         ({"goal": "fbeta", "beta": 0.0}, r"beta is 0\.0, but must be above 0"),
         ({"beta": math.nan}, "beta is nan"),
         ({"specificity": 1.5}, r"specificity is 1\.5, but must lie in \[0, 1\]"),

@@ -37,7 +37,7 @@ class BinnedCounts(Metric):
 
     def update(self, probabilities: Tensor, target: Tensor) -> None:
         """Adds a batch."""
-        self.state = zoom.merged(torch.stack([self.state, zoom.counted(probabilities, target)]))
+        self.state = zoom.added(self.state, probabilities, target)
 
     def counts(self) -> tuple[Tensor, Tensor]:
         """Positives and negatives from the highest bin to the lowest, (C, bins) float64; nan if a probability is."""
