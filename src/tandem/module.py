@@ -187,4 +187,6 @@ class MultiTaskModule(pl.LightningModule):
         if self.make_scheduler is None:
             return optimizer
         plan = {"scheduler": self.make_scheduler(optimizer), "interval": "epoch", "monitor": self.monitor}
+        if isinstance(plan["scheduler"], torch.optim.lr_scheduler.ReduceLROnPlateau):  # reads a validated value
+            plan["frequency"] = self.trainer.check_val_every_n_epoch or 1
         return {"optimizer": optimizer, "lr_scheduler": plan}

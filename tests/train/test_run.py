@@ -219,7 +219,7 @@ def test_a_monitored_task_without_any_validation_target_is_refused(
         return {**splits, "val": dataclasses.replace(splits["val"], masks=torch.full_like(splits["val"].masks, 255))}
 
     monkeypatch.setattr(Phantom, "load", without_masks)
-    with pytest.raises(DataError, match="no picture of the split 'val' has a target for task 'segmentation'"):
+    with pytest.raises(DataError, match="no image of the split 'val' has a target for task 'segmentation'"):
         train(configuration(), tmp_path)
     other = ["monitor=val/classification/balanced_accuracy", "trainer.max_epochs=1"]
     metrics = train(configuration(*other), tmp_path / "other")["metrics"]

@@ -1,6 +1,6 @@
 """The official Dice of an epoch: the best over all thresholds, on validation data and nowhere else."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -108,6 +108,19 @@ class ThresholdSweep(SplitCallback):
             if sweep.update_called:
                 for key, value in self._report(f"{stage}/{name}", tasks[name], sweep.compute(), fitting).items():
                     module.log(key, value)
+
+    def trial(self, trainer: pl.Trainer, module: MultiTaskModule, outputs: Sequence[Outputs]) -> dict[str, float]:
+        """The values that these outputs have at the stored threshold, by logged name of validation; keeps nothing."""
+        self.begin(trainer, module, "val")
+        for output in outputs:
+            self.see(trainer, module, "val", output, {})
+        tasks = dict(binary_tasks(module))
+        found: dict[str, float] = {}
+        for name, sweep in self.sweeps.items():
+            if sweep.update_called:
+                found |= self._report(f"val/{name}", tasks[name], sweep.compute(), fitting=False)
+        self.sweeps, self.curves = {}, {}
+        return found
 
     def _report(self, prefix: str, task: Task, result: SweepResult, fitting: bool) -> dict[str, float]:
         """Every number of a task by its logged name."""

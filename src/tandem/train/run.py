@@ -12,7 +12,7 @@ from tandem.config.identity import run_hash
 from tandem.config.monitor import AUTO
 from tandem.config.resolve import resolve
 from tandem.config.suggest import nearest
-from tandem.errors import ConfigError, DataError
+from tandem.errors import ConfigError
 from tandem.factory import make_data, make_module, make_trainer
 from tandem.metrics.catalogue import metric_of
 from tandem.utils.artifacts import LAST, RESULTS
@@ -111,12 +111,14 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
     load_libraries()
     import pytorch_lightning as pl
 
+    from tandem.callbacks.monitor_watch import MonitorWatch
     from tandem.distributed.gather import get_rank, rank_zero_first
     from tandem.distributed.sync_batchnorm import convert_batchnorm
     from tandem.network.weights import origin
     from tandem.reports.run_report import write_report
     from tandem.runs.provenance import keep_data, read_data
     from tandem.trackers import finish, log_results, log_settings
+    from tandem.train.checks.fit import check_fit
     from tandem.train.class_statistics import prepare
     from tandem.train.results import collect_results, evaluate_best
 
@@ -124,7 +126,7 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     data = make_data(config)
     module = make_module(config, data.info)
-    trainer = make_trainer(config, folder, callbacks)
+    trainer = make_trainer(config, folder, [*callbacks, MonitorWatch(config["monitor"])])
     first = get_rank() == 0
     module.balance.check_devices(trainer.world_size)  # as at the start of training, but before the data are read
     for task in module.tasks.values():
@@ -140,12 +142,12 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
 
     last = folder / LAST
     resumed = last.exists()
-    _check_monitored(config["monitor"], module, data)
     _warn_of_moving(config["monitor"], module)
     _warn_of_mode(config, module)
     _warn_of_random(config["network"])
     _announce(config, data, module, trainer, known["weights"])
     computed = prepare(module, data, folder)
+    check_fit(config, trainer, module, data)
     try:
         log_settings(trainer, {**config, "computed": computed}, folder)
         _fit(trainer, module, data, last if resumed else None)
@@ -228,6 +230,8 @@ def check_config(config: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: one of them, with its key.
     """
+    from tandem.train.checks.settings import check_settings
+
     if not 0 <= config["seed"] < 2**32:
         raise ConfigError(f"seed is {config['seed']}, but must be at least 0 and below 2^32")
     if config["mode"] not in ("min", "max", AUTO):
@@ -252,19 +256,7 @@ def check_config(config: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"monitor is '{config['monitor']}', whose direction is not known; add mode=max (more is better) or mode=min"
         )
-
-
-def _check_monitored(monitor: str, module: "MultiTaskModule", data: "DataModule") -> None:
-    """Refuses a run whose best epoch could never be told."""
-    from tandem.tasks.target_statistics import has_target
-
-    samples = data.splits["val"]
-    task = module.tasks.get(monitor.split("/")[1])
-    if task is not None and not has_target(task, samples):
-        raise DataError(
-            f"no picture of the split 'val' has a target for task '{task.name}', whose {monitor} says which epoch is "
-            "best; give it some, or set monitor=val/... and mode=... of another task"
-        )
+    check_settings(config)
 
 
 def _warn_of_mode(config: Mapping[str, Any], module: "MultiTaskModule") -> None:

@@ -14,17 +14,22 @@ ALIKE = 0.1
 
 
 def probabilities_as_logits(history: History, limits: Limits) -> list[Finding]:
-    """Every logit of a whole validation epoch lies in [0, 1]: there is a sigmoid or softmax in the head.
+    """Every logit of several validation epochs in a row lies in [0, 1]: there is a sigmoid or softmax in the head.
 
-    Logits of a trained head have both signs, so this is said at once. Of a network that says the same of every picture
-    it is said after some epochs, and only where such a network should have said no.
+    Logits of a trained head have both signs, but those of one small epoch may not, so several epochs are judged, the
+    warm-up among them. A head that is known to end in a linear layer is never suspected. A network that says the same
+    of every picture is suspected only where such a network should have said no.
     """
     found = []
     for task, seen in history.last.predicted.items():
+        alike = [epoch.predicted[task] for epoch in history.epochs[-limits.patience :] if task in epoch.predicted]
+        if seen.linear or len(alike) < limits.patience or not all(map(_like_probabilities, alike)):
+            continue
         recent = limits.recent(history, lambda epoch: epoch.predicted, task)
-        stuck = seen.target_kind.thresholds and max(seen.true) < 0.5 and all(map(_like_probabilities, [seen, *recent]))
-        if _like_probabilities(seen) and (seen.spread > ALIKE or (recent and stuck)):
-            saw = f"every logit of validation epoch {history.last.number} lies in [{seen.low:.3f}, {seen.high:.3f}]; "
+        stuck = seen.target_kind.thresholds and max(seen.true) < 0.5 and bool(recent)
+        if seen.spread > ALIKE or stuck:
+            saw = f"every logit of the last {len(alike)} validation epochs lies in [0, 1], in epoch "
+            saw += f"{history.last.number} in [{seen.low:.3f}, {seen.high:.3f}]; "
             saw += "these look like probabilities where logits belong, so its losses and metrics would be wrong"
             attempt = "remove the sigmoid or softmax at the end of its head; losses and tasks apply it themselves"
             numbers = {"lowest": seen.low, "highest": seen.high}
