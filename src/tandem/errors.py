@@ -9,5 +9,9 @@ class ConfigError(TandemError):
     """An invalid configuration: an unknown key, a value out of range, or parts that do not fit together."""
 
 
+class TrainingError(TandemError):
+    """Training cannot go on: a value is not finite, or memory ran out. What was written so far is kept."""
+
+
 class DataError(TandemError):
     """Images, masks, labels or splits that cannot be used."""

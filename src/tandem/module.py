@@ -54,6 +54,7 @@ class MultiTaskModule(pl.LightningModule):
         self.monitor = monitor
         self.seed = seed
         self.losses: dict[str, Tensor] = {}  # of the training step under way, by task, with their graph
+        self.terms: dict[str, Tensor] = {}  # of the losses in that step, by `<task>/<term>`, without their graph
         self.batch: Mapping[str, Any] = {}  # of that step
         for task in tasks.values():
             task.attach(network.channels)
@@ -90,6 +91,9 @@ class MultiTaskModule(pl.LightningModule):
             return {"loss": no_loss(self.parameters()), "outputs": {}} if is_distributed() else None
         self.batch = batch
         self.losses = {name: output.loss for name, output in outputs.items()}
+        self.terms = {
+            f"{name}/{term}": value.detach() for name, output in outputs.items() for term, value in output.losses.items()
+        }
         loss = self.balance(self.losses)
         self.log("train/step_loss", loss.detach())
         self.log_dict({f"train/{name}/step_loss": value.detach() for name, value in self.losses.items()})

@@ -42,7 +42,9 @@ PATHS = ("data.root", "data.subset", "data.file")
 CONTENTS = ("data.split_file", "network.weights")
 """Options that are files whose content is the identity, wherever they are."""
 
-LATER: dict[str, Any] = {}
+LATER: dict[str, Any] = {
+    "callbacks.non_finite": {"_target_": "tandem.callbacks.NonFinite", "policy": "stop"},
+}
 """Options that a release after 0.1.0 added, by dotted key, with the value at which a run is what it was without them.
 
 `*` stands for any one part of a key: `tasks.*.loss.reduction`. An entry is never removed.
