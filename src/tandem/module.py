@@ -92,7 +92,9 @@ class MultiTaskModule(pl.LightningModule):
         self.batch = batch
         self.losses = {name: output.loss for name, output in outputs.items()}
         self.terms = {
-            f"{name}/{term}": value.detach() for name, output in outputs.items() for term, value in output.losses.items()
+            f"{name}/{term}": value.detach()
+            for name, output in outputs.items()
+            for term, value in output.losses.items()
         }
         loss = self.balance(self.losses)
         self.log("train/step_loss", loss.detach())

@@ -47,7 +47,7 @@ class Poison(torch.nn.Module):
 
 def shift(module: Any) -> float:
     """The one weight."""
-    return float(module.network.shift)
+    return float(module.network.shift.detach())
 
 
 def test_a_loss_that_is_not_finite_ends_the_run_and_is_placed(module: Make, trainer: Make) -> None:

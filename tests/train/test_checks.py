@@ -77,12 +77,18 @@ WRONG = [
     ("callbacks=early_stopping callbacks.early_stopping.patience=-1", "callbacks.early_stopping.patience is -1"),
     ("callbacks=early_stopping callbacks.early_stopping.monitor=test/loss", "test data must not steer training"),
     ("callbacks=early_stopping callbacks.early_stopping.mode=most", "callbacks.early_stopping.mode is 'most'"),
-    ("callbacks=early_stopping callbacks.early_stopping.mode=min", "contradicts the direction of val/segmentation/dice"),
+    (
+        "callbacks=early_stopping callbacks.early_stopping.mode=min",
+        "contradicts the direction of val/segmentation/dice",
+    ),
     (
         "callbacks=early_stopping callbacks.early_stopping.monitor=val/loss callbacks.early_stopping.mode=max",
         "callbacks.early_stopping.mode is max, which contradicts the direction of val/loss",
     ),
-    ("callbacks.best.monitor=val/loss", "callbacks.best chooses by val/loss (max), but the run by val/segmentation/dice"),
+    (
+        "callbacks.best.monitor=val/loss",
+        "callbacks.best chooses by val/loss (max), but the run by val/segmentation/dice",
+    ),
     ("callbacks.best.mode=min", "callbacks.best chooses by val/segmentation/dice (min)"),
     ("optimizer.lr=-1", "optimizer.lr is -1, but must be a number of at least 0"),
     ("optimizer.lr=nan", "optimizer.lr is nan"),
@@ -179,14 +185,19 @@ def test_a_healthy_run_passes_in_silence(caplog: pytest.LogCaptureFixture) -> No
     caplog.set_level(logging.INFO, "tandem")
     check()
     check("callbacks=early_stopping", "callbacks.early_stopping.monitor=val/classification/balanced_accuracy")
-    check("callbacks=early_stopping", "callbacks.early_stopping.monitor=train/loss", "callbacks.early_stopping.mode=min")
+    check(
+        "callbacks=early_stopping", "callbacks.early_stopping.monitor=train/loss", "callbacks.early_stopping.mode=min"
+    )
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("monitor=val/segmentation/dcie mode=max", "monitor is 'val/segmentation/dcie', which nothing logs: did you mean"),
+        (
+            "monitor=val/segmentation/dcie mode=max",
+            "monitor is 'val/segmentation/dcie', which nothing logs: did you mean",
+        ),
         ("monitor=val/lss mode=min", "monitor is 'val/lss', which nothing logs: did you mean 'val/loss'"),
         (
             "callbacks=early_stopping callbacks.early_stopping.monitor=val/segmentation/dcie",

@@ -12,7 +12,7 @@ from tandem.config.identity import run_hash
 from tandem.config.monitor import AUTO
 from tandem.config.resolve import resolve
 from tandem.config.suggest import nearest
-from tandem.errors import ConfigError
+from tandem.errors import ConfigError, TrainingError
 from tandem.factory import make_data, make_module, make_trainer
 from tandem.metrics.catalogue import metric_of
 from tandem.utils.artifacts import LAST, RESULTS
@@ -170,12 +170,18 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
 
 
 def _fit(trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", last: Path | None) -> None:
+    import torch
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     if last is not None:
         log.info("going on from %s", last)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=None if last is None else str(last), weights_only=True)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise TrainingError(
+            f"out of memory ({' '.join(str(error).split())[:200]}); lower loader.batch_size, with "
+            "trainer.accumulate_grad_batches to keep the rows of a step, or lower data.size"
+        ) from error
     except MisconfigurationException as error:
         logged = [key for key in trainer.callback_metrics if key.startswith("val/")]
         if module.monitor in logged or not logged:

@@ -1,4 +1,4 @@
-"""Checks of a run whose parts and data are there: targets, monitors, and a trial of the network on the smallest batch."""
+"""Checks of a run whose parts and data are there: targets, monitors, and the network on its smallest batch."""
 
 import logging
 import math

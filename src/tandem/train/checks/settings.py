@@ -143,7 +143,9 @@ def _check_callbacks(config: Mapping[str, Any]) -> None:
             raise ConfigError(f"{where}.monitor is '{monitor}', but test data must not steer training; use val/...")
         if mode is not None and mode not in ("min", "max"):
             raise ConfigError(f"{where}.mode is '{mode}', but must be min or max")
-        wrong = mode != config["mode"] if monitor == config["monitor"] else mode == "max" and metric_of(monitor) == "loss"
+        wrong = (
+            mode != config["mode"] if monitor == config["monitor"] else mode == "max" and metric_of(monitor) == "loss"
+        )
         if mode is not None and wrong:
             raise ConfigError(f"{where}.mode is {mode}, which contradicts the direction of {monitor}; remove it")
 
