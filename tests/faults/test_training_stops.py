@@ -23,9 +23,7 @@ def test_a_diverged_classification_is_not_finished(rate: str, tandem_train: Any,
     assert json.loads((folder / "status.json").read_text())["state"] == "failed"
 
 
-def test_out_of_memory_names_what_to_lower(
-    tandem_train: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_out_of_memory_names_what_to_lower(tandem_train: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(self: NonFinite, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: torch.Tensor) -> None:
         raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
 
