@@ -1,4 +1,4 @@
-"""Shows what a loss pulls at: `python scripts/explain_loss.py --help`."""
+"""Explains a loss by its curves and gradients: `python scripts/explain_loss.py --help`."""
 
 from tandem.explain_loss import main
 

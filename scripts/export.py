@@ -1,4 +1,4 @@
-"""Makes a run one file: `python scripts/export.py --help`."""
+"""Exports a run to one file: `python scripts/export.py --help`."""
 
 from tandem.export import main
 

@@ -1,4 +1,4 @@
-"""Predicts a folder of pictures with a run: `python scripts/predict.py --help`."""
+"""Predicts a folder of images with a run: `python scripts/predict.py --help`."""
 
 from tandem.predict import main
 

@@ -1,4 +1,4 @@
-"""Makes a paper's tables and figures from nothing: `python scripts/reproduce.py --help`."""
+"""Reproduces a paper's tables and figures from scratch: `python scripts/reproduce.py --help`."""
 
 from tandem.paper import main
 

@@ -1,4 +1,4 @@
-"""Searches for the best settings: `python scripts/search.py --help`."""
+"""Searches for the best hyperparameters: `python scripts/search.py --help`."""
 
 from tandem.search import main
 

@@ -1,4 +1,4 @@
-"""Shows originals and augmented pictures: `python scripts/show_data.py --help`."""
+"""Shows original and augmented images: `python scripts/show_data.py --help`."""
 
 from tandem.show_data import main
 

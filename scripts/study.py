@@ -1,4 +1,4 @@
-"""Makes the tables and the page of a study: `python scripts/study.py --help`."""
+"""Writes the tables and the report of a study: `python scripts/study.py --help`."""
 
 from tandem.study import main
 

@@ -1,4 +1,4 @@
-"""Trains: `python scripts/train.py --help`."""
+"""Trains a network: `python scripts/train.py --help`."""
 
 from tandem.train import main
 

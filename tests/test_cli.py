@@ -61,7 +61,7 @@ def test_a_configuration_that_does_not_compose_starts_no_job(
 
 IN_A_JOB = [
     (["+sed=3"], "unknown key 'sed': did you mean 'seed'? "),
-    (["name=''"], "name is '', but it names a folder below 'runs'"),
+    (["name=''"], "name is '', but must be the name of a folder below 'runs'"),
     (["monitor=train/loss"], "monitor is 'train/loss'; the best epoch is chosen on validation data, so val/..."),
     (["monitor=val/segmentatoin/dice"], "monitor is 'val/segmentatoin/dice', but there is no task 'segmentatoin'"),
     (["mode=maximum"], "mode is 'maximum', but must be 'min' or 'max'"),

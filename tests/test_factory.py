@@ -35,7 +35,7 @@ def configured() -> Configure:
 # ----------------------------------------------------------------------------------------------------------------- data
 
 
-def test_the_data_module_gets_what_the_configuration_says(configured: Configure) -> None:
+def test_the_data_module_follows_the_configuration(configured: Configure) -> None:
     data = make_data(configured("loader.batch_size=5", "loader.workers=1", "seed=9", "augment=light"))
     assert (data.batch_size, data.workers, data.seed) == (5, 1, 9)
     assert data.augment is not None
@@ -151,7 +151,7 @@ def test_trying_out_the_optimiser_leaves_the_random_state_alone(configured: Conf
 
 def test_no_task_at_all(configured: Configure) -> None:
     config = {**configured(), "tasks": {}}
-    with pytest.raises(ConfigError, match="there is no task; choose task=classification"):
+    with pytest.raises(ConfigError, match="no task is configured; choose task=classification"):
         make_module(config, make_data(config).info)
 
 
@@ -205,11 +205,9 @@ def test_what_tandem_fills_in_cannot_be_typed(configured: Configure, tmp_path: P
         make_trainer(configured(f"+trainer.{key}=null"), tmp_path)
 
 
-@pytest.mark.parametrize(("precision", "mend"), [("16-true", "16-mixed"), ("bf16-true", "bf16-mixed")])
-def test_weights_in_half_precision_are_refused(
-    configured: Configure, tmp_path: Path, precision: str, mend: str
-) -> None:
-    with pytest.raises(ConfigError, match=rf"^trainer\.precision is {precision}, .*; set trainer\.precision={mend}$"):
+@pytest.mark.parametrize(("precision", "fix"), [("16-true", "16-mixed"), ("bf16-true", "bf16-mixed")])
+def test_weights_in_half_precision_are_refused(configured: Configure, tmp_path: Path, precision: str, fix: str) -> None:
+    with pytest.raises(ConfigError, match=rf"^trainer\.precision is {precision}, .*; set trainer\.precision={fix}$"):
         make_trainer(configured(f"trainer.precision={precision}"), tmp_path)
 
 

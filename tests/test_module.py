@@ -202,7 +202,7 @@ def test_the_monitored_loss_is_the_balance_of_the_split_s_losses(
 
 @pytest.mark.filterwarnings("ignore:.*`training_step` returned `None`.*")
 @pytest.mark.parametrize("empty", [0, 1, 2], ids=["first", "middle", "last"])
-def test_a_batch_without_any_target_is_passed_over(
+def test_a_batch_without_any_target_is_skipped(
     make: Callable[..., MultiTaskModule], trainer: Callable[..., pl.Trainer], empty: int
 ) -> None:
     batches = [batch(seed=1), batch(seed=2)]

@@ -1,8 +1,8 @@
-"""tandem: one network, several questions about an image, chosen through Hydra config groups."""
+"""tandem: multi-task learning on images with one shared network, configured through Hydra config groups."""
 
 from typing import TYPE_CHECKING, Any
 
-if TYPE_CHECKING:  # an import of tandem is light: entry points answer --help at once
+if TYPE_CHECKING:  # keeps `import tandem` fast, so that --help prints at once
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
@@ -15,25 +15,25 @@ def load(
     device: str = "auto",
     data: "Mapping[str, Any] | None" = None,
 ) -> "Predictor":
-    """A finished run, or several as an ensemble, ready to answer: `tandem.load(run).predict(images)`.
+    """Loads a finished run, or several runs as an ensemble, for prediction: `tandem.load(run).predict(images)`.
 
-    Several runs, such as folds, must have the same tasks and classes; probabilities and thresholds are their means.
+    Several runs, such as folds, must have the same tasks and classes. Their probabilities and thresholds are averaged.
 
     Args:
-        run: a run's folder; several; or a pattern such as `runs/folds/*`.
-        flips: whether to average over each picture and its mirror images (left-right, top-down, both).
+        run: one run folder, a list of run folders, or a pattern such as `runs/folds/*`.
+        flips: whether to average over each image and its flipped copies (left-right, top-down, both).
         device: `auto`, `cpu`, `cuda` or `mps`.
-        data: settings of the data that differ from the runs' own: `size`, `grey_range`.
+        data: data options that override those of the runs: `size`, `grey_range`.
 
     Raises:
-        ConfigError: no finished run, runs that differ in tasks or classes, a device that is not there.
-        DataError: files of a run that do not belong together.
+        ConfigError: if a run is not finished, runs differ in tasks or classes, or the device is not available.
+        DataError: if the files of a run do not belong together.
 
     Example:
         >>> def example(folder: str) -> None:
-        ...     (prediction,) = load(folder).predict("picture.png")
+        ...     (prediction,) = load(folder).predict("image.png")
         ...     print(prediction["classification"].name, prediction["classification"].probabilities)
-        ...     print(prediction["segmentation"].mask.shape)  # (1, height, width) of the picture
+        ...     print(prediction["segmentation"].mask.shape)  # (1, height, width) of the image
     """
     from tandem.predict.predictor import load
 

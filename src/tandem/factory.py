@@ -1,4 +1,4 @@
-"""From a whole configuration to the objects of a training run."""
+"""Builds the objects of a training run from its configuration."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 def make_data(config: Mapping[str, Any]) -> "DataModule":
-    """The data module; files are not touched yet."""
+    """Builds the data module; no file is read yet."""
     from tandem.data.datamodule import DataModule
 
     loader = config["loader"]
@@ -36,14 +36,14 @@ def make_data(config: Mapping[str, Any]) -> "DataModule":
 
 
 def make_module(config: Mapping[str, Any], info: "DataInfo") -> "MultiTaskModule":
-    """Network, tasks and balance, with weights drawn from the global seed; the data themselves are not needed."""
+    """Builds network, tasks and balance, with weights drawn from the global random state; no data are read."""
     from tandem.module import MultiTaskModule
 
     declared(config["tasks"])  # refuses what is no direction or label
     nodes = {name: without_shown_as(node) for name, node in config["tasks"].items()}
     tasks = {name: build(node, f"tasks.{name}", name=name, data=info) for name, node in nodes.items()}
     if not tasks:
-        raise ConfigError("there is no task; choose task=classification, task=segmentation or both")
+        raise ConfigError("no task is configured; choose task=classification, task=segmentation or both")
     dense = any(task.dense for task in tasks.values())
     optimizer = build(config["optimizer"], "optimizer")
     scheduler = build(config["scheduler"], "scheduler") if config["scheduler"] else None
@@ -59,12 +59,12 @@ def make_module(config: Mapping[str, Any], info: "DataInfo") -> "MultiTaskModule
         seed=config["seed"],
         penalties=build_each(config["penalties"], "penalties"),
     )
-    optimizer(module.named_parameters())  # tried out, so that a part that is not there is refused now
+    optimizer(module.named_parameters())  # a trial, so that an unknown part in lr_factors is an error now
     return module
 
 
 def _network(config: Mapping[str, Any], channels: int, dense: bool) -> "SharedNetwork":
-    """The shared network; a decoder's node waits for the encoder, and what is not tandem's own is tried out."""
+    """Builds the shared network; a decoder node is built later, with the encoder, and a custom network is checked."""
     from tandem.network import Network
     from tandem.network.protocol import check_network
 
@@ -79,20 +79,20 @@ def _network(config: Mapping[str, Any], channels: int, dense: bool) -> "SharedNe
 
 
 def _grouped(make: Callable[..., Any], settings: Mapping[str, Any]) -> Callable[..., Any]:
-    """The optimiser with its groups; a part may be written as one dotted key or as nested ones."""
+    """Adds parameter groups to the optimiser; a part may be written as one dotted key or as nested keys."""
     from tandem.optim.param_groups import grouped_optimizer
 
     factors = settings["lr_factors"] or {}
     if not isinstance(factors, Mapping):
         raise ConfigError(
-            f"parameters.lr_factors is {factors!r}, but must be a dict of parts, such as {{network.encoder: 0.1}}"
+            f"parameters.lr_factors is {factors!r}, but must map parts to factors, such as {{network.encoder: 0.1}}"
         )
     factors = flatten(factors)
     return partial(grouped_optimizer, make=make, lr_factors=factors, decay_all=settings["decay_all"])
 
 
 def _try_out(optimizer: Callable[..., Any], scheduler: Callable[..., Any] | None) -> None:
-    """Makes both for a single weight, so that a bad value is refused now and not after the data were read."""
+    """Builds both for a single weight, so that a bad value raises before the data are read."""
     from torch import nn, zeros
 
     trial = optimizer([nn.Parameter(zeros(1, 1))])
@@ -101,12 +101,12 @@ def _try_out(optimizer: Callable[..., Any], scheduler: Callable[..., Any] | None
 
 
 def make_trainer(config: Mapping[str, Any], folder: Path, more: "Sequence[pl.Callback]" = ()) -> "pl.Trainer":
-    """Lightning's trainer with callbacks and loggers, all of which write into the run's folder.
+    """Builds Lightning's trainer with callbacks and loggers, all of which write into the run's folder.
 
     Args:
         config: the resolved configuration.
         folder: the run's folder.
-        more: callbacks that are no setting of the run.
+        more: further callbacks that are not part of the configuration.
     """
     from pytorch_lightning.callbacks import ProgressBar
 
@@ -114,7 +114,7 @@ def make_trainer(config: Mapping[str, Any], folder: Path, more: "Sequence[pl.Cal
 
     placed = _place(config, folder)
     callbacks = _averaged_last([*_callbacks(placed["callbacks"]).values(), *more])
-    # Lightning refuses a bar that was switched off, and puts up its own where there is none
+    # Lightning rejects a bar callback when the bar is switched off, and adds its own when there is none
     shown = placed["trainer"].get("enable_progress_bar", True) and any(isinstance(c, ProgressBar) for c in callbacks)
     settings = {key: value for key, value in placed["trainer"].items() if key != "strategy"}  # see `device_count`
     trainer: pl.Trainer = build(
@@ -127,14 +127,14 @@ def make_trainer(config: Mapping[str, Any], folder: Path, more: "Sequence[pl.Cal
     )
     if trainer.precision in ("16-true", "bf16-true"):
         raise ConfigError(
-            f"trainer.precision is {trainer.precision}, in which sums over pixels would lose most of their digits; set "
+            f"trainer.precision is {trainer.precision}, in which sums over pixels lose most of their digits; set "
             f"trainer.precision={trainer.precision.replace('true', 'mixed')}"
         )
     return trainer
 
 
 def _callbacks(nodes: Mapping[str, Any]) -> "dict[str, pl.Callback]":
-    """Those of the configuration, by name."""
+    """Builds the callbacks of the configuration, by name."""
     from pytorch_lightning.callbacks import WeightAveraging
 
     from tandem.callbacks import WeightAverage
@@ -143,21 +143,21 @@ def _callbacks(nodes: Mapping[str, Any]) -> "dict[str, pl.Callback]":
     for name, callback in made.items():
         if isinstance(callback, WeightAveraging) and not isinstance(callback, WeightAverage):
             raise ConfigError(
-                f"callbacks.{name} is Lightning's {type(callback).__name__}, which would test other weights than it "
-                "validates; callbacks=ema averages the weights that are tested"
+                f"callbacks.{name} is Lightning's {type(callback).__name__}, which tests other weights than it "
+                "validates; use callbacks=ema, which validates and tests the averaged weights"
             )
     return made
 
 
 def _averaged_last(callbacks: "list[pl.Callback]") -> "list[pl.Callback]":
-    """What another callback sets at a validation's end, such as a threshold, belongs to the averaged weights."""
+    """Moves weight averaging last: what other callbacks set after validation belongs to the averaged weights."""
     from tandem.callbacks import WeightAverage
 
     return sorted(callbacks, key=lambda callback: isinstance(callback, WeightAverage))
 
 
 def _strategy() -> dict[str, Any]:
-    """How the trainer works where this process is that of one of several devices."""
+    """Returns the trainer's arguments for distributed training; empty on a single device."""
     from tandem.distributed.gather import is_distributed
 
     if not is_distributed():
@@ -168,7 +168,7 @@ def _strategy() -> dict[str, Any]:
 
 
 def _place(node: Any, folder: Path) -> Any:
-    """The same containers with `{run}` and `{hash}` in any text replaced by the run's folder and its name, its hash."""
+    """Replaces `{run}` in every string by the run's folder, and `{hash}` by the folder's name, the run's hash."""
     if isinstance(node, Mapping):
         return {key: _place(value, folder) for key, value in node.items()}
     if isinstance(node, list):

@@ -1,4 +1,4 @@
-"""The Lightning module: knows tasks, not losses."""
+"""The Lightning module. It knows tasks; each task knows its own loss."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -19,18 +19,18 @@ Outputs = dict[str, TaskOutput]
 
 
 class MultiTaskModule(pl.LightningModule):
-    """One network, several tasks, one number to minimise.
+    """Trains one network on several tasks by minimising one scalar.
 
     Args:
-        network: pictures to shared features, in one pass.
-        tasks: by name; their heads are built here.
-        balance: named task losses to a scalar.
-        optimizer: named parameters to an optimiser.
-        scheduler: optimiser to a learning-rate scheduler, stepped at each epoch's end, or None.
-        monitor: the logged value that says which epoch is best.
-        seed: every training batch starts its random numbers from (seed, batch), so that a resumed run is an unbroken
-            one; batches whose gradients are accumulated into one step have different numbers.
-        penalties: by name; part of what is minimised, but not of the logged loss.
+        network: maps images to shared features in one pass.
+        tasks: tasks by name; their heads are built here.
+        balance: combines the named task losses into a scalar.
+        optimizer: makes an optimiser from named parameters.
+        scheduler: makes a learning-rate scheduler from an optimiser, or None; it steps at the end of each epoch.
+        monitor: the logged value that selects the best epoch.
+        seed: the random state of each training batch is set from (seed, batch index), so that a resumed run gives the
+            same numbers as an uninterrupted one. Batches accumulated into one step have different random states.
+        penalties: penalties by name. They add to the gradient but not to the logged loss.
     """
 
     def __init__(
@@ -47,13 +47,13 @@ class MultiTaskModule(pl.LightningModule):
         super().__init__()
         self.network = network
         self.tasks = dict(tasks)
-        self.task_modules = nn.ModuleDict(self.tasks)  # the same, where Lightning and checkpoints find them
+        self.task_modules = nn.ModuleDict(self.tasks)  # registers the same objects for Lightning and checkpoints
         self.balance = balance
         self.make_optimizer = optimizer
         self.make_scheduler = scheduler
         self.monitor = monitor
         self.seed = seed
-        self.losses: dict[str, Tensor] = {}  # of the training step under way, by task, with their graph
+        self.losses: dict[str, Tensor] = {}  # of the current training step, by task, with their graph
         self.terms: dict[str, Tensor] = {}  # of the losses in that step, by `<task>/<term>`, without their graph
         self.batch: Mapping[str, Any] = {}  # of that step
         for task in tasks.values():
@@ -61,17 +61,17 @@ class MultiTaskModule(pl.LightningModule):
         self.penalties = Penalties(penalties or {}, self.named_parameters())
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
-        """(N, C, H, W) images in [0, 1] to each task's logits."""
+        """Maps (N, C, H, W) images in [0, 1] to the logits of each task."""
         features = self.network(image)
         return {name: task(features) for name, task in self.tasks.items()}
 
     def shared_step(self, batch: Mapping[str, Any], stage: str, thresholds_final: bool = False) -> Outputs:
-        """Each task's output for all devices' rows that carry its target; a task without any is left out.
+        """Returns each task's output for all ranks' rows that have its target; tasks without such rows are left out.
 
         Args:
-            batch: of a loader.
+            batch: a batch of the data loader.
             stage: `train`, `val` or `test`.
-            thresholds_final: whether thresholds are final, so that metrics of masks are updated.
+            thresholds_final: whether thresholds are final; only then are mask metrics updated.
         """
         outputs = self._outputs(batch)
         for name, output in outputs.items():
@@ -84,7 +84,7 @@ class MultiTaskModule(pl.LightningModule):
         return {name: output for name, output in answers.items() if output is not None}
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> dict[str, Any] | None:
-        """The loss of a batch; a batch without any target is passed over."""
+        """Computes the loss of a batch; a batch without any target is skipped."""
         self._seed_batch()
         outputs = self.shared_step(batch, "train")
         if not outputs:
@@ -105,7 +105,7 @@ class MultiTaskModule(pl.LightningModule):
         torch.manual_seed(self.seed * 1_000_003 + self.trainer.fit_loop.total_batch_idx)
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
-        """Lightning's hook: gradients as the balance wants them; clipping, accumulation and schedules stay its own."""
+        """Lightning hook: the balance computes the gradients; Lightning clips, accumulates and schedules as usual."""
         parameters, accumulate = list(self.parameters()), self.trainer.accumulate_grad_batches > 1
         if self.losses:
             self.balance.backward(loss, self.losses, parameters, accumulate)
@@ -114,30 +114,30 @@ class MultiTaskModule(pl.LightningModule):
         self.losses = {}
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
-        """Lightning's hook: the step, and what the balance learns from it."""
+        """Lightning hook: takes the optimiser step, then lets the balance update itself."""
         super().optimizer_step(*args, **kwargs)
         self.balance.after_step(self.losses_again)
 
     def losses_again(self) -> dict[str, Tensor]:
-        """The last training batch's losses with the weights of now and the same random numbers; changes nothing."""
+        """Recomputes the last batch's losses with the current weights and the same random state; changes nothing."""
         with torch.no_grad(), same_buffers(self), self.trainer.precision_plugin.train_step_context():
             self._seed_batch()
             return {name: output.loss for name, output in self._outputs(self.batch).items()}
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Lightning's hook, once a step and before clipping: the penalties' gradients."""
+        """Lightning hook, once per step and before clipping: adds the gradients of the penalties."""
         self.log_dict(self.penalties.add_gradients(optimizer), on_step=False, on_epoch=True, batch_size=1)
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> Outputs:
-        """Each task's output, for callbacks."""
+        """Returns each task's output, for callbacks."""
         return self.shared_step(batch, "val", thresholds_final=self.trainer.state.fn != "fit")
 
     def test_step(self, batch: Mapping[str, Any], batch_idx: int) -> Outputs:
-        """Each task's output, for callbacks."""
+        """Returns each task's output, for callbacks."""
         return self.shared_step(batch, "test", thresholds_final=True)
 
     def log_stage(self, stage: str) -> dict[str, Tensor]:
-        """Logs losses and metrics of a whole split, each counted over the split and divided once; gives the losses."""
+        """Logs the losses and metrics of a whole split, each accumulated and divided once; returns the losses."""
         values = {key: value for task in self.tasks.values() for key, value in task.compute(stage).items()}
         losses = {name: values[key] for name in self.tasks if (key := f"{stage}/{name}/loss") in values}
         if losses:
@@ -146,18 +146,18 @@ class MultiTaskModule(pl.LightningModule):
         return losses
 
     def begin_epoch(self, epoch: int) -> None:
-        """Sets what the tasks schedule to its values in an epoch, counted from 0."""
+        """Sets the scheduled values of all tasks to those of an epoch, counted from 0."""
         for task in self.tasks.values():
             task.begin_epoch(epoch)
 
     def on_fit_start(self) -> None:
-        """Refuses devices that cannot be brought together."""
+        """Raises ConfigError if the balance or a task cannot run on several devices."""
         self.balance.check_devices(self.trainer.world_size)
         for task in self.tasks.values():
             task.check_devices(self.trainer.world_size)
 
     def on_train_epoch_start(self) -> None:
-        """The epoch's schedules, which its validation keeps, and what is frozen in it."""
+        """Applies the schedules of the epoch and its validation, and freezes or unfreezes the encoder."""
         self.begin_epoch(self.current_epoch)
         begin_epoch(self.network, self.current_epoch)
 
@@ -166,7 +166,7 @@ class MultiTaskModule(pl.LightningModule):
         self.begin_epoch(checkpoint["epoch"])
 
     def on_train_batch_end(self, outputs: Any, batch: Any, batch_idx: int) -> None:
-        """Lets tasks learn by themselves; logs the split with its last batch, since callbacks end an epoch first."""
+        """Runs the tasks' own training steps; logs the split with its last batch, before callbacks end the epoch."""
         for name, output in (outputs or {}).get("outputs", {}).items():
             self.tasks[name].after_step(output, batch)
         if (outputs or {}).get("outputs"):
@@ -176,7 +176,7 @@ class MultiTaskModule(pl.LightningModule):
             self.balance.on_epoch_end(self.log_stage("train"))
 
     def on_validation_epoch_end(self) -> None:
-        """Logs the validation split's values; those of the few batches of a sanity check count nowhere."""
+        """Logs the values of the validation split; the batches of the sanity check are discarded."""
         if self.trainer.sanity_checking:
             for task in self.tasks.values():
                 task.reset("val")
@@ -184,11 +184,11 @@ class MultiTaskModule(pl.LightningModule):
             self.log_stage("val")
 
     def on_test_epoch_end(self) -> None:
-        """Logs the test split's values."""
+        """Logs the values of the test split."""
         self.log_stage("test")
 
     def configure_optimizers(self) -> Any:
-        """The optimiser, and the scheduler at each epoch's end."""
+        """Returns the optimiser, and the scheduler, which steps at the end of each epoch."""
         optimizer = self.make_optimizer(self.named_parameters())
         if self.make_scheduler is None:
             return optimizer

@@ -1,4 +1,4 @@
-"""A network whose logits are its pictures, so that a test knows every probability of an epoch."""
+"""A network whose logits are its images, so that a test knows every probability of an epoch."""
 
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ INFO = DataInfo("made up", ("normal", "lesion"), 1)
 
 
 class Mirror(nn.Module):
-    """Gives the picture plus `shift` as dense map."""
+    """Returns the image plus `shift` as dense map."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ def schedule() -> Callable[[Sequence[float]], pl.Callback]:
 
 @pytest.fixture
 def module() -> Callable[..., MultiTaskModule]:
-    """Makes a module whose logits are its pictures, and which does not learn unless it has a rate."""
+    """Makes a module whose logits are its images, and which does not learn unless it has a rate."""
 
     def make(
         task: type[SegmentationTask] = MirrorTask, rate: float = 0.0, scheduler: Callable[..., Any] | None = None
@@ -112,7 +112,7 @@ def trainer(tmp_path: Path) -> Iterator[Callable[..., pl.Trainer]]:
 
 @pytest.fixture
 def batches() -> Callable[..., list[Batch]]:
-    """Makes batches of logits and masks; a share of the masks' pixels is missing, the last picture has no lesion."""
+    """Makes batches of logits and masks; a share of the masks' pixels is missing, the last image has no lesion."""
 
     def make(seed: int, sizes: Sequence[int] = (3, 2, 4), missing: float = 0.1, bias: float = 0.0) -> list[Batch]:
         generator = torch.Generator().manual_seed(seed)

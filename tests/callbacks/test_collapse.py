@@ -1,4 +1,4 @@
-"""The watch in a run: it changes nothing, says each thing once, remembers over a resume, and stops where asked."""
+"""The watch in a run: it changes no number, reports each finding once, also after a resume, and stops if configured."""
 
 import copy
 import logging
@@ -33,7 +33,7 @@ def between(low: float, high: float) -> Tensor:
     return torch.linspace(low, high, 24).view(2, 1, 3, 4)
 
 
-def said(caplog: pytest.LogCaptureFixture) -> list[str]:
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
     found = [record for record in caplog.records if record.name.startswith("tandem.callbacks.collapse")]
     assert all(record.levelno == logging.WARNING for record in found)
     return [record.getMessage() for record in found]
@@ -56,28 +56,28 @@ def only_always(monkeypatch: pytest.MonkeyPatch) -> None:
         ([between(0.02, 0.97), between(0.5, 1.01)], False),
     ],
 )
-def test_probabilities_where_logits_belong_are_said_once_however_many_epochs(
+def test_probabilities_instead_of_logits_are_reported_once_however_many_epochs(
     val: list[Tensor], warns: bool, module: Make, trainer: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     watch = CollapseWatch()
     trainer(watch, max_epochs=3).fit(module(), feed(between(-1, 1)), feed(*val))
-    assert len(said(caplog)) == len(watch.warnings) == warns
+    assert len(logged(caplog)) == len(watch.warnings) == warns
     if warns:
-        assert said(caplog)[0].startswith("warning: epoch 2, probabilities_as_logits: task 'segmentation': every")
+        assert logged(caplog)[0].startswith("warning: epoch 2, probabilities_as_logits: task 'segmentation': every")
         assert watch.warnings[0]["epoch"] == 2
 
 
-def test_the_sanity_check_and_other_splits_say_nothing(
+def test_the_sanity_check_and_other_splits_report_nothing(
     module: Make, trainer: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     run = trainer(CollapseWatch(), num_sanity_val_steps=1)  # its two batches together do not look like probabilities
     run.fit(module(), feed(between(-1, 1)), feed(between(0.1, 0.9), between(-1, 1)))
     run.test(module(), feed(between(0.1, 0.9)), verbose=False)
-    assert not said(caplog)
+    assert not logged(caplog)
 
 
 @pytest.mark.usefixtures("only_always")
-def test_what_was_said_is_not_said_again_after_a_resume(
+def test_findings_are_not_reported_again_after_a_resume(
     module: Make, trainer: Make, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     first = CollapseWatch()
@@ -89,7 +89,7 @@ def test_what_was_said_is_not_said_again_after_a_resume(
     resumed.fit(
         module(), feed(between(-1, 1)), feed(between(-1, 1)), ckpt_path=tmp_path / "half.ckpt", weights_only=True
     )
-    assert len(said(caplog)) == 1
+    assert len(logged(caplog)) == 1
     assert again.warnings == first.warnings
     assert [epoch.number for epoch in again.history.epochs] == [0, 1, 2, 3]
     assert again.history.start == first.history.start
@@ -117,7 +117,7 @@ def test_it_goes_on_at_what_is_not_fatal(module: Make, trainer: Make, monkeypatc
     assert run.current_epoch == 3
 
 
-def test_a_loss_that_is_nan_is_said_before_validation_refuses_it(
+def test_a_loss_that_is_nan_is_reported_before_validation_raises(
     module: Make, trainer: Make, caplog: pytest.LogCaptureFixture
 ) -> None:
     class Refuse(pl.Callback):
@@ -131,8 +131,8 @@ def test_a_loss_that_is_nan_is_said_before_validation_refuses_it(
     run = trainer(CollapseWatch(), Lose(), Refuse(), num_sanity_val_steps=0)
     with pytest.raises(ArithmeticError):
         run.fit(module(), feed(between(-1, 1)), feed(between(-1, 1)))
-    assert said(caplog)[0].startswith("warning: epoch 0, not_finite: train/segmentation/loss is nan in epoch 0")
-    assert len(said(caplog)) == 1
+    assert logged(caplog)[0].startswith("warning: epoch 0, not_finite: train/segmentation/loss is nan in epoch 0")
+    assert len(logged(caplog)) == 1
 
 
 def test_the_bar_shows_the_first_finding_and_how_many_more(module: Make, trainer: Make) -> None:
@@ -144,11 +144,11 @@ def test_the_bar_shows_the_first_finding_and_how_many_more(module: Make, trainer
 
 
 @pytest.mark.parametrize(
-    "knobs", [{"every": 0}, {"warm_up": -1}, {"patience": 0}, {"share": 1.0}, {"share": math.nan}, {"opposed": 0.1}]
+    "options", [{"every": 0}, {"warm_up": -1}, {"patience": 0}, {"share": 1.0}, {"share": math.nan}, {"opposed": 0.1}]
 )
-def test_a_knob_out_of_range_is_refused(knobs: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match=f"{next(iter(knobs))}="):
-        CollapseWatch(**knobs)
+def test_an_option_out_of_range_is_refused(options: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(options))}="):
+        CollapseWatch(**options)
 
 
 # ------------------------------------------------------------------------------------------------------ whole tiny runs
@@ -217,7 +217,7 @@ def test_findings_are_in_results_report_and_trackers(
 
 
 def experiment(name: str, epochs: int, folder: Path) -> dict[str, Any]:
-    """Its first epochs, which are enough to tell."""
+    """Its first epochs, which are enough to detect it."""
     from hydra import compose, initialize_config_dir
 
     from tandem.config.resolve import register, resolve

@@ -45,7 +45,7 @@ def only(found: Sequence[Finding]) -> Finding:
 
 @pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
 @pytest.mark.parametrize("what", ["train", "val", "norm"])
-def test_a_number_that_is_not_finite_is_said_at_once(what: str, bad: float) -> None:
+def test_a_number_that_is_not_finite_is_reported_at_once(what: str, bad: float) -> None:
     finding = only(losses.not_finite(course(None, **{what: [bad]}), LIMITS))
     assert finding.fatal
     assert str(bad) in finding.saw
@@ -79,7 +79,7 @@ def test_healthy_losses_are_left_alone(detector: Callable[..., list[Finding]], v
         (None, [0.5, 0.8, 0.9, 1.0]),
     ],
 )
-def test_a_training_loss_that_rises_says_that_the_rate_is_too_high(start: float | None, train: list[float]) -> None:
+def test_a_rising_training_loss_means_a_learning_rate_that_is_too_high(start: float | None, train: list[float]) -> None:
     finding = only(losses.learning_rate_too_high(course(start, train=train), LIMITS))
     assert finding.task == "mask"
     assert finding.fatal
@@ -99,13 +99,13 @@ def test_the_validation_loss_rises_for_one_of_two_reasons() -> None:
     assert diverged.fatal
 
 
-def test_nothing_is_said_of_losses_before_warm_up_and_patience_are_over() -> None:
+def test_nothing_is_reported_before_warm_up_and_patience_are_over() -> None:
     limits = Limits(warm_up=4, patience=2)
     bad = [1.0, *[9.0] * 5]
     for length in range(1, 7):
         history = course(1.0, train=bad[:length], val=bad[:length])
-        said = losses.learning_rate_too_high(history, limits) + losses.val_loss_rising(history, limits)
-        assert bool(said) == (length == 6)
+        found = losses.learning_rate_too_high(history, limits) + losses.val_loss_rising(history, limits)
+        assert bool(found) == (length == 6)
 
 
 def test_a_loss_whose_weights_rise_on_schedule_is_not_compared_with_what_it_was() -> None:
@@ -121,7 +121,7 @@ def test_a_loss_whose_weights_rise_on_schedule_is_not_compared_with_what_it_was(
 
 
 @pytest.mark.parametrize(
-    ("seen", "said"),
+    ("seen", "reported"),
     [
         (mask(0.1, low=0.02, high=0.97), True),
         (mask(0.1, low=0.0, high=1.0), True),
@@ -130,27 +130,25 @@ def test_a_loss_whose_weights_rise_on_schedule_is_not_compared_with_what_it_was(
         (mask(0.1, low=1.5, high=2.0), False),
         (mask(0.1, low=math.nan, high=math.nan), False),
         (classes([0.5, 0.3, 0.2], low=0.01, high=0.99), True),
-        (classes([1.0, 0.0, 0.0], low=0.1, high=0.3, spread=0.02), False),  # says the same of every picture
+        (classes([1.0, 0.0, 0.0], low=0.1, high=0.3, spread=0.02), False),  # the same output for every image
     ],
 )
-def test_several_epochs_of_logits_inside_0_and_1(seen: Predicted, said: bool) -> None:
+def test_several_epochs_of_logits_inside_0_and_1(seen: Predicted, reported: bool) -> None:
     assert not predictions.probabilities_as_logits(course(predicted=[seen] * 2), LIMITS)
     linear = [dataclasses.replace(seen, linear=True)] * 3
     assert not predictions.probabilities_as_logits(course(predicted=linear), LIMITS)
     found = predictions.probabilities_as_logits(course(predicted=[seen] * 3), LIMITS)
-    assert len(found) == said
-    if said:
+    assert len(found) == reported
+    if reported:
         assert f"in [{seen.low:.3f}, {seen.high:.3f}]" in found[0].saw
-        assert "these look like probabilities where logits belong" in found[0].saw
+        assert "these look like probabilities, not logits" in found[0].saw
 
 
-@pytest.mark.parametrize(("true", "said"), [(0.1, True), (0.6, False)])
-def test_a_network_that_says_the_same_of_all_is_given_time_and_the_benefit_of_the_doubt(
-    true: float, said: bool
-) -> None:
+@pytest.mark.parametrize(("true", "reported"), [(0.1, True), (0.6, False)])
+def test_a_network_with_the_same_output_for_every_image_is_reported_late(true: float, reported: bool) -> None:
     alike = [mask(0.0, true, low=0.4, high=0.4, spread=0.0)] * 4
     assert predictions.probabilities_as_logits(course(predicted=alike[:3]), LIMITS) == []
-    assert bool(predictions.probabilities_as_logits(course(predicted=alike), LIMITS)) == said
+    assert bool(predictions.probabilities_as_logits(course(predicted=alike), LIMITS)) == reported
     other = mask(0.0, true, low=-0.4, high=0.4, spread=0.0)
     assert predictions.probabilities_as_logits(course(predicted=[*alike[:2], other, *alike[:1]]), LIMITS) == []
 
@@ -185,12 +183,12 @@ def test_masks_of_one_side_only(shares: list[float], true: float, side: str | No
         assert f"{shares[-1]:.2%} of the validation pixels" in found[0].saw
 
 
-def test_each_channel_is_named_and_pictures_are_no_pixels() -> None:
+def test_each_channel_is_named_and_images_are_no_pixels() -> None:
     seen = Predicted("binary", ["cyst", "nodule"], False, -3, 3, [0.0, 1.0], [0.1, 0.5], 0.9)
     no, yes = predictions.one_sided(course(predicted=[seen] * 4), LIMITS)
     assert (no.task, yes.task) == ("mask/cyst", "mask/nodule")
     assert "everything was predicted as no" in no.saw
-    assert "100.00% of the validation pictures are called yes, 50.00% are" in yes.saw
+    assert "100.00% of the validation images are called yes, 50.00% are" in yes.saw
     stuck = History([Epoch(k, 1e-3, dice={"mask/cyst": 0.0, "mask/nodule": 0.5}) for k in range(4)])
     finding = only(predictions.stuck_dice(stuck, LIMITS))
     assert finding.task == "mask/cyst"

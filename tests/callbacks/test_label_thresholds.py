@@ -1,4 +1,4 @@
-"""Thresholds of questions about whole pictures, in real runs, against scikit-learn on all probabilities at once."""
+"""Thresholds of questions about whole images, in real runs, against scikit-learn on all probabilities at once."""
 
 import math
 from collections.abc import Callable
@@ -30,7 +30,7 @@ LESION, MALIGNANT = {"lesion": ["benign", "malignant"]}, {"malignant": ["maligna
 
 
 class Pixels(nn.Module):
-    """The picture as it is."""
+    """Returns the image unchanged."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -57,7 +57,7 @@ class MirrorQuestions(YesNoTask):
 
 
 def module(questions: dict[str, list[str]]) -> MultiTaskModule:
-    """Its logits are its pictures, one channel for each question."""
+    """Its logits are its images, one channel for each question."""
     return MultiTaskModule(
         network=cast(Network, Pixels()),
         tasks={"yes_no": MirrorQuestions("yes_no", DataInfo("made up", CLASSES, 1), BCE(), questions)},
@@ -115,7 +115,7 @@ def feed(batches: list[Batch]) -> DataLoader[Batch]:
 
 
 @pytest.mark.parametrize(
-    ("knobs", "score"),
+    ("options", "score"),
     [
         ({}, f1),
         ({"objective": "youden"}, youden),
@@ -124,10 +124,10 @@ def feed(batches: list[Batch]) -> DataLoader[Batch]:
     ids=["f1", "youden", "sensitivity"],
 )
 def test_a_question_s_threshold_is_the_best_over_all_probabilities(
-    knobs: dict[str, Any], score: Callable[..., float], trainer: Make
+    options: dict[str, Any], score: Callable[..., float], trainer: Make
 ) -> None:
     val, model = rows(1, 1), module(MALIGNANT)
-    sweep = ThresholdSweep(**knobs)
+    sweep = ThresholdSweep(**options)
     run = trainer(sweep)
     run.fit(model, feed(rows(0, 1)), feed(val))
     truth, p = answers(val, 0, ["malignant"])

@@ -91,10 +91,10 @@ def test_trackers_get_panels_and_figures_every_few_epochs_and_at_the_end(
     assert not (tmp_path / "panels").exists()
 
 
-@pytest.mark.parametrize("knobs", [{"count": -1}, {"every": 0}])
-def test_numbers_that_cannot_work_are_refused(knobs: dict[str, int], tmp_path: Path) -> None:
+@pytest.mark.parametrize("options", [{"count": -1}, {"every": 0}])
+def test_numbers_that_cannot_work_are_refused(options: dict[str, int], tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="need count >= 0 and every >= 1"):
-        Panels(tmp_path, **knobs)
+        Panels(tmp_path, **options)
 
 
 def test_figures_of_no_epoch_are_refused() -> None:

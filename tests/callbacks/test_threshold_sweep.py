@@ -16,7 +16,7 @@ from torch.utils.data import DataLoader
 from tandem.callbacks import ThresholdSweep
 from tandem.callbacks.sweep_settings import SweepSettings
 from tandem.data.batch import Batch
-from tandem.errors import ConfigError, DataError
+from tandem.errors import ConfigError
 from tandem.metrics import Aggregate, DiceSweep
 from tandem.module import MultiTaskModule
 from tandem.tasks import SegmentationTask
@@ -31,7 +31,7 @@ def feed(batches: list[Batch]) -> DataLoader[Batch]:
 
 
 def counts(batches: list[Batch], threshold: float, shift: float = 0.0) -> list[tuple[int, int, int]]:
-    """True positives, false positives and false negatives of each picture."""
+    """True positives, false positives and false negatives of each image."""
     found = []
     for batch in batches:
         p = torch.sigmoid(batch["image"] + shift).numpy()
@@ -208,11 +208,20 @@ def test_without_any_lesion_dice_is_unknown(module: Make, trainer: Make, batches
     assert model.tasks["segmentation"].threshold.tolist() == [0.5]
 
 
-def test_a_diverged_network_ends_the_run_in_one_line(module: Make, trainer: Make, batches: Make) -> None:
+def test_of_a_diverged_network_all_is_nan_and_the_threshold_stays(
+    module: Make, trainer: Make, batches: Make, caplog: pytest.LogCaptureFixture
+) -> None:
     val = batches(1)
     val[1]["image"][0] = math.nan
-    with pytest.raises(DataError, match="probabilities are not a number; training has diverged"):
-        trainer(ThresholdSweep(), num_sanity_val_steps=0).fit(module(), feed(batches(0)), feed(val))
+    run, model = trainer(ThresholdSweep(), num_sanity_val_steps=0), module()
+    model.tasks["segmentation"].threshold.fill_(0.3)
+    run.fit(model, feed(batches(0)), feed(val))
+    names = ("dice", "iou", "threshold", "dice_at_0.5", "precision", "recall")
+    assert all(run.callback_metrics[f"val/segmentation/{name}"].isnan() for name in names)
+    assert model.tasks["segmentation"].threshold.tolist() == [pytest.approx(0.3)]
+    warned = [message for message in caplog.messages if "are not a number" in message]
+    assert len(warned) == 1
+    assert warned[0].startswith("val/segmentation: the probabilities of ")
 
 
 def test_each_channel_has_its_own_threshold(
@@ -248,7 +257,7 @@ def test_each_channel_has_its_own_threshold(
 
 
 @pytest.mark.parametrize(
-    ("knobs", "grid"),
+    ("options", "grid"),
     [
         ({}, GRID),
         ({"low": 0.3, "high": 0.3}, [0.3]),
@@ -258,8 +267,8 @@ def test_each_channel_has_its_own_threshold(
         ({"low": 0.05, "high": 0.95, "step": 0.05}, [round(0.05 * index, 9) for index in range(1, 20)]),
     ],
 )
-def test_the_grid_ends_at_or_below_its_highest(knobs: dict[str, Any], grid: list[float]) -> None:
-    settings = SweepSettings(**knobs)
+def test_the_grid_ends_at_or_below_its_highest(options: dict[str, Any], grid: list[float]) -> None:
+    settings = SweepSettings(**options)
     assert settings.grid(dense=True).tolist() == np.array(grid, dtype=np.float32).tolist()
     assert settings.changed("mask", {"exact": False}).grid(dense=False).equal(settings.grid(dense=True))
 
@@ -278,12 +287,12 @@ def test_a_half_is_counted_but_not_chosen_where_it_is_not_on_the_grid(
 
 
 @pytest.mark.parametrize(
-    "knobs", [{"low": 0.0}, {"high": 1.0}, {"low": 0.6, "high": 0.4}, {"step": 0.0}, {"step": -0.1}, {"step": 1e-9},
+    "options", [{"low": 0.0}, {"high": 1.0}, {"low": 0.6, "high": 0.4}, {"step": 0.0}, {"step": -0.1}, {"step": 1e-9},
               {"step": math.nan}, {"low": math.nan}]
 )  # fmt: skip
-def test_a_grid_that_cannot_be_scanned_is_refused(knobs: dict[str, Any]) -> None:
+def test_a_grid_that_cannot_be_scanned_is_refused(options: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=r"need 0 < low <= high < 1 and step >= 0\.0001"):
-        ThresholdSweep(**knobs)
+        ThresholdSweep(**options)
 
 
 def test_an_unknown_aggregate_is_refused() -> None:
@@ -303,7 +312,7 @@ def test_the_curve_falls_to_its_ends_and_holds_the_logged_value(module: Make, tr
 
 
 @pytest.mark.parametrize(
-    ("knobs", "goal", "extra"),
+    ("options", "goal", "extra"),
     [
         ({"objective": "iou", "official": "per_image"}, {"objective": "iou", "aggregate": "per_image"}, "iou"),
         ({"objective": "fbeta", "beta": 2.0}, {"objective": "fbeta", "beta": 2.0}, "fbeta"),
@@ -314,12 +323,12 @@ def test_the_curve_falls_to_its_ends_and_holds_the_logged_value(module: Make, tr
     ids=str,
 )
 def test_another_objective_chooses_by_it_and_is_logged(
-    knobs: dict[str, Any], goal: dict[str, Any], extra: str, module: Make, trainer: Make, batches: Make
+    options: dict[str, Any], goal: dict[str, Any], extra: str, module: Make, trainer: Make, batches: Make
 ) -> None:
     val = batches(1, bias=-1.0)
-    run, model = trainer(ThresholdSweep(**knobs)), module()
+    run, model = trainer(ThresholdSweep(**options)), module()
     run.fit(model, feed(batches(0)), feed(val))
-    thresholds = [round(0.1 + 0.05 * index, 9) for index in range(17)] if "tasks" in knobs else GRID
+    thresholds = [round(0.1 + 0.05 * index, 9) for index in range(17)] if "tasks" in options else GRID
     sweep = DiceSweep(**{"thresholds": thresholds, **goal})
     for batch in val:
         sweep.update(torch.sigmoid(batch["image"]), batch["mask"])
@@ -332,7 +341,7 @@ def test_another_objective_chooses_by_it_and_is_logged(
 
 
 @pytest.mark.parametrize(
-    ("knobs", "message"),
+    ("options", "message"),
     [
         ({"objective": "dise"}, "objective is 'dise': did you mean 'dice'"),
         ({"objective": "youden", "official": "per_image"}, "'youden' is counted over all rows or pixels"),
@@ -342,9 +351,9 @@ def test_another_objective_chooses_by_it_and_is_logged(
     ],
     ids=str,
 )
-def test_settings_that_mean_nothing_are_refused(knobs: dict[str, Any], message: str) -> None:
+def test_invalid_settings_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        ThresholdSweep(**knobs)
+        ThresholdSweep(**options)
 
 
 def test_settings_of_a_task_that_there_is_not_are_refused(module: Make, trainer: Make, batches: Make) -> None:

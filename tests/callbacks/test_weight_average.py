@@ -115,5 +115,7 @@ def test_it_stands_behind_the_other_callbacks(tmp_path: Path) -> None:
 
 def test_lightnings_own_is_refused(tmp_path: Path) -> None:
     settings = configuration("callbacks.average._target_=pytorch_lightning.callbacks.EMAWeightAveraging")
-    with pytest.raises(ConfigError, match=r"^callbacks.average is Lightning's EMAWeightAveraging, .*; callbacks=ema"):
+    with pytest.raises(
+        ConfigError, match=r"^callbacks.average is Lightning's EMAWeightAveraging, .*; use callbacks=ema"
+    ):
         make_trainer(settings, tmp_path)

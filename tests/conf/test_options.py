@@ -79,7 +79,7 @@ OTHERS = {"paper", "refine", "hydra/launcher"}
 # search) elsewhere too.
 ELSEWHERE = {
     *(("data", option) for option in ("dermamnist", "folder", "isic2018", "medmnist", "mixed", "oxford_pet", "ph2")),
-    *(("task", option) for option in ("column", "multilabel", "semantic")),
+    *(("task", option) for option in ("column", "multilabel", "number", "semantic")),
     *(("metrics", option) for option in ("semantic", "yes_no")),
     *(("study", option) for option in ("curated_busi", "dermamnist")),
     *(("logger", option) for option in ("csv", "mlflow", "trackio", "wandb")),  # in tests/trackers, all at once

@@ -8,7 +8,7 @@ from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig, OmegaConf
 
 from tandem.config.identity import run_hash
-from tandem.config.monitor import choose_monitor, chosen_monitor, settled_monitor
+from tandem.config.monitor import choose_monitor, chosen_monitor, resolved_monitor
 from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 from tandem.errors import ConfigError
@@ -148,7 +148,7 @@ def test_asking_for_the_identity_leaves_the_composed_configuration_as_it_is() ->
 
 def test_values_inside_of_the_block_and_after_it() -> None:
     config = composed("scheduler=plateau", "task=regression")
-    with settled_monitor(config):
+    with resolved_monitor(config):
         assert (config.monitor, config.mode, config.scheduler.mode) == ("val/regression/mae", "min", "min")
     assert (config.monitor, config.mode, config.scheduler.mode) == ("auto", "auto", "auto")
 
@@ -156,5 +156,5 @@ def test_values_inside_of_the_block_and_after_it() -> None:
 def test_what_has_no_monitor_is_left_alone() -> None:
     config = OmegaConf.create({"run": "there"})
     assert chosen_monitor(config) is None
-    with settled_monitor(config):
+    with resolved_monitor(config):
         assert config == {"run": "there"}

@@ -215,7 +215,7 @@ def test_a_missing_mandatory_value_is_named_in_one_line(composed: Composer) -> N
     [
         (["+sed=3"], r"^unknown key 'sed': did you mean 'seed'\?"),
         (["optimizer.lr=${nope}"], r"^optimizer\.lr: interpolation key 'nope' not found$"),
-        (["name=''"], r"^name is '', but it names a folder below 'runs'$"),
+        (["name=''"], r"^name is '', but must be the name of a folder below 'runs'$"),
         (["name=' '"], r"^name is ' '"),
         (["name=../elsewhere"], r"^name is '\.\./elsewhere'"),
         (["name=/elsewhere"], r"^name is '/elsewhere'"),

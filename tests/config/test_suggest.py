@@ -193,7 +193,7 @@ def test_the_cause_explains_an_error_without_a_message() -> None:
     assert explain(wrapped).startswith("unknown key 'a.gama': did you mean 'gamma'?")
 
 
-def test_what_a_resolver_refuses_is_told_in_its_own_words() -> None:
+def test_an_error_of_a_resolver_keeps_its_own_message() -> None:
     OmegaConf.register_new_resolver("test_refusing", _refuse, replace=True)
     try:
         with pytest.raises(OmegaConfBaseException) as caught:

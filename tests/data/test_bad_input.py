@@ -150,7 +150,7 @@ FOLDERS: dict[str, tuple[Break, dict[str, Any], str]] = {
     "an unknown class folder": (
         image("normal/n1.png", BOX),
         {"classes": ["benign", "malignant"]},
-        r"normal/n1\.png': the class 'normal' is none of data\.classes \(benign, malignant\)",
+        r"normal/n1\.png': the class 'normal' is not in data\.classes \(benign, malignant\)",
     ),
     "an unknown split folder": (
         misspelt,
@@ -235,12 +235,12 @@ TABLES: dict[str, tuple[Break, dict[str, Any], str]] = {
     "an unknown class": (
         cell(3, "label", "bening"),
         {"classes": ["benign", "malignant"]},
-        ROW_3 + "the class 'bening' is none of",
+        ROW_3 + "the class 'bening' is not in",
     ),
     "a label out of range": (
         cell(3, "label", "7"),
         {"classes": {"benign": "harmless", "malignant": "cancer"}},
-        ROW_3 + r"the class '7' is none of data\.classes",
+        ROW_3 + r"the class '7' is not in data\.classes",
     ),
     "an image listed twice": (
         cell(3, "image", "images/p0.png"),

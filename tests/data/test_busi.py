@@ -63,7 +63,7 @@ def test_a_tree_becomes_splits(busi_tree: Tree) -> None:
     assert torch.equal(lesion, joined(splits, "labels") > 0)
 
 
-def test_masks_of_one_picture_are_united(busi_tree: Tree) -> None:
+def test_masks_of_one_image_are_merged(busi_tree: Tree) -> None:
     root = busi_tree(8)
     folder = root / "benign"
     with Image.open(folder / "benign (1).png") as image:
@@ -82,12 +82,12 @@ def test_the_parent_folder_will_do(busi_tree: Tree) -> None:
 
 
 @pytest.mark.parametrize("root", [None, ""])
-def test_no_root_is_refused_with_the_mend(root: str | None) -> None:
+def test_no_root_is_refused_with_the_fix(root: str | None) -> None:
     with pytest.raises(DataError, match=r"set data\.root=\.\.\. to the folder Dataset_BUSI_with_GT"):
         BUSI(root).load()
 
 
-def test_wrong_roots_are_refused_with_the_mend(busi_tree: Tree, tmp_path: Path) -> None:
+def test_wrong_roots_are_refused_with_the_fix(busi_tree: Tree, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"data\.root='.*absent' is not a folder"):
         BUSI(str(tmp_path / "absent")).load()
     root = busi_tree(2)
@@ -95,7 +95,7 @@ def test_wrong_roots_are_refused_with_the_mend(busi_tree: Tree, tmp_path: Path) 
     with pytest.raises(DataError, match=r"lacks the class folders normal: set data\.root"):
         BUSI(str(root)).load()
     (root / "normal").mkdir()
-    with pytest.raises(DataError, match="normal' holds no png images"):
+    with pytest.raises(DataError, match="normal' has no PNG images"):
         BUSI(str(root)).load()
 
 
@@ -106,7 +106,7 @@ def test_hidden_and_other_files_are_passed_over(busi_tree: Tree) -> None:
     assert len(scan(root, Faults("fail"))) == 6
 
 
-def test_normal_pictures_need_no_mask(busi_tree: Tree) -> None:
+def test_normal_images_need_no_mask(busi_tree: Tree) -> None:
     root = busi_tree(8)
     (root / "normal" / "normal (2)_mask.png").unlink()
     part, row = row_of(BUSI(str(root), size=16).load(), "normal (2)")
@@ -127,13 +127,13 @@ def test_all_faults_are_reported_at_once(busi_tree: Tree) -> None:
     assert "malignant (4)_mask.png' is 5x5" in third
 
 
-def test_masks_without_picture_and_names_used_twice(busi_tree: Tree) -> None:
+def test_masks_without_image_and_names_used_twice(busi_tree: Tree) -> None:
     root = busi_tree(2)
     (root / "benign" / "benign (2).png").rename(root / "malignant" / "normal (1).png")
     with pytest.raises(DataError) as caught:
         BUSI(str(root)).load()
     assert "benign (2)_mask.png' belongs to no image" in str(caught.value)
-    assert "normal (1).png' has the name of one of another class" in str(caught.value)
+    assert "normal (1).png' has the same name as an image of another class" in str(caught.value)
 
 
 def test_a_class_too_small_for_all_splits_is_refused(busi_tree: Tree) -> None:
@@ -169,7 +169,7 @@ def test_near_duplicates_stay_together_unless_switched_off(busi_tree: Tree, tmp_
     assert all(part.groups == () for part in BUSI(str(root), size=16, groups="none").load().values())
 
 
-def test_size_and_channels_do_not_move_pictures(busi_tree: Tree) -> None:
+def test_size_and_channels_do_not_move_images(busi_tree: Tree) -> None:
     root = str(busi_tree(8))
     one, other = BUSI(root, size=16).load(), BUSI(root, size=40, channels=3).load()
     assert all(one[split].ids == other[split].ids for split in SPLITS)
@@ -229,15 +229,15 @@ def test_settings_out_of_range_are_refused_before_files_are_touched(wrong: dict[
 def test_the_configuration_names_every_option_and_its_default() -> None:
     config = OmegaConf.load(CONF)
     assert OmegaConf.is_missing(config, "root")
-    knobs = OmegaConf.to_container(OmegaConf.merge(config, {"root": "somewhere"}))
-    assert isinstance(knobs, dict)
-    assert knobs.pop("_target_") == f"{BUSI.__module__}.{BUSI.__name__}"
-    configured, plain = BUSI(**{str(key): value for key, value in knobs.items()}), BUSI("somewhere")
+    options = OmegaConf.to_container(OmegaConf.merge(config, {"root": "somewhere"}))
+    assert isinstance(options, dict)
+    assert options.pop("_target_") == f"{BUSI.__module__}.{BUSI.__name__}"
+    configured, plain = BUSI(**{str(key): value for key, value in options.items()}), BUSI("somewhere")
     assert vars(configured) == vars(plain)
-    assert sorted(knobs) == sorted(inspect.signature(BUSI).parameters)
+    assert sorted(options) == sorted(inspect.signature(BUSI).parameters)
 
 
-def test_faulty_pictures_can_be_skipped(busi_tree: Tree) -> None:
+def test_faulty_images_can_be_skipped(busi_tree: Tree) -> None:
     root = busi_tree(10)
     (root / "benign" / "benign (2)_mask.png").unlink()
     (root / "benign" / "benign (3).png").write_bytes(b"")
@@ -252,7 +252,7 @@ def test_faulty_pictures_can_be_skipped(busi_tree: Tree) -> None:
         ]  # fmt: skip
 
 
-def test_pictures_with_coloured_marks_can_be_left_out(busi_tree: Tree, caplog: pytest.LogCaptureFixture) -> None:
+def test_images_with_coloured_marks_can_be_left_out(busi_tree: Tree, caplog: pytest.LogCaptureFixture) -> None:
     root = busi_tree(9)
     rng = np.random.default_rng(0)
     for path in sorted(root.glob("*/*).png")):
@@ -264,7 +264,7 @@ def test_pictures_with_coloured_marks_can_be_left_out(busi_tree: Tree, caplog: p
         image.save(marked)
     caplog.set_level(logging.INFO)
     assert len(joined(BUSI(str(root), size=16).load(), "labels")) == 27
-    assert "1 images with coloured marks are kept (data.overlays=drop leaves them out): benign (4)" in caplog.text
+    assert "1 images with coloured marks are kept (data.overlays=drop drops them): benign (4)" in caplog.text
     dropped = BUSI(str(root), size=16, overlays="drop").load()
     ids = [name for part in dropped.values() for name in part.ids]
     assert len(ids) == 26
@@ -347,17 +347,17 @@ def test_the_curated_subset_is_taken(real_busi: Path) -> None:
     assert torch.bincount(joined(source.load(), "labels")).tolist() == [64, 222, 164]
 
 
-def test_the_marks_on_real_pictures_are_found(
+def test_the_marks_on_real_images_are_found(
     real: tuple[Path, dict[str, Samples]], real_busi: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO)
     splits = BUSI(str(real_busi), cache=str(real[0]), overlays="drop").load()
-    assert "7 images with coloured marks are left out: benign (234), benign (240)" in caplog.text
+    assert "7 images with coloured marks are dropped: benign (234), benign (240)" in caplog.text
     assert len(joined(splits, "labels")) == 773
 
 
 def test_the_real_division_is_what_it_was(real: tuple[Path, dict[str, Samples]]) -> None:
-    """Runs of earlier versions stay comparable; masks change nothing, since the class tells which are empty."""
+    """Runs of earlier versions stay comparable; masks change nothing, since the class shows which are empty."""
     labels = joined(real[1], "labels")
     names = [name for split in SPLITS for name in real[1][split].ids]
     groups = [name for split in SPLITS for name in real[1][split].groups]

@@ -44,7 +44,7 @@ def test_it_has_the_classes_counts_and_shape_of_the_real_set(caplog: pytest.LogC
     assert source.files_fingerprint is None
 
 
-def test_a_picture_depends_on_its_own_number_alone() -> None:
+def test_an_image_depends_on_its_own_number_alone() -> None:
     labels = np.arange(14) % 7
     whole = draw(3, "val", labels, 28)
     np.testing.assert_array_equal(draw(3, "val", labels[:5], 28), whole[:5])
@@ -118,7 +118,7 @@ def test_log_results_and_report_say_what_was_trained_on(tmp_path: Path, caplog: 
     assert results["data"]["name"] == "dermamnist-stand-in"
     assert "dermamnist-stand-in" in (tmp_path / "run" / "report.html").read_text()
     assert "data dermamnist-stand-in, train:" in caplog.text
-    assert "network.freeze=encoder keeps random weights" in caplog.text
+    assert "network.freeze=encoder freezes random weights" in caplog.text
     for metric in ("f1_macro", "recall/melanoma", "specificity/melanoma"):
         assert 0 <= results["metrics"][f"test/classification/{metric}"] <= 1
 

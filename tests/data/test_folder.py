@@ -1,4 +1,4 @@
-"""One's own pictures: every layout, table, depth and kind of mask gives the rows that a reader would expect."""
+"""Your own images: every layout, table, depth and kind of mask gives the rows that a reader would expect."""
 
 import inspect
 import shutil
@@ -31,7 +31,7 @@ def load(root: Path, **settings: Any) -> Samples:
     return whole.pick(sorted(range(len(whole)), key=whole.ids.__getitem__))
 
 
-def test_class_folders_with_masks_beside_the_pictures(trees: Any, tmp_path: Path) -> None:
+def test_class_folders_with_masks_beside_the_images(trees: Any, tmp_path: Path) -> None:
     rows = load(trees.folders(tmp_path / "mine", 8, masked=lambda number: number < 4))
     assert rows.ids[:3] == ("benign/a0", "benign/a1", "benign/a2")
     assert rows.labels.tolist() == [0] * 8 + [1] * 8
@@ -41,7 +41,7 @@ def test_class_folders_with_masks_beside_the_pictures(trees: Any, tmp_path: Path
     assert rows.groups == ()
 
 
-def test_a_picture_without_a_mask_can_mean_an_empty_one(trees: Any, tmp_path: Path) -> None:
+def test_an_image_without_a_mask_can_mean_an_empty_one(trees: Any, tmp_path: Path) -> None:
     rows = load(trees.folders(tmp_path / "mine", 8, masked=lambda number: number < 4), no_mask="empty")
     assert not (rows.masks == 255).any()
     assert rows.masks.flatten(1).any(1).tolist() == ([True] * 4 + [False] * 4) * 2
@@ -89,7 +89,7 @@ def test_published_splits_and_patients_in_the_path(trees: Any, tmp_path: Path) -
     assert len(anew.load()["train"]) > 6
 
 
-def test_several_masks_of_a_picture_are_united(trees: Any, tmp_path: Path) -> None:
+def test_several_masks_of_an_image_are_merged(trees: Any, tmp_path: Path) -> None:
     root = trees.folders(tmp_path / "mine", 6)
     other = np.zeros((20, 24), np.uint8)
     other[16:19, 2:20] = 1
@@ -132,7 +132,7 @@ LEVELS = np.linspace(0, 65535, 480).round().astype(np.uint16).reshape(20, 24)
 
 
 def grey(tmp_path: Path, array: Any, ending: str = "png", **settings: Any) -> list[int]:
-    """The levels that a picture of one class among others is read as, sorted."""
+    """The levels that an image of one class among others is read as, sorted."""
     for number in range(8):
         path = tmp_path / "mine" / f"c{number}.{ending}"
         path.parent.mkdir(exist_ok=True)
@@ -157,7 +157,7 @@ def test_a_range_of_grey_levels_is_stretched_and_its_ends_are_clipped(tmp_path: 
     assert set(found[14:]) == {255}
 
 
-def test_float_pictures_need_a_range(tmp_path: Path) -> None:
+def test_float_images_need_a_range(tmp_path: Path) -> None:
     square = np.repeat(np.linspace(-1, 1, 20, dtype=np.float32)[:, None], 20, 1)
     assert grey(tmp_path, square, "tif", grey_range=[-1, 1]) == np.rint((np.linspace(-1, 1, 20) + 1) * 127.5).tolist()
 
@@ -283,12 +283,12 @@ def test_an_archive_is_as_good_as_its_folder(trees: Any, tmp_path: Path, ending:
 
 @pytest.mark.parametrize("option", ["folder", "ph2", "isic2018"])
 def test_the_configuration_names_every_option(option: str) -> None:
-    knobs = OmegaConf.to_container(OmegaConf.load(config_folder() / "data" / f"{option}.yaml"))
-    assert isinstance(knobs, dict)
-    names = [name for name in knobs if name not in ("_target_", "defaults")]
+    options = OmegaConf.to_container(OmegaConf.load(config_folder() / "data" / f"{option}.yaml"))
+    assert isinstance(options, dict)
+    names = [name for name in options if name not in ("_target_", "defaults")]
     parameters = inspect.signature(Folder).parameters
     assert set(names) <= set(parameters)
     if option == "folder":
         assert {str(name) for name in names} == set(parameters)
-        said = {name: value for name, value in knobs.items() if name not in ("_target_", "root", "columns")}
+        said = {name: value for name, value in options.items() if name not in ("_target_", "root", "columns")}
         assert said == {name: parameters[str(name)].default for name in said}

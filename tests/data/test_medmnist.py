@@ -73,17 +73,17 @@ def test_weak_masks_are_otsu_s_and_say_that_they_are_weak(
 @pytest.mark.parametrize("kind", ["noise", "two levels", "skewed"])
 def test_thresholds_are_those_of_scikit_image(kind: str) -> None:
     rng = np.random.default_rng(4)
-    pictures = {
+    images = {
         "noise": rng.integers(0, 256, (20, 9, 9)),
         "two levels": rng.choice([40, 200], (20, 9, 9)),
         "skewed": 255 * rng.random((20, 9, 9)) ** 4,
     }[kind].astype(np.uint8)
-    found = otsu_thresholds(pictures)
-    for picture, level in zip(pictures, found, strict=True):
-        np.testing.assert_array_equal(picture > level, picture > threshold_otsu(picture, nbins=256))
+    found = otsu_thresholds(images)
+    for image, level in zip(images, found, strict=True):
+        np.testing.assert_array_equal(image > level, image > threshold_otsu(image, nbins=256))
 
 
-def test_a_flat_picture_is_all_of_one_side() -> None:
+def test_a_flat_image_is_all_of_one_side() -> None:
     flat = np.zeros((2, 1, 4, 4), np.uint8)
     assert not otsu_masks(flat).any()
     assert otsu_masks(flat, dark=True).all()
@@ -134,7 +134,7 @@ def test_a_file_is_fetched_once_and_checked(trees: Any, tmp_path: Path, monkeypa
 
 def test_a_wrong_answer_is_not_kept(trees: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     served(monkeypatch, b"<html>try later</html>", "0" * 32)
-    with pytest.raises(DataError, match="gave a file with the md5"):
+    with pytest.raises(DataError, match="returned a file with the md5"):
         MedMNIST("breastmnist", root=str(tmp_path), download=True).load()
     assert not list(tmp_path.iterdir())
 
@@ -142,7 +142,7 @@ def test_a_wrong_answer_is_not_kept(trees: Any, tmp_path: Path, monkeypatch: pyt
         raise urllib.error.URLError("no route to host")
 
     monkeypatch.setattr(urllib.request, "urlopen", no_network)
-    with pytest.raises(DataError, match=r"cannot be fetched .*no route to host.*give data\.file"):
+    with pytest.raises(DataError, match=r"cannot be downloaded .*no route to host.*give data\.file"):
         MedMNIST("breastmnist", root=str(tmp_path), download=True).load()
 
 

@@ -103,10 +103,10 @@ def test_shares_and_balanced_classes_are_not_both_given(pair: dict[str, Given]) 
     ("shares", "message"),
     [
         ({"a": 1}, "names a, but the sources are a, b"),
-        ({"a": 1, "b": -1}, "needs numbers from 0"),
+        ({"a": 1, "b": -1}, "needs non-negative numbers"),
         ({"a": 0, "b": 0}, "not all of them 0"),
-        ({"a": 1, "b": True}, "needs numbers"),
-        ({"a": 1, "b": float("nan")}, "needs numbers"),
+        ({"a": 1, "b": True}, "needs non-negative numbers"),
+        ({"a": 1, "b": float("nan")}, "needs non-negative numbers"),
     ],
 )
 def test_shares_that_cannot_work(pair: dict[str, Given], shares: dict[str, float], message: str) -> None:

@@ -59,5 +59,5 @@ def test_a_failed_download_is_one_line(tmp_path: Path, monkeypatch: pytest.Monke
         raise OSError("no route to host")
 
     monkeypatch.setattr(torchvision.datasets, "OxfordIIITPet", no_network)
-    with pytest.raises(DataError, match=r"cannot be fetched \(no route to host\): fetch it by hand into"):
+    with pytest.raises(DataError, match=r"cannot be downloaded \(no route to host\): download it by hand into"):
         OxfordPet(str(tmp_path), download=True).load()

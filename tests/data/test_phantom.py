@@ -103,7 +103,7 @@ class TestSource:
         assert len(set(ids)) == 15
         assert ids[0] == "phantom/train/000000"
 
-    def test_the_yaml_names_every_knob_with_its_default(self) -> None:
+    def test_the_yaml_names_every_option_with_its_default(self) -> None:
         config = OmegaConf.load(CONF)
         from_yaml, plain = instantiate(config), Phantom()
         assert isinstance(from_yaml, Phantom)

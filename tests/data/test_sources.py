@@ -91,10 +91,10 @@ def test_a_table(run: Any, trees: Any, tmp_path: Path) -> None:
 
 def test_numbers_of_a_table(run: Any, trees: Any, tmp_path: Path) -> None:
     root = trees.table(tmp_path / "mine", 20, age=lambda number: "" if number % 3 == 0 else 40 + number)
-    said = ("data.columns.numbers=[age]", "data.columns.masks=null", "tasks.column.column=age")
-    results = run("data=folder", f"data.root={root}", "data.table=table.csv", "task=column", *said)
-    assert answered(results) == {"column"}
-    assert np.isfinite(results["metrics"]["test/column/mae"])
+    said = ("data.columns.numbers=[age]", "data.columns.masks=null", "tasks.number.column=age")
+    results = run("data=folder", f"data.root={root}", "data.table=table.csv", "task=number", *said)
+    assert answered(results) == {"number"}
+    assert np.isfinite(results["metrics"]["test/number/mae"])
 
 
 def test_findings_of_a_table(run: Any, trees: Any, tmp_path: Path) -> None:
@@ -171,7 +171,7 @@ def test_medmnist(
 
 
 def test_mixed_sources_share_what_they_have(run: Any, trees: Any, tmp_path: Path) -> None:
-    pictures = trees.folders(tmp_path / "classes", 10, masked=lambda number: False)
+    images = trees.folders(tmp_path / "classes", 10, masked=lambda number: False)
     masks = tmp_path / "masks"
     for number in range(12):
         trees.save(masks / f"m{number}.png", trees.noise(500 + number))
@@ -179,7 +179,7 @@ def test_mixed_sources_share_what_they_have(run: Any, trees: Any, tmp_path: Path
     results = run(
         "data=mixed",
         "data@data.sources.first=folder",
-        f"data.sources.first.root={pictures}",
+        f"data.sources.first.root={images}",
         "data@data.sources.second=folder",
         f"data.sources.second.root={masks}",
         "data.sources.second.images='{id}'",
@@ -236,7 +236,7 @@ def test_the_stand_in_for_dermamnist(run: Any, tmp_path: Path) -> None:
     assert "stand-in" in (tmp_path / "run" / "evaluation" / "test" / "report.html").read_text()
 
 
-def test_real_pneumonia_pictures(run: Any, shared_data: Path) -> None:
+def test_real_pneumonia_images(run: Any, shared_data: Path) -> None:
     file = shared_data / "pneumoniamnist_rebuilt.npz"
     if not file.is_file():
         pytest.skip(f"{file.name} is absent; set TANDEM_DATA")
@@ -248,7 +248,7 @@ def test_real_pneumonia_pictures(run: Any, shared_data: Path) -> None:
 
 
 def test_real_busi_by_folds(run: Any, real_busi: Path, tmp_path: Path) -> None:
-    """A subset of the real pictures, so that it is quick; the whole set is read by the tests of its source."""
+    """A subset of the real images, so that it is quick; the whole set is read by the tests of its source."""
     subset = tmp_path / "subset.csv"
     lines = [f"{name};{number}" for name in ("normal", "benign", "malignant") for number in range(1, 13)]
     subset.write_text("\n".join(["class;id", *lines]) + "\n")

@@ -1,4 +1,4 @@
-"""`scripts/evaluate.py`: what it leaves, what it shows, and what it refuses in one line."""
+"""`scripts/evaluate.py`: its files, its report, and its one-line errors."""
 
 import json
 import sys
@@ -40,18 +40,18 @@ def test_intervals_hold_their_numbers_and_agree_with_the_metrics_of_training(met
     assert metrics["intervals"]["test/segmentation/dice"][0] < metrics["metrics"]["test/segmentation/dice"]
 
 
-def test_the_page_opens_with_every_picture_and_fetches_nothing(
+def test_the_report_opens_with_every_image_and_works_offline(
     evaluated: Path, browser_page: Callable[[Path], Any]
 ) -> None:
     opened = browser_page(evaluated / "report.html")
     assert opened.errors == []
-    pictures = opened.page.locator("img")
-    assert pictures.count() > 20
-    widths = pictures.evaluate_all("all => all.map(image => image.naturalWidth)")
+    images = opened.page.locator("img")
+    assert images.count() > 20
+    widths = images.evaluate_all("all => all.map(image => image.naturalWidth)")
     assert min(widths) > 0
     said = opened.page.locator("body").inner_text()
     for words in (
-        "Looks at the test data",
+        "Evaluations on test data",
         "Grad-CAM",
         "Best by Dice",
         "Worst by Dice",
@@ -81,7 +81,7 @@ def test_the_command_as_it_is_typed(
     bare = evaluate(f"run={copied}", "split=val", "samples=20", "masks=false", "page=false")
     assert {path.name for path in folder.iterdir()} == {"images.csv", "metrics.json", "curves.json"}
     assert "report.html" not in bare.out
-    assert "fitting a threshold on test" in evaluate(f"run={copied}", "threshold=fit").error
+    assert "fitting a threshold on test data" in evaluate(f"run={copied}", "threshold=fit").error
     assert "one value for each key" in evaluate("-m", f"run={copied}", "threshold=0.4,0.5").error
 
 
@@ -94,21 +94,21 @@ def test_looking_at_test_data_again_leaves_a_record(copied: Path, asked: Asked) 
     third = evaluate_run(asked(copied, **options))
     for evaluation in (second, third):
         assert len(evaluation["looks"]) == 2
-        assert "touched once" in evaluation["warnings"][0]
+        assert "only once" in evaluation["warnings"][0]
     assert [look["times"] for look in third["looks"]] == [3, 1]
     assert json.loads((copied / "evaluation" / "test" / "touched.json").read_text()) == third["looks"]
     page = (copied / "evaluation" / "test" / "report.html").read_text()
-    assert "looked at with 2 sets of thresholds" in page
+    assert "evaluated with 2 sets of thresholds" in page
     assert second["metrics"]["test/segmentation/threshold"] == pytest.approx(0.6)
 
 
 def test_fitting_on_validation_data_finds_what_training_stored(copied: Path, asked: Asked) -> None:
     found = evaluate_run(asked(copied, split="val", threshold="fit", masks=False, cases=0, samples=10))
     assert found["thresholds"] == found["stored_thresholds"]
-    worth = found["estimates"]["segmentation"]["lesion"]
-    assert worth["threshold"] == pytest.approx(found["thresholds"]["segmentation"][0])
-    assert worth["score"] == pytest.approx(found["metrics"]["val/segmentation/dice"], abs=1e-6)
-    assert worth["nested"] <= worth["score"] + 0.05
+    estimate = found["estimates"]["segmentation"]["lesion"]
+    assert estimate["threshold"] == pytest.approx(found["thresholds"]["segmentation"][0])
+    assert estimate["score"] == pytest.approx(found["metrics"]["val/segmentation/dice"], abs=1e-6)
+    assert estimate["nested"] <= estimate["score"] + 0.05
     assert found["looks"] == []
 
 
@@ -119,7 +119,7 @@ def test_training_data_are_seen_as_they_are(copied: Path, asked: Asked) -> None:
 
 
 def test_other_data_are_refused(copied: Path, asked: Asked) -> None:
-    with pytest.raises(DataError, match=r"not those that the run was trained on \(train, val, test differ\)"):
+    with pytest.raises(DataError, match=r"not the data that the run was trained on \(train, val, test differ\)"):
         evaluate_run(asked(copied, data={"seed": 4}))
     with pytest.raises(ConfigError, match="root"):
         evaluate_run(asked(copied, data={"root": "elsewhere"}))
@@ -149,15 +149,15 @@ def test_without_captum_the_page_says_so(
     module = restore(trained).module
     shown = CaseViewer(module, tiny_samples(2)).cams(module.tasks["classification"], [(0, 1, "a")])
     assert "tandem[explain]" in shown.note
-    assert not shown.pictures
+    assert not shown.images
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
         ({"split": "tset"}, "split is 'tset'.*test"),
-        ({"threshold": "fit"}, "fitting a threshold on test"),
-        ({"threshold": {"segmentation": "fit"}}, "fitting a threshold on test"),
+        ({"threshold": "fit"}, "fitting a threshold on test data"),
+        ({"threshold": {"segmentation": "fit"}}, "fitting a threshold on test data"),
         ({"threshold": 1.5}, "threshold is 1.5"),
         ({"threshold": True}, "threshold is True"),
         ({"threshold": "store"}, "threshold is 'store'"),
@@ -175,11 +175,11 @@ def test_what_cannot_work_is_refused_before_anything_is_read(
 
 
 def test_a_threshold_for_a_task_that_has_none_is_refused(copied: Path, asked: Asked) -> None:
-    with pytest.raises(ConfigError, match="threshold names 'segmentatoin', which has none"):
+    with pytest.raises(ConfigError, match="threshold names 'segmentatoin', which has no threshold"):
         evaluate_run(asked(copied, threshold={"segmentatoin": 0.5}))
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
 def test_a_device_that_is_not_there_is_refused(copied: Path, asked: Asked) -> None:
-    with pytest.raises(ConfigError, match="device=cuda cannot be used here"):
+    with pytest.raises(ConfigError, match="device=cuda is not available"):
         evaluate_run(asked(copied, device="cuda"))

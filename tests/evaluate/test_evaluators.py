@@ -70,7 +70,7 @@ def test_an_interval_is_the_same_in_parts_and_unknown_without_images(monkeypatch
     assert all(np.isnan(value) for value in nothing)
 
 
-def test_pictures_of_one_patient_make_an_interval_no_narrower() -> None:
+def test_images_of_one_patient_make_an_interval_no_narrower() -> None:
     values = np.random.default_rng(1).normal(3.0, 2.0, 60)
 
     def interval(each: int, groups: Any) -> tuple[float, float]:
@@ -91,7 +91,7 @@ def test_pictures_of_one_patient_make_an_interval_no_narrower() -> None:
     )
 
 
-def test_a_split_tells_which_pictures_belong_together(tiny_samples: Any) -> None:
+def test_a_split_names_the_groups_of_its_images(tiny_samples: Any) -> None:
     def groups(*names: str) -> list[str]:
         samples = dataclasses.replace(tiny_samples(3, "val"), groups=names)
         return list(Split("val", samples, (), "", 1, {}, ThresholdSweep()).groups)

@@ -1,4 +1,4 @@
-"""A run as one file: it answers as PyTorch does, says what it is, and is not left where it is wrong."""
+"""Exported files: they answer as PyTorch does, describe themselves, and are not written if they are wrong."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -56,7 +56,7 @@ def onnx_file(small: Path) -> Path:
     return file
 
 
-def pictures(count: int, height: int, width: int) -> Tensor:
+def make_images(count: int, height: int, width: int) -> Tensor:
     generator = torch.Generator().manual_seed(count)
     return torch.randint(0, 256, (count, 1, height, width), dtype=torch.uint8, generator=generator)
 
@@ -64,7 +64,7 @@ def pictures(count: int, height: int, width: int) -> Tensor:
 @pytest.mark.parametrize("shape", [(1, 64, 64), (5, 64, 64), (2, 96, 64)])
 def test_the_file_answers_as_the_run_does(small: Path, onnx_file: Path, shape: tuple[int, int, int]) -> None:
     run = restore(small)
-    image = pictures(*shape)
+    image = make_images(*shape)
     session = onnxruntime.InferenceSession(onnx_file)
     found = dict(zip([o.name for o in session.get_outputs()], session.run(None, {"image": image.numpy()}), strict=True))
     with torch.no_grad():
@@ -76,17 +76,18 @@ def test_the_file_answers_as_the_run_does(small: Path, onnx_file: Path, shape: t
     np.testing.assert_array_equal(found["segmentation_answer"], found["segmentation_probabilities"] >= threshold)
 
 
-def test_the_file_says_what_it_is(small: Path, onnx_file: Path) -> None:
+def test_the_file_describes_itself(small: Path, onnx_file: Path) -> None:
     model = onnx.load(onnx_file)
-    said = {entry.key: json.loads(entry.value) for entry in model.metadata_props if entry.key.startswith("tandem.")}
+    metadata = {entry.key: json.loads(entry.value) for entry in model.metadata_props if entry.key.startswith("tandem.")}
     run = restore(small)
-    assert said["tandem.classes"] == ["normal", "benign", "malignant"]
-    assert said["tandem.tasks"]["segmentation"]["threshold"] == pytest.approx(run.results["thresholds"]["segmentation"])
-    assert said["tandem.tasks"]["classification"]["threshold"] is None
-    assert said["tandem.input"]["channels"] == 1
-    assert "multiple of" in said["tandem.input"]["sides"]
-    assert said["tandem.run"]["hash"] == run.results["hash"]
-    assert said["tandem.data"]["fingerprint"] == run.results["data"]["fingerprint"]
+    assert metadata["tandem.classes"] == ["normal", "benign", "malignant"]
+    thresholds = {name: task["threshold"] for name, task in metadata["tandem.tasks"].items()}
+    assert thresholds["segmentation"] == pytest.approx(run.results["thresholds"]["segmentation"])
+    assert thresholds["classification"] is None
+    assert metadata["tandem.input"]["channels"] == 1
+    assert "multiple of" in metadata["tandem.input"]["sides"]
+    assert metadata["tandem.run"]["hash"] == run.results["hash"]
+    assert metadata["tandem.data"]["fingerprint"] == run.results["data"]["fingerprint"]
 
 
 def test_a_torch_program_does_the_same_without_tandem(small: Path, tmp_path: Path) -> None:
@@ -95,7 +96,7 @@ def test_a_torch_program_does_the_same_without_tandem(small: Path, tmp_path: Pat
     extra = {"tandem.classes": ""}
     program = torch.export.load(file, extra_files=extra).module()
     assert json.loads(extra["tandem.classes"]) == ["normal", "benign", "malignant"]
-    classes, mask, answer = program(pictures(3, 64, 64))
+    classes, mask, answer = program(make_images(3, 64, 64))
     assert (classes.shape, mask.shape, answer.dtype) == ((3, 3), (3, 1, 64, 64), torch.uint8)
 
 
@@ -103,18 +104,18 @@ def test_another_family_goes_through_too(other_family: Path) -> None:
     file, difference = export_run(other_family)
     assert difference <= 1e-4
     assert file == other_family / "export" / "model.onnx"
-    said = {entry.key: json.loads(entry.value) for entry in onnx.load(file).metadata_props}
-    assert said["tandem.input"]["sides"] == "32 alone", "one stride is all there is"
+    metadata = {entry.key: json.loads(entry.value) for entry in onnx.load(file).metadata_props}
+    assert metadata["tandem.input"]["sides"] == "32 alone", "one stride is all there is"
 
 
 class Echo(formats.Format):
-    """A file that answers with what it is told to, without the seconds that tracing takes."""
+    """A file with prescribed answers, without the seconds that tracing takes."""
 
     suffix = ".echo"
     answer: Callable[[Tensor], list[Tensor]]
 
-    def pack(self, program: Any, names: Sequence[str], said: Mapping[str, str]) -> bytes:
-        return json.dumps(dict(said)).encode()
+    def pack(self, program: Any, names: Sequence[str], metadata: Mapping[str, str]) -> bytes:
+        return json.dumps(dict(metadata)).encode()
 
     def open(self, content: bytes) -> formats.Ask:
         return type(self).answer
@@ -136,7 +137,7 @@ def test_a_file_that_differs_is_not_left(
     right = echo.answer
     wrong = staticmethod(lambda image: [value + 1 if value.is_floating_point() else value for value in right(image)])
     monkeypatch.setattr(echo, "answer", wrong)
-    with pytest.raises(DataError, match=r"away from PyTorch, more than tolerance=1e-04; no file was left"):
+    with pytest.raises(DataError, match=r"differs from PyTorch by .*, more than tolerance=1e-04; no file was written"):
         export_run(small, "torch", tmp_path / "model.pt2")
     assert list(tmp_path.iterdir()) == []
 
@@ -178,7 +179,7 @@ def test_the_command_as_typed(small: Path, echo: type[Echo], in_process: Callabl
     done = run(f"run={small}", "format=torch", f"out={tmp_path / 'm.pt2'}")
     assert (done.code, done.err) == (0, "")
     assert f"{tmp_path / 'm.pt2'}: " in done.out
-    assert "at most 0.0e+00 away from PyTorch" in done.out
+    assert "largest difference from PyTorch 0.0e+00" in done.out
     assert (tmp_path / "m.pt2").stat().st_size > 0
     assert run(f"run={small.parent}", "format=torch").error.startswith(f"run={small.parent} is not a run folder")
     assert run().error == "run has no value; give it, for instance run=VALUE"

@@ -19,6 +19,18 @@ from tandem.utils.artifacts import SCHEMA
 
 KEPT = Path(__file__).parent / "run_0.1.0"
 
+CORRECTED = {
+    "segmentation/pixel_auroc": "bins of a fixed width were off by up to .23; they adapt to the probabilities now",
+    "segmentation/pixel_ap": "the same bins, off by up to .47",
+}
+"""Numbers that 0.1.0 computed less exactly, by name without the stage, and why: they are not compared."""
+
+
+def comparable(metrics: dict[str, Any]) -> dict[str, Any]:
+    """Those with a value that 0.1.0 computed as it is computed today."""
+    corrected = {f"{stage}/{key}" for stage in ("train", "val", "test") for key in CORRECTED}
+    return {key: value for key, value in metrics.items() if value is not None and key not in corrected}
+
 
 @pytest.fixture
 def run(tmp_path: Path) -> Path:
@@ -54,9 +66,9 @@ def test_an_evaluation_gives_its_numbers(run: Path) -> None:
     more = {"masks": False, "cases": 0, "page": False, "samples": 20, "seed": 0, "data": None}
     found = evaluate_run(read_settings({**asked, **more}))["metrics"]
     kept = {key: value for key, value in results_of(run)["metrics"].items() if key.startswith("test/")}
-    known = {key: value for key, value in kept.items() if value is not None}
+    known = comparable(kept)
     assert {key: found[key] for key in known} == pytest.approx(known, abs=1e-5)
-    assert [key for key in kept if key not in known] == [key for key in kept if found[key] is None]
+    assert [key for key, value in kept.items() if value is None] == [key for key in kept if found[key] is None]
 
 
 def test_training_goes_on_from_its_last_checkpoint(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,7 +77,7 @@ def test_training_goes_on_from_its_last_checkpoint(run: Path, monkeypatch: pytes
     (run / "results.json").unlink()
     again = train(before["config"], run)
     assert again["resumed"]
-    known = {key: value for key, value in before["metrics"].items() if value is not None}
+    known = comparable(before["metrics"])
     assert {key: again["metrics"][key] for key in known} == pytest.approx(known, abs=1e-5)
     assert results_of(run)["schema"] == SCHEMA
 

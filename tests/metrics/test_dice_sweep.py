@@ -222,8 +222,8 @@ def test_reset_forgets_and_clones_are_independent() -> None:
 
 def test_reset_forgets_a_fault() -> None:
     sweep = DiceSweep(GRID)
-    sweep.update(torch.full((1, 1), torch.nan), torch.ones(1, 1))
-    with pytest.raises(DataError, match="1 probabilities are not a number"):
+    sweep.update(torch.full((1, 1), 2.0), torch.ones(1, 1))
+    with pytest.raises(DataError, match="1 probabilities are outside"):
         sweep.compute()
     sweep.reset()
     sweep.update(torch.full((1, 1), 0.5), torch.ones(1, 1))
@@ -242,7 +242,7 @@ def test_a_target_outside_its_set_is_refused(value: float) -> None:
     target = torch.zeros(2, 1, 3, 3)
     target[1, 0, 1, 1:] = value
     sweep.update(torch.rand(2, 1, 3, 3), target)
-    with pytest.raises(DataError, match="2 target values are none of 0, 1 and 255"):
+    with pytest.raises(DataError, match="2 target values are not 0, 1 or 255"):
         sweep.compute()
 
 
@@ -272,7 +272,7 @@ def test_what_are_no_thresholds_is_refused(thresholds: Any) -> None:
 
 
 def test_a_mean_over_images_needs_them_apart() -> None:
-    with pytest.raises(ConfigError, match="images=False, but the mean over images needs them apart"):
+    with pytest.raises(ConfigError, match="images=False, but a mean over images needs counts by image"):
         DiceSweep(aggregate="per_image", images=False)
 
 
@@ -280,7 +280,7 @@ def test_a_mean_over_images_needs_them_apart() -> None:
 def test_a_probability_outside_its_range_is_refused(value: float) -> None:
     sweep = DiceSweep(GRID)
     sweep.update(torch.tensor([[0.2, value]]), torch.tensor([[0, 1]]))
-    with pytest.raises(DataError, match=r"1 probabilities lie outside of \[0, 1\]; logits or percentages were given"):
+    with pytest.raises(DataError, match=r"1 probabilities are outside of \[0, 1\]; pass probabilities"):
         sweep.compute()
 
 
@@ -416,3 +416,16 @@ def test_two_processes_with_unequal_shares_equal_one(tmp_path: Path) -> None:
     apart = [*expected, one.by(aggregate="per_image").curve.dice.tolist()]
     for answer in answers:
         assert answer == [apart, expected, apart, expected]
+
+
+@pytest.mark.parametrize("images", [True, False])
+def test_a_probability_that_is_nan_makes_every_number_nan(images: bool) -> None:
+    sweep = DiceSweep(GRID, images=images)
+    sweep.update(torch.tensor([[0.9], [0.1], [torch.nan]]), torch.tensor([[1], [0], [1]]))
+    result = sweep.compute()
+    assert result.unknown
+    assert result.dice.isnan()
+    assert all(line.isnan().all() for line in result.curve[1:])
+    sweep.reset()
+    sweep.update(torch.tensor([[0.9], [torch.nan]]), torch.tensor([[1], [255]]))  # missing: nobody asked
+    assert sweep.compute().dice == 1

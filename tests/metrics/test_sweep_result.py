@@ -118,7 +118,7 @@ def test_each_class_has_its_own_threshold() -> None:
 def test_a_mean_per_image_needs_images() -> None:
     summed = SweepResult(torch.tensor([0.5]), result([0.5], [[1]], [[0]], [1]).counts, Objective(), images=False)
     for ask in (lambda: summed.by(aggregate="per_image"), summed.bootstrap, summed.nested, summed.specificity_empty):
-        with pytest.raises(ConfigError, match="does not keep images apart; make it with images=True"):
+        with pytest.raises(ConfigError, match="does not keep counts by image; create it with images=True"):
             ask()
 
 

@@ -70,5 +70,5 @@ def test_usual_grids_need_one_look_at_one_small_table(name: str, layers: int) ->
 
 
 def test_too_many_thresholds_are_refused() -> None:
-    with pytest.raises(ConfigError, match="65537 thresholds are more than 65536; take fewer"):
+    with pytest.raises(ConfigError, match="65537 thresholds are given, but at most 65536 are supported"):
         Buckets(torch.linspace(0.1, 0.9, MOST + 1))

@@ -104,7 +104,7 @@ def test_computing_with_an_interval_gives_the_result_and_the_interval() -> None:
 def test_an_interval_without_images_is_refused() -> None:
     sweep = DiceSweep(GRID)
     sweep.update(*images(4))
-    with pytest.raises(ConfigError, match="does not keep images apart; make it with images=True"):
+    with pytest.raises(ConfigError, match="does not keep counts by image; create it with images=True"):
         sweep.compute(ci=True)
 
 

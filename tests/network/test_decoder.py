@@ -97,7 +97,7 @@ def fails(levels: list[Tensor]) -> Tensor:
 
 
 BAD = {
-    "no module": (lambda channels, strides: zeros, r"\(function\) is no torch\.nn\.Module"),
+    "no module": (lambda channels, strides: zeros, r"\(function\) is not a torch\.nn\.Module"),
     "no channels": (
         lambda channels, strides: nn.Identity(),
         r"\(Identity\): out_channels is None; set it",
@@ -107,8 +107,8 @@ BAD = {
     "other channels": (made(8, zeros(1, 4, 16, 24)), r"forward returns \(1, 4, 16, 24\), but must return .*channels=8"),
     "a list": (made(8, lambda levels: levels), r"forward returns list, but must return a tensor"),
     "a vector": (made(8, zeros(1, 8)), r"forward returns \(1, 8\)"),
-    "turned": (made(8, zeros(1, 8, 24, 16)), r"for an image of 32 x 48; keep the image's proportions"),
-    "nothing left": (made(8, zeros(1, 8, 0, 0)), r"keep the image's proportions"),
+    "turned": (made(8, zeros(1, 8, 24, 16)), r"for an image of 32 x 48; keep the aspect ratio of the image"),
+    "nothing left": (made(8, zeros(1, 8, 0, 0)), r"keep the aspect ratio of the image"),
     "failing": (made(8, fails), r"forward fails in a trial: IndexError: list index out of range"),
 }
 

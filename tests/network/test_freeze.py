@@ -1,4 +1,4 @@
-"""What is held still: weights, batch statistics, and for how long; and where pretrained weights come from."""
+"""Freezing: weights, batch statistics, and for how long; and the origin of pretrained weights."""
 
 import math
 import warnings
@@ -188,7 +188,7 @@ def test_the_checkpoint_of_another_run_gives_its_encoder(tmp_path: Path) -> None
 @pytest.mark.parametrize(("backbone", "channels"), [("small_cnn", 3), ("test_resnet", 1)])
 def test_the_checkpoint_of_another_backbone_is_refused(tmp_path: Path, backbone: str, channels: int) -> None:
     path = checkpoint(make_network(channels, False, backbone, "unet"), tmp_path / "best.ckpt")
-    with pytest.raises(ConfigError, match=r"^network\.weights: '.*best\.ckpt' is no checkpoint of a run") as error:
+    with pytest.raises(ConfigError, match=r"^network\.weights: '.*best\.ckpt' is not a checkpoint of a run") as error:
         make_network(3, False, "test_resnet", "unet", weights=str(path))
     assert "\n" not in str(error.value)
 
@@ -197,10 +197,10 @@ def test_the_checkpoint_of_another_backbone_is_refused(tmp_path: Path, backbone:
 def test_a_broken_checkpoint_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "best.ckpt"
     path.write_bytes(content)
-    with pytest.raises(ConfigError, match=r"^network\.weights: '.*best\.ckpt' is no checkpoint of a run"):
+    with pytest.raises(ConfigError, match=r"^network\.weights: '.*best\.ckpt' is not a checkpoint of a run"):
         make_network(3, False, "test_resnet", "unet", weights=str(path))
     torch.save([1, 2], path)
-    with pytest.raises(ConfigError, match=r"is no checkpoint of a run"):
+    with pytest.raises(ConfigError, match=r"is not a checkpoint of a run"):
         make_network(3, False, "test_resnet", "unet", weights=str(path))
 
 
@@ -212,11 +212,11 @@ def test_the_statistics_are_those_of_the_weights_that_are_named() -> None:
     import timm
 
     for name in ("mobilenetv3_large_100.ra_in1k", "mobilenetv3_large_100.miil_in21k"):
-        said = timm.get_pretrained_cfg(name)
-        assert said is not None
+        known = timm.get_pretrained_cfg(name)
+        assert known is not None
         network = make_network(3, False, name, "unet")
-        torch.testing.assert_close(network.mean.flatten(), torch.tensor(said.mean))
-        torch.testing.assert_close(network.std.flatten(), torch.tensor(said.std))
+        torch.testing.assert_close(network.mean.flatten(), torch.tensor(known.mean))
+        torch.testing.assert_close(network.std.flatten(), torch.tensor(known.std))
 
 
 def test_the_statistics_of_a_file_may_be_given() -> None:

@@ -25,7 +25,7 @@ class Echo(nn.Module):
 
 
 @pytest.mark.parametrize("size", [(32, 64), (1, 1), (28, 28), (50, 70), (33, 95)])
-def test_pictures_are_normalised_then_padded_by_repeating_the_edge(size: tuple[int, int]) -> None:
+def test_images_are_normalised_then_padded_by_repeating_the_edge(size: tuple[int, int]) -> None:
     encoder = Echo(2)
     network = Network(encoder, None, 0, [0.25, 0.5], [0.5, 2.0])
     image = torch.rand(3, 2, *size)
@@ -44,7 +44,7 @@ def test_what_the_padded_size_is_a_multiple_of(levels: int, stride: int, multipl
     assert features.padded == (2 * multiple, multiple)
 
 
-def test_pictures_whose_size_fits_pass_as_they_are() -> None:
+def test_images_whose_size_fits_pass_as_they_are() -> None:
     torch.manual_seed(0)
     network = make_network(1, True, "test_resnet", "unet", UNET).eval()
     image = torch.rand(2, 1, 64, 32)
@@ -69,7 +69,7 @@ def test_one_pass_through_the_encoder_serves_both_maps() -> None:
 
 
 @pytest.mark.parametrize("backbone", ["mobilenetv2_050", "convnext_atto", "small_cnn"])
-def test_in_evaluation_a_picture_does_not_depend_on_the_rest_of_the_batch(backbone: str) -> None:
+def test_in_evaluation_an_image_does_not_depend_on_the_rest_of_the_batch(backbone: str) -> None:
     torch.manual_seed(0)
     network = make_network(1, True, backbone, "unet", UNET)
     image = torch.rand(4, 1, 40, 40)

@@ -13,7 +13,7 @@ from tandem.network.protocol import begin_epoch, check_network, network_stride, 
 
 
 class Plain(nn.Module):
-    """One convolution; `fault` says what is wrong with it."""
+    """One convolution; `fault` defines its error."""
 
     def __init__(self, fault: str = "", **more: Any) -> None:
         super().__init__()
@@ -59,12 +59,12 @@ def test_a_good_one_is_given_back_as_it_was(size: int | None, stride: int | None
 
 
 BAD: list[tuple[Any, str]] = [
-    (SimpleNamespace(), r"^network \(SimpleNamespace\) is no torch\.nn\.Module"),
+    (SimpleNamespace(), r"^network \(SimpleNamespace\) is not a torch\.nn\.Module"),
     (nn.Identity(), r"^network \(Identity\): channels is None; set it to a tandem\.network\.FeatureChannels"),
     (Plain(channels=(4, 4)), r"^network \(Plain\): channels is \(4, 4\)"),
-    (Plain(stride=0), r"stride is 0, but must be a whole number above 0; leave it out for 32$"),
+    (Plain(stride=0), r"stride is 0, but must be an integer above 0; leave it out for 32$"),
     (Plain(stride=2.5), r"stride is 2\.5"),
-    (Plain(begin_epoch=3), r"begin_epoch is no method"),
+    (Plain(begin_epoch=3), r"begin_epoch is not a method"),
     (Plain("failing"), r"^network \(Plain\): forward fails in a trial: KeyError: 'stem'$"),
     (Plain("tensor"), r"forward returns Tensor, but must return tandem\.network\.Features$"),
     (Plain("shallow"), r"a map 'deep' of shape \(2, 3, 64, 64\), but channels\.deep promises \(2, 4, H, W\)$"),

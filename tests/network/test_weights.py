@@ -48,7 +48,7 @@ def test_a_local_file_arrives(
     values = list(state.values())
     first = values[0]
     if channels == 1:
-        first = first.sum(dim=1, keepdim=True)  # a grey picture answers as its red, green and blue copy would
+        first = first.sum(dim=1, keepdim=True)  # a grey image answers as its red, green and blue copy would
     torch.testing.assert_close(found[0], first)
     for tensor in found[1:]:
         assert any(tensor.shape == value.shape and torch.equal(tensor, value) for value in values)
@@ -103,14 +103,14 @@ def test_a_file_is_found_in_the_home_folder(tmp_path: Path, monkeypatch: pytest.
     }
 
 
-def test_where_weights_come_from_is_told_as_timm_names_it() -> None:
-    told = weights.origin({"backbone": "resnet18", "pretrained": True, "weights": None})
-    assert told == {"model": "resnet18", "repository": "timm/resnet18.a1_in1k"}
+def test_the_origin_of_weights_uses_timm_s_names() -> None:
+    found = weights.origin({"backbone": "resnet18", "pretrained": True, "weights": None})
+    assert found == {"model": "resnet18", "repository": "timm/resnet18.a1_in1k"}
     assert weights.origin({"backbone": "resnet18", "pretrained": False}) is None
     assert weights.origin({"_target_": "mine.Network"}) is None
 
 
-def test_a_model_without_weights_says_so() -> None:
+def test_a_model_without_weights_is_an_error() -> None:
     with pytest.raises(ConfigError, match=r"no weights for 'small_cnn'; set network\.pretrained=false"):
         make_network(1, False, "small_cnn", "unet", pretrained=True)
 

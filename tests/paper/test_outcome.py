@@ -12,8 +12,8 @@ from tandem.study.cells import Cell
 from tandem.study.runs import Run
 
 
-def cell(**told: Quantity) -> Cell:
-    results = {"quantities": {f"age/{name}": as_stored(one) for name, one in told.items()}}
+def cell(**quantities: Quantity) -> Cell:
+    results = {"quantities": {f"age/{name}": as_stored(one) for name, one in quantities.items()}}
     return Cell((), "row", {(("seed", 0),): Run(Path("run"), results, {}, ())})
 
 

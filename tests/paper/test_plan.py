@@ -120,7 +120,7 @@ def of_column(**entries: Any) -> Change:
         (lambda node: node.pop("title"), "paper.title is None, but must be text"),
         (lambda node: node.update(studies={}), "paper.studies is {}, but must be a dict with at least one entry"),
         (lambda node: node["studies"].update(one="seed=0"), "paper.studies.one is 'seed=0', but must be a list"),
-        (lambda node: node["budgets"]["small"].pop("about"), "paper.budgets.small lacks 'about'"),
+        (lambda node: node["budgets"]["small"].pop("about"), "paper.budgets.small is missing 'about'"),
         (lambda node: node.update(refine={}), "paper.tables.main refines rows, but paper.refine is empty"),
         (lambda node: node["figures"].update(main={"table": "mian"}), "paper.figures.main.table is 'mian': did you"),
         (of_table(baseline="sg"), "paper.tables.main.baseline is 'sg': did you mean 'seg'?"),

@@ -68,7 +68,7 @@ def test_a_paper_from_nothing_to_its_archive_and_back(
 
 
 def check_manifest(manifest: dict[str, Any]) -> None:
-    """It tells how the numbers came about."""
+    """The manifest records the provenance of the numbers."""
     assert manifest["command"] == "reproduce.py paper=quick budget=test"
     assert manifest["packages"]["torch"]
     assert manifest["hardware"]["cores"]
@@ -103,18 +103,18 @@ def test_a_job_that_fails_is_listed_and_the_others_are_tabulated(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([], "there is no paper; choose one, for instance paper=quick, or give archive=FILE"),
+        ([], "no paper is chosen; set for instance paper=quick, or archive=FILE"),
         (["paper=quik"], "no option 'quik' in the config group 'paper': did you mean 'quick'?"),
-        (["paper=quick", "budget=gpu"], "budget is 'gpu', which paper 'quick' lacks"),
-        (["paper=quick", "archive=x.zip"], "archive=x.zip brings its own paper"),
-        (["archive=x.zip"], "archive=x.zip: there is no such file"),
+        (["paper=quick", "budget=gpu"], "budget is 'gpu', which paper 'quick' does not have"),
+        (["paper=quick", "archive=x.zip"], "archive=x.zip holds its own paper"),
+        (["archive=x.zip"], "archive=x.zip: file not found"),
         (["paper=quick", "rerun=true"], "rerun=true trains the runs of an archive again"),
         (["paper=quick", "verify=-1"], "verify is -1, but must be at least 0"),
         (["paper=quick", "tolerance=-1"], "tolerance is -1.0, but must be at least 0"),
-        (["paper=loss_ablation"], "the paper's studies need data.root; give it, for instance data.root=PATH"),
+        (["paper=loss_ablation"], "the paper's studies need data.root; set data.root=PATH"),
         (
             ["paper=curated_busi", "data.root=no/such", "data.subset=no/such.csv"],
-            "data.root is 'no/such', but nothing lies there",
+            "data.root is 'no/such', which does not exist",
         ),
         (["-m", "paper=quick"], "-m is for training"),
     ],

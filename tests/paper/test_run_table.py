@@ -54,8 +54,8 @@ def test_another_folder_is_refused(manifest: str | None, runs: str | None, messa
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        (("against=results/quick",), "there is no paper; choose one"),
-        (("against=results/quick", "archive=a.zip"), "give one of them"),
+        (("against=results/quick",), "no paper is chosen"),
+        (("against=results/quick", "archive=a.zip"), "give only one of them"),
     ],
 )
 def test_what_does_not_go_together(words: tuple[str, ...], message: str) -> None:

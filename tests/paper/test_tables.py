@@ -104,7 +104,7 @@ def test_rows_of_several_settings_and_of_none_are_refused(made: Any, paper: Pape
 def test_two_networks_must_have_seen_the_same_images(made: Any, make: Any, paper: Paper) -> None:
     make.run("seg", 2, SEG)
     make.run("cls", 2, CLS[:2])
-    with pytest.raises(DataError, match=r"rows\.two: the runs to be combined were not tested on the same images"):
+    with pytest.raises(DataError, match=r"rows\.two: the runs to combine were not tested on the same images"):
         all_tables(paper(), "small", made.outcome())
 
 

@@ -1,4 +1,4 @@
-"""Small finished runs, trained once, and a folder with pictures of all sorts."""
+"""Small finished runs, trained once, and a folder of varied images."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -74,9 +74,9 @@ BAD = ("a/text.txt", "animated.gif", "broken.png", "empty.tif", "pages.tif")
 
 
 @pytest.fixture(scope="session")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def image_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with `GOOD` and `BAD` files, and hidden ones."""
-    root = tmp_path_factory.mktemp("pictures")
+    root = tmp_path_factory.mktemp("images")
     (root / "a" / "b").mkdir(parents=True)
     (root / ".hidden").mkdir()
     colour, grey = Image.fromarray(blob(70, 50, 3)), Image.fromarray(blob(40, 90))
@@ -92,7 +92,7 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     colour.convert("CMYK").save(root / "cmyk.jpg")
     colour.save(root / "turned.jpg", exif=tagged(6), quality=95)
     colour.save(root / "unnamed", format="png")
-    (root / "a" / "text.txt").write_text("no picture")
+    (root / "a" / "text.txt").write_text("no image")
     (root / "broken.png").write_bytes((root / "grey.png").read_bytes()[:500])
     (root / "empty.tif").touch()
     for name in ("animated.gif", "pages.tif"):

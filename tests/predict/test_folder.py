@@ -39,14 +39,14 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture(scope="module")
-def predicted(run: Path, pictures: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the command makes of all pictures."""
+def predicted(run: Path, image_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the command makes of all images."""
     from tandem.predict.command import predict_folder
     from tandem.predict.settings import PredictSettings
 
     out = tmp_path_factory.mktemp("predicted") / "out"
     predict_folder(
-        PredictSettings((run,), pictures, out, flips=False, overlays=True, batch_size=4, device="cpu", data={})
+        PredictSettings((run,), image_folder, out, flips=False, overlays=True, batch_size=4, device="cpu", data={})
     )
     return out
 
@@ -57,9 +57,9 @@ def trained(run: Path) -> TrainedRun:
     return restore(run)
 
 
-def by_hand(run: TrainedRun, picture: Path) -> tuple[np.ndarray, np.ndarray]:
+def by_hand(run: TrainedRun, image: Path) -> tuple[np.ndarray, np.ndarray]:
     """Class probabilities and upright map of probabilities, by PIL and torch alone."""
-    with Image.open(picture) as stored:
+    with Image.open(image) as stored:
         opened = ImageOps.exif_transpose(stored)
     if opened.mode == "I;16":
         opened = Image.fromarray((np.asarray(opened) / 257).round().astype(np.uint8))
@@ -75,9 +75,9 @@ def by_hand(run: TrainedRun, picture: Path) -> tuple[np.ndarray, np.ndarray]:
 
 
 @pytest.mark.parametrize("name", GOOD)
-def test_every_number_is_what_the_run_says(trained: TrainedRun, pictures: Path, predicted: Path, name: str) -> None:
+def test_every_number_is_that_of_the_run(trained: TrainedRun, image_folder: Path, predicted: Path, name: str) -> None:
     row = rows(predicted)[name]
-    classes, maps = by_hand(trained, pictures / name)
+    classes, maps = by_hand(trained, image_folder / name)
     names = ("normal", "benign", "malignant")
     found = [float(row[f"classification.probability.{label}"]) for label in names]
     np.testing.assert_allclose(found, classes, atol=1e-5)
@@ -85,8 +85,8 @@ def test_every_number_is_what_the_run_says(trained: TrainedRun, pictures: Path, 
     threshold = trained.results["thresholds"]["segmentation"][0]
     assert float(row["segmentation.threshold"]) == pytest.approx(threshold)
     assert (int(row["height"]), int(row["width"])) == maps.shape
-    with Image.open(predicted / row["segmentation.file"]) as mask, Image.open(pictures / name) as picture:
-        assert (mask.size, mask.mode) == (picture.size, "L")
+    with Image.open(predicted / row["segmentation.file"]) as mask, Image.open(image_folder / name) as image:
+        assert (mask.size, mask.mode) == (image.size, "L")
         upright = np.asarray(ImageOps.exif_transpose(mask))
     assert set(np.unique(upright)) <= {0, 255}
     certain = np.abs(maps - threshold) > 1e-5
@@ -119,32 +119,32 @@ def test_a_name_is_no_formula_and_the_same_stem_no_collision(predicted: Path) ->
 
 
 @pytest.fixture
-def few(tmp_path: Path, pictures: Path) -> Path:
-    """Five pictures and a broken one."""
+def few(tmp_path: Path, image_folder: Path) -> Path:
+    """Five images and a broken one."""
     folder = tmp_path / "few"
     folder.mkdir()
     for name in ("big.png", "broken.png", "colour.png", "grey.png", "small.bmp", "turned.jpg"):
-        shutil.copy(pictures / name, folder)
+        shutil.copy(image_folder / name, folder)
     return folder
 
 
 def test_as_typed(run: Path, few: Path, predict: Command, tmp_path: Path) -> None:
     done = predict(f"run={run}", f"images={few}", "out=out")
     assert done.code == 0
-    assert "5 pictures predicted, " in done.out
-    assert "1 of 6 pictures failed; out/failed.csv says why" in done.out + done.err
+    assert "5 images predicted, " in done.out
+    assert "1 of 6 images failed; see out/failed.csv for the reasons" in done.out + done.err
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
         "predictions.csv", "failed.csv", "masks", "manifest.json",
     }  # fmt: skip
     before = contents(tmp_path / "out")
     again = predict(f"run={run}", f"images={few}", "out=out")
-    assert "5 of 6 pictures are there already" in again.out
+    assert "5 of 6 images are already predicted" in again.out
     assert contents(tmp_path / "out") == before
 
 
 @pytest.fixture
 def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """Names of the pictures that were opened to be seen by a network."""
+    """Names of the images that were opened for a network."""
     opened: list[str] = []
 
     def counting(source: Any) -> Any:
@@ -170,7 +170,7 @@ def test_interrupted_and_restarted_it_does_only_what_is_missing(
     with monkeypatch.context() as patch:
         patch.setattr(PredictionsFile, "add", interrupted)
         cut = predict(*arguments, "out=cut")
-    assert (cut.code, cut.error) == (130, "interrupted; the same command does what is missing")
+    assert (cut.code, cut.error) == (130, "interrupted; rerun the same command to predict the remaining images")
     assert list(rows(tmp_path / "cut")) == ["big.png", "colour.png"]
     counted.clear()
     assert predict(*arguments, "out=cut").code == 0
@@ -192,18 +192,18 @@ def test_a_row_that_was_cut_and_a_mask_that_is_gone_are_done_again(
     assert contents(tmp_path / "out") == before
 
 
-def test_what_failed_is_tried_again_and_new_pictures_are_added(
-    run: Path, few: Path, predict: Command, tmp_path: Path, pictures: Path
+def test_what_failed_is_tried_again_and_new_images_are_added(
+    run: Path, few: Path, predict: Command, tmp_path: Path, image_folder: Path
 ) -> None:
     predict(f"run={run}", f"images={few}", "out=out")
-    shutil.copy(pictures / "grey.png", few / "broken.png")
-    shutil.copy(pictures / "grey.png", few / "anew.png")
+    shutil.copy(image_folder / "grey.png", few / "broken.png")
+    shutil.copy(image_folder / "grey.png", few / "anew.png")
     assert predict(f"run={run}", f"images={few}", "out=out").err == ""
     assert list(rows(tmp_path / "out")) == sorted(path.name for path in few.iterdir())
     assert rows(tmp_path / "out", "failed.csv") == {}
 
 
-def test_what_is_said_of_a_picture_that_is_gone_stays_unless_another_takes_its_mask(
+def test_the_row_of_a_missing_image_stays_unless_another_image_writes_its_mask(
     run: Path, few: Path, predict: Command, tmp_path: Path
 ) -> None:
     predict(f"run={run}", f"images={few}", "out=out")
@@ -225,14 +225,14 @@ def test_other_settings_or_files_in_the_folder_are_refused(
     before = contents(tmp_path / "out")
     for setting in ("flips=true", "overlays=true", "data.size=40"):
         error = predict(f"run={run}", f"images={few}", "out=out", setting).error
-        assert error.startswith("out=out holds predictions of other settings (see manifest.json); give another out=")
+        assert error.startswith("out=out holds predictions with other settings (see manifest.json); set another out=")
     error = predict(f"run={other}", f"images={few}", "out=out").error
-    assert "holds predictions of other runs" in error
+    assert "holds predictions with other runs" in error
     assert contents(tmp_path / "out") == before
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "predictions.csv").write_text("precious")
     assert (
-        "out=mine holds predictions.csv that was not made here"
+        "out=mine holds predictions.csv, but no manifest.json"
         in predict(f"run={run}", f"images={few}", "out=mine").error
     )
     assert (tmp_path / "mine" / "predictions.csv").read_text() == "precious"
@@ -246,16 +246,16 @@ def test_out_may_lie_in_images_and_nothing_is_written_elsewhere(run: Path, few: 
     assert {name: value for name, value in contents(few).items() if not name.startswith("out")} == before
 
 
-def test_not_one_picture_is_an_error(run: Path, predict: Command, tmp_path: Path) -> None:
-    (tmp_path / "pictures").mkdir()
-    (tmp_path / "pictures" / "a.png").touch()
-    done = predict(f"run={run}", "images=pictures", "out=out")
+def test_not_one_image_is_an_error(run: Path, predict: Command, tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    (tmp_path / "images" / "a.png").touch()
+    done = predict(f"run={run}", "images=images", "out=out")
     assert done.code == 1
-    assert "not one of 1 files could be predicted; out/failed.csv says why" in done.err
+    assert "none of 1 files could be predicted; see out/failed.csv for the reasons" in done.err
     assert list(rows(tmp_path / "out", "failed.csv")) == ["a.png"]
 
 
-def test_one_picture_alone(run: Path, few: Path, predict: Command, tmp_path: Path) -> None:
+def test_one_image_alone(run: Path, few: Path, predict: Command, tmp_path: Path) -> None:
     assert predict(f"run={run}", f"images={few / 'grey.png'}", "out=out").code == 0
     assert list(rows(tmp_path / "out")) == ["grey.png"]
 
@@ -278,16 +278,16 @@ def test_a_name_that_is_no_text(run: Path, few: Path, predict: Command, tmp_path
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["images=gone"], "images=gone: there is no such folder or file"),
+        (["images=gone"], "images=gone: no such folder or file"),
         (["run=gone"], "run=gone: there is no such folder"),
-        (["run=gone/*"], "run=gone/*: no folder has such a name"),
-        (["run=[]"], "run is [], but must be a run's folder"),
+        (["run=gone/*"], "run=gone/*: no folder matches this pattern"),
+        (["run=[]"], "run is [], but must be a run folder"),
         (["batch_size=0"], "batch_size is 0, but must be at least 1"),
         (["device=cpuu"], "device is 'cpuu': did you mean 'cpu'?"),
         (["data.size=4"], "data.size is 4 for run="),
         (["data.grey_range=[5,5]"], "data.grey_range is [5, 5], but must be [black, white]"),
         (["data.scale=4"], "unknown key 'data.scale'"),
-        (["images=empty"], "images=empty holds no files"),
+        (["images=empty"], "images=empty contains no files"),
         (["out=file"], "out=file is a file, but must be a folder"),
     ],
 )
@@ -303,11 +303,11 @@ def test_mistakes_are_one_line(
 
 
 def test_deep_grey_levels_are_read_as_the_run_was_told(run: Path, predict: Command, tmp_path: Path) -> None:
-    (tmp_path / "pictures").mkdir()
+    (tmp_path / "images").mkdir()
     levels = np.random.default_rng(0).integers(0, 4096, (32, 32)).astype(np.uint16)
-    Image.fromarray(levels).save(tmp_path / "pictures" / "a.png")
-    Image.fromarray((levels / 4095 * 255).round().astype(np.uint8)).save(tmp_path / "pictures" / "b.png")
-    predict(f"run={run}", "images=pictures", "out=out", "data.grey_range=[0,4095]")
+    Image.fromarray(levels).save(tmp_path / "images" / "a.png")
+    Image.fromarray((levels / 4095 * 255).round().astype(np.uint8)).save(tmp_path / "images" / "b.png")
+    predict(f"run={run}", "images=images", "out=out", "data.grey_range=[0,4095]")
     one, other = rows(tmp_path / "out").values()
     assert {**one, "image": "", "segmentation.file": ""} == {**other, "image": "", "segmentation.file": ""}
     assert json.loads((tmp_path / "out" / "manifest.json").read_text())["settings"]["data"] == {"grey_range": [0, 4095]}

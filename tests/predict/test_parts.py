@@ -24,7 +24,7 @@ PATHS = st.lists(NAMES, min_size=1, max_size=2).map("/".join)
 
 @settings(deadline=None)
 @given(st.sets(PATHS, max_size=12))
-def test_no_two_pictures_have_one_stem(paths: set[str]) -> None:
+def test_no_two_images_have_one_stem(paths: set[str]) -> None:
     stems = _stems([PurePosixPath(path) for path in sorted(paths)])
     assert len(set(stems)) == len(paths)
 
@@ -90,7 +90,7 @@ def test_a_table_of_others_is_refused(tmp_path: Path) -> None:
         PredictionsFile(tmp_path / "t.csv", ("image", "value")).keep(lambda row: True)
 
 
-# ------------------------------------------------------------------------------------------------------------ pictures
+# ------------------------------------------------------------------------------------------------------------ images
 
 
 @pytest.mark.parametrize("mode", [*SHALLOW_MODES, "I;16", "I", "F"])
@@ -103,14 +103,14 @@ def test_every_mode_becomes_what_networks_see(mode: str, channels: int) -> None:
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp"])
 @pytest.mark.parametrize("orientation", [*range(1, 9), 99])
-def test_a_mask_lies_on_its_picture_however_both_are_read(tmp_path: Path, orientation: int, ending: str) -> None:
+def test_a_mask_lies_on_its_image_however_both_are_read(tmp_path: Path, orientation: int, ending: str) -> None:
     dark = np.zeros((16, 24, 3), np.uint8)
     dark[2:9, 3:12] = 255
     Image.fromarray(dark).save(tmp_path / f"a.{ending}", exif=tagged(orientation))
     upright = np.asarray(open_any(tmp_path / f"a.{ending}").convert("L")) > 127
     write_mask(tmp_path / "mask.png", upright.astype(np.uint8) * 255, tmp_path / f"a.{ending}")
-    with Image.open(tmp_path / f"a.{ending}") as picture, Image.open(tmp_path / "mask.png") as mask:
-        np.testing.assert_array_equal(np.asarray(mask) > 127, np.asarray(picture.convert("L")) > 127)
+    with Image.open(tmp_path / f"a.{ending}") as image, Image.open(tmp_path / "mask.png") as mask:
+        np.testing.assert_array_equal(np.asarray(mask) > 127, np.asarray(image.convert("L")) > 127)
         turned = ImageOps.exif_transpose(mask)
         np.testing.assert_array_equal(np.asarray(turned) > 127, upright)
 
@@ -126,7 +126,7 @@ def test_an_overlay_tints_and_outlines(tmp_path: Path) -> None:
     assert pixels.shape == (40, 60, 3)
     assert (pixels[~(region | other)] == 100).all()
     assert (pixels[10, 0:20] == (70, 180, 90)).all()
-    assert (pixels[10:30, 0] == (70, 180, 90)).all(), "also at the border of the picture"
+    assert (pixels[10:30, 0] == (70, 180, 90)).all(), "also at the border of the image"
     assert (pixels[20, 10] != pixels[10, 10]).any()
     assert (pixels[20, 10] != 100).any()
     assert (pixels[35, 50:60] == (235, 170, 40)).all()

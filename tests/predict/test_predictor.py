@@ -1,4 +1,4 @@
-"""Runs as a function of pictures: sources, ensembles, mirror images, kinds of task, families of networks."""
+"""The predictor: sources, ensembles, flips, kinds of task, families of networks."""
 
 import shutil
 import subprocess
@@ -29,7 +29,7 @@ def same(first: Prediction, second: Prediction, atol: float = 1e-6) -> bool:
     )
 
 
-def test_one_picture_from_every_kind_of_source(run: Path, tmp_path: Path) -> None:
+def test_one_image_from_every_kind_of_source(run: Path, tmp_path: Path) -> None:
     predictor = tandem.load(run, device="cpu")
     levels = blob(40, 60)
     Image.fromarray(levels).save(tmp_path / "a.png")
@@ -53,12 +53,12 @@ def test_one_picture_from_every_kind_of_source(run: Path, tmp_path: Path) -> Non
     assert predictor.predict([]) == []
 
 
-def test_no_picture_at_once_is_refused(run: Path) -> None:
+def test_no_image_at_once_is_refused(run: Path) -> None:
     with pytest.raises(ConfigError, match="batch_size is 0, but must be at least 1"):
         tandem.load(run, device="cpu").predict(blob(40, 60), batch_size=0)
 
 
-def test_a_turned_picture_is_seen_upright(run: Path, tmp_path: Path) -> None:
+def test_a_turned_image_is_seen_upright(run: Path, tmp_path: Path) -> None:
     predictor, upright = tandem.load(run, device="cpu"), Image.fromarray(blob(40, 60))
     turned = upright.transpose(Image.Transpose.ROTATE_90)
     turned.save(tmp_path / "a.png", exif=tagged(6))
@@ -71,27 +71,27 @@ def test_a_turned_picture_is_seen_upright(run: Path, tmp_path: Path) -> None:
     ("source", "message"),
     [
         ("gone.png", "does not exist"),
-        (np.zeros((4, 5, 2), np.uint8), r"an array of shape \(4, 5, 2\) is no picture \(H, W\) or \(H, W, C\)"),
-        (torch.zeros(2, 4, 5), r"a tensor of shape \(2, 4, 5\) is no picture \(H, W\) or \(C, H, W\)"),
+        (np.zeros((4, 5, 2), np.uint8), r"an array of shape \(4, 5, 2\) is not an image \(H, W\) or \(H, W, C\)"),
+        (torch.zeros(2, 4, 5), r"a tensor of shape \(2, 4, 5\) is not an image \(H, W\) or \(C, H, W\)"),
         (np.zeros((0, 5), np.uint8), r"shape \(0, 5\)"),
         (np.full((4, 4), 2.0), r"outside \[0, 1\]"),
         (np.full((4, 4), np.nan), "or nan"),
-        (np.zeros((4, 4), np.int64), "int64 is not understood"),
-        ([3], "cannot be made of int"),
+        (np.zeros((4, 4), np.int64), "int64 is not supported"),
+        ([3], "int is not an image"),
         ([Image.new("LAB", (4, 4))], "mode LAB"),
     ],
 )
-def test_what_is_no_picture_is_refused(run: Path, source: Any, message: str) -> None:
+def test_what_is_no_image_is_refused(run: Path, source: Any, message: str) -> None:
     with pytest.raises(DataError, match=message):
         tandem.load(run, device="cpu").predict(source)
 
 
 def test_an_ensemble_is_the_mean_of_its_runs(run: Path, other: Path, tmp_path: Path) -> None:
     folders = [run, Path(shutil.copytree(run, tmp_path / "again")), other]
-    picture = blob(50, 70)
+    image = blob(50, 70)
     predictor = tandem.load(folders, device="cpu")
-    (found,) = predictor.predict(picture)
-    alone = [tandem.load(folder, device="cpu").predict(picture)[0] for folder in folders]
+    (found,) = predictor.predict(image)
+    alone = [tandem.load(folder, device="cpu").predict(image)[0] for folder in folders]
     for task in ("classification", "segmentation"):
         mean = np.mean([prediction[task].values for prediction in alone], axis=0)
         np.testing.assert_allclose(found[task].values, mean, atol=1e-6)
@@ -107,7 +107,7 @@ def test_runs_may_be_named_by_a_pattern(run: Path, other: Path, tmp_path: Path) 
     (tmp_path / "multirun.yaml").touch()
     by_pattern, by_list = tandem.load(str(tmp_path / "*")), tandem.load([run, other])
     assert by_pattern.questions == by_list.questions
-    with pytest.raises(ConfigError, match="twice, which would count double"):
+    with pytest.raises(ConfigError, match="twice, so it would count twice"):
         tandem.load([run, tmp_path / "a"])
 
 
@@ -131,20 +131,20 @@ def test_runs_that_ask_other_things_are_no_ensemble(run: Path, questions: list[Q
         agreed([(made, (CLASS,)), (made, tuple(questions))])
 
 
-def test_with_flips_a_mirrored_picture_has_the_mirrored_answer(run: Path) -> None:
-    predictor, picture = tandem.load(run, flips=True, device="cpu"), blob(64, 64)
-    plain, left_right, top_down = predictor.predict([picture, picture[:, ::-1], picture[::-1]])
+def test_with_flips_a_mirrored_image_has_the_mirrored_answer(run: Path) -> None:
+    predictor, image = tandem.load(run, flips=True, device="cpu"), blob(64, 64)
+    plain, left_right, top_down = predictor.predict([image, image[:, ::-1], image[::-1]])
     maps = plain["segmentation"].values
     np.testing.assert_allclose(left_right["segmentation"].values, maps[:, :, ::-1], atol=1e-6)
     np.testing.assert_allclose(top_down["segmentation"].values, maps[:, ::-1], atol=1e-6)
     np.testing.assert_allclose(top_down["classification"].values, plain["classification"].values, atol=1e-6)
-    (bare,) = tandem.load(run, device="cpu").predict(picture)
+    (bare,) = tandem.load(run, device="cpu").predict(image)
     assert not same(bare, plain)
 
 
-def test_another_family_in_colour(runs: Runs, pictures: Path) -> None:
+def test_another_family_in_colour(runs: Runs, image_folder: Path) -> None:
     folder = runs(*FAMILY)
-    files = [pictures / name for name in GOOD]
+    files = [image_folder / name for name in GOOD]
     found = tandem.load(folder, device="cpu").predict(files, batch_size=5)
     assert [prediction["segmentation"].mask.shape[0] for prediction in found] == [1] * len(GOOD)
     assert all(sum(p["classification"].probabilities.values()) == pytest.approx(1, abs=1e-5) for p in found)

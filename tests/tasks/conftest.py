@@ -1,4 +1,4 @@
-"""What tasks are told of the data."""
+"""Descriptions of data sets for tasks."""
 
 import pytest
 

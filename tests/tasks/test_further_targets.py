@@ -62,8 +62,8 @@ def test_numbers_that_are_unknown_are_left_out() -> None:
 
 def test_classes_of_pixels_and_their_metrics() -> None:
     makers = {
-        "dice": lambda **said: MulticlassF1Score(average="none", **said),
-        "iou": lambda **said: MulticlassJaccardIndex(average="none", **said),
+        "dice": lambda **options: MulticlassF1Score(average="none", **options),
+        "iou": lambda **options: MulticlassJaccardIndex(average="none", **options),
     }
     task = SemanticTask("semantic", INFO, multiclass.CrossEntropy(), makers)
     generator = torch.Generator().manual_seed(0)
@@ -78,10 +78,10 @@ def test_classes_of_pixels_and_their_metrics() -> None:
     task.update(output, "val")
     found = task.compute("val")
     known = mask[:, 0] != 255
-    truth, said = mask[:, 0][known].numpy(), logits.argmax(1)[known].numpy()
+    truth, predicted = mask[:, 0][known].numpy(), logits.argmax(1)[known].numpy()
     for name, score in (("dice", f1_score), ("iou", jaccard_score)):
         values = [float(found[f"val/semantic/{name}/{label}"]) for label in INFO.mask_classes]
-        assert values == pytest.approx(score(truth, said, average=None).tolist())
+        assert values == pytest.approx(score(truth, predicted, average=None).tolist())
 
 
 def test_a_segmentation_has_a_question_for_each_channel_of_the_masks() -> None:

@@ -20,7 +20,7 @@ from tandem.tasks.dense import DenseHead
 
 @pytest.mark.parametrize("scale", [1, 4, 8])
 @pytest.mark.parametrize("size", [(64, 32), (50, 28)])
-def test_logits_are_brought_to_the_padded_size_and_cut_to_the_picture(scale: int, size: tuple[int, int]) -> None:
+def test_logits_are_brought_to_the_padded_size_and_cut_to_the_image(scale: int, size: tuple[int, int]) -> None:
     torch.manual_seed(0)
     head = DenseHead(5, 2)
     dense = torch.randn(3, 5, 64 // scale, 32 // scale)
@@ -32,7 +32,7 @@ def test_logits_are_brought_to_the_padded_size_and_cut_to_the_picture(scale: int
     torch.testing.assert_close(found, expected[..., : size[0], : size[1]])
 
 
-def test_without_a_decoder_the_head_says_what_it_needs() -> None:
+def test_without_a_decoder_the_head_names_what_it_needs() -> None:
     with pytest.raises(AssertionError, match="needs a network with a decoder"):
         DenseHead(5, 1)(Features(torch.zeros(1, 5, 1, 1), None, (32, 32), (32, 32)))
 
@@ -129,7 +129,7 @@ def test_what_the_adversary_does_is_logged_and_counted_by_rows(info: DataInfo) -
     assert task.compute("train") == {}, "counted anew"
 
 
-def test_a_batch_without_masks_teaches_the_adversary_nothing(info: DataInfo) -> None:
+def test_a_batch_without_masks_does_not_train_the_adversary(info: DataInfo) -> None:
     logits, given = batch()
     given["mask"][:] = 255
     assert opposed(info).answer(logits, given) is None
@@ -143,14 +143,14 @@ def test_none_is_no_adversary(info: DataInfo, empty: Any) -> None:
 
 
 def test_an_adversary_by_name_alone_is_refused(info: DataInfo) -> None:
-    with pytest.raises(ConfigError, match=r"chosen with adversary@tasks\.lesion\.adversary=wgan_gp"):
+    with pytest.raises(ConfigError, match=r"is invalid; write adversary@tasks\.lesion\.adversary=wgan_gp"):
         SegmentationTask("lesion", info, BCE(), adversary="wgan_gp")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["supervised", "adversarial"])
-def test_a_term_of_a_name_that_is_taken_is_refused(info: DataInfo, name: str) -> None:
+def test_a_term_with_a_reserved_name_is_refused(info: DataInfo, name: str) -> None:
     loss = Composite({name: Dice(), "bce": BCE()}, {name: 1, "bce": 1})
-    with pytest.raises(ConfigError, match=f"no term of the loss may be called '{name}'; rename it"):
+    with pytest.raises(ConfigError, match=f"no term of the loss may be called '{name}'; rename the term"):
         opposed(info, loss)
 
 

@@ -1,4 +1,4 @@
-"""What a task takes from the training targets: counts, open knobs, and the bias that answers with the prior."""
+"""What a task computes from the training targets: counts, data-dependent loss options, and the prior bias."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -210,11 +210,11 @@ def test_an_answer_that_never_occurs_is_named(
 def test_targets_that_are_all_missing_are_refused(info: DataInfo, tiny_samples: Make) -> None:
     samples = tiny_samples(4)
     samples.masks[:] = 255
-    with pytest.raises(DataError, match="no training picture has a target for task 'lesion'"):
+    with pytest.raises(DataError, match="no training image has a target for task 'lesion'"):
         segment(info, prior_bias=True).prepare(samples)
 
 
-def test_a_head_without_a_last_layer_of_that_name_is_refused(info: DataInfo, partial: Samples) -> None:
+def test_a_head_without_a_layer_called_logits_is_refused(info: DataInfo, partial: Samples) -> None:
     task = segment(info, prior_bias=True)
     task.head = nn.Sequential(nn.Conv2d(4, 1, 3))
     with pytest.raises(ConfigError, match="needs a head whose last layer, with a bias, is called `logits`"):

@@ -196,8 +196,8 @@ def test_a_loss_without_a_schedule_needs_no_epoch(info: DataInfo) -> None:
     [
         (classify, binary.BCE(), r"BCE is a binary loss, but this task needs a multiclass.*multiclass@tasks.diagnosis"),
         (segment, multiclass.CrossEntropy(), "CrossEntropy is a multiclass loss, but this task needs a binary one"),
-        (segment, nn.BCEWithLogitsLoss(), r"BCEWithLogitsLoss is of no kind.*choose loss/binary@tasks\.lesion\.loss="),
-        (segment, torch.sigmoid, "the loss sigmoid is of no kind"),
+        (segment, nn.BCEWithLogitsLoss(), r"BCEWithLogitsLoss has no kind.*choose loss/binary@tasks\.lesion\.loss="),
+        (segment, torch.sigmoid, "the loss sigmoid has no kind"),
     ],
 )
 def test_a_loss_of_another_kind_is_refused(info: DataInfo, make: Any, loss: Any, message: str) -> None:
@@ -214,7 +214,7 @@ def test_names_that_cannot_be_logged_or_kept_are_refused(info: DataInfo, name: s
 
 
 class Graded(ClassificationTask):
-    """Says which class it is, and brings a kind of its own."""
+    """Names the predicted class, and has a custom kind."""
 
     @property
     def target_kind(self) -> Kind:

@@ -127,10 +127,29 @@ def mask_output(probability: float) -> TaskOutput:
     )
 
 
-def test_metrics_of_masks_wait_for_a_settled_threshold() -> None:
+def test_mask_metrics_wait_for_the_final_threshold() -> None:
     meters = TaskMetrics({"area": AreaError(), "auroc": BinnedAUROC()}, ["lesion"])
     meters.update(mask_output(0.3))
     assert set(meters.compute()) == {"loss", "auroc"}
     for threshold, error in ((0.3, 0.0), (0.31, 1.0)):
         meters.update(mask_output(0.3), torch.tensor([threshold]))
         assert float(meters.compute()["area"]) == error, "a probability at the threshold counts as yes"
+
+
+@pytest.mark.parametrize("metric", ["accuracy", "balanced_accuracy", "f1_macro", "recall/normal", "auroc"])
+def test_a_probability_that_is_nan_makes_every_metric_nan_and_is_named_once(
+    info: DataInfo, metric: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    task = ClassificationTask("diagnosis", info, multiclass.CrossEntropy(), METRICS)
+    logits = torch.eye(3).repeat(2, 1)
+    for bad, expected in ((True, math.nan), (True, math.nan), (False, 1.0)):
+        given = logits.clone()
+        given[4] = torch.nan if bad else given[4]
+        batch = {"label": torch.tensor([0, 1, 2, -100, 1, 2]), "id": list("abcdef")}
+        output = task.answer(given, batch)
+        assert output is not None
+        task.update(output, "val")
+        assert float(task.compute("val")[f"val/diagnosis/{metric}"]) == pytest.approx(expected, nan_ok=True)
+    (warned,) = [message for message in caplog.messages if "not a number" in message]
+    assert "val/diagnosis: the probabilities of 1 images are not a number" in warned
+    assert "(e)" in warned

@@ -69,13 +69,13 @@ def test_a_checkpoint_holds_the_thresholds_and_no_table_of_answers() -> None:
         ({}, "questions is empty"),
         ({"a": ["cancer"]}, r"questions\.a: data 'tiny' has no class 'cancer': there are: benign, malignant, normal"),
         ({"a": ["maligant"]}, "did you mean 'malignant'"),
-        ({"a": "malignant"}, r"questions\.a is the text 'malignant', but must be a list: \[malignant\]"),
-        ({"a": []}, r"questions\.a is answered with yes by no class"),
-        ({"a": ["normal", "benign", "malignant"]}, r"questions\.a is answered with yes by every class"),
+        ({"a": "malignant"}, r"questions\.a is the string 'malignant', but must be a list: \[malignant\]"),
+        ({"a": []}, r"questions\.a is yes for no class"),
+        ({"a": ["normal", "benign", "malignant"]}, r"questions\.a is yes for every class"),
         ({"is it": ["benign"]}, "a question cannot be called 'is it'"),
         ({"a/b": ["benign"]}, "a question cannot be called 'a/b'"),
     ],
 )
-def test_questions_that_mean_nothing_are_refused(questions: Any, message: str) -> None:
+def test_invalid_questions_are_refused(questions: Any, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         task(questions)

@@ -1,4 +1,4 @@
-"""What follows from the training split: computed once, said, kept, and in the checkpoint."""
+"""What follows from the training split: computed once, logged, saved, and in the checkpoint."""
 
 import json
 import logging
@@ -94,7 +94,7 @@ def test_it_is_kept_with_the_run(finished: Path) -> None:
     assert json.loads((finished / COMPUTED).read_text()) == read(finished)["computed"]
 
 
-def test_it_is_said_and_kept_before_the_first_step(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_it_is_logged_and_saved_before_the_first_step(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     config = configured(*ASKING)
     data = make_data(config)
     module = make_module(config, data.info)
@@ -184,7 +184,7 @@ def test_penalties_are_logged_each_epoch(finished: Path) -> None:
         (["network.dropout=1.5"], r"dropout is 1\.5, but must lie in"),
         (["parameters.lr_factors={network.encodr: 1}"], "did you mean 'network.encoder'"),
         (["parameters.lr_factors={network: {encoder: 0}}"], "network.encoder is 0, but must be a number above"),
-        (["parameters.lr_factors=0.1"], "must be a dict of parts"),
+        (["parameters.lr_factors=0.1"], "must map parts to factors"),
         (["penalties=l2", "penalties.l2.parameters=[network.dcoder]"], "did you mean 'network.decoder'"),
         (["penalties=l2", "penalties.l2.weight=-1"], r"penalties\.l2\.weight = -1 is outside"),
     ],

@@ -152,14 +152,14 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
             patch.setattr("tandem.reports.run_report.write_report", lambda folder: None)
             for name in CASES:
                 train_here(configs[name], one / name)
-        said = [process.communicate(timeout=400)[0] for process in processes]
+        found = [process.communicate(timeout=400)[0] for process in processes]
     finally:
         for process in processes:
             process.kill()
             process.wait()
             assert process.stdout is not None
             process.stdout.close()
-    assert [process.returncode for process in processes] == [0, 0], "\n".join(said)[-3000:]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(found)[-3000:]
     return one, two
 
 
@@ -203,11 +203,11 @@ def test_files_are_written_once(both: tuple[Path, Path]) -> None:
 
 
 def test_what_would_drift_apart_is_refused_on_every_device(both: tuple[Path, Path]) -> None:
-    for name, words in (("adversary", "learns on one device only"), ("balance", "works on one device")):
-        said = [(both[1] / f"{name}.{number}").read_text() for number in range(2)]
-        assert said[0] == said[1]
-        assert words in said[0]
-        assert "trainer.devices=1" in said[0]
+    for name, words in (("adversary", "trains on one device only"), ("balance", "works on one device")):
+        found = [(both[1] / f"{name}.{number}").read_text() for number in range(2)]
+        assert found[0] == found[1]
+        assert words in found[0]
+        assert "trainer.devices=1" in found[0]
         assert not (both[1] / name / "config.yaml").exists(), "refused before the data are read"
 
 
@@ -268,7 +268,7 @@ def test_the_processes_of_torchrun_are_refused(monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_search_is_told_that_its_trials_are_on_one_device(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"trainer\.devices is 2, but the trials of a search are on one device each"):
+    with pytest.raises(ConfigError, match=r"trainer\.devices is 2, but each trial of a search uses one device"):
         train(on_two(composed()), tmp_path, [pl.Callback()])
 
 
@@ -279,16 +279,16 @@ job = json.loads(sys.stdin.buffer.readline())
 number, place = job["number"], Path(job["place"])
 def fail(kind, message, after=0.0):
     time.sleep(after)
-    said = {"time": time.time(), "type": kind, "message": message, "traceback": "Traceback: far away"}
-    (place / f"{number}.json").write_text(json.dumps(said))
+    found = {"time": time.time(), "type": kind, "message": message, "traceback": "Traceback: far away"}
+    (place / f"{number}.json").write_text(json.dumps(found))
     sys.exit(1)
 """
-"""What a process of a device does first, without the libraries; a test says what then."""
+"""What a process of a device does first, without the libraries; a test defines what follows."""
 
 
 @pytest.fixture
 def job(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[str], dict[str, Any]]:
-    """Runs a job on two devices, whose processes do what a piece of code says."""
+    """Runs a job on two devices, whose processes run a piece of code."""
 
     def run(code: str) -> dict[str, Any]:
         monkeypatch.setattr(launch, "COMMAND", (sys.executable, "-c", WORKER + code))
@@ -308,7 +308,7 @@ def test_the_first_device_s_results_are_given(job: Callable[[str], dict[str, Any
     assert job(write) == {"count": 2, "rank": "0"}
 
 
-def test_an_error_of_one_device_ends_the_others_and_is_said_as_it_is(job: Callable[[str], dict[str, Any]]) -> None:
+def test_an_error_of_one_device_ends_the_others_and_is_raised_unchanged(job: Callable[[str], dict[str, Any]]) -> None:
     begun = time.monotonic()
     with pytest.raises(DataError) as error:
         job("if number: fail('DataError', 'mask.png is torn')" + WAITS)
@@ -321,7 +321,7 @@ def test_an_error_of_one_device_ends_the_others_and_is_said_as_it_is(job: Callab
 
 
 def test_a_killed_device_is_named_although_the_others_complain_of_it(job: Callable[[str], dict[str, Any]]) -> None:
-    with pytest.raises(TandemError, match=r"device 1 was ended by SIGKILL \(out of memory\?\).*goes on"):
+    with pytest.raises(TandemError, match=r"device 1 was ended by SIGKILL \(out of memory\?\).*to resume"):
         job("if number: os.kill(os.getpid(), signal.SIGKILL)\nfail('RuntimeError', 'connection closed', 0.1)")
 
 

@@ -211,7 +211,7 @@ class Poisoned(nn.Module):
 
 @pytest.mark.parametrize("loss", DENSE_LOSSES.values(), ids=DENSE_LOSSES.keys())
 def test_nothing_leaks_from_rows_without_a_target(loss: Any) -> None:
-    """Whatever the network says of them, be it not a number: losses, gradients, and metrics stay."""
+    """Whatever the network predicts for them, even nan: losses, gradients, and metrics stay."""
     splits = source()
     data = data_of(splits)
     masks, labels = half(24, 1), half(24, 2)

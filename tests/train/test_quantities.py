@@ -110,8 +110,8 @@ def test_a_direction_is_never_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("words", "warned"),
     [
-        (["monitor=val/classification/brier", "mode=max"], "of which less is better; set mode=min"),
-        (["monitor=val/segmentation/dice", "mode=min"], "of which more is better; set mode=max"),
+        (["monitor=val/classification/brier", "mode=max"], "but a lower value is better; set mode=min"),
+        (["monitor=val/segmentation/dice", "mode=min"], "but a higher value is better; set mode=max"),
         (["monitor=val/classification/brier", "mode=min"], None),
         (["monitor=val/segmentation/threshold", "mode=min"], None),
     ],

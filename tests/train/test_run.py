@@ -169,13 +169,13 @@ def test_data_that_changed_are_refused_and_nothing_is_written(tmp_path: Path) ->
         (["monitor=test/segmentation/dice"], "chosen on validation data"),
         (["monitor=val/detection/dice"], "there is no task 'detection'"),
         (["monitor=val"], "must be like val/<task>/<metric>"),
-        (["monitor=val/segmentation/iou"], "whose direction is not known; add mode=max"),
-        (["monitor=val/loss", "mode=max"], "less is better; set mode=min"),
+        (["monitor=val/segmentation/iou"], "whose direction is unknown; add mode=max"),
+        (["monitor=val/loss", "mode=max"], "is a loss; set mode=min"),
         (["callbacks.best=null"], "callbacks.best is off"),
         (["+trainer.fast_dev_run=true"], "use experiment=tiny"),
     ],
 )
-def test_a_monitor_that_cannot_be_is_refused(overrides: list[str], message: str, tmp_path: Path) -> None:
+def test_an_invalid_monitor_is_refused(overrides: list[str], message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message):
         train(configuration(*overrides), tmp_path)
 
@@ -203,8 +203,8 @@ def test_a_monitored_loss_whose_weights_move_is_warned_of(tmp_path: Path, caplog
     for monitor, warned in (("val/loss", True), ("val/segmentation/loss/dice", False)):
         caplog.clear()
         train(configuration(*rising, f"monitor={monitor}", "mode=min"), tmp_path / monitor)
-        said = f"monitor={monitor} compares epochs in which the term 'bce' of task 'segmentation' has different weights"
-        assert (said in caplog.text) == warned
+        warning = f"monitor={monitor} compares epochs with different weights of the term 'bce' of task 'segmentation'"
+        assert (warning in caplog.text) == warned
 
 
 def test_a_monitored_task_without_any_validation_target_is_refused(
@@ -244,7 +244,7 @@ def test_a_run_killed_and_started_again_ends_like_an_unbroken_one(finished: Path
     assert not (folder / "results.json").exists()
     done = subprocess.run(command(tmp_path), env=variables, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
-    assert "going on from" in done.stdout
+    assert "resuming from" in done.stdout
     assert read(folder)["metrics"] == read(finished)["metrics"]
     assert (folder / "metrics.csv").read_bytes() == (finished / "metrics.csv").read_bytes()
     again = subprocess.run(command(tmp_path), env=variables, capture_output=True, text=True, timeout=60)

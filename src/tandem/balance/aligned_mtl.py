@@ -3,6 +3,7 @@
 import numpy as np
 
 from tandem.balance.gradient_level import GradientBalance, Matrix, Vector
+from tandem.balance.gram import rank
 
 
 class AlignedMTL(GradientBalance):
@@ -10,7 +11,8 @@ class AlignedMTL(GradientBalance):
 
     With `G = V diag(lambda) V^T` over its nonzero eigenvalues, the step is `sum_t c_t g_t` with
     `c = sqrt(lambda_min) V diag(lambda)^(-1/2) V^T w`. All principal components are as long as the shortest, so the
-    step is short where tasks nearly agree or one gradient is small.
+    step is short where tasks nearly agree or one gradient is small. Gradients that are parallel but for the rounding of
+    float32 have one component (`tandem.balance.gram.rank`).
 
     Source: Senushkin et al., 2023, "Independent component alignment for multi-task learning".
     """
@@ -18,6 +20,6 @@ class AlignedMTL(GradientBalance):
     def coefficients(self, products: Matrix, weights: Vector, names: tuple[str, ...]) -> Vector:
         """The balance transformation, applied to the fixed weights."""
         values, vectors = np.linalg.eigh(products)
-        kept = values > values.max() * len(values) * np.finfo(np.float64).eps
-        values, vectors = values[kept], vectors[:, kept]
+        first = len(values) - rank(products)
+        values, vectors = values[first:], vectors[:, first:]
         return np.asarray(np.sqrt(values.min()) * vectors @ ((vectors.T @ weights) / np.sqrt(values)))

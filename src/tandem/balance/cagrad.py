@@ -7,7 +7,7 @@ from itertools import combinations
 import numpy as np
 
 from tandem.balance.gradient_level import GradientBalance, Matrix, Vector
-from tandem.balance.gram import factor
+from tandem.balance.gram import FLOAT32, factor
 from tandem.errors import ConfigError
 
 
@@ -43,7 +43,8 @@ class CAGrad(GradientBalance):
         radius = self.c * float(np.linalg.norm(mean))
         found = conflict_averse(root, mean, radius)
         length = float(np.linalg.norm(root @ found))
-        if length <= 1e-12:  # no direction serves all tasks: the ball's centre is as good as any
+        cancelled = math.sqrt(len(weights) * FLOAT32) * float(found @ np.linalg.norm(root, axis=0))
+        if length <= cancelled:  # no direction serves all tasks: the ball's centre is as good as any
             return weights
         return np.asarray(weights * (1 + radius / length * found))
 

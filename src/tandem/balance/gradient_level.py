@@ -6,14 +6,13 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from tandem.balance.balance import Balance
+from tandem.balance.gram import Matrix, Vector, without_rounding
 from tandem.balance.jacobian import TaskGradients, gramian, shared_parameters, task_gradients
 
-Vector = NDArray[np.float64]
-Matrix = NDArray[np.float64]
+__all__ = ["GradientBalance", "Matrix", "Vector"]
 
 
 class GradientBalance(Balance):
@@ -33,7 +32,8 @@ class GradientBalance(Balance):
     the result is that of one large batch.
 
     Memory: one more copy of the gradients for each task while they are computed, and one backward pass for each task.
-    `G` and `c` are in float64.
+    `G` and `c` are in float64. Gradients that are parallel or opposite but for the rounding of float32 count as
+    exactly so.
 
     One device only: the tasks' gradients bypass the hooks that gather them from other devices.
     """
@@ -44,6 +44,8 @@ class GradientBalance(Balance):
         super().__init__(weights, tasks)
         self.sums: TaskGradients = {}  # each task's gradients of the optimiser's step under way
         self.rest: list[Tensor | None] = []  # what was in `.grad` before it
+        self.factor = 0.0  # of the loss in that step: gradient accumulation's and half precision's, added up
+        self.scale = 1.0  # of the products, beyond a trace of T and without that factor
 
     @abstractmethod
     def coefficients(self, products: Matrix, weights: Vector, names: tuple[str, ...]) -> Vector:
@@ -76,8 +78,10 @@ class GradientBalance(Balance):
             return
         if all(parameter.grad is None for parameter in parameters) or not self.sums:
             self.sums, self.rest = {}, [parameter.grad for parameter in parameters]
+            self.factor = 0.0
         weights = torch.autograd.grad(loss, list(counted.values()), retain_graph=True)
         scales = {name: weight / self.weights[name] for name, weight in zip(counted, weights, strict=True)}
+        self.factor += float(next(iter(scales.values())))
         self.sums = _add(self.sums, task_gradients(counted, parameters, scales))
         for parameter, rest, step in zip(parameters, self.rest, self._step(), strict=True):
             parameter.grad = rest if step is None else step if rest is None else rest + step
@@ -104,7 +108,8 @@ class GradientBalance(Balance):
         found = np.array([own[name] for name in names])
         if len(names) > 1 and np.isfinite(products).all():
             scaled = products[np.ix_(taking_part, taking_part)] * (len(names) / lengths.sum())
-            found = self.coefficients(scaled, np.array([self.weights[name] for name in names]), names)
+            self.scale = float(lengths.sum()) / len(names) / self.factor**2
+            found = self.coefficients(without_rounding(scaled), np.array([self.weights[name] for name in names]), names)
         return {**dict.fromkeys(rows, 0.0), **dict(zip(names, found.tolist(), strict=True))}
 
 

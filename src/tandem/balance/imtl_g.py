@@ -3,6 +3,7 @@
 import numpy as np
 
 from tandem.balance.gradient_level import GradientBalance, Matrix, Vector
+from tandem.balance.gram import FLOAT32, cosines_of
 
 
 class IMTLG(GradientBalance):
@@ -18,8 +19,8 @@ class IMTLG(GradientBalance):
     def coefficients(self, products: Matrix, weights: Vector, names: tuple[str, ...]) -> Vector:
         """The closed form; 0 where no such direction exists."""
         lengths = np.sqrt(np.diag(products))
-        cosines = products / np.outer(lengths, lengths)
-        found = np.linalg.pinv(cosines, hermitian=True).sum(axis=1) / lengths
+        inverse = np.linalg.pinv(cosines_of(products), rcond=len(weights) * FLOAT32, hermitian=True)
+        found = inverse.sum(axis=1) / lengths
         total = found.sum()
         if abs(total) < 1e-12 * (1 / lengths).sum():
             return np.zeros(len(weights))

@@ -3,6 +3,7 @@
 import numpy as np
 
 from tandem.balance.gradient_level import GradientBalance, Matrix, Vector
+from tandem.balance.gram import cosines_of
 
 
 class NashMTL(GradientBalance):
@@ -40,7 +41,7 @@ def bargain(products: Matrix, weights: Vector, steps: int = 100) -> Vector:
         array([0.5, 1. ])
     """
     lengths = np.sqrt(np.diag(products))
-    cosines = products / np.outer(lengths, lengths) + 1e-14 * np.eye(len(lengths))
+    cosines = cosines_of(products) + 1e-14 * np.eye(len(lengths))
     found = np.sqrt(weights)
     concordance = np.sqrt(weights.min())  # the decrement is measured in units in which every log has a factor of 1
     for _ in range(steps):

@@ -1,4 +1,4 @@
-"""What happens around training: sweep, files, progress."""
+"""Lightning callbacks: threshold sweep, collapse watch, checkpoints, progress and files."""
 
 from tandem.callbacks.best_checkpoint import BestCheckpoint
 from tandem.callbacks.collapse import CollapseWatch

@@ -1,4 +1,4 @@
-"""The best and the last checkpoint of a run, which find each other again when the run's folder was moved."""
+"""Saves the best and the last checkpoint of a run, also after the run's folder was moved."""
 
 from pathlib import Path
 from typing import Any
@@ -11,15 +11,15 @@ from tandem.utils.artifacts import LAST, SCHEMA, SCHEMA_KEY, check_schema
 
 
 class BestCheckpoint(ModelCheckpoint):
-    """Keeps `best.ckpt`, by the one monitored value, and `last.ckpt` after each epoch.
+    """Saves `best.ckpt`, chosen by the monitored value, and `last.ckpt` after each epoch.
 
-    Lightning's own writes the last one only in an epoch that is also the best so far, so that a run killed on a plateau
-    would go back to its beginning. And it forgets the best value so far when a run goes on in a folder of another name,
-    and would then overwrite the best checkpoint with a worse one; this one takes the paths to be in its folder.
+    Lightning's own callback saves the last checkpoint only in epochs that are the best so far, so a run that is killed
+    on a plateau would resume at its start. It also loses the best value when a run resumes in a renamed folder, and
+    would then overwrite the best checkpoint with a worse one. This callback resolves all paths in its own folder.
 
     Args:
-        folder: where both lie.
-        monitor: the logged value that says which epoch is best.
+        folder: where both checkpoints are saved.
+        monitor: the logged value that selects the best epoch.
         mode: `min` or `max`.
     """
 
@@ -35,13 +35,13 @@ class BestCheckpoint(ModelCheckpoint):
         )
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Lightning's hook: the best one, if this is it, and then the last one, which knows of it."""
+        """Lightning hook: saves the best checkpoint if this epoch is the best, then the last one."""
         if validated(trainer):  # else Lightning would judge the epoch by the values of an earlier one
             super().on_train_epoch_end(trainer, pl_module)
         trainer.save_checkpoint(Path(self.dirpath or "") / LAST)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up a state, wherever its folder was when it was saved."""
+        """Restores a state, wherever the folder was when it was saved."""
         here = {key: self._here(value) if key.endswith("_path") else value for key, value in state_dict.items()}
         here["best_k_models"] = {self._here(path): score for path, score in state_dict["best_k_models"].items()}
         super().load_state_dict({**here, "dirpath": self.dirpath})

@@ -1,4 +1,4 @@
-"""Confusion matrices of every question with one answer out of several, for trackers and `results.json`."""
+"""Confusion matrices of multiclass tasks, for trackers and `results.json`."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,10 +12,10 @@ from tandem.tasks.task_metrics import no_cross_rank_sync
 
 
 class Confusion(SplitCallback):
-    """Counts, over each split, how often each class was taken for which; pixels where a class is asked for each.
+    """Counts a confusion matrix over each split, of images or, for dense tasks, of pixels.
 
     Attributes:
-        matrices: by `<stage>/<task>`, of the last split seen: `classes`, and `counts`, in which rows are true classes.
+        matrices: by `<stage>/<task>`, of the last split: `classes`, and `counts`, whose rows are the true classes.
     """
 
     def __init__(self) -> None:
@@ -23,7 +23,7 @@ class Confusion(SplitCallback):
         self.matrices: dict[str, dict[str, Any]] = {}
 
     def begin(self, trainer: pl.Trainer, module: MultiTaskModule, stage: str) -> None:
-        """Begins with empty counts."""
+        """Resets the counts."""
         self.counters = {
             name: MulticlassConfusionMatrix(
                 task.channels,
@@ -44,7 +44,7 @@ class Confusion(SplitCallback):
                 counter.update(outputs[name].probabilities, outputs[name].target)
 
     def end(self, trainer: pl.Trainer, module: MultiTaskModule, stage: str) -> None:
-        """Keeps the counts."""
+        """Stores the counts."""
         for name, counter in self.counters.items():
             if counter.update_called:
                 counts = counter.compute().tolist()

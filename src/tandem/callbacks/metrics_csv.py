@@ -1,4 +1,4 @@
-"""One row an epoch in `metrics.csv`, which survives an interruption."""
+"""Writes one row per epoch to `metrics.csv`, across interruptions."""
 
 from pathlib import Path
 from typing import Any
@@ -10,10 +10,10 @@ from tandem.utils.files import shortest
 
 
 class MetricsCSV(pl.Callback):
-    """Keeps every logged number of every epoch in one table.
+    """Writes every logged value of every epoch to one table.
 
-    Lightning's own CSV logger starts its file anew when a run resumes, and loses what was there; this one goes on,
-    and drops only rows of epochs that are trained again.
+    Lightning's own CSV logger overwrites its file when a run resumes. This callback appends, and drops only the rows
+    of epochs that are trained again.
 
     Args:
         path: the file.
@@ -26,16 +26,16 @@ class MetricsCSV(pl.Callback):
         self.validated = False
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Takes up the rows of an interrupted run; only now does the trainer know where it goes on."""
+        """Reads the rows of an interrupted run; the trainer knows the epoch to resume at only now."""
         self.rows = [row for row in read_metrics(self.path) if int(row["epoch"]) < trainer.current_epoch]
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Notes the learning rate that the epoch is trained with."""
+        """Stores the learning rate of the epoch."""
         self.rate = float(trainer.optimizers[0].param_groups[0]["lr"])
         self.validated = False
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Notes that the epoch has validation values; else Lightning would show those of an earlier one."""
+        """Marks that the epoch has validation values; otherwise Lightning would return those of an earlier epoch."""
         self.validated = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

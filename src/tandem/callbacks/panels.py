@@ -15,18 +15,18 @@ from tandem.trackers import log_image
 
 
 class Panels(SplitCallback):
-    """Shows the first cases of a split: picture, true mask, predicted mask, error.
+    """Draws the first cases of a split: image, true mask, predicted mask, error.
 
-    While training they go to the trackers every few epochs; when the best checkpoint is evaluated they are kept as PNG
-    in the run's folder.
+    During training they are sent to the trackers every few epochs; when the best checkpoint is evaluated they are saved
+    as PNG files in the run's folder.
 
     Args:
-        folder: where PNG files go.
-        count: cases of a split, at least 0.
+        folder: where PNG files are written.
+        count: number of cases per split, at least 0.
         every: epochs between two sets of panels, at least 1.
 
     Raises:
-        ConfigError: a number below that.
+        ConfigError: if a number is below its minimum.
     """
 
     def __init__(self, folder: str | Path, count: int = 8, every: int = 5) -> None:
@@ -38,13 +38,13 @@ class Panels(SplitCallback):
         self.rows: dict[str, list[RGBImage]] = {}
 
     def begin(self, trainer: pl.Trainer, module: MultiTaskModule, stage: str) -> None:
-        """Begins a new set."""
+        """Starts a new set."""
         self.rows = {}
 
     def see(
         self, trainer: pl.Trainer, module: MultiTaskModule, stage: str, outputs: Outputs, batch: Mapping[str, Any]
     ) -> None:
-        """Collects cases, with the threshold as it stands."""
+        """Collects cases, with the current threshold."""
         if not (self._due(trainer) and trainer.is_global_zero):
             return
         for name, task in dense_binary_tasks(module):
@@ -52,13 +52,13 @@ class Panels(SplitCallback):
             output = outputs.get(name)
             if output is None or len(rows) == self.count:
                 continue
-            own = output.rows[output.rows < len(batch["image"])]  # those of the first of several devices
+            own = output.rows[output.rows < len(batch["image"])]  # the rows of rank 0
             for place, row in enumerate(own[: self.count - len(rows)].tolist()):
                 predicted = output.probabilities[place, 0] >= task.threshold[0]
                 rows.append(panel_row(batch["image"][row].cpu(), output.target[place, 0].cpu(), predicted.cpu()))
 
     def end(self, trainer: pl.Trainer, module: MultiTaskModule, stage: str) -> None:
-        """Gives the set to the trackers while training, to files afterwards."""
+        """Sends the set to the trackers during training, and writes it to files afterwards."""
         if trainer.state.fn != "fit":
             self._to_files(trainer, stage)
         elif self._due(trainer):
@@ -67,7 +67,7 @@ class Panels(SplitCallback):
                     log_image(trainer, f"val/{name}/panels", panel_sheet(rows))
 
     def _due(self, trainer: pl.Trainer) -> bool:
-        """Always after training; every few epochs, and in the last, while training."""
+        """Returns whether to draw: always after training; during training every few epochs and in the last one."""
         return trainer.state.fn != "fit" or due(trainer, self.every)
 
     def _to_files(self, trainer: pl.Trainer, stage: str) -> None:

@@ -1,4 +1,4 @@
-"""What is seen while a run trains: a bar in a terminal, a line an epoch everywhere."""
+"""Progress of training: a bar in a terminal, and one log line per epoch."""
 
 import logging
 import sys
@@ -14,11 +14,11 @@ log = logging.getLogger(__name__)
 
 
 class Progress(RichProgressBar):
-    """Lightning's rich progress bar, in a terminal, with the losses of the step and the numbers that decide.
+    """Lightning's rich progress bar, shown only in a terminal, with the losses of the step and chosen values.
 
     Args:
-        show: logged values to show beside the losses, where they exist.
-        refresh_rate: updates of the bar in a second; at the end of a pass it waits for the next one.
+        show: logged values to show beside the losses, if they exist.
+        refresh_rate: updates of the bar per second; at the end of an epoch it waits for the next update.
     """
 
     def __init__(self, show: Sequence[str] = (), refresh_rate: int = 10) -> None:
@@ -27,19 +27,19 @@ class Progress(RichProgressBar):
         self.seen = False
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Looks, once for each stage, whether there is a terminal."""
+        """Checks once per stage whether the output is a terminal."""
         super().setup(trainer, pl_module, stage)
         self.seen = in_terminal()
 
     @property
     def is_enabled(self) -> bool:
-        """Whether somebody can see it: elsewhere nothing is drawn, and nothing waits for its last update."""
+        """Whether the bar is visible; otherwise nothing is drawn, and nothing waits for its last update."""
         return super().is_enabled and self.seen
 
     def get_metrics(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
-        """Losses of the step, the chosen values of the last epoch, and a mark where training has collapsed."""
+        """Returns the losses of the step, the chosen values of the last epoch, and a mark if training has collapsed."""
         known = trainer.callback_metrics
         losses = [key for key in known if key.endswith("/step_loss")]
         shown: dict[str, int | str | float | dict[str, float]] = {}
@@ -51,30 +51,30 @@ class Progress(RichProgressBar):
 
 
 def _short(key: str) -> str:
-    """A logged name for a narrow bar: `train/segmentation/step_loss` becomes `seg loss`."""
+    """Shortens a logged name for the bar: `train/segmentation/step_loss` becomes `seg loss`."""
     _, *task, metric = key.split("/")
     return " ".join([*(name[:3] for name in task), metric.removeprefix("step_")])
 
 
 def in_terminal() -> bool:
-    """Whether what is printed is seen in a terminal; where stdout is closed, it is not."""
+    """Returns whether stdout is a terminal; False if it is closed."""
     return sys.stdout is not None and sys.stdout.isatty()
 
 
 class EpochLog(pl.Callback):
-    """Writes a line an epoch to the log, so that a run without a terminal shows its progress too.
+    """Logs one line per epoch, so that a run without a terminal shows its progress too.
 
     Args:
-        show: logged values that the line holds, where they exist.
+        show: logged values in the line, if they exist.
     """
 
     def __init__(self, show: Sequence[str] = ()) -> None:
         self.show = tuple(show)
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Losses and the chosen values of the epoch that ends."""
+        """Logs the losses and the chosen values of the epoch."""
         known = trainer.callback_metrics
         values = [f"{key} {float(known[key]):.4f}" for key in self.show if key in known]
-        # in a terminal the bar shows the same; a second voice would tear it
+        # in a terminal the bar shows the same values, and log lines would break it
         level = logging.DEBUG if in_terminal() else logging.INFO
         log.log(level, "epoch %d/%d  %s", trainer.current_epoch, (trainer.max_epochs or 0) - 1, "  ".join(values))

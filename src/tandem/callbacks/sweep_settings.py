@@ -1,4 +1,4 @@
-"""What the threshold sweep looks for, for one task."""
+"""Settings of the threshold sweep for one task."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
@@ -18,7 +18,7 @@ class SweepSettings:
     """Thresholds and objective of one task's sweep. Attributes: see `ThresholdSweep`.
 
     Raises:
-        ConfigError: a grid outside (0, 1), an unknown word, a number out of range.
+        ConfigError: if the grid lies outside (0, 1), a choice is unknown, or a number is out of range.
     """
 
     low: float = 0.1
@@ -32,7 +32,7 @@ class SweepSettings:
     empty: Empty = "skip"
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be scanned."""
+        """Validates the grid and the objective."""
         if not (0 < self.low <= self.high < 1 and self.step >= 1e-4):
             raise ConfigError(
                 f"low={self.low}, high={self.high}, step={self.step}: need 0 < low <= high < 1 and step >= 0.0001"
@@ -42,10 +42,10 @@ class SweepSettings:
         self.goal(dense=True)
 
     def changed(self, task: str, changes: Mapping[str, Any]) -> "SweepSettings":
-        """The same with other values for one task.
+        """Returns a copy with changed values for one task.
 
         Raises:
-            ConfigError: a name that is none of these, or a value that is refused, with the task's name.
+            ConfigError: if a name is unknown or a value is invalid; the message names the task.
         """
         known = {field.name for field in fields(self)}
         if unknown := [key for key in changes if key not in known]:
@@ -56,14 +56,14 @@ class SweepSettings:
             raise ConfigError(f"tasks.{task}: {error}") from error
 
     def grid(self, dense: bool) -> Tensor:
-        """(T,) float32: which thresholds may be chosen."""
+        """Returns (T,) float32: the thresholds that may be chosen."""
         if not dense if self.exact is None else self.exact:
             return logit_thresholds()
         count = int((self.high - self.low) / self.step + 1e-6) + 1
         return torch.tensor([round(self.low + index * self.step, 9) for index in range(count)])
 
     def goal(self, dense: bool) -> Objective:
-        """What the best threshold is best in; questions about whole pictures have no mean over images."""
+        """Returns what the best threshold maximises; tasks about whole images have no mean over images."""
         default: Goal = "dice" if dense else "f1"
         aggregate = self.official if dense else "global"
         return Objective(self.objective or default, aggregate, self.beta, self.specificity, self.empty)

@@ -1,4 +1,4 @@
-"""What the threshold sweep logs and draws for one yes/no question."""
+"""The values and curves of the threshold sweep for one yes/no question."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -9,23 +9,23 @@ from torch import Tensor
 from tandem.metrics import SweepResult
 
 DRAWN = 100
-"""About so many points of a curve over the many thresholds of whole-picture questions are kept."""
+"""Approximate number of points kept of a curve over the many thresholds of a whole-image question."""
 
 Values = dict[str, float]
 
 
 def mask_values(result: SweepResult, index: int, fixed: int) -> Values:
-    """The numbers of a mask at one threshold, by logged name. What cannot be known is nan.
+    """Returns the values of a mask at one threshold, by logged name. Undefined values are nan.
 
     Args:
-        result: of one class, with images apart.
-        index: of the threshold.
-        fixed: of the one that is always reported beside it, 0.5.
+        result: of one class, with separate images.
+        index: index of the threshold.
+        fixed: index of the threshold 0.5, which is always reported too.
 
     Returns:
         `dice`, `iou` (of the official aggregate), `dice_global`, `dice_lesion` and `iou_lesion` (means over images
         with foreground), `precision`, `recall` (global), `specificity_empty` (share of images without foreground where
-        nothing is predicted), `threshold`, `dice_at_0.5`, `dice_lesion_at_0.5`; and the objective, if it is none of
+        nothing is predicted), `threshold`, `dice_at_0.5`, `dice_lesion_at_0.5`; and the objective, if it is not among
         these.
     """
     whole = result.by(goal="dice", aggregate="global")
@@ -48,16 +48,16 @@ def mask_values(result: SweepResult, index: int, fixed: int) -> Values:
 
 
 def label_values(result: SweepResult, index: int, fixed: int) -> Values:
-    """The numbers of a yes/no question about whole pictures at one threshold, by logged name.
+    """Returns the values of a yes/no question about whole images at one threshold, by logged name.
 
     Args:
         result: of one question.
-        index: of the threshold.
-        fixed: of the one that is always reported beside it, 0.5.
+        index: index of the threshold.
+        fixed: index of the threshold 0.5, which is always reported too.
 
     Returns:
         `f1`, `sensitivity`, `specificity`, `ppv` (precision), `youden`, `threshold`, `f1_at_0.5`; and the objective, if
-        it is none of these.
+        it is not among these.
     """
     curves = {name: result.measure(name) for name in ("f1", "sensitivity", "specificity", "youden")}
     curves["ppv"] = result.measure("precision")
@@ -65,7 +65,7 @@ def label_values(result: SweepResult, index: int, fixed: int) -> Values:
 
 
 def mean_values(questions: Sequence[Mapping[str, float]]) -> Values:
-    """Means over several questions of one task, but for the threshold, which has none; nan counts in none."""
+    """Averages the values over the questions of one task, except the threshold; nan is ignored."""
     means = {}
     for name in questions[0]:
         known = [values[name] for values in questions if not math.isnan(values[name])]
@@ -75,11 +75,11 @@ def mean_values(questions: Sequence[Mapping[str, float]]) -> Values:
 
 
 def curves_of(result: SweepResult, index: int) -> dict[str, list[float]]:
-    """Lines to draw against `thresholds`: Dice of both aggregates for masks, F1 and its kin for whole pictures.
+    """Returns curves over `thresholds`: Dice of both aggregates for masks; F1, sensitivity and specificity for images.
 
     Args:
-        result: of one question; where its images are apart it is about masks.
-        index: of the chosen threshold, which is among those that are kept.
+        result: of one question; it is about masks if its images are separate.
+        index: index of the chosen threshold, which is always kept.
     """
     if result.images:
         kept = torch.arange(len(result.thresholds))

@@ -1,5 +1,6 @@
-"""The official Dice of an epoch: the best over all thresholds, on validation data and nowhere else."""
+"""Finds the best threshold on validation data, and logs the epoch's official Dice."""
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -19,34 +20,35 @@ from tandem.tasks import Task
 from tandem.tasks.task_metrics import no_cross_rank_sync
 
 FIXED = 0.5
-"""The threshold that is always reported beside the best one, which is optimistic on the data it was chosen on."""
+"""Always reported beside the best threshold, whose Dice is optimistic on the data it was chosen on."""
 
 
 class ThresholdSweep(SplitCallback):
-    """Finds the threshold of each binary task at the end of a validation epoch, and stores it in the task.
+    """Finds the best threshold of each binary task at the end of a validation epoch, and stores it in the task.
 
-    It sees every validation probability once. For a mask it logs Dice at the best threshold as `val/<task>/dice`, with
-    IoU, the threshold and Dice at 0.5 beside it; for a question about whole pictures F1, sensitivity, specificity and
-    their kin. Each of several channels has its own threshold and is logged as `val/<task>/<channel>/...`, with the mean
-    over the channels as `val/<task>/...`. Outside of training (`validate`, `test`) the stored threshold is applied, and
-    nothing is chosen. The sanity check before training does not count.
+    It processes every validation probability once. For a mask it logs Dice at the best threshold as `val/<task>/dice`,
+    with IoU, the threshold and Dice at 0.5; for a question about whole images F1, sensitivity, specificity, PPV and
+    Youden's index. Each of several channels has its own threshold and is logged as `val/<task>/<channel>/...`, with the
+    mean over the channels as `val/<task>/...`. Outside of training (`validate`, `test`) the stored threshold is applied
+    and none is chosen. If a probability is nan, the stored threshold stays and nan is logged. The sanity check before
+    training is ignored.
 
     Args:
         low: lowest threshold.
         high: highest threshold.
-        step: distance between two, at least 0.0001.
-        official: whether the Dice that counts is `global` (over all pixels) or `per_image` (mean over lesion images).
-        exact: whether all distinct probabilities may be thresholds (see `tandem.metrics.logit_thresholds`) instead of
-            that grid; by default for whole pictures, of which there are few.
-        objective: what the best threshold is best in: `dice`, `iou`, `fbeta`, `f1`, `youden`, or `sensitivity` where
-            the specificity is at least `specificity`; by default `dice` for masks, `f1` for whole pictures.
-        beta: of `fbeta`: how many times as much recall weighs as precision.
-        specificity: the least that `sensitivity` may cost.
-        empty: images without lesion in `per_image`: `skip`, or `score` (1 where nothing is predicted, 0 otherwise).
-        tasks: other values of these for single tasks, by name.
+        step: distance between two thresholds, at least 0.0001.
+        official: whether the official Dice is `global` (over all pixels) or `per_image` (mean over lesion images).
+        exact: whether all distinct probabilities are candidates (see `tandem.metrics.logit_thresholds`) instead of
+            the grid; by default only for tasks about whole images, which have few probabilities.
+        objective: what the best threshold maximises: `dice`, `iou`, `fbeta`, `f1`, `youden`, or `sensitivity` subject
+            to a minimum `specificity`; by default `dice` for masks and `f1` for whole images.
+        beta: the weight of recall relative to precision in `fbeta`.
+        specificity: the minimum specificity for the objective `sensitivity`.
+        empty: images without lesion in `per_image`: `skip`, or `score` (1 if nothing is predicted, else 0).
+        tasks: different values of these options for single tasks, by name.
 
     Raises:
-        ConfigError: a grid outside (0, 1), an unknown word or task, a number out of range.
+        ConfigError: if the grid lies outside (0, 1), a choice or task is unknown, or a number is out of range.
     """
 
     def __init__(
@@ -69,7 +71,7 @@ class ThresholdSweep(SplitCallback):
         self.curves: dict[str, dict[str, list[float]]] = {}
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Refuses settings for a task that there is not."""
+        """Rejects settings for an unknown task."""
         assert isinstance(pl_module, MultiTaskModule)
         known = dict(binary_tasks(pl_module))
         if unknown := [name for name in self.of_task if name not in known]:
@@ -78,12 +80,12 @@ class ThresholdSweep(SplitCallback):
             )
 
     def begin(self, trainer: pl.Trainer, module: MultiTaskModule, stage: str) -> None:
-        """Begins with empty histograms."""
+        """Starts empty histograms."""
         self.sweeps = {}
         for name, task in binary_tasks(module):
             settings = self.of_task.get(name, self.settings)
             self.grids[name] = settings.grid(task.dense)
-            # with the stored threshold, which may come from a run with another grid
+            # includes the stored threshold, which may come from a run with another grid
             counted = torch.unique(torch.cat([self.grids[name], torch.tensor([FIXED]), task.threshold.cpu()]))
             goal = settings.goal(task.dense)
             sweep = DiceSweep(
@@ -101,7 +103,7 @@ class ThresholdSweep(SplitCallback):
                 sweep.update(outputs[name].probabilities, outputs[name].target)
 
     def end(self, trainer: pl.Trainer, module: MultiTaskModule, stage: str) -> None:
-        """Logs; while training it also chooses a threshold on validation data and stores it."""
+        """Logs the values; during training it also chooses a threshold on validation data and stores it."""
         fitting = stage == "val" and trainer.state.fn == "fit"
         tasks = dict(binary_tasks(module))
         for name, sweep in self.sweeps.items():
@@ -123,13 +125,15 @@ class ThresholdSweep(SplitCallback):
         return found
 
     def _report(self, prefix: str, task: Task, result: SweepResult, fitting: bool) -> dict[str, float]:
-        """Every number of a task by its logged name."""
+        """Returns all values of a task by logged name."""
         questions = []
         logged: dict[str, float] = {}
         for channel in range(len(result)):
             one = result[channel]
             index = self._choose(task, channel, one, fitting)
             values = (mask_values if task.dense else label_values)(one, index, one.index_of(FIXED))
+            if fitting and one.unknown:
+                values["threshold"] = math.nan  # none was found
             place = prefix if len(result) == 1 else f"{prefix}/{task.class_names[channel]}"
             logged |= {f"{place}/{key}": value for key, value in values.items()}
             self.curves[place] = curves_of(one, index)
@@ -139,8 +143,8 @@ class ThresholdSweep(SplitCallback):
         return logged
 
     def _choose(self, task: Task, channel: int, result: SweepResult, fitting: bool) -> int:
-        """Index of the threshold to report: the best one while training, the stored one otherwise."""
-        if not fitting:
+        """Returns the index of the threshold to report: the best one during training, otherwise the stored one."""
+        if not fitting or result.unknown:  # no count supports another threshold
             return result.index_of(float(task.threshold[channel]))
         index = int(result.best(torch.isin(result.thresholds, self.grids[task.name]))[0])
         task.threshold[channel] = result.thresholds[index].to(task.threshold.device)
@@ -148,14 +152,14 @@ class ThresholdSweep(SplitCallback):
 
 
 def binary_tasks(module: MultiTaskModule) -> Iterator[tuple[str, Task]]:
-    """The tasks of yes/no questions, whose channels have thresholds, by name."""
+    """Yields the tasks whose channels have thresholds, by name."""
     for name, task in module.tasks.items():
         if task.target_kind.thresholds:
             yield name, task
 
 
 def dense_binary_tasks(module: MultiTaskModule) -> Iterator[tuple[str, Task]]:
-    """Those with a yes/no question for each pixel."""
+    """Yields the dense tasks whose channels have thresholds, by name."""
     for name, task in binary_tasks(module):
         if task.dense:
             yield name, task

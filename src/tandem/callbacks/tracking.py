@@ -1,4 +1,4 @@
-"""What trackers see of a run while it trains, beside what Lightning logs and the panels."""
+"""Sends learning rates and figures to the trackers during training."""
 
 import numpy as np
 import pytorch_lightning as pl
@@ -13,13 +13,13 @@ from tandem.trackers import log_figure, log_numbers, trackers
 
 
 class Tracking(SplitCallback):
-    """Gives trackers the learning rate of each epoch, and every few epochs threshold curves and confusion matrices.
+    """Logs the learning rate of each epoch, and every few epochs threshold curves and confusion matrices.
 
     Args:
         every: epochs between two sets of figures, at least 1.
 
     Raises:
-        ConfigError: a number below that.
+        ConfigError: if `every` is below 1.
     """
 
     def __init__(self, every: int = 5) -> None:
@@ -28,11 +28,11 @@ class Tracking(SplitCallback):
         self.every = every
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """The rate that the epoch is trained with, as `metrics.csv` has it."""
+        """Logs the learning rate of the epoch, as in `metrics.csv`."""
         log_numbers(trainer, {"lr": float(trainer.optimizers[0].param_groups[0]["lr"])})
 
     def end(self, trainer: pl.Trainer, module: MultiTaskModule, stage: str) -> None:
-        """Draws what the sweep and the counts found in the epoch."""
+        """Draws the threshold curves and confusion matrices of the epoch."""
         if trainer.state.fn != "fit" or not due(trainer, self.every) or not trackers(trainer):
             return
         for callback in trainer.callbacks:  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Weights averaged over training steps, which are what is validated, kept and tested."""
+"""Averages the weights over training steps; the average is validated, saved and tested."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -11,21 +11,21 @@ from tandem.errors import ConfigError
 
 
 class WeightAverage(WeightAveraging):
-    """An exponential moving average of all weights and statistics (Tarvainen and Valpola 2017).
+    """Keeps an exponential moving average of all weights and batch statistics (Tarvainen and Valpola, 2017).
 
-    The average a is w, the weights, after the first step; step t = 1, 2, ... makes it `d_t * a + (1 - d_t) * w` with
-    `d_t = min(decay, (1 + t) / (10 + t))`, so that the random weights of the start are soon forgotten. The average is
-    what is validated, what the thresholds are chosen for, and what `best.ckpt` holds; training goes on with w.
+    After the first step the average a equals the weights w; step t = 1, 2, ... updates it to `d_t * a + (1 - d_t) * w`
+    with `d_t = min(decay, (1 + t) / (10 + t))`, so that the random initial weights soon vanish from it. The average is
+    validated, the thresholds are chosen for it, and `best.ckpt` stores it; training continues with w.
 
-    Lightning's own brings w back when a checkpoint is tested after training, so that validation and test would tell of
-    two different networks; this one leaves what was loaded. It stands behind the other callbacks, since what they set
-    at an epoch's end belongs to the average.
+    Lightning's own callback restores w when a checkpoint is tested after training, so that validation and test would
+    use different networks; this one keeps the loaded weights. It runs after the other callbacks, since what they set
+    at the end of an epoch belongs to the average.
 
     Args:
-        decay: share of the average that a step leaves, in [0, 1); the last 1 / (1 - decay) steps count.
+        decay: share of the average that a step keeps, in [0, 1); about the last 1 / (1 - decay) steps count.
 
     Raises:
-        ConfigError: decay out of range.
+        ConfigError: if decay is out of range.
     """
 
     def __init__(self, decay: float = 0.99) -> None:
@@ -34,25 +34,25 @@ class WeightAverage(WeightAveraging):
         super().__init__(multi_avg_fn=moving_average(decay))
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Lightning's hook: in training the average takes the weights' place."""
+        """Lightning hook: during training, swaps in the average."""
         if trainer.state.fn == "fit":
             super().on_validation_epoch_start(trainer, pl_module)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Lightning's hook: in training the weights are put back."""
+        """Lightning hook: during training, swaps the weights back."""
         if trainer.state.fn == "fit":
             super().on_validation_epoch_end(trainer, pl_module)
 
     def on_load_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Lightning's hook: training goes on from both; an evaluation wants the average, which is loaded already."""
+        """Lightning hook: training resumes from both; an evaluation uses the average, which is already loaded."""
         if trainer.state.fn == "fit":
             super().on_load_checkpoint(trainer, pl_module, checkpoint)
 
 
 def moving_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor], Tensor | int], None]:
-    """What moves averages in place, given them, the new values and the number of values so far.
+    """Returns a function that updates averages in place from new values and the number of updates so far.
 
     Example:
         >>> import torch
@@ -65,6 +65,6 @@ def moving_average(decay: float) -> Callable[[Sequence[Tensor], Sequence[Tensor]
     def move(averages: Sequence[Tensor], values: Sequence[Tensor], count: Tensor | int) -> None:
         keep = min(decay, (1 + int(count)) / (10 + int(count)))
         for average, value in zip(averages, values, strict=True):
-            average.copy_(keep * average + (1 - keep) * value)  # not lerp_, which has no whole numbers
+            average.copy_(keep * average + (1 - keep) * value)  # lerp_ does not support integers
 
     return move

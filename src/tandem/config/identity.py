@@ -1,7 +1,7 @@
-"""The identity of a run: a hash of every setting that can change its numbers, and what is left out of it.
+"""The identity of a run: a hash of every option that can change its numbers.
 
-Later releases add options and rename classes. So that the folders of old runs are still found, an option that was added
-later is left out at its neutral value, and a renamed `_target_` counts under its first name.
+Later releases add options and rename classes. To keep the hashes of old runs, an option added later is left out of the
+hash at its neutral value, and a renamed `_target_` is hashed under its first name.
 """
 
 import copy
@@ -34,28 +34,35 @@ NOT_IDENTITY = (
     "tasks.*.metrics.*.direction",
     "tasks.*.metrics.*.label",
 )
-"""Options that change where or how a run is shown, but none of its numbers; a callback with `stop: true` counts."""
+"""Options that change where or how a run is shown, but not its numbers. A callback with `stop: true` is hashed."""
 
 PATHS = ("data.root", "data.subset", "data.file")
-"""Options that are paths: a folder or file is one identity, however its path is typed."""
+"""Options that are paths; the resolved path is hashed, so that its spelling does not matter."""
 
 CONTENTS = ("data.split_file", "network.weights")
-"""Options that are files whose content is the identity, wherever they are."""
+"""Options that are files; their content is hashed, so that their location does not matter."""
 
 LATER: dict[str, Any] = {
     "callbacks.non_finite": {"_target_": "tandem.callbacks.NonFinite", "policy": "stop"},
 }
-"""Options that a release after 0.1.0 added, by dotted key, with the value at which a run is what it was without them.
+"""Options added after release 0.1.0, by dotted key, with the neutral value that reproduces the earlier behaviour.
 
-`*` stands for any one part of a key: `tasks.*.loss.reduction`. An entry is never removed.
+`*` stands for one part of a key: `tasks.*.loss.reduction`. Entries are never removed.
 """
 
-RENAMED: dict[str, str] = {}
-"""`_target_`s that a release renamed: today's name, and the first one, which is hashed. An entry is never removed."""
+RENAMED: dict[str, str] = {
+    "tandem.metrics.ClassDice": "torchmetrics.classification.MulticlassF1Score",
+    "tandem.metrics.ClassIoU": "torchmetrics.classification.MulticlassJaccardIndex",
+    "tandem.metrics.MatthewsCorrelation": "torchmetrics.classification.MulticlassMatthewsCorrCoef",
+    "tandem.metrics.MeanAbsoluteError": "torchmetrics.regression.MeanAbsoluteError",
+    "tandem.metrics.MeanSquaredError": "torchmetrics.regression.MeanSquaredError",
+    "tandem.metrics.R2": "torchmetrics.regression.R2Score",
+}
+"""Renamed or replaced `_target_`s: the current name and the first name, which is hashed. Entries are never removed."""
 
 
 def run_hash(config: Mapping[str, Any]) -> str:
-    """Twelve hex digits that name a run: SHA-256 over every setting that can change its numbers.
+    """Computes the hash that names a run: twelve hex digits of the SHA-256 of every option that can change its numbers.
 
     Args:
         config: the resolved configuration as plain containers.
@@ -84,10 +91,10 @@ def run_hash(config: Mapping[str, Any]) -> str:
 
 
 def is_presentation(key: str) -> bool:
-    """Whether an option changes how a run is shown or where it is placed, and none of its numbers.
+    """Whether an option changes only how a run is shown or where it is stored, and none of its numbers.
 
     Args:
-        key: dotted, such as `callbacks.panels.count`.
+        key: dotted key, such as `callbacks.panels.count`.
 
     Example:
         >>> is_presentation("callbacks.panels.count"), is_presentation("data.sources.a.cache"), is_presentation("seed")
@@ -101,12 +108,12 @@ def is_presentation(key: str) -> bool:
 
 
 def _same(value: Any, neutral: Any) -> bool:
-    """Equal and of one type: 1, 1.0 and true are three settings."""
+    """Whether two values are equal and of the same type: 1, 1.0 and true are three values."""
     return type(value) is type(neutral) and bool(value == neutral)
 
 
 def _first_names(node: Any) -> Any:
-    """The same containers with each renamed `_target_` under its first name."""
+    """Replaces each renamed `_target_` by its first name."""
     if isinstance(node, dict):
         renamed = {"_target_": RENAMED.get(str(node["_target_"]), node["_target_"])} if "_target_" in node else {}
         return {key: _first_names(value) for key, value in node.items()} | renamed
@@ -114,15 +121,15 @@ def _first_names(node: Any) -> Any:
 
 
 def _content(path: str) -> str:
-    """SHA-256 of a file, or the path itself where the file is missing, which is reported later."""
+    """SHA-256 of a file; the path itself if the file is missing, which is reported later."""
     file = Path(path).expanduser()
     return known_sha256(file) if file.is_file() else path
 
 
 def _places(config: dict[str, Any], key: str) -> Iterator[tuple[dict[str, Any], str]]:
-    """Where an option may stand: the dict that holds it, and its last part.
+    """Finds the places of an option: the dicts that can hold it, and the last part of its key.
 
-    `data.x` also stands in each source of mixed data, at `data.sources.<name>.x`.
+    `data.x` can also be an option of each source of mixed data, at `data.sources.<name>.x`.
     """
     *parents, last = key.split(".")
     for parent in _below(config, parents):
@@ -133,7 +140,7 @@ def _places(config: dict[str, Any], key: str) -> Iterator[tuple[dict[str, Any], 
 
 
 def _below(node: Any, parts: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The dicts that the parts of a key lead to; `*` leads to each entry of a dict."""
+    """The dicts at the given key; `*` stands for each entry of a dict."""
     if not isinstance(node, dict):
         return
     if not parts:

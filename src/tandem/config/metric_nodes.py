@@ -1,14 +1,14 @@
-"""The nodes of metrics in a task's configuration, and the keys in them that are no arguments of the metric."""
+"""The nodes of metrics in a task's configuration, and their keys that are not arguments of the metric."""
 
 from collections.abc import Mapping
 from typing import Any
 
 SHOWN_AS = ("direction", "label")
-"""They say how a metric is shown and compared, and change no number: they are no part of a run's identity."""
+"""Keys that define how a metric is shown and compared. They change no numbers and are not part of the run's hash."""
 
 
 def metric_nodes(task: Any) -> dict[str, Mapping[str, Any]]:
-    """The nodes of a task's metrics by name, without those that are switched off.
+    """The nodes of a task's metrics by name; disabled metrics are left out.
 
     Args:
         task: configuration of the task.

@@ -1,4 +1,4 @@
-"""Which logged value chooses the best epoch, where the user leaves that to the tasks (`monitor: auto`)."""
+"""Resolves `monitor: auto`: the tasks decide which logged value selects the best epoch."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -9,34 +9,34 @@ from omegaconf import DictConfig, OmegaConf, flag_override
 from tandem.errors import ConfigError
 
 AUTO = "auto"
-"""The value of `monitor` and `mode` that stands for another one."""
+"""Placeholder value of `monitor` and `mode`."""
 
 OFFERS = "monitors"
-"""Key at the root under which each task's yaml offers its `monitor`, `mode` and `rank`; no part of a resolved one."""
+"""Root key under which each task's yaml proposes its `monitor`, `mode` and `rank`; removed when it is resolved."""
 
 FALLBACK = {"monitor": "val/loss", "mode": "min", "rank": 0}
-"""What is monitored where no task offers anything."""
+"""Monitor if no task proposes one."""
 
 
 def choose_monitor(
     monitor: str, mode: str, tasks: Iterable[str], offers: Mapping[str, Mapping[str, Any]]
 ) -> tuple[str, str]:
-    """The monitored value and its mode, with what `auto` stands for.
+    """Resolves `auto` in the monitored value and its mode.
 
-    Without a `monitor`, the chosen task with the highest rank decides; of equal ranks, the first in the alphabet. A
-    `monitor` without a `mode` takes the mode with which a chosen task offers it; a loss is minimised.
+    If `monitor` is `auto`, the chosen task with the highest rank decides; ties are resolved in alphabetical order. If
+    only `mode` is `auto`, it is the mode with which a chosen task proposes this monitor; a loss is minimised.
 
     Args:
         monitor: logged name of a value, or `auto`.
         mode: `min`, `max` or `auto`.
         tasks: names of the chosen tasks.
-        offers: `monitor`, `mode` and `rank` by task; a task may have none.
+        offers: `monitor`, `mode` and `rank` by task; optional for each task.
 
     Returns:
-        Both; the mode stays `auto` where the direction of the given monitor is not known.
+        Monitor and mode; the mode stays `auto` if the direction of the given monitor is unknown.
 
     Raises:
-        ConfigError: an offer that lacks a key or has a rank that is not a number.
+        ConfigError: a task's proposal lacks a key, or its rank is not a number.
 
     Example:
         >>> offers = {"a": {"monitor": "val/a/f1", "mode": "max", "rank": 40}}
@@ -66,7 +66,7 @@ def _checked(task: str, offer: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def chosen_monitor(config: DictConfig) -> tuple[str, str] | None:
-    """`choose_monitor` of a composed configuration; None where it has no `monitor` or no tasks yet."""
+    """Calls `choose_monitor` for a composed configuration; None if it has no `monitor` or no tasks yet."""
     if any(key not in config or OmegaConf.is_missing(config, key) for key in ("monitor", "mode", "tasks")):
         return None
     offers = config.get(OFFERS)
@@ -75,8 +75,8 @@ def chosen_monitor(config: DictConfig) -> tuple[str, str] | None:
 
 
 @contextmanager
-def settled_monitor(config: DictConfig) -> Iterator[None]:
-    """Inside of the block, `monitor`, `mode` and all that refers to them have the values that `auto` stands for."""
+def resolved_monitor(config: DictConfig) -> Iterator[None]:
+    """Context in which `auto` in `monitor` and `mode` is resolved, so that references to them are resolved too."""
     found = chosen_monitor(config) or ()
     chosen = dict(zip(("monitor", "mode"), found, strict=False))
     auto = {key: AUTO for key in chosen if config[key] == AUTO}

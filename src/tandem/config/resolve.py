@@ -1,6 +1,6 @@
-"""The composed configuration as plain containers, with every reference resolved.
+"""Converts the composed configuration to plain containers with every reference resolved.
 
-Nothing heavy is imported here, so that `--help` and `--cfg job` answer at once.
+This module imports nothing heavy, so that `--help` and `--cfg job` answer at once.
 """
 
 import re
@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from tandem.config.identity import run_hash
-from tandem.config.monitor import OFFERS, settled_monitor
+from tandem.config.monitor import OFFERS, resolved_monitor
 from tandem.config.schema import (
     EXTENDED,
     AuditDataConfig,
@@ -30,14 +30,14 @@ from tandem.config.suggest import explain, nearest
 from tandem.errors import ConfigError
 
 TO_HYDRA = re.compile(r"\$\{\s*hydra\.")
-"""A reference into Hydra's own part of a configuration."""
+"""A reference to Hydra's own section of the configuration."""
 
 
 def register(primary: str = "train") -> None:
-    """Makes the typed roots and the resolvers known to Hydra; may be called again.
+    """Registers the schemas and resolvers with Hydra; repeated calls are allowed.
 
     Args:
-        primary: the primary configuration, which decides what `train.yaml` may be extended with.
+        primary: name of the primary configuration, which selects the schema that extends `train.yaml`.
     """
     from hydra.core.config_store import ConfigStore
 
@@ -80,22 +80,22 @@ def check_runs(runs: object) -> str:
 
 
 def _without_medmnist(flag: str, size: int, root: str, file: str | None, download: bool) -> bool:
-    """Whether a set of MedMNIST is neither given, nor where its package keeps it, nor to be fetched."""
+    """Whether a MedMNIST set is unavailable: no file is given, none is in the package's folder, no download allowed."""
     kept = Path(root).expanduser() / f"{flag}{'' if size == 28 else f'_{size}'}.npz"
     return file is None and not download and not kept.is_file()
 
 
 def _plain(root: DictConfig) -> dict[str, Any]:
-    """The configuration without Hydra's own part, resolved; a value still missing stays `???` and is reported later.
+    """Resolves the configuration without Hydra's section. A missing value stays `???` and is reported later.
 
-    Tasks come in alphabetical order; `monitor` and `mode` have the values that `auto` stands for.
+    Tasks are sorted alphabetically, and `auto` in `monitor` and `mode` is resolved.
     """
     own = [str(key) for key in root if key != "hydra"]
-    if "hydra" in root and _refers_to_hydra(root):  # which leads nowhere in the job itself, and is refused here too
+    if "hydra" in root and _refers_to_hydra(root):  # the job itself could not resolve it, so it is refused here too
         root = OmegaConf.masked_copy(root, own)
-    with settled_monitor(root):
+    with resolved_monitor(root):
         plain = {key: _value(root, key) for key in own if key != OFFERS}
-    if isinstance(tasks := plain.get("tasks"), dict):  # task=[a,b] and task=[b,a] are one run
+    if isinstance(tasks := plain.get("tasks"), dict):  # task=[a,b] and task=[b,a] are the same run
         plain["tasks"] = dict(sorted(tasks.items()))
     return plain
 
@@ -114,15 +114,15 @@ def _value(root: DictConfig, key: str) -> Any:
 
 
 def resolve(config: DictConfig) -> dict[str, Any]:
-    """The job's configuration as plain containers with every interpolation resolved.
+    """Resolves a job's configuration to plain containers.
 
     Raises:
-        ConfigError: a mandatory value that was not given, a key at the root that means nothing, a name that names no
-            folder, a reference that leads nowhere.
+        ConfigError: a mandatory value is missing, a key at the root is unknown, `name` is not a folder name, or a
+            reference cannot be resolved.
     """
     root = OmegaConf.get_type(config)
     known = {entry.name for entry in fields(root)} if is_dataclass(root) else set(map(str, config))
-    for key in map(str, config):  # `+key=...` can add one all the same
+    for key in map(str, config):  # `+key=...` can add unknown keys
         if key not in known | {"hydra"}:
             raise ConfigError(f"unknown key '{key}': {nearest(key, known)}")
     try:
@@ -134,12 +134,12 @@ def resolve(config: DictConfig) -> dict[str, Any]:
         raise ConfigError(f"{missing[0]} has no value; give it, for instance {missing[0]}=VALUE")
     name = str(plain.get("name", "-"))
     if not name.strip() or ".." in Path(name).parts or Path(name).is_absolute():
-        raise ConfigError(f"name is '{name}', but it names a folder below '{plain.get('runs')}'")
+        raise ConfigError(f"name is '{name}', but must be the name of a folder below '{plain.get('runs')}'")
     return plain
 
 
 def flatten(node: Any, prefix: str = "") -> dict[str, Any]:
-    """Nested containers as one dict with dotted keys, as trackers want their settings.
+    """Flattens nested containers to one dict with dotted keys, as trackers expect.
 
     Example:
         >>> flatten({"optimizer": {"lr": 0.1}, "seed": 1})

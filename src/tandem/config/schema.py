@@ -180,7 +180,7 @@ class AuditDataConfig:
 
 @dataclass
 class YoursConfig:
-    """The reader's own paths; a paper's studies and budgets refer to them as `%data.root%` and so on."""
+    """The reader's own paths; studies and budgets of a paper refer to them, for instance as `%data.root%`."""
 
     root: str | None = None
     subset: str | None = None

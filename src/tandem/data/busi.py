@@ -27,12 +27,12 @@ MASK_NAME = re.compile(r"(?P<id>.+)_mask(_\d+)?")
 
 
 class BUSI(FileSource):
-    """The BUSI data set in its official layout, decoded once into memory.
+    """The BUSI data set in its official layout; images are decoded once.
 
-    The layout is one folder per class with `benign (195).png`, `benign (195)_mask.png`, `benign (195)_mask_1.png` and
-    so on; an image's masks are merged. Images may have any size and are stretched to a square. The split is stratified
-    by class and mask, and keeps near-duplicates together; it does not depend on `size` or `channels`. Decoded images
-    are cached on disk under a digest of the files.
+    The layout has one folder per class with `benign (195).png`, `benign (195)_mask.png`, `benign (195)_mask_1.png` and
+    so on. Several masks of an image are merged. Images of any size are stretched to a square. The split is stratified
+    by class and mask, and keeps near-duplicates in one split; it does not depend on `size` or `channels`. Decoded
+    images are cached on disk under a digest of the files.
 
     Seven images, all benign, have coloured marks by the operator, from which a network may learn the class; `overlays`
     keeps or drops them.
@@ -40,10 +40,10 @@ class BUSI(FileSource):
     Args:
         root: the folder that holds `normal`, `benign` and `malignant`, or its parent with `Dataset_BUSI_with_GT`; or a
             zip or tar archive of either.
-        subset: csv file `class;id` of the images to use, such as the *Curated BUSI* of Aumente-Maestro et al. (2024);
-            None for all.
-        groups: csv file `group,image` of near-duplicates; None finds them by perceptual hash; `none` makes every
-            image its own group.
+        subset: CSV file `class;id` of the images to use, such as the *Curated BUSI* of Aumente-Maestro et al. (2024);
+            None: all images.
+        groups: CSV file `group,image` of near-duplicates; None: find them by perceptual hash; `none`: every image is
+            its own group.
         overlays: `keep` images with coloured marks, or `drop` them.
         shared: options of `FileSource`.
 
@@ -52,7 +52,7 @@ class BUSI(FileSource):
         classes: "normal", "benign", "malignant".
 
     Raises:
-        ConfigError: an argument out of its range.
+        ConfigError: an argument is out of range.
     """
 
     name: str = "busi"
@@ -75,11 +75,11 @@ class BUSI(FileSource):
         self.decoder = Decoder(self.size, self.channels)
 
     def load(self) -> dict[str, Samples]:
-        """The splits `train`, `val` and `test`, rows in order of their ids; `groups` is empty where switched off.
+        """Reads the splits `train`, `val` and `test`, with rows sorted by id; `groups` is empty for `groups=none`.
 
         Raises:
-            DataError: a wrong root, files that cannot be used (counted, and ten of them named), a class missing from a
-                split.
+            DataError: the root is wrong, files cannot be used (the message counts them and names ten), or a split has
+                no image of a class.
         """
         root = find_root(self.root if self.root is None else str(folder_of(self.root, self.cache)))
         faults = Faults(self.on_error)
@@ -96,7 +96,7 @@ class BUSI(FileSource):
         mixed = mixed_groups(groups, labels)
         log.info("busi: %d images in %d groups of near-duplicates", len(ids), len(set(groups)))
         if mixed:
-            log.info("busi: %d groups mix classes: those of %s", len(mixed), ", ".join(mixed))
+            log.info("busi: %d groups contain several classes: those of %s", len(mixed), ", ".join(mixed))
         masked = decoded.arrays["masked"][kept].tolist()
         rows_of = self.division.rows(ids, labels, groups, CLASSES, masked, left_out=bool(faults.found))
         named = dict(zip(kept.tolist(), groups, strict=True))
@@ -104,33 +104,33 @@ class BUSI(FileSource):
         return {split: decoded.samples(kept[rows], shown, self.targets) for split, rows in rows_of.items()}
 
     def _without_overlays(self, coloured: np.ndarray, ids: Sequence[str]) -> np.ndarray:
-        """The rows that are used."""
+        """The rows to use: all, or those without coloured marks."""
         marked = [ids[row] for row in np.flatnonzero(coloured).tolist()]
         if marked:
-            done = "left out" if self.overlays == "drop" else "kept (data.overlays=drop leaves them out)"
+            done = "dropped" if self.overlays == "drop" else "kept (data.overlays=drop drops them)"
             log.info("busi: %d images with coloured marks are %s: %s", len(marked), done, ", ".join(marked))
         return np.flatnonzero(coloured == 0) if self.overlays == "drop" else np.arange(len(ids))
 
     def _groups(self, ids: Sequence[str], all_ids: Sequence[str], thumbnails: np.ndarray) -> tuple[str, ...]:
-        """The group of each id, by name."""
+        """Name of the group of each id."""
         if self.groups == NO_GROUPS:
             return tuple(ids)
         if self.groups is None:
             return group_names(near_duplicate_groups(thumbnails), ids)
-        listed = read_groups(Path(self.groups).expanduser(), all_ids)  # a list of the whole set serves its subsets too
+        listed = read_groups(Path(self.groups).expanduser(), all_ids)  # of the whole set, also if a subset is used
         name_of = dict(zip(all_ids, group_names(listed, all_ids), strict=True))
         return tuple(name_of[name] for name in ids)
 
 
 def find_root(root: str | None) -> Path:
-    """The folder with the three class folders: `root` itself or `Dataset_BUSI_with_GT` in it.
+    """Finds the folder with the three class folders: `root` itself or `Dataset_BUSI_with_GT` in it.
 
     Raises:
-        DataError: no root given, or no such folder.
+        DataError: no root is given, or it has no such folder.
     """
     wanted = f"the folder {FOLDER} with the class folders {', '.join(CLASSES)}"
     if not root:
-        raise DataError(f"busi does not know where its images are: set data.root=... to {wanted}")
+        raise DataError(f"busi needs the folder of its images: set data.root=... to {wanted}")
     given = Path(root).expanduser()
     if not given.is_dir():
         raise DataError(f"data.root={root!r} is not a folder: set data.root=... to {wanted}")
@@ -142,14 +142,14 @@ def find_root(root: str | None) -> Path:
 
 
 def scan(root: Path, faults: Faults) -> list[Record]:
-    """The records of all images below the three class folders, in order of their ids. Hidden files are skipped.
+    """Lists the records of all images in the three class folders, sorted by id. Hidden files are skipped.
 
     Args:
         root: the folder with the class folders.
-        faults: gets a line for each mask without its image and each image with the name of another.
+        faults: receives one line for each mask without an image, and for each name that two images share.
 
     Raises:
-        DataError: a class folder without images.
+        DataError: a class folder has no images.
     """
     records: dict[str, Record] = {}
     empty = []
@@ -161,11 +161,13 @@ def scan(root: Path, faults: Faults) -> list[Record]:
                 masks.setdefault(match["id"], []).append(path)
         images = {path.stem: path for path in files if not MASK_NAME.fullmatch(path.stem)}
         if not images:
-            empty.append(f"class folder {str(root / name)!r} holds no png images: fetch the data set again")
+            empty.append(f"class folder {str(root / name)!r} has no PNG images: download the data set again")
         for stem in sorted(masks.keys() - images):
             faults.add(f"mask {str(masks[stem][0])!r} belongs to no image: add the image or remove the mask")
         for stem in sorted(images.keys() & records):
-            faults.add(f"image {str(images[stem])!r} has the name of one of another class: rename one of them")
+            faults.add(
+                f"image {str(images[stem])!r} has the same name as an image of another class: rename one of them"
+            )
         for stem in images.keys() - records:
             records[stem] = Record(stem, images[stem], label, (tuple(masks.get(stem, ())),))
     refuse(empty, len(CLASSES), "class folders")
@@ -173,7 +175,7 @@ def scan(root: Path, faults: Faults) -> list[Record]:
 
 
 def _with_masks(records: Sequence[Record], faults: Faults) -> list[Record]:
-    """The records, without those that lack the mask that their class requires."""
+    """The records, without those whose class requires a mask but which have none."""
     for record in records:
         if record.masks == ((),) and CLASSES[record.label] != "normal":
             faults.add(f"image {str(record.image)!r} has no mask: add {record.id + '_mask.png'!r} beside it")
@@ -181,10 +183,10 @@ def _with_masks(records: Sequence[Record], faults: Faults) -> list[Record]:
 
 
 def choose(records: Sequence[Record], path: Path) -> list[Record]:
-    """The records named in a csv file `class;id`, where `benign;20` is `benign (20)`, in order of their ids.
+    """Selects the records listed in a CSV file `class;id`, sorted by id; `benign;20` stands for `benign (20)`.
 
     Raises:
-        DataError: a file that cannot be read, an entry that names no image or is listed twice.
+        DataError: the file cannot be read, or an entry names no image or is listed twice.
     """
     known = {(CLASSES[record.label], record.id): record for record in records}
     rows = read_table(path, ("class", "id"), delimiter=";")

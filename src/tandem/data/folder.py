@@ -1,4 +1,4 @@
-"""Your own images: a folder, with or without a table that lists its files."""
+"""Your own images: a folder, with or without a table that lists its images."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -25,46 +25,46 @@ CLASS_MASKS = "classes"
 
 
 class Folder(FileSource):
-    """Images in a folder, described by its layout or by a table, decoded once.
+    """Images in a folder, described by its layout or by a table; images are decoded once.
 
-    Without a table, the paths say everything: `images` and `masks` are templates of paths below the root, without
-    ending, in which `{id}`, `{class}`, `{group}` and `{split}` stand for one name each and `*` for anything within a
-    name. A mask belongs to the image with the same values of the fields that both templates have; several masks are
-    merged:
+    Without a table, the paths describe the images: `images` and `masks` are templates of paths below the root, without
+    suffix, in which `{id}`, `{class}`, `{group}` and `{split}` each stand for one name, and `*` for any text within a
+    name. A mask belongs to the image with the same values of the fields that both templates share; several masks are
+    merged. Examples:
 
     * class folders with masks beside the images: `{class}/{id}` and `{class}/{id}_mask*`
     * masks in a parallel folder: `images/{class}/{id}` and `masks/{class}/{id}`
     * published splits: `{split}/{class}/{id}`; a folder for each patient: `{class}/{group}/{id}`
 
-    With a table, `columns` names the columns to read, and an empty cell is an unknown target.
+    With a table, `columns` names the columns to read; an empty cell is an unknown target.
 
-    Images may be grey or RGB, PNG, JPEG, BMP or TIFF, of any size, and are stretched to a square; deeper grey levels
-    are mapped to 8 bits by `grey_range`. All faults are reported together, one line each.
+    Images are grey or RGB, PNG, JPEG, BMP or TIFF, of any size, and are stretched to a square. Grey levels of more than
+    8 bits are mapped to 8 bits by `grey_range`. All faults are reported together, one line each.
 
     Args:
         root: the folder, or a zip or tar archive of it.
-        name: of the data set, as shown in logs and results; letters, digits, `_` and `-`.
-        grey_range: levels of images deeper than 8 bits that become black and white; None for 0 and 65535.
-        table: path of a csv or Parquet file from the root, or None.
-        columns: of the table, see `tandem.data.files.table.Columns`; `image`, and `label`, `masks`, `id`, `group`,
-            `split`, `findings`, `numbers` if present.
-        images: template of the images' paths, without a table.
-        masks: template of the masks' paths, one for each mask channel by name, or None.
+        name: name of the data set in logs and results; letters, digits, `_` and `-`.
+        grey_range: grey levels that become black and white in images of more than 8 bits; None: 0 and 65535.
+        table: path of a CSV or Parquet file relative to the root, or None.
+        columns: names of the table's columns, see `tandem.data.files.table.Columns`: `image`, and `label`, `masks`,
+            `id`, `group`, `split`, `findings`, `numbers` if present.
+        images: template of the images' paths, if there is no table.
+        masks: template of the masks' paths, or one template per mask channel by name, or None.
         classes: names of the classes in the order of their indices, or a name for each value in the table or
-            folder name; None for those that occur, in alphabetical order.
-        mask_values: names by value or colour of a mask's pixels, see `tandem.data.files.masks.mask_values`. Several
-            names give each pixel one class.
-        no_mask: what an image without a mask file means: `missing` (unknown) or `empty` (no lesion).
-        near_duplicates: whether images that look alike are kept in one split; the time grows with the square of
-            their number, so `auto` looks for them among up to 20 000 images.
+            folder name; None: all names that occur, in alphabetical order.
+        mask_values: names by value or colour of a mask's pixels, see `tandem.data.files.masks.mask_values`. With
+            several names, each pixel has one class.
+        no_mask: meaning of an image without a mask file: `missing` (unknown) or `empty` (no lesion).
+        near_duplicates: whether to keep near-duplicates in one split. The time grows with the square of the number of
+            images, so `auto` does it for up to 20 000 images.
         resplit: whether to ignore the splits in the table or layout.
         shared: options of `FileSource`.
 
     Attributes:
-        name: as given.
+        name: see the argument.
 
     Raises:
-        ConfigError: an argument out of its range.
+        ConfigError: an argument is out of range.
     """
 
     def __init__(
@@ -85,7 +85,7 @@ class Folder(FileSource):
         **shared: Any,
     ) -> None:
         if not re.fullmatch(r"[\w-]+", str(name)):
-            raise ConfigError(f"data.name is {name!r}, but may hold letters, digits, _ and - only")
+            raise ConfigError(f"data.name is {name!r}, but may contain only letters, digits, _ and -")
         if no_mask not in ("missing", "empty"):
             raise ConfigError(f"data.no_mask is {no_mask!r}, but must be 'missing' or 'empty'")
         super().__init__(**shared)
@@ -94,9 +94,9 @@ class Folder(FileSource):
         channel = _channel(values)
         self.rows_from: SourceTable | Layout
         if table is not None:
-            said = read_columns(columns, channel)
-            self.rows_from = SourceTable(table, said)
-            self.offered = _targets(tuple(said.masks), values, said.findings, said.numbers)
+            named_columns = read_columns(columns, channel)
+            self.rows_from = SourceTable(table, named_columns)
+            self.offered = _targets(tuple(named_columns.masks), values, named_columns.findings, named_columns.numbers)
         else:
             named = {channel: masks} if isinstance(masks, str) else dict(masks or {})
             forms = {
@@ -111,7 +111,7 @@ class Folder(FileSource):
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Names of the classes; where they are not given, the folder or table is looked through for them."""
+        """Names of the classes; if they are not given, they are collected from the folder or table."""
         given = self.given_classes
         if isinstance(given, Mapping):
             return tuple(dict.fromkeys(str(name) for name in given.values()))
@@ -128,18 +128,18 @@ class Folder(FileSource):
 
     @property
     def targets(self) -> Targets:
-        """The other targets; masks only if an image has one."""
+        """The targets besides the class; masks only if at least one image has a mask."""
         _, rows, _ = self._list()
         if any(channel for row in rows for channel in row.masks):
             return self.offered
         return Targets(mask_channels=(), findings=self.offered.findings, columns=self.offered.columns)
 
     def load(self) -> dict[str, Samples]:
-        """The splits `train`, `val` and `test`.
+        """Reads the splits `train`, `val` and `test`.
 
         Raises:
-            DataError: a root or table that cannot be used, files or rows that cannot be used (counted, and ten of them
-                named), a class missing from a split.
+            DataError: the root or table cannot be used, files or rows cannot be used (the message counts them and names
+                ten), or a split has no image of a class.
         """
         root, rows, faults = self._list()
         noted = Faults(self.on_error)
@@ -147,15 +147,15 @@ class Folder(FileSource):
         records = self._records(rows, noted)
         decoder = self.decoder if self.targets.mask_depth else Decoder(**{**vars(self.decoder), "mask_depth": 0})
         self.records = tuple(records)
-        filing = FileDatasetBuilder(
+        builder = FileDatasetBuilder(
             self.name, self.targets, decoder, self.division, self.resplit, self.near_duplicates, self.storage
         )
-        splits, self.files_fingerprint = filing.read(records, self.classes, root, noted)
+        splits, self.files_fingerprint = builder.read(records, self.classes, root, noted)
         self.skipped = tuple(noted.found)
         return splits
 
     def _list(self) -> tuple[Path, list[ImageRow], list[str]]:
-        """The root, its rows, and the faults of other rows; read once."""
+        """The root, its rows, and the faults of faulty rows; read once."""
         if self.listed is None:
             root = folder_of(self.root, self.cache).resolve()
             if not root.is_dir():
@@ -174,7 +174,7 @@ class Folder(FileSource):
         for row in rows:
             if row.label and row.label not in name_of:
                 place = row.place or f"image {str(row.image)!r}"
-                faults.add(f"the class {row.label!r} is none of data.classes ({', '.join(name_of)})", place)
+                faults.add(f"the class {row.label!r} is not in data.classes ({', '.join(name_of)})", place)
                 continue
             label = index[name_of[row.label]] if row.label else MISSING_LABEL
             masks = tuple(channel or (() if self.no_mask == "empty" else None) for channel in row.masks)
@@ -209,8 +209,8 @@ def _targets(
         return Targets(mask_channels=channels, findings=tuple(findings), columns=tuple(columns))
     if len(channels) > 1:
         raise ConfigError(
-            f"data.mask_values names {len(values.names)} classes, but there are {len(channels)} mask channels "
-            f"({', '.join(channels)}), which are yes/no questions; give one or the other"
+            f"data.mask_values names {len(values.names)} classes, but there are {len(channels)} yes/no mask channels "
+            f"({', '.join(channels)}); use classes or channels, not both"
         )
     classes = (BACKGROUND, *values.names)
     return Targets(mask_channels=(), mask_classes=classes, findings=tuple(findings), columns=tuple(columns))
@@ -226,5 +226,5 @@ def _range(given: Sequence[float] | None) -> tuple[float, float] | None:
 
 
 def _natural(name: str) -> tuple[bool, int, str]:
-    """Numbers in their own order, before words."""
+    """Sort key: numbers in numerical order, then words."""
     return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)

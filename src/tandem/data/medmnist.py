@@ -36,34 +36,34 @@ Arrays = dict[str, NDArray[Any]]
 
 
 class MedMNIST(SplitSource):
-    """A 2-D set of the MedMNIST collection by its flag; channels, class names and kind come from the medmnist package.
+    """A 2-D data set of the MedMNIST collection. Channels, class names and kind come from the medmnist package.
 
-    Sets with one class for each image (binary and multi-class) have `label`; the ordinal one (retinamnist) has its
-    grade as a number too, the column `grade`; the multi-label one (chestmnist) has `findings` and no classes.
+    Sets with one class per image (binary and multi-class) have `label`; the ordinal set (retinamnist) also has its
+    grade as a number, in the column `grade`; the multi-label set (chestmnist) has `findings` and no classes.
 
-    There are no masks. `masks=otsu` makes weak ones by Otsu's threshold on the grey levels of each image, which show
-    what is bright, not what an expert would draw; the name of the data set then says so.
+    The collection has no masks. `masks=otsu` computes weak masks by Otsu's threshold on the grey levels of each image.
+    They show what is bright, not what an expert would outline; the name of the data set marks them.
 
     Args:
-        flag: such as `pneumoniamnist`.
+        flag: name of the set, such as `pneumoniamnist`.
         size: 28, 64, 128 or 224.
-        masks: `none`, `otsu` (weak: the bright side of each image) or `otsu_dark` (the dark side).
-        file: the `.npz` file; None looks in `root`.
-        root: folder for files as the medmnist package names them.
-        download: whether a missing file is downloaded, which needs a network.
+        masks: `none`, `otsu` (weak masks: the bright pixels of each image) or `otsu_dark` (the dark pixels).
+        file: the `.npz` file; None: look in `root`.
+        root: folder of the files, with the names that the medmnist package uses.
+        download: whether to download a missing file, which needs a network.
         verify: whether the file must have the official checksum.
-        resplit: whether the official splits are joined and split again.
+        resplit: whether to join the official splits and split again.
         shared: options of `SplitSource`.
 
     Attributes:
-        name: the flag; with weak masks, a name that says so.
+        name: the flag; with weak masks, a name that marks them.
         kind: the package's name for the task.
-        channels: of the images.
+        channels: number of channels of the images.
         targets: findings, columns and weak masks.
         files_fingerprint: after `load`, the MD5 of the file.
 
     Raises:
-        ConfigError: an unknown flag, or an argument out of range.
+        ConfigError: the flag is unknown, or an argument is out of range.
     """
 
     def __init__(
@@ -104,10 +104,10 @@ class MedMNIST(SplitSource):
         )
 
     def load(self) -> dict[str, Samples]:
-        """The splits `train`, `val` and `test`: the official ones, or those drawn; ids are `train/000012`.
+        """Reads the splits `train`, `val` and `test`, official or drawn; ids have the form `train/000012`.
 
         Raises:
-            DataError: a file that is absent, damaged, not the official one or not of this set; labels out of range.
+            DataError: the file is absent, damaged, not official or of another set, or labels are out of range.
         """
         path, arrays = self.read()
         faults = Faults(self.on_error)
@@ -115,22 +115,22 @@ class MedMNIST(SplitSource):
         faults.settle(sum(len(arrays[f"{split}_labels"]) for split in SPLITS), "rows")
         self.skipped = tuple(faults.found)
         if self.masks != "none":
-            log.warning("%s: the masks are weak: Otsu's threshold, not an expert's outline", self.name)
+            log.warning("%s: the masks are weak: Otsu's threshold, not outlines by an expert", self.name)
         redivided = self.resplit or self.division.folds is not None or self.division.file is not None
         return self._divided(parts) if redivided else parts
 
     def read(self) -> tuple[Path, Arrays]:
-        """The file and its arrays.
+        """Reads the file; returns its path and arrays.
 
         Raises:
-            DataError: a file that is absent, damaged, not the official one or not of this set.
+            DataError: the file is absent, damaged, not official or of another set.
         """
         path = self._find()
         self.files_fingerprint = checksum(path)
         if self.verify and self.files_fingerprint != self._official("MD5"):
             raise DataError(
                 f"{str(path)!r} is not the official {self._stem} (md5 {self.files_fingerprint}, not "
-                f"{self._official('MD5')}): fetch it again, or set data.verify=false to use it anyway"
+                f"{self._official('MD5')}): download it again, or set data.verify=false to use it anyway"
             )
         return path, self._checked(path, read_npz(path))
 
@@ -143,7 +143,7 @@ class MedMNIST(SplitSource):
         return str(self.official[key if self.size == 28 else f"{key}_{self.size}"])
 
     def _find(self) -> Path:
-        """The file, downloaded if necessary."""
+        """Path of the file, which is downloaded if necessary."""
         path = Path(self.file or Path(self.root) / self._stem).expanduser()
         if path.is_file():
             return path
@@ -151,13 +151,13 @@ class MedMNIST(SplitSource):
             raise DataError(f"data.file={self.file!r} is not a file: give the path of {self._stem}")
         if not self.download:
             raise DataError(
-                f"{str(path)!r} is missing: give data.file=..., or fetch it with data.download=true (needs a network)"
+                f"{str(path)!r} is missing: give data.file=..., or set data.download=true (needs a network)"
             )
         fetch_checked(self._official("url"), self._official("MD5"), path)
         return path
 
     def _checked(self, path: Path, arrays: Arrays) -> Arrays:
-        """The arrays, which are those of this set and size."""
+        """Checks that the arrays are those of this set and size."""
         labels = len(self.targets.findings) or 1
         colours = () if self.channels == 1 else (self.channels,)
         for split in SPLITS:
@@ -197,7 +197,7 @@ class MedMNIST(SplitSource):
         )
 
     def _divided(self, parts: Mapping[str, Samples]) -> dict[str, Samples]:
-        """The official splits joined and split again."""
+        """Joins the official splits and splits them again."""
         whole = join_samples([parts[split] for split in SPLITS])
         labels = whole.labels.tolist()
         rows = self.division.rows(whole.ids, labels, whole.ids, self.classes, left_out=bool(self.skipped))
@@ -205,50 +205,54 @@ class MedMNIST(SplitSource):
 
 
 def info_table() -> dict[str, dict[str, Any]]:
-    """The package's own table of its 2-D sets."""
+    """The medmnist package's table of its 2-D sets."""
     from medmnist import INFO
 
     return {flag: entry for flag, entry in INFO.items() if not flag.endswith("3d")}
 
 
 def checksum(path: Path) -> str:
-    """MD5 of a file, as MedMNIST publishes it; it identifies files, and does not protect against forgery."""
+    """MD5 of a file, as MedMNIST publishes it; it identifies files, but does not protect against forgery."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
 def read_npz(path: Path) -> Arrays:
-    """The six arrays of a MedMNIST file, without unpickling.
+    """Reads the six arrays of a MedMNIST file, without unpickling.
 
     Raises:
-        DataError: a file that is damaged, holds pickles or lacks an array.
+        DataError: the file is damaged, contains pickled objects or lacks an array.
     """
     names = [f"{split}_{what}" for split in SPLITS for what in ("images", "labels")]
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             if absent := [name for name in names if name not in archive.files]:
-                raise DataError(f"{str(path)!r} lacks {', '.join(absent)}: it is no MedMNIST file")
+                raise DataError(f"{str(path)!r} lacks {', '.join(absent)}: it is not a MedMNIST file")
             return {name: archive[name] for name in names}
     except DAMAGE as error:
         text = " ".join(str(error).split())[:120]
-        raise DataError(f"{str(path)!r} is damaged or no .npz file of plain arrays ({text}): fetch it again") from error
+        raise DataError(
+            f"{str(path)!r} is damaged or not an .npz file of plain arrays ({text}): download it again"
+        ) from error
 
 
 def fetch_checked(url: str, md5: str, path: Path) -> None:
-    """Downloads a file, whole and with the right checksum or not at all.
+    """Downloads a file; it is written only if its checksum is right.
 
     Raises:
-        DataError: no network, an answer that is not the file.
+        DataError: there is no network, or the downloaded file has another checksum.
     """
     if not url.startswith("https://"):
-        raise DataError(f"{url!r} is not fetched, as it is not an https address: fetch it by hand, give data.file=...")
-    log.info("fetching %s", url)
+        raise DataError(
+            f"{url!r} is not downloaded, because it is not an https address: download it by hand, give data.file=..."
+        )
+    log.info("downloading %s", url)
     try:
         with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 (https only, see above)
             content = answer.read()
     except OSError as error:
         text = " ".join(str(error).split())
-        raise DataError(f"{url} cannot be fetched ({text}): fetch it by hand and give data.file=...") from error
+        raise DataError(f"{url} cannot be downloaded ({text}): download it by hand and give data.file=...") from error
     if (found := hashlib.md5(content, usedforsecurity=False).hexdigest()) != md5:
-        raise DataError(f"{url} gave a file with the md5 {found}, not {md5}: try again, or fetch it by hand")
+        raise DataError(f"{url} returned a file with the md5 {found}, not {md5}: try again, or download it by hand")
     write_whole(path, lambda file: file.write(content))

@@ -17,30 +17,30 @@ from tandem.errors import ConfigError, DataError, TandemError
 
 
 class Mixed:
-    """Images of several sources together: some with a class only, some with a mask only, some with both.
+    """Combines several sources: some may have a class only, some a mask only, some both.
 
-    Classes of the same name are one class; targets that a source does not have are missing in its rows.
-    Rows are named `<source>/<id>`. Each split joins the sources' splits of that name.
+    Classes of the same name are one class. Targets that a source does not have are missing in its rows. Rows are named
+    `<source>/<id>`. Each split joins the sources' splits of the same name.
 
     Args:
-        sources: by name; all with images of one size and number of channels, and the same kind of masks, if any.
-        size: side of the images of all sources, which is checked; None for any common size.
-        shares: how often an epoch of training visits each source, in proportion, by name; None visits each row once.
-            No row is drawn twice before all of its source were.
+        sources: sources by name; all must have the same image size and number of channels, and the same kind of masks.
+        size: expected side of the images of all sources; None: any common size.
+        shares: relative frequency of each source in a training epoch, by name; None: each row once per epoch. A row is
+            drawn again only after all rows of its source were drawn.
 
     Attributes:
         name: "mixed" with the names of the sources' data sets.
-        classes: of all sources, in order of first appearance.
-        channels: of all sources.
-        targets: of all sources.
-        shares: for each source, in their order, or None.
-        files_fingerprint: after `load`, a SHA-256 over those of the sources.
-        skipped: after `load`, a line for each row that a source left out.
-        records: after `load`, those of the sources that have them.
+        classes: classes of all sources, in order of first appearance.
+        channels: number of channels of all sources.
+        targets: targets of all sources.
+        shares: share of each source, in the order of the sources, or None.
+        files_fingerprint: after `load`, a SHA-256 of the sources' fingerprints.
+        skipped: after `load`, one line for each row that a source left out.
+        records: after `load`, the records of all sources that have records.
 
     Raises:
-        ConfigError: no source, channels that differ, shares of other sources or below 0.
-        DataError: sources with different kinds of masks.
+        ConfigError: there is no source, channels differ, or shares are negative or do not name exactly the sources.
+        DataError: the sources have different kinds of masks.
     """
 
     def __init__(
@@ -55,7 +55,7 @@ class Mixed:
         self.sources = dict(sources)
         depths = {name: source.channels for name, source in sources.items()}
         if len(set(depths.values())) > 1:
-            raise ConfigError(f"data.sources differ in channels ({depths}); give all of them the same")
+            raise ConfigError(f"data.sources differ in channels ({depths}); give all of them the same number")
         self.channels = next(iter(depths.values()))
         self.size = size
         self.name = "mixed-" + "-".join(source.name for source in sources.values())
@@ -66,33 +66,33 @@ class Mixed:
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """Of all sources, in order of first appearance."""
+        """Classes of all sources, in order of first appearance."""
         return tuple(dict.fromkeys(name for source in self.sources.values() for name in source.classes))
 
     @property
     def targets(self) -> Targets:
-        """Of all sources."""
+        """Targets of all sources."""
         offered = {name: _offered(source) for name, source in self.sources.items()}
         masks = {(of.mask_channels, of.mask_classes): name for name, of in offered.items() if of.mask_depth}
         if len(masks) > 1:
-            said = "; ".join(f"{name}: {', '.join(max(kind))}" for kind, name in masks.items())
-            raise DataError(f"data.sources have different kinds of masks ({said}); name and read them alike")
+            kinds = "; ".join(f"{name}: {', '.join(max(kind))}" for kind, name in masks.items())
+            raise DataError(f"data.sources have different kinds of masks ({kinds}); give all of them the same masks")
         channels, classes = next(iter(masks), ((), ()))
         findings = dict.fromkeys(name for of in offered.values() for name in of.findings)
         columns = dict.fromkeys(name for of in offered.values() for name in of.columns)
         return Targets(mask_channels=channels, mask_classes=classes, findings=tuple(findings), columns=tuple(columns))
 
     def load(self) -> dict[str, Samples]:
-        """The splits `train`, `val` and `test`.
+        """Reads the splits `train`, `val` and `test` of all sources.
 
         Raises:
-            DataError: as the sources; images of different sizes.
+            DataError: a source cannot be read, or image sizes differ.
         """
         loaded = {name: _load(name, source) for name, source in self.sources.items()}
         sizes = {name: tuple(splits["train"].images.shape[2:]) for name, splits in loaded.items()}
         if len(set(sizes.values())) > 1 or self.size not in (None, *next(iter(sizes.values()))):
             raise DataError(
-                f"data.sources have images of the sizes {sizes}; give all of them one, data.size={self.size}"
+                f"data.sources have images of the sizes {sizes}; give all of them the same, data.size={self.size}"
             )
         files = [getattr(source, "files_fingerprint", None) or "" for source in self.sources.values()]
         self.files_fingerprint = hashlib.sha256("|".join(files).encode()).hexdigest() if any(files) else None
@@ -109,7 +109,7 @@ class Mixed:
         }
 
     def _widened(self, name: str, samples: Samples) -> Samples:
-        """A source's split with the classes and targets of all sources, and its origin."""
+        """A source's split, extended to the classes and targets of all sources, with its origin."""
         source, targets, count = self.sources[name], self.targets, len(samples)
         place = {label: index for index, label in enumerate(self.classes)}
         index = torch.tensor([*(place[label] for label in source.classes), MISSING_LABEL])
@@ -135,7 +135,7 @@ class Mixed:
 
 
 def _load(name: str, source: Source) -> Mapping[str, Samples]:
-    """A source's splits; its errors name the keys as they are in a mixed configuration."""
+    """Loads a source. In its errors, keys are replaced by those of the mixed configuration."""
     try:
         return source.load()
     except TandemError as error:
@@ -161,5 +161,5 @@ def _checked_shares(shares: Mapping[str, float], sources: Mapping[str, Source]) 
     numbers = [shares[name] for name in sources]
     right = all(isinstance(share, int | float) and not isinstance(share, bool) and share >= 0 for share in numbers)
     if not right or not 0 < sum(numbers) < float("inf"):
-        raise ConfigError(f"data.shares is {dict(shares)}, but needs numbers from 0, not all of them 0")
+        raise ConfigError(f"data.shares is {dict(shares)}, but needs non-negative numbers, not all of them 0")
     return tuple(map(float, numbers))

@@ -1,4 +1,4 @@
-"""Oxford-IIIT Pet (Parkhi et al., "Cats and dogs", CVPR 2012): breed or species, and a trimap of the animal."""
+"""Oxford-IIIT Pet (Parkhi et al., "Cats and dogs", CVPR 2012): breed or species, and a mask of the animal."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,17 +20,17 @@ LISTS = {"train": "trainval.txt", "test": "test.txt"}
 
 
 class OxfordPet(FileSource):
-    """The Oxford-IIIT Pet data set as torchvision lays it out; the trimaps' boundary pixels are missing (255).
+    """The Oxford-IIIT Pet data set in torchvision's layout; boundary pixels of the trimaps become missing (255).
 
-    The published splits have no validation split; it is taken from `trainval`.
+    The published splits have no validation split; it is drawn from `trainval`.
 
     Args:
-        root: the folder that holds, or is to hold, `oxford-iiit-pet`.
-        classes: `breed` (37) or `species` (cat, dog).
+        root: the parent folder of `oxford-iiit-pet`; downloads go there too.
+        classes: `breed` (37 classes) or `species` (cat, dog).
         download: whether torchvision downloads the set if it is absent, which needs a network.
         channels: 1 for grey, 3 for RGB.
-        near_duplicates: whether images that look alike are kept in one split, if the published splits are not used;
-            `auto` looks for them among up to 20 000 images.
+        near_duplicates: whether to keep near-duplicates in one split, if the published splits are not used; `auto` does
+            it for up to 20 000 images.
         resplit: whether to ignore the published splits.
         shared: options of `FileSource`.
 
@@ -39,7 +39,7 @@ class OxfordPet(FileSource):
         targets: one mask channel, `pet`.
 
     Raises:
-        ConfigError: an argument out of its range.
+        ConfigError: an argument is out of range.
     """
 
     name = "oxford_pet"
@@ -61,33 +61,33 @@ class OxfordPet(FileSource):
         super().__init__(channels=channels, **shared)
         self.root, self.download, self.by = root, download, classes
         decoder = Decoder(self.size, channels, values=mask_values(TRIMAP))
-        self.filing = FileDatasetBuilder(
+        self.builder = FileDatasetBuilder(
             self.name, self.targets, decoder, self.division, resplit, near_duplicates, self.storage
         )
         self.listed: tuple[list[Record], list[str], tuple[str, ...]] | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
-        """The breeds in the order of their numbers, as the lists of the set name them; or cat and dog."""
+        """The breeds in the order of their numbers in the data set's lists; or cat and dog."""
         return SPECIES if self.by == "species" else self._list()[2]
 
     def load(self) -> dict[str, Samples]:
-        """The splits `train`, `val` and `test`.
+        """Reads the splits `train`, `val` and `test`.
 
         Raises:
-            DataError: a root without the data set, lists or files that cannot be used.
+            DataError: the root has no such data set, or lists or files cannot be used.
         """
         records, found, _ = self._list()
         faults = Faults(self.on_error)
         faults.found += found
         root = Path(self.root).expanduser()
         self.records = tuple(records)
-        splits, self.files_fingerprint = self.filing.read(records, self.classes, root, faults)
+        splits, self.files_fingerprint = self.builder.read(records, self.classes, root, faults)
         self.skipped = tuple(faults.found)
         return splits
 
     def _list(self) -> tuple[list[Record], list[str], tuple[str, ...]]:
-        """Records, faults and breeds from the lists of the set, read once."""
+        """Records, faults and breeds from the data set's lists; read once."""
         if self.listed is None:
             folder = Path(self.root).expanduser() / FOLDER
             if not (folder / "annotations").is_dir():
@@ -107,8 +107,8 @@ class OxfordPet(FileSource):
         root = Path(self.root).expanduser()
         if not self.download:
             raise DataError(
-                f"data.root={self.root!r} does not hold {FOLDER} with images and annotations: give its parent folder, "
-                "or set data.download=true (needs a network)"
+                f"data.root={self.root!r} does not contain {FOLDER} with images and annotations: give its parent "
+                "folder, or set data.download=true (needs a network)"
             )
         from torchvision.datasets import OxfordIIITPet
 
@@ -116,12 +116,14 @@ class OxfordPet(FileSource):
             OxfordIIITPet(str(root), download=True)
         except (OSError, RuntimeError) as error:
             text = " ".join(str(error).split())[:160]
-            raise DataError(f"{FOLDER} cannot be fetched ({text}): fetch it by hand into {str(root)!r}") from error
+            raise DataError(
+                f"{FOLDER} cannot be downloaded ({text}): download it by hand into {str(root)!r}"
+            ) from error
 
 
 @dataclass(frozen=True)
 class _Line:
-    """A line `Abyssinian_100 1 1 1` of a list: name, breed from 1, species (1 cat, 2 dog), and an unused number."""
+    """A line `Abyssinian_100 1 1 1` of a list: name, breed (from 1), species (1 cat, 2 dog), and an unused number."""
 
     name: str
     breed: int
@@ -139,7 +141,7 @@ def _read_list(folder: Path, name: str, split: str, faults: Faults) -> list[_Lin
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"{str(path)!r} cannot be read ({error}): fetch the data set again") from error
+        raise DataError(f"{str(path)!r} cannot be read ({error}): download the data set again") from error
     lines = []
     for number, line in enumerate(text.splitlines(), start=1):
         parts, place = line.split(), f"{str(path)!r}, row {number}"
@@ -148,5 +150,5 @@ def _read_list(folder: Path, name: str, split: str, faults: Faults) -> list[_Lin
             lines.append(_Line(parts[0], int(parts[1]), int(parts[2]), split, place))
         else:
             faults.add(f"{line[:40]!r} is not a name, a breed, a species (1 or 2) and a number", place)
-    refuse([] if lines else [f"{str(path)!r} lists no image: fetch the data set again"], 1)
+    refuse([] if lines else [f"{str(path)!r} lists no image: download the data set again"], 1)
     return lines

@@ -1,7 +1,7 @@
-"""Options that several sources share, each with its default and its documentation here only.
+"""Options shared by several sources; their defaults and documentation exist only here.
 
-A source lists its own options and passes the others on as `**shared`. Its signature shows all of them, so that a
-configuration with an unknown key is refused before the source is made.
+A source declares its own options and passes the others on as `**shared`. Its signature lists all of them, so that an
+unknown key in a configuration is refused before the source is created.
 """
 
 import inspect
@@ -15,7 +15,7 @@ from tandem.data.splitting.split_spec import FRACTIONS, SplitSpec
 
 
 def _with_shared(source: type) -> inspect.Signature:
-    """A class's signature, in which the keyword-only options of its base stand in for `**shared`."""
+    """The signature of a class, with `**shared` replaced by the keyword-only options of its base class."""
     signature = inspect.signature(source.__init__)  # type: ignore[misc]
     _, *own = signature.parameters.values()
     if not own or own[-1].kind is not inspect.Parameter.VAR_KEYWORD:
@@ -27,23 +27,23 @@ def _with_shared(source: type) -> inspect.Signature:
 
 
 class SplitSource:
-    """Base of the sources whose rows are divided into `train`, `val` and `test` here.
+    """Base of the sources that tandem splits into `train`, `val` and `test`.
 
     Args:
-        fractions: shares of `train`, `val` and `test`, above 0, together 1.
-        split_seed: draws the splits; 0 or more.
+        fractions: shares of `train`, `val` and `test`, each above 0, with the sum 1.
+        split_seed: seed of the split, 0 or more.
         folds: number of folds for cross-validation, or None.
-        fold: the fold to test on, from 0.
-        split_file: csv file `id,split`, such as the `splits.csv` of another run, or None.
-        on_error: `fail` refuses the data set for any fault in it, `skip` leaves out the rows concerned.
+        fold: index of the test fold, from 0.
+        split_file: CSV file with columns `id,split`, such as the `splits.csv` of another run, or None.
+        on_error: `fail` raises an error for any faulty row, `skip` leaves faulty rows out.
 
     Attributes:
-        division: how rows are divided.
-        files_fingerprint: after `load`, a checksum over all files used; None before.
-        skipped: after `load`, a line for each fault that was skipped.
+        division: specification of the split.
+        files_fingerprint: after `load`, a checksum of all files used; None before.
+        skipped: after `load`, one line for each skipped fault.
 
     Raises:
-        ConfigError: an argument out of its range.
+        ConfigError: an argument is out of range.
     """
 
     def __init__(
@@ -62,28 +62,28 @@ class SplitSource:
         self.skipped: tuple[str, ...] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Lists the options behind `**shared` in the signature of a subclass."""
+        """Adds the options behind `**shared` to the signature of a subclass."""
         super().__init_subclass__(**kwargs)
         cls.__signature__ = _with_shared(cls)  # type: ignore[attr-defined]
 
 
 class FileSource(SplitSource):
-    """Base of the sources that consist of image files, decoded once.
+    """Base of the sources that consist of image files, which are decoded once.
 
     Args:
-        size: side of the square images in pixels, 8 to 4096; other images are stretched to it.
+        size: side of the square images in pixels, 8 to 4096; images are stretched to it.
         channels: 1 for grey, 3 for RGB.
-        cache: folder of the disk cache; None for `$TANDEM_CACHE` or `~/.cache/tandem`.
-        memory_gb: decoded images that need more than so many GB are read from the disk cache batch by batch; None for
+        cache: folder of the disk cache; None: `$TANDEM_CACHE` or `~/.cache/tandem`.
+        memory_gb: memory limit in GB; decoded images that need more are read from the disk cache batch by batch. None:
             half of the free memory.
         shared: options of `SplitSource`.
 
     Attributes:
-        size: as given.
-        channels: as given.
-        storage: where decoded images are kept.
-        files_fingerprint: after `load`, the SHA-256 over names and bytes of all files used; None before.
-        records: after `load`, the files of each image that was listed.
+        size: see the argument.
+        channels: see the argument.
+        storage: storage of the decoded images.
+        files_fingerprint: after `load`, the SHA-256 of names and bytes of all files used; None before.
+        records: after `load`, the files of each listed image.
     """
 
     def __init__(

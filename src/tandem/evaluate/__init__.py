@@ -1,4 +1,4 @@
-"""A finished run on one of its splits: every number with its interval, a row an image, masks, and a page."""
+"""Evaluates a finished run on one split: metrics with intervals, one row per image, masks and a report."""
 
 from tandem.evaluate.command import main
 

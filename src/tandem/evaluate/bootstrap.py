@@ -1,4 +1,4 @@
-"""Values with their bootstrap intervals, for numbers that are functions of how often each image counts."""
+"""Bootstrap intervals of statistics that are functions of the weight of each image."""
 
 import numpy as np
 
@@ -9,12 +9,12 @@ __all__ = ["Array", "BootstrapSamples", "estimate", "mean_known", "mean_of", "ra
 
 
 def estimate(statistic: Statistic, samples: BootstrapSamples, level: float = 0.95) -> dict[str, Score]:
-    """Each number on all images, with its percentile interval; see `tandem.utils.resampling.intervals`.
+    """Computes each value on all images, with its percentile interval; see `tandem.utils.resampling.intervals`.
 
     Args:
-        statistic: computes the numbers.
-        samples: of the images, or of groups of them.
-        level: share of the samples inside the interval.
+        statistic: maps weights of the images to values.
+        samples: bootstrap samples of the images, or of groups of images.
+        level: confidence level of the interval.
 
     Example:
         >>> heights = np.array([1.0, 2.0, 3.0])
@@ -29,18 +29,18 @@ def estimate(statistic: Statistic, samples: BootstrapSamples, level: float = 0.9
 
 
 def ratio(part: Array, whole: Array, known: Array | None = None) -> Array:
-    """Part / whole; nan where `known`, by default the whole, is 0."""
+    """`part / whole`; nan where `known` (by default `whole`) is 0."""
     counted = (whole if known is None else known) > 0
     return np.where(counted, part / np.where(whole > 0, whole, 1.0), np.nan)
 
 
 def mean_of(weights: Array, values: Array) -> Array:
-    """(R,) weighted means of (M,) values, without those that are nan."""
+    """(R,) weighted means of (M,) values; nan values are skipped."""
     known = ~np.isnan(values)
     return ratio(weights[:, known] @ values[known], weights[:, known].sum(1))
 
 
 def mean_known(values: Array) -> Array:
-    """(R,) means of (R, C) values, without those that are nan."""
+    """(R,) means of (R, C) values; nan values are skipped."""
     known = ~np.isnan(values)
     return ratio(np.where(known, values, 0.0).sum(1), known.sum(1).astype(np.float64))

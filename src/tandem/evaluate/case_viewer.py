@@ -1,4 +1,4 @@
-"""Single images, seen again: masks laid over them, and what a classification looked at."""
+"""Draws single cases of a split: predicted masks, and Grad-CAM maps of a classification."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
     from tandem.tasks import Task
 
 Picked = Sequence[tuple[int, str]]
-"""Place in the split, and what is said below the picture."""
+"""Index in the split, and the caption of the image."""
 
-PANELS = "picture, true mask, predicted mask, error: green found, orange missed, red invented, grey without truth"
+PANELS = "image, true mask, predicted mask, error map (green: hit, orange: missed, red: false alarm, grey: unlabelled)"
 
 
 class CaseViewer:
-    """Sees images of a split again, one at a time.
+    """Predicts and draws images of a split, one at a time.
 
     Args:
-        module: with the thresholds that were applied.
-        samples: the split.
+        module: the trained module, with the thresholds of this evaluation.
+        samples: the images of the split.
     """
 
     def __init__(self, module: "MultiTaskModule", samples: "Samples") -> None:
@@ -39,55 +39,57 @@ class CaseViewer:
         self.device = next(module.parameters()).device
 
     def masks(self, task: "Task", channel: int, title: str, picked: Picked) -> Shown:
-        """Picture, true mask, predicted mask and error of each image.
+        """Draws image, true mask, predicted mask and error map of each picked case.
 
         Args:
-            task: a binary, dense one.
-            channel: of its masks.
-            title: over the pictures.
-            picked: which images.
+            task: a binary segmentation task.
+            channel: channel of its masks.
+            title: heading of the images.
+            picked: which images, with their captions.
         """
-        pictures = []
-        for place, said in picked:
+        images = []
+        for place, caption in picked:
             batch = self._batch(place)
             with torch.inference_mode():
                 drawn = reached(self._probabilities(task, batch), task.threshold)[0, channel].cpu()
             target = task.read_target(batch)
             assert target is not None
-            pictures.append((panel_row(batch["image"][0].cpu(), target[0, channel].cpu(), drawn), said))
-        return Shown(title, PANELS, pictures)
+            images.append((panel_row(batch["image"][0].cpu(), target[0, channel].cpu(), drawn), caption))
+        return Shown(title, PANELS, images)
 
     def class_masks(self, task: "Task", title: str, picked: Picked) -> Shown:
-        """Picture, true classes, predicted classes and error of each image.
+        """Draws image, true classes, predicted classes and error map of each picked case.
 
         Args:
-            task: a multiclass, dense one.
-            title: over the pictures.
-            picked: which images.
+            task: a multiclass segmentation task.
+            title: heading of the images.
+            picked: which images, with their captions.
         """
         from tandem.evaluate.report.overlays import class_row
 
-        pictures = []
-        for place, said in picked:
+        images = []
+        for place, caption in picked:
             batch = self._batch(place)
             with torch.inference_mode():
                 drawn = self._probabilities(task, batch).argmax(1)[0].cpu()
             target = task.read_target(batch)
             assert target is not None
-            pictures.append((class_row(batch["image"][0].cpu(), target[0].cpu(), drawn), said))
-        return Shown(title, "picture, true classes, predicted classes, error: red wrong, grey without truth", pictures)
+            images.append((class_row(batch["image"][0].cpu(), target[0].cpu(), drawn), caption))
+        note = "image, true classes, predicted classes, error map (red: wrong, grey: unlabelled)"
+        return Shown(title, note, images)
 
     def cams(self, task: "Task", picked: Sequence[tuple[int, int, str]]) -> Shown:
-        """What speaks for an answer, beside the mask: Grad-CAM on the map that the head pools.
+        """Draws Grad-CAM maps of a prediction beside the mask, on the feature map that the head pools.
 
-        The map is the positive part of `sum_k a_k A_k`, with A_k the channels of the backbone's deepest map and a_k
-        the mean gradient of the answer's logit with respect to A_k; it is as coarse as that map.
+        The map is the positive part of `sum_k a_k A_k`. A_k are the channels of the backbone's deepest feature map,
+        and a_k is the mean gradient of the output's logit with respect to A_k. The map has the resolution of that
+        feature map.
 
         Source: Selvaraju et al., Grad-CAM, 2017; computed by captum.
 
         Args:
-            task: about whole pictures.
-            picked: place in the split, output that is asked about, and what is said below.
+            task: a task about whole images.
+            picked: index in the split, index of the output to explain, and caption.
         """
         from tandem.evaluate.report.overlays import cam_row
         from tandem.utils.optional import load
@@ -95,14 +97,14 @@ class CaseViewer:
         title = "Grad-CAM"
         layer = getattr(task.head, "pool", None)
         if layer is None:
-            return Shown(title, "Not drawn: this head does not pool a map.", [])
+            return Shown(title, "Not drawn: the head of this task does not pool a feature map.", [])
         try:
             captum = load("captum.attr", "explain", "Grad-CAM")
         except ConfigError as error:
             return Shown(title, f"Not drawn: {error}", [])
         cam = captum.LayerGradCam(lambda image: task(self.module.network(image)), layer)
-        pictures: list[tuple[RGBImage, str]] = []
-        for place, output, said in picked:
+        images: list[tuple[RGBImage, str]] = []
+        for place, output, caption in picked:
             batch = self._batch(place)
             found = cam.attribute(
                 batch["image"], target=output, attribute_to_layer_input=True, relu_attributions=True
@@ -111,12 +113,12 @@ class CaseViewer:
                 found.float(), batch["image"].shape[-2:], mode="bilinear", align_corners=False
             )[0, 0].cpu()
             mask = batch["mask"][0].cpu() if "mask" in batch else None
-            pictures.append((cam_row(batch["image"][0].cpu(), mask, heat), said + _inside(heat, mask)))
+            images.append((cam_row(batch["image"][0].cpu(), mask, heat), caption + _inside(heat, mask)))
         note = (
-            "picture, true mask, what speaks for the answer (bright: more), with the mask's outline. "
-            "The map is as coarse as the backbone's deepest one; it is dark where nothing speaks for the answer."
+            "image, true mask, and evidence for the prediction (bright: strong) with the mask's outline. The map has "
+            "the resolution of the backbone's deepest feature map; it is dark where nothing supports the prediction."
         )
-        return Shown(title, note, pictures)
+        return Shown(title, note, images)
 
     def _batch(self, place: int) -> dict[str, Any]:
         batch = self.samples.take([place])
@@ -127,11 +129,11 @@ class CaseViewer:
 
 
 def _inside(heat: Tensor, mask: Tensor | None) -> str:
-    """How much of the map lies on the lesion (the energy-based pointing game of Wang et al., Score-CAM, 2020)."""
+    """Share of the map that lies on the lesion (energy-based pointing game; Wang et al., Score-CAM, 2020)."""
     if mask is None:
         return ""
     lesion = ((mask > 0) & (mask != MISSING_PIXEL)).any(0)
     if not lesion.any() or heat.sum() <= 0:
         return ""
     share, area = float(heat[lesion].sum() / heat.sum()), float(np.mean(lesion.numpy()))
-    return f"; {share:.0%} of the map lies on the lesion, which is {area:.0%} of the picture"
+    return f"; {share:.0%} of the map lies on the lesion, which is {area:.0%} of the image"

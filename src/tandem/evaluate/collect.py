@@ -1,4 +1,4 @@
-"""A row an image, written while the split goes by."""
+"""Writes one row per image during the pass over the split."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -13,11 +13,11 @@ from tandem.module import MultiTaskModule, Outputs
 
 
 class Collector(SplitCallback):
-    """Gives each task's answers to its part and writes what that says of each image.
+    """Passes the outputs of each task to its evaluator, and writes the resulting rows.
 
     Args:
-        parts: by task.
-        rows: the file.
+        parts: evaluators by name of the task.
+        rows: the file to write to.
         classes: names of the classes.
     """
 
@@ -30,7 +30,7 @@ class Collector(SplitCallback):
     def see(
         self, trainer: pl.Trainer, module: MultiTaskModule, stage: str, outputs: Outputs, batch: Mapping[str, Any]
     ) -> None:
-        """Writes the rows of a batch; the cells of a task are empty where an image has no target for it."""
+        """Writes the rows of a batch. A task's cells are empty for an image without a target for this task."""
         ids, labels = batch["id"], self._labels(batch)
         table: list[dict[str, Any]] = [{"id": name, "class": label} for name, label in zip(ids, labels, strict=True)]
         for name, part in self.parts.items():
@@ -46,7 +46,7 @@ class Collector(SplitCallback):
         self.rows.write(table)
 
     def _labels(self, batch: Mapping[str, Any]) -> list[str]:
-        """Names of the images' classes; empty where unknown."""
+        """Class name of each image; empty where it is unknown."""
         if "label" not in batch or not self.classes:
             return [""] * len(batch["id"])
         return ["" if label == MISSING_LABEL else self.classes[label] for label in batch["label"].tolist()]

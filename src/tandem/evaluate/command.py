@@ -1,4 +1,4 @@
-"""The command: reads the run back, goes through the split once, writes `evaluation/<split>/`."""
+"""The command `evaluate`: restores a run, passes over the split once and writes `evaluation/<split>/`."""
 
 import logging
 from collections.abc import Mapping
@@ -11,14 +11,14 @@ log = logging.getLogger(__name__)
 
 
 def main() -> None:
-    """The command of `scripts/evaluate.py`."""
+    """Runs the command of `scripts/evaluate.py`."""
     from tandem.cli import run_tool
 
-    run_tool(evaluate_job, "evaluate", "interrupted; the same command begins again")
+    run_tool(evaluate_job, "evaluate", "interrupted; run the same command to start again")
 
 
 def evaluate_job(config: Mapping[str, Any]) -> None:
-    """Evaluates, prints the table and says where the report lies.
+    """Evaluates a run, and prints the table and the paths of the files.
 
     Args:
         config: the resolved configuration of `conf/evaluate.yaml`.
@@ -34,23 +34,24 @@ def evaluate_job(config: Mapping[str, Any]) -> None:
 def evaluate_run(settings: EvaluateSettings) -> dict[str, Any]:
     """Writes `metrics.json`, `images.csv`, `curves.json`, `masks/` and `report.html` below `evaluation/<split>/`.
 
-    Each file is whole or not there, and the page, if it is wanted, is written last: where it lies, all others belong to
-    it.
+    Each file is written completely or not at all. `metrics.json` is written last: if it exists, all other files belong
+    to the same evaluation.
 
     Args:
-        settings: run, split, threshold.
+        settings: run, split, threshold and further options.
 
     Returns:
-        What is in `metrics.json`.
+        The content of `metrics.json`.
 
     Raises:
-        ConfigError: no finished run, a threshold for a task that has none, a device that is not there.
-        DataError: data that cannot be read, or are not those of the run.
+        ConfigError: the run is not finished, a threshold is given for a task that has none, or the device is not
+            available.
+        DataError: the data cannot be read, or differ from the data of the run.
     """
     from tandem.evaluate.bootstrap import BootstrapSamples
     from tandem.evaluate.case_viewer import CaseViewer
     from tandem.evaluate.report.page import write_page
-    from tandem.evaluate.results import begin, collect, note_look
+    from tandem.evaluate.results import begin, collect, record_look
     from tandem.evaluate.run_split import run_split
     from tandem.evaluate.split import read_split
     from tandem.evaluate.thresholds import set_thresholds
@@ -58,20 +59,20 @@ def evaluate_run(settings: EvaluateSettings) -> dict[str, Any]:
     from tandem.utils.files import write_json
 
     run = restore(settings.run)
-    run.module.begin_epoch(run.results["best_epoch"])  # of losses whose weights change over the epochs
+    run.module.begin_epoch(run.results["best_epoch"])  # the weights of some losses depend on the epoch
     split = read_split(run, settings)
     thresholds = set_thresholds(run, split, settings)
     folder = begin(settings.folder)
-    log.info("%s on %d pictures of %s", run.results["name"], len(split.samples), settings.split)
+    log.info("%s on %d images of %s", run.results["name"], len(split.samples), settings.split)
     metrics, parts = run_split(run.module, split, settings, folder)
-    looks = note_look(folder, run, settings, thresholds)
+    looks = record_look(folder, run, settings, thresholds)
     draws = BootstrapSamples(settings.samples, settings.seed, split.groups)
-    findings = {name: part.finish(draws.of(part.places), settings.split != "test") for name, part in parts}
+    findings = {name: part.findings(draws.of(part.places), settings.split != "test") for name, part in parts}
     evaluation = collect(run, settings, split, thresholds, metrics, findings, looks, draws.over)
     write_json(folder / "curves.json", {name: found.lines for name, found in findings.items()})
     if settings.page:
-        look = CaseViewer(run.module, split.samples)
-        shown = {name: part.show(look, settings.cases) for name, part in parts}
+        viewer = CaseViewer(run.module, split.samples)
+        shown = {name: part.show(viewer, settings.cases) for name, part in parts}
         write_page(folder, evaluation, findings, shown)
     write_json(folder / "metrics.json", evaluation)
     return evaluation

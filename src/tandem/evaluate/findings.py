@@ -1,4 +1,4 @@
-"""What a task's part of an evaluation found."""
+"""The results of one evaluator: scores, tables, figures and cases of a task."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 
 class Score(NamedTuple):
-    """A number with its bootstrap interval over images; nan where it cannot be known."""
+    """A value with its bootstrap interval over images; nan where it is not defined."""
 
     value: float
     low: float
@@ -19,13 +19,13 @@ class Score(NamedTuple):
 
 @dataclass(frozen=True)
 class ScoreTable:
-    """A table of the page.
+    """A table of the report.
 
     Attributes:
-        title: over it.
-        head: of the columns; the first one names the rows.
-        rows: texts, whole numbers, numbers, and scores with their interval.
-        note: below it; says what images without lesion count.
+        title: heading of the table.
+        head: names of the columns; the first column names the rows.
+        rows: texts, integers, numbers, and scores with their interval.
+        note: text below the table, such as how images without lesion are counted.
     """
 
     title: str
@@ -34,7 +34,7 @@ class ScoreTable:
     note: str = ""
 
     def as_json(self) -> dict[str, Any]:
-        """As plain containers; a score is a list of value, low and high end."""
+        """The table as plain containers; a score becomes a list of value, low end and high end."""
         return {
             "title": self.title,
             "head": list(self.head),
@@ -44,38 +44,38 @@ class ScoreTable:
 
 
 class Drawing(NamedTuple):
-    """A figure and what is said below it."""
+    """A figure and its caption."""
 
     figure: Figure
     caption: str
 
 
 class Shown(NamedTuple):
-    """Pictures of single images, under one heading.
+    """Images of single cases, under one heading.
 
     Attributes:
         title: the heading.
-        note: how they are to be read, or why there are none.
-        pictures: (H, W, 3) uint8 each, with what is said below it.
+        note: how to read the images, or why there are none.
+        images: (H, W, 3) uint8 arrays, each with its caption.
     """
 
     title: str
     note: str
-    pictures: Sequence[tuple[npt.NDArray[np.uint8], str]]
+    images: Sequence[tuple[npt.NDArray[np.uint8], str]]
 
 
 @dataclass(frozen=True)
 class Findings:
-    """What a task's part found.
+    """The results of one task.
 
     Attributes:
-        scores: by the name under which training logs the same number, where it does.
-        tables: of the page.
-        drawings: of the page.
-        lines: what is drawn, as plain containers.
-        estimates: what a threshold is worth on data that did not choose it.
-        notes: remarks for the page.
-        empty: what images without lesion count, where there are masks.
+        scores: values by logged name; a number that training logs too has the same name here.
+        tables: tables of the report.
+        drawings: figures of the report.
+        lines: the data of the figures, as plain containers.
+        estimates: nested estimates of the best threshold: its score on data that did not choose it.
+        notes: remarks for the report.
+        empty: how images without lesion are counted, for tasks with masks.
     """
 
     scores: dict[str, Score]

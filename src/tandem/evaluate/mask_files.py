@@ -1,4 +1,4 @@
-"""Predicted masks as pictures."""
+"""Predicted masks as PNG files."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -10,7 +10,9 @@ from tandem.utils.files import write_whole
 
 
 def file_name(task: str, image: str, channel: str = "") -> str:
-    """Where an image's mask lies, below the folder of the evaluation; no name of an image leads out of it.
+    """Path of an image's mask, relative to the folder of the evaluation.
+
+    The name of the image is quoted, so that it cannot lead out of the folder.
 
     Example:
         >>> file_name("segmentation", "benign (1)"), file_name("segmentation", "../a", "cyst")
@@ -20,7 +22,7 @@ def file_name(task: str, image: str, channel: str = "") -> str:
 
 
 def write_mask(path: Path, mask: npt.NDArray[np.bool_]) -> None:
-    """Writes a 1-bit PNG, whole or not at all, in the size that the network saw.
+    """Writes a mask as a 1-bit PNG in the network's input size; the file is complete or absent.
 
     Args:
         path: the file.
@@ -32,7 +34,7 @@ def write_mask(path: Path, mask: npt.NDArray[np.bool_]) -> None:
 
 
 def write_classes(path: Path, classes: npt.NDArray[np.uint8]) -> None:
-    """Writes class indices as an 8-bit grey PNG, whole or not at all.
+    """Writes class indices as an 8-bit grey PNG; the file is complete or absent.
 
     Args:
         path: the file.

@@ -1,4 +1,4 @@
-"""ROC and precision-recall curves of scores, and the areas below them, for any weights of the images."""
+"""ROC and precision-recall curves and the areas under them, for any weights of the images."""
 
 from typing import NamedTuple
 
@@ -8,17 +8,17 @@ import numpy.typing as npt
 from tandem.evaluate.bootstrap import Array, ratio
 
 DRAWN = 400
-"""About so many points of a curve are kept."""
+"""Maximum number of points kept of a curve."""
 
 
 class Ranked(NamedTuple):
-    """Rows by falling score, with tied ones together.
+    """Rows sorted by decreasing score, with tied scores grouped.
 
     Attributes:
-        order: (M,) rows, highest score first.
-        starts: (K,) where each of K groups of equal scores begins.
-        positive: (M,) bool, in that order.
-        scores: (K,) of the groups.
+        order: (M,) indices of the rows, highest score first.
+        starts: (K,) index at which each of the K groups of equal scores begins.
+        positive: (M,) bool, in the same order.
+        scores: (K,) score of each group.
     """
 
     order: npt.NDArray[np.intp]
@@ -41,7 +41,7 @@ def rank(scores: Array, positive: npt.NDArray[np.bool_]) -> Ranked:
 
 
 def areas(ranked: Ranked, weights: Array) -> tuple[Array, Array]:
-    """(R,) area under the ROC curve (ties count half) and average precision, for (R, M) weights; nan where unknown."""
+    """(R,) AUROC (ties count half) and average precision for (R, M) weights; nan where they are not defined."""
     hits, false = _groups(ranked, weights)
     positives, negatives = hits.sum(1), false.sum(1)
     above = hits.cumsum(1)
@@ -52,15 +52,15 @@ def areas(ranked: Ranked, weights: Array) -> tuple[Array, Array]:
 
 
 def curves(hits: Array, false: Array, thresholds: Array) -> dict[str, list[float]]:
-    """Points of both curves, from counts at falling scores.
+    """Points of the ROC and precision-recall curves, from counts at decreasing scores.
 
     Args:
-        hits: (K,) positives that have each score.
-        false: (K,) negatives.
+        hits: (K,) number of positives with each score.
+        false: (K,) number of negatives with each score.
         thresholds: (K,) the scores.
 
     Returns:
-        `threshold`, `sensitivity` (recall), `false_positive_rate`, `precision`; thinned out to about `DRAWN` points.
+        `threshold`, `sensitivity` (recall), `false_positive_rate` and `precision`, at no more than `DRAWN` points.
     """
     above, wrong = hits.cumsum(), false.cumsum()
     lines = {
@@ -74,13 +74,13 @@ def curves(hits: Array, false: Array, thresholds: Array) -> dict[str, list[float
 
 
 def curves_of(ranked: Ranked) -> dict[str, list[float]]:
-    """Points of both curves, every row counted once; see `curves`."""
+    """Points of both curves with every row counted once; see `curves`."""
     hits, false = _groups(ranked, np.ones((1, len(ranked.order))))
     return curves(hits[0], false[0], ranked.scores)
 
 
 def _groups(ranked: Ranked, weights: Array) -> tuple[Array, Array]:
-    """(R, K) weights of the positives and negatives of each group."""
+    """(R, K) total weight of the positives and of the negatives in each group."""
     sorted_weights = weights[:, ranked.order]
     hits = np.add.reduceat(sorted_weights * ranked.positive, ranked.starts, axis=1)
     return hits, np.add.reduceat(sorted_weights, ranked.starts, axis=1) - hits

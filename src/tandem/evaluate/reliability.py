@@ -1,4 +1,4 @@
-"""Whether probabilities mean what they say, in bins."""
+"""Reliability diagrams: predicted probability against observed frequency, in bins."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ BINS = 15
 
 
 def reliability(probabilities: Array, yes: Array) -> dict[str, list[float]]:
-    """Mean probability and share of yes in equal bins of probability; empty bins are left out.
+    """Mean probability and share of positives in bins of equal width; empty bins are left out.
 
     Args:
         probabilities: (M,) in [0, 1].
@@ -29,7 +29,7 @@ def reliability(probabilities: Array, yes: Array) -> dict[str, list[float]]:
 
 
 def from_sums(sums: Array) -> dict[str, list[float]]:
-    """The same from (3, B) sums over each bin: answers, their probabilities, how many are yes."""
+    """The same from (3, B) sums over each bin: number of answers, sum of probabilities, number of positives."""
     count, probability, yes = sums[:, sums[0] > 0]
     return {
         "probability": [round(value, 6) for value in (probability / count).tolist()],

@@ -1,4 +1,4 @@
-"""What an evaluation leaves: its numbers, where they come from, and how often the test data were looked at."""
+"""Content of `metrics.json`: the numbers, their provenance, and every evaluation on test data so far."""
 
 import shutil
 from collections.abc import Mapping, Sequence
@@ -14,35 +14,36 @@ from tandem.runs.restore import TrainedRun
 from tandem.utils.files import read_json, write_json
 
 TOUCHED = "touched.json"
-"""Every set of thresholds with which the test data were looked at; never overwritten, only added to."""
+"""Records every set of thresholds that was evaluated on test data; entries are added, never removed."""
 
 TOLERANCE = 1e-4
-"""Two numbers that differ more are not the same."""
+"""Two numbers that differ by more are reported as different."""
 
 
 def begin(folder: Path) -> Path:
-    """Makes the folder, and takes away what a former evaluation left, but for the record of looks at the test data."""
+    """Creates the folder and removes the files of an earlier evaluation, except the record of test evaluations."""
     folder.mkdir(parents=True, exist_ok=True)
     left = [folder / name for name in ("report.html", "metrics.json", "curves.json", "images.csv")]
-    for file in (*left, *folder.glob(".*.tmp")):  # the latter of an evaluation that was killed
+    for file in (*left, *folder.glob(".*.tmp")):  # a killed evaluation leaves .tmp files
         file.unlink(missing_ok=True)
     shutil.rmtree(folder / "masks", ignore_errors=True)
     return folder
 
 
-def note_look(
+def record_look(
     folder: Path, run: TrainedRun, settings: EvaluateSettings, thresholds: Mapping[str, Sequence[float]]
 ) -> list[dict[str, Any]]:
-    """Adds this look at test data to the record; the one at the end of training is its first.
+    """Adds this evaluation on test data to the record; the test at the end of training is the first entry.
 
     Args:
-        folder: of the evaluation.
-        run: whose test data they are.
-        settings: which split.
-        thresholds: that were applied, by task.
+        folder: folder of the evaluation.
+        run: the evaluated run.
+        settings: options of the evaluation, with the split.
+        thresholds: the applied thresholds, by task.
 
     Returns:
-        Every look with thresholds of its own: `thresholds`, `times`, `first` and `last` date. Empty for other splits.
+        One entry per distinct set of thresholds: `thresholds`, `times`, dates `first` and `last`. Empty for other
+        splits.
     """
     if settings.split != "test":
         return []
@@ -77,17 +78,17 @@ def collect(
     looks: Sequence[Mapping[str, Any]],
     over: str,
 ) -> dict[str, Any]:
-    """What `metrics.json` holds.
+    """Builds the content of `metrics.json`.
 
     Args:
-        run: that was evaluated.
-        settings: how.
-        split: on what.
-        thresholds: that were applied, by task.
-        metrics: the run's own, by logged name.
-        findings: of each task.
-        looks: at the test data.
-        over: what the bootstrap draws, in words.
+        run: the evaluated run.
+        settings: options of the evaluation.
+        split: the evaluated split.
+        thresholds: the applied thresholds, by task.
+        metrics: the run's own metrics, by logged name.
+        findings: results of each task.
+        looks: record of the evaluations on test data.
+        over: the unit that the bootstrap resamples, such as "images".
     """
     scores = {
         f"{settings.split}/{name}/{key}": score
@@ -108,7 +109,7 @@ def collect(
         "intervals": {
             key: [score.low, score.high]
             for key, score in scores.items()
-            if key not in metrics or abs(score.value - metrics[key]) <= TOLERANCE  # not of another number of that name
+            if key not in metrics or abs(score.value - metrics[key]) <= TOLERANCE  # no interval from a differing value
         },
         "bootstrap": {"samples": settings.samples, "seed": settings.seed, "level": 0.95, "over": over},
         "estimates": {name: found.estimates for name, found in findings.items() if found.estimates},
@@ -127,15 +128,15 @@ def collect(
 def _of_looks(looks: Sequence[Mapping[str, Any]]) -> list[str]:
     if len(looks) < 2:
         return []
-    said = "; ".join(f"{describe(look['thresholds'])} ({look['first']})" for look in looks)
+    entries = "; ".join(f"{describe(look['thresholds'])} ({look['first']})" for look in looks)
     return [
-        f"the test data were looked at with {len(looks)} sets of thresholds: {said}. Test data are meant to be touched "
+        f"the test data were evaluated with {len(looks)} sets of thresholds: {entries}. Test data should be used only "
         f"once: report the threshold that was chosen on validation data"
     ]
 
 
 def describe(thresholds: Mapping[str, Sequence[float]]) -> str:
-    """Thresholds in words.
+    """Formats thresholds as text.
 
     Example:
         >>> describe({"segmentation": [0.4], "findings": [0.5, 0.61]})
@@ -151,7 +152,7 @@ def _of_difference(
     thresholds: Mapping[str, Sequence[float]],
     metrics: Mapping[str, float],
 ) -> list[str]:
-    """Where the same thing was counted at the end of training, and came out otherwise."""
+    """Warns if a metric differs from its value at the end of training, for the same thresholds and batch size."""
     same = thresholds == run.results["thresholds"] and split.batch_size == run.config["loader"]["batch_size"]
     before = run.results["metrics"]
     off = {
@@ -163,6 +164,6 @@ def _of_difference(
         return []
     key, (then, now) = max(off.items(), key=lambda item: abs(item[1][0] - item[1][1]))
     return [
-        f"{len(off)} numbers differ from results.json, most {key}: {then:.4f} then, {now:.4f} now; the code, a library "
-        "or the device is another"
+        f"{len(off)} numbers differ from results.json, most of all {key}: {then:.4f} then, {now:.4f} now; the code, a "
+        "library or the device has changed"
     ]

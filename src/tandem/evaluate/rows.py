@@ -1,4 +1,4 @@
-"""A table that is written a few rows at a time and is whole or not there."""
+"""A CSV file that is written row by row, and appears only when it is complete."""
 
 import csv
 import math
@@ -10,13 +10,13 @@ from typing import Any
 
 
 class RowsFile:
-    """A csv file, written beside its name and moved there when all rows are in; memory does not grow with them.
+    """A CSV file, written under a temporary name and renamed when all rows are written; memory use is constant.
 
-    Used as a context; where an error ends it, nothing is left.
+    Use it as a context manager. After an error no file is left.
 
     Args:
         path: the file.
-        columns: its head.
+        columns: names of the columns.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
@@ -31,7 +31,7 @@ class RowsFile:
         return self
 
     def write(self, rows: Iterable[Mapping[str, Any]]) -> None:
-        """Adds rows; what a row lacks, and what is not a number, is an empty cell."""
+        """Writes rows; missing values and nan become empty cells."""
         self.writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -1,4 +1,4 @@
-"""The one pass over a split."""
+"""The single pass over a split."""
 
 import logging
 import warnings
@@ -20,19 +20,19 @@ if TYPE_CHECKING:
 def run_split(
     module: "MultiTaskModule", split: Split, settings: EvaluateSettings, folder: Path
 ) -> tuple[dict[str, float], "list[tuple[str, Evaluator]]"]:
-    """One pass: the run's own metrics, and a row an image in `images.csv`.
+    """Computes the run's own metrics, and writes one row per image to `images.csv`, in one pass.
 
     Args:
-        module: with the thresholds that are to be applied.
-        split: what is evaluated.
-        settings: whether masks are written.
-        folder: where the files go.
+        module: the trained module, with the thresholds to apply.
+        split: the split to evaluate.
+        settings: options of the evaluation, such as whether to write masks.
+        folder: output folder.
 
     Returns:
-        Metrics by logged name, and what each task has collected.
+        Metrics by logged name, and the evaluator of each task with the data that it has collected.
 
     Raises:
-        ConfigError: a device that is not there.
+        ConfigError: the device is not available.
     """
     from tandem.evaluate.collect import Collector
     from tandem.evaluate.evaluators import make_evaluators
@@ -47,14 +47,14 @@ def run_split(
 
 
 def make_trainer(split: Split, callbacks: "list[pl.Callback]") -> "pl.Trainer":
-    """Lightning's trainer, for one pass; a bar in a terminal.
+    """Builds Lightning's trainer for one pass, with a progress bar in a terminal.
 
     Args:
-        split: what is evaluated.
-        callbacks: what sees the batches.
+        split: the split to evaluate.
+        callbacks: callbacks that receive the batches.
 
     Raises:
-        ConfigError: a device that is not there.
+        ConfigError: the device is not available.
     """
     import pytorch_lightning as pl
     from lightning_fabric.utilities.exceptions import MisconfigurationException
@@ -69,30 +69,30 @@ def make_trainer(split: Split, callbacks: "list[pl.Callback]") -> "pl.Trainer":
         )  # fmt: skip
     except MisconfigurationException as error:
         reason = " ".join(str(error).split())
-        raise ConfigError(f"device={split.trainer.get('accelerator')} cannot be used here: {reason}") from error
+        raise ConfigError(f"device={split.trainer.get('accelerator')} is not available: {reason}") from error
 
 
 def apply(trainer: "pl.Trainer", module: "MultiTaskModule", split: Split) -> dict[str, float]:
-    """Every metric of the run on a split, with the thresholds of its tasks, by logged name.
+    """Computes every metric of the run on a split at the thresholds of its tasks; keys are logged names.
 
     Args:
-        trainer: for one pass.
-        module: of the run.
-        split: what is evaluated.
+        trainer: see `make_trainer`.
+        module: module of the run.
+        split: the split to evaluate.
     """
     from tandem.data.loading.loading import loader
 
     batches = loader(split.samples, split.batch_size, workers=0, seed=0, train=False)
     stage = "test" if split.name == "test" else "val"
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message=r".*does not have many workers.*")  # data held in memory need none
+        warnings.filterwarnings("ignore", message=r".*does not have many workers.*")  # data in memory need no workers
         warnings.filterwarnings(
             "ignore", message=r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*"
-        )  # Lightning's
+        )  # raised inside Lightning
         try:
             (found,) = (trainer.test if stage == "test" else trainer.validate)(module, batches, verbose=False)
         except SystemExit as end:
-            if isinstance(end.__context__, KeyboardInterrupt):  # Lightning makes an exit of it
+            if isinstance(end.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into SystemExit
                 raise KeyboardInterrupt from end
             raise
     return {f"{split.name}{key.removeprefix(stage)}": shortest(float(value)) for key, value in found.items()}

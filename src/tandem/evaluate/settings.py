@@ -1,4 +1,4 @@
-"""What is asked of an evaluation, checked before anything heavy is imported."""
+"""Options of an evaluation, checked before heavy libraries are imported."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,20 +15,20 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 @dataclass(frozen=True)
 class EvaluateSettings:
-    """One evaluation.
+    """Options of one evaluation.
 
     Attributes:
         run: folder of a finished run.
         split: `test`, `val` or `train`.
         threshold: `stored`, `fit` (not on test data), a number inside (0, 1), or one of these for each task by name.
-        batch_size: pictures at once; None: as in training.
+        batch_size: images per batch; None: as in training.
         device: `auto`, `cpu`, `cuda` or `mps`; None: as in training.
-        masks: whether predicted masks are written.
-        cases: pictures of a kind that the page shows.
-        page: whether the page is written.
-        samples: of the bootstrap.
-        seed: of the bootstrap.
-        data: settings of the data that differ from the run's, such as `root` where they have moved.
+        masks: whether to write predicted masks.
+        cases: number of cases of each group in the report.
+        page: whether to write the report.
+        samples: number of bootstrap samples.
+        seed: seed of the bootstrap.
+        data: data options that differ from the run's, such as `root` if the data were moved.
     """
 
     run: Path
@@ -45,7 +45,7 @@ class EvaluateSettings:
 
     @property
     def folder(self) -> Path:
-        """Where the files go."""
+        """Output folder."""
         return self.run / "evaluation" / self.split
 
 
@@ -56,7 +56,7 @@ def read_settings(config: Mapping[str, Any]) -> EvaluateSettings:
         config: of `conf/evaluate.yaml`.
 
     Raises:
-        ConfigError: a value that cannot work; fitting a threshold on test data is one.
+        ConfigError: a value is not allowed, or a threshold would be fitted on test data.
     """
     if config["split"] not in SPLITS:
         raise ConfigError(f"split is '{config['split']}': {nearest(str(config['split']), SPLITS)}")
@@ -78,8 +78,8 @@ def read_settings(config: Mapping[str, Any]) -> EvaluateSettings:
 def _check_threshold(value: Any, split: str) -> None:
     if value == FIT and split == "test":
         raise ConfigError(
-            "threshold=fit with split=test: fitting a threshold on test is an error, since Dice would then be "
-            "optimistic; choose it on split=val, or take threshold=stored"
+            "threshold=fit with split=test: fitting a threshold on test data makes its score optimistic; use split=val "
+            "or threshold=stored"
         )
     number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1
     if value not in (STORED, FIT) and not number:

@@ -21,16 +21,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Split:
-    """What is evaluated.
+    """The split to evaluate.
 
     Attributes:
         name: `train`, `val` or `test`.
-        samples: its pictures, without augmentation.
+        samples: its images, without augmentation.
         classes: names of the classes.
         fingerprint: SHA-256 of names, pixels and targets.
-        batch_size: pictures at once.
-        trainer: settings of the run's trainer that can change a number.
-        sweep: the run's threshold sweep, which applies thresholds here.
+        batch_size: images per batch.
+        trainer: the options of the run's trainer that can affect the numbers.
+        sweep: the run's threshold sweep, which applies the thresholds.
     """
 
     name: str
@@ -43,21 +43,21 @@ class Split:
 
     @property
     def groups(self) -> npt.NDArray[np.str_]:
-        """(N,) which pictures belong together, such as those of one patient; one that stands alone has its own name."""
+        """(N,) group of each image, such as its patient; an image without a group is its own group."""
         ids = self.samples.ids
         return np.array([group or name for group, name in zip(self.samples.groups or ids, ids, strict=True)])
 
 
 def read_split(run: TrainedRun, settings: EvaluateSettings) -> Split:
-    """Reads the run's data again and makes sure that they are those that it saw.
+    """Reads the run's data again, and checks that they are the data that it was trained on.
 
     Args:
-        run: a finished one.
-        settings: which split, and where the data are now.
+        run: a finished run.
+        settings: options of the evaluation: the split, and the changed data options.
 
     Raises:
-        ConfigError: settings that the data do not know.
-        DataError: data that cannot be read, or that differ from the run's.
+        ConfigError: the source of the data has no such option.
+        DataError: the data cannot be read, or differ from the run's.
     """
     config = run.config
     loader = {**config["loader"], "sampling": "uniform", "workers": 0}
@@ -67,7 +67,7 @@ def read_split(run: TrainedRun, settings: EvaluateSettings) -> Split:
     try:
         data.setup()
     except DataError as error:
-        raise DataError(f"{error} (data that have moved are given with data.root=...)") from error
+        raise DataError(f"{error} (if the data were moved, give their folder with data.root=...)") from error
     now = data.fingerprint()
     _check_same(now, read_json(run.folder / "data.json")["fingerprint"], data.info.name)
     node = config["callbacks"].get("threshold_sweep")
@@ -81,7 +81,7 @@ def read_split(run: TrainedRun, settings: EvaluateSettings) -> Split:
 
 
 def _merged(node: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """The run's settings of the data with others in their place, at any depth."""
+    """The data options of the run with changes applied, at any depth."""
     merged = dict(node)
     for key, value in changes.items():
         inner = node.get(key)
@@ -90,10 +90,10 @@ def _merged(node: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, An
 
 
 def _check_same(now: Mapping[str, str], before: Mapping[str, str], name: str) -> None:
-    """Of the splits alone: the files may have been packed or moved since."""
+    """Compares the fingerprints of the splits only, since the files may have been packed or moved since."""
     changed = [split for split in ("train", "val", "test") if now.get(split) != before.get(split)]
     if changed:
         raise DataError(
-            f"data '{name}' are not those that the run was trained on ({', '.join(changed)} differ), so its numbers "
-            "would mean nothing; give data.root=... of the same data, or train a new run"
+            f"data '{name}' are not the data that the run was trained on ({', '.join(changed)} differ), so its metrics "
+            "would not be comparable; set data.root=... to the same data, or train a new run"
         )

@@ -1,4 +1,4 @@
-"""A number against threshold, with its interval, and what a threshold is worth on images that did not choose it."""
+"""Metrics against threshold with intervals, and a nested estimate of the score at the best threshold."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -13,25 +13,25 @@ from tandem.metrics.counts import Counts
 from tandem.utils.resampling import percentiles
 
 MOST = 300
-"""Samples of a band: each costs a whole curve, and its ends are not printed."""
+"""Maximum number of bootstrap samples of a band; each costs a whole curve, and bands are only drawn."""
 
 REPEATS = 100
-"""Of the nested estimate."""
+"""Random halves of the nested estimate."""
 
 CHUNK = 1 << 23
-"""Numbers that one part of the samples may take."""
+"""Maximum number of values held for one chunk of bootstrap samples."""
 
 
 def bands(
     result: SweepResult, names: Sequence[str], draws: BootstrapSamples, **changes: Any
 ) -> dict[str, list[float | None]]:
-    """Lines against `thresholds`: `<name>`, and `<name>.low` and `<name>.high` of its 95 % bootstrap interval.
+    """Computes lines against `thresholds`: `<name>`, and the ends `<name>.low`, `<name>.high` of its 95 % interval.
 
     Args:
-        result: of one question, with images apart.
-        names: of the numbers, as `SweepResult.measure` takes them.
-        draws: of the bootstrap; at most `MOST` are drawn.
-        changes: to the objective, such as `aggregate="per_image"`.
+        result: the sweep of one channel, with separate counts for each image.
+        names: names of metrics, as `SweepResult.measure` takes them.
+        draws: bootstrap samples; at most `MOST` are used.
+        changes: changes to the objective, such as `aggregate="per_image"`.
     """
     objective = result.by(**changes).objective
     images, _, thresholds = result.counts.tp.shape
@@ -53,17 +53,18 @@ def _plain(line: Tensor) -> list[float | None]:
 
 
 def threshold_optimism(result: SweepResult, grid: Tensor, draws: BootstrapSamples) -> dict[str, Any]:
-    """What the best threshold on a grid is worth on images that did not choose it.
+    """Estimates how optimistic the score at the best threshold is on the images that chose it.
 
     Args:
-        result: of one question, with images apart.
+        result: the sweep of one channel, with separate counts for each image.
         grid: thresholds that may be chosen.
-        draws: of the bootstrap; its seed and groups are those of both estimates.
+        draws: bootstrap samples; both estimates use their seed and groups.
 
     Returns:
-        `threshold` (best on all images) and `score` (the objective there), `nested` (mean score on the half that did
-        not choose), its `spread`, `thresholds` (2.5 % and 97.5 % of those that halves choose), `optimism` (by the
-        bootstrap). Empty for fewer than two images or groups.
+        `threshold` (best on all images) and `score` (the objective there); `nested` (the threshold is chosen on one
+        random half and scored on the other; mean over the halves) and its standard deviation `spread`; `thresholds`
+        (2.5 and 97.5 percentiles of the chosen thresholds); `optimism` (bootstrap estimate). Empty for fewer than two
+        groups.
     """
     kept = torch.isin(result.thresholds, grid)
     counts = result.counts

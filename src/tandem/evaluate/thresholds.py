@@ -1,4 +1,4 @@
-"""Which thresholds are applied: those that the run has stored, given ones, or ones fitted on validation data."""
+"""Sets the thresholds of an evaluation: stored in the run, given, or fitted on the split."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,23 +16,23 @@ from tandem.utils.files import shortest
 
 
 def set_thresholds(run: TrainedRun, split: Split, settings: EvaluateSettings) -> dict[str, list[float]]:
-    """Puts the thresholds that were asked for into the tasks of a run.
+    """Sets the requested thresholds in the tasks of a run.
 
     Args:
-        run: whose tasks have stored ones.
-        split: on which they are fitted, if that was asked for.
-        settings: what was asked for.
+        run: the run, whose tasks hold the stored thresholds.
+        split: the split on which thresholds are fitted, if requested.
+        settings: options of the evaluation, with the requested thresholds.
 
     Returns:
-        By task, one for each channel.
+        One threshold per channel, by task.
 
     Raises:
-        ConfigError: a task that has no threshold, or that there is not.
+        ConfigError: the task does not exist, or has no threshold.
     """
     tasks = dict(binary_tasks(run.module))
     asked: Mapping[str, Any] = settings.threshold if isinstance(settings.threshold, Mapping) else {}
     if unknown := [name for name in asked if name not in tasks]:
-        raise ConfigError(f"threshold names '{unknown[0]}', which has none: {nearest(unknown[0], tasks)}")
+        raise ConfigError(f"threshold names '{unknown[0]}', which has no threshold: {nearest(unknown[0], tasks)}")
     if not asked and settings.threshold != STORED:
         if not tasks:
             raise ConfigError(f"threshold={settings.threshold}, but no task of this run has a threshold; leave it out")

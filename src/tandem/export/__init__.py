@@ -1,4 +1,4 @@
-"""A run as one file that answers without tandem."""
+"""The command `export`: writes a run to one file that runs without tandem."""
 
 from tandem.export.command import export_run, main
 

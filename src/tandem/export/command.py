@@ -1,4 +1,4 @@
-"""The command: traces, writes, compares, and only then leaves the file."""
+"""The command: traces the run, checks the result against PyTorch, and writes the file only if they agree."""
 
 import logging
 import math
@@ -27,7 +27,7 @@ def main() -> None:
 
 
 def export_job(config: Mapping[str, Any]) -> None:
-    """Exports and says where the file lies.
+    """Exports a run and logs the path of the file.
 
     Args:
         config: the resolved configuration of `conf/export.yaml`.
@@ -36,7 +36,7 @@ def export_job(config: Mapping[str, Any]) -> None:
     out = None if config["out"] is None else Path(config["out"])
     file, difference = export_run(Path(config["run"]), config["format"], out, config["tolerance"])
     size = file.stat().st_size / 1e6
-    log.info("%s: %.1f MB, at most %.1e away from PyTorch", file, size, difference)
+    log.info("%s: %.1f MB, largest difference from PyTorch %.1e", file, size, difference)
 
 
 def export_run(
@@ -45,17 +45,17 @@ def export_run(
     """Writes one file with preprocessing, network, probabilities, thresholded answers, and metadata.
 
     Args:
-        folder: of a finished run.
+        folder: folder of a finished run.
         format_name: `onnx` or `torch`.
         out: the file; None: `export/model.onnx` or `export/model.pt2` in the run's folder.
-        tolerance: how far a probability may be from PyTorch's.
+        tolerance: largest allowed difference of a probability from PyTorch's.
 
     Returns:
-        The file, and the largest difference of a probability that was seen.
+        The file, and the largest difference of a probability from PyTorch's.
 
     Raises:
-        ConfigError: an unknown format, a run that is none, a library that is missing.
-        DataError: a network that cannot be exported, or a file that does not answer as PyTorch does; none is left.
+        ConfigError: if the format is unknown, the folder is not a run folder, or a library is missing.
+        DataError: if the network cannot be exported, or the result differs from PyTorch; no file is written.
     """
     from tandem.export.formats import FORMATS
     from tandem.export.program import metadata, trace
@@ -75,30 +75,30 @@ def export_run(
     size = int(run.config["data"].get("size") or 4 * stride)
     log.info("tracing %s of %s", ", ".join(run.module.tasks), folder)
     program, any_size = trace(inference, run.info.channels, size)
-    said = metadata(run, inference, any_size)
+    properties = metadata(run, inference, any_size)
     file = out or folder / "export" / f"model{kind.suffix}"
-    content = kind.pack(program, inference.names, said)
+    content = kind.pack(program, inference.names, properties)
     sides = [(size, size), (2 * stride, 3 * stride)] if any_size else [(size, size)]
     difference = largest_difference(inference, kind.open(content), run.info.channels, sides)
     if not difference <= tolerance:
         raise DataError(
-            f"{format_name} answers up to {difference:.1e} away from PyTorch, more than tolerance={tolerance:.0e}; "
-            "no file was left"
+            f"{format_name} differs from PyTorch by up to {difference:.1e}, more than tolerance={tolerance:.0e}; "
+            "no file was written"
         )
     write_whole(file, lambda place: place.write(content))
     return file, difference
 
 
 def largest_difference(inference: "Inference", ask: "Ask", channels: int, sides: Sequence[tuple[int, int]]) -> float:
-    """The largest difference of a probability between a file and PyTorch, over batches of one and three pictures.
+    """Returns the largest difference of a probability from PyTorch, over batches of one and three images.
 
-    Pictures are noise, ramps and flat grey. Yes/no answers are compared where the probability is not within the same
-    difference of its threshold; one that differs elsewhere counts as 1.
+    The images are noise, ramps and flat grey. Yes/no answers are compared unless the probability is within 1e-5 of its
+    threshold; a different answer counts as a difference of 1.
 
     Args:
-        inference: in PyTorch.
-        ask: the file.
-        channels: of a picture.
+        inference: the run in PyTorch.
+        ask: the exported file as a function.
+        channels: number of image channels.
         sides: heights and widths to try.
     """
     import torch
@@ -108,8 +108,8 @@ def largest_difference(inference: "Inference", ask: "Ask", channels: int, sides:
         generator = torch.Generator().manual_seed(0)
         noise = torch.randint(0, 256, (1, channels, height, width), dtype=torch.uint8, generator=generator)
         ramp = torch.linspace(0, 255, width).to(torch.uint8).expand(1, channels, height, width)
-        pictures = torch.cat([noise, ramp, torch.full_like(noise, 128)])
-        for batch in (pictures, pictures[:1].contiguous()):
+        images = torch.cat([noise, ramp, torch.full_like(noise, 128)])
+        for batch in (images, images[:1].contiguous()):
             with torch.inference_mode():
                 expected = dict(zip(inference.names, inference(batch), strict=True))
             found = dict(zip(inference.names, ask(batch), strict=True))

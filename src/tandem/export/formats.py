@@ -1,4 +1,4 @@
-"""The two kinds of file: how each is written and asked."""
+"""The two file formats: how each is written and run."""
 
 import io
 from abc import ABC, abstractmethod
@@ -15,31 +15,31 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 Ask = Callable[[Tensor], list[Tensor]]
-"""A file as a function: a uint8 batch to its outputs."""
+"""An exported file as a function: maps a uint8 batch to its outputs."""
 
 
 class Format(ABC):
-    """A kind of file.
+    """A file format.
 
     Attributes:
-        suffix: that its files have.
+        suffix: suffix of its files.
     """
 
     suffix: ClassVar[str]
 
     @abstractmethod
-    def pack(self, program: "ExportedProgram", names: Sequence[str], said: Mapping[str, str]) -> bytes:
-        """What the file will hold.
+    def pack(self, program: "ExportedProgram", names: Sequence[str], properties: Mapping[str, str]) -> bytes:
+        """Returns the content of the file.
 
         Args:
-            program: of tensors alone.
-            names: of its outputs.
-            said: metadata.
+            program: the exported program.
+            names: names of its outputs.
+            properties: metadata, strings by key.
         """
 
     @abstractmethod
     def open(self, content: bytes) -> Ask:
-        """The file's content as its users run it, without tandem."""
+        """Loads the file's content as its users do, without tandem."""
 
 
 class Onnx(Format):
@@ -52,21 +52,21 @@ class Onnx(Format):
         self.runtime = load("onnxruntime", "export", "format=onnx")
         load("onnxscript", "export", "format=onnx")
 
-    def pack(self, program: "ExportedProgram", names: Sequence[str], said: Mapping[str, str]) -> bytes:
-        """Weights included, so that one file is enough."""
+    def pack(self, program: "ExportedProgram", names: Sequence[str], properties: Mapping[str, str]) -> bytes:
+        """Exports the program with its weights in one file."""
         with quiet():
             exported = torch.onnx.export(
                 program, input_names=["image"], output_names=list(names), dynamo=True, verbose=False, optimize=True
             )
         assert exported is not None
         model = exported.model_proto
-        self.onnx.helper.set_model_props(model, dict(said))
+        self.onnx.helper.set_model_props(model, dict(properties))
         self.onnx.checker.check_model(model)
         content: bytes = model.SerializeToString()
         return content
 
     def open(self, content: bytes) -> Ask:
-        """By ONNX Runtime on the CPU."""
+        """Loads the content with ONNX Runtime on the CPU."""
         session = self.runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
         return lambda image: [torch.from_numpy(value) for value in session.run(None, {"image": image.numpy()})]
 
@@ -76,19 +76,19 @@ class Torch(Format):
 
     suffix = ".pt2"
 
-    def pack(self, program: "ExportedProgram", names: Sequence[str], said: Mapping[str, str]) -> bytes:
-        """One archive."""
+    def pack(self, program: "ExportedProgram", names: Sequence[str], properties: Mapping[str, str]) -> bytes:
+        """Saves the program as one archive."""
         file = io.BytesIO()
         with quiet():
-            torch.export.save(program, file, extra_files=dict(said))
+            torch.export.save(program, file, extra_files=dict(properties))
         return file.getvalue()
 
     def open(self, content: bytes) -> Ask:
-        """By torch alone."""
+        """Loads the content with torch alone."""
         with quiet():
             program = torch.export.load(io.BytesIO(content)).module()
         return lambda image: list(program(image))
 
 
 FORMATS: Mapping[str, type[Format]] = {"onnx": Onnx, "torch": Torch}
-"""By the name that is typed."""
+"""The formats by option name."""

@@ -1,4 +1,4 @@
-"""From a trained module to a program of tensors alone, and what must be said about it."""
+"""Exports a trained module to a program of tensor operations, and describes it in metadata."""
 
 import json
 import logging
@@ -20,47 +20,47 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MOST = 64
-"""Pictures in a batch, and strides in a side, that an exported program takes at most."""
+"""Largest batch size, and largest side in strides, of an exported program."""
 
 
 def trace(inference: Inference, channels: int, size: int) -> tuple["ExportedProgram", bool]:
-    """The module as a program for batches of any number of pictures.
+    """Exports the module as a program for batches of any size.
 
     Args:
-        inference: to be traced.
-        channels: of a picture.
-        size: side of the pictures that the network was trained on.
+        inference: the module to trace.
+        channels: number of image channels.
+        size: side of the training images.
 
     Returns:
-        The program, and whether it takes any multiple of the network's stride as height and width; otherwise it takes
-        pictures of `size` alone.
+        The program, and whether it accepts any multiple of the network's stride as height and width; if not, it accepts
+        only images of `size`.
 
     Raises:
-        DataError: the network holds what no program can.
+        DataError: if the network cannot be exported.
     """
     stride = network_stride(inference.module.network)
     batch = torch.export.Dim("batch", min=1, max=MOST)
     height, width = (stride * torch.export.Dim(name, min=2, max=MOST) for name in ("rows", "columns"))
     free = {0: batch, 2: height, 3: width}
     ways: list[tuple[dict[int, Any], tuple[int, int]]] = [({0: batch}, (size, size))]
-    if size >= 2 * stride:  # to the tracer one stride is a constant
+    if size >= 2 * stride:  # the tracer treats a side of one stride as a constant
         ways.insert(0, (free, (3 * stride, 4 * stride)))
     for shapes, sides in ways:
         image = torch.zeros(2, channels, *sides, dtype=torch.uint8)
         try:
             with quiet():
                 return torch.export.export(inference, (image,), dynamic_shapes=(shapes,)), shapes is free
-        except Exception as error:  # whatever torch's tracer meets inside a third party's network
+        except Exception as error:  # the tracer may raise anything inside a third party's network
             reason = " ".join(str(error).split())[:200]
             if shapes is not free:
                 raise DataError(f"this network cannot be exported: {reason}") from error
-            log.debug("not for any size: %s", reason)
+            log.debug("cannot be exported for any size: %s", reason)
     raise AssertionError
 
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Without the exporters' advice to their own developers."""
+    """Suppresses warnings that the exporters address to their own developers."""
     loggers = [logging.getLogger(name) for name in ("torch.onnx", "onnxscript", "onnx_ir", "torch.export")]
     levels = [logger.level for logger in loggers]
     with warnings.catch_warnings():
@@ -78,17 +78,17 @@ def quiet() -> Iterator[None]:
 
 
 def metadata(run: TrainedRun, inference: Inference, any_size: bool) -> dict[str, str]:
-    """What a file says of itself: how to feed it, and how to read what it gives; texts, each of them JSON.
+    """Returns the metadata of a file: its inputs and how to read its outputs; each value is a JSON string.
 
     Args:
-        run: that is exported.
+        run: the exported run.
         inference: its module.
-        any_size: whether the program takes pictures of any multiple of the stride.
+        any_size: whether the program accepts images of any multiple of the stride.
     """
     stride, normalised = network_stride(inference.module.network), normalisation(inference.module.network)
     size = run.config["data"].get("size")
     tasks = {name: task.question().description for name, task in inference.module.tasks.items()}
-    said = {
+    found = {
         "input": {
             "name": "image",
             "layout": "batch, channel, row, column",
@@ -104,4 +104,4 @@ def metadata(run: TrainedRun, inference: Inference, any_size: bool) -> dict[str,
         "data": {"name": run.info.name, **run.results["data"]},
         "run": {key: run.results[key] for key in ("name", "hash", "seed", "monitor", "best_epoch", "git")},
     }
-    return {f"tandem.{key}": json.dumps(value) for key, value in said.items()}
+    return {f"tandem.{key}": json.dumps(value) for key, value in found.items()}

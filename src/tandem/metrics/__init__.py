@@ -1,6 +1,6 @@
-"""Metrics whose counts are kept over a whole split and divided once; `catalogue` says what each logged quantity is.
+"""Metrics that accumulate counts over a whole split and divide once; `catalogue` describes all logged quantities.
 
-The classes are imported when they are first asked for, so that the catalogue can be read without torch.
+Classes are imported on first access, so that the catalogue can be read without torch.
 """
 
 from importlib import import_module
@@ -10,17 +10,26 @@ if TYPE_CHECKING:
     from tandem.metrics.answers import AnswerAUROC, AnswerAveragePrecision
     from tandem.metrics.bins import BinnedAUROC, BinnedAveragePrecision
     from tandem.metrics.calibration import BinnedCalibrationError, BrierScore
-    from tandem.metrics.classes import ClassAUROC, ClassAveragePrecision, ClassScore
+    from tandem.metrics.classes import (
+        ClassAUROC,
+        ClassAveragePrecision,
+        ClassDice,
+        ClassIoU,
+        ClassScore,
+        MatthewsCorrelation,
+    )
     from tandem.metrics.dice_sweep import DiceSweep, logit_thresholds
     from tandem.metrics.lesions import AreaError, LesionDetection
     from tandem.metrics.masks import MaskMetric
     from tandem.metrics.objective import Aggregate, Objective
+    from tandem.metrics.regression import R2, MeanAbsoluteError, MeanSquaredError
     from tandem.metrics.retrieval import MeanAveragePrecisionAtR, PrecisionAt1
     from tandem.metrics.surface import HausdorffDistance95, SurfaceDice
     from tandem.metrics.sweep_result import Curve, SweepResult
     from tandem.metrics.uncertainty import Interval, Nested, bootstrap, nested
 
 __all__ = [
+    "R2",
     "Aggregate",
     "AnswerAUROC",
     "AnswerAveragePrecision",
@@ -31,6 +40,8 @@ __all__ = [
     "BrierScore",
     "ClassAUROC",
     "ClassAveragePrecision",
+    "ClassDice",
+    "ClassIoU",
     "ClassScore",
     "Curve",
     "DiceSweep",
@@ -38,7 +49,10 @@ __all__ = [
     "Interval",
     "LesionDetection",
     "MaskMetric",
+    "MatthewsCorrelation",
+    "MeanAbsoluteError",
     "MeanAveragePrecisionAtR",
+    "MeanSquaredError",
     "Nested",
     "Objective",
     "PrecisionAt1",
@@ -53,11 +67,19 @@ _NAMES = {
     "answers": ("AnswerAUROC", "AnswerAveragePrecision"),
     "bins": ("BinnedAUROC", "BinnedAveragePrecision"),
     "calibration": ("BinnedCalibrationError", "BrierScore"),
-    "classes": ("ClassAUROC", "ClassAveragePrecision", "ClassScore"),
+    "classes": (
+        "ClassAUROC",
+        "ClassAveragePrecision",
+        "ClassDice",
+        "ClassIoU",
+        "ClassScore",
+        "MatthewsCorrelation",
+    ),
     "dice_sweep": ("DiceSweep", "logit_thresholds"),
     "lesions": ("AreaError", "LesionDetection"),
     "masks": ("MaskMetric",),
     "objective": ("Aggregate", "Objective"),
+    "regression": ("R2", "MeanAbsoluteError", "MeanSquaredError"),
     "retrieval": ("MeanAveragePrecisionAtR", "PrecisionAt1"),
     "surface": ("HausdorffDistance95", "SurfaceDice"),
     "sweep_result": ("Curve", "SweepResult"),
@@ -69,7 +91,7 @@ _HOME = {name: module for module, names in _NAMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:
-    """A public class or function, from its module."""
+    """Imports a public class or function from its module."""
     if name not in _HOME:
         raise AttributeError(f"module '{__name__}' has no attribute '{name}'")
     return getattr(import_module(f"{__name__}.{_HOME[name]}"), name)

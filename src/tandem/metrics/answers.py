@@ -1,4 +1,4 @@
-"""Exact areas under curves for yes/no questions about whole images, where every probability can be kept."""
+"""Exact areas under curves for yes/no questions about whole images, from stored probabilities."""
 
 from typing import Any
 
@@ -11,9 +11,10 @@ from tandem.metrics.bins import MISSING, by_channel
 
 
 class Answers(Metric):
-    """Base of metrics that keep every probability: 5 bytes for each image and question.
+    """Base of metrics that store every probability: 5 bytes per image and question.
 
-    For pixels use the binned metrics. A missing target (255) is left out.
+    For pixels use the binned metrics. A missing target (255) is left out. A
+    probability that is nan makes the value nan.
 
     Shapes:
         probabilities: (N, C), float in [0, 1].
@@ -38,7 +39,12 @@ class Answers(Metric):
         """A scalar, or (C,)."""
         probabilities, targets = dim_zero_cat(self.probabilities), dim_zero_cat(self.targets)
         pairs = zip(probabilities.unbind(1), targets.unbind(1), strict=True)
-        return by_channel(torch.stack([self.area(p[y != MISSING], y[y != MISSING] == 1) for p, y in pairs]))
+        return by_channel(torch.stack([self._area(p[y != MISSING], y[y != MISSING] == 1) for p, y in pairs]))
+
+    def _area(self, probabilities: Tensor, truth: Tensor) -> Tensor:
+        """The same; nan if a probability is, since its rank is unknown."""
+        value = self.area(probabilities, truth)
+        return torch.full_like(value, torch.nan) if probabilities.isnan().any() else value
 
     def area(self, probabilities: Tensor, truth: Tensor) -> Tensor:
         """The value for one question.
@@ -51,7 +57,7 @@ class Answers(Metric):
 
 
 def _from_high_to_low(probabilities: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    """(K,) positives and negatives at each distinct probability, the highest first, float64."""
+    """(K,) number of positives and negatives at each distinct probability, highest first, float64."""
     values, place = torch.unique(probabilities, return_inverse=True)
     counts = [
         torch.zeros(len(values), dtype=torch.float64).index_add_(0, place.cpu(), side.double().cpu())
@@ -61,9 +67,9 @@ def _from_high_to_low(probabilities: Tensor, truth: Tensor) -> tuple[Tensor, Ten
 
 
 class AnswerAUROC(Answers):
-    """Area under the ROC curve of each question: the chance that a yes has a higher probability than a no, ties half.
+    """AUROC of each question: the probability that a positive has a higher score than a negative; ties count half.
 
-    nan for a question with one answer only. Source: Hanley & McNeil, 1982.
+    nan for a question whose answers are all yes or all no. Source: Hanley & McNeil, 1982.
 
     Example:
         >>> metric = AnswerAUROC()
@@ -84,7 +90,7 @@ class AnswerAUROC(Answers):
 class AnswerAveragePrecision(Answers):
     """Average precision of each question: `sum_k (R_k - R_{k-1}) P_k` over the distinct probabilities from high to low.
 
-    R and P are recall and precision where every probability from the k-th on counts as yes. nan without any yes.
+    R and P are recall and precision if the k highest probabilities count as yes. nan without positives.
 
     Example:
         >>> metric = AnswerAveragePrecision()

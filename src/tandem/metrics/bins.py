@@ -1,4 +1,4 @@
-"""Area under curves from histograms: memory that does not grow with the number of pixels."""
+"""Areas under curves from histograms: memory that does not grow with the number of pixels."""
 
 from typing import Any
 
@@ -6,39 +6,18 @@ import torch
 from torch import Tensor
 from torchmetrics import Metric
 
+from tandem.metrics import zoom
+
 MISSING = 255
-
-_MANTISSA = 16
-"""Bits of a float32 that a bin leaves out: bins are 1/128 wide, relative to the distance to the nearer of 0 and 1."""
-
-_LOWEST = 0x33800000 >> _MANTISSA  # 2^-24; anything nearer to 0 or 1 falls into the outermost bin
-_MIDDLE = (0x3F000000 >> _MANTISSA) - _LOWEST  # 0.5
-BINS = 2 * _MIDDLE + 1
-
-
-def bin_of(probabilities: Tensor) -> Tensor:
-    """Bin of each probability, rising with it; finest near 0 and 1, where most pixels are.
-
-    Args:
-        probabilities: float32 in [0, 1], any shape.
-
-    Returns:
-        int64 in [0, BINS), the same shape.
-
-    Example:
-        >>> low, middle, high = bin_of(torch.tensor([0.0, 0.5, 1.0])).tolist()
-        >>> (low, high == BINS - 1, middle == BINS // 2)
-        (0, True, True)
-    """
-    near = torch.minimum(probabilities, 1 - probabilities)
-    depth = ((near.contiguous().view(torch.int32) >> _MANTISSA) - _LOWEST).clamp(0, _MIDDLE)
-    return torch.where(probabilities <= 0.5, depth, BINS - 1 - depth).long()
 
 
 class BinnedCounts(Metric):
-    """Base of metrics over yes/no questions that need only histograms of the probabilities.
+    """Base of metrics of yes/no questions that need only histograms of the probabilities.
 
-    State: two histograms for each channel, for any number of pixels; they are added up over devices.
+    State: 128 000 counts (1 MB) for each channel, for any number of pixels, summed over ranks; see
+    `tandem.metrics.zoom`. Two probabilities share a bin only if they differ by less than 1/64 of the span of the
+    probabilities in their cell, which is at most 1/8 of the distance to the nearer of 0 and 1. If a probability with a
+    known target is nan, the value is nan.
 
     Shapes:
         probabilities: (N, C) or (N, C, *spatial), float in [0, 1].
@@ -46,8 +25,7 @@ class BinnedCounts(Metric):
     """
 
     full_state_update = False
-    positives: Tensor
-    negatives: Tensor
+    state: Tensor
 
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
@@ -55,35 +33,31 @@ class BinnedCounts(Metric):
 
     def for_channels(self, channels: int) -> None:
         """Reset the state for this number of channels, which the task sets."""
-        self.add_state("positives", torch.zeros(channels, BINS, dtype=torch.int64), "sum")
-        self.add_state("negatives", torch.zeros(channels, BINS, dtype=torch.int64), "sum")
+        self.add_state("state", zoom.empty(channels), zoom.merged)
 
     def update(self, probabilities: Tensor, target: Tensor) -> None:
         """Adds a batch."""
-        channel = torch.arange(len(self.positives), device=target.device).view(1, -1, *[1] * (target.ndim - 2))
-        place = bin_of(probabilities.float()) + channel * BINS
-        self.positives = self.positives + _count(place, target == 1, self.positives)
-        self.negatives = self.negatives + _count(place, target == 0, self.negatives)
+        self.state = zoom.merged(torch.stack([self.state, zoom.counted(probabilities, target)]))
 
     def counts(self) -> tuple[Tensor, Tensor]:
-        """Positives and negatives from the highest bin to the lowest, (C, BINS) float64."""
-        return self.positives.flip(1).double(), self.negatives.flip(1).double()
-
-
-def _count(place: Tensor, counted: Tensor, like: Tensor) -> Tensor:
-    found = torch.zeros_like(like).flatten()
-    return found.index_add_(0, place.flatten(), counted.flatten().to(found.dtype)).view_as(like)  # waits for no device
+        """Positives and negatives from the highest bin to the lowest, (C, bins) float64; nan if a probability is."""
+        counts = self.state[..., zoom.EXTREMES :].double()
+        undefined = counts[:, zoom.NAN].sum(1) > 0
+        sides = counts[:, : zoom.NAN].reshape(len(counts), zoom.NAN, 2, zoom.BINS).unbind(2)
+        positives, negatives = (side.flatten(1).flip(1).masked_fill(undefined[:, None], torch.nan) for side in sides)
+        return positives, negatives
 
 
 def by_channel(values: Tensor) -> Tensor:
-    """(C,) as it is, or the scalar where C is 1: one question has no name to be logged under."""
+    """(C,) unchanged, or a scalar if C is 1, since a single question is logged without a name."""
     return values[0] if len(values) == 1 else values
 
 
 class BinnedAUROC(BinnedCounts):
     """Area under the ROC curve: the probability that a positive has a higher probability than a negative, ties half.
 
-    Exact but for pairs within one bin, which count as ties; see `bin_of`. nan without positives or without negatives.
+    nan without positives or negatives. Exact except for pairs within one bin, which count as ties: with P_b and N_b
+    positives and negatives in bin b, the error is at most `sum_b P_b N_b / (2 P N)`, which `error_bound` returns.
 
     Source: Hanley & McNeil, The Meaning and Use of the Area under a ROC Curve, 1982.
 
@@ -103,11 +77,19 @@ class BinnedAUROC(BinnedCounts):
         wins = (positives * (below + negatives / 2)).sum(1)
         return by_channel((wins / (positives.sum(1) * negatives.sum(1))).float())
 
+    def error_bound(self) -> Tensor:
+        """How far the value may lie from that of the probabilities themselves; a scalar, or (C,)."""
+        positives, negatives = self.counts()
+        return by_channel((positives * negatives).sum(1) / (2 * positives.sum(1) * negatives.sum(1)))
+
 
 class BinnedAveragePrecision(BinnedCounts):
     """Average precision: `sum_k (R_k - R_{k-1}) P_k` over the bins from high to low; nan without positives.
 
-    R and P are recall and precision where everything down to bin k counts as yes; no interpolation.
+    R and P are recall and precision if all bins down to bin k count as yes. No interpolation. Within a bin with H
+    positives and F negatives above it, the precision at a positive lies between that with all negatives first and
+    `(H + P_b) / (H + P_b + F)`; the sum of these ranges over the bins, weighted by `P_b / P`, bounds the error, and
+    `error_bound` returns it.
 
     Example:
         >>> metric = BinnedAveragePrecision()
@@ -124,3 +106,14 @@ class BinnedAveragePrecision(BinnedCounts):
         hits = positives.cumsum(1)
         precision = hits / (hits + negatives.cumsum(1)).clamp(min=1)
         return by_channel(((positives * precision).sum(1) / positives.sum(1)).float())
+
+    def error_bound(self) -> Tensor:
+        """How far the value may lie from that of the probabilities themselves; a scalar, or (C,)."""
+        positives, negatives = self.counts()
+        hits, alarms = positives.cumsum(1), negatives.cumsum(1)
+        # sum_j (H + j) / (H + j + F + N_b) over the bin's positives j, by the digamma function
+        least = positives - alarms * (torch.digamma(hits + alarms + 1) - torch.digamma(hits - positives + alarms + 1))
+        most = positives * hits / (hits + alarms - negatives).clamp(min=1)
+        value = positives * hits / (hits + alarms).clamp(min=1)
+        error = torch.maximum(most - value, value - least)
+        return by_channel(error.sum(1) / positives.sum(1))

@@ -44,8 +44,8 @@ class BinnedCalibrationError(Metric):
         """Adds a batch."""
         p, y = probabilities.flatten().double(), target.flatten()
         known = (y != MISSING).double()
-        place = (p * self.bins).long().clamp(0, self.bins - 1)  # nan goes somewhere, and makes the error nan
-        rows = torch.stack([known, p * known, (y == 1).double()])
+        place = (p * self.bins).long().clamp(0, self.bins - 1)  # nan gets any bin, and makes the error nan
+        rows = torch.stack([known, torch.where(known > 0, p, 0), (y == 1).double()])
         self.sums = self.sums + torch.zeros_like(self.sums).index_add_(1, place, rows)
 
     def compute(self) -> Tensor:

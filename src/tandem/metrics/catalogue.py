@@ -1,6 +1,6 @@
-"""What each logged quantity is: its label, whether more or less of it is better, its place in tables, its format.
+"""The catalogue of logged quantities: label, direction (higher or lower is better), order in tables, and format.
 
-Nothing heavy is imported here: studies, papers and pages read it without torch.
+This module imports nothing heavy, so that studies, papers and reports can read it without torch.
 """
 
 import math
@@ -9,13 +9,13 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 Direction = Literal["max", "min"] | None
-"""`max`: more is better; `min`: less is better; None: neither is, as for a threshold, or it is unknown."""
+"""`max`: higher is better; `min`: lower is better; None: neither (such as a threshold), or unknown."""
 
 ALL, LESION, EMPTY = "all", "with lesion", "without lesion"
-"""Which images a quantity is over, as tables show it."""
+"""Group of images that a quantity is computed over, as tables show it."""
 
 LAST = 1000
-"""Order of what has no place of its own: behind the others, as it was logged."""
+"""Order of quantities without a defined place: after all others, in the order of logging."""
 
 
 @dataclass(frozen=True)
@@ -23,17 +23,17 @@ class Quantity:
     """One logged quantity.
 
     Attributes:
-        label: what tables call it.
+        label: label in tables.
         direction: see `Direction`.
-        group: which images it is over: `all`, `with lesion` or `without lesion`.
-        order: its place in a table, the lowest first.
-        format: of its numbers, `.3f` for three digits.
+        group: images that it is computed over: `all`, `with lesion` or `without lesion`.
+        order: place in a table, lowest first.
+        format: format of its values, such as `.3f` for three digits.
         at_threshold: whether its value depends on the task's threshold.
-        column: what the head of a column calls it, where that is shorter; empty: the label.
-        of_one: what it is called where each row is one class, question or number; empty: as in the head of a column.
+        column: shorter label for the head of a column; empty: `label`.
+        of_one: label in tables with one row per class, question or number; empty: as in the head of a column.
         by_class: whether it is also logged for each class, as `<metric>/<class>`.
-        curve: what its line against the threshold is called; empty: none is drawn.
-        synonym: another name of it, for readers who look for that one.
+        curve: label of its curve against the threshold; empty: no curve is drawn.
+        synonym: another common name of the quantity.
     """
 
     label: str
@@ -50,26 +50,26 @@ class Quantity:
 
     @property
     def sign(self) -> int:
-        """1 where more is better, -1 where less is, 0 where neither is or it is unknown."""
+        """1 if higher is better, -1 if lower is better, 0 if neither or unknown."""
         return {"max": 1, "min": -1, None: 0}[self.direction]
 
     @property
     def column_label(self) -> str:
-        """In the head of a column."""
+        """Label in the head of a column."""
         return self.column or self.label
 
     @property
     def one_label(self) -> str:
-        """Where each row is one class, question or number."""
+        """Label in tables with one row per class, question or number."""
         return self.of_one or self.column_label
 
     @property
     def digits(self) -> int:
-        """Digits after the point."""
+        """Digits after the decimal point."""
         return int(self.format[1:-1])
 
     def text(self, value: float | None) -> str:
-        """A value as it is printed; a dash where it is not known.
+        """Formats a value; a dash if it is not defined.
 
         Example:
             >>> Quantity("Dice").text(0.12345), Quantity("Dice").text(None)
@@ -137,18 +137,18 @@ _BEHIND: dict[str, Quantity] = {
     "step_loss": Quantity("step_loss", "min"),
     "weight": Quantity("weight"),
     "penalty": Quantity("penalty", "min"),
-    "adversarial": Quantity("adversarial"),  # two players, each with a loss of its own
+    "adversarial": Quantity("adversarial"),  # two networks with opposed losses
 }
 
 CATALOGUE: Mapping[str, Quantity] = {
     **{name: replace(one, order=place) for place, (name, one) in enumerate(_IN_ORDER.items())},
     **_BEHIND,
 }
-"""Every quantity that tandem itself logs, by its metric's name."""
+"""Every quantity that tandem logs, by name of the metric."""
 
 
 def key_of(name: str) -> str:
-    """A logged name without its stage, as `results.json` keeps quantities.
+    """A logged name without its stage: the key of a quantity in `results.json`.
 
     Example:
         >>> key_of("test/segmentation/dice"), key_of("val/loss")
@@ -158,13 +158,13 @@ def key_of(name: str) -> str:
 
 
 def metric_of(name: str) -> str | None:
-    """The metric in a logged name, as the catalogue calls it; None where that has no such metric.
+    """Finds the catalogue's metric in a logged name; None if the catalogue has no such metric.
 
-    Names of stages, tasks, classes and terms of a loss do not matter.
+    A stage, task, class or loss term that is named like a metric is not mistaken for it.
 
     Args:
-        name: `<stage>/<metric>` or `<stage>/<task>/<metric>`, the latter with `/<class>` or `/<term>` behind the
-            metric, or `<channel>/` before it.
+        name: `<stage>/<metric>` or `<stage>/<task>/<metric>`; in the second form `/<class>` or `/<term>` may follow the
+            metric, and `<channel>/` may precede it.
 
     Example:
         >>> metric_of("test/mae/dice"), metric_of("val/age/mae"), metric_of("test/birads/recall/mae")
@@ -188,11 +188,11 @@ def metric_of(name: str) -> str | None:
 
 
 def describe(name: str, stored: Mapping[str, Quantity] | None = None) -> Quantity:
-    """What a logged quantity is: as the run stored it, else by the catalogue, else its name without a direction.
+    """Describes a logged quantity: as stored by the run, else by the catalogue, else by its name, without direction.
 
     Args:
-        name: as it is logged, such as `test/segmentation/dice`.
-        stored: quantities of `results.json`, see `tandem.metrics.stored.read_quantities`.
+        name: logged name, such as `test/segmentation/dice`.
+        stored: quantities in `results.json`; see `tandem.metrics.stored.read_quantities`.
 
     Example:
         >>> describe("test/segmentation/dice").label, describe("val/age/mae").direction
@@ -207,11 +207,11 @@ def describe(name: str, stored: Mapping[str, Quantity] | None = None) -> Quantit
 
 
 def entry(metric: str | None, metric_in_name: str) -> Quantity:
-    """The catalogue's entry; a value of one class, channel or term of a loss keeps its logged name and comes last.
+    """The catalogue's entry. A value of one class, channel or loss term keeps its logged name as label, and comes last.
 
     Args:
-        metric: of the catalogue; None: it has none.
-        metric_in_name: what stands behind the task in the logged name.
+        metric: name in the catalogue; None if the catalogue has no such metric.
+        metric_in_name: the part of the logged name after the task.
     """
     if metric is None:
         return Quantity(metric_in_name)

@@ -1,4 +1,4 @@
-"""True and false positives at every threshold, and the ratios that follow from them."""
+"""True and false positives at every threshold, and metrics computed from them."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -25,7 +25,7 @@ class Counts(NamedTuple):
     negatives: Tensor
 
     def summed(self) -> "Counts":
-        """Over the first dimension."""
+        """Sums over the first dimension."""
         return Counts(*(part.sum(0) for part in self))
 
     def weighted(self, weights: Tensor) -> "Counts":
@@ -85,10 +85,10 @@ MEASURES: dict[str, Callable[[Counts], Tensor]] = {
     "specificity": specificity,
     "youden": youden,
 }
-"""The ratios that need nothing but counts, by the names that they are logged under."""
+"""Metrics that need only counts, by logged name."""
 
 
 def _ratio(part: Tensor, whole: Tensor, known: Tensor) -> Tensor:
-    """Part / whole in float64; nan where `known` is 0, for then there is nothing to be right about."""
+    """`part / whole` in float64; nan where `known` is 0."""
     nan = torch.full_like(whole, torch.nan, dtype=torch.float64)
     return torch.where(known > 0, part.double() / whole.double().clamp(min=1), nan)

@@ -1,4 +1,4 @@
-"""What the yaml of a metric declares: the keys `direction` and `label` beside `_target_`, and `empty`."""
+"""Declarations in the yaml of a metric: the keys `direction` and `label` beside `_target_`, and `empty`."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -10,20 +10,20 @@ from tandem.metrics.catalogue import Direction, Quantity
 
 
 class Declared(NamedTuple):
-    """What a yaml declares of its metric; None: nothing."""
+    """Direction and label that a yaml declares for its metric; None: not declared."""
 
     direction: Direction = None
     label: str | None = None
 
 
 def declared(tasks: Mapping[str, Any]) -> dict[str, Declared]:
-    """What the configuration declares of its metrics, by `<task>/<metric>`.
+    """Reads the declarations of all metrics, by `<task>/<metric>`.
 
     Args:
         tasks: configuration of the tasks by name.
 
     Raises:
-        ConfigError: another direction than `min` or `max`, a label that is not one line of text.
+        ConfigError: a direction is neither `min` nor `max`, or a label is not one line of text.
     """
     return {
         f"{task}/{name}": _checked(node, f"tasks.{task}.metrics.{name}")
@@ -42,13 +42,13 @@ def _checked(node: Mapping[str, Any], where: str) -> Declared:
 
 
 def applied(quantity: Quantity, by_yaml: Declared, own: Any, behind: str = "") -> Quantity:
-    """A quantity by its yaml, else by the metric's own attribute, else by the catalogue.
+    """Applies declarations to a quantity. The yaml overrides `higher_is_better`, which overrides the catalogue.
 
     Args:
-        quantity: of the catalogue, or an unknown one.
-        by_yaml: what its yaml declares.
-        own: the metric's `higher_is_better`; only true and false count.
-        behind: what follows the metric in the logged name, such as `/benign`.
+        quantity: entry of the catalogue, or of an unknown metric.
+        by_yaml: declarations in the yaml.
+        own: the metric's `higher_is_better`; ignored unless it is True or False.
+        behind: the part of the logged name after the metric, such as `/benign`.
     """
     by_itself: Direction = ("max" if own else "min") if isinstance(own, bool) else None
     direction = by_yaml.direction or by_itself or quantity.direction
@@ -57,7 +57,7 @@ def applied(quantity: Quantity, by_yaml: Declared, own: Any, behind: str = "") -
 
 
 def declared_anew(stored: Mapping[str, Quantity], tasks: Mapping[str, Any]) -> dict[str, Quantity]:
-    """The quantities of a finished run with what the configuration declares today.
+    """Applies the declarations of the current configuration to the quantities of a finished run.
 
     Args:
         stored: quantities of the run.
@@ -73,10 +73,10 @@ def declared_anew(stored: Mapping[str, Quantity], tasks: Mapping[str, Any]) -> d
 
 
 def skips_empty(task: Mapping[str, Any], metric: str) -> bool:
-    """Whether a task's configuration makes a metric leave out images without a lesion.
+    """Whether a metric leaves out images without a lesion (`empty: skip`).
 
     Args:
-        task: its configuration.
+        task: configuration of the task.
         metric: name of the metric.
     """
     return metric_nodes(task).get(metric, {}).get("empty") == "skip"

@@ -1,4 +1,4 @@
-"""Dice, or another objective, at every threshold in one pass over the probabilities."""
+"""Computes Dice, or another objective, at every threshold in one pass over the probabilities."""
 
 import math
 from collections.abc import Sequence
@@ -22,31 +22,31 @@ GRID = tuple(round(0.1 + 0.01 * index, 9) for index in range(81))
 
 
 class DiceSweep(Metric):
-    """Keeps histograms of probabilities by kind of pixel, from which Dice at any threshold follows.
+    """Keeps histograms of probabilities by class of pixel, from which Dice at any threshold is computed.
 
     Every pixel is read once, and time and memory hardly grow with the number of thresholds. A pixel counts as yes where
-    `p >= threshold`, exactly as in a loop over thresholds: thresholds are float32; a probability of fewer bits is
-    compared in float32, one of float64 in float64. Counts, not ratios, are kept, so the result does not depend on batch
-    size, order or number of processes. `update` does not synchronise with a device, so faults of a batch are counted
-    there and raised in `compute`.
+    `p >= threshold`, exactly as in a loop over thresholds. Thresholds are float32; probabilities of lower precision are
+    compared in float32, float64 probabilities in float64. Counts, not ratios, are accumulated, so the result does not
+    depend on batch size, order or number of processes. `update` does not synchronise with the device, so invalid values
+    are only counted there, and reported by `compute`.
 
-    Memory: 8 (T + 1) bytes for each class and kind of pixel; half of that for each image if counts are kept by image.
+    Memory: 8 (T + 1) bytes per channel and class of pixel; half of that per image if counts are kept by image.
 
     Args:
-        thresholds: increasing, inside (0, 1); or `exact`, which stands for `logit_thresholds()`: the best over all
-            distinct probabilities, but for those that lie less than 0.01 logits apart.
+        thresholds: increasing, inside (0, 1); or `exact` for `logit_thresholds()`, which finds the best of all distinct
+            probabilities up to 0.01 logits.
         aggregate: `global` (counts are summed over all images, and divided once) or `per_image` (mean over images).
-        objective: what the best threshold maximises: `dice` (or `f1`, the same), `iou`, `fbeta`, `youden`
-            (sensitivity + specificity - 1), or `sensitivity` where the specificity is at least `specificity`. The last
-            two are global.
-        beta: of `fbeta`: how many times as much recall weighs as precision.
-        specificity: the lowest specificity allowed with `sensitivity`.
-        empty: images without foreground in a mean over images: `skip` (they do not count) or `score` (1 where nothing
-            is predicted, 0 otherwise).
-        images: whether counts are kept by image, which intervals need; by default where `aggregate` is `per_image`.
+        objective: what the best threshold maximises: `dice` (also called `f1`), `iou`, `fbeta`, `youden`
+            (sensitivity + specificity - 1), or `sensitivity` subject to a specificity of at least `specificity`. The
+            last two are always global.
+        beta: weight of recall relative to precision in `fbeta`.
+        specificity: lowest specificity allowed with `sensitivity`.
+        empty: images without foreground in a mean over images: `skip` (left out) or `score` (1 if the prediction is
+            empty, 0 otherwise).
+        images: whether to keep counts by image, which intervals need; None: only if `aggregate` is `per_image`.
 
     Raises:
-        ConfigError: invalid thresholds, an unknown name, a number out of range.
+        ConfigError: thresholds are invalid, a name is unknown, or a number is out of range.
 
     Example:
         >>> sweep = DiceSweep([0.3, 0.5])
@@ -73,15 +73,15 @@ class DiceSweep(Metric):
         images: bool | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(**{"compute_with_cache": False, **options})  # a cache would ignore what `compute` is asked for
+        super().__init__(**{"compute_with_cache": False, **options})  # a cache would ignore the arguments of `compute`
         self.objective = Objective(objective, aggregate, beta, specificity, empty)
         self.images = aggregate == "per_image" if images is None else images
         if aggregate == "per_image" and not self.images:
-            raise ConfigError("images=False, but the mean over images needs them apart")
+            raise ConfigError("images=False, but a mean over images needs counts by image; set images=True")
         self.register_buffer("thresholds", _grid(thresholds), persistent=False)
         self.buckets = Buckets(self.thresholds)
         self.width: int | None = None
-        # flat, since torchmetrics gathers only tensors of equal dimensions, and a process may have seen no batch
+        # flat, because torchmetrics gathers only tensors with equally many dimensions, and a rank may have no batch
         self.add_state("counted", default=[], dist_reduce_fx="cat")
         self.add_state("channels", default=torch.tensor(1), dist_reduce_fx="max")
         self.add_state("faults", default=torch.zeros(3, dtype=torch.int64), dist_reduce_fx="sum")
@@ -91,10 +91,10 @@ class DiceSweep(Metric):
 
         Args:
             probabilities: (N, C, *spatial) in [0, 1], any floating type.
-            target: of the same shape, any type, with 0, 1 and 255 (missing: left out at any probability).
+            target: same shape, any type, with values 0, 1 and 255 (missing, ignored).
 
         Raises:
-            DataError: shapes that differ, or are not (N, C, ...); another number of classes than in the batch before.
+            DataError: the shapes differ or are not (N, C, ...), or the number of classes differs from earlier batches.
         """
         if probabilities.shape != target.shape or probabilities.ndim < 2 or not probabilities.shape[1]:
             shapes = f"probabilities are {tuple(probabilities.shape)}, but the target {tuple(target.shape)}"
@@ -120,26 +120,31 @@ class DiceSweep(Metric):
             self.counted = [sum(self.counted, start=counted)]
 
     def compute(self, ci: bool = False, samples: int = 1000, level: float = 0.95, seed: int = 0) -> SweepResult:
-        """The best threshold of each class, and everything else that follows from the counts.
+        """Computes the best threshold of each class, and the metrics at every threshold.
+
+        A probability that is nan, where the target is known, makes every number nan, of every class.
 
         Args:
-            ci: whether the result has an `interval`, by bootstrap over images.
-            samples: of the bootstrap.
-            level: share of the samples inside the interval.
-            seed: of the bootstrap.
+            ci: whether to compute a bootstrap `interval` over images.
+            samples: number of bootstrap samples.
+            level: confidence level of the interval.
+            seed: seed of the bootstrap.
 
         Raises:
-            DataError: an invalid probability or target.
-            ConfigError: an interval, but counts were not kept by image.
+            DataError: a probability is outside of [0, 1], or a target is invalid.
+            ConfigError: an interval needs counts by image, but they were not kept.
         """
         wrong, unknown, outside = self.faults.tolist()
         if wrong:
-            raise DataError(f"{wrong} target values are none of 0, 1 and {MISSING_PIXEL} (missing)")
-        if unknown:
-            raise DataError(f"{unknown} probabilities are not a number; training has diverged")
+            raise DataError(f"{wrong} target values are not 0, 1 or {MISSING_PIXEL} (missing)")
         if outside:
-            raise DataError(f"{outside} probabilities lie outside of [0, 1]; logits or percentages were given")
-        result = SweepResult(self.thresholds.cpu(), self._counts(), self.objective, self.images)
+            raise DataError(
+                f"{outside} probabilities are outside of [0, 1]; pass probabilities, not logits or percentages"
+            )
+        counts = self._counts()
+        if unknown:
+            counts = Counts(*(torch.zeros_like(part) for part in counts))  # nothing is known, so every ratio is nan
+        result = SweepResult(self.thresholds.cpu(), counts, self.objective, self.images)
         if ci:
             result.interval = result.bootstrap(samples, level, seed)
         return result
@@ -150,7 +155,7 @@ class DiceSweep(Metric):
         self.width = None
 
     def sync(self, *arguments: Any, **options: Any) -> None:
-        """Gather the counts of all processes; one that has seen no batch contributes none."""
+        """Gather the counts of all ranks; a rank without batches contributes none."""
         if not len(self.counted):
             self.counted = [self.faults.new_zeros(0, dtype=torch.int32 if self.images else torch.int64)]
         super().sync(*arguments, **options)
@@ -160,21 +165,21 @@ class DiceSweep(Metric):
         kinds = flat.cpu().long().view(-1, int(self.channels), 2, len(self.thresholds) + 1)
         if not self.images:
             kinds = kinds.sum(0, keepdim=True)
-        passed = kinds.flip(-1).cumsum(-1).flip(-1)  # how many pass at least k thresholds
+        passed = kinds.flip(-1).cumsum(-1).flip(-1)  # number of pixels that pass at least k thresholds
         fp, tp = passed[..., 1:].unbind(2)
         negatives, positives = passed[..., :1].unbind(2)
         return Counts(tp, fp, positives, negatives)
 
 
 def logit_thresholds(limit: float = 12.0, step: float = 0.01) -> Tensor:
-    """sigmoid(k step) for whole k, from -limit to limit: as fine for rare classes near 0 as for certain ones near 1.
+    """Thresholds with equal spacing in logits: sigmoid(k step) for integer k, from -limit to limit.
 
-    Between two neighbours p changes by step p (1 - p): by 0.25 % in the middle, by 1 % of itself near 0. With the
-    defaults there are 2401, from 6e-6 to 1 - 6e-6.
+    The grid is fine near 0 and near 1. Neighbouring thresholds differ by about step p (1 - p): by 0.0025 at p = 0.5,
+    and by 1 % of p near 0. The defaults give 2401 thresholds from 6e-6 to 1 - 6e-6.
 
     Args:
-        limit: the largest logit, in (0, 12]; beyond that float32 has too few numbers.
-        step: at least 0.01, for the same reason.
+        limit: largest logit, in (0, 12]; beyond that float32 is too coarse near 1.
+        step: distance in logits, at least 0.01 for the same reason.
 
     Returns:
         (T,) float32.

@@ -1,4 +1,4 @@
-"""Histograms of probabilities by kind of pixel, counted in blocks that stay in the processor's cache."""
+"""Histograms of probabilities by class of pixel, computed in blocks that fit into the CPU cache."""
 
 import torch
 from torch import Tensor
@@ -6,21 +6,21 @@ from torch import Tensor
 from tandem.metrics.threshold_index import Buckets
 
 KINDS = 4
-"""Kinds of target: 0 missing, 1 negative, 2 positive, 3 none of these."""
+"""Kinds of target: 0 missing, 1 negative, 2 positive, 3 invalid."""
 
 BLOCK, DEVICE_BLOCK = 1 << 15, 1 << 22
-"""Pixels counted at once. On a CPU few enough that no step leaves the cache or is split between threads, which for such
-short steps would wait for each other; on a device as many as fill it."""
+"""Pixels counted at once. On a CPU, blocks are small enough to stay in the cache and in one thread, since threads would
+wait for each other in such short steps. On a GPU, blocks are large enough to use all of it."""
 
 LANES, MOST_BINS = 4, 1 << 14
-"""Most histograms that take turns, and the most bins that they may have together to stay in the cache."""
+"""Maximum number of histograms used in turn, and their maximum total number of bins, so that they stay in the cache."""
 
 BINS = 1 << 20
 """Bins of a block's histogram; many small rows are counted in several blocks."""
 
 
 def histograms(p: Tensor, target: Tensor, buckets: Buckets) -> Tensor:
-    """Count every pixel of every row by kind and bucket, without synchronising with a device.
+    """Counts the pixels of each row by kind and bucket, without synchronising with the device.
 
     Args:
         p: (R, L) probabilities of any floating type; float64 is rounded down to float32, which changes no comparison.
@@ -56,15 +56,15 @@ def histograms(p: Tensor, target: Tensor, buckets: Buckets) -> Tensor:
 
 
 def _lanes(length: int, bins: int) -> int:
-    """How many histograms take turns, pixel by pixel, where that is cheap compared with the counting.
+    """Number of histograms used in turn, pixel by pixel, if their extra cost is small compared with the counting.
 
-    In most images most pixels fall into few bins, and an addition to a bin waits for the previous one to the same bin.
+    In most images most pixels fall into few bins, and each addition to a bin waits for the previous addition to it.
     """
     return max(1, min(LANES, MOST_BINS // bins, length // (LANES * bins)))
 
 
 def _count(index: Tensor, bins: int) -> Tensor:
-    """(bins,) how often each index occurs."""
+    """(bins,) number of occurrences of each index."""
     return torch.bincount(index, minlength=bins) if index.device.type == "cpu" else _add_up(index, bins)
 
 
@@ -75,7 +75,7 @@ def _add_up(index: Tensor, bins: int) -> Tensor:
 
 
 def _float32(p: Tensor) -> Tensor:
-    """The same in float32, float64 rounded down: `p >= t` is unchanged for every float32 t."""
+    """Converts to float32, rounding float64 down, so that `p >= t` is unchanged for every float32 t."""
     single = p.float()
     if p.dtype != torch.float64:
         return single
@@ -84,7 +84,7 @@ def _float32(p: Tensor) -> Tensor:
 
 
 def _kind(target: Tensor) -> Tensor:
-    """Of each pixel, uint8."""
+    """Kind of each pixel, uint8."""
     byte = target.to(torch.uint8)
     kind = (byte + 1).clamp_(max=KINDS - 1)  # MISSING_PIXEL + 1 is 0
     if target.dtype != torch.uint8:

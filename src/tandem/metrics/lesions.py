@@ -50,7 +50,7 @@ class LesionDetection(Metric):
     A predicted component and a true lesion match if their intersection over union is above `overlap`; each has at most
     one match, assigned so that as many as possible have one (Kuhn 1955). With TP matches, FP components and FN lesions
     without one: F1 = 2 TP / (2 TP + FP + FN), counted over all images and divided once, so that images without lesion
-    contribute their false positives. nan where there is nothing to count.
+    contribute their false positives. nan if there is neither a component nor a lesion to count.
 
     Shapes and pixels marked 255: `MaskMetric`.
 

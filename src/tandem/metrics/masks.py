@@ -1,4 +1,4 @@
-"""Base of the metrics of predicted masks: yes or no for each pixel, and a stated policy for empty masks."""
+"""Base of the metrics of thresholded masks, with an explicit policy for empty masks."""
 
 from typing import Any, ClassVar, Literal, get_args
 

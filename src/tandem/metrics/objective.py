@@ -1,4 +1,4 @@
-"""Objectives: what the best threshold maximises."""
+"""Objectives that the best threshold maximises."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -17,22 +17,22 @@ Empty = Literal["skip", "score"]
 
 @dataclass(frozen=True)
 class Objective:
-    """A number at each threshold, to be maximised.
+    """A metric at each threshold, to be maximised.
 
     *Global* sums the counts over all images and divides once. *Per image* is the mean of each image's own ratio.
 
     Attributes:
-        goal: `dice` (`f1` is another name of it), `iou`, `fbeta`, `youden`, or `sensitivity` where the specificity is
-            at least `specificity`; below that it is the specificity less that limit, thus negative.
-        aggregate: `global` or `per_image`; the last two goals are global.
-        beta: of `fbeta`, above 0: how many times as much recall weighs as precision.
-        specificity: the lowest specificity allowed with `sensitivity`, in [0, 1].
-        empty: images without foreground in the mean per image. `skip`: they do not count. `score`: such an image
-            scores 1 where nothing is predicted in it, and 0 otherwise (as Aumente-Maestro et al., 2024, do on their
-            curated BUSI). An image without any known pixel counts in neither.
+        goal: `dice` (also called `f1`), `iou`, `fbeta`, `youden`, or `sensitivity` subject to a specificity of at least
+            `specificity`. Where the specificity is lower, the thresholds rank by the (negative) difference to it.
+        aggregate: `global` or `per_image`; `youden` and `sensitivity` are always global.
+        beta: weight of recall relative to precision in `fbeta`, above 0.
+        specificity: lowest specificity allowed with `sensitivity`, in [0, 1].
+        empty: images without foreground in the mean per image. `skip`: they are left out. `score`: such an image
+            scores 1 if the prediction is empty, and 0 otherwise (as in Aumente-Maestro et al., 2024, for Curated BUSI).
+            An image without any labelled pixel is left out in both cases.
 
     Raises:
-        ConfigError: an unknown name, or a number out of range.
+        ConfigError: a name is unknown, or a number is out of range.
     """
 
     goal: Goal = "dice"
@@ -51,20 +51,21 @@ class Objective:
             if given not in get_args(known):
                 raise ConfigError(f"{what} is '{given}': {nearest(str(given), get_args(known))}")
         if self.aggregate == "per_image" and self.goal in ("youden", "sensitivity"):
-            raise ConfigError(f"objective '{self.goal}' is counted over all rows or pixels and has no mean per image")
+            raise ConfigError(f"objective '{self.goal}' is global and has no mean per image; set aggregate=global")
         if not 0 < self.beta < float("inf"):
             raise ConfigError(f"beta is {self.beta}, but must be above 0")
         if not 0 <= self.specificity <= 1:
             raise ConfigError(f"specificity is {self.specificity}, but must lie in [0, 1]")
 
     def rank(self, counts: Counts, weights: Tensor | None = None) -> Tensor:
-        """(C, T) the number that is wanted high, from the counts (M, C, T) of M images; nan where it is unknown.
+        """(C, T) the value to maximise, from the counts (M, C, T) of M images; nan where it is not defined.
 
-        It is the score, but for `sensitivity` where that costs too much: there it is minus the missing specificity.
+        It is the score, except for `sensitivity` where the specificity is too low: there it is minus the missing
+        specificity.
 
         Args:
-            counts: of single images.
-            weights: (R, M) how often each image counts in each of R samples; the result is then (R, C, T).
+            counts: counts of each image.
+            weights: (R, M) weight of each image in each of R samples; the result is then (R, C, T).
         """
         score = self.score(counts, weights)
         if self.goal != "sensitivity":
@@ -73,11 +74,11 @@ class Objective:
         return torch.where(missing <= 0, score, -missing + 0 * score)
 
     def score(self, counts: Counts, weights: Tensor | None = None) -> Tensor:
-        """(C, T) the goal itself; arguments as of `rank`."""
+        """(C, T) the goal itself; see `rank` for the arguments."""
         return self.measure(self.goal, counts, weights)
 
     def measure(self, name: str, counts: Counts, weights: Tensor | None = None) -> Tensor:
-        """(C, T) `fbeta` or any of `MEASURES`, aggregated as this objective is; arguments as of `rank`."""
+        """(C, T) `fbeta` or any of `MEASURES`, aggregated as this objective is; see `rank` for the arguments."""
         if self.aggregate == "global":
             return self._ratio(name, counts.summed() if weights is None else counts.weighted(weights))
         values = self._ratio(name, counts)
@@ -95,25 +96,26 @@ class Objective:
 def highest(score: Tensor, thresholds: Tensor, candidates: Tensor | None = None) -> Tensor:
     """(...) index of the threshold with the highest score.
 
-    Of equally good ones it is the nearest to 0.5 (in six decimals), then the lower. Where every score is unknown, no
-    threshold is better than another, so it is the nearest to 0.5.
+    Ties are resolved in favour of the threshold nearest to 0.5 (to six decimals), then of the lower one. If every score
+    is undefined, all thresholds tie.
 
     Args:
-        score: (..., T); nan where it is unknown.
+        score: (..., T); nan where it is not defined.
         thresholds: (T,) float32, ascending.
-        candidates: (T,) bool, which thresholds may be chosen; all by default.
+        candidates: (T,) bool mask of the thresholds that may be chosen; None: all.
     """
     barred = torch.zeros_like(thresholds, dtype=torch.bool) if candidates is None else ~candidates
     score = torch.where(score.isnan() | barred, -torch.inf, score)
-    # rounded, since in float32 0.52 lies nearer to 0.5 than 0.48 does
+    # rounded, because in float32 0.52 is nearer to 0.5 than 0.48 is
     distance = (thresholds.double() - 0.5).abs().round(decimals=6)
     return torch.where(barred | (score < score.amax(-1, keepdim=True)), torch.inf, distance).argmin(-1)
 
 
 def mean(values: Tensor) -> Tensor:
-    """Mean over the first dimension of values in [0, 1], without those that are nan; nan where there are no others.
+    """Mean over the first dimension of values in [0, 1], ignoring nan; nan if all values are nan.
 
-    Whole multiples of 2^-40 are summed (up to 8 million images), so that the order of the images changes no bit.
+    Values are rounded to integer multiples of 2^-40 and summed exactly (up to 8 million images), so that the result
+    does not depend on the order of the images.
     """
     known = ~values.isnan()
     total = (values.nan_to_num(0.0) * 2**40).round().long().sum(0).double()

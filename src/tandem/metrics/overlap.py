@@ -1,4 +1,4 @@
-"""The formula of Dice, once: for numbers, numpy arrays and tensors alike."""
+"""The Dice formula, for numbers, numpy arrays and tensors."""
 
 from typing import Any
 
@@ -6,12 +6,12 @@ from typing import Any
 def dice_parts(hits: Any, predicted: Any, actual: Any) -> tuple[Any, Any]:
     """Numerator and denominator of `Dice = 2 |P n T| / (|P| + |T|)`, which is also F1 = 2 TP / (2 TP + FP + FN).
 
-    They are not divided here, since what an empty mask is worth is the caller's policy.
+    The caller divides, because the score of an empty mask (0 / 0) is the caller's policy.
 
     Args:
-        hits: predicted and true, TP.
-        predicted: TP + FP.
-        actual: TP + FN.
+        hits: number of true positives, TP.
+        predicted: number of predicted positives, TP + FP.
+        actual: number of true pixels or rows, TP + FN.
 
     Source: Dice, Measures of the Amount of Ecologic Association Between Species, 1945.
 

@@ -1,4 +1,4 @@
-"""Retrieval: how often the nearest images are of the same class."""
+"""Retrieval metrics: how often the nearest images have the same class."""
 
 from typing import Any
 

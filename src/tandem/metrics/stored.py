@@ -1,4 +1,4 @@
-"""Quantities as `results.json` keeps them, so that studies and pages know a metric without its class."""
+"""Quantities as stored in `results.json`, so that studies and reports can describe a metric without its class."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -12,19 +12,19 @@ STORED = ("label", "direction", "group", "order", "format", "at_threshold")
 
 
 def as_stored(quantity: Quantity) -> dict[str, Any]:
-    """A quantity as plain values."""
+    """Converts a quantity to plain values."""
     whole = asdict(quantity)
     return {key: whole[key] for key in STORED}
 
 
 def read_quantities(results: Mapping[str, Any]) -> dict[str, Quantity]:
-    """The quantities of a run by `<task>/<metric>`; empty for runs of 0.1.0, which kept none.
+    """Reads the quantities of a run by `<task>/<metric>`; empty for runs of 0.1.0, which stored none.
 
     Args:
-        results: content of its `results.json`.
+        results: content of the run's `results.json`.
 
     Raises:
-        DataError: an entry that tandem does not write.
+        DataError: an entry has an invalid form.
     """
     kept = results.get("quantities", {})
     if not isinstance(kept, Mapping):
@@ -45,15 +45,15 @@ def _read(where: str, kept: Any) -> Quantity:
         and isinstance(found.at_threshold, bool)
     )
     if not fits:
-        raise DataError(f"results.json: {where} is {str(kept)[:200]}, which tandem does not write; train the run again")
+        raise DataError(f"results.json: {where} is {str(kept)[:200]}, which is not a valid entry; train the run again")
     return found
 
 
 def agreed(runs: Iterable[Mapping[str, Quantity]]) -> dict[str, Quantity]:
-    """The quantities of several runs; a direction that two of them contradict is unknown.
+    """Merges the quantities of several runs. If two runs contradict each other, the direction is unknown.
 
     Args:
-        runs: quantities of each; labels are those of the first run that has the quantity.
+        runs: quantities of each run; the first run that has a quantity gives its label.
     """
     found: dict[str, Quantity] = {}
     directions: dict[str, set[Direction]] = {}

@@ -1,4 +1,4 @@
-"""The result of a sweep: the best threshold of each class, and every number at each counted threshold."""
+"""Result of a threshold sweep: the best threshold of each class, and metrics at every threshold."""
 
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -13,13 +13,13 @@ from tandem.metrics.uncertainty import Interval, Nested, bootstrap, nested
 
 
 class Curve(NamedTuple):
-    """Numbers against threshold, float64; (T,), or (C, T) for C > 1 classes. Undefined values are nan.
+    """Metrics against threshold, float64; (T,), or (C, T) for C > 1 classes. Undefined values are nan.
 
     Attributes:
         thresholds: (T,), ascending, float32.
-        dice: of the objective's aggregate.
-        precision: over all pixels.
-        recall: over all pixels.
+        dice: Dice, aggregated as the objective is.
+        precision: precision over all pixels.
+        recall: recall over all pixels.
     """
 
     thresholds: Tensor
@@ -29,19 +29,19 @@ class Curve(NamedTuple):
 
 
 class SweepResult:
-    """Counts of M images for C yes/no questions at T thresholds, and what follows from them.
+    """Counts of M images for C yes/no questions at T thresholds, and the metrics computed from them.
 
-    A pixel counts as yes where `p >= threshold`. Numbers are float64 tensors without dimension, or of shape (C,) where
+    A pixel counts as yes where `p >= threshold`. Metrics are float64 tensors, scalar for C = 1 and of shape (C,) for
     C > 1; `result[c]` is the result of one class.
 
     Args:
         thresholds: (T,) ascending, float32.
-        counts: of single images, (M, C, T) and (M, C, 1) int64; of M = 1 where counts were not kept by image.
-        objective: what the best threshold maximises.
+        counts: counts of each image, (M, C, T) and (M, C, 1) int64; M = 1 if counts were not kept by image.
+        objective: the objective that the best threshold maximises.
         images: whether counts were kept by image.
     """
 
-    # no dataclass: torchmetrics would reach into one and drop dimensions of length 1
+    # not a dataclass: torchmetrics would apply functions to its fields and drop dimensions of length 1
     def __init__(self, thresholds: Tensor, counts: Counts, objective: Objective, images: bool = True) -> None:
         self.thresholds = thresholds
         self.counts = counts
@@ -50,8 +50,13 @@ class SweepResult:
         self.interval: Interval | None = None
 
     def __len__(self) -> int:
-        """How many classes."""
+        """Number of classes."""
         return self.counts.tp.shape[1]
+
+    @property
+    def unknown(self) -> bool:
+        """Whether no pixel or row was counted, so that every number is nan."""
+        return not bool((self.counts.positives + self.counts.negatives).any())
 
     def __getitem__(self, channel: int) -> "SweepResult":
         if not -len(self) <= channel < len(self):
@@ -60,10 +65,10 @@ class SweepResult:
         return SweepResult(self.thresholds, counts, self.objective, self.images)
 
     def by(self, **changes: Any) -> "SweepResult":
-        """The same counts under another objective, for instance `by(aggregate="per_image")`.
+        """Returns the same counts with another objective, for instance `by(aggregate="per_image")`.
 
         Raises:
-            ConfigError: an invalid objective, or a mean over images without counts by image.
+            ConfigError: the objective is invalid, or needs a mean over images but counts were not kept by image.
         """
         objective = replace(self.objective, **changes)
         counts = self._single() if objective.aggregate == "per_image" else self.counts
@@ -73,24 +78,24 @@ class SweepResult:
     def threshold(self) -> Tensor:
         """The threshold that maximises the objective.
 
-        Of equally good thresholds it is the nearest to 0.5, then the lower one. Without any foreground all are equally
-        good, so it is the nearest to 0.5.
+        Ties are resolved in favour of the threshold nearest to 0.5, then of the lower one. Without any foreground all
+        thresholds tie.
         """
         return self._shaped(self.thresholds.double()[self.best()])
 
     @property
     def dice(self) -> Tensor:
-        """Dice at that threshold, which is optimistic on the data that it was chosen on; nan without foreground."""
+        """Dice at the best threshold, optimistic on the data that chose it; nan without foreground."""
         return self._at_best("dice")
 
     @property
     def iou(self) -> Tensor:
-        """IoU at that threshold."""
+        """IoU at the best threshold."""
         return self._at_best("iou")
 
     @property
     def score(self) -> Tensor:
-        """The objective at that threshold."""
+        """The objective at the best threshold."""
         return self._shaped(self.objective.score(self.counts).gather(1, self.best()[:, None])[:, 0])
 
     @property
@@ -101,19 +106,19 @@ class SweepResult:
         return Curve(self.thresholds, *(self._shaped(line) for line in lines))
 
     def dice_at(self, threshold: float) -> Tensor:
-        """Dice at a threshold that was counted.
+        """Dice at one of the sweep's thresholds.
 
         Raises:
-            ValueError: it was not.
+            ValueError: the sweep does not have this threshold.
         """
         return self._shaped(self.measure("dice")[:, self.index_of(threshold)])
 
     def measure(self, name: str) -> Tensor:
-        """(C, T) a number at every threshold: `dice`, `iou`, `fbeta`, or one of `tandem.metrics.counts.MEASURES`."""
+        """(C, T) a metric at every threshold: `dice`, `iou`, `fbeta`, or one of `tandem.metrics.counts.MEASURES`."""
         return self.objective.measure(name, self.counts)
 
     def specificity_empty(self) -> Tensor:
-        """(C, T) share of the images without foreground in which nothing is predicted; nan where there are none.
+        """(C, T) share of the images without foreground whose prediction is empty; nan if there are no such images.
 
         Raises:
             ConfigError: counts were not kept by image.
@@ -126,15 +131,15 @@ class SweepResult:
         """(C,) index of the best threshold of each class; see `threshold`.
 
         Args:
-            candidates: (T,) bool, which thresholds may be chosen; all by default.
+            candidates: (T,) bool mask of the thresholds that may be chosen; None: all.
         """
         return highest(self.objective.rank(self.counts), self.thresholds, candidates)
 
     def index_of(self, threshold: float) -> int:
-        """Index of a threshold that was counted.
+        """Index of one of the sweep's thresholds.
 
         Raises:
-            ValueError: it was not.
+            ValueError: the sweep does not have this threshold.
         """
         hits = (self.thresholds == torch.tensor(threshold, dtype=self.thresholds.dtype)).nonzero()
         if len(hits) == 0:
@@ -149,23 +154,23 @@ class SweepResult:
         return Interval(*map(self._shaped, found))
 
     def nested(self, repeats: int = 100, seed: int = 0, groups: Tensor | None = None) -> Nested:
-        """The score on images that did not choose the threshold; see `tandem.metrics.uncertainty.nested`."""
+        """Score on images that did not choose the threshold; see `tandem.metrics.uncertainty.nested`."""
         found = nested(self.thresholds, self._single(), self.objective, repeats, seed, groups)
         return Nested(*map(self._shaped, found))
 
     def _single(self) -> Counts:
-        """Counts of single images.
+        """Counts of each image.
 
         Raises:
             ConfigError: counts were not kept by image.
         """
         if not self.images:
-            raise ConfigError("this sweep does not keep images apart; make it with images=True")
+            raise ConfigError("this sweep does not keep counts by image; create it with images=True")
         return self.counts
 
     def _at_best(self, name: str) -> Tensor:
         return self._shaped(self.measure(name).gather(1, self.best()[:, None])[:, 0])
 
     def _shaped(self, values: Tensor) -> Tensor:
-        """(C, ...) as it is, without the first dimension where there is one class."""
+        """Drops the first dimension of (C, ...) values if there is only one class."""
         return values[0] if len(self) == 1 else values

@@ -1,4 +1,4 @@
-"""How many thresholds a probability passes, by indexing a small table instead of searching."""
+"""Counts how many thresholds a probability passes, by a lookup in a small table instead of a search."""
 
 import numpy as np
 import numpy.typing as npt
@@ -11,36 +11,37 @@ HALF, ONE = 0x3F000000, 0x3F800000
 """The bits of 0.5 and 1.0 as float32."""
 
 NAN, NEGATIVE_NAN = 0x7F800001, 0xFF800001 - 2**32
-"""The first bits beyond infinity on either side: from there on it is not a number."""
+"""The first bit patterns beyond +infinity and -infinity; these and larger ones are nan."""
 
 SHIFTS = range(19, 11, -1)
-"""How many trailing bits a cell may leave out, coarsest first: tables of 2^13 to 2^20 entries."""
+"""Numbers of trailing bits that a cell can ignore, coarsest first: tables of 2^13 to 2^20 entries."""
 
 Whole = npt.NDArray[np.int64]
 
 MOST = 65_536
-"""Thresholds that a table can count."""
+"""Maximum number of thresholds."""
 
 
 class Buckets(nn.Module):
     """Maps float32 probabilities to buckets: how many of T thresholds they pass (`p >= threshold`), exactly.
 
-    The bits of a float32 in [0, 1], read as an integer, order as the numbers do. Their leading bits name a cell, and a
-    table holds how many thresholds lie below a cell. Where a threshold lies inside one, what the table adds makes the
-    trailing bits carry, exactly from that threshold on: with `b` the trailing s bits of p, `n` the thresholds up to
-    the start of p's cell, and `t` the trailing bits of the one inside it,
+    The bits of float32 numbers in [0, 1], read as integers, have the same order as the numbers. The leading bits name a
+    cell, and a table holds the number of thresholds below each cell. For a cell that contains a threshold, the table
+    entry is chosen such that adding the trailing bits carries if and only if p reaches the threshold: with `b` the
+    trailing s bits of p, `n` the number of thresholds below p's cell, and `t` the trailing bits of the threshold inside
+    the cell,
 
         bucket = (b + n 2^s + 2^s - t) >> s = n + [b >= t].
 
-    Cells are as coarse as they may be with at most one threshold in each; where thresholds are too close for that, a
-    second table counts the second one in a cell, and so on. Thresholds that are dense near 1 (a logit-spaced grid) are
-    looked up there by 1 - p, which float32 subtracts without rounding.
+    Cells are as coarse as possible with at most one threshold in each. If thresholds are too close for that, a second
+    table counts the second threshold in a cell, and so on. If thresholds are dense near 1 (a logit-spaced grid), values
+    above 0.5 are looked up by 1 - p, which float32 subtracts without rounding.
 
     Args:
         thresholds: (T,) float32, increasing, inside (0, 1).
 
     Attributes:
-        size: buckets, T + 3: 0 to T thresholds passed, then outside of [0, 1], then not a number. Negative numbers
+        size: number of buckets, T + 3: 0 to T thresholds passed, then outside of [0, 1], then nan. Negative numbers
             closer to 0 than 1e-38 count as 0.
 
     Raises:
@@ -56,7 +57,7 @@ class Buckets(nn.Module):
     def __init__(self, thresholds: Tensor) -> None:
         super().__init__()
         if len(thresholds) > MOST:
-            raise ConfigError(f"{len(thresholds)} thresholds are more than {MOST}; take fewer")
+            raise ConfigError(f"{len(thresholds)} thresholds are given, but at most {MOST} are supported; use fewer")
         self.size = len(thresholds) + 3
         edges = {mirrored: _edges(thresholds, mirrored) for mirrored in (False, True)}
         choices = [(mirrored, shift) for mirrored in edges for shift in SHIFTS if (self.size + 1) << shift < 2**31]
@@ -64,7 +65,7 @@ class Buckets(nn.Module):
         self.register_buffer("tables", _tables(edges[self.mirrored], self.shift), persistent=False)
 
     def forward(self, p: Tensor) -> Tensor:
-        """(L,) float32, contiguous, to (L,) int32 buckets."""
+        """Maps (L,) contiguous float32 probabilities to (L,) int32 buckets."""
         key = _mirror(p) if self.mirrored else p.view(torch.int32)
         cell = key >> self.shift
         cell += self.tables.shape[1] // 2  # the first half of the table is for negative numbers
@@ -81,29 +82,29 @@ class Buckets(nn.Module):
 
 
 def _mirror(p: Tensor) -> Tensor:
-    """Bits of p up to a half, then those of 1 - p counted down: in order as well, and as fine near 1 as near 0."""
+    """Bits of p up to 0.5, then the bits of 1 - p counted down: the same order, and as fine near 1 as near 0."""
     bits = torch.minimum(p, 1 - p).view(torch.int32)
     return torch.where(p > 0.5, 2 * HALF - bits, bits)
 
 
 def _edges(thresholds: Tensor, mirrored: bool) -> Whole:
-    """(T + 2,) keys from which on a number is in the next bucket: each threshold's, beyond 1, not a number."""
+    """(T + 2,) smallest key of each further bucket: one for each threshold, one above 1, one for nan."""
     keys = _mirror(thresholds) if mirrored else thresholds.view(torch.int32)
     return np.array([*keys.tolist(), (2 * HALF if mirrored else ONE) + 1, NAN])
 
 
 def _layers(edges: Whole, shift: int) -> Whole:
-    """(T + 2,) the index of each edge within its cell, from 0."""
+    """(T + 2,) index of each edge within its cell, from 0."""
     cell = edges >> shift
     return np.arange(len(edges)) - np.searchsorted(cell, cell)
 
 
 def _tables(edges: Whole, shift: int) -> Tensor:
-    """(layers, 2^(32 - shift)) int32: what is added to the keys of each cell, from the most negative cell on."""
+    """(layers, 2^(32 - shift)) int32 values to add to the keys of each cell, starting at the most negative cell."""
     half = 1 << (31 - shift)
     layers, cell = _layers(edges, shift), (edges >> shift) + half
     inside = np.bincount(cell, minlength=2 * half)
-    passed = inside.cumsum() - inside  # up to a cell's start
+    passed = inside.cumsum() - inside  # thresholds below the start of each cell
     nan = (NEGATIVE_NAN >> shift) + half
     passed[1 : nan + 1] = len(edges) - 1  # outside of [0, 1]; the very first cell holds -0.0
     passed[nan + 1 : half] = len(edges)

@@ -1,4 +1,4 @@
-"""How far a best threshold and its score can be trusted: a bootstrap interval, and a nested estimate, over images.
+"""Uncertainty of a best threshold and its score: bootstrap intervals and a nested estimate, over images.
 
 Images of one group, such as one patient or near-duplicates, are drawn and halved together (`tandem.utils.resampling`).
 Otherwise an interval would be too narrow, and a threshold chosen on one half would have seen the other.
@@ -18,20 +18,19 @@ from tandem.metrics.objective import Objective, highest
 from tandem.utils.resampling import Array, BootstrapSamples, halves, percentiles
 
 CHUNK = 1 << 22
-"""Numbers that one part of the samples may take, so that memory does not grow with their number."""
+"""Maximum number of values held for one chunk of samples, so that memory does not grow with their number."""
 
 
 class Interval(NamedTuple):
     """Bootstrap intervals over images, for each of C classes, float64; all nan for fewer than two groups.
 
     Attributes:
-        threshold: (C, 2) low and high end of the threshold that is chosen in each sample.
-        dice: (C, 2) of Dice at the threshold that was chosen on all images.
-        score: (C, 2) of the objective there.
-        optimism: (C,) by how much choosing the threshold inflates the objective: the mean over samples of its best
-            value in the sample, minus its value on all images at the threshold that was best in the sample. Score minus
-            optimism estimates the score on new data (Efron and Tibshirani, An Introduction to the Bootstrap, 1993,
-            chapter 17).
+        threshold: (C, 2) interval of the threshold that each sample chooses.
+        dice: (C, 2) interval of Dice at the threshold chosen on all images.
+        score: (C, 2) interval of the objective at that threshold.
+        optimism: (C,) by how much choosing the threshold inflates the objective: the mean over samples of the best
+            value in the sample, minus the value on all images at the sample's best threshold. Score minus optimism
+            estimates the score on new data (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, chapter 17).
     """
 
     threshold: Tensor
@@ -47,7 +46,7 @@ class Nested(NamedTuple):
         threshold: (C, 2) low and high end (2.5 % and 97.5 %) of the thresholds chosen on halves of the images.
         dice: (C,) mean of Dice on the other half.
         score: (C,) mean of the objective on the other half.
-        spread: (C,) standard deviation of the latter over the repeats.
+        spread: (C,) standard deviation of that score over the repeats.
     """
 
     threshold: Tensor
@@ -67,20 +66,20 @@ def bootstrap(
 ) -> Interval:
     """Percentile bootstrap intervals over images, or groups of them; see `tandem.utils.resampling`.
 
-    Samples in which a number is not defined, because they have no foreground, do not count for it.
+    Samples in which a value is not defined, because they have no foreground, are ignored for this value.
 
     Args:
         thresholds: (T,) float32.
-        counts: of single images, (M, C, T).
-        objective: what the best threshold maximises.
-        samples: how many are drawn.
-        level: share of the samples inside the interval, in (0, 1).
-        seed: of the draws; the same one gives the same interval.
-        groups: (M,) int64, the group of each image; None: each image is its own group.
+        counts: counts of each image, (M, C, T).
+        objective: the objective that the best threshold maximises.
+        samples: number of samples.
+        level: confidence level of the interval, in (0, 1).
+        seed: seed of the bootstrap; the same seed gives the same interval.
+        groups: (M,) int64 group of each image; None: each image is its own group.
 
     Raises:
-        ConfigError: samples or level out of range.
-        DataError: no image.
+        ConfigError: samples or level is out of range.
+        DataError: there are no images.
     """
     if samples < 1 or not 0 < level < 1:
         raise ConfigError(f"samples={samples}, level={level}: need samples >= 1 and 0 < level < 1")
@@ -108,23 +107,23 @@ def nested(
     seed: int = 0,
     groups: Tensor | None = None,
 ) -> Nested:
-    """Choose the threshold on a random half of the images and score it on the other, both ways round, many times.
+    """Chooses the threshold on a random half of the images and scores it on the other half, in both directions.
 
-    Unlike the best score itself, the mean is not optimistic; it is slightly pessimistic, since a threshold chosen on
-    half of the images is worse than one chosen on all. Halves in which a number is not defined, because they have no
-    foreground, do not count for it.
+    The mean over many repeats is not optimistic, unlike the best score itself. It is slightly pessimistic, because a
+    threshold chosen on half of the images is worse than one chosen on all. Halves in which a value is not defined,
+    because they have no foreground, are ignored for this value.
 
     Args:
         thresholds: (T,) float32.
-        counts: of single images, (M, C, T).
-        objective: what the best threshold maximises.
-        repeats: how often the images are halved.
-        seed: of the halves; the same one gives the same estimate.
-        groups: as in `bootstrap`.
+        counts: counts of each image, (M, C, T).
+        objective: the objective that the best threshold maximises.
+        repeats: number of random splits into halves.
+        seed: seed of the halves; the same seed gives the same estimate.
+        groups: see `bootstrap`.
 
     Raises:
-        ConfigError: fewer than one repeat.
-        DataError: fewer than two images or groups.
+        ConfigError: there are fewer than one repeats.
+        DataError: there are fewer than two images or groups.
     """
     if repeats < 1:
         raise ConfigError(f"repeats is {repeats}, but must be at least 1")
@@ -140,7 +139,7 @@ def nested(
 
 
 def _groups(counts: Counts, groups: Tensor | None, least: int) -> npt.NDArray[np.int64]:
-    """(M,) each image's group, of which there must be at least `least`."""
+    """(M,) group of each image; there must be at least `least` groups."""
     images = len(counts.tp)
     found = np.arange(images) if groups is None else groups.numpy()
     if len(found) != images:
@@ -153,7 +152,7 @@ def _groups(counts: Counts, groups: Tensor | None, least: int) -> npt.NDArray[np
 
 
 def _rows(counts: Counts) -> int:
-    """Samples that are computed at once."""
+    """Number of samples computed at once."""
     classes, thresholds = counts.tp.shape[1:]
     return max(1, CHUNK // (classes * thresholds))
 
@@ -163,10 +162,10 @@ def _tensors(parts: Iterator[Array]) -> Iterator[Tensor]:
 
 
 def _pick(values: Tensor, index: Tensor) -> Tensor:
-    """(R, C) of (R, C, T)."""
+    """(R, C) values of (R, C, T) at the given indices."""
     return values.gather(-1, index.unsqueeze(-1)).squeeze(-1)
 
 
 def _ends(values: Tensor, level: float = 0.95) -> Tensor:
-    """(C, 2) of (R, C)."""
+    """(C, 2) ends of the intervals of (R, C) values."""
     return torch.from_numpy(percentiles(values.numpy(), level)).T

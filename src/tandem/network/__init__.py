@@ -1,4 +1,4 @@
-"""Backbone and decoder: one pass serves all tasks."""
+"""The shared network: backbone and decoder, one pass for all tasks."""
 
 from tandem.network.decoder import MakeDecoder
 from tandem.network.features import FeatureChannels, Features

@@ -1,4 +1,4 @@
-"""What a network gives and what a task's head may use."""
+"""The output of a network, and the input of a task's head."""
 
 from typing import NamedTuple
 
@@ -9,10 +9,10 @@ class Features(NamedTuple):
     """Shared features of a batch.
 
     Attributes:
-        deep: (N, D, h, w), the backbone's deepest map.
-        dense: (N, E, H', W'), the decoder's map, or None where no task needs one.
-        padded: height and width that the dense map covers; at least the picture's.
-        size: height and width of the pictures.
+        deep: (N, D, h, w), the deepest map of the backbone.
+        dense: (N, E, H', W'), the map of the decoder, or None if no task needs one.
+        padded: height and width covered by the dense map; at least those of the image.
+        size: height and width of the images.
     """
 
     deep: Tensor

@@ -1,4 +1,4 @@
-"""How long a network's encoder is held still, so that a new head does not undo what pretrained weights know."""
+"""How long the encoder is frozen, so that an untrained head does not destroy pretrained weights."""
 
 import math
 import re
@@ -9,13 +9,13 @@ UNTIL = re.compile(r"until_epoch_([1-9]\d{0,8})")
 
 
 def first_epoch(freeze: str) -> float:
-    """The epoch, counted from 0, in which the encoder begins to learn: 0, k, or infinity where it never does.
+    """Returns the first epoch, counted from 0, in which the encoder is trained: 0, k, or infinity if it never is.
 
     Args:
-        freeze: `none`, `encoder`, or `until_epoch_k` with a whole k from 1: still in the epochs 0 to k - 1.
+        freeze: `none`, `encoder` (always frozen), or `until_epoch_k`, k >= 1 (frozen in epochs 0 to k - 1).
 
     Raises:
-        ConfigError: another word.
+        ConfigError: if it is none of these.
 
     Source: gradual unfreezing of Howard and Ruder, Universal Language Model Fine-tuning for Text Classification, 2018,
     with two steps.

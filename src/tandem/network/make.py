@@ -1,4 +1,4 @@
-"""Makes a network from names: a timm backbone, a decoder of segmentation-models-pytorch or of the user's own."""
+"""Builds a network: a timm backbone with a decoder of segmentation-models-pytorch or a custom decoder."""
 
 import inspect
 from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ REFUSALS = (
     *(TypeError, ValueError, KeyError, RuntimeError, AssertionError),
     *(OSError, EOFError, UnpicklingError, SafetensorError),
 )
-"""What the libraries raise for parts that do not fit together, and for files that they cannot read."""
+"""Errors that the libraries raise for incompatible parts, and for files that they cannot read."""
 
 
 def make_network(
@@ -43,29 +43,29 @@ def make_network(
     drop_path: float = 0.0,
     dropout: float = 0.0,
 ) -> Network:
-    """A timm backbone under a decoder of segmentation-models-pytorch, or under one of the user's own.
+    """Builds a timm backbone with a decoder of segmentation-models-pytorch or a custom decoder.
 
     Args:
-        channels: channels of an image.
-        dense: whether a task needs a dense map; without one no decoder is built.
-        backbone: any timm model that gives feature maps at strides 2 or 4 to 32, or `small_cnn`.
-        decoder: `unet`, `unetplusplus`, `fpn`, `deeplabv3plus` or another architecture of the library; or what
-            `MakeDecoder` describes: in a yaml, a node with `_target_`.
-        decoder_options: further arguments of that architecture; those of an own decoder stand in its node.
+        channels: number of image channels.
+        dense: whether a task needs a dense map; otherwise no decoder is built.
+        backbone: any timm model with feature maps at strides 2 or 4 to 32, or `small_cnn`.
+        decoder: `unet`, `unetplusplus`, `fpn`, `deeplabv3plus` or another architecture of the library; or a
+            `MakeDecoder`: in a yaml, a node with `_target_`.
+        decoder_options: further arguments of that architecture; those of a custom decoder belong into its node.
         backbone_options: further arguments of the timm model, for instance `drop_path_rate`.
-        depth: feature levels that are used, 3 to 5.
-        output_stride: stride of the deepest level; 8 or 16 dilate the backbone instead of shrinking the map.
+        depth: number of feature levels to use, 3 to 5.
+        output_stride: stride of the deepest level; 8 and 16 dilate the backbone instead of downsampling.
         pretrained: whether to start from timm's weights.
-        weights: file of weights to start from instead: .safetensors or .pth in timm's names, or a run's best.ckpt.
-        normalization: `mean` and `std` that the weights were trained with, one for each channel, in units of the grey
-            range [0, 1]; None for those that timm knows of the backbone's own.
-        freeze: what is held still: `none`, `encoder`, or `until_epoch_k` (the encoder, in the epochs 0 to k - 1).
-        drop_path: stochastic depth (Huang et al., 2016): share of pictures for which a residual branch of the backbone
-            is left out in training, rising from 0 at the first to this at the last, in [0, 1).
+        weights: a weights file to start from instead: .safetensors or .pth with timm's names, or a run's best.ckpt.
+        normalization: `mean` and `std` that the weights were trained with, one value per channel, for images in
+            [0, 1]; None for the backbone's own in timm.
+        freeze: what is frozen: `none`, `encoder`, or `until_epoch_k` (the encoder, in epochs 0 to k - 1).
+        drop_path: stochastic depth (Huang et al., 2016): probability that a residual branch of the backbone is skipped
+            for an image in training, rising from 0 at the first branch to this value at the last, in [0, 1).
         dropout: share of the deepest map's channels that is dropped in training, in [0, 1).
 
     Raises:
-        ConfigError: an unknown backbone or decoder, a combination they refuse, weights that cannot be had.
+        ConfigError: if backbone or decoder is unknown, they are incompatible, or the weights are not available.
     """
     small_cnn.register()
     _check_backbone(backbone)
@@ -104,7 +104,7 @@ def make_network(
     elif weights is not None:
         check_arrived(encoder, weights)
     mean, std = given or statistics(backbone, channels)
-    if drop_path and not any(isinstance(part, DropPath) for part in encoder.modules()):  # taken, and left unused
+    if drop_path and not any(isinstance(part, DropPath) for part in encoder.modules()):  # accepted, but unused
         raise _without_depth(backbone, drop_path)
     if dense and not isinstance(decoder, str):
         decoding, width = make_decoder(decoder, encoder.out_channels, _strides(encoder))
@@ -112,7 +112,7 @@ def make_network(
 
 
 def _strides(encoder: Any) -> list[int]:
-    """Of each level, the image first; a dilated encoder's are all bounded by its output stride."""
+    """Returns the stride of each level, the image first; a dilated encoder's output stride is an upper bound."""
     return [min(2**level, int(encoder.output_stride)) for level in range(len(encoder.out_channels))]
 
 
@@ -123,14 +123,14 @@ def _check_decoder(decoder: Any, options: Mapping[str, Any] | None) -> None:
         raise ConfigError(f"network.decoder is {decoder!r}, but must be the name of a decoder or have a _target_")
     if options:
         raise ConfigError(
-            f"network.decoder_options ({', '.join(options)}) are for a decoder that is chosen by name; write those of "
-            "your own beside its _target_, and remove the others with ~network.decoder_options"
+            f"network.decoder_options ({', '.join(options)}) are for a decoder chosen by name; write your decoder's "
+            "own options beside its _target_, and remove these with ~network.decoder_options"
         )
 
 
 def _without_depth(backbone: str, share: float) -> ConfigError:
     return ConfigError(
-        f"drop_path is {share}, but backbone '{backbone}' has no stochastic depth; set it to 0, or take a backbone "
+        f"drop_path is {share}, but backbone '{backbone}' has no stochastic depth; set it to 0, or use a backbone "
         "with residual branches, such as resnet18"
     )
 
@@ -142,7 +142,7 @@ def _backbone_alone(name: str, depth: int, stride: int, start: bool | None, opti
 
 
 def _with_decoder(decoder: str, stride: int, options: Mapping[str, Any], backbone: str) -> Any:
-    """The library's whole model, of which encoder and decoder are used; heads belong to tasks."""
+    """Builds the library's whole model, of which only encoder and decoder are used; heads belong to tasks."""
     import segmentation_models_pytorch as smp
 
     known: dict[str, type[nn.Module]] = dict(smp.MODEL_ARCHITECTURES_MAPPING)

@@ -1,4 +1,4 @@
-"""The shared network: one pass through the backbone serves every task."""
+"""The shared network: one pass through the backbone for all tasks."""
 
 from collections.abc import Sequence
 from math import inf
@@ -12,25 +12,26 @@ from tandem.network.features import FeatureChannels, Features
 
 
 class Network(nn.Module):
-    """Pictures to shared features.
+    """Maps images to shared features.
 
-    Pictures are normalised with the backbone's own statistics, padded at the right and bottom by repeating the edge
-    until the backbone's stride divides them, and passed through the backbone once. Maps lie channels-last in memory,
-    with which convolutions run a third to a half faster, on two CPU cores as on GPUs with mixed precision.
+    Images are normalised with the backbone's statistics, padded at the right and bottom by replicating the edge to a
+    multiple of the backbone's stride, and passed through the backbone once. Maps use the channels-last memory format,
+    with which convolutions run a third to a half faster, both on two CPU cores and on GPUs with mixed precision.
 
-    An encoder that is held still has no gradient and stays in evaluation mode: its batch statistics, dropout and
-    stochastic depth rest too.
+    A frozen encoder gets no gradient and stays in evaluation mode: its batch statistics do not change, and its dropout
+    and stochastic depth are off.
 
     Args:
-        encoder: backbone in the manner of segmentation-models-pytorch: `out_channels`, `output_stride`, a list of maps.
-        decoder: takes that list and gives one dense map, or None.
-        dense_channels: channels of that map.
-        mean: of the normalisation, one for each image channel, in units of the grey range [0, 1].
-        std: likewise.
-        dropout: share of the deepest map's channels that is dropped in training, for decoder and heads alike, in
-            [0, 1); whole channels, since the pixels of one are much alike.
-        first_epoch: in which the encoder begins to learn, counted from 0; infinity where it never does. Until then its
-            parameters are known to the optimiser, unless it is infinity, and get no gradient.
+        encoder: backbone with the interface of segmentation-models-pytorch: has `out_channels` and `output_stride`,
+            and returns a list of maps.
+        decoder: maps that list to one dense map, or None.
+        dense_channels: channels of the dense map.
+        mean: mean of the normalisation, one value per image channel, for images in [0, 1].
+        std: standard deviation, likewise.
+        dropout: share of the deepest map's channels that is dropped in training, for both decoder and heads, in
+            [0, 1). Whole channels are dropped, since neighbouring pixels of a channel are correlated.
+        first_epoch: the epoch, counted from 0, in which training of the encoder starts; infinity: never. Until then
+            its parameters get no gradient; the optimiser holds them already, unless this is infinity.
     """
 
     mean: Tensor
@@ -49,7 +50,7 @@ class Network(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.first_epoch = first_epoch
-        self.still = first_epoch > 0
+        self.frozen = first_epoch > 0
         if first_epoch == inf:
             encoder.requires_grad_(False)
         self.drop = nn.Dropout2d(dropout)
@@ -61,21 +62,21 @@ class Network(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Holds the encoder still or lets it learn, as an epoch of training, counted from 0, wants it."""
+        """Freezes or unfreezes the encoder for an epoch of training, counted from 0."""
         if self.first_epoch > 0:
-            self.still = epoch < self.first_epoch
-            self.encoder.requires_grad_(not self.still)
+            self.frozen = epoch < self.first_epoch
+            self.encoder.requires_grad_(not self.frozen)
             self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """Training or evaluation mode; an encoder that is held still has only the latter."""
+        """Sets training or evaluation mode; a frozen encoder stays in evaluation mode."""
         super().train(mode)
-        if self.still:
+        if self.frozen:
             self.encoder.eval()
         return self
 
     def forward(self, image: Tensor) -> Features:
-        """(N, C, H, W) images in [0, 1] to `Features`."""
+        """Maps (N, C, H, W) images in [0, 1] to `Features`."""
         height, width = image.shape[-2:]
         image = (image - self.mean) / self.std
         image = F.pad(image, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")

@@ -1,4 +1,4 @@
-"""What a network of the user's own must offer, what is assumed where it lacks the rest, and the check of both."""
+"""Custom networks: the required and optional interface, its defaults, and a check."""
 
 from collections.abc import Iterator
 from typing import Any, Protocol
@@ -11,31 +11,31 @@ from tandem.network.decoder import trial
 from tandem.network.features import FeatureChannels, Features
 
 STRIDE = 32
-"""Of a network that gives none."""
+"""Default stride of a network."""
 
 
 class SharedNetwork(Protocol):
-    """An `nn.Module` that turns images into the features that all tasks share.
+    """An `nn.Module` that maps images to the features shared by all tasks.
 
-    `network._target_` names a class or function. It is called with `channels` (of an image) and `dense` (whether a
-    task needs a dense map) beside what the yaml gives. What it returns needs no base class but `nn.Module`; tandem's
-    own is `tandem.network.Network`.
+    `network._target_` names a class or function. It is called with the options in the yaml, `channels` (of the images)
+    and `dense` (whether a task needs a dense map). The result must be an `nn.Module`; no other base class is needed.
+    The built-in network is `tandem.network.Network`.
 
     Required:
-        channels: a `FeatureChannels`, the channels of both maps; `dense` is 0 where there is no dense map.
-        forward: (N, C, H, W) float images in [0, 1] to `Features`. The network normalises images itself, and takes
-            images of any size that it is used with.
+        channels: a `FeatureChannels`, the channels of both maps; `dense` is 0 if there is no dense map.
+        forward: maps (N, C, H, W) float images in [0, 1] to `Features`. The network normalises images itself, and
+            accepts images of any size that it is used with.
 
-    Optional, used where it is there:
+    Optional:
         begin_epoch(epoch): called before each epoch of training, counted from 0, for instance to unfreeze a part.
-        stride: sides that are multiples of it need no padding, 32 by default. An exported file takes such sides.
-        mean, std: tensors of the normalisation, told in the metadata of an exported file.
+        stride: sides that are multiples of it need no padding, 32 by default. An exported file accepts such sides.
+        mean, std: tensors of the normalisation, written into the metadata of an exported file.
 
-    Parameters have the names `network.<name of yours>` in `parameters.lr_factors`, `penalties` and checkpoints. The
-    keys `network.pretrained` and `network.weights`, if its yaml has them, say where its weights come from: the content
-    of the file counts for the hash, and both are switched off (false, null) when a run is read back. Other keys of the
-    shipped networks (`freeze`, `depth`, ...) are those of `make_network` and mean nothing here; a node `decoder` is
-    given as a function that waits for its last arguments.
+    Parameters are named `network.<name in the module>` in `parameters.lr_factors`, `penalties` and checkpoints. The
+    keys `network.pretrained` and `network.weights`, if the yaml has them, define where the weights come from: the
+    content of the file is part of the run hash, and both are switched off (false, null) when a run is restored. Other
+    keys of the shipped networks (`freeze`, `depth`, ...) belong to `make_network` and have no effect here. A node
+    `decoder` is passed as a partial function.
 
     Example:
         >>> class Plain(nn.Module):
@@ -55,55 +55,55 @@ class SharedNetwork(Protocol):
     channels: FeatureChannels
 
     def __call__(self, image: Tensor) -> Features:
-        """Images to features."""
+        """Maps images to features."""
         ...
 
     def parameters(self) -> Iterator[nn.Parameter]:
-        """Those of the module."""
+        """Returns the module's parameters."""
         ...
 
 
 def begin_epoch(network: SharedNetwork, epoch: int) -> None:
-    """Tells a network, if it wants to know, that an epoch of training begins.
+    """Calls a network's `begin_epoch`, if it has one.
 
     Args:
-        network: of a module.
-        epoch: counted from 0.
+        network: the network.
+        epoch: the epoch of training that begins, counted from 0.
     """
     if (begin := getattr(network, "begin_epoch", None)) is not None:
         begin(epoch)
 
 
 def network_stride(network: SharedNetwork) -> int:
-    """Sides of images that are multiples of this need no padding."""
+    """Returns the stride of a network; image sides that are multiples of it need no padding."""
     return int(getattr(network, "stride", STRIDE))
 
 
 def normalisation(network: SharedNetwork) -> dict[str, list[float]] | None:
-    """`mean` and `std`, one number for each channel of images in [0, 1]; None where the network does not tell."""
+    """Returns `mean` and `std`, one number per channel of images in [0, 1]; None if the network has none."""
     found = {key: getattr(network, key, None) for key in ("mean", "std")}
-    told = {key: value.flatten().tolist() for key, value in found.items() if isinstance(value, Tensor)}
-    return told if len(told) == len(found) else None
+    values = {key: value.flatten().tolist() for key, value in found.items() if isinstance(value, Tensor)}
+    return values if len(values) == len(found) else None
 
 
 def check_network(network: Any, channels: int, dense: bool, size: int | None) -> SharedNetwork:
-    """Tries a network out on two images of zeros, before any data are read.
+    """Checks a network on two images of zeros, before any data are read.
 
     Args:
-        network: what `network._target_` gave.
-        channels: of an image.
+        network: the result of `network._target_`.
+        channels: number of image channels.
         dense: whether a task needs a dense map.
-        size: side of the images; None: four strides.
+        size: side of the images; None: four times the stride.
 
     Returns:
         The network.
 
     Raises:
-        ConfigError: it breaks the protocol.
+        ConfigError: if it breaks the protocol.
     """
     name = f"network ({type(network).__name__})"
     if not isinstance(network, nn.Module):
-        raise ConfigError(f"{name} is no torch.nn.Module; its _target_ must be one, or return one")
+        raise ConfigError(f"{name} is not a torch.nn.Module; its _target_ must be one, or return one")
     promised: Any = getattr(network, "channels", None)
     if not isinstance(promised, FeatureChannels):
         raise ConfigError(
@@ -111,11 +111,9 @@ def check_network(network: Any, channels: int, dense: bool, size: int | None) ->
         )
     stride: Any = getattr(network, "stride", STRIDE)
     if isinstance(stride, bool) or not isinstance(stride, int) or stride < 1:
-        raise ConfigError(
-            f"{name}: stride is {stride!r}, but must be a whole number above 0; leave it out for {STRIDE}"
-        )
+        raise ConfigError(f"{name}: stride is {stride!r}, but must be an integer above 0; leave it out for {STRIDE}")
     if not callable(getattr(network, "begin_epoch", begin_epoch)):
-        raise ConfigError(f"{name}: begin_epoch is no method; make it take the number of the epoch, or leave it out")
+        raise ConfigError(f"{name}: begin_epoch is not a method; make it a method that takes the epoch, or remove it")
     side = size or 4 * stride
     found = trial(network, torch.zeros(2, channels, side, side), name)
     if not isinstance(found, Features):
@@ -126,9 +124,9 @@ def check_network(network: Any, channels: int, dense: bool, size: int | None) ->
     if tuple(found.size) != (side, side) or min(found.padded) < side:
         raise ConfigError(
             f"{name}: for images of {side} x {side}, forward returns size={tuple(found.size)} and "
-            f"padded={tuple(found.padded)}; size is the image's, padded what the dense map covers, at least that"
+            f"padded={tuple(found.padded)}; size must be the image's, and padded that of the dense map, at least size"
         )
-    return network  # type: ignore[return-value]  # mypy cannot see what was checked
+    return network  # type: ignore[return-value]  # mypy cannot see these checks
 
 
 def _check_map(name: str, which: str, found: Any, channels: int) -> None:

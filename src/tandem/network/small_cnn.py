@@ -1,4 +1,4 @@
-"""A plain small CNN, known to timm as `small_cnn`: the network to compare a backbone with."""
+"""A small plain CNN, registered with timm as `small_cnn`: a baseline for other backbones."""
 
 from typing import Any
 
@@ -16,19 +16,19 @@ default_cfgs = generate_default_cfgs(
         }
     }
 )
-"""Where timm looks up a model's statistics, by this name, in the module that defines the model; the names of its first
-and last layer let weights of other channels and classes be loaded."""
+"""timm looks up a model's statistics under this name, in the module that defines the model. With the names of the first
+and last layer, timm can load weights for other numbers of channels and classes."""
 
 
 class SmallCNN(nn.Module):
-    """Five blocks of two 3x3 convolutions, each block at half the size of the one before.
+    """Five blocks of two 3x3 convolutions; each block halves the size of its input.
 
-    Block b: `x -> pool(relu(norm(conv(relu(norm(conv(x)))))))`, strides 2, 4, 8, 16 and 32. No residual connection,
-    no attention: what a course builds first.
+    Each block is `x -> pool(relu(norm(conv(relu(norm(conv(x)))))))`; the strides are 2, 4, 8, 16 and 32. There are no
+    residual connections and no attention.
 
     Args:
-        num_classes: outputs of timm's own classifier; unused by tandem, which takes the features.
-        in_chans: channels of the image.
+        num_classes: outputs of timm's classifier; tandem uses the features only.
+        in_chans: number of image channels.
         widths: channels of the five blocks.
     """
 
@@ -49,7 +49,7 @@ class SmallCNN(nn.Module):
         self.head = nn.Linear(channels, num_classes)
 
     def forward(self, image: Tensor) -> Tensor:
-        """(N, C, H, W) images to (N, num_classes) logits."""
+        """Maps (N, C, H, W) images to (N, num_classes) logits."""
         for info in self.feature_info:
             image = self.get_submodule(str(info["module"]))(image)
         return torch.as_tensor(self.head(image.mean(dim=(2, 3))))
@@ -68,14 +68,14 @@ def _block(channels: int, width: int) -> nn.Sequential:
 
 
 def small_cnn(pretrained: bool = False, **options: Any) -> nn.Module:
-    """Timm's entry point; there are no weights to load."""
+    """Builds the model; this is timm's entry point, and there are no pretrained weights."""
     model = build_model_with_cfg(SmallCNN, "small_cnn", pretrained, feature_cfg={}, **options)
     assert isinstance(model, nn.Module)
     return model
 
 
 def register() -> None:
-    """Makes `small_cnn` known to timm; may be called again."""
+    """Registers `small_cnn` with timm; may be called repeatedly."""
     from timm.models import is_model
 
     if not is_model("small_cnn"):

@@ -1,4 +1,4 @@
-"""Pretrained weights: found at once or refused at once, never after a minute of retries."""
+"""Pretrained weights: found or rejected at once, not after a minute of retries."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -17,22 +17,22 @@ log = logging.getLogger(__name__)
 
 CHECKPOINT = ".ckpt"
 OWN = "network.encoder."
-"""How the names of an encoder's tensors begin in a checkpoint of a run."""
+"""Prefix of the encoder's tensors in the checkpoint of a run."""
 
 PATIENCE = 3.0
-"""Seconds to wait for the weights' host before it counts as out of reach."""
+"""Seconds to wait for the host of the weights before it counts as unreachable."""
 
 
 def pretrained_options(backbone: str, pretrained: bool, weights: str | None) -> dict[str, Any] | None:
-    """Arguments for timm with which the backbone starts from weights, or None for a start without timm's help.
+    """Returns the arguments with which timm loads weights, or None if timm loads none.
 
     Args:
         backbone: timm's name of the model.
         pretrained: whether timm's own weights are wanted.
-        weights: a local file, which goes before timm's own.
+        weights: a local file, which has priority over timm's own weights.
 
     Raises:
-        ConfigError: the file is not there, the model has no weights, or they are neither cached nor within reach.
+        ConfigError: if the file does not exist, timm has no weights, or they are neither cached nor downloadable.
     """
     if weights is not None:
         if not Path(weights).is_file():
@@ -45,10 +45,10 @@ def pretrained_options(backbone: str, pretrained: bool, weights: str | None) -> 
 
 
 def origin(network: Mapping[str, Any]) -> dict[str, str] | None:
-    """What a network's encoder begins from, so that others can tell whether they begin from the same.
+    """Identifies the weights that a network's encoder starts from, so that runs can be compared.
 
     Args:
-        network: the configuration's part.
+        network: the part `network` of the configuration.
 
     Returns:
         `file` and `sha256` of a local file; timm's `model` and the `repository` of its weights; None for random ones.
@@ -56,7 +56,7 @@ def origin(network: Mapping[str, Any]) -> dict[str, str] | None:
     if weights := network.get("weights"):
         path = Path(weights).expanduser()
         return {"file": path.name, "sha256": known_sha256(path)}
-    if not network.get("pretrained") or "backbone" not in network:  # an own network knows what its weights are
+    if not network.get("pretrained") or "backbone" not in network:  # a custom network loads its own weights
         return None
     from timm.models import get_pretrained_cfg
 
@@ -65,14 +65,14 @@ def origin(network: Mapping[str, Any]) -> dict[str, str] | None:
 
 
 def take_encoder(encoder: nn.Module, weights: str) -> None:
-    """Gives an encoder the weights and batch statistics that another run of tandem has learnt.
+    """Loads the encoder weights and batch statistics of another run.
 
     Args:
-        encoder: of the same backbone, for as many channels.
+        encoder: an encoder with the same backbone and number of channels.
         weights: the run's checkpoint, `best.ckpt`.
 
     Raises:
-        ConfigError: a file that is no such checkpoint, or of another backbone.
+        ConfigError: if the file is not such a checkpoint, or of another backbone.
     """
     import torch
 
@@ -82,22 +82,22 @@ def take_encoder(encoder: nn.Module, weights: str) -> None:
     except (OSError, EOFError, RuntimeError, UnpicklingError, KeyError, TypeError, AttributeError) as error:
         reason = shorten(str(error), 200, placeholder=" ...") or type(error).__name__
         raise ConfigError(
-            f"network.weights: '{weights}' is no checkpoint of a run with this backbone and as many channels: {reason}"
+            f"network.weights: '{weights}' is not a checkpoint of a run with this backbone and channel count: {reason}"
         ) from error
 
 
 def check_arrived(encoder: nn.Module, weights: str) -> None:
-    """Makes sure that an encoder holds what a file gave; of another model's file timm takes what fits, without a word.
+    """Checks that an encoder holds the weights of a file: timm silently loads only the tensors that fit.
 
-    A tensor is known again by its size and sum, since names differ between files. The first, which is converted to the
-    channels of the image, is not looked at.
+    Tensors are identified by their size and sum, since names differ between files. The first one, which timm converts
+    to the number of image channels, is ignored.
 
     Args:
-        encoder: after loading.
+        encoder: the encoder after loading.
         weights: the file.
 
     Raises:
-        ConfigError: most of the encoder is not from the file. Less is a warning.
+        ConfigError: if most of the encoder's tensors are not from the file. If only some are missing, logs a warning.
     """
     from timm.models import load_state_dict
 
@@ -106,7 +106,7 @@ def check_arrived(encoder: nn.Module, weights: str) -> None:
     absent = [name for name, parameter in parameters if _mark(parameter) not in held]
     if len(absent) > len(parameters) / 2:
         raise ConfigError(
-            f"network.weights: '{weights}' is of another model; it lacks {len(absent)} of the backbone's "
+            f"network.weights: '{weights}' belongs to another model; it lacks {len(absent)} of the backbone's "
             f"{len(parameters)} tensors"
         )
     if absent:
@@ -118,14 +118,14 @@ def _mark(tensor: Tensor) -> tuple[int, float]:
 
 
 def given_statistics(normalization: Mapping[str, Sequence[float]], channels: int) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation as they were given.
+    """Validates the configured mean and standard deviation, and expands them to all channels.
 
     Args:
-        normalization: `mean` and `std`, one number or one for each channel.
-        channels: channels of an image.
+        normalization: `mean` and `std`, one number or one per channel.
+        channels: number of image channels.
 
     Raises:
-        ConfigError: anything else, a deviation that is not above 0.
+        ConfigError: if the values are anything else, or a deviation is not above 0.
     """
     found = []
     for key in ("mean", "std"):
@@ -142,11 +142,11 @@ def given_statistics(normalization: Mapping[str, Sequence[float]], channels: int
 
 
 def statistics(backbone: str, channels: int) -> tuple[list[float], list[float]]:
-    """Mean and standard deviation to normalise with: those the backbone's weights were trained with.
+    """Returns the mean and standard deviation that the backbone's weights were trained with.
 
     Args:
         backbone: timm's name of the model.
-        channels: channels of an image; unless it is three, each channel gets the mean over red, green and blue.
+        channels: number of image channels; unless it is 3, each channel gets the mean over red, green and blue.
     """
     from timm.models import get_pretrained_cfg
 
@@ -170,7 +170,7 @@ def _check_available(backbone: str) -> None:
     if not cached and (constants.HF_HUB_OFFLINE or not _reachable(constants.ENDPOINT)):
         raise ConfigError(
             f"the weights of '{backbone}' are not in the local cache and their host cannot be reached; "
-            "set network.pretrained=false, or network.weights=FILE with weights that you have"
+            "set network.pretrained=false, or network.weights=FILE with a local file"
         )
 
 

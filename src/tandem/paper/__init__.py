@@ -1,4 +1,4 @@
-"""A paper: its studies run, its tables and figures made, its published numbers judged, by one command."""
+"""Reproduces a paper: runs its studies, writes tables and figures, and compares with published numbers."""
 
 from tandem.paper.command import main
 

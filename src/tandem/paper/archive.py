@@ -1,7 +1,7 @@
-"""A paper's results in one zip: tables, figures, manifest, and each run's configuration, results and rows per image.
+"""A paper's results in one zip file: tables, figures, manifest, and each run's configuration, results and image rows.
 
-No data and no checkpoints are in it. It is read with care: nothing is written outside of one folder, no links, no more
-than `LIMIT` bytes, and only text, PDF and PNG.
+The archive holds no data and no checkpoints. Reading is safe: files are written to one folder only, and links, archives
+of more than `LIMIT` bytes, and files other than text, PDF and PNG are refused.
 """
 
 import io
@@ -18,10 +18,10 @@ from tandem.paper.outcome import Outcome
 from tandem.utils.files import read_json, write_whole
 
 OF_RUN = ("results.json", "status.json", "config.yaml", "metrics.csv", str(IMAGES))
-"""What is kept of a run."""
+"""Files of a run in the archive."""
 
 OF_PAPER = ("manifest.json", "code.diff", "tables", "figures")
-"""What is kept of the paper's folder: files, and what lies in folders."""
+"""Files and folders of the paper in the archive."""
 
 ENDINGS = {".json", ".yaml", ".csv", ".md", ".tex", ".pdf", ".png", ".diff"}
 LIMIT = 4_000_000_000
@@ -29,13 +29,13 @@ MEMBERS = 100_000
 
 
 def write_archive(path: Path, node: Mapping[str, Any], budget: str, outcome: Outcome, out: Path) -> None:
-    """Writes the zip; the same content gives the same bytes.
+    """Writes the archive. The same content gives the same bytes.
 
     Args:
-        path: the file.
-        node: the paper as in its yaml.
-        budget: name of it.
-        outcome: of its jobs.
+        path: the zip file.
+        node: the paper's configuration.
+        budget: name of the budget.
+        outcome: outcome of the paper's jobs.
         out: folder of the paper, with tables and manifest.
     """
     import json
@@ -54,22 +54,22 @@ def write_archive(path: Path, node: Mapping[str, Any], budget: str, outcome: Out
 
 
 def open_archive(path: Path, out: Path) -> tuple[Mapping[str, Any], str, list[PaperJob], Path]:
-    """Unpacks a zip that `write_archive` made.
+    """Unpacks an archive that `write_archive` wrote.
 
     Args:
-        path: the file.
-        out: where it is unpacked, in a folder named by its content.
+        path: the zip file.
+        out: parent of the folder to unpack into; that folder is named by the archive's content.
 
     Returns:
-        The paper's yaml, the budget, the jobs, and the folder.
+        The paper's configuration, the name of the budget, the jobs, and the unpacked folder.
 
     Raises:
-        DataError: no such file, or one that is damaged, too large, or not of this kind.
+        DataError: the file is missing, damaged, too large, or not a paper's archive.
     """
     from tandem.data.files.archives import folder_of
 
     if not path.is_file():
-        raise DataError(f"archive={path}: there is no such file")
+        raise DataError(f"archive={path}: file not found")
     _check(path)
     folder = folder_of(str(path), str(out))
     try:
@@ -85,11 +85,11 @@ def open_archive(path: Path, out: Path) -> tuple[Mapping[str, Any], str, list[Pa
 
 
 def same_tables(folder: Path, out: Path) -> list[str]:
-    """Names of the tables that are not, byte for byte, those of an archive.
+    """Names of the tables that differ from those of an archive, compared byte for byte.
 
     Args:
         folder: the unpacked archive.
-        out: folder of the paper, with the tables made anew.
+        out: folder of the paper, with the newly written tables.
     """
     names = sorted(path.name for path in (folder / "tables").glob("*"))
     made = {path.name: path.read_bytes() for path in (out / "tables").glob("*")}
@@ -104,19 +104,19 @@ def _files(outcome: Outcome, out: Path) -> Iterator[tuple[str, bytes]]:
     for job in outcome.jobs:
         run = outcome.runs.get(job.place)
         for name in OF_RUN if run else ():
-            if (path := run.folder / name).is_file():  # type: ignore[union-attr] # there is one
+            if (path := run.folder / name).is_file():  # type: ignore[union-attr] # OF_RUN is read only if run is set
                 yield f"runs/{job.place}/{name}", path.read_bytes()
 
 
 def _check(path: Path) -> None:
-    """Before anything is unpacked; links and paths that lead outside are refused while unpacking."""
+    """Checks an archive before it is unpacked; unpacking itself refuses links and paths that lead outside."""
     try:
         with zipfile.ZipFile(io.BytesIO(path.read_bytes()) if path.stat().st_size < LIMIT else path) as archive:
             infos = archive.infolist()
     except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"archive={path} is no zip that can be read ({error})") from error
+        raise DataError(f"archive={path} is not a readable zip file ({error})") from error
     if len(infos) > MEMBERS or sum(info.file_size for info in infos) > LIMIT:
-        raise DataError(f"archive={path} is larger unpacked than {LIMIT // 10**9} GB or {MEMBERS:,} files")
+        raise DataError(f"archive={path} exceeds {LIMIT // 10**9} GB unpacked or {MEMBERS:,} files")
     for info in infos:
         if Path(info.filename).suffix not in ENDINGS:
-            raise DataError(f"archive={path} holds {info.filename!r}, which is no result: do not trust it")
+            raise DataError(f"archive={path} holds {info.filename!r}, which is not a result file: do not trust it")

@@ -1,4 +1,4 @@
-"""The command: runs what a paper lacks, makes its tables and figures, judges, verifies, archives."""
+"""The command `reproduce`: runs what a paper is missing, writes its tables and figures, verifies and archives."""
 
 import logging
 import shlex
@@ -23,18 +23,18 @@ from tandem.paper.verify import REPORT, Check, pairs, sample, verify
 log = logging.getLogger(__name__)
 
 WORST = 5
-"""So many failed or missing runs are named on the terminal; the tables list all."""
+"""Number of failed or missing runs that the log names; the tables list all."""
 
 
 def main() -> None:
-    """The command of `scripts/reproduce.py`."""
+    """Runs the command of `scripts/reproduce.py`."""
     from tandem.cli import run_tool
 
     typed = list(sys.argv)
     sys.argv[1:] = spelled(sys.argv[1:])
 
     def job(config: dict[str, Any]) -> None:
-        launcher, folders = _hydras_own()
+        launcher, folders = _hydra_options()
         command = [Path(typed[0]).name, *typed[1:]]
         done = reproduce(read_settings(config, launcher=launcher, folders=folders, command=command))
         if not done.good:
@@ -45,14 +45,14 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Done:
-    """What a reproduction came to.
+    """Result of a reproduction.
 
     Attributes:
         out: folder of the paper.
-        files: that were written.
-        lacking: failed and missing runs, a line each.
-        checks: runs that were trained again.
-        changed: tables that are not those of the archive.
+        files: the written files.
+        lacking: failed and missing runs, one line each.
+        checks: comparisons of the runs that were trained again.
+        changed: names of the tables that differ from those of the archive.
     """
 
     out: Path
@@ -63,18 +63,18 @@ class Done:
 
     @property
     def good(self) -> bool:
-        """Whether every run is there, and every comparison came out."""
+        """Whether every run is finished, every table agrees and every check passed."""
         return not self.lacking and not self.changed and all(check.passed for check in self.checks)
 
 
 def reproduce(settings: PaperSettings) -> Done:
-    """Does what is asked: run, tabulate, verify, archive.
+    """Runs, tabulates, verifies and archives a paper, as the options say.
 
     Args:
-        settings: of one call.
+        settings: options of the command.
 
     Raises:
-        TandemError: a paper that does not fit together, data that are not there, an archive that cannot be trusted.
+        TandemError: the paper's configuration is inconsistent, data are missing, or an archive cannot be trusted.
     """
     from tandem.paper.writer import write_paper
 
@@ -96,7 +96,7 @@ def reproduce(settings: PaperSettings) -> Done:
         outcome = read_outcome(jobs, settings.runs)
     files = write_paper(paper, budget, outcome, out, settings, started)
     lacking = lacking_lines(outcome, jobs)
-    _say_lacking(lacking)
+    _log_lacking(lacking)
     checks = _verified(paper, budget, settings, outcome, jobs, out)
     if settings.archive:
         files.append(out.with_name(f"{out.name}.zip"))
@@ -115,19 +115,19 @@ def _from_archive(settings: PaperSettings, source: Path, started: float) -> Done
     log.info("paper %s, budget %s, from %s: %s", paper.name, budget, source, _counts(outcome))
     files = write_paper(paper, budget, outcome, out, settings, started, folder)
     changed = same_tables(folder, out)
-    said = f"{', '.join(changed)} differ" if changed else "those of the archive, byte for byte"
-    log.info("tables made anew: %s", said)
+    verdict = f"{', '.join(changed)} differ from the archive" if changed else "identical to the archive, byte for byte"
+    log.info("tables rewritten: %s", verdict)
     checks: list[Check] = []
     if settings.verify != 0:
         here = find_jobs(paper, budget, settings.data, settings.folders)
         checks = _verified(paper, budget, settings, outcome, here, out)
     lacking = lacking_lines(outcome, jobs)
-    _say_lacking(lacking)
+    _log_lacking(lacking)
     return Done(out, files, lacking, checks, changed)
 
 
 def _against(settings: PaperSettings, published: Path, paper: Paper, out: Path) -> Done:
-    """Trains runs of a published folder again, with the budget that it names, and compares them with its `runs.csv`."""
+    """Trains runs of a published folder again, with the folder's budget, and compares them with its `runs.csv`."""
     named, before = read_runs(published)
     budget = paper.budget(settings.budget or named)
     log.info("paper %s, budget %s, against %s: %d runs", paper.name, budget, published, len(before.jobs))
@@ -139,7 +139,7 @@ def _against(settings: PaperSettings, published: Path, paper: Paper, out: Path) 
 
 
 def _launch(paper: Paper, budget: str, settings: PaperSettings, outcome: Outcome, runs: Path) -> None:
-    """Sweeps over every study of which something is missing; what is finished there answers at once."""
+    """Launches a sweep for every study with missing runs; finished runs of the study are not repeated."""
     for study in paper.studies:
         left = [job for job in outcome.jobs if job.study == study and job.place in outcome.lacking]
         if not left:
@@ -152,14 +152,16 @@ def _launch(paper: Paper, budget: str, settings: PaperSettings, outcome: Outcome
 def _verified(
     paper: Paper, budget: str, settings: PaperSettings, outcome: Outcome, here: Sequence[PaperJob], out: Path
 ) -> list[Check]:
-    """Some runs, or all, trained again and compared."""
+    """Trains some or all runs again, and compares their numbers."""
     if settings.verify == 0:
         return []
     finished = [job for job in outcome.jobs if job.place in outcome.runs]
     some = finished if settings.verify is None else sample(finished, settings.verify, settings.seed)
     found = pairs(some, here)
     if len(found) < len(some):
-        raise ConfigError("the configuration here gives other runs than that of the archive; take the same version")
+        raise ConfigError(
+            "this configuration gives other runs than the archive; use the version of tandem that wrote it"
+        )
     scratch = out / "verify"
 
     def train(job: PaperJob, threads: int | None) -> None:
@@ -168,11 +170,13 @@ def _verified(
 
     checks = verify(found, outcome, out, settings.tolerance, train)
     for check in checks:
-        asked = "bit for bit" if check.exact else f"within {settings.tolerance:g}"
-        told = f"; {check.where}" if check.where else ""
-        told += f"; {check.unmatched} numbers are in one of the two only" if check.unmatched else ""
+        required = "bit for bit" if check.exact else f"within {settings.tolerance:g}"
+        details = f"; {check.where}" if check.where else ""
+        details += f"; {check.unmatched} numbers exist in only one of the two runs" if check.unmatched else ""
         level = logging.INFO if check.passed else logging.ERROR
-        log.log(level, "%s (%d numbers, asked for %s%s): %s", check.verdict, check.compared, asked, told, check.job)
+        log.log(
+            level, "%s (%d numbers, required %s%s): %s", check.verdict, check.compared, required, details, check.job
+        )
     return checks
 
 
@@ -180,19 +184,19 @@ def _placed(settings: PaperSettings, runs: Path) -> list[str]:
     return [f"runs={quoted(str(runs))}", *(f"--config-dir={folder}" for folder in settings.folders)]
 
 
-def _say_lacking(lines: Sequence[str]) -> None:
+def _log_lacking(lines: Sequence[str]) -> None:
     for line in lines[:WORST]:
-        log.warning("no run: %s", line)
+        log.warning("missing run: %s", line)
     if len(lines) > WORST:
-        log.warning("... and %d more, below the tables", len(lines) - WORST)
+        log.warning("... and %d more; the tables list all", len(lines) - WORST)
 
 
 def _counts(outcome: Outcome) -> str:
-    return f"{len(outcome.jobs)} runs, {len(outcome.runs)} finished, {len(outcome.lacking)} to do"
+    return f"{len(outcome.jobs)} runs, {len(outcome.runs)} finished, {len(outcome.lacking)} to run"
 
 
-def _hydras_own() -> tuple[list[str], list[str]]:
-    """What was typed about launching, and further folders of configurations."""
+def _hydra_options() -> tuple[list[str], list[str]]:
+    """The typed overrides of the launcher, and the folders given by `--config-dir`."""
     from hydra.core.hydra_config import HydraConfig
 
     known = HydraConfig.get()

@@ -23,15 +23,15 @@ Published = Mapping[tuple[int, str], Summary]
 
 
 def paper_figures(paper: Paper, outcome: Outcome, cells: Mapping[str, Mapping[str, Cell]]) -> dict[str, Figure]:
-    """Every figure of a paper of which something is finished, by name.
+    """Draws every figure of a paper that has finished runs; keys are the figures' names.
 
     Args:
-        paper: with its figures.
-        outcome: of its jobs.
-        cells: rows of each table that has named ones, by name of the table.
+        paper: the paper, with its figures.
+        outcome: outcome of its jobs.
+        cells: rows of each table with named rows, by name of the table.
 
     Raises:
-        ConfigError: a figure of a column or knob that there is not.
+        ConfigError: a figure names an unknown column, or a hyperparameter that was not swept.
     """
     found: dict[str, Figure] = {}
     for name, drawn in paper.figures.items():
@@ -47,33 +47,33 @@ def paper_figures(paper: Paper, outcome: Outcome, cells: Mapping[str, Mapping[st
 
 
 def write_figure(figure: Figure, stem: Path) -> list[Path]:
-    """Writes a figure as PDF and PNG; the same figure gives the same bytes.
+    """Writes a figure as PDF and PNG. The same figure gives the same bytes.
 
     Args:
-        figure: that is written.
-        stem: path without ending.
+        figure: the figure.
+        stem: path without suffix.
     """
     metadata: Mapping[str, dict[str, Any]] = {"pdf": {"CreationDate": None}, "png": {"Software": None}}
     files = []
-    for ending, said in metadata.items():
+    for ending, entries in metadata.items():
         files.append(stem.with_name(f"{stem.name}.{ending}"))
         write_whole(
             files[-1],
-            lambda file, ending=ending, said=said: figure.savefig(file, format=ending, dpi=150, metadata=said),  # type: ignore[misc]
+            lambda file, ending=ending, entries=entries: figure.savefig(file, format=ending, dpi=150, metadata=entries),  # type: ignore[misc]
         )
     return files
 
 
 def points(
-    labels: Sequence[str], panels: Mapping[str, Sequence[Cell]], titles: Mapping[str, str], told: Published
+    labels: Sequence[str], panels: Mapping[str, Sequence[Cell]], titles: Mapping[str, str], published: Published
 ) -> Figure:
-    """A panel for each metric: runs as points, mean with deviation, and published means as diamonds.
+    """One panel per metric: runs as points, mean with standard deviation, and published means as diamonds.
 
     Args:
-        labels: of the rows, from above.
-        panels: the rows' cells by metric.
-        titles: of the panels, by metric.
-        told: published numbers by number of the row and metric.
+        labels: labels of the rows, from top to bottom.
+        panels: the rows' cells, by metric.
+        titles: titles of the panels, by metric.
+        published: published numbers, by index of the row and metric.
     """
     figure = Figure(figsize=(2.2 + 2.4 * len(panels), 0.9 + 0.34 * len(labels)), layout="constrained")
     axes = figure.subplots(1, len(panels), sharey=True, squeeze=False)[0]
@@ -85,29 +85,30 @@ def points(
             if mean.n:
                 spread = None if math.isnan(mean.std) else mean.std
                 place.errorbar(mean.mean, row, xerr=spread, fmt="o", color="C0", markersize=4, capsize=2)
-            if published := told.get((row, metric)):
-                place.plot(published.mean, row + 0.28, "D", color="C1", markersize=4, clip_on=False)
+            if theirs := published.get((row, metric)):
+                place.plot(theirs.mean, row + 0.28, "D", color="C1", markersize=4, clip_on=False)
         place.set_title(titles[metric], fontsize=9)
         place.tick_params(labelsize=8)
-        place.locator_params(axis="x", nbins=5)  # more run into each other
+        place.locator_params(axis="x", nbins=5)  # more ticks would overlap
         place.grid(alpha=0.25)
         place.spines[["top", "right"]].set_visible(False)
     axes[0].set_yticks(range(len(labels)), labels, fontsize=8)
     axes[0].set_ylim(len(labels) - 0.4, -0.6)
-    figure.supxlabel("mean ± sample standard deviation; grey: runs" + ("; diamonds: published" if told else ""), size=8)
+    note = "mean ± sample standard deviation; grey: runs" + ("; diamonds: published" if published else "")
+    figure.supxlabel(note, size=8)
     return figure
 
 
 def heat_maps(analysis: Analysis, keys: Sequence[str], metric: str) -> Figure:
-    """A heat map of two knobs for each value of the other ones; each field has its mean in it.
+    """A heat map over two hyperparameters for each value of the others; each field shows its mean.
 
     Args:
-        analysis: of the study.
-        keys: dotted keys of the two knobs: upwards, and to the right.
-        metric: by its logged name.
+        analysis: analysis of the study.
+        keys: dotted keys of the two hyperparameters, for the vertical and the horizontal axis.
+        metric: logged name of the metric.
     """
-    knobs = list(analysis.knobs)
-    places = [knobs.index(key) for key in keys]
+    params = list(analysis.knobs)
+    places = [params.index(key) for key in keys]
     groups: dict[tuple[Any, ...], list[Cell]] = {}
     for cell in analysis.cells:
         other = tuple(value for place, value in enumerate(cell.values) if place not in places)
@@ -122,7 +123,7 @@ def heat_maps(analysis: Analysis, keys: Sequence[str], metric: str) -> Figure:
     for place, (other, cells) in zip(axes, groups.items(), strict=True):
         field = [[math.nan] * len(ticks[1]) for _ in ticks[0]]
         for cell in cells:
-            row, column = (tick.index(cell.values[knob]) for tick, knob in zip(ticks, places, strict=True))
+            row, column = (tick.index(cell.values[index]) for tick, index in zip(ticks, places, strict=True))
             mean = cell.summary(metric).mean
             field[row][column] = mean
             if not math.isnan(mean):
@@ -155,7 +156,7 @@ def _of_rows(drawn: Drawn, table: RowTable, cells: Mapping[str, Cell], where: st
         if name not in table.columns:
             raise ConfigError(f"{where}.columns has '{name}': {nearest(name, table.columns)}")
     keys = dict(zip(table.columns, columns_by_key(table), strict=True))
-    told = {
+    published = {
         (row, keys[name]): summary_of(table.published.rows[key][name], table.published.n)
         for row, key in enumerate(cells)
         for name in names
@@ -163,7 +164,7 @@ def _of_rows(drawn: Drawn, table: RowTable, cells: Mapping[str, Cell], where: st
     }
     rows = list(cells.values())
     titles = {keys[name]: table.columns[name].label for name in names}
-    return points([cell.label for cell in rows], {keys[name]: rows for name in names}, titles, told)
+    return points([cell.label for cell in rows], {keys[name]: rows for name in names}, titles, published)
 
 
 def _of_study(paper: Paper, drawn: Drawn, table: StudyTable, outcome: Outcome, where: str) -> Figure | None:
@@ -184,5 +185,5 @@ def _of_study(paper: Paper, drawn: Drawn, table: StudyTable, outcome: Outcome, w
         if key not in analysis.knobs:
             raise ConfigError(f"{where}.heat has '{name}', which was not swept: {nearest(name, labels)}")
     if len(keys) != 2:
-        raise ConfigError(f"{where}.heat has {len(keys)} knobs, but must have two")
+        raise ConfigError(f"{where}.heat has {len(keys)} hyperparameters, but must have two")
     return heat_maps(analysis, keys, metrics[0])

@@ -1,4 +1,4 @@
-"""The rows per image of finished runs, made by an evaluation where they are not there yet."""
+"""The rows per image (`images.csv`) of finished runs; runs without them are evaluated first."""
 
 import csv
 import logging
@@ -16,23 +16,23 @@ from tandem.study.runs import Run
 log = logging.getLogger(__name__)
 
 IMAGES = Path("evaluation") / "test" / "images.csv"
-"""Where the rows per image lie in a run's folder."""
+"""Path of the rows per image in a run's folder."""
 
 HALF = {STORED: "", 0.5: "_at_0.5"}
-"""What the columns of counts end in, by threshold."""
+"""Suffix of the columns of counts, by threshold."""
 
 Table = Mapping[str, Sequence[str]]
 
 
 def make_images(runs: Sequence[Run], data: Mapping[str, Any]) -> None:
-    """Evaluates on test data those runs that have no rows per image at their stored thresholds; one look each.
+    """Evaluates runs on test data, once each, if they have no rows per image at their stored thresholds.
 
     Args:
-        runs: finished ones.
-        data: where the data lie now, where that is known.
+        runs: finished runs.
+        data: data options that replace the run's, such as the current `root`.
 
     Raises:
-        TandemError: a run that cannot be evaluated, such as one whose data are not there.
+        TandemError: a run cannot be evaluated, for instance because its data are missing.
     """
     left = [run for run in runs if not _at_stored(run)]
     for number, run in enumerate(left, 1):
@@ -52,23 +52,23 @@ def make_images(runs: Sequence[Run], data: Mapping[str, Any]) -> None:
 
 
 def reader(at: Any) -> Callable[[Run], Answers]:
-    """A function that reads what runs said of each image.
+    """Returns a function that reads the predictions of a run; see `read_answers`.
 
     Args:
-        at: threshold of the masks: 0.5, or `stored`.
+        at: threshold of the masks: 0.5 or `stored`.
     """
     return lambda run: read_answers(run.folder / IMAGES, at)
 
 
 def read_answers(path: Path, at: Any) -> Answers:
-    """What a run said of each image.
+    """Reads the predictions of a run for each image.
 
     Args:
         path: an `images.csv`.
-        at: threshold of the masks: 0.5, or `stored`.
+        at: threshold of the masks: 0.5 or `stored`.
 
     Raises:
-        DataError: the file is missing, or another program's.
+        DataError: the file is missing, or was not written by an evaluation.
     """
     table = _read(path)
     masks = _task(table, ".area_true")
@@ -88,15 +88,15 @@ def read_answers(path: Path, at: Any) -> Answers:
 
 
 def with_classes(answers: Answers, other: Answers, where: str) -> Answers:
-    """Answers with the classes that another run predicted for the same images.
+    """Replaces the predicted classes by those of another run on the same images.
 
     Args:
-        answers: of one run.
-        other: of another one.
-        where: which row, for messages.
+        answers: predictions of one run.
+        other: predictions of the run that classifies.
+        where: key of the row, for messages.
 
     Raises:
-        DataError: they are not of the same images.
+        DataError: the other run predicts no classes, or the images differ.
     """
     from dataclasses import replace
 
@@ -104,7 +104,7 @@ def with_classes(answers: Answers, other: Answers, where: str) -> Answers:
         raise DataError(f"{where}: the run of classes_from predicts no classes")
     by_id = dict(zip(other.ids.tolist(), other.predicted.tolist(), strict=True))
     if by_id.keys() != set(answers.ids.tolist()):
-        raise DataError(f"{where}: the runs to be combined were not tested on the same images")
+        raise DataError(f"{where}: the runs to combine were not tested on the same images")
     return replace(answers, predicted=np.array([by_id[name] for name in answers.ids.tolist()], dtype=np.str_))
 
 
@@ -118,7 +118,7 @@ def _read(path: Path) -> Table:
 
 
 def _task(table: Table, ending: str) -> str | None:
-    """The first task that has such a column."""
+    """The first task that has a column with this ending."""
     return next((name.removesuffix(ending) for name in table if name.endswith(ending) and name.count(".") == 1), None)
 
 
@@ -127,7 +127,7 @@ def _counts(cells: Sequence[str]) -> Any:
 
 
 def _at_stored(run: Run) -> bool:
-    """Whether the rows are there, of the threshold that the run has stored."""
+    """Whether the run has rows per image at its stored threshold."""
     path = run.folder / IMAGES
     if not path.is_file():
         return False

@@ -1,4 +1,4 @@
-"""Which runs a paper consists of: its studies, spread out and composed as a sweep would, without running anything."""
+"""The runs of a paper: expands and composes its studies as a sweep would, without running them."""
 
 import itertools
 import logging
@@ -23,20 +23,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 MARK = re.compile(r"%data\.(\w+)%")
-"""Where an override wants a setting of the data that differs from reader to reader."""
+"""Placeholder in an override for a data option that each reader sets, such as a folder."""
 
 MANY = 100
-"""Of more jobs it is said that reading them takes a while."""
+"""Log a line before more than this number of jobs is composed, which takes a while."""
 
 
 @dataclass(frozen=True)
 class PaperJob:
-    """One run of a paper, done or not.
+    """One run of a paper, finished or not.
 
     Attributes:
         study: name of its study.
-        overrides: what is typed for it alone, not yet `filled`.
-        choices: option of each config group.
+        overrides: overrides of this run, with placeholders (see `filled`).
+        choices: chosen option of each config group.
         place: `<name>/<hash>`, its folder below `runs`.
     """
 
@@ -51,35 +51,35 @@ class PaperJob:
         return self.place.rpartition("/")[2]
 
     def setting(self, key: str) -> str | None:
-        """What was typed or chosen for a key; None where it was neither.
+        """The value of a key, from an override or a config group; None if the key is in neither.
 
         Args:
-            key: of an override, or a config group.
+            key: key of an override, or a config group.
         """
         typed = dict(word.lstrip("+~").partition("=")[::2] for word in self.overrides)
         return typed.get(key, self.choices.get(key))
 
 
 def study_words(paper: Paper, study: str, budget: str) -> list[str]:
-    """The overrides of a study's sweep, with `%data.root%` and the like where a reader puts what is theirs.
+    """The overrides of a study's sweep, with placeholders such as `%data.root%`.
 
     Args:
-        paper: with its budgets.
-        study: name of it.
-        budget: name of it.
+        paper: the paper, with its studies and budgets.
+        study: name of the study.
+        budget: name of the budget.
     """
     return [*paper.studies[study], *paper.budgets[budget].overrides]
 
 
 def filled(words: Iterable[str], data: Mapping[str, Any]) -> list[str]:
-    """Overrides with what was typed in the place of `%data.<key>%`, in quotes.
+    """Replaces each placeholder `%data.<key>%` in overrides by its value, quoted.
 
     Args:
-        words: of a study or a job.
+        words: overrides of a study or a job.
         data: value by key.
 
     Raises:
-        ConfigError: a setting of the data that is needed was not given.
+        ConfigError: a data option is required but not given.
 
     Example:
         >>> filled(["seed=0", "data.root=%data.root%"], {"root": "/my data"})
@@ -88,28 +88,28 @@ def filled(words: Iterable[str], data: Mapping[str, Any]) -> list[str]:
 
     def value(mark: re.Match[str]) -> str:
         if (given := data.get(mark[1])) is None:
-            raise ConfigError(f"the paper's studies need data.{mark[1]}; give it, for instance data.{mark[1]}=PATH")
+            raise ConfigError(f"the paper's studies need data.{mark[1]}; set data.{mark[1]}=PATH")
         return quoted(str(Path(str(given)).expanduser()))
 
     return [MARK.sub(value, word) for word in words]
 
 
 def check_files(data: Mapping[str, Any]) -> None:
-    """Looks for what was typed before the first of many runs does.
+    """Checks that the paths of the data exist, before any run starts.
 
     Args:
-        data: path by key; None where none was given.
+        data: path by key; None if none was given.
 
     Raises:
-        ConfigError: nothing lies there.
+        ConfigError: a path does not exist.
     """
     for key, given in data.items():
         if given is not None and not Path(str(given)).expanduser().exists():
-            raise ConfigError(f"data.{key} is '{given}', but nothing lies there; give the path of yours")
+            raise ConfigError(f"data.{key} is '{given}', which does not exist; give the path of your copy of the data")
 
 
 def quoted(text: str) -> str:
-    """Text as a value of an override, in quotes where something in it would mean something else."""
+    """Quotes text as the value of an override, if it has characters that Hydra's grammar would interpret."""
     if re.fullmatch(r"[\w./-]+", text, re.ASCII):
         return text
     from hydra.core.override_parser.types import Quote, QuotedString
@@ -118,24 +118,24 @@ def quoted(text: str) -> str:
 
 
 def find_jobs(paper: Paper, budget: str, data: Mapping[str, Any], folders: Sequence[str] = ()) -> list[PaperJob]:
-    """Every run of a paper, each once, in the order of the studies.
+    """Finds every run of a paper, each once, in the order of the studies.
 
     Args:
-        paper: with its studies.
-        budget: name of it.
-        data: as of `filled`.
-        folders: further ones with configurations (`--config-dir`).
+        paper: the paper, with its studies.
+        budget: name of the budget.
+        data: values of the placeholders; see `filled`.
+        folders: further folders with configurations (`--config-dir`).
 
     Raises:
-        ConfigError: a study that cannot be composed.
+        ConfigError: a study cannot be composed.
     """
     from hydra import initialize_config_dir
     from hydra.core.global_hydra import GlobalHydra
 
-    for study in paper.studies:  # before the first one is composed, which may take a while
+    for study in paper.studies:  # fail before the first study is composed, which may take a while
         filled(study_words(paper, study, budget), data)
     register()
-    GlobalHydra.instance().clear()  # this may be called inside of a Hydra application, which has done its part
+    GlobalHydra.instance().clear()  # this may run inside a Hydra application, whose own composition is done
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         search = [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in folders)}]"] if folders else []
         found: dict[str, PaperJob] = {}
@@ -145,18 +145,20 @@ def find_jobs(paper: Paper, budget: str, data: Mapping[str, Any], folders: Seque
                     found.setdefault(job.place, job)
             except ConfigError:
                 raise
-            except Exception as error:  # of Hydra and OmegaConf, which have no common base
+            except Exception as error:  # errors of Hydra and OmegaConf have no common base
                 raise ConfigError(f"paper.studies.{study}: {explain(error)}") from error
     return list(found.values())
 
 
 def expanded(words: Sequence[str], data: Mapping[str, Any], search: Sequence[str] = ()) -> list[list[str]]:
-    """The overrides of each job of a sweep, as Hydra's own sweeper makes them; to be called where Hydra has a folder.
+    """Expands a sweep into the overrides of each job, as Hydra's basic sweeper does.
+
+    Hydra must be initialised with a folder of configurations.
 
     Args:
-        words: overrides of the sweep; a `study` among them brings its own.
-        data: as of `filled`.
-        search: an override that names further folders of configurations.
+        words: overrides of the sweep; a `study` among them adds its own.
+        data: values of the placeholders; see `filled`.
+        search: override of Hydra's search path with further folders of configurations.
     """
     from hydra import compose
     from hydra.core.global_hydra import GlobalHydra
@@ -170,7 +172,7 @@ def expanded(words: Sequence[str], data: Mapping[str, Any], search: Sequence[str
 
 
 def _product(overrides: "Sequence[Override]") -> list[list[str]]:
-    """Every combination of swept values, in the order in which Hydra's basic sweeper runs them."""
+    """Every combination of swept values, in the order of Hydra's basic sweeper."""
     values: dict[str, list[str]] = {}
     for one in overrides:
         if one.is_sweep_override() and not one.is_discrete_sweep():
@@ -188,7 +190,7 @@ def _jobs(study: str, words: Sequence[str], data: Mapping[str, Any], search: Seq
 
     batch = expanded(words, data, search)
     if len(batch) > MANY:
-        log.info("study %s: reading the settings of %d runs", study, len(batch))
+        log.info("study %s: composing the configurations of %d runs", study, len(batch))
     composer = JobComposer(GlobalHydra.instance().config_loader())
     for overrides in batch:
         typed = [*filled(overrides, data), *search]
@@ -203,15 +205,15 @@ def _plain(value: Any) -> Any:
 
 
 def chosen(jobs: Sequence[PaperJob], wanted: Mapping[str, Any], where: str) -> list[PaperJob]:
-    """The jobs that have some settings.
+    """Selects jobs by their overrides and choices.
 
     Args:
-        jobs: of a paper.
-        wanted: value by key, as typed or chosen.
+        jobs: jobs of a paper.
+        wanted: value by key, from overrides or config groups.
         where: dotted key of the row, for messages.
 
     Raises:
-        ConfigError: a key that no job has, or values that none has.
+        ConfigError: no job has such a key, value or combination of values.
     """
     left = list(jobs)
     for key, value in wanted.items():

@@ -1,4 +1,4 @@
-"""The command that trains, called as a user would type it, in a process of its own."""
+"""Runs the training command in its own process."""
 
 import signal
 from collections.abc import Sequence
@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from tandem.jobs.process import Steps, start_process
 
 STEPS: Steps = ((0, signal.SIGINT), (60, signal.SIGTERM), (75, signal.SIGKILL))
-"""How training is stopped after Ctrl-C: a sweep first stops its own jobs."""
+"""Seconds and signals that stop training after Ctrl-C; a sweep first gets time to stop its own jobs."""
 
 
 def train(words: Sequence[str], threads: int | None = None) -> int:
     """Runs `tandem-train`, which prints to the same terminal.
 
     Args:
-        words: its arguments.
-        threads: the number of threads that it may use; None: the default.
+        words: command-line arguments.
+        threads: number of threads that it may use; None: the default.
 
     Returns:
-        Its exit code.
+        The exit code.
 
     Raises:
-        KeyboardInterrupt: Ctrl-C here or there.
+        KeyboardInterrupt: Ctrl-C in this process or in the training process.
     """
     variables = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     code = start_process(["-m", "tandem.train", *words], variables, steps=STEPS).wait()

@@ -1,4 +1,4 @@
-"""What a paper's numbers were made with: code, packages, hardware, data, seeds, time."""
+"""Provenance of a paper's numbers: code, packages, hardware, data, seeds and time."""
 
 import os
 import platform
@@ -19,24 +19,24 @@ LOCK = "requirements.lock"
 HOME = Path(__file__).resolve().parents[1]
 """Folder of this package."""
 
-TOLD = (
+RUN_KEYS = (
     *("seed", "seconds", "epochs", "best_epoch", "resumed", "weights"),
     *("threads", "device", "platform", "versions", "git"),
 )
-"""What the manifest says of a finished run, by the keys of its `results.json`."""
+"""Keys of `results.json` that the manifest copies for each finished run."""
 
 
 def manifest(paper: Paper, budget: str, outcome: Outcome, command: Sequence[str], seconds: float) -> dict[str, Any]:
-    """Everything that a reader needs to tell how the numbers came about, as plain containers.
+    """Builds the provenance of a paper's numbers, as plain containers.
 
-    Folders of the machine are left out: of an absolute path only the last part is told.
+    Absolute paths are shortened to their last part, so that the manifest names no folder of the machine.
 
     Args:
-        paper: with its studies.
-        budget: name of it.
-        outcome: of the jobs.
-        command: that was typed.
-        seconds: that this command took.
+        paper: the paper, with its studies.
+        budget: name of the budget.
+        outcome: outcome of the jobs.
+        command: the typed command.
+        seconds: duration of this command.
     """
     runs = [_run(job, outcome) for job in outcome.jobs]
     known = [run for run in runs if run["state"] == "finished"]
@@ -58,10 +58,13 @@ def manifest(paper: Paper, budget: str, outcome: Outcome, command: Sequence[str]
 
 
 def mixed(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """What was not the same for all runs, of what should have been: commit, threads, device, platform, versions.
+    """Finds what differs between runs but should not: commit, threads, device, platform or versions.
 
     Args:
-        runs: as in the manifest.
+        runs: entries of the manifest.
+
+    Returns:
+        The different values of each such key.
     """
     found = {}
     for key in ("git", "threads", "device", "platform", "versions"):
@@ -72,7 +75,7 @@ def mixed(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
 
 
 def without_folders(word: str) -> str:
-    """A word of a command line in which an absolute path is shortened to its last part.
+    """Shortens an absolute path in a command-line argument to its last part.
 
     Example:
         >>> without_folders("data.root=/home/ann/busi"), without_folders("seed=1")
@@ -84,11 +87,11 @@ def without_folders(word: str) -> str:
 
 
 def difference() -> str:
-    """What was changed in tracked files since the commit; empty where the code is no checkout."""
+    """Changes of tracked files since the last commit; empty if the code is not a git checkout."""
 
-    def git(*command: str) -> str:  # in here, where no configuration can name it: git runs what it is told to
+    def git(*command: str) -> str:  # a local function, so that no configuration can name it as a `_target_`
         try:
-            done = subprocess.run(  # noqa: S603 (fixed words, no shell)
+            done = subprocess.run(  # noqa: S603 (fixed arguments, no shell)
                 ["git", "-C", str(HOME), *command], capture_output=True, text=True, timeout=60, check=True  # noqa: S607
             )  # fmt: skip
         except (OSError, subprocess.SubprocessError):
@@ -99,7 +102,7 @@ def difference() -> str:
 
 
 def lock_hash() -> dict[str, str] | None:
-    """SHA-256 of the lock of the checkout; None where there is none."""
+    """SHA-256 of the checkout's lock file; None if there is none."""
     path = next((folder / LOCK for folder in HOME.parents[:3] if (folder / LOCK).is_file()), None)
     return None if path is None else {"file": LOCK, "sha256": sha256(path)}
 
@@ -111,7 +114,7 @@ def packages() -> dict[str, str]:
 
 
 def hardware() -> dict[str, Any]:
-    """Processor, cores, memory and graphics cards of this machine."""
+    """Processor, cores, memory and GPUs of this machine."""
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
@@ -123,16 +126,16 @@ def hardware() -> dict[str, Any]:
 
 
 def _run(job: PaperJob, outcome: Outcome) -> dict[str, Any]:
-    told = {"study": job.study, "place": job.place, "overrides": [without_folders(word) for word in job.overrides]}
+    entry = {"study": job.study, "place": job.place, "overrides": [without_folders(word) for word in job.overrides]}
     if job.place not in outcome.runs:
-        return {**told, "state": outcome.lacking[job.place]}
+        return {**entry, "state": outcome.lacking[job.place]}
     results = outcome.runs[job.place].results
     data = results.get("data") or {}
-    return {**told, "state": "finished", **{key: results.get(key) for key in TOLD}, "data": dict(data)}
+    return {**entry, "state": "finished", **{key: results.get(key) for key in RUN_KEYS}, "data": dict(data)}
 
 
 def _data(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Each fingerprint of data once, with the number of runs on them."""
+    """Each fingerprint of data once, with the number of runs on these data."""
     found: dict[str, dict[str, Any]] = {}
     for run in runs:
         one = found.setdefault(str(run["data"]), {**run["data"], "runs": 0})
@@ -150,7 +153,7 @@ def _processor() -> str:
 
 
 def _gpus() -> list[str]:
-    """Names of the graphics cards, asked of torch where it is there already; it is slow to import."""
+    """Names of the GPUs, if torch is already imported; importing it only for this would be slow."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return []

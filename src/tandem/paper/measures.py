@@ -1,4 +1,4 @@
-"""Numbers of one run made of its rows per image, by the conventions of papers that count images without a lesion."""
+"""Metrics of one run computed from its rows per image, by the conventions of papers that score empty masks."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -15,15 +15,15 @@ Texts = npt.NDArray[np.str_]
 
 @dataclass(frozen=True)
 class Answers:
-    """What a run said of M images, at one threshold.
+    """Predictions of a run for M images, at one threshold.
 
     Attributes:
         ids: (M,) names.
         labels: (M,) true classes; empty where unknown.
-        true: (M,) pixels of the true mask; None where the run has no masks.
-        drawn: (M,) pixels that were drawn.
-        hits: (M,) pixels that are both.
-        predicted: (M,) classes; None where the run predicts none.
+        true: (M,) area of the true mask in pixels; None if the run has no masks.
+        drawn: (M,) area of the predicted mask in pixels.
+        hits: (M,) area of the intersection in pixels.
+        predicted: (M,) predicted classes; None if the run predicts no classes.
     """
 
     ids: Texts
@@ -35,11 +35,11 @@ class Answers:
 
 
 def refined(answers: Answers, refine: Consistency) -> Answers:
-    """The answers after class and mask were made to agree.
+    """Makes predicted classes and masks consistent.
 
     Args:
-        answers: with masks and classes.
-        refine: decides.
+        answers: predictions, with masks and classes.
+        refine: the rule.
     """
     if answers.predicted is None or answers.drawn is None or answers.hits is None:
         return answers
@@ -50,40 +50,40 @@ def refined(answers: Answers, refine: Consistency) -> Answers:
 
 
 def measure(name: str, answers: Answers, of: str | None = None) -> float:
-    """A number of a run; nan where it has no such task, or no such image.
+    """Computes a metric of a run; nan if the run has no such task or no such image.
 
     Args:
         name: one of `MEASURES`.
-        answers: of the run.
-        of: only images of this true class.
+        answers: predictions of the run.
+        of: use only images of this true class; None: use all images.
     """
     rows = np.ones(len(answers.ids), bool) if of is None else answers.labels == of
     values = [None if part is None else part[rows] for part in _parts(answers)]
-    few = Answers(*values)  # type: ignore[arg-type] # the same parts, fewer rows
+    few = Answers(*values)  # type: ignore[arg-type] # the same fields, fewer rows
     return MEASURES[name](few) if rows.any() else float("nan")
 
 
 def dice(answers: Answers) -> float:
-    """Mean over all images of `2 |P n T| / (|P| + |T|)`; of an image without lesion 1 if nothing is drawn, else 0."""
+    """Mean over all images of `2 |P n T| / (|P| + |T|)`; without lesion: 1 if the prediction is empty, else 0."""
     values = _dice(answers)
     return float("nan") if values is None else float(values.mean())
 
 
 def dice_lesion(answers: Answers) -> float:
-    """The same over the images with a lesion alone."""
+    """Mean Dice over the images with a lesion only."""
     values = _dice(answers)
     return float("nan") if values is None or answers.true is None else _mean(values[answers.true > 0])
 
 
 def specificity_empty(answers: Answers) -> float:
-    """Share of the images without lesion in which nothing is drawn."""
+    """Share of the images without lesion whose predicted mask is empty."""
     if answers.true is None or answers.drawn is None:
         return float("nan")
     return _mean(answers.drawn[answers.true == 0] == 0)
 
 
 def accuracy(answers: Answers) -> float:
-    """Share of the images whose class was predicted."""
+    """Share of the images whose class is predicted correctly."""
     return float("nan") if answers.predicted is None else _mean(answers.predicted == answers.labels)
 
 
@@ -94,13 +94,13 @@ def f1_weighted(answers: Answers) -> float:
 
 
 def f1_macro(answers: Answers) -> float:
-    """The same, each class of which there are images weighted alike."""
+    """Mean F1 over the classes that have images, each with equal weight."""
     found = _scores(answers, _f1)
     return found if isinstance(found, float) else float(found[0].mean())
 
 
 def balanced_accuracy(answers: Answers) -> float:
-    """Mean over the classes of the share of their images that was found."""
+    """Mean recall over the classes that have images."""
     found = _scores(answers, lambda hits, support, claimed: hits / support)
     return found if isinstance(found, float) else float(found[0].mean())
 
@@ -114,7 +114,7 @@ MEASURES: dict[str, Callable[[Answers], float]] = {
     "f1_macro": f1_macro,
     "f1_weighted": f1_weighted,
 }
-"""What a column may name as its measure."""
+"""Metrics that a column of a table can name as its `measure`."""
 
 
 def _dice(answers: Answers) -> npt.NDArray[np.float64] | None:
@@ -133,7 +133,7 @@ def _f1(hits: int, support: int, claimed: int) -> float:
 def _scores(
     answers: Answers, score: Callable[[int, int, int], float]
 ) -> float | tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Score and number of images of each class that there are images of; nan where no class is predicted."""
+    """Score and number of images of each class that has images; nan if the run predicts no classes."""
     if answers.predicted is None:
         return float("nan")
     found = []

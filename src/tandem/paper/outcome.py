@@ -1,4 +1,4 @@
-"""What became of a paper's jobs, and the runs that each row of a table is made of."""
+"""State of a paper's jobs, and the runs behind each row of a table."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,12 +22,12 @@ from tandem.study.swept_params import ABSENT, replicate_keys, replicate_of
 
 @dataclass(frozen=True)
 class Outcome:
-    """The jobs of a paper and what became of them.
+    """The jobs of a paper and their state.
 
     Attributes:
-        jobs: all of them.
-        runs: the finished ones, by place.
-        lacking: why there is no run, by place of the others.
+        jobs: all jobs.
+        runs: the finished runs, by place.
+        lacking: why a job has no finished run, by place.
     """
 
     jobs: Sequence[PaperJob]
@@ -35,15 +35,15 @@ class Outcome:
     lacking: Mapping[str, str]
 
     def runs_of(self, jobs: Sequence[PaperJob]) -> list[Run]:
-        """The finished runs of some jobs."""
+        """The finished runs of the given jobs."""
         return [self.runs[job.place] for job in jobs if job.place in self.runs]
 
 
 def read_outcome(jobs: Sequence[PaperJob], runs: Path) -> Outcome:
-    """Reads what lies in the folders of jobs.
+    """Reads the state of jobs from their folders.
 
     Args:
-        jobs: of a paper.
+        jobs: jobs of a paper.
         runs: folder of all runs.
     """
     found: dict[str, Run] = {}
@@ -69,11 +69,11 @@ def _why(unfinished: Sequence[Unfinished]) -> str:
 
 
 def lacking_lines(outcome: Outcome, jobs: Sequence[PaperJob]) -> list[str]:
-    """Failed and missing runs in words, a line each; of what was typed, that which was not typed for every run.
+    """Describes failed and missing runs, one line each, with the overrides that differ between the runs.
 
     Args:
-        outcome: of all jobs.
-        jobs: those that count.
+        outcome: outcome of all jobs.
+        jobs: the jobs to describe.
     """
     typed = swept([Typed(job.overrides, {}) for job in outcome.jobs])
     places = {job.place: place for place, job in enumerate(outcome.jobs)}
@@ -87,12 +87,12 @@ def lacking_lines(outcome: Outcome, jobs: Sequence[PaperJob]) -> list[str]:
 
 
 def jobs_of(table: RowTable, name: str, jobs: Sequence[PaperJob]) -> dict[str, list[PaperJob]]:
-    """The jobs of each row, by its name; those that the classes are taken from among them.
+    """The jobs of each row, by name of the row, including the jobs of `classes_from`.
 
     Args:
-        table: with its rows.
-        name: of the table.
-        jobs: of the paper.
+        table: the table, with its rows.
+        name: name of the table.
+        jobs: jobs of the paper.
     """
     found = {}
     for key, row in table.rows.items():
@@ -104,7 +104,7 @@ def jobs_of(table: RowTable, name: str, jobs: Sequence[PaperJob]) -> dict[str, l
 
 
 def columns_by_key(table: RowTable) -> dict[str, Column]:
-    """The columns by the name under which the cells of `row_cells` have their numbers."""
+    """The columns by the names of their metrics in the cells of `row_cells`."""
     return {
         f"test/{name}/{(column.metric or column.measure or '').rpartition('/')[2]}": column
         for name, column in table.columns.items()
@@ -112,7 +112,7 @@ def columns_by_key(table: RowTable) -> dict[str, Column]:
 
 
 def direction_of(column: Column, cells: Iterable[Cell]) -> Direction:
-    """Whether more or less of a column is better, as its runs or the catalogue have it; None where it is unknown."""
+    """Direction of a column's metric, from its runs or the catalogue; None if it is unknown."""
     if column.measure is not None:
         return CATALOGUE[column.measure].direction
     assert column.metric is not None
@@ -121,16 +121,16 @@ def direction_of(column: Column, cells: Iterable[Cell]) -> Direction:
 
 
 def row_cells(paper: Paper, name: str, outcome: Outcome) -> dict[str, Cell]:
-    """The rows of a table as cells whose runs have the columns' numbers as metrics.
+    """The rows of a table as cells; the metrics of their runs are the values of the columns.
 
     Args:
-        paper: with its tables.
-        name: of a table with named rows.
-        outcome: of the jobs; runs of which a column wants images have been evaluated.
+        paper: the paper, with its tables.
+        name: name of a table with named rows.
+        outcome: outcome of the jobs; runs whose rows per image are needed must be evaluated already.
 
     Raises:
-        ConfigError: a row whose runs differ in more than seed and fold, or an unknown metric.
-        DataError: rows per image that do not fit.
+        ConfigError: the runs of a row differ in more than seed and fold, or a metric is unknown.
+        DataError: rows per image are missing or do not match.
     """
     table = paper.tables[name]
     assert isinstance(table, RowTable)
@@ -173,7 +173,7 @@ def _replicates(runs: Sequence[Run], where: str) -> dict[Replicate, Run]:
         if replicate in found:
             raise ConfigError(
                 f"{where}: two runs have {show_replicate(replicate)} ({found[replicate].folder.name} and "
-                f"{run.folder.name}), so they differ in more than seed and fold; name more of their settings"
+                f"{run.folder.name}), so they differ in more than seed and fold; add a key that separates them"
             )
         found[replicate] = run
     return found
@@ -187,7 +187,7 @@ def _values(
     refine: Consistency | None,
     where: str,
 ) -> dict[str, float | None]:
-    """Every column's number of one run."""
+    """The value of every column for one run."""
     views: dict[object, Answers] = {}
     found: dict[str, float | None] = {}
     for key, column in columns.items():

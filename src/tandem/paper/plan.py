@@ -1,4 +1,4 @@
-"""What a paper is: studies, tables, figures, published numbers and budgets."""
+"""Content of a paper: studies, tables, figures, published numbers and budgets."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,16 +8,16 @@ from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
 
 STORED = "stored"
-"""The threshold that a run has chosen on its validation data."""
+"""The threshold that a run chose on its validation data."""
 
 
 @dataclass(frozen=True)
 class Budget:
-    """What the runs may cost.
+    """The computational budget of the runs.
 
     Attributes:
-        about: in words; stands below every table.
-        overrides: put behind those of each study; of two with one key the budget's counts.
+        about: description, printed below every table.
+        overrides: added after the overrides of each study; for the same key the budget wins.
     """
 
     about: str
@@ -29,10 +29,10 @@ class TableRow:
     """A row of a table: runs that differ in seed and fold only.
 
     Attributes:
-        label: in words.
-        runs: which ones: choices (`experiment: tiny`) or overrides (`seed: 0`) that they have.
-        classes_from: runs whose predicted classes are taken in place of their own, matched by seed and fold.
-        refine: whether class and mask are made to agree by the paper's `refine`.
+        label: label of the row.
+        runs: choices (`experiment: tiny`) or overrides (`seed: 0`) that select the runs.
+        classes_from: runs whose predicted classes replace those of `runs`, matched by seed and fold.
+        refine: whether the paper's `refine` makes class and mask consistent.
     """
 
     label: str
@@ -43,15 +43,17 @@ class TableRow:
 
 @dataclass(frozen=True)
 class Column:
-    """A column of a table: a number of a run, of which mean and deviation over the row's runs are shown.
+    """A column of a table: mean and standard deviation of a metric over the row's runs.
+
+    Give either `metric` or `measure`.
 
     Attributes:
-        label: in words.
-        metric: a logged name of `results.json`, such as `test/segmentation/dice`; or
-        measure: one made of the rows per image, see `tandem.paper.measures`.
-        of: only images of this class.
-        at: threshold of the masks: 0.5, or `stored`.
-        digits: after the point.
+        label: label of the column.
+        metric: a logged name in `results.json`, such as `test/segmentation/dice`.
+        measure: a metric computed from the rows per image; see `tandem.paper.measures`.
+        of: use only images of this class.
+        at: threshold of the masks: 0.5 or `stored`.
+        digits: digits after the decimal point.
     """
 
     label: str
@@ -64,13 +66,13 @@ class Column:
 
 @dataclass(frozen=True)
 class Published:
-    """Numbers that others have published.
+    """Numbers published by others.
 
     Attributes:
-        source: where.
-        rows: by row and column `[mean, std]`, or the mean alone.
-        n: how many runs (folds, seeds) they are over, if that is told.
-        labels: what a row is called there, where it is not the same thing.
+        source: the publication.
+        rows: `[mean, std]` or the mean alone, by row and column.
+        n: number of runs (folds, seeds) of the published numbers, if known.
+        labels: label of a row in the publication, where it is not quite the same method.
     """
 
     source: str
@@ -81,15 +83,15 @@ class Published:
 
 @dataclass(frozen=True)
 class RowTable:
-    """A table whose rows are named.
+    """A table with named rows.
 
     Attributes:
-        title: over it.
-        rows: by name.
-        columns: by name.
-        baseline: name of the row that the others are compared with.
-        published: numbers beside ours.
-        note: a remark below it.
+        title: title of the table.
+        rows: rows by name.
+        columns: columns by name.
+        baseline: name of the row that the other rows are compared with.
+        published: published numbers to compare with.
+        note: remark below the table.
     """
 
     title: str
@@ -102,14 +104,14 @@ class RowTable:
 
 @dataclass(frozen=True)
 class StudyTable:
-    """A table with a row for each choice of what a study sweeps.
+    """A table with one row for each combination of values that a study sweeps.
 
     Attributes:
-        title: over it.
-        study: name of it.
-        metrics: logged names; none: the usual ones.
-        baseline: `key=value` words that name the choice which the others are compared with.
-        note: a remark below it.
+        title: title of the table.
+        study: name of the study.
+        metrics: logged names; empty: the default metrics of a study.
+        baseline: `key=value` pairs of the combination that the others are compared with.
+        note: remark below the table.
     """
 
     title: str
@@ -124,9 +126,9 @@ class Drawn:
     """A figure of a table.
 
     Attributes:
-        table: name of it.
-        columns: that are drawn: names of columns, or logged names; none: all.
-        heat: two swept knobs, which make it a heat map for each value of the others.
+        table: name of the table.
+        columns: names of columns, or logged names, to draw; empty: all.
+        heat: two swept hyperparameters; if given, draws a heat map for each value of the others.
     """
 
     table: str
@@ -139,13 +141,13 @@ class Paper:
     """A paper.
 
     Attributes:
-        name: of its yaml.
-        title: in words.
-        studies: by name the overrides of a sweep; `{data.root}` in them is what was typed for it.
-        tables: by name.
-        budgets: by name; the first one is taken where none is chosen.
-        figures: by name.
-        refine: configuration of the post-processing that rows may ask for.
+        name: name of its yaml.
+        title: title.
+        studies: overrides of a sweep, by name of the study; `%data.root%` is replaced by the reader's `data.root`.
+        tables: tables by name.
+        budgets: budgets by name; the first is the default.
+        figures: figures by name.
+        refine: configuration of the post-processing of rows with `refine: true`.
     """
 
     name: str
@@ -157,14 +159,16 @@ class Paper:
     refine: Mapping[str, Any]
 
     def budget(self, name: str | None) -> str:
-        """The name of the budget that was chosen.
+        """Checks the name of a budget.
 
         Args:
-            name: typed, or None for the first.
+            name: name of a budget; None: the first budget.
 
         Raises:
             ConfigError: the paper has no such budget.
         """
         if name is not None and name not in self.budgets:
-            raise ConfigError(f"budget is '{name}', which paper '{self.name}' lacks: {nearest(name, self.budgets)}")
+            raise ConfigError(
+                f"budget is '{name}', which paper '{self.name}' does not have: {nearest(name, self.budgets)}"
+            )
         return name or next(iter(self.budgets))

@@ -1,4 +1,4 @@
-"""A paper's yaml, read and checked."""
+"""Reads and checks the configuration of a paper."""
 
 from collections.abc import Mapping
 from dataclasses import fields
@@ -16,10 +16,10 @@ def read_paper(node: Mapping[str, Any]) -> Paper:
     """Reads and checks a paper.
 
     Args:
-        node: as in `conf/paper/*.yaml`, plain containers.
+        node: content of `conf/paper/*.yaml`, as plain containers.
 
     Raises:
-        ConfigError: an unknown or missing key, a name that nothing has.
+        ConfigError: a key is unknown or missing, or a name refers to nothing.
     """
     whole = _make(dict, node, "paper", {"name", "title", "studies", "tables", "budgets", "figures", "refine"})
     for key in ("name", "title"):
@@ -62,7 +62,7 @@ def _thing(kind: type[Thing], node: Any, where: str) -> Thing:
 
 
 def _make(kind: type[Thing], node: Any, where: str, known: set[str]) -> Thing:
-    """An object of a dict's entries; what it must have and does not is told by its own constructor."""
+    """Builds an object from the entries of a dict; its constructor reports missing entries."""
     if not isinstance(node, Mapping):
         raise ConfigError(f"{where} is {node!r}, but must be a dict of {', '.join(sorted(known))}")
     for key in node:
@@ -72,7 +72,7 @@ def _make(kind: type[Thing], node: Any, where: str, known: set[str]) -> Thing:
         return kind(**node)
     except TypeError as error:
         missing = str(error).partition(": ")[2] or str(error)
-        raise ConfigError(f"{where} lacks {missing}") from error
+        raise ConfigError(f"{where} is missing {missing}") from error
 
 
 def _words(words: Any, where: str) -> list[str]:
@@ -82,7 +82,7 @@ def _words(words: Any, where: str) -> list[str]:
 
 
 def _check(paper: Paper) -> None:
-    """Whether every name in a paper is that of something."""
+    """Checks that every name in a paper refers to something that exists."""
     for name, table in paper.tables.items():
         where = f"paper.tables.{name}"
         if isinstance(table, StudyTable):

@@ -1,4 +1,4 @@
-"""`runs.csv`: every run of a paper with its overrides and numbers in full precision, so that others can verify it."""
+"""`runs.csv`: every run of a paper, with its overrides and metrics in full precision, so that others can verify it."""
 
 import csv
 import io
@@ -17,18 +17,18 @@ from tandem.utils.files import read_json
 RUNS, MANIFEST = "runs.csv", "manifest.json"
 
 HEAD = ("study", "run", "overrides", "best_epoch")
-"""Columns before the numbers: name of the study, `<name>/<hash>`, what was typed, and the epoch that was evaluated."""
+"""Columns before the metrics: name of the study, `<name>/<hash>`, overrides, and the evaluated epoch."""
 
 THRESHOLDS = "thresholds."
 
 
 def runs_csv(outcome: Outcome) -> str:
-    """The finished runs, a row each; a number that is not defined is an empty cell.
+    """The finished runs, one row each; a value that is not defined is an empty cell.
 
-    Floats are written by `repr`, so that reading them gives the same bits again.
+    Floats are written with `repr`, so that reading them gives the same bits.
 
     Args:
-        outcome: of a paper's jobs.
+        outcome: outcome of a paper's jobs.
     """
     rows = [(job, outcome.runs[job.place].results) for job in outcome.jobs if job.place in outcome.runs]
     numbers = [_numbers(results) for _, results in rows]
@@ -43,13 +43,13 @@ def runs_csv(outcome: Outcome) -> str:
 
 
 def read_runs(folder: Path) -> tuple[str, Outcome]:
-    """The budget and the runs of a published folder, as its `manifest.json` and `runs.csv` hold them.
+    """Reads the budget and the runs of a published folder from its `manifest.json` and `runs.csv`.
 
     Args:
-        folder: such as `results/curated_busi`.
+        folder: the published folder, such as `results/curated_busi`.
 
     Raises:
-        DataError: a file is missing or is not what this module writes.
+        DataError: a file is missing, or was not written by this module.
     """
     try:
         manifest = read_json(folder / MANIFEST)
@@ -77,7 +77,7 @@ def _cell(value: Any) -> str:
 
 
 def _run(folder: Path, job: PaperJob, row: Mapping[str, str], described: Mapping[str, Any]) -> Run:
-    """A run whose results have what a comparison needs: numbers, thresholds, best epoch, and where it was trained."""
+    """A run with the results that a comparison needs: metrics, thresholds, best epoch and environment."""
     numbers = {key: float(cell) if cell else None for key, cell in row.items() if key not in HEAD}
     metrics = {key: value for key, value in numbers.items() if not key.startswith(THRESHOLDS)}
     thresholds = {key.removeprefix(THRESHOLDS): value for key, value in numbers.items() if key.startswith(THRESHOLDS)}

@@ -1,4 +1,4 @@
-"""What is asked of a reproduction, checked before anything is run."""
+"""Options of a reproduction, checked before anything runs."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,31 +8,31 @@ from typing import Any
 from tandem.errors import ConfigError
 
 USUAL = 2
-"""So many runs are trained again where `--verify` does not say how many."""
+"""Number of runs to train again if `--verify` has no value."""
 
 FLAGS = ("verify", "archive", "rerun")
 
 
 @dataclass(frozen=True)
 class PaperSettings:
-    """One call of the command.
+    """Options of one call of the command.
 
     Attributes:
-        paper: as in its yaml; None where it comes from an archive.
-        budget: name of it; None: the paper's first.
+        paper: configuration of the paper; None if it comes from an archive.
+        budget: name of the budget; None: the paper's first.
         runs: folder of all runs.
         out: folder of the paper; None: `<runs>/papers/<name>`.
-        launch: whether what is missing is run.
-        verify: so many runs are trained again and compared; 0: none; None: all.
-        seed: of their draw.
-        tolerance: largest difference where machine, threads or versions are others.
-        archive: whether a zip is written.
-        source: a zip from which everything is read.
+        launch: whether to run what is missing.
+        verify: number of runs to train again and compare; 0: none; None: all.
+        seed: seed of the choice of these runs.
+        tolerance: largest allowed difference if machine, threads or versions differ.
+        archive: whether to write a zip file.
+        source: a zip file from which everything is read.
         against: a published folder whose runs are trained again and compared, such as `results/curated_busi`.
-        data: settings of the data that differ from reader to reader.
-        launcher: further words for the sweeps: how runs are launched.
-        folders: further ones with configurations.
-        command: what was typed.
+        data: data options that each reader sets.
+        launcher: overrides of the launcher, for the sweeps.
+        folders: further folders with configurations.
+        command: the typed command.
     """
 
     paper: Mapping[str, Any] | None
@@ -56,22 +56,24 @@ def read_settings(config: Mapping[str, Any], **more: Any) -> PaperSettings:
     """Checks a resolved configuration.
 
     Args:
-        config: of `conf/reproduce.yaml`.
+        config: the resolved configuration of `conf/reproduce.yaml`.
         more: `launcher`, `folders` and `command`.
 
     Raises:
-        ConfigError: a value that cannot work, or neither paper nor archive.
+        ConfigError: a value is not allowed, or neither paper nor archive is given.
     """
     archive, verify = config["archive"], config["verify"]
     source = Path(archive).expanduser() if isinstance(archive, str) else None
     if config["paper"] is None and source is None:
-        raise ConfigError("there is no paper; choose one, for instance paper=quick, or give archive=FILE")
+        raise ConfigError("no paper is chosen; set for instance paper=quick, or archive=FILE")
     if config["paper"] is not None and source is not None:
-        raise ConfigError(f"archive={archive} brings its own paper; leave paper=... out, or make one with --archive")
+        raise ConfigError(f"archive={archive} holds its own paper; omit paper=..., or write an archive with --archive")
     if config["against"] is not None and source is not None:
-        raise ConfigError("against=FOLDER compares with published numbers, archive=FILE with its own; give one of them")
+        raise ConfigError(
+            "against=FOLDER compares with published numbers, archive=FILE with its own; give only one of them"
+        )
     if config["rerun"] and source is None:
-        raise ConfigError("rerun=true trains the runs of an archive again; give archive=FILE with it")
+        raise ConfigError("rerun=true trains the runs of an archive again; add archive=FILE")
     count = USUAL if verify is True else int(verify)
     if count < 0:
         raise ConfigError(f"verify is {verify}, but must be at least 0")
@@ -95,7 +97,7 @@ def read_settings(config: Mapping[str, Any], **more: Any) -> PaperSettings:
 
 
 def spelled(words: Sequence[str]) -> list[str]:
-    """The command line with `--verify`, `--verify=3`, `--archive` and `--rerun` written as overrides.
+    """Rewrites the flags `--verify`, `--verify=3`, `--archive` and `--rerun` as overrides.
 
     Example:
         >>> spelled(["paper=quick", "--verify", "--archive"])

@@ -1,4 +1,4 @@
-"""The tables of a paper: ours, the published numbers beside them, comparisons, and a verdict for each number."""
+"""The tables of a paper: our numbers, published numbers, comparisons, and a verdict for each published number."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,17 +17,17 @@ from tandem.study.tables import comparison_table, main_table
 
 
 def budget_line(paper: Paper, budget: str) -> str:
-    """What stands below every table."""
+    """The line below every table that describes the budget."""
     return f"Budget '{budget}': {paper.budgets[budget].about}."
 
 
 def study_analysis(paper: Paper, table: StudyTable, outcome: Outcome) -> Analysis | None:
-    """A study of the paper worked out; None where nothing of it is finished.
+    """Analyses a study of the paper; None if none of its runs is finished.
 
     Args:
-        paper: with its studies.
-        table: that shows it.
-        outcome: of the jobs.
+        paper: the paper, with its studies.
+        table: the table of the study.
+        outcome: outcome of the jobs.
     """
     runs = outcome.runs_of([job for job in outcome.jobs if job.study == table.study])
     if not runs:
@@ -36,14 +36,14 @@ def study_analysis(paper: Paper, table: StudyTable, outcome: Outcome) -> Analysi
 
 
 def study_tables(paper: Paper, name: str, table: StudyTable, outcome: Outcome, budget: str) -> dict[str, ResultTable]:
-    """A row for each choice that the study sweeps; with a baseline, the comparisons too.
+    """Builds a table with one row per combination of swept values, and a comparison if there is a baseline.
 
     Args:
-        paper: with its studies.
-        name: of the table.
-        table: the same.
-        outcome: of the jobs.
-        budget: name of it.
+        paper: the paper, with its studies.
+        name: name of the table.
+        table: the table.
+        outcome: outcome of the jobs.
+        budget: name of the budget.
     """
     lines = lacking_lines(outcome, [job for job in outcome.jobs if job.study == table.study])
     analysis = study_analysis(paper, table, outcome)
@@ -60,14 +60,14 @@ def study_tables(paper: Paper, name: str, table: StudyTable, outcome: Outcome, b
 def row_tables(
     paper: Paper, name: str, table: RowTable, outcome: Outcome, budget: str
 ) -> tuple[dict[str, ResultTable], list[Verdict], dict[str, Cell]]:
-    """A row for each of the named ones, published numbers below it; comparisons with the baseline; verdicts.
+    """Builds a table of named rows with published numbers below each row, comparisons with the baseline, and verdicts.
 
     Args:
-        paper: with its tables.
-        name: of the table.
-        table: the same.
-        outcome: of the jobs.
-        budget: name of it.
+        paper: the paper, with its tables.
+        name: name of the table.
+        table: the table.
+        outcome: outcome of the jobs.
+        budget: name of the budget.
 
     Returns:
         Tables by name, verdicts, and the rows as cells.
@@ -101,7 +101,7 @@ def row_tables(
 
 
 def verdict_table(paper: Paper, budget: str, verdicts: Sequence[Verdict]) -> ResultTable:
-    """A row for each published number: ours, the interval, and whether it was reproduced."""
+    """Builds a table with one row per published number: our number, the interval, and whether it was reproduced."""
     rows: list[list[Entry]] = []
     for one in verdicts:
         ours = Number(one.ours.mean, one.ours.std, one.ours.n)
@@ -122,9 +122,9 @@ def verdict_table(paper: Paper, budget: str, verdicts: Sequence[Verdict]) -> Res
 def _published_rows(table: RowTable, name: str) -> list[list[Entry]]:
     if table.published is None or name not in table.published.rows:
         return []
-    told = table.published.rows[name]
+    published = table.published.rows[name]
     label = (table.published.labels or {}).get(name)
-    summaries = {key: summary_of(told[key], table.published.n) for key in told}
+    summaries = {key: summary_of(number, table.published.n) for key, number in published.items()}
     numbers: list[Entry] = [
         Number(summaries[key].mean, summaries[key].std, summaries[key].n, digits=column.digits)
         if key in summaries
@@ -169,8 +169,8 @@ def _verdicts(table: RowTable, name: str, cells: Mapping[str, Cell]) -> Iterable
     if table.published is None:
         return
     keys = dict(zip(table.columns, columns_by_key(table), strict=True))
-    for row, told in table.published.rows.items():
-        for column, number in told.items():
+    for row, published in table.published.rows.items():
+        for column, number in published.items():
             ours = cells[row].summary(keys[column])
             label = table.columns[column].label
             yield judge(name, cells[row].label, label, ours, summary_of(number, table.published.n))

@@ -1,4 +1,4 @@
-"""Whether a published number was reproduced."""
+"""Decides whether a published number was reproduced."""
 
 import math
 from collections.abc import Sequence
@@ -9,21 +9,21 @@ from tandem.errors import ConfigError
 from tandem.study.statistics import LEVEL, Summary
 
 DEVIATIONS = 2.0
-"""So many published deviations ours may be off, where no interval of the difference can be worked out."""
+"""Allowed distance in published standard deviations, where no interval of the difference can be computed."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """One published number and ours.
+    """One published number, compared with ours.
 
     Attributes:
-        table: name of it.
-        row: in words.
-        column: in words.
+        table: name of the table.
+        row: label of the row.
+        column: label of the column.
         ours: mean over our runs.
-        published: mean over theirs.
-        interval: of the difference, ours minus published; (nan, nan) where there is none.
-        rule: how it was worked out: `Welch` or `2 std`.
+        published: mean over the published runs.
+        interval: interval of the difference, ours minus published; (nan, nan) if there is none.
+        rule: how the interval was computed: `Welch` or `2 std`.
         words: `reproduced`, `not reproduced: higher`, `not reproduced: lower`, `not run` or `cannot be told`.
     """
 
@@ -38,14 +38,14 @@ class Verdict:
 
 
 def summary_of(number: Any, n: int | None) -> Summary:
-    """A published number as mean, deviation and n.
+    """Converts a published number to mean, standard deviation and n.
 
     Args:
         number: `[mean, std]`, or the mean alone.
-        n: how many runs it is over; None: not told.
+        n: number of runs; None: unknown.
 
     Raises:
-        ConfigError: neither of the two.
+        ConfigError: the number has neither form.
     """
     parts = number if isinstance(number, Sequence) and not isinstance(number, str) else [number]
     if len(parts) not in (1, 2) or not all(isinstance(part, int | float) for part in parts):
@@ -54,21 +54,21 @@ def summary_of(number: Any, n: int | None) -> Summary:
 
 
 def judge(table: str, row: str, column: str, ours: Summary, published: Summary) -> Verdict:
-    r"""Whether ours and the published mean may be the same.
+    r"""Tests whether our mean is compatible with the published mean.
 
-    Where both are means of at least two runs with known deviations, the 95 % interval of their difference decides
+    If both are means of at least two runs with known standard deviations, the 95 % interval of their difference decides
     (Welch, 1947): `m_1 - m_2 -+ t_{.975, v} s`, with `s^2 = s_1^2/n_1 + s_2^2/n_2` and
-    `v = s^4 / sum_i (s_i^2/n_i)^2 / (n_i - 1)`. It is reproduced where the interval holds 0. Otherwise, where a
-    deviation is published: ours must lie within two of them (`2 std`). With few runs the intervals are wide: that a
-    number is reproduced means that no difference was shown. Runs of several folds share training data, so that the
-    deviations are a little too small.
+    `v = s^4 / sum_i (s_i^2/n_i)^2 / (n_i - 1)`. The number is reproduced if the interval contains 0. Otherwise, if a
+    standard deviation is published, our mean must lie within two of them (`2 std`). With few runs the intervals are
+    wide: "reproduced" means that no difference was shown. Runs of several folds share training data, so that the
+    standard deviations are slightly too small.
 
     Args:
-        table: name of it.
-        row: in words.
-        column: in words.
-        ours: over our runs.
-        published: over theirs.
+        table: name of the table.
+        row: label of the row.
+        column: label of the column.
+        ours: summary of our runs.
+        published: summary of the published runs.
 
     Example:
         >>> judge("t", "r", "c", Summary(0.80, 0.02, 4), Summary(0.79, 0.03, 4)).words
@@ -90,7 +90,7 @@ def judge(table: str, row: str, column: str, ours: Summary, published: Summary) 
 
 
 def _welch(one: Summary, two: Summary) -> float:
-    """Half of the 95 % interval of the difference of two means."""
+    """Half the width of the 95 % interval of the difference of two means."""
     from scipy.stats import t
 
     parts = [found.std**2 / found.n for found in (one, two)]

@@ -1,4 +1,4 @@
-"""Runs trained once more, and their numbers compared with the first ones."""
+"""Trains runs again, and compares their numbers with the original ones."""
 
 import logging
 import random
@@ -22,16 +22,16 @@ Train = Callable[[PaperJob, int | None], object]
 
 @dataclass(frozen=True)
 class Check:
-    """One run, trained again.
+    """Comparison of one run that was trained again.
 
     Attributes:
         job: its overrides in one line.
         verdict: `identical`, `within tolerance`, `differs` or `not finished`.
-        exact: whether the numbers have to agree bit for bit: a CPU, the same threads, platform and versions.
-        compared: how many numbers both runs have.
-        largest: largest difference, of numbers above 1 in proportion to them.
-        where: the number that differs most, with both values; empty where none does.
-        unmatched: how many numbers only one of the two runs has, such as a metric that was added since.
+        exact: whether the numbers must agree bit for bit: both on a CPU, with equal threads, platform and versions.
+        compared: number of values that both runs have.
+        largest: largest difference, relative for values above 1.
+        where: the value that differs most, in both runs; empty if none differs.
+        unmatched: number of values that only one of the runs has, such as a metric that was added since.
     """
 
     job: str
@@ -44,17 +44,17 @@ class Check:
 
     @property
     def passed(self) -> bool:
-        """Whether it is as it must be."""
+        """Whether the run was reproduced."""
         return self.verdict in ("identical", "within tolerance")
 
 
 def sample(jobs: Sequence[PaperJob], count: int, seed: int) -> list[PaperJob]:
-    """Some of the jobs, drawn by a seed; all, where there are not more.
+    """Draws jobs at random; returns all if there are no more than `count`.
 
     Args:
-        jobs: finished ones.
-        count: how many.
-        seed: of the draw.
+        jobs: finished jobs.
+        count: number of jobs to draw.
+        seed: seed of the draw.
     """
     drawn = random.Random(seed).sample(sorted(jobs, key=lambda job: job.overrides), min(count, len(jobs)))  # noqa: S311
     return [job for job in jobs if job in drawn]
@@ -63,17 +63,16 @@ def sample(jobs: Sequence[PaperJob], count: int, seed: int) -> list[PaperJob]:
 def verify(
     jobs: Sequence[tuple[PaperJob, PaperJob]], before: Outcome, out: Path, tolerance: float, train: Train
 ) -> list[Check]:
-    """Trains jobs in a folder of their own, and compares every number with the one that there was.
+    """Trains jobs again in a separate folder, and compares every number with the original one.
 
-    The same call goes on where it was interrupted; one that came to its end is made anew. What differs is left in the
-    folder.
+    An interrupted call resumes; a completed call starts again. Runs that differ are kept in the folder.
 
     Args:
-        jobs: each as it was, and as it is here (another folder of the data gives it another place).
-        before: what there was.
-        out: folder of the paper; runs go to `verify/` in it, the report to `verify.json`.
-        tolerance: largest difference where the machine, its threads or versions are others.
-        train: trains a job in `verify/`, with so many threads.
+        jobs: pairs of the original job and the same job here (another data folder changes its hash and its place).
+        before: the original outcome.
+        out: folder of the paper; runs go to its `verify/`, the report to its `verify.json`.
+        tolerance: largest allowed difference if machine, threads or versions differ.
+        train: trains a job in `verify/` with the given number of threads.
     """
     report, scratch = out / REPORT, out / "verify"
     if report.exists():
@@ -98,33 +97,33 @@ def compare(job: PaperJob, then: Mapping[str, Any], now: Mapping[str, Any] | Non
     """Compares two results of one job by the numbers that both have.
 
     Args:
-        job: for the report.
-        then: content of the first `results.json`.
-        now: of the second; None where there is none.
-        tolerance: as of `verify`.
+        job: the job, for the report.
+        then: content of the original `results.json`.
+        now: content of the new `results.json`; None if the run did not finish.
+        tolerance: see `verify`.
     """
-    said, exact = " ".join(job.overrides), now is not None and same_place(then, now)
+    overrides, exact = " ".join(job.overrides), now is not None and same_place(then, now)
     if now is None:
-        return Check(said, "not finished", exact, 0, float("nan"), "")
+        return Check(overrides, "not finished", exact, 0, float("nan"), "")
     first, second = _numbers(then), _numbers(now)
     keys = [key for key in first if key in second]
     unmatched = len(first) + len(second) - 2 * len(keys)
     if not keys:
-        return Check(said, "differs", exact, 0, float("nan"), "the runs have no number in common", unmatched)
+        return Check(overrides, "differs", exact, 0, float("nan"), "the runs have no number in common", unmatched)
     off = {key: _distance(first[key], second[key]) for key in keys if first[key] != second[key]}
     if not off and then.get("best_epoch") == now.get("best_epoch"):
-        return Check(said, "identical", exact, len(keys), 0.0, "", unmatched)
+        return Check(overrides, "identical", exact, len(keys), 0.0, "", unmatched)
     worst = max(off, key=lambda key: off[key], default="")
     largest = off.get(worst, 0.0)
     where = f"{worst}: {first[worst]} then, {second[worst]} now" if worst else "another best epoch"
     verdict = "within tolerance" if not exact and largest <= tolerance else "differs"
-    return Check(said, verdict, exact, len(keys), largest, where, unmatched)
+    return Check(overrides, verdict, exact, len(keys), largest, where, unmatched)
 
 
 def same_place(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
     """Whether two runs must agree bit for bit: both on a CPU, with the same threads, platform and packages.
 
-    The version of tandem itself does not count: that a new one gives the numbers of the old one is what is verified.
+    The version of tandem is ignored: verification checks that a new version gives the numbers of the old one.
     """
     alike = all(then.get(key) == now.get(key) for key in ("device", "threads", "platform"))
     return alike and _packages(then) == _packages(now) and not _on_gpu(then) and not _on_gpu(now)
@@ -135,7 +134,7 @@ def _packages(results: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _on_gpu(results: Mapping[str, Any]) -> bool:
-    """A run on a machine with a graphics card names that as its device."""
+    """Whether a run used a GPU; its `device` then holds the name of the GPU."""
     words = ("nvidia", "geforce", "tesla", "amd instinct", "radeon")
     return any(word in str(results.get("device")).lower() for word in words)
 
@@ -146,16 +145,16 @@ def _numbers(results: Mapping[str, Any]) -> dict[str, Any]:
 
 def _distance(one: Any, two: Any) -> float:
     if not isinstance(one, int | float) or not isinstance(two, int | float):
-        return float("inf")  # known then, unknown now
+        return float("inf")  # one of the two is not defined
     return abs(one - two) / max(1.0, abs(one))
 
 
 def pairs(then: Iterable[PaperJob], now: Iterable[PaperJob]) -> list[tuple[PaperJob, PaperJob]]:
-    """Jobs as they were with the same ones as they are here; those that there are not here any more are left out.
+    """Pairs original jobs with the same jobs here; jobs that no longer exist here are left out.
 
     Args:
-        then: some jobs.
-        now: all jobs of the paper here.
+        then: original jobs.
+        now: all jobs of the paper in this configuration.
     """
     here = {job.overrides: job for job in now}
     return [(job, here[job.overrides]) for job in then if job.overrides in here]

@@ -1,4 +1,4 @@
-"""What a paper leaves in its folder: tables, figures, verdicts, manifest."""
+"""Writes a paper's folder: tables, figures, verdicts and manifest."""
 
 import hashlib
 import logging
@@ -35,22 +35,22 @@ def write_paper(
     started: float,
     archived: Path | None = None,
 ) -> list[Path]:
-    """Writes tables (CSV, Markdown, LaTeX), figures (PDF, PNG) and the manifest; shows the tables.
+    """Writes tables (CSV, Markdown, LaTeX), figures (PDF, PNG) and the manifest, and logs the tables.
 
     Args:
-        paper: with its tables.
-        budget: name of it.
-        outcome: of its jobs.
+        paper: the paper, with its tables.
+        budget: name of the budget.
+        outcome: outcome of its jobs.
         out: folder of the paper.
-        settings: of the call.
-        started: when it began, in seconds since 1970.
-        archived: an unpacked archive, whose manifest stays what it is.
+        settings: options of the command.
+        started: start of the command, in seconds since 1970.
+        archived: an unpacked archive, whose manifest is copied; None: write a new manifest.
 
     Returns:
-        The files.
+        The written files.
 
     Raises:
-        TandemError: tables that do not fit the runs.
+        TandemError: a table does not match the runs.
     """
     if archived is None:
         make_images(outcome.runs_of(_with_images(paper, outcome)), settings.data)
@@ -82,12 +82,15 @@ def write_paper(
 def all_tables(
     paper: Paper, budget: str, outcome: Outcome
 ) -> tuple[dict[str, ResultTable], list[Verdict], dict[str, Mapping[str, Cell]]]:
-    """Every table by name, a verdict for each published number, and the rows of tables that name them as cells.
+    """Builds all tables of a paper.
 
     Args:
-        paper: with its tables.
-        budget: name of it.
-        outcome: of its jobs.
+        paper: the paper, with its tables.
+        budget: name of the budget.
+        outcome: outcome of its jobs.
+
+    Returns:
+        The tables by name, a verdict for each published number, and the cells of the tables with named rows.
     """
     tables: dict[str, ResultTable] = {}
     verdicts: list[Verdict] = []
@@ -105,7 +108,7 @@ def all_tables(
 
 
 def _with_images(paper: Paper, outcome: Outcome) -> list[PaperJob]:
-    """The jobs of rows that have columns made of rows per image."""
+    """The jobs of tables with columns that are computed from rows per image."""
     found: dict[PaperJob, None] = {}
     for name, table in paper.tables.items():
         if isinstance(table, RowTable) and any(column.measure for column in table.columns.values()):
@@ -122,14 +125,14 @@ def _manifest(
     write_text(out / DIFF, changed) if changed else (out / DIFF).unlink(missing_ok=True)
     found["diff"] = {"file": DIFF, "sha256": hashlib.sha256(changed.encode()).hexdigest()} if changed else None
     for key, values in found["mixed"].items():
-        log.warning("the runs do not agree in %s: %s", key, "; ".join(values[:3]))
+        log.warning("the runs differ in %s: %s", key, "; ".join(values[:3]))
     return found
 
 
 def _show(
     paper: Paper, tables: Mapping[str, ResultTable], verdicts: list[Verdict], lacking: list[str], files: list[Path]
 ) -> None:
-    """The tables on the terminal, without the list of runs that are not there, which is told at the end."""
+    """Logs the tables without the list of missing runs, which is logged at the end."""
     for name in paper.tables:
         notes = [note for note in tables[name].notes if note not in lacking]
         log.info("\n%s", to_markdown(replace(tables[name], notes=notes)))

@@ -1,4 +1,4 @@
-"""Trained runs on pictures that nobody has labelled: as a command on a folder, and as a function."""
+"""Prediction of unlabelled images with trained runs: the command `predict` on a folder, and a function."""
 
 from tandem.predict.command import main
 

@@ -1,4 +1,4 @@
-"""The command: a folder of pictures, as many as there are, to masks and a table."""
+"""The command: predicts a folder of any number of images, and writes masks and a table."""
 
 import errno
 import logging
@@ -24,11 +24,11 @@ def main() -> None:
     """The command of `scripts/predict.py`."""
     from tandem.cli import run_tool
 
-    run_tool(predict_job, "predict", "interrupted; the same command does what is missing")
+    run_tool(predict_job, "predict", "interrupted; rerun the same command to predict the remaining images")
 
 
 def predict_job(config: Mapping[str, Any]) -> None:
-    """Predicts and says what was done.
+    """Predicts a folder and logs the outcome.
 
     Args:
         config: the resolved configuration of `conf/predict.yaml`.
@@ -39,16 +39,16 @@ def predict_job(config: Mapping[str, Any]) -> None:
 
 
 def predict_folder(settings: PredictSettings) -> None:
-    """Writes `predictions.csv`, `failed.csv`, masks and overlays; does only what is missing.
+    """Writes `predictions.csv`, `failed.csv`, masks and overlays for all images that are not done yet.
 
-    A row follows its files, so what has a row is whole. Pictures that failed before are tried again.
+    A row is written after its files, so an image with a row is complete. Images that failed before are tried again.
 
     Args:
-        settings: runs, pictures, and where files go.
+        settings: runs, images, and the output folder.
 
     Raises:
-        ConfigError: no finished run, runs that differ, a folder of other predictions.
-        DataError: not one picture could be predicted.
+        ConfigError: if a run is not finished, runs differ, or the folder holds other predictions.
+        DataError: if no image could be predicted.
     """
     from tandem.predict.ensemble import Ensemble
     from tandem.predict.found import find
@@ -66,11 +66,11 @@ def predict_folder(settings: PredictSettings) -> None:
         PredictionsFile(settings.out / TABLE, columns(predictor)),
         PredictionsFile(settings.out / FAILED, ("image", "reason")),
     )
-    done = table.keep(_is_there({file.name: file for file in files}, predictor, settings))
+    done = table.keep(_is_complete({file.name: file for file in files}, predictor, settings))
     failures.keep(lambda row: False)
     missing = [file for file in files if file.name not in done]
     if len(missing) < len(files):
-        log.info("%d of %d pictures are there already", len(files) - len(missing), len(files))
+        log.info("%d of %d images are already predicted", len(files) - len(missing), len(files))
     failed, start = 0, time.perf_counter()
     with table, failures, progress(len(missing)) as advance, closing(each(predictor, missing, settings)) as answers:
         for file, row in answers:
@@ -84,25 +84,25 @@ def predict_folder(settings: PredictSettings) -> None:
         table.sort([file.name for file in files])
     new, seconds = len(missing) - failed, time.perf_counter() - start
     if new:
-        log.info("%d pictures predicted, %.1f a second: %s", new, new / seconds, settings.out)
+        log.info("%d images predicted, %.1f per second: %s", new, new / seconds, settings.out)
     if failed:
-        log.warning("%d of %d pictures failed; %s says why", failed, len(files), failures.path)
+        log.warning("%d of %d images failed; see %s for the reasons", failed, len(files), failures.path)
     if failed == len(files):
-        raise DataError(f"not one of {failed} files could be predicted; {failures.path} says why")
+        raise DataError(f"none of {failed} files could be predicted; see {failures.path} for the reasons")
 
 
 def each(
     predictor: "Predictor", files: "Sequence[Found]", settings: PredictSettings
 ) -> "Generator[tuple[Found, dict[str, Any] | DataError]]":
-    """Each file with its row, once its masks are written, or with the reason why there is none."""
+    """Yields each file with its row, once its masks are written, or with the error."""
     by_path = {file.path: file for file in files}
 
     def use(path: Path, prediction: "Prediction") -> dict[str, Any]:
         try:
             return _write(by_path[path], prediction, settings)
         except OSError as error:
-            if error.errno == errno.ENAMETOOLONG:  # of this picture alone; a full disk is everybody's
-                raise DataError(f"the name is too long to be written with another ending ({error.strerror})") from error
+            if error.errno == errno.ENAMETOOLONG:  # affects this image only, unlike a full disk
+                raise DataError(f"the name is too long to write with another extension ({error.strerror})") from error
             raise
 
     with closing(predictor.each(list(by_path), settings.batch_size, use)) as answers:
@@ -111,24 +111,24 @@ def each(
 
 
 def columns(predictor: "Predictor") -> list[str]:
-    """The head of `predictions.csv`."""
+    """Returns the header of `predictions.csv`."""
     of_tasks = [f"{q.name}.{column}" for q in predictor.questions for column in q.columns]
     return ["image", "width", "height", *of_tasks]
 
 
-def _is_there(
+def _is_complete(
     files: "Mapping[str, Found]", predictor: "Predictor", settings: PredictSettings
 ) -> Callable[[Mapping[str, str]], bool]:
-    """Says of a row whether it stays: all that belongs to it is on disk, and is not to become another picture's.
+    """Returns a function that decides whether a row stays: all its files exist, and no other image will write them.
 
-    Rows of pictures that are there no longer stay too.
+    Rows of images that no longer exist stay too.
     """
     from tandem.predict.drawn import overlay_file
     from tandem.predict.found import shown
 
     claimed = {shown(name) for file in files.values() for *_, name in masks_of(predictor.questions, file.stem)}
 
-    def there(row: Mapping[str, str]) -> bool:
+    def complete(row: Mapping[str, str]) -> bool:
         if row["image"] not in files:
             return not any(row[column] in claimed for _, _, column, _ in masks_of(predictor.questions, ""))
         stem = files[row["image"]].stem
@@ -137,15 +137,15 @@ def _is_there(
         written = [row[column] == shown(name) for _, _, column, name in masks]
         return all(written) and all((settings.out / name).is_file() for name in [*(m[3] for m in masks), *overlays])
 
-    return there
+    return complete
 
 
 def masks_of(questions: "Sequence[Question]", stem: str) -> list[tuple[str, str, str, str]]:
-    """Task, channel, column of the table, and file below `out`, of each mask of a picture.
+    """Returns task, channel, table column and file below `out` for each mask of an image.
 
     Args:
-        questions: that are answered.
-        stem: what the picture's files are called.
+        questions: the questions that are answered.
+        stem: stem of the image's files.
     """
     from tandem.predict.drawn import mask_file
 
@@ -157,7 +157,7 @@ def masks_of(questions: "Sequence[Question]", stem: str) -> list[tuple[str, str,
 
 
 def _write(file: "Found", prediction: "Prediction", settings: PredictSettings) -> dict[str, Any]:
-    """Writes a picture's masks; returns its row."""
+    """Writes the masks of an image; returns its row."""
     from tandem.predict.drawn import overlay_file, write_mask, write_overlay
     from tandem.predict.found import shown
     from tandem.tasks.kinds import DenseAnswer

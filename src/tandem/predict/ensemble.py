@@ -1,4 +1,4 @@
-"""One or several runs that answer the same questions, as one."""
+"""An ensemble of one or several runs that answer the same questions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -17,27 +17,27 @@ if TYPE_CHECKING:
     from tandem.runs.restore import TrainedRun
 
 MIRRORED: Sequence[tuple[int, ...]] = ((), (-1,), (-2,), (-2, -1))
-"""Axes of the mirror images: none, left-right, top-down, both."""
+"""Axes of the flips: none, left-right, top-down, both."""
 
 Parts = Mapping[str, Sequence[tuple[float, Tensor]]]
-"""By task, for each view its share of the answer and its values (N, K) or (N, K, height, width)."""
+"""By task, for each view: its weight in the mean, and its values (N, K) or (N, K, height, width)."""
 
 
 class Ensemble:
-    """Means over runs, each of which sees pictures as it did in training.
+    """Averages runs; each run gets images prepared as in its training.
 
     Args:
         runs: at least one.
-        flips: whether mirror images are averaged in.
+        flips: whether to average over flipped copies of the images.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        changes: settings of the data that differ from the runs' own: `size`, `grey_range`.
+        changes: data options that override those of the runs: `size`, `grey_range`.
 
     Attributes:
-        questions: what the runs answer; thresholds are means over the runs.
-        views: how the runs see a picture, each once.
+        questions: the questions that the runs answer; thresholds are means over the runs.
+        views: the distinct ways in which the runs prepare an image.
 
     Raises:
-        ConfigError: runs with different tasks or classes; embeddings of several runs; a device that is not there.
+        ConfigError: if runs differ in tasks or classes, several runs have embeddings, or the device is not available.
     """
 
     def __init__(
@@ -58,26 +58,26 @@ class Ensemble:
 
     @torch.inference_mode()
     def __call__(self, batches: Mapping[View, Tensor]) -> Parts:
-        """The mean values of each task.
+        """Computes the mean values of each task.
 
         Args:
-            batches: for each view (N, C, size, size) uint8.
+            batches: for each view, (N, C, size, size) uint8.
 
         Returns:
-            On the CPU, float32; shares of a task sum to 1.
+            float32 values on the CPU; the weights of a task sum to 1.
         """
         runs = sum(map(len, self.members.values()))
         found: dict[str, list[tuple[float, Tensor]]] = {question.name: [] for question in self.questions}
         for view, members in self.members.items():
             image = batches[view].to(self.device)
-            answers = [self._seen(member, image) for member in members]
+            answers = [self._values(member, image) for member in members]
             for name, parts in found.items():
                 mean = torch.stack([answer[name] for answer in answers]).mean(0)
                 parts.append((len(members) / runs, mean.cpu()))
         return found
 
-    def _seen(self, member: Inference, image: Tensor) -> dict[str, Tensor]:
-        """Values of one run, means over mirror images."""
+    def _values(self, member: Inference, image: Tensor) -> dict[str, Tensor]:
+        """Returns the values of one run, averaged over flips."""
         sums: dict[str, Tensor] = {}
         for axes in self.mirrored:
             outputs = dict(zip(member.names, member(image.flip(axes)), strict=True))
@@ -89,22 +89,22 @@ class Ensemble:
 
 
 def questions_of(run: "TrainedRun") -> tuple[Question, ...]:
-    """What a run answers.
+    """Returns the questions that a run answers.
 
     Args:
-        run: a finished one.
+        run: a finished run.
     """
     return tuple(task.question() for task in run.module.tasks.values())
 
 
 def agreed(asked: "Sequence[tuple[TrainedRun, tuple[Question, ...]]]") -> tuple[Question, ...]:
-    """The questions of all runs, with mean thresholds.
+    """Returns the common questions of all runs, with mean thresholds.
 
     Args:
         asked: each run with its questions.
 
     Raises:
-        ConfigError: runs that ask different things; several with embeddings, whose axes mean different things.
+        ConfigError: if runs have different questions; or if several have embeddings, which are not comparable.
     """
     (first, questions), *others = asked
     for run, found in others:
@@ -112,7 +112,7 @@ def agreed(asked: "Sequence[tuple[TrainedRun, tuple[Question, ...]]]") -> tuple[
             if unlike := [q for q in one if _of_task(q) not in map(_of_task, other)]:
                 names = ", ".join(unlike[0].names)
                 raise ConfigError(
-                    f"run={run.folder} and run={first.folder} differ in the task '{unlike[0].name}' ({names}), so that "
+                    f"run={run.folder} and run={first.folder} differ in the task '{unlike[0].name}' ({names}), so "
                     "their answers cannot be averaged; give runs of the same tasks and classes"
                 )
         if embedded := [question.name for question in found if not question.kind.averaged]:
@@ -130,15 +130,15 @@ def _means(rows: Sequence[Sequence[float]]) -> list[float]:
 
 
 def find_device(name: str) -> torch.device:
-    """The device of a name; `auto` is CUDA where it is, and else the CPU.
+    """Returns the device of a name; `auto` is CUDA if available, otherwise the CPU.
 
     Raises:
-        ConfigError: an unknown name, a device that is not there.
+        ConfigError: if the name is unknown or the device is not available.
     """
     check_device(name)
-    there = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    available = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
-        return torch.device("cuda" if there["cuda"] else "cpu")
-    if not there[name]:
-        raise ConfigError(f"device={name} is not to be had here; give device=auto")
+        return torch.device("cuda" if available["cuda"] else "cpu")
+    if not available[name]:
+        raise ConfigError(f"device={name} is not available; set device=auto")
     return torch.device(name)

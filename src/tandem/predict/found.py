@@ -1,4 +1,4 @@
-"""The pictures of a folder, and what each is called below `out`."""
+"""Finds the images of a folder, and names their output files."""
 
 import os
 from collections import Counter
@@ -11,12 +11,12 @@ from tandem.errors import ConfigError
 
 @dataclass(frozen=True)
 class Found:
-    """A file that should be a picture.
+    """A file that is expected to be an image.
 
     Attributes:
         path: the file.
-        name: its path below the folder, as tables show it.
-        stem: the path that what is written for it has, without ending; no other file's is the same.
+        name: its path below the folder, as shown in tables.
+        stem: the path of its output files without extension; unique among the files.
     """
 
     path: Path
@@ -25,21 +25,21 @@ class Found:
 
 
 def find(images: Path, out: Path) -> list[Found]:
-    """All files of a folder and its subfolders in order of their names, without hidden ones and what lies in `out`.
+    """Lists all files of a folder and its subfolders by name, except hidden files and the content of `out`.
 
-    What is written for `a/b.jpg` is called `a/b`; but `a/b.jpg` where there is another `a/b` of any ending.
+    Output files of `a/b.jpg` are named `a/b`, or `a/b.jpg` if there is another `a/b` with any extension.
 
     Args:
         images: a folder, or one file.
-        out: where files are to be written; may lie in it.
+        out: the output folder; it may lie inside `images`.
 
     Raises:
-        ConfigError: a folder without files.
+        ConfigError: if the folder has no files.
     """
     folder = images if images.is_dir() else images.parent
     relative = sorted(_below(images, out.resolve())) if images.is_dir() else [PurePosixPath(images.name)]
     if not relative:
-        raise ConfigError(f"images={images} holds no files")
+        raise ConfigError(f"images={images} contains no files")
     return [Found(folder / path, shown(str(path)), stem) for path, stem in zip(relative, _stems(relative), strict=True)]
 
 
@@ -53,7 +53,7 @@ def _below(folder: Path, out: Path) -> Iterator[PurePosixPath]:
 
 
 def _stems(paths: Sequence[PurePosixPath]) -> list[str]:
-    """Without ending where that is no other's; compared in lower case, as some file systems do."""
+    """Drops the extension if the result is unique, ignoring case, as some file systems do."""
     counts = Counter(_key(path.with_suffix("")) for path in paths)
     whole = {_key(path) for path in paths if path.suffix}
     return [
@@ -68,7 +68,7 @@ def _key(path: PurePosixPath) -> str:
 
 
 def shown(name: str) -> str:
-    """A file's name for a table: UTF-8 whatever its bytes, and no formula to a spreadsheet.
+    """Returns a file name for a table: valid UTF-8, and never a spreadsheet formula.
 
     Example:
         >>> shown("=cmd.png"), shown("a/b.png")

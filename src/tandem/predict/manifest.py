@@ -1,4 +1,4 @@
-"""What a folder of predictions was made with, so that only the same goes on with it."""
+"""Records how a folder of predictions was made, so that only the same command resumes it."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -17,39 +17,41 @@ TABLE, FAILED, MASKS, OVERLAYS = "predictions.csv", "failed.csv", "masks", "over
 
 
 def open_folder(settings: "PredictSettings", runs: "Sequence[TrainedRun]", questions: "Sequence[Question]") -> bool:
-    """Makes the folder, or makes sure that its files belong to these runs and settings.
+    """Creates the folder, or checks that its files belong to these runs and settings.
 
     Args:
-        settings: what is asked.
-        runs: that answer.
-        questions: that are answered.
+        settings: the settings of the command.
+        runs: the runs that predict.
+        questions: the questions that they answer.
 
     Returns:
-        Whether there is something to go on with.
+        Whether earlier predictions are resumed.
 
     Raises:
-        ConfigError: a folder of other predictions, or with files of the same names.
+        ConfigError: if the folder holds other predictions, or unrelated files with the same names.
     """
-    said = _said(settings, runs, questions)
+    manifest = _manifest(settings, runs, questions)
     out = settings.out
     file = out / MANIFEST
     if not file.exists():
         if taken := [name for name in (TABLE, FAILED, MASKS, OVERLAYS) if (out / name).exists()]:
             raise ConfigError(
-                f"out={out} holds {taken[0]} that was not made here ({MANIFEST} is missing); give another"
+                f"out={out} holds {taken[0]}, but no {MANIFEST}, so it was made by something else; set another out=..."
             )
-        write_json(file, said)
+        write_json(file, manifest)
         return False
     before = read_json(file)
-    if other := [key for key in said if before.get(key) != said[key]]:
+    if other := [key for key in manifest if before.get(key) != manifest[key]]:
         raise ConfigError(
-            f"out={out} holds predictions of other {' and '.join(other)} (see {MANIFEST}); give another out=..., or "
+            f"out={out} holds predictions with other {' and '.join(other)} (see {MANIFEST}); set another out=..., or "
             "delete that folder"
         )
     return True
 
 
-def _said(settings: "PredictSettings", runs: "Sequence[TrainedRun]", questions: "Sequence[Question]") -> dict[str, Any]:
+def _manifest(
+    settings: "PredictSettings", runs: "Sequence[TrainedRun]", questions: "Sequence[Question]"
+) -> dict[str, Any]:
     return {
         "runs": [
             {"name": run.results["name"], "hash": run.results["hash"], "checkpoint": sha256(run.folder / BEST)}

@@ -1,4 +1,4 @@
-"""Runs as a function of pictures."""
+"""Predicts images with finished runs, as a Python function."""
 
 import os
 import warnings
@@ -27,17 +27,17 @@ T = TypeVar("T")
 S = TypeVar("S")
 
 THREADS = 8
-"""At most so many decode and write."""
+"""Largest number of threads that decode and write."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What is said of one picture.
+    """The prediction for one image.
 
     Attributes:
-        width: of the picture in pixels, upright.
+        width: width of the upright image in pixels.
         height: likewise.
-        answers: by task; see `tandem.tasks.kinds`.
+        answers: answers by task; see `tandem.tasks.kinds`.
     """
 
     width: int
@@ -45,13 +45,13 @@ class Prediction:
     answers: Mapping[str, Answer]
 
     def __getitem__(self, task: str) -> Any:
-        """The answer of a task, of the class that belongs to its kind."""
+        """Returns the answer of a task; its class depends on the task's kind."""
         return self.answers[task]
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """A decoded picture: its size, and the arrays that networks see."""
+class _Decoded:
+    """A decoded image: its size, and the arrays for the networks."""
 
     width: int
     height: int
@@ -59,10 +59,10 @@ class _Seen:
 
 
 class Predictor:
-    """Finished runs, ready to answer; made by `tandem.load`.
+    """Predicts images with finished runs; made by `tandem.load`.
 
     Args:
-        ensemble: of the runs.
+        ensemble: the ensemble of the runs.
     """
 
     def __init__(self, ensemble: Ensemble) -> None:
@@ -70,22 +70,22 @@ class Predictor:
 
     @property
     def questions(self) -> tuple[Question, ...]:
-        """What is answered: tasks with the names of their channels and their thresholds."""
+        """The questions that are answered: tasks with the names of their channels and their thresholds."""
         return self.ensemble.questions
 
     def predict(self, images: Any, batch_size: int = 16) -> list[Prediction]:
-        """Answers for pictures, in their order. Masks and maps have the size of each picture.
+        """Predicts images, in their order. Masks and maps have the size of each image.
 
         Maps of probabilities are resized bilinearly (with antialiasing where they shrink), then thresholded.
 
         Args:
-            images: one picture or any number of them, see `tandem.predict.views.open_any`: paths, pictures of Pillow's,
+            images: one image or any number of them, see `tandem.predict.views.open_any`: paths, Pillow images,
                 arrays (H, W) or (H, W, C), tensors (H, W) or (C, H, W); or an array (N, H, W, C) or tensor
                 (N, C, H, W).
-            batch_size: pictures at once.
+            batch_size: number of images per batch.
 
         Raises:
-            DataError: what is no picture, a file that cannot be read.
+            DataError: if something is not an image, or a file cannot be read.
         """
         one = isinstance(images, str | Path) or (hasattr(images, "size") and getattr(images, "ndim", 2) <= 3)
         found: list[Prediction] = []
@@ -99,18 +99,18 @@ class Predictor:
     def each(
         self, sources: Iterable[S], batch_size: int, use: Callable[[S, Prediction], T]
     ) -> Generator[tuple[S, T | DataError], None, None]:
-        """Goes through pictures with as little in memory as two batches as the networks see them.
+        """Predicts images one after the other, with at most two batches in memory.
 
         Args:
-            sources: the pictures.
-            batch_size: pictures at once.
-            use: called in a thread with each picture and what is said of it.
+            sources: the images.
+            batch_size: number of images per batch.
+            use: called in a thread with each image and its prediction.
 
         Yields:
-            Each picture, in order, and what `use` made of it, or why there is nothing.
+            Each image, in order, with the result of `use` or an error.
 
         Raises:
-            ConfigError: no picture at once.
+            ConfigError: if the batch size is below 1.
         """
         if batch_size < 1:
             raise ConfigError(f"batch_size is {batch_size}, but must be at least 1")
@@ -123,19 +123,22 @@ class Predictor:
             finally:
                 pool.shutdown(cancel_futures=True)
 
-    def _decode(self, source: Any) -> _Seen | DataError:
+    def _decode(self, source: Any) -> _Decoded | DataError:
         name = str(source) if isinstance(source, str | Path) else "in memory"
         try:
-            picture = open_any(source)
-            arrays = {view: view.of(picture, name) for view in self.ensemble.views}
+            image = open_any(source)
+            arrays = {view: view.of(image, name) for view in self.ensemble.views}
         except DataError as error:
             return error
-        return _Seen(picture.width, picture.height, arrays)
+        return _Decoded(image.width, image.height, arrays)
 
     def _answer(
-        self, pool: ThreadPoolExecutor, batch: Sequence[tuple[S, _Seen | DataError]], use: Callable[[S, Prediction], T]
+        self,
+        pool: ThreadPoolExecutor,
+        batch: Sequence[tuple[S, _Decoded | DataError]],
+        use: Callable[[S, Prediction], T],
     ) -> Iterator[tuple[S, T | DataError]]:
-        seen = [picture for _, picture in batch if isinstance(picture, _Seen)]
+        seen = [image for _, image in batch if isinstance(image, _Decoded)]
         parts: Parts = {}
         if seen:
             parts = self.ensemble(
@@ -150,29 +153,29 @@ class Predictor:
 
         rows = iter(range(len(seen)))
         jobs = [
-            (source, picture if isinstance(picture, DataError) else pool.submit(finish, source, next(rows)))
-            for source, picture in batch
+            (source, image if isinstance(image, DataError) else pool.submit(finish, source, next(rows)))
+            for source, image in batch
         ]
         for source, job in jobs:
             yield source, job.result() if isinstance(job, Future) else job
 
-    def _prediction(self, seen: _Seen, row: int, parts: Parts) -> Prediction:
+    def _prediction(self, seen: _Decoded, row: int, parts: Parts) -> Prediction:
         answers = {}
         for question in self.questions:
             values = combined(parts[question.name], row, (seen.height, seen.width)).numpy()
             if not np.isfinite(values).all():
-                raise DataError(f"the network's answer for task '{question.name}' is not finite (nan); train it again")
+                raise DataError(f"the prediction of task '{question.name}' is not finite (nan); train the run again")
             answers[question.name] = question.read(values)
         return Prediction(seen.width, seen.height, answers)
 
 
 def combined(parts: Sequence[tuple[float, Tensor]], row: int, size: tuple[int, int]) -> Tensor:
-    """One picture's values, (K,) or (K, height, width): the weighted sum of the views', maps brought to its size.
+    """Returns one image's values, (K,) or (K, height, width): the weighted sum over views, with resized maps.
 
     Args:
-        parts: for each view, its share and values (N, K) or (N, K, h, w).
-        row: which picture.
-        size: its height and width.
+        parts: for each view, its weight and values (N, K) or (N, K, h, w).
+        row: index of the image.
+        size: height and width of the image.
     """
     whole = [share * values[row] for share, values in parts]
     if whole[0].ndim == 1:
@@ -181,7 +184,7 @@ def combined(parts: Sequence[tuple[float, Tensor]], row: int, size: tuple[int, i
 
 
 def resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """(K, height, width) from (K, h, w), bilinear; antialiased where it shrinks, as pictures are."""
+    """Resizes (K, h, w) to (K, height, width), bilinear, with antialiasing when shrinking, as for images."""
     return F.interpolate(maps[None], size, mode="bilinear", align_corners=False, antialias=True)[0]
 
 
@@ -191,14 +194,14 @@ def load(
     device: str = "auto",
     data: Mapping[str, Any] | None = None,
 ) -> Predictor:
-    """As `tandem.load`, which is its public name."""
+    """Implements `tandem.load`, its public name."""
     from tandem.runs.restore import restore
 
     return Predictor(Ensemble([restore(folder) for folder in run_folders(run)], flips, device, data))
 
 
 def _ahead(pool: ThreadPoolExecutor, work: Callable[[S], T], sources: Iterable[S], count: int) -> Iterator[tuple[S, T]]:
-    """Each source and what comes of it, in order, with so many under way."""
+    """Yields each source with its result, in order, with up to `count` jobs in progress."""
     waiting: deque[tuple[S, Future[T]]] = deque()
     left = iter(sources)
     while True:
@@ -211,7 +214,7 @@ def _ahead(pool: ThreadPoolExecutor, work: Callable[[S], T], sources: Iterable[S
 
 @contextmanager
 def _bombs_are_errors() -> Iterator[None]:
-    """Pillow's warning of a decompression bomb is an error, for all threads.
+    """Turns Pillow's warning of a decompression bomb into an error, for all threads.
 
     `open_image` sets the same filter, but threads that do so at once undo each other's; they return to this one.
     """

@@ -1,4 +1,4 @@
-"""How far a folder of pictures is: a bar with the time left in a terminal, a line now and then elsewhere."""
+"""Progress of a prediction: a bar with the remaining time in a terminal, otherwise a log line now and then."""
 
 import logging
 import time
@@ -8,7 +8,7 @@ from contextlib import contextmanager
 log = logging.getLogger(__name__)
 
 EVERY = 15.0
-"""Seconds between two lines."""
+"""Seconds between two log lines."""
 
 
 @contextmanager
@@ -16,10 +16,10 @@ def progress(total: int) -> Iterator[Callable[[], None]]:
     """Shows progress while the context lasts.
 
     Args:
-        total: pictures to do.
+        total: number of images.
 
     Yields:
-        To be called after each picture.
+        A function to call after each image.
     """
     from rich.console import Console
     from rich.progress import (
@@ -36,13 +36,13 @@ def progress(total: int) -> Iterator[Callable[[], None]]:
         yield _Lines(total)
         return
     left = (TextColumn("elapsed"), TimeElapsedColumn(), TextColumn("left"), TimeRemainingColumn())
-    with Progress(TextColumn("pictures"), BarColumn(), MofNCompleteColumn(), *left, console=console) as bar:
+    with Progress(TextColumn("images"), BarColumn(), MofNCompleteColumn(), *left, console=console) as bar:
         task = bar.add_task("", total=total)
         yield lambda: bar.advance(task)
 
 
 class _Lines:
-    """Logs how far it is, not too often."""
+    """Logs the progress, at most every `EVERY` seconds."""
 
     def __init__(self, total: int) -> None:
         self.total, self.done = total, 0
@@ -55,7 +55,7 @@ class _Lines:
             self.last = now
             rate = self.done / (now - self.start)
             log.info(
-                "%d/%d pictures, %.1f a second, %.0f s left",
+                "%d/%d images, %.1f per second, %.0f s left",
                 self.done,
                 self.total,
                 rate,

@@ -1,4 +1,4 @@
-"""What is asked of a prediction, checked before anything heavy is imported."""
+"""The settings of a prediction, checked before heavy imports."""
 
 import glob
 from collections.abc import Mapping, Sequence
@@ -14,17 +14,17 @@ DEVICES = ("auto", "cpu", "cuda", "mps")
 
 @dataclass(frozen=True)
 class PredictSettings:
-    """One prediction of a folder.
+    """The settings of the prediction of a folder.
 
     Attributes:
         runs: folders of finished runs.
-        images: a folder, or one picture.
-        out: where files go.
-        flips: whether mirror images are averaged in.
-        overlays: whether masks are drawn over the pictures.
-        batch_size: pictures at once.
+        images: a folder, or one image.
+        out: the output folder.
+        flips: whether to average over flipped copies of the images.
+        overlays: whether to draw the masks over the images.
+        batch_size: number of images per batch.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        data: settings of the data that differ from the runs' own: `size`, `grey_range`.
+        data: data options that override those of the runs: `size`, `grey_range`.
     """
 
     runs: tuple[Path, ...]
@@ -38,17 +38,17 @@ class PredictSettings:
 
 
 def read_settings(config: Mapping[str, Any]) -> PredictSettings:
-    """Checks a resolved configuration.
+    """Reads and checks a resolved configuration.
 
     Args:
-        config: of `conf/predict.yaml`.
+        config: the resolved configuration of `conf/predict.yaml`.
 
     Raises:
-        ConfigError: a value that cannot work.
+        ConfigError: if a value is invalid.
     """
     images, out = Path(config["images"]).expanduser(), Path(config["out"]).expanduser()
     if not images.exists():
-        raise ConfigError(f"images={images}: there is no such folder or file")
+        raise ConfigError(f"images={images}: no such folder or file")
     if out.exists() and not out.is_dir():
         raise ConfigError(f"out={out} is a file, but must be a folder")
     if config["batch_size"] < 1:
@@ -66,20 +66,20 @@ def read_settings(config: Mapping[str, Any]) -> PredictSettings:
 
 
 def run_folders(given: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
-    """The folders that `run` names: one, several, or those that patterns match, in the order given.
+    """Returns the folders that `run` names: one, several, or those that match patterns, in the given order.
 
     Args:
         given: a folder, a pattern with `*`, `?` or `[`, or a list of them.
 
     Raises:
-        ConfigError: a pattern without a match, a folder given twice, none at all.
+        ConfigError: if a pattern has no match, a folder is named twice, or there is none.
     """
     listed = [given] if isinstance(given, str | Path) else given
     if not isinstance(listed, Sequence) or not all(isinstance(entry, str | Path) for entry in listed) or not listed:
-        raise ConfigError(f"run is {given!r}, but must be a run's folder, or a list of them")
+        raise ConfigError(f"run is {given!r}, but must be a run folder or a list of run folders")
     found = [folder for entry in listed for folder in _matches(str(Path(entry).expanduser()))]
     if twice := [folder for folder in found if sum(folder.resolve() == other.resolve() for other in found) > 1]:
-        raise ConfigError(f"run names {twice[0]} twice, which would count double; name each run once")
+        raise ConfigError(f"run names {twice[0]} twice, so it would count twice; name each run once")
     return tuple(found)
 
 
@@ -88,15 +88,15 @@ def _matches(entry: str) -> list[Path]:
         return [Path(entry)]
     folders = sorted(Path(path) for path in glob.glob(entry) if Path(path).is_dir())  # noqa: PTH207 (absolute ones too)
     if not folders:
-        raise ConfigError(f"run={entry}: no folder has such a name")
+        raise ConfigError(f"run={entry}: no folder matches this pattern")
     return folders
 
 
 def check_device(device: str) -> None:
-    """Refuses what is no device.
+    """Checks the name of a device.
 
     Raises:
-        ConfigError: an unknown name.
+        ConfigError: if the name is unknown.
     """
     if device not in DEVICES:
         raise ConfigError(f"device is '{device}': {nearest(device, DEVICES)}")

@@ -1,4 +1,4 @@
-"""A csv file that grows a row at a time, and survives being cut anywhere."""
+"""A csv file that is written row by row, and can be resumed after any interruption."""
 
 import csv
 import io
@@ -12,14 +12,14 @@ from tandem.utils.files import write_text
 
 
 class PredictionsFile:
-    """Rows by the name in their first cell; used as a context.
+    """Rows identified by their first cell; used as a context manager.
 
     Args:
         path: the file.
-        columns: its head.
+        columns: its header.
 
     Raises:
-        DataError: a file with another head.
+        DataError: if the file has another header.
     """
 
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
@@ -27,10 +27,10 @@ class PredictionsFile:
         self.columns = tuple(columns)
 
     def keep(self, wanted: Callable[[Mapping[str, str]], bool]) -> set[str]:
-        """Keeps the rows that are whole and wanted, and forgets the others.
+        """Keeps the rows that are complete and wanted, and drops the others.
 
         Args:
-            wanted: says of a row, by column, whether it stays.
+            wanted: decides whether a row, by column, stays.
 
         Returns:
             Names of the rows that stay.
@@ -40,17 +40,17 @@ class PredictionsFile:
         return set(kept)
 
     def sort(self, names: Sequence[str]) -> None:
-        """Brings the rows into an order.
+        """Sorts the rows.
 
         Args:
-            names: of rows, in that order; others follow.
+            names: names of rows in the wanted order; other rows follow.
         """
         rows = self._read()
         first = {name: rows.pop(name) for name in names if name in rows}
         self._write([*first.values(), *rows.values()])
 
     def add(self, row: Mapping[str, Any]) -> None:
-        """Adds a row; what it lacks is an empty cell."""
+        """Adds a row; missing values become empty cells."""
         self.file.write(_line([row.get(column, "") for column in self.columns]))
         self.file.flush()
 
@@ -62,14 +62,14 @@ class PredictionsFile:
         self.file.close()
 
     def _read(self) -> dict[str, list[str]]:
-        """Rows by name; one that was cut, which can only be the last, is not there."""
+        """Reads the rows by name, without an incomplete last row."""
         text = self.path.read_bytes().decode("utf-8", "replace") if self.path.exists() else ""
         rows = list(csv.reader(io.StringIO(text, newline="")))
-        if not text.endswith("\n") or text.count('"') % 2:  # an odd number: cut at a line's end inside of quotes
+        if not text.endswith("\n") or text.count('"') % 2:  # an odd number: cut at a line break inside quotes
             rows = rows[:-1]
         if rows and tuple(rows[0]) != self.columns:
             raise DataError(
-                f"{self.path} has other columns than this command writes; delete it, or give another out=..."
+                f"{self.path} has other columns than this command writes; delete it, or set another out=..."
             )
         return {row[0]: row for row in rows[1:] if len(row) == len(self.columns)}
 

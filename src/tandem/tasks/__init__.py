@@ -1,4 +1,4 @@
-"""Tasks: one question about an image each."""
+"""Tasks; each one answers one question about an image."""
 
 from tandem.tasks.area import AreaTask
 from tandem.tasks.classification import ClassificationTask

@@ -1,4 +1,4 @@
-"""How large is it?"""
+"""The area task: how large is the lesion?"""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar
@@ -11,10 +11,10 @@ from tandem.tasks.pooled import PooledTask
 
 
 class AreaTask(PooledTask):
-    """The lesion's area as a share of the picture, in [0, 1], for each picture.
+    """Predicts the lesion's area as a share of the image, in [0, 1].
 
-    The target is the share of foreground among the mask's known pixels, after augmentation, so that it is that of the
-    picture which the network sees; a picture whose mask is wholly missing has none. Arguments and errors: `PooledTask`.
+    The target is the share of foreground among the known pixels of the mask, after augmentation, so that it matches
+    the image that the network sees. An image whose mask is missing has no target. Arguments and errors: `PooledTask`.
     """
 
     kind: ClassVar[str] = "regression"
@@ -22,11 +22,11 @@ class AreaTask(PooledTask):
 
     @property
     def channels(self) -> int:
-        """One number."""
+        """Always 1: one number."""
         return 1
 
     def read_target(self, batch: Mapping[str, Any]) -> Tensor | None:
-        """(N, 1) shares, nan where the mask is missing."""
+        """Returns (N, 1) shares, nan where the mask is missing."""
         mask = batch.get(self.target)
         if mask is None:
             return None
@@ -35,9 +35,9 @@ class AreaTask(PooledTask):
         return torch.where(known > 0, lesion / known.clamp(min=1), torch.nan)
 
     def labelled(self, target: Tensor) -> Tensor:
-        """Rows whose share is known."""
+        """Marks rows whose share is known."""
         return ~target.isnan().any(dim=1)
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """The predicted shares, as they are."""
+        """Returns the predicted shares unchanged."""
         return logits

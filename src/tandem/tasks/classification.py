@@ -1,4 +1,4 @@
-"""Which class is it?"""
+"""The classification task: which class is it?"""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -11,29 +11,29 @@ from tandem.tasks.pooled import PooledTask
 
 
 class ClassificationTask(PooledTask):
-    """One class of C for each picture. Metrics are told `num_classes`. Arguments and errors: `PooledTask`."""
+    """Predicts one of C classes per image. Metrics get `num_classes`. Arguments and errors: `PooledTask`."""
 
     kind: ClassVar[str] = "multiclass"
     target: ClassVar[str] = "label"
 
     @property
     def channels(self) -> int:
-        """One logit for each class."""
+        """One logit per class."""
         return len(self.data.classes)
 
     @property
     def class_names(self) -> Sequence[str]:
-        """The data set's names."""
+        """The class names of the data set."""
         return self.data.classes
 
     def metric_arguments(self) -> dict[str, Any]:
-        """The number of classes."""
+        """Returns the number of classes."""
         return {"num_classes": self.channels}
 
     def labelled(self, target: Tensor) -> Tensor:
-        """Rows whose label is not -100."""
+        """Marks rows whose label is not -100."""
         return target != MISSING_LABEL
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Softmax over the classes."""
+        """Applies softmax over the classes."""
         return torch.softmax(logits, dim=1)

@@ -1,4 +1,4 @@
-"""How much is it?"""
+"""The column task: a number from the data set's table."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Unpack
@@ -12,17 +12,17 @@ from tandem.tasks.pooled import PooledArguments, PooledTask
 
 
 class ColumnTask(PooledTask):
-    """A number that the data set has for each picture, such as an age or a grade.
+    """Predicts a number that the data set has for each image, such as an age or a grade.
 
     Args:
-        name: see `PooledTask`, as for `data` and `shared`.
-        data: what is known of the data.
+        name: see `PooledTask`, also for `data` and `shared`.
+        data: description of the data set.
         loss: a regression loss.
-        column: which of the data set's numbers.
+        column: name of the number in the data set.
         shared: `metrics`, `pool`, `dropout` and `prior_bias`.
 
     Raises:
-        ConfigError: data without that number, an unknown pooling, a dropout out of range.
+        ConfigError: if the data set lacks the column, the pooling is unknown or the dropout is out of range.
     """
 
     kind: ClassVar[str] = "regression"
@@ -43,18 +43,18 @@ class ColumnTask(PooledTask):
 
     @property
     def channels(self) -> int:
-        """One number."""
+        """Always 1: one number."""
         return 1
 
     def read_target(self, batch: Mapping[str, Any]) -> Tensor | None:
-        """(N, 1) float32, nan where unknown."""
+        """Returns (N, 1) float32, nan where unknown."""
         columns = batch.get(self.target)
         return None if columns is None else columns[self.column].unsqueeze(1)
 
     def labelled(self, target: Tensor) -> Tensor:
-        """Rows whose number is known."""
+        """Marks rows whose number is known."""
         return ~target.isnan().any(dim=1)
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """The predicted numbers, as they are."""
+        """Returns the predicted numbers unchanged."""
         return logits

@@ -1,4 +1,4 @@
-"""What tasks about each pixel share: a convolution on the decoder's map."""
+"""Base of the dense tasks, which predict each pixel: a convolution on the decoder's feature map."""
 
 from typing import ClassVar
 
@@ -11,13 +11,13 @@ from tandem.tasks.task import Task
 
 
 class DenseHead(nn.Module):
-    """Drops out, and maps the dense map to logits by one convolution, resized to the image.
+    """Applies dropout and one convolution to the decoder's map, and resizes the logits to the image.
 
     Args:
         channels: of the dense map.
-        outputs: logits for one pixel.
-        dropout: share of the channels that is dropped in training, in [0, 1); whole channels, since the pixels of one
-            are much alike (Tompson et al., 2015).
+        outputs: number of logits per pixel.
+        dropout: share of the channels that is dropped in training, in [0, 1). Whole channels are dropped, since
+            neighbouring pixels of a channel are correlated (Tompson et al., 2015).
     """
 
     def __init__(self, channels: int, outputs: int, dropout: float = 0.0) -> None:
@@ -26,7 +26,7 @@ class DenseHead(nn.Module):
         self.logits = nn.Conv2d(channels, outputs, 3, padding=1)
 
     def forward(self, features: Features) -> Tensor:
-        """`Features` to (N, outputs, H, W) logits."""
+        """Maps `Features` to (N, outputs, H, W) logits."""
         assert features.dense is not None, "a dense task needs a network with a decoder"
         logits: Tensor = self.logits(self.drop(features.dense))
         if logits.shape[-2:] != features.padded:
@@ -36,14 +36,14 @@ class DenseHead(nn.Module):
 
 
 class DenseTask(Task):
-    """A question about each pixel of an image. Arguments and errors: `Task`."""
+    """A task that predicts each pixel of an image. Arguments and errors: `Task`."""
 
     dense: ClassVar[bool] = True
 
     def make_head(self, channels: FeatureChannels) -> nn.Module:
-        """A convolution on the decoder's map."""
+        """Makes a convolution on the decoder's map."""
         return DenseHead(channels.dense, self.channels, self.dropout)
 
     def labelled(self, target: Tensor) -> Tensor:
-        """Rows with at least one pixel that is not 255."""
+        """Marks rows with at least one pixel that is not 255."""
         return (target != MISSING_PIXEL).flatten(1).any(dim=1)

@@ -1,4 +1,4 @@
-"""Which pictures are alike?"""
+"""The embedding task: which images are alike?"""
 
 from typing import ClassVar, Unpack
 
@@ -12,17 +12,17 @@ from tandem.tasks.pooled import PooledArguments, PooledTask
 
 
 class EmbeddingTask(PooledTask):
-    """A place on the unit sphere for each picture, near those of its class.
+    """Maps each image to a unit vector that is close to those of its class.
 
     Args:
-        name: see `PooledTask`, as for `data` and `shared`.
-        data: what is known of the data.
+        name: see `PooledTask`, also for `data` and `shared`.
+        data: description of the data set.
         loss: an embedding loss.
-        dimensions: of the space, at least 2.
-        shared: `metrics` (of retrieval, which see unit vectors), `pool` and `dropout`.
+        dimensions: of the embedding, at least 2.
+        shared: `metrics` (retrieval metrics, which get unit vectors), `pool` and `dropout`.
 
     Raises:
-        ConfigError: a value out of range.
+        ConfigError: if a value is out of range.
     """
 
     kind: ClassVar[str] = "embedding"
@@ -43,13 +43,13 @@ class EmbeddingTask(PooledTask):
 
     @property
     def channels(self) -> int:
-        """One number for each dimension."""
+        """One output per dimension."""
         return self.dimensions
 
     def labelled(self, target: Tensor) -> Tensor:
-        """Rows whose label is not -100."""
+        """Marks rows whose label is not -100."""
         return target != MISSING_LABEL
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Unit vectors."""
+        """Scales the outputs to unit vectors."""
         return F.normalize(logits, dim=1)

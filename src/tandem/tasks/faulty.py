@@ -1,4 +1,4 @@
-"""Tasks that are wrong on purpose, to show what happens and that it is noticed. No option of `task` leads here."""
+"""Tasks with deliberate bugs, to show that the collapse watch detects them. No option of `task` uses them."""
 
 from torch import Tensor, nn
 
@@ -7,17 +7,17 @@ from tandem.tasks.segmentation import SegmentationTask
 
 
 class SigmoidTwiceSegmentation(SegmentationTask):
-    """Segmentation whose head ends in a sigmoid, while its loss applies a second one: the commonest fault of all.
+    """Segmentation with a common bug: the head ends in a sigmoid, and the loss applies a second one.
 
-    Probabilities are taken as the head gives them, and look right. The loss sees `sigmoid(sigmoid(z))`, which lies in
-    [0.5, 0.73]: no pixel can cost nothing, and the background, which is most of the picture, pulls every probability
-    to 0. It exists for `experiment=collapse`.
+    Probabilities are used as the head returns them, and look right. The loss sees `sigmoid(sigmoid(z))`, which lies in
+    [0.5, 0.73]. So the loss of a pixel is never 0, and the background, which is most of the image, pulls every
+    probability towards 0. Used by `experiment=collapse`.
     """
 
     def make_head(self, channels: FeatureChannels) -> nn.Module:
-        """A convolution, and the sigmoid that does not belong here."""
+        """Makes a convolution followed by the erroneous sigmoid."""
         return nn.Sequential(super().make_head(channels), nn.Sigmoid())
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """What the head gives."""
+        """Returns the head's outputs unchanged."""
         return logits

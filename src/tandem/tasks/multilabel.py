@@ -1,4 +1,4 @@
-"""Which findings are there?"""
+"""The multilabel task: which findings are present?"""
 
 from collections.abc import Sequence
 from typing import ClassVar
@@ -11,9 +11,9 @@ from tandem.tasks.pooled import PooledTask
 
 
 class MultilabelTask(PooledTask):
-    """A yes/no question about the picture for each of the data set's findings; any number of them may be there.
+    """Answers a yes/no question for each finding of the data set; an image may have any number of findings.
 
-    A finding that is unknown in a row counts nowhere, and the row's others do. Arguments and errors: `PooledTask`.
+    A finding that is unknown in a row is ignored; the row's other findings count. Arguments and errors: `PooledTask`.
     """
 
     kind: ClassVar[str] = "binary"
@@ -21,18 +21,18 @@ class MultilabelTask(PooledTask):
 
     @property
     def channels(self) -> int:
-        """One logit for each finding."""
+        """One logit per finding."""
         return len(self.data.findings)
 
     @property
     def class_names(self) -> Sequence[str]:
-        """The findings."""
+        """The names of the findings."""
         return self.data.findings
 
     def labelled(self, target: Tensor) -> Tensor:
-        """Rows of which at least one finding is known."""
+        """Marks rows with at least one known finding."""
         return (target != MISSING_PIXEL).any(dim=1)
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Sigmoid for each finding."""
+        """Applies the sigmoid to each finding."""
         return torch.sigmoid(logits)

@@ -1,21 +1,23 @@
-"""What a task says about a batch; all that callbacks may read."""
+"""The output of a task for a batch, and the only thing that callbacks may read."""
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from torch import Tensor
 
 
 class TaskOutput(NamedTuple):
-    """A task's answer for the rows of a batch that carry its target.
+    """A task's output for the rows of a batch that have its target.
 
     Attributes:
         probabilities: (M, C) or (M, C, H, W) float32 in [0, 1], without gradient.
         target: the target of these rows, as the task's losses take it.
-        losses: named terms of the loss, weighted, scalars; their sum is what the task minimises. A loss of one term
-            has it under the name "".
-        rows: (M,) int64, which rows of the batch these are.
-        logit_range: (2,) smallest and largest logit, to notice probabilities where logits belong.
+        losses: named terms of the loss, weighted, scalars; the task minimises their sum. A loss with a single term
+            uses the name "".
+        rows: (M,) int64, indices of these rows in the batch.
+        logit_range: (2,) smallest and largest logit, to detect probabilities passed as logits.
         unweighted: the terms of the loss without their weights, scalars without gradient.
+        ids: names of all images of the batch, of which `rows` are these; empty where they are not known.
     """
 
     probabilities: Tensor
@@ -24,8 +26,9 @@ class TaskOutput(NamedTuple):
     rows: Tensor
     logit_range: Tensor
     unweighted: dict[str, Tensor]
+    ids: Sequence[str] = ()
 
     @property
     def loss(self) -> Tensor:
-        """The task's loss, a scalar with gradient."""
+        """The task's loss, a scalar with gradient: the sum of `losses`."""
         return sum(self.losses.values(), start=self.probabilities.new_zeros(()))

@@ -1,4 +1,4 @@
-"""What tasks about a whole picture share: one vector from the backbone's deepest map."""
+"""Base of the tasks about a whole image: one vector, pooled from the backbone's deepest map."""
 
 from collections.abc import Mapping
 from typing import Any, ClassVar, Unpack
@@ -15,18 +15,18 @@ POOLS = ("avg", "max", "avgmax", "catavgmax")
 
 
 class PooledArguments(HeadArguments, total=False):
-    """What every task about a whole image can be told; documented in `Task` and `PooledTask`."""
+    """Arguments shared by all tasks about a whole image; documented in `Task` and `PooledTask`."""
 
     metrics: Mapping[str, Any] | None
     pool: str
 
 
 class PooledHead(nn.Module):
-    """Pools the deepest map, drops out, and maps to outputs.
+    """Pools the deepest map, applies dropout, and maps the vector to the outputs by a linear layer.
 
     Args:
         channels: of the deepest map.
-        outputs: numbers for one picture.
+        outputs: number of outputs per image.
         pool: timm's pooling: `avg`, `max`, `avgmax` or `catavgmax`.
         dropout: share of pooled features that is dropped in training, in [0, 1).
     """
@@ -40,24 +40,24 @@ class PooledHead(nn.Module):
         self.logits = nn.Linear(channels * self.pool.feat_mult(), outputs)
 
     def forward(self, features: Features) -> Tensor:
-        """`Features` to (N, outputs)."""
+        """Maps `Features` to (N, outputs)."""
         logits: Tensor = self.logits(self.drop(self.pool(features.deep)))
         return logits
 
 
 class PooledTask(Task):
-    """A question about a whole picture.
+    """A task about a whole image.
 
     Args:
-        name: see `Task`, as for `data`, `loss`, `metrics` and `shared`.
-        data: what is known of the data.
-        loss: of this task's kind.
-        metrics: makers of torchmetrics metrics.
-        pool: how the map becomes a vector: `avg`, `max`, `avgmax` or `catavgmax`.
+        name: see `Task`, also for `data`, `loss`, `metrics` and `shared`.
+        data: description of the data set.
+        loss: a loss of this task's kind.
+        metrics: functions that make torchmetrics metrics.
+        pool: how the map is pooled to a vector: `avg`, `max`, `avgmax` or `catavgmax`.
         shared: `dropout` and `prior_bias`.
 
     Raises:
-        ConfigError: an unknown pooling, a value out of range.
+        ConfigError: if the pooling is unknown or a value is out of range.
     """
 
     dense: ClassVar[bool] = False
@@ -77,5 +77,5 @@ class PooledTask(Task):
         self.pool = pool
 
     def make_head(self, channels: FeatureChannels) -> nn.Module:
-        """Pooling and a linear layer."""
+        """Makes pooling followed by a linear layer."""
         return PooledHead(channels.deep, self.channels, self.pool, self.dropout)

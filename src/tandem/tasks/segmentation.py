@@ -1,4 +1,4 @@
-"""Where is it?"""
+"""The segmentation task: where is the lesion?"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Unpack
@@ -16,32 +16,32 @@ from tandem.tasks.task import HeadArguments
 from tandem.tasks.task_metrics import RowMean
 
 SUPERVISED = "supervised"
-"""What a loss of one term is called where an adversary gives a second one."""
+"""Name of an unnamed loss when an adversary adds a second term."""
 
 ADVERSARIAL = "adversarial"
-"""The term of the loss that an adversary gives."""
+"""Name of the loss term that an adversary adds."""
 
 
 class SegmentationTask(DenseTask):
-    """Foreground or not, for each pixel of a picture.
+    """Predicts foreground or background for each pixel of an image.
 
-    The threshold is found on validation data by the threshold sweep and applied everywhere else.
+    The threshold sweep finds the threshold on validation data; it is then applied everywhere else.
 
-    An adversary adds the term `adversarial` to the loss, in training only, so that validation and test losses can be
-    compared with those of a run without; and `train/<task>/adversarial/d_loss`, `d_accuracy` and `g_loss`, which is
-    the term without its weight.
+    An adversary adds the term `adversarial` to the loss, in training only, so that validation and test losses remain
+    comparable with those of a run without an adversary. It also logs `train/<task>/adversarial/d_loss`, `d_accuracy`
+    and `g_loss`; `g_loss` is the term without its weight.
 
     Args:
-        name: see `Task`, as for `data`, `metrics` and `shared`.
-        data: what is known of the data.
+        name: see `Task`, also for `data`, `metrics` and `shared`.
+        data: description of the data set.
         loss: a binary loss.
-        metrics: makers of torchmetrics metrics.
-        adversary: gives a further term of the loss, or None.
-        shared: `dropout` of the dense map's channels, and `prior_bias`.
+        metrics: functions that make torchmetrics metrics.
+        adversary: adds a further term to the loss, or None.
+        shared: `dropout` of the decoder's channels, and `prior_bias`.
 
     Raises:
-        ConfigError: a loss that has a term of a name that is taken; something else in the adversary's place; a value
-            out of range.
+        ConfigError: if a term of the loss uses a reserved name, `adversary` is not an adversary, or a value is out of
+            range.
     """
 
     kind: ClassVar[str] = "binary"
@@ -61,34 +61,34 @@ class SegmentationTask(DenseTask):
         if self.adversary is None:
             return
         if not isinstance(self.adversary, Adversary):
-            raise ConfigError(f"an adversary is chosen with adversary@tasks.{name}.adversary={adversary}")
+            raise ConfigError(f"tasks.{name}.adversary is invalid; write adversary@tasks.{name}.adversary={adversary}")
         for term in (SUPERVISED, ADVERSARIAL):
             if term in super().weights():
-                raise ConfigError(f"beside an adversary no term of the loss may be called '{term}'; rename it")
+                raise ConfigError(f"with an adversary, no term of the loss may be called '{term}'; rename the term")
         self.played = RowMean()
 
     @property
     def channels(self) -> int:
-        """One yes/no question for each channel of the masks."""
+        """One logit per mask channel."""
         return len(self.data.mask_channels)
 
     @property
     def class_names(self) -> Sequence[str]:
-        """The data set's names of these channels."""
+        """The data set's names of the mask channels."""
         return self.data.mask_channels
 
     def attach(self, channels: FeatureChannels) -> None:
-        """Builds the head, and the discriminator for these pictures."""
+        """Builds the head and the discriminator."""
         super().attach(channels)
         if self.adversary is not None:
             self.adversary.attach(self.data.channels + self.channels)
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Sigmoid for each pixel."""
+        """Applies the sigmoid to each pixel."""
         return torch.sigmoid(logits)
 
     def answer(self, logits: Tensor, batch: Mapping[str, Any]) -> TaskOutput | None:
-        """Losses and probabilities of the labelled rows, in training with the adversary's term."""
+        """Computes losses and probabilities of the labelled rows, in training with the adversary's term."""
         output = super().answer(logits, batch)
         if output is None or self.adversary is None or not self.training:
             return output
@@ -101,32 +101,32 @@ class SegmentationTask(DenseTask):
         return output._replace(losses=losses, unweighted=unweighted)
 
     def check_devices(self, count: int) -> None:
-        """Refuses several devices where there is an adversary, each of which would learn from other masks."""
+        """Raises ConfigError for several devices with an adversary, whose copies would train on different masks."""
         if self.adversary is not None and count > 1:
             raise ConfigError(
-                f"the adversary of task '{self.name}' learns on one device only, but there are {count}; set "
+                f"the adversary of task '{self.name}' trains on one device only, but there are {count}; set "
                 f"trainer.devices=1, or adversary@tasks.{self.name}.adversary=none"
             )
 
     def weights(self) -> dict[str, float]:
-        """The weight of each named term of the loss in the current epoch, with the adversary's."""
+        """Returns the current epoch's weight of each named loss term, including the adversary's."""
         more = {} if self.adversary is None else {ADVERSARIAL: self.adversary.weight}
         return super().weights() | more
 
     def begin_epoch(self, epoch: int) -> None:
-        """Sets the loss's and the adversary's weights to those of an epoch."""
+        """Sets the weights of the loss and the adversary to those of an epoch."""
         super().begin_epoch(epoch)
         if self.adversary is not None:
             self.adversary.set_epoch(epoch)
 
     def after_step(self, output: TaskOutput, batch: Mapping[str, Any]) -> None:
-        """The adversary learns from the masks that were predicted in the step."""
+        """Trains the adversary on the masks predicted in the step."""
         if self.adversary is not None:
             played = self.adversary.learn(batch["image"][output.rows], output.probabilities, output.target)
             self.played.update(torch.stack([played["d_loss"], played["d_accuracy"]]), len(output.rows))
 
     def compute(self, stage: str) -> dict[str, Tensor]:
-        """The stage's losses and metrics, of the training split with those of the adversary, and starts anew."""
+        """Returns the stage's losses and metrics, for training including the adversary's, and resets them."""
         found = super().compute(stage)
         if stage == "train" and self.adversary is not None and self.played.update_called:
             prefix = f"{stage}/{self.name}"

@@ -1,4 +1,4 @@
-"""Which class is each pixel of?"""
+"""The semantic segmentation task: which class does each pixel belong to?"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
@@ -11,9 +11,9 @@ from tandem.tasks.dense import DenseTask
 
 
 class SemanticTask(DenseTask):
-    """One class of C for each pixel of a picture, background first; for data whose masks have classes.
+    """Predicts one of C classes per pixel, background first; for data whose masks have classes.
 
-    Metrics are told `num_classes` and that 255 is to be ignored. Arguments and errors: `Task`.
+    Metrics get `num_classes` and `ignore_index=255`. Arguments and errors: `Task`.
     """
 
     kind: ClassVar[str] = "multiclass"
@@ -21,28 +21,28 @@ class SemanticTask(DenseTask):
 
     @property
     def needs(self) -> str:
-        """A mask of classes."""
+        """A mask whose values are classes."""
         return "class mask"
 
     @property
     def channels(self) -> int:
-        """One logit for each class."""
+        """One logit per class."""
         return len(self.data.mask_classes)
 
     @property
     def class_names(self) -> Sequence[str]:
-        """The data set's names."""
+        """The class names of the data set."""
         return self.data.mask_classes
 
     def metric_arguments(self) -> dict[str, Any]:
-        """The number of classes, and which pixels are unknown."""
+        """Returns the number of classes, and the value of unknown pixels."""
         return {"num_classes": self.channels, "ignore_index": MISSING_PIXEL}
 
     def read_target(self, batch: Mapping[str, Any]) -> Tensor | None:
-        """(N, H, W) int64 class indices, 255 where unknown."""
+        """Returns (N, H, W) int64 class indices, 255 where unknown."""
         mask = batch.get(self.target)
         return None if mask is None else mask[:, 0].long()
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Softmax over the classes of each pixel."""
+        """Applies softmax over the classes of each pixel."""
         return torch.softmax(logits, dim=1)

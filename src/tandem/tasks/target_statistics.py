@@ -1,4 +1,4 @@
-"""What a task takes from the training targets before it starts: open knobs of its loss, the bias of its last layer."""
+"""Computes from the training targets what a task needs before training: data-dependent loss options and biases."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
@@ -12,11 +12,11 @@ from tandem.losses.data_dependent import resolve
 from tandem.tasks.kinds import Kind
 
 CHUNK = 64
-"""Rows whose targets are looked at in one go, so that large masks need no second copy."""
+"""Number of rows read at a time, so that large masks are not copied as a whole."""
 
 
 class Counted(Protocol):
-    """What is read of a task here."""
+    """The parts of a task that this module uses."""
 
     name: str
     loss: nn.Module
@@ -24,36 +24,36 @@ class Counted(Protocol):
 
     @property
     def target_kind(self) -> Kind:
-        """What tasks of its kind do."""
+        """The kind of the task's target."""
 
     @property
     def channels(self) -> int:
-        """Logits for one row or pixel."""
+        """Number of logits per row or pixel."""
 
     @property
     def class_names(self) -> Sequence[str]:
         """Names of the channels."""
 
     def read_target(self, batch: Mapping[str, Any]) -> Tensor | None:
-        """The task's target in a batch."""
+        """Returns the task's target in a batch."""
 
     def labelled(self, target: Tensor) -> Tensor:
-        """(N,) bool: which rows carry a target."""
+        """Returns (N,) bool: which rows have a target."""
 
 
 def count_answers(task: Counted, samples: Samples) -> Tensor:
-    """How often each answer occurs among the known targets of a split; -100 and 255 count nowhere.
+    """Counts how often each answer occurs among the known targets of a split; -100 and 255 are ignored.
 
     Args:
-        task: of a kind whose answers can be counted.
+        task: a task whose kind is countable.
         samples: the split.
 
     Returns:
-        int64, (C, 2) with no and yes for each channel of a binary task, (C,) for the classes of a multiclass one.
+        int64: (C, 2) counts of no and yes per channel for a binary task, (C,) counts per class for a multiclass task.
 
     Raises:
-        ConfigError: a task of another kind.
-        DataError: no target is known.
+        ConfigError: if the kind is not countable.
+        DataError: if no target is known.
     """
     if not task.target_kind.countable:
         raise ConfigError(f"the answers of task '{task.name}' cannot be counted: it is a {task.target_kind.name} task")
@@ -64,12 +64,12 @@ def count_answers(task: Counted, samples: Samples) -> Tensor:
             counts = task.target_kind.count(target, task.channels)
             total = counts if total is None else total + counts
     if total is None or not total.any():
-        raise DataError(f"no training picture has a target for task '{task.name}', so its answers cannot be counted")
+        raise DataError(f"no training image has a target for task '{task.name}', so its answers cannot be counted")
     return total
 
 
 def has_target(task: Counted, samples: Samples) -> bool:
-    """Whether any row of a split has a target for a task."""
+    """Returns whether any row of a split has a target for a task."""
     for start in range(0, len(samples), CHUNK):
         target = task.read_target(samples.targets(range(start, min(start + CHUNK, len(samples)))))
         if target is not None and bool(task.labelled(target).any()):
@@ -78,17 +78,17 @@ def has_target(task: Counted, samples: Samples) -> bool:
 
 
 def resolve_loss(task: Counted, counts: Tensor) -> dict[str, float]:
-    """Settles every open knob of a task's loss (see `tandem.losses.data_dependent`).
+    """Computes every data-dependent option of a task's loss (see `tandem.losses.data_dependent`).
 
     Args:
-        task: with its loss.
-        counts: as `count_answers` gives them.
+        task: a task with its loss.
+        counts: the result of `count_answers`.
 
     Returns:
-        What was computed, by dotted name below the task.
+        The computed values, by dotted name below the task.
 
     Raises:
-        DataError: an answer that never occurs.
+        DataError: if an answer never occurs.
     """
     try:
         found = resolve(task.loss, counts, task.class_names)
@@ -98,22 +98,22 @@ def resolve_loss(task: Counted, counts: Tensor) -> dict[str, float]:
 
 
 def set_prior_bias(task: Counted, counts: Tensor | None, share: float | None = None) -> dict[str, float]:
-    r"""Sets the bias of the last layer so that an untrained head answers with the prior probability.
+    r"""Sets the bias of the last layer so that an untrained head predicts the prior probability.
 
     For a yes/no question with the share \(\pi\) of yes, \(b = -\log((1 - \pi) / \pi)\); for classes with the shares
-    \(\pi_c\), \(b_c = \log \pi_c\). So the first steps are not spent on learning that lesions are rare.
+    \(\pi_c\), \(b_c = \log \pi_c\). The first steps then need not learn that lesions are rare.
 
     Args:
-        task: with its head, whose last layer is called `logits`.
-        counts: as `count_answers` gives them; not needed where a share is given.
-        share: \(\pi\) for each channel of a binary task, inside (0, 1).
+        task: a task whose head has a last layer called `logits`.
+        counts: the result of `count_answers`; not needed if a share is given.
+        share: \(\pi\) for every channel of a binary task, in (0, 1).
 
     Returns:
         The shares and biases by name.
 
     Raises:
-        ConfigError: a head without such a layer.
-        DataError: an answer that never occurs, whose bias would be infinite.
+        ConfigError: if the head has no such layer.
+        DataError: if an answer never occurs, since its bias would be infinite.
 
     Source: Lin et al., Focal Loss for Dense Object Detection (RetinaNet), 2017, section 4.1.
     """
@@ -135,26 +135,26 @@ def set_prior_bias(task: Counted, counts: Tensor | None, share: float | None = N
 
 
 def check_prior_bias(value: bool | float, kind: Kind) -> bool | float:
-    """Refuses a value of `prior_bias` that means nothing.
+    """Validates `prior_bias` for a kind of target.
 
     Args:
-        value: what the user gave.
-        kind: of the task's target; yes/no questions may be given a share.
+        value: the configured value.
+        kind: of the task's target; binary kinds also accept a share.
 
     Raises:
-        ConfigError: anything but false, true or, where it may be given, a number inside (0, 1); anything but false
-            where answers cannot be counted.
+        ConfigError: if the value is not false, true or, where the kind accepts a share, a number in (0, 1); or if it
+            is not false and the kind is not countable.
     """
     if value is not False and not kind.countable:
         raise ConfigError(
-            f"prior_bias is {value!r}, but must be false: the answers of a {kind.name} task have no share"
+            f"prior_bias is {value!r}, but must be false: the answers of a {kind.name} task cannot be counted"
         )
     if isinstance(value, bool):
         return value
     if not kind.given_share:
-        raise ConfigError(f"prior_bias is {value!r}, but must be true or false: the classes' shares are counted")
+        raise ConfigError(f"prior_bias is {value!r}, but must be true or false: the shares of the classes are counted")
     if not isinstance(value, int | float) or not 0 < value < 1:
-        raise ConfigError(f"prior_bias is {value!r}, but must be true, false or the share of yes, inside (0, 1)")
+        raise ConfigError(f"prior_bias is {value!r}, but must be true, false or the share of yes, in (0, 1)")
     return float(value)
 
 

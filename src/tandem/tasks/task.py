@@ -1,4 +1,4 @@
-"""A task: one question about the shared features."""
+"""Base class of tasks: one question about the image, answered from the shared features."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -23,38 +23,39 @@ STAGES = ("train", "val", "test")
 
 
 class HeadArguments(TypedDict, total=False):
-    """What every task's head can be told; documented in `Task`."""
+    """Arguments shared by the heads of all tasks; documented in `Task`."""
 
     dropout: float
     prior_bias: bool | float
 
 
 class Task(nn.Module, ABC):
-    """One question: head, loss, metrics and threshold.
+    """One question about an image: head, loss, metrics and threshold.
 
-    A new task is a subclass that says which target it reads and how, and one yaml. Its `kind` may be a new one: it
-    then needs a loss that names the same kind, and is trained, evaluated, predicted and exported with its raw values
-    until `answer_from` or `target_kind` make more of them.
+    A new task is a subclass that defines which target it reads and how, and one yaml. Its `kind` may be a new name:
+    it then needs a loss with the same `kind`, and is trained, evaluated, predicted and exported with its raw values
+    unless it overrides `answer_from` or `target_kind`.
 
     Args:
         name: the task's name in the configuration and in logged values.
-        data: what is known of the data.
-        loss: takes (logits, target); of this task's `kind`.
-        metrics: by name, functions that make a torchmetrics metric for this task's number of classes. A metric sees
-            probabilities and targets of labelled rows, of a whole split.
+        data: description of the data set.
+        loss: called with (logits, target); its `kind` must be this task's.
+        metrics: by name, functions that make a torchmetrics metric for this task's number of classes. A metric gets
+            probabilities and targets of the labelled rows of a whole split.
         dropout: share of the features that is dropped in training before the last layer, in [0, 1).
-        prior_bias: whether the last layer begins with the bias that answers with the shares of the answers in training
-            (Lin et al., 2017); for yes/no questions also a share inside (0, 1). Needs a kind that can be counted.
+        prior_bias: whether to initialise the bias of the last layer so that it predicts the shares of the answers in
+            training (Lin et al., 2017); for yes/no questions also a share in (0, 1). Needs a countable kind.
 
     Attributes:
-        kind: kind of target: `binary`, `multiclass`, ..., or a new word; a loss of another kind is refused.
-        target: the entry of the batch that this task learns.
-        dense: whether the head reads the decoder's map.
-        channels: logits for one row or pixel.
-        threshold: (channels,) where a probability counts as yes; found on validation data, kept in the checkpoint.
+        kind: kind of target: `binary`, `multiclass`, ..., or a new name; a loss of another kind is an error.
+        target: the key in the batch that this task learns.
+        dense: whether the head uses the decoder's map.
+        channels: number of logits per row or pixel.
+        threshold: (channels,), a probability at or above it counts as yes; found on validation data, stored in the
+            checkpoint.
 
     Raises:
-        ConfigError: a loss of another kind, or of none; a name that cannot be logged or kept; a value out of range.
+        ConfigError: if the loss has another kind or none, a name is not allowed, or a value is out of range.
     """
 
     kind: ClassVar[str]
@@ -75,12 +76,12 @@ class Task(nn.Module, ABC):
         for what, given in (("a task", name), *(("a metric", key) for key in metrics or {})):
             _check_name(what, given)
         if isinstance(loss, str):
-            raise ConfigError(f"a loss is not chosen by name alone; write loss/{self.kind}@tasks.{name}.loss={loss}")
+            raise ConfigError(f"tasks.{name}.loss is only a name; write loss/{self.kind}@tasks.{name}.loss={loss}")
         kind = getattr(loss, "kind", None)
         if kind != self.kind:
             label = getattr(loss, "__name__", type(loss).__name__)
             raise ConfigError(
-                f"the loss {label} is {f'a {kind} loss' if kind else 'of no kind'}, but this task needs a {self.kind} "
+                f"the loss {label} {f'is a {kind} loss' if kind else 'has no kind'}, but this task needs a {self.kind} "
                 f"one; choose loss/{self.kind}@tasks.{name}.loss=..."
             )
         if self.needs not in data.offered:
@@ -103,64 +104,64 @@ class Task(nn.Module, ABC):
         self.head: nn.Module = nn.Identity()
         made = {key: self._make_metric(make) for key, make in (metrics or {}).items()}
         self.meters = {stage: TaskMetrics(made, self.class_names) for stage in STAGES}
-        # nn.ModuleDict refuses the key "train", a method's name; registered one by one, meters follow the task's device
+        # nn.ModuleDict rejects the key "train", a method's name; registered one by one, metrics move with the task
         for stage, meters in self.meters.items():
             self.add_module(f"{stage}_meters", meters)
         self.register_buffer("threshold", torch.full((self.channels,), 0.5))
 
     @property
     def target_kind(self) -> Kind:
-        """What tasks of this kind do: decide, count, show. Override it to bring a `Kind` of the task's own."""
+        """The behaviour of this kind of target: decide, count, display. Override it to use a custom `Kind`."""
         return kind_of(self.kind, self.dense)
 
     @property
     def needs(self) -> str:
-        """Which of `DataInfo.offered` this task learns from."""
+        """The entry of `DataInfo.offered` that this task learns from."""
         return self.target
 
     @property
     @abstractmethod
     def channels(self) -> int:
-        """Logits for one row or pixel."""
+        """Number of logits per row or pixel."""
 
     @abstractmethod
     def make_head(self, channels: FeatureChannels) -> nn.Module:
-        """The head: takes `Features`, gives logits."""
+        """Makes the head, which maps `Features` to logits."""
 
     def read_target(self, batch: Mapping[str, Any]) -> Tensor | None:
-        """This task's target in a batch, or None where the data set has none."""
+        """Returns this task's target in a batch, or None if the data set has none."""
         return batch.get(self.target)
 
     @abstractmethod
     def labelled(self, target: Tensor) -> Tensor:
-        """(N,) bool: which rows carry a target."""
+        """Returns (N,) bool: which rows have a target."""
 
     @abstractmethod
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Logits to probabilities; for other kinds of target, to what metrics compare with it.
+        """Converts logits to probabilities; for kinds without probabilities, to the values that metrics compare.
 
         Args:
             logits: (N, channels, *spatial) float32.
 
         Returns:
-            (N, C, *spatial), C the number of `class_names`.
+            (N, C, *spatial), where C is the number of `class_names`.
         """
 
     def answer_from(self, probabilities: Tensor) -> Mapping[str, Any]:
-        """What this task makes of the probabilities of one image: named plain values, for the tables of images.
+        """Derives further values from the probabilities of one image, for the tables of images.
 
-        By default nothing beside what its kind shows. Override it to add columns to `predictions.csv` and `images.csv`.
+        By default there are none. Override it to add columns to `predictions.csv` and `images.csv`.
 
         Args:
-            probabilities: (C, *spatial) float32, on the CPU: a mean over mirror images or runs, where that is asked.
+            probabilities: (C, *spatial) float32, on the CPU; averaged over flips or runs if that is configured.
 
         Returns:
-            Numbers, texts or booleans by name, the same names for every image.
+            Numbers, strings or booleans by name, with the same names for every image.
         """
         return {}
 
     def question(self) -> Question:
-        """What this task asks, with its thresholds as they are now, for those who read its answers without it."""
+        """Returns a description of this task with its current thresholds, for code that does not have the task."""
         kind, names = self.target_kind, tuple(self.class_names)
         thresholds = tuple(self.threshold.tolist()) if kind.thresholds else ()
         if type(self).answer_from is Task.answer_from:
@@ -179,29 +180,29 @@ class Task(nn.Module, ABC):
         return metric
 
     def metric_arguments(self) -> dict[str, Any]:
-        """What each metric is told, for instance the number of classes."""
+        """Returns the arguments of each metric, for instance the number of classes."""
         return {}
 
     @property
     def class_names(self) -> Sequence[str]:
-        """Names of the channels, for metrics that give one value for each."""
+        """Names of the channels, for metrics with one value per channel."""
         return [str(index) for index in range(self.channels)]
 
     def attach(self, channels: FeatureChannels) -> None:
-        """Builds the head for a network of these channels."""
+        """Builds the head for a network with these channels."""
         self.head = self.make_head(channels)
 
     def forward(self, features: Features) -> Tensor:
-        """Shared features to logits, in whatever precision training uses."""
+        """Maps shared features to logits, in the precision of training."""
         logits: Tensor = self.head(features)
         return logits
 
     def answer(self, logits: Tensor, batch: Mapping[str, Any]) -> TaskOutput | None:
-        """Losses and probabilities of the labelled rows, or None where a batch has none.
+        """Computes losses and probabilities of the labelled rows, or returns None if a batch has none.
 
         Args:
             logits: of the whole batch.
-            batch: with this task's target, if the data set has it.
+            batch: the batch, with this task's target if the data set has it.
         """
         target = self.read_target(batch)
         if target is None:
@@ -215,28 +216,28 @@ class Task(nn.Module, ABC):
         if isinstance(terms, Tensor):
             terms = {"": terms}
         weights = self.weights()
-        losses = {name: weights.get(name, 1.0) * term for name, term in terms.items()}  # "" is a loss of one term
+        losses = {name: weights.get(name, 1.0) * term for name, term in terms.items()}  # "" for a single term
         unweighted = {name: term.detach() for name, term in terms.items()}
         seen = logits.detach().float()
         extremes = torch.stack([seen.amin(), seen.amax()])
         probabilities = self.probabilities(seen)
         check_values(self.name, self.class_names, probabilities.shape)
-        return TaskOutput(probabilities, target, losses, rows, extremes, unweighted)
+        return TaskOutput(probabilities, target, losses, rows, extremes, unweighted, tuple(batch.get("id", ())))
 
     def prepare(self, samples: Samples) -> dict[str, float]:
-        """Before the first step: gives the loss and the last layer what they take from the training targets.
+        """Computes data-dependent loss options and the bias of the last layer from the training targets.
 
-        The loss's part is in the checkpoint; the bias is one of its weights, so a resumed run overwrites it.
+        Called before the first step. The checkpoint stores both, so a resumed run loads the stored values.
 
         Args:
-            samples: the training split, and no other.
+            samples: the training split.
 
         Returns:
-            What was computed, by dotted name below `tasks.<name>`; empty where nothing was asked for.
+            The computed values, by dotted name below `tasks.<name>`; empty if no option needs any.
 
         Raises:
-            ConfigError: a head without a bias to set, a kind of target that cannot be counted.
-            DataError: an answer that never occurs in training.
+            ConfigError: if the head has no bias to set or the kind of target is not countable.
+            DataError: if an answer never occurs in training.
         """
         given = None if isinstance(self.prior_bias, bool) else self.prior_bias
         asked = bool(deferred_losses(self.loss)) or (self.prior_bias is True)
@@ -247,37 +248,37 @@ class Task(nn.Module, ABC):
         return {f"tasks.{self.name}.{key}": value for key, value in found.items()}
 
     def check_devices(self, count: int) -> None:
-        """Refuses several devices where this task cannot learn on them; by default it can.
+        """Checks whether this task can train on several devices; by default it can.
 
         Raises:
-            ConfigError: if it learns something on one device only.
+            ConfigError: if it trains on one device only.
         """
 
     def weights(self) -> dict[str, float]:
-        """The weight of each named term of the loss in the current epoch; empty for a loss of one term."""
+        """Returns the current epoch's weight of each named loss term; empty for a loss with a single term."""
         return dict(getattr(self.loss, "weights", {}))
 
     def moving(self) -> tuple[str, ...]:
-        """The named terms of the loss whose weight changes over the epochs."""
+        """Returns the named terms of the loss whose weight changes over the epochs."""
         return tuple(getattr(self.loss, "moving", ()))
 
     def begin_epoch(self, epoch: int) -> None:
-        """Before an epoch of training and its validation: whatever is scheduled takes the values of that epoch.
+        """Sets all scheduled values to those of an epoch, before its training and validation.
 
         Args:
-            epoch: counted from 0; that of the checkpoint, where one is evaluated.
+            epoch: counted from 0; when a checkpoint is evaluated, the checkpoint's epoch.
         """
         set_epoch = getattr(self.loss, "set_epoch", None)
         if set_epoch is not None:
             set_epoch(epoch)
 
     def after_step(self, output: TaskOutput, batch: Mapping[str, Any]) -> None:
-        """After each training step in which this task had a target: what it learns by an optimiser of its own.
+        """Runs after each training step in which this task had a target, for training with a separate optimiser.
 
-        By default nothing. Random numbers are those of the step, so that a resumed run draws them again.
+        Does nothing by default. It uses the random state of the step, so that a resumed run draws the same numbers.
 
         Args:
-            output: this task's answer in that step.
+            output: this task's output in that step.
             batch: the step's batch.
         """
 
@@ -285,29 +286,30 @@ class Task(nn.Module, ABC):
         """Adds a batch to the stage's running losses and metrics.
 
         Args:
-            output: of the batch.
+            output: this task's output for the batch.
             stage: `train`, `val` or `test`.
-            thresholds_final: whether thresholds are final, so that metrics of masks are updated.
+            thresholds_final: whether thresholds are final; only then are mask metrics updated.
         """
         self.meters[stage].update(output, self.threshold if thresholds_final else None)
 
     def reset(self, stage: str) -> None:
-        """Forgets what was added to a stage."""
+        """Discards what was added to a stage."""
         self.meters[stage].reset()
 
     def compute(self, stage: str) -> dict[str, Tensor]:
-        """The stage's losses and metrics under their logged names, and starts anew; empty if no row had a target.
+        """Returns the stage's losses and metrics by logged name, and resets them; empty if no row had a target.
 
-        Each named term of the loss is there twice: `loss/<term>` as it enters the sum, with its weight, so that these
-        add up to `loss`; and `loss/<term>/unweighted`. Of the training split, `weight/<term>` is that of the epoch.
+        Each named term of the loss appears twice: `loss/<term>` with its weight, so that these terms add up to `loss`,
+        and `loss/<term>/unweighted`. The training split also has `weight/<term>`, the weight in this epoch. If a
+        probability is nan, every metric is nan; the first time, a warning names the images.
         """
-        found = self.meters[stage].compute()
+        found = self.meters[stage].compute(f"{stage}/{self.name}")
         if found and stage == "train":
             found |= {f"weight/{name}": torch.tensor(weight) for name, weight in self.weights().items()}
         return {f"{stage}/{self.name}/{key}": value for key, value in found.items()}
 
 
 def _check_name(what: str, name: str) -> None:
-    """Names become keys of torch's ModuleDict and parts of logged names, where `loss` stands for the task's own."""
+    """Validates a name: it becomes a key of torch's ModuleDict and part of logged names, where `loss` is reserved."""
     if not name.isidentifier() or name == "loss" or hasattr(MetricCollection([]), name):
-        raise ConfigError(f"{what} cannot be called '{name}'; use letters, digits and _, but no word of torch's own")
+        raise ConfigError(f"{what} cannot be called '{name}'; use letters, digits and _, but no name reserved by torch")

@@ -1,4 +1,4 @@
-"""Running losses and metrics of a task over one split."""
+"""Accumulates the losses and metrics of a task over one split."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,17 +8,18 @@ from torchmetrics import Metric, MetricCollection
 
 from tandem.tasks.kinds.binary import reached
 from tandem.tasks.output import TaskOutput
+from tandem.tasks.undefined import UndefinedRows
 
 
 def no_cross_rank_sync() -> bool:
-    """What a metric is told of other devices: none, since every device is given the rows of all."""
+    """Disables metric sync: each rank already holds the whole batch."""
     return False
 
 
 class RowMean(Metric):
-    """Mean over rows of what is given as means over batches; nan if one of them is nan.
+    """Averages batch means, weighted by their number of rows; nan if one of them is nan.
 
-    Torchmetrics' own mean leaves nan out, so that a diverged loss looks healthy, and waits for the device to do so.
+    Torchmetrics' own mean ignores nan, which hides a diverged loss, and it waits for the device to check for nan.
     """
 
     full_state_update = False
@@ -31,73 +32,84 @@ class RowMean(Metric):
         self.add_state("rows", torch.tensor(0), "sum")
 
     def update(self, mean: Tensor, rows: int) -> None:
-        """Adds a batch of so many rows by its mean, a scalar, or by several, (K,), in the same order each time."""
+        """Adds the mean of a batch, a scalar or (K,) in a fixed order, and its number of rows."""
         self.total = self.total + mean * rows  # not in place: Lightning's inference mode may have made the tensor
         self.rows = self.rows + rows
 
     def compute(self) -> Tensor:
-        """A scalar, or (K,)."""
+        """Returns the mean, a scalar or (K,)."""
         return self.total / self.rows
 
 
 class TaskMetrics(nn.Module):
-    """Adds up batches. Metrics are counted over the split and divided once.
+    """Accumulates batches. Metrics are counted over the split and divided once.
 
-    Losses are the batches' means weighted by their rows: where a loss is not itself a mean over rows (Dice over a
-    batch, class weights, partly missing masks) they depend a little on the batch size, as the training loss does.
-    A value that no row contributed to is absent, not 0.
+    Losses are batch means weighted by their number of rows. If a loss is not a mean over rows (Dice over a batch,
+    class weights, partly missing masks), its value depends slightly on the batch size, as the training loss does.
+    A value to which no row contributed is absent, not 0. If a probability of the split is nan, every metric is nan.
 
     Args:
-        metrics: metrics by name; clones are kept. One with `needs_mask` sees answers of yes or no, and only where the
-            threshold is settled.
-        class_names: names of the entries of a metric that gives one value for each class.
+        metrics: metrics by name; they are cloned. A metric with `needs_mask` gets yes/no answers, and only when the
+            threshold is final.
+        class_names: names of the entries of a metric with one value per class.
     """
 
     def __init__(self, metrics: Mapping[str, Metric], class_names: Sequence[str]) -> None:
         super().__init__()
         self.losses = RowMean()
         self.names: tuple[str, ...] = ()
+        self.undefined = UndefinedRows()
         self.metrics = MetricCollection(
             {name: metric.clone() for name, metric in metrics.items()}, compute_groups=False
         )
         self.class_names = tuple(class_names)
-        for part in self.metrics.modules():  # a metric may be made of others
+        for part in self.metrics.modules():  # a metric may contain others
             if isinstance(part, Metric):
                 part.distributed_available_fn = no_cross_rank_sync
 
     def update(self, output: TaskOutput, threshold: Tensor | None = None) -> None:
-        """Adds a batch, of the same terms as those before it.
+        """Adds a batch with the same loss terms as earlier batches.
 
         Args:
-            output: of a task.
-            threshold: (C,), where it is settled; None while training still moves it.
+            output: the task's output for the batch.
+            threshold: (C,), if it is final; None while training still changes it.
         """
         values = _losses(output)
         if self.losses.update_called:
             values = {name: values[name] for name in self.names}
         self.names = tuple(values)
         self.losses.update(torch.stack(list(values.values())), len(output.rows))
+        self.undefined.see(output)
+        probabilities = output.probabilities.nan_to_num(0.0)  # of other libraries' metrics some would raise an error
         for metric in self._metrics().values():
             if not getattr(metric, "needs_mask", False):
-                metric.update(output.probabilities, output.target)
+                metric.update(probabilities, output.target)
             elif threshold is not None:
-                metric.update(reached(output.probabilities, threshold), output.target)
+                metric.update(reached(probabilities, threshold), output.target)
 
-    def compute(self) -> dict[str, Tensor]:
-        """The values by name; empty if nothing was added. Starts anew."""
+    def compute(self, where: str = "") -> dict[str, Tensor]:
+        """Returns the values by name, empty if nothing was added, and resets.
+
+        Args:
+            where: `<stage>/<task>`, for the warning about probabilities that are nan.
+        """
         found: dict[str, Tensor] = {}
         if self.losses.update_called:
-            means = self.losses.compute().view(-1)  # torchmetrics gives one mean of one as a scalar
+            means = self.losses.compute().view(-1)  # torchmetrics returns a single mean as a scalar
             found = dict(zip(self.names, means.unbind(), strict=True))
+            undefined = self.undefined.found(where)
             for name, metric in self._metrics().items():
-                found |= self._named(name, metric.compute()) if metric.update_called else {}
+                if metric.update_called:
+                    value = metric.compute()
+                    found |= self._named(name, torch.full_like(value, torch.nan) if undefined else value)
         self.reset()
         return found
 
     def reset(self) -> None:
-        """Forgets what was added."""
+        """Discards what was added."""
         self.losses.reset()
         self.metrics.reset()
+        self.undefined.reset()
 
     def _metrics(self) -> dict[str, Metric]:
         return dict(self.metrics.items())
@@ -109,7 +121,7 @@ class TaskMetrics(nn.Module):
 
 
 def _losses(output: TaskOutput) -> dict[str, Tensor]:
-    """The loss, and each of its named terms with and without its weight, under the names that are logged."""
+    """Returns the loss, and each named term with and without its weight, under their logged names."""
     named = {f"loss/{name}": term.detach() for name, term in output.losses.items() if name}
     bare = {f"loss/{name}/unweighted": term for name, term in output.unweighted.items() if name}
     return {"loss": output.loss.detach(), **named, **bare}

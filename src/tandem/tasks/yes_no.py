@@ -1,4 +1,4 @@
-"""Is it one of these?"""
+"""The yes/no task: questions whose answers follow from the class."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar, Unpack
@@ -14,19 +14,19 @@ from tandem.tasks.pooled import PooledArguments, PooledTask
 
 
 class YesNoTask(PooledTask):
-    """Yes/no questions about a picture whose answers follow from its class: is it malignant, is there a lesion?
+    """Answers yes/no questions that follow from the class of an image: is it malignant, is there a lesion?
 
-    Each question has a logit, a probability and, found on validation data, a threshold of its own.
+    Each question has its own logit, probability and threshold; the threshold is found on validation data.
 
     Args:
-        name: see `PooledTask`, as for `data` and `shared`.
-        data: what is known of the data.
+        name: see `PooledTask`, also for `data` and `shared`.
+        data: description of the data set.
         loss: a binary loss.
-        questions: by name, the classes for which the answer is yes.
+        questions: by name of the question, the classes for which the answer is yes.
         shared: `metrics`, `pool`, `dropout` and `prior_bias`.
 
     Raises:
-        ConfigError: no question, one that no or every class answers with yes, an unknown class; a value out of range.
+        ConfigError: if there is no question, a question is yes for no class or every class, or a class is unknown.
     """
 
     kind: ClassVar[str] = "binary"
@@ -49,27 +49,27 @@ class YesNoTask(PooledTask):
 
     @property
     def channels(self) -> int:
-        """One logit for each question."""
+        """One logit per question."""
         return len(self.questions)
 
     @property
     def class_names(self) -> Sequence[str]:
-        """The questions."""
+        """The names of the questions."""
         return list(self.questions)
 
     def read_target(self, batch: Mapping[str, Any]) -> Tensor | None:
-        """(N, questions) uint8: 0 or 1, 255 where the class is unknown."""
+        """Returns (N, questions) uint8: 0 or 1, 255 where the class is unknown."""
         label = batch.get(self.target)
         if label is None:
             return None
         return self.answers[label.clamp(min=0)].masked_fill((label == MISSING_LABEL)[:, None], MISSING_PIXEL)
 
     def labelled(self, target: Tensor) -> Tensor:
-        """Rows whose class is known."""
+        """Marks rows whose class is known."""
         return (target != MISSING_PIXEL).any(dim=1)
 
     def probabilities(self, logits: Tensor) -> Tensor:
-        """Sigmoid for each question."""
+        """Applies the sigmoid to each question."""
         return torch.sigmoid(logits)
 
 
@@ -80,7 +80,7 @@ def _check_questions(questions: Mapping[str, Sequence[str]], data: DataInfo) -> 
         if not question.isidentifier():
             raise ConfigError(f"a question cannot be called '{question}'; use letters, digits and _")
         if isinstance(yes, str):
-            raise ConfigError(f"questions.{question} is the text '{yes}', but must be a list: [{yes}]")
+            raise ConfigError(f"questions.{question} is the string '{yes}', but must be a list: [{yes}]")
         if unknown := [label for label in yes if label not in data.classes]:
             raise ConfigError(
                 f"questions.{question}: data '{data.name}' has no class '{unknown[0]}': "
@@ -88,4 +88,4 @@ def _check_questions(questions: Mapping[str, Sequence[str]], data: DataInfo) -> 
             )
         if not 0 < len(set(yes)) < len(data.classes):
             which = "every" if yes else "no"
-            raise ConfigError(f"questions.{question} is answered with yes by {which} class; name some of them")
+            raise ConfigError(f"questions.{question} is yes for {which} class; list some of the classes, but not all")

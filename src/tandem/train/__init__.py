@@ -1,4 +1,4 @@
-"""Training: one network on all tasks, from a configuration to `results.json`."""
+"""The command `train`: trains one network on all tasks and writes `results.json`."""
 
 from tandem.train.run import main, train
 

@@ -1,4 +1,4 @@
-"""`python -m tandem.train`: the command, as launchers start it in a process of its own."""
+"""`python -m tandem.train`: the command, as launchers start it in a separate process."""
 
 from tandem.train.run import main
 

@@ -1,4 +1,4 @@
-"""What follows from the training split before the first step: class weights, shares, biases, visits."""
+"""Values computed from the training split before the first step: class weights, shares, biases, sampling counts."""
 
 import logging
 from pathlib import Path
@@ -16,22 +16,21 @@ COMPUTED = "computed.json"
 
 
 def prepare(module: "MultiTaskModule", data: "DataModule", folder: Path) -> dict[str, float]:
-    """Gives losses and heads what they take from the training targets, says so, and keeps it in the run's folder.
+    """Computes what losses and heads need from the training targets, logs it, and saves it in the run's folder.
 
-    Nothing of it is drawn or learnt: a resumed run computes the same again, and its checkpoint then overwrites the
-    biases that were set.
+    The result is deterministic: a resumed run computes the same values, and its checkpoint then overwrites the biases.
 
     Args:
-        module: before training.
-        data: after `setup`; of its splits only that of training is looked at.
+        module: the module before training.
+        data: the data module after `setup`; only its training split is used.
         folder: the run's folder.
 
     Returns:
-        What was computed, by dotted name; empty, and no file, where nothing asks for it.
+        The computed values, by dotted name; empty, and no file, if no option needs any.
 
     Raises:
-        ConfigError: a setting that a task's head or kind of target cannot follow.
-        DataError: a class or answer that never occurs in training.
+        ConfigError: if an option does not apply to a task's head or kind of target.
+        DataError: if a class or answer never occurs in training.
     """
     from tandem.distributed.gather import get_rank
 

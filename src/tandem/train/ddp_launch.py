@@ -1,4 +1,4 @@
-"""Starts a process for each device of a run, and ends all of them where one fails."""
+"""Starts one process per device of a run, and ends all of them if one fails."""
 
 import json
 import logging
@@ -20,25 +20,25 @@ from tandem.utils.files import read_json
 log = logging.getLogger(__name__)
 
 COMMAND = (sys.executable, "-m", "tandem.train.ddp_worker")
-"""What is run for each device."""
+"""The command that is run for each device."""
 
 MEETING = "meeting"
-"""File in which the processes find each other."""
+"""File through which the processes find each other."""
 
-LOOK = 0.05
-"""Seconds between two looks at the processes."""
+POLL = 0.05
+"""Seconds between two checks of the processes."""
 
 PATIENCE = 1.0
-"""Seconds that the others have to say something, once one has failed; what is said first counts."""
+"""Seconds that the other processes have to report an error after one has failed; the earliest error counts."""
 
 GRACE = 10.0
-"""Seconds that processes have to end once they are told to; then they are killed."""
+"""Seconds that processes have to end on request; then they are killed."""
 
 Processes = Sequence["subprocess.Popen[bytes]"]
 
 
 class WorkerError(Exception):
-    """What nobody foresaw, in the process of one of several devices."""
+    """An unexpected error in the process of one of several devices."""
 
 
 class _Elsewhere(Exception):  # noqa: N818 (a traceback, shown as the cause)
@@ -46,25 +46,25 @@ class _Elsewhere(Exception):  # noqa: N818 (a traceback, shown as the cause)
 
 
 def train_on_devices(config: Mapping[str, Any], folder: Path, count: int) -> dict[str, Any]:
-    """Trains in so many processes, one for each device, and waits for them.
+    """Trains in several processes, one per device, and waits for them.
 
-    The processes are new ones that are given the configuration as it is; nothing of the command line is run again, so
-    it works alone and in a sweep. They end where this process ends, however it ends.
+    The processes are new and get the resolved configuration. The command line is not run again, so this works both
+    alone and in a sweep. The processes end when this process ends, however it ends.
 
     Args:
         config: the resolved configuration.
         folder: the run's folder.
-        count: of devices.
+        count: number of devices.
 
     Returns:
-        What is in `results.json`.
+        The content of `results.json`.
 
     Raises:
-        TandemError: of the first process that met one, as it is; or a process was killed.
-        WorkerError: anything else.
+        TandemError: the error of the first process that raised one; or if a process was killed.
+        WorkerError: if a process raised any other error.
     """
     rows = config["loader"]["batch_size"]
-    log.info("on %d devices, each with a process and a share of every batch of %d", count, rows)
+    log.info("training on %d devices, one process each; every batch of %d is divided among them", count, rows)
     with TemporaryDirectory(prefix="tandem-") as place:
         job = {
             "config": dict(config),
@@ -85,8 +85,8 @@ def train_on_devices(config: Mapping[str, Any], folder: Path, count: int) -> dic
     return found
 
 
-def word_of(place: Path, number: int) -> Path:
-    """The file in which a device's process says why it failed."""
+def error_file(place: Path, number: int) -> Path:
+    """Returns the file in which a device's process reports its error."""
     return place / f"{number}.json"
 
 
@@ -94,23 +94,23 @@ def _start(job: Mapping[str, Any], number: int) -> "subprocess.Popen[bytes]":
     threads = max(1, len(os.sched_getaffinity(0)) // job["count"]) if hasattr(os, "sched_getaffinity") else 1
     variables = {
         "OMP_NUM_THREADS": str(threads),
-        "TORCH_CPP_LOG_LEVEL": "ERROR",  # DDP warns where no head was unused in the first step
+        "TORCH_CPP_LOG_LEVEL": "ERROR",  # DDP warns if no head was unused in the first step
         **os.environ,
-        "LOCAL_RANK": str(number),  # from which Lightning takes that the processes exist
+        "LOCAL_RANK": str(number),  # tells Lightning that the processes exist
         "NODE_RANK": "0",
     }
     process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, env=variables, bufsize=0)  # noqa: S603 (fixed words)
     assert process.stdin is not None
     try:
-        # the pipe stays open: its end tells the process that this one is gone
+        # the pipe stays open: when it closes, the process knows that this one is gone
         process.stdin.write(json.dumps({**job, "number": number}).encode() + b"\n")
-    except BrokenPipeError:  # it ended at once; `_wait` will see
-        log.debug("the process of device %d took no job", number)
+    except BrokenPipeError:  # it ended at once; `_wait` detects that
+        log.debug("the process of device %d ended before it got its job", number)
     return process
 
 
 def _wait(processes: Processes) -> dict[int, int]:
-    """Exit codes of the processes that failed, by device; none where all are done."""
+    """Returns the exit codes of failed processes, by device; empty when all are done."""
     while True:
         codes = [process.poll() for process in processes]
         if any(codes):
@@ -118,11 +118,11 @@ def _wait(processes: Processes) -> dict[int, int]:
             return {number: code for number, process in enumerate(processes) if (code := process.poll())}
         if None not in codes:
             return {}
-        time.sleep(LOOK)
+        time.sleep(POLL)
 
 
 def _end(processes: Processes) -> None:
-    """Tells what still runs to end, and sees that it does."""
+    """Ends the processes that still run, by force if needed."""
     for process in processes:
         assert process.stdin is not None
         process.stdin.close()
@@ -136,19 +136,19 @@ def _end(processes: Processes) -> None:
 
 
 def _error(failed: Mapping[int, int], place: Path) -> Exception:
-    """What went wrong first: a killed process, since others notice that it is gone; else what was said first."""
+    """Returns the first cause: a killed process, whose loss the others would report; otherwise the earliest error."""
     for number, code in failed.items():
         if code < 0:
             name = signal.Signals(-code).name
             return TandemError(
-                f"the process of device {number} was ended by {name} (out of memory?), and the others with it; "
-                "the same command goes on where the run stopped"
+                f"the process of device {number} was ended by {name} (out of memory?), so the others were stopped; "
+                "rerun the same command to resume"
             )
-    said = {number: read_json(word_of(place, number)) for number in failed if word_of(place, number).exists()}
-    if not said:
+    reported = {number: read_json(error_file(place, number)) for number in failed if error_file(place, number).exists()}
+    if not reported:
         number, code = next(iter(failed.items()))
         return WorkerError(f"the process of device {number} ended with {code}")
-    number, first = min(said.items(), key=lambda item: float(item[1]["time"]))
+    number, first = min(reported.items(), key=lambda item: float(item[1]["time"]))
     kind = getattr(errors, first["type"], None)
     if isinstance(kind, type) and issubclass(kind, TandemError):
         return kind(first["message"])

@@ -1,4 +1,4 @@
-"""One device's process: `python -m tandem.train.ddp_worker`, with a job on its standard input (see `launch`)."""
+"""The process of one device: `python -m tandem.train.ddp_worker`, with a job on standard input (see `ddp_launch`)."""
 
 import json
 import logging
@@ -14,15 +14,15 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tandem.train.ddp_launch import MEETING, word_of
+from tandem.train.ddp_launch import MEETING, error_file
 from tandem.utils.files import write_json
 
 LONG = timedelta(days=7)
-"""How long the devices wait for each other: it is the launching process that notices when one is gone."""
+"""How long the devices wait for each other; the launching process detects when one is gone."""
 
 
 def main() -> None:
-    """Does the job, and says why where it cannot."""
+    """Does the job, or reports the error."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the launching process, which ends this one
     with open(0, "rb", buffering=0, closefd=False) as given:
         job = json.loads(given.readline())
@@ -30,11 +30,11 @@ def main() -> None:
     try:
         _work(job)
     except BaseException as error:
-        # at once: the others notice that this one is gone, and what they say then is not the reason
-        said = {"time": time.time(), "type": type(error).__name__, "message": " ".join(str(error).split())}
-        write_json(word_of(Path(job["place"]), job["number"]), {**said, "traceback": traceback.format_exc()})
+        # at once: the others will fail because this process is gone, and their errors are not the cause
+        reported = {"time": time.time(), "type": type(error).__name__, "message": " ".join(str(error).split())}
+        write_json(error_file(Path(job["place"]), job["number"]), {**reported, "traceback": traceback.format_exc()})
         sys.stdout.flush()
-        os._exit(1)  # without the libraries' farewells, which wait for devices that are gone
+        os._exit(1)  # skips the libraries' cleanup, which waits for devices that are gone
 
 
 def _end_with_the_launcher() -> None:
@@ -44,7 +44,7 @@ def _end_with_the_launcher() -> None:
 
 
 def _work(job: Mapping[str, Any]) -> None:
-    _speak(job)
+    _configure_logging(job)
     import torch
     import torch.distributed as dist
 
@@ -56,7 +56,7 @@ def _work(job: Mapping[str, Any]) -> None:
         listed = trainer.get("devices")
         torch.cuda.set_device(listed[job["number"]] if isinstance(listed, list) else job["number"])
     elif sys.platform == "linux":
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # a machine need not know its own name
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # the machine's host name may not resolve
     dist.init_process_group(
         "nccl" if gpu else "gloo",
         init_method=f"file://{Path(job['place']) / MEETING}",
@@ -69,8 +69,8 @@ def _work(job: Mapping[str, Any]) -> None:
     dist.destroy_process_group()
 
 
-def _speak(job: Mapping[str, Any]) -> None:
-    """Lets the first device's log lines go where those of the launching process go; the others' would be the same."""
+def _configure_logging(job: Mapping[str, Any]) -> None:
+    """Sends rank 0's log lines to the launching process's outputs; silences the other ranks, which log the same."""
     if job["number"]:
         logging.disable(logging.CRITICAL)
         warnings.simplefilter("ignore")

@@ -1,4 +1,4 @@
-"""The numbers of a finished run: the best checkpoint on validation and test data, and how they came about."""
+"""The results of a finished run: the metrics of the best checkpoint on validation and test data, and their origin."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 def evaluate_best(
     trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", folder: Path
 ) -> dict[str, float]:
-    """Every number of the best checkpoint on validation and test data; thresholds come from the checkpoint.
+    """Evaluates the best checkpoint on validation and test data, with the thresholds of the checkpoint.
 
     Args:
-        trainer: that trained it.
-        module: gets the checkpoint's weights and thresholds.
-        data: where both splits come from.
+        trainer: the trainer of the run.
+        module: the module; it gets the checkpoint's weights and thresholds.
+        data: the data module with both splits.
         folder: the run's folder, with the checkpoint.
     """
     found: dict[str, float] = {}
@@ -40,7 +40,7 @@ def evaluate_best(
 
 @contextlib.contextmanager
 def _without_loggers(trainer: "pl.Trainer") -> Iterator[None]:
-    """Curves of trackers end with training; what the best checkpoint reaches they are told as a summary."""
+    """Removes the loggers: curves end with training, and the best checkpoint's metrics are logged as a summary."""
     loggers, trainer.loggers = trainer.loggers, []
     try:
         yield
@@ -56,15 +56,15 @@ def collect_results(
     known: Mapping[str, Any],
     folder: Path,
 ) -> dict[str, Any]:
-    """What `results.json` holds, but for the duration.
+    """Collects the content of `results.json`, except the duration.
 
     Args:
         config: the resolved configuration.
-        trainer: after the best checkpoint was evaluated.
-        module: with the best checkpoint's thresholds.
-        metrics: by logged name.
-        known: from before training, when every file that it tells of was surely there: the run's hash, the pretrained
-            weights, and of the data name, fingerprint and how many rows were skipped.
+        trainer: the trainer after the evaluation of the best checkpoint.
+        module: the module with the best checkpoint's thresholds.
+        metrics: the metrics by logged name.
+        known: facts from before training, when all files were present: the run's hash, the pretrained weights, and
+            the data's name, fingerprint and number of skipped rows.
         folder: the run's folder, with the best checkpoint.
     """
     import torch

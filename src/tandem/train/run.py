@@ -1,4 +1,4 @@
-"""Trains one network on all tasks, evaluates the best checkpoint, leaves results."""
+"""Trains one network on all tasks, evaluates the best checkpoint and writes the results."""
 
 import logging
 import time
@@ -36,7 +36,7 @@ def main() -> None:
 
 
 def train_job(config: DictConfig, folder: Path) -> float | None:
-    """One job: trains unless it is done, shows the table, gives the monitored value of the best checkpoint.
+    """Runs one job: trains unless the run is finished, prints the table, returns the best checkpoint's monitored value.
 
     Args:
         config: the composed configuration.
@@ -52,7 +52,7 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
         results = _as_declared_now(read_json(finished), plain, folder)
     else:
         results = train(plain, folder)
-    if not (folder / REPORT).exists():  # also where a finished run was cut before its page was written
+    if not (folder / REPORT).exists():  # also if a finished run was interrupted before its report was written
         write_report(folder)
     print_results(results, folder)
     value = results["metrics"].get(plain["monitor"])
@@ -75,19 +75,19 @@ def _as_declared_now(results: dict[str, Any], config: Mapping[str, Any], folder:
 
 
 def train(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.Callback]" = ()) -> dict[str, Any]:
-    """Trains, or goes on where a run was cut, and writes `results.json`, the report and the checkpoints.
+    """Trains, or resumes an interrupted run, and writes `results.json`, the report and the checkpoints.
 
     Args:
         config: the resolved configuration as plain containers.
         folder: the run's folder.
-        callbacks: further ones, which are no setting of the run.
+        callbacks: further callbacks that are not part of the configuration.
 
     Returns:
-        What is in `results.json`.
+        The content of `results.json`.
 
     Raises:
-        ConfigError: parts that do not fit together.
-        DataError: data that cannot be used, or that changed since the run began.
+        ConfigError: if parts of the configuration are incompatible.
+        DataError: if data cannot be used, or changed since the run started.
     """
     from tandem.distributed.count import device_count
     from tandem.train.ddp_launch import train_on_devices
@@ -97,15 +97,15 @@ def train(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.Callb
     if count == 1:
         return train_here(config, folder, callbacks)
     if callbacks:
-        raise ConfigError(f"trainer.devices is {count}, but the trials of a search are on one device each; set it to 1")
+        raise ConfigError(f"trainer.devices is {count}, but each trial of a search uses one device; set it to 1")
     return train_on_devices(config, folder, count)
 
 
 def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.Callback]" = ()) -> dict[str, Any]:
-    """Trains in this process, which may be that of one of several devices; arguments and errors are those of `train`.
+    """Trains in this process, which may be one of several ranks; arguments and errors are those of `train`.
 
     Returns:
-        What is in `results.json`; nothing on other devices than the first, which write no file.
+        The content of `results.json`; empty on ranks other than 0, which write no file.
     """
     quieten()
     load_libraries()
@@ -128,7 +128,7 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
     module = make_module(config, data.info)
     trainer = make_trainer(config, folder, [*callbacks, MonitorWatch(config["monitor"])])
     first = get_rank() == 0
-    module.balance.check_devices(trainer.world_size)  # as at the start of training, but before the data are read
+    module.balance.check_devices(trainer.world_size)  # repeated here so that errors come before the data are read
     for task in module.tasks.values():
         task.check_devices(trainer.world_size)
     if trainer.world_size > 1:
@@ -145,7 +145,7 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
     _warn_of_moving(config["monitor"], module)
     _warn_of_mode(config, module)
     _warn_of_random(config["network"])
-    _announce(config, data, module, trainer, known["weights"])
+    _log_run(config, data, module, trainer, known["weights"])
     computed = prepare(module, data, folder)
     check_fit(config, trainer, module, data)
     try:
@@ -174,7 +174,7 @@ def _fit(trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", l
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     if last is not None:
-        log.info("going on from %s", last)
+        log.info("resuming from %s", last)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=None if last is None else str(last), weights_only=True)
     except (MemoryError, torch.OutOfMemoryError) as error:
@@ -187,18 +187,18 @@ def _fit(trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", l
         if module.monitor in logged or not logged:
             raise
         raise ConfigError(
-            f"monitor is '{module.monitor}', which nothing logs: {nearest(module.monitor, logged)}"
+            f"monitor is '{module.monitor}', which is not logged: {nearest(module.monitor, logged)}"
         ) from error
 
 
-def _announce(
+def _log_run(
     config: Mapping[str, Any],
     data: "DataModule",
     module: "MultiTaskModule",
     trainer: "pl.Trainer",
     weights: Mapping[str, str] | None,
 ) -> None:
-    """Says what is about to be trained on what, so that a wrong split or task is seen before it costs a night."""
+    """Logs tasks, splits and device before training, so that a wrong one is noticed early."""
     from tandem.data.samples import describe_split
 
     for split, samples in data.splits.items():
@@ -208,33 +208,33 @@ def _announce(
     log.info("tasks %s; %s parameters; on %s", ", ".join(module.tasks), f"{parameters:,}", device)
     log.info("best epoch: %s %s", "highest" if config["mode"] == "max" else "lowest", config["monitor"])
     if weights is not None:
-        log.info("the encoder begins from %s", ", ".join(f"{key} {value}" for key, value in weights.items()))
+        log.info("the encoder starts from %s", ", ".join(f"{key} {value}" for key, value in weights.items()))
 
 
 def _warn_of_random(network: Mapping[str, Any]) -> None:
-    """Says where an encoder is held still that knows nothing."""
+    """Warns when a frozen encoder has random weights."""
     freeze = network.get("freeze", "none")
     if freeze != "none" and not (network.get("pretrained") or network.get("weights")):
         log.warning(
-            "network.freeze=%s keeps random weights: set network.pretrained=true or network.weights=FILE", freeze
+            "network.freeze=%s freezes random weights; set network.pretrained=true or network.weights=FILE", freeze
         )
 
 
 def write_config(config: Mapping[str, Any], folder: Path) -> None:
-    """Keeps the resolved configuration as `config.yaml`."""
+    """Writes the resolved configuration to `config.yaml`."""
     from omegaconf import OmegaConf
 
     write_text(folder / "config.yaml", OmegaConf.to_yaml(OmegaConf.create(dict(config))))
 
 
 def check_config(config: Mapping[str, Any]) -> None:
-    """Refuses settings of a run that cannot work together, before anything is made of them.
+    """Checks that the options of a run work together, before anything is built.
 
     Args:
         config: the resolved configuration as plain containers.
 
     Raises:
-        ConfigError: one of them, with its key.
+        ConfigError: if an option is invalid; the message names its key.
     """
     from tandem.train.checks.settings import check_settings
 
@@ -243,16 +243,16 @@ def check_config(config: Mapping[str, Any]) -> None:
     if config["mode"] not in ("min", "max", AUTO):
         raise ConfigError(f"mode is '{config['mode']}', but must be 'min' or 'max'")
     if not config["callbacks"].get("best"):
-        raise ConfigError("callbacks.best is off, but the best checkpoint is what results are made of; leave it on")
+        raise ConfigError("callbacks.best is off, but results are computed from the best checkpoint; leave it on")
     if config["trainer"].get("fast_dev_run"):
-        raise ConfigError("trainer.fast_dev_run keeps no checkpoint to make results of; use experiment=tiny instead")
+        raise ConfigError("trainer.fast_dev_run saves no checkpoint to evaluate; use experiment=tiny instead")
     stage, _, rest = config["monitor"].partition("/")
     if not rest:
         raise ConfigError(f"monitor is '{config['monitor']}', but must be like val/<task>/<metric> or val/loss")
     if stage != "val":
         raise ConfigError(f"monitor is '{config['monitor']}'; the best epoch is chosen on validation data, so val/...")
     if config["mode"] == "max" and metric_of(config["monitor"]) == "loss":
-        raise ConfigError(f"monitor is '{config['monitor']}', of which less is better; set mode=min with it")
+        raise ConfigError(f"monitor '{config['monitor']}' is a loss; set mode=min")
     task = rest.split("/")[0]
     if "/" in rest and task not in config["tasks"]:
         raise ConfigError(
@@ -260,7 +260,7 @@ def check_config(config: Mapping[str, Any]) -> None:
         )
     if config["mode"] == AUTO:
         raise ConfigError(
-            f"monitor is '{config['monitor']}', whose direction is not known; add mode=max (more is better) or mode=min"
+            f"monitor is '{config['monitor']}', whose direction is unknown; add mode=max (higher is better) or mode=min"
         )
     check_settings(config)
 
@@ -273,36 +273,36 @@ def _warn_of_mode(config: Mapping[str, Any], module: "MultiTaskModule") -> None:
     if direction not in (None, config["mode"]):
         kept = "highest" if config["mode"] == "max" else "lowest"
         log.warning(
-            "mode=%s keeps the epoch with the %s %s, of which %s is better; set mode=%s",
-            config["mode"], kept, config["monitor"], "more" if direction == "max" else "less", direction,
+            "mode=%s keeps the epoch with the %s %s, but a %s value is better; set mode=%s",
+            config["mode"], kept, config["monitor"], "higher" if direction == "max" else "lower", direction,
         )  # fmt: skip
 
 
 def _warn_of_moving(monitor: str, module: "MultiTaskModule") -> None:
-    """Says where the best epoch would be the one whose weights are the smallest, not the one that learnt the most."""
+    """Warns when a monitored loss has scheduled weights, so that it may be lowest where the weights are smallest."""
     for name, task in module.tasks.items():
         for term in task.moving():
             if monitor in ("val/loss", f"val/{name}/loss", f"val/{name}/loss/{term}"):
                 log.warning(
-                    "monitor=%s compares epochs in which the term '%s' of task '%s' has different weights; monitor a "
+                    "monitor=%s compares epochs with different weights of the term '%s' of task '%s'; monitor a "
                     "metric, or val/%s/loss/%s/unweighted", monitor, term, name, name, term,
                 )  # fmt: skip
 
 
 def quieten() -> None:
-    """Hides advice of libraries that does not apply here; errors and our own warnings stay."""
+    """Hides library warnings that do not apply here; errors and tandem's own warnings remain."""
     import warnings
 
     for message in (
         r".*does not have many workers.*",  # data held in memory needs none
         r".*Checkpoint directory .* exists and is not empty.*",  # a resumed run's own folder
         r".*The number of training batches .* is smaller than the logging interval.*",
-        r".*`training_step` returned `None`.*",  # a batch without any target is passed over, as documented
-        r".*sync_dist=True\)` when logging on epoch level.*",  # every device logs the values of the whole split
+        r".*`training_step` returned `None`.*",  # a batch without any target is skipped, as documented
+        r".*sync_dist=True\)` when logging on epoch level.*",  # every rank logs the values of the whole split
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",  # Lightning's own
     ):
         warnings.filterwarnings("ignore", message=message)
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     logging.getLogger("pytorch_lightning.accelerators.cuda").setLevel(logging.WARNING)
     logging.getLogger("pytorch_lightning.trainer.connectors.checkpoint_connector").setLevel(logging.WARNING)
-    logging.getLogger("timm.models").setLevel(logging.ERROR)  # which weights arrived is checked and told by us
+    logging.getLogger("timm.models").setLevel(logging.ERROR)  # tandem checks and logs which weights were loaded

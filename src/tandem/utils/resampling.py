@@ -1,9 +1,9 @@
-"""The one resampler: percentile bootstrap intervals, and random halves, over images, runs or groups of them.
+"""Resampling: percentile bootstrap intervals, and random halves, over images, runs or groups of them.
 
-The bootstrap draws as many groups as there are, with replacement, computes a number on each sample, and takes the
-percentiles of these numbers as the ends of an interval (Efron, 1979). Images of one patient, or near-duplicates, are
-alike: drawn one by one they would make the interval too narrow, so whole groups are drawn (Field and Welsh,
-Bootstrapping clustered data, 2007). With fewer than two groups there is nothing to resample, and the ends are nan.
+The bootstrap draws G of G groups with replacement, computes a statistic on each sample, and takes percentiles of these
+values as the ends of an interval (Efron, 1979). Images of one patient, and near-duplicates, are correlated. Drawing
+them one by one would make the interval too narrow, so whole groups are drawn (Field and Welsh, Bootstrapping clustered
+data, 2007). With fewer than two groups no interval exists, and its ends are nan.
 """
 
 import warnings
@@ -16,28 +16,28 @@ import numpy.typing as npt
 
 Array = npt.NDArray[np.float64]
 Statistic = Callable[[Array], Mapping[str, Array]]
-"""From (R, M) weights, how often each of M members counts in each of R samples, to (R,) values by name."""
+"""Maps (R, M) weights (the count of each of M members in each of R samples) to (R,) values by name."""
 
 Draw = Literal["multinomial", "pcg64", "mt19937"]
-"""How groups are drawn. All three have the same distribution; published numbers depend on which one drew them.
+"""Method of drawing. All three have the same distribution, but published numbers depend on the method.
 
-`multinomial`: how often each group occurs, by numpy's default generator. `pcg64`: one group after another, by the same
-generator. `mt19937`: one group after another, by the generator, seeding and rounding of `torch.randint`.
+`multinomial` draws the counts of the groups with numpy's default generator. `pcg64` draws group after group with the
+same generator. `mt19937` draws group after group exactly as `torch.randint` does.
 """
 
 CHUNK = 1 << 22
-"""Weights in memory at once, so that memory does not grow with the number of samples."""
+"""Maximum number of weights in memory, so that memory does not grow with the number of samples."""
 
 
 @dataclass(frozen=True)
 class BootstrapSamples:
-    """Samples of M members, drawn with replacement, those of one group together.
+    """Bootstrap samples of M members; members of one group are drawn together.
 
     Attributes:
-        samples: how many are drawn.
-        seed: the same one gives the same samples.
-        groups: (M,) name or number of each member's group; a member by itself is a group of its own.
-        draw: how groups are drawn.
+        samples: number of samples.
+        seed: seed; the same seed gives the same samples.
+        groups: (M,) name or number of each member's group; an independent member is its own group.
+        draw: method of drawing.
     """
 
     samples: int
@@ -46,11 +46,11 @@ class BootstrapSamples:
     draw: Draw = "multinomial"
 
     def of(self, rows: Any) -> "BootstrapSamples":
-        """The same for some of the members."""
+        """The same settings for a subset of the members."""
         return replace(self, groups=self.groups[rows])
 
     def at_most(self, samples: int) -> "BootstrapSamples":
-        """The same with a limit on the number of samples."""
+        """The same settings with a limit on the number of samples."""
         return replace(self, samples=min(samples, self.samples))
 
     @property
@@ -60,14 +60,14 @@ class BootstrapSamples:
 
     @property
     def over(self) -> str:
-        """What is drawn, in words."""
+        """The resampled unit in words, such as `images`."""
         return "images" if self.units == len(self.groups) else f"{self.units} groups of images"
 
     def weights(self, rows: int | None = None) -> Iterator[Array]:
-        """(R, M) how often each member counts, in parts that together have `samples` rows.
+        """Yields (R, M) counts of the members, in chunks with `samples` rows in total.
 
         Args:
-            rows: most rows of a part; by default as many as `CHUNK` allows.
+            rows: maximum number of rows of a chunk; None: as many as `CHUNK` allows.
         """
         names, group = np.unique(self.groups, return_inverse=True)
         counts = _DRAWS[self.draw](self.seed, len(names))
@@ -76,13 +76,13 @@ class BootstrapSamples:
 
 
 def halves(groups: npt.NDArray[Any], repeats: int, seed: int, rows: int | None = None) -> Iterator[Array]:
-    """(R, M) weights in parts: 1 for members of a random half of the groups, the smaller half of an odd number.
+    """Yields (R, M) weights in chunks: 1 for members of a random half of the groups (rounded down), 0 for the others.
 
     Args:
         groups: (M,) name or number of each member's group.
-        repeats: how often the groups are halved; the parts together have that many rows.
-        seed: the same one gives the same halves.
-        rows: most rows of a part.
+        repeats: number of random halves, the total number of rows.
+        seed: seed; the same seed gives the same halves.
+        rows: maximum number of rows of a chunk; None: as many as `CHUNK` allows.
     """
     names, group = np.unique(groups, return_inverse=True)
     words = _mersenne(seed)
@@ -92,14 +92,14 @@ def halves(groups: npt.NDArray[Any], repeats: int, seed: int, rows: int | None =
 
 
 def intervals(statistic: Statistic, samples: BootstrapSamples, level: float = 0.95) -> dict[str, Array]:
-    """(2,) low and high end of each number's percentile interval; nan for fewer than two groups.
+    """Computes the percentile interval of each value, as (2,) low and high end; nan for fewer than two groups.
 
-    Samples in which a number is not defined (nan) do not count for it.
+    Samples in which a value is not defined (nan) are ignored for this value.
 
     Args:
-        statistic: computes the numbers.
-        samples: of the members.
-        level: share of the samples inside the interval, in (0, 1).
+        statistic: maps weights of the members to values.
+        samples: bootstrap samples of the members.
+        level: confidence level of the interval, in (0, 1).
 
     Example:
         >>> values = np.array([1.0, 2.0, 3.0])
@@ -115,10 +115,10 @@ def intervals(statistic: Statistic, samples: BootstrapSamples, level: float = 0.
 
 
 def percentiles(values: Array, level: float = 0.95) -> Array:
-    """(2, ...) ends of the middle part of (R, ...) values along the first axis; nan does not count.
+    """(2, ...) ends of the central interval of (R, ...) values along the first axis, ignoring nan.
 
     Args:
-        values: one for each sample.
+        values: values of each sample.
         level: share of the values between the ends.
     """
     with warnings.catch_warnings():
@@ -127,7 +127,7 @@ def percentiles(values: Array, level: float = 0.95) -> Array:
 
 
 def _heights(total: int, most: int) -> Iterator[int]:
-    """Sizes of the parts of `total` rows."""
+    """Yields the sizes of chunks of `total` rows with at most `most` rows each."""
     height = max(1, most)
     for top in range(0, total, height):
         yield min(height, total - top)
@@ -149,13 +149,13 @@ def _mt19937(seed: int, groups: int) -> Callable[[int], npt.NDArray[np.int64]]:
 
 
 def _mersenne(seed: int) -> Callable[[int, int], npt.NDArray[np.int64]]:
-    """Gives the next 32-bit words of the Mersenne Twister, seeded as PyTorch seeds it, as (rows, columns)."""
+    """Returns a function that draws (rows, columns) 32-bit words of the Mersenne Twister, seeded as in PyTorch."""
     rng = np.random.RandomState(seed & 0xFFFFFFFF)
     return lambda rows, columns: rng.randint(0, 1 << 32, (rows, columns), dtype=np.uint32).astype(np.int64)
 
 
 def _counted(drawn: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
-    """(R, G) how often each of G groups occurs in each row of (R, G) drawn ones."""
+    """(R, G) count of each of G groups in each row of (R, G) drawn group indices."""
     rows, groups = drawn.shape
     places = drawn + groups * np.arange(rows)[:, None]
     return np.bincount(places.ravel(), minlength=rows * groups).reshape(rows, groups)

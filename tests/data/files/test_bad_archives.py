@@ -92,10 +92,10 @@ WRONG_LABELS = (np.arange(24)[:, None] % 2).astype(np.uint8)
 WRONG_LABELS[[3, 8]] = 2
 MEDMNIST: dict[str, tuple[Callable[[Path], object], str]] = {
     "labels out of range": (changed(train_labels=WRONG_LABELS), r"set\.npz', train row 3: label 2 is not in 0 to 1"),
-    "a missing array": (changed(val_labels=None), "lacks val_labels: it is no MedMNIST file"),
+    "a missing array": (changed(val_labels=None), "lacks val_labels: it is not a MedMNIST file"),
     "pickled arrays": (
         changed(train_images=np.array([{}], dtype=object)),
-        "is damaged or no .npz file of plain arrays",
+        "is damaged or not an .npz file of plain arrays",
     ),
     "float images": (changed(train_images=np.zeros((24, 28, 28))), "train has images float64"),
     "another size": (changed(test_images=np.zeros((12, 64, 64), np.uint8)), r"test has images uint8 \(12, 64, 64\)"),
@@ -141,7 +141,7 @@ def test_faults_of_the_lists_of_oxford_pet(trees: Any, tmp_path: Path) -> None:
         True
     ] * 3
     assert sum(map(len, OxfordPet(str(root), size=16, on_error="skip").load().values())) == 33
-    with pytest.raises(DataError, match=r"does not hold oxford-iiit-pet .* data\.download=true"):
+    with pytest.raises(DataError, match=r"does not contain oxford-iiit-pet .* data\.download=true"):
         OxfordPet(str(tmp_path / "absent")).load()
 
 

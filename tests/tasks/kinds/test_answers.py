@@ -1,4 +1,4 @@
-"""What predictions of each kind say of an image: cells, masks, decisions."""
+"""What predictions of each kind hold for an image: cells, masks, decisions."""
 
 import numpy as np
 import pytest
@@ -95,7 +95,7 @@ def test_values_of_an_unknown_kind_are_shown_as_they_are() -> None:
     assert single.read(np.array([-3.5], np.float32)).row == {"value": -3.5}
 
 
-def test_maps_of_an_unknown_kind_are_kept_whole_and_told_by_their_mean() -> None:
+def test_maps_of_an_unknown_kind_are_kept_whole_and_summarised_by_their_mean() -> None:
     question = Question("depth", RawMap("depth"), ("0",))
     answer = question.read(np.array([[[1.0, 2.0, 6.0]]], np.float32))
     assert isinstance(answer, RawMapAnswer)
@@ -126,5 +126,5 @@ def test_columns_that_change_from_image_to_image_are_refused() -> None:
 
     question = Question("grade", Raw("ordinal"), ("0",), further=further, further_columns=("high",))
     assert question.read(np.array([0.9], np.float32)).row == {"value": 0.9, "high": 1.0}
-    with pytest.raises(DataError, match="answer_from of task 'grade' gives low here and high elsewhere"):
+    with pytest.raises(DataError, match="answer_from of task 'grade' returns low here and high elsewhere"):
         _ = question.read(np.array([0.1], np.float32)).row

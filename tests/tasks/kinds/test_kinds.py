@@ -41,10 +41,10 @@ EXPECTED: dict[tuple[str, bool], tuple[type[Kind], bool, bool, bool, bool]] = {
 
 
 @pytest.mark.parametrize(("name", "dense"), EXPECTED)
-def test_what_a_kind_does_is_said_in_one_place(name: str, dense: bool) -> None:
+def test_what_a_kind_does_is_defined_in_one_place(name: str, dense: bool) -> None:
     kind = kind_of(name, dense)
     assert (type(kind), kind.thresholds, kind.exclusive, kind.watched, kind.countable) == EXPECTED[name, dense]
-    assert (kind.name, kind.dense, kind.unit) == (name, dense, "pixel" if dense else "picture")
+    assert (kind.name, kind.dense, kind.unit) == (name, dense, "pixel" if dense else "image")
 
 
 @pytest.mark.parametrize("shape", [(), (2, 3)])
@@ -92,11 +92,11 @@ def test_nothing_is_decided_where_nothing_can_be(kind: Kind) -> None:
             count()
 
 
-def test_a_file_says_of_each_kind_how_to_read_its_output() -> None:
+def test_an_exported_file_describes_the_output_of_each_kind() -> None:
     mask = Question("where", Mask(), ("lesion",), (0.123456789,))
     assert mask.description == {"kind": "binary", "of each": "pixel", "channels": ["lesion"], "threshold": [0.123457]}
     raw = Question("grade", Raw("ordinal"), ("0", "1"))
-    assert raw.description == {"kind": "ordinal", "of each": "picture", "channels": ["0", "1"], "threshold": None}
+    assert raw.description == {"kind": "ordinal", "of each": "image", "channels": ["0", "1"], "threshold": None}
 
 
 class Own(RawValues):

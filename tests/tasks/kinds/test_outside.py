@@ -87,7 +87,7 @@ class OrdinalTask(PooledTask):
 
 
 class GradedTask(OrdinalTask):
-    """The same, which also says which grade it is."""
+    """The same, which also names the grade."""
 
     def answer_from(self, probabilities):
         grade = int((probabilities > 0.5).sum())
@@ -208,7 +208,7 @@ def test_training_reports_its_loss_and_metric_and_thresholds_of_others_alone(mad
     assert "grade_error" in page
 
 
-def test_images_csv_holds_raw_values_and_its_page_says_so(made: Made, evaluated: Path) -> None:
+def test_images_csv_holds_raw_values_and_its_page_notes_it(made: Made, evaluated: Path) -> None:
     table = rows(evaluated / "images.csv")
     assert len(table) == 12
     assert of("ordinal", table[0]) == ["true", "0.value", "1.value"]
@@ -225,10 +225,12 @@ def test_images_csv_holds_raw_values_and_its_page_says_so(made: Made, evaluated:
     errors = [abs(int(row["graded.grade"]) - int(row["graded.true"])) for row in table]
     assert metrics["metrics"]["test/graded/grade_error"] == pytest.approx(np.mean(errors))
     assert not any(name.startswith("test/ordinal") for name in metrics["intervals"]), "no invented statistics"
-    assert "'ordinal', is not known to tandem" in (evaluated / "report.html").read_text().replace("&#x27;", "'")
+    assert "no evaluator for the kind of this task, 'ordinal'" in (evaluated / "report.html").read_text().replace(
+        "&#x27;", "'"
+    )
 
 
-def test_predict_answers_with_raw_values_and_with_what_the_task_makes_of_them(made: Made, tmp_path: Path) -> None:
+def test_predict_answers_with_raw_values_and_with_the_task_s_own_columns(made: Made, tmp_path: Path) -> None:
     out = tmp_path / "out"
     predict_folder(PredictSettings((made.runs[0],), made.images, out, False, True, 4, "cpu", {}))
     table = rows(out / "predictions.csv")
@@ -260,10 +262,10 @@ def test_the_exported_file_holds_raw_values_without_a_threshold(made: Made, tmp_
     names = [output.name for output in session.get_outputs()]
     assert {"ordinal_probabilities", "graded_probabilities", "segmentation_answer"} < set(names)
     assert not {"ordinal_answer", "distance_answer"} & set(names)
-    said = {entry.key: json.loads(entry.value) for entry in onnx.load(file).metadata_props}["tandem.tasks"]
-    assert said["ordinal"] == {"kind": "ordinal", "of each": "picture", "channels": ["0", "1"], "threshold": None}
-    assert said["distance"] == {"kind": "distance", "of each": "pixel", "channels": ["0"], "threshold": None}
-    assert said["segmentation"]["threshold"] is not None
+    metadata = {entry.key: json.loads(entry.value) for entry in onnx.load(file).metadata_props}["tandem.tasks"]
+    assert metadata["ordinal"] == {"kind": "ordinal", "of each": "image", "channels": ["0", "1"], "threshold": None}
+    assert metadata["distance"] == {"kind": "distance", "of each": "pixel", "channels": ["0"], "threshold": None}
+    assert metadata["segmentation"]["threshold"] is not None
     image = torch.randint(0, 256, (2, 1, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     found = dict(zip(names, session.run(None, {"image": image.numpy()}), strict=True))
     with torch.no_grad():

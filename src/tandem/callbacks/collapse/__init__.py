@@ -1,4 +1,4 @@
-"""Knows when training has collapsed, and says so once, with what to try."""
+"""Detects collapsed training, and reports it once, with a suggested fix."""
 
 from tandem.callbacks.collapse.watch import CollapseWatch
 

@@ -1,4 +1,4 @@
-"""What a detector says: what it saw, the numbers, and what to try."""
+"""The finding of a detector: what it saw, the numbers, and a suggested fix."""
 
 import math
 from dataclasses import dataclass, field
@@ -6,15 +6,15 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing that is wrong with a run.
+    """One problem of a run.
 
     Attributes:
-        name: of the detector that found it.
-        saw: what was seen, with the numbers, as half a sentence.
-        attempt: what to try, with the override to type.
-        numbers: that it rests on.
-        task: whose it is, or none of them alone.
-        fatal: whether training does not recover from it by itself.
+        name: name of the detector that found it.
+        saw: what was observed, with the numbers, as a clause.
+        attempt: the suggested fix, with the override to type.
+        numbers: the numbers behind the finding.
+        task: the affected task, or None if it is not about a single task.
+        fatal: whether training cannot recover by itself.
     """
 
     name: str
@@ -26,16 +26,16 @@ class Finding:
 
     @property
     def label(self) -> str:
-        """For trackers and the progress bar: `stuck_dice/segmentation`."""
+        """The name for trackers and the progress bar: `stuck_dice/segmentation`."""
         return f"{self.name}/{self.task}" if self.task else self.name
 
     def __str__(self) -> str:
-        """One line in plain words."""
+        """Formats the finding as one line."""
         return f"{f'task {self.task!r}: ' if self.task else ''}{self.saw}. Try: {self.attempt}"
 
 
 def lower_rate(rate: float) -> str:
-    """Advice on the learning rate.
+    """Suggests a lower learning rate.
 
     Example:
         >>> lower_rate(0.001)
@@ -46,21 +46,21 @@ def lower_rate(rate: float) -> str:
 
 
 def other_loss(task: str) -> str:
-    """Advice on a loss for a foreground that is small."""
+    """Suggests a loss for a small foreground."""
     return (
-        f"choose a loss that a large background does not rule (loss/binary@tasks.{task}.loss=dice_bce, or balanced_bce "
-        "or focal)"
+        "choose a loss that a large background does not dominate "
+        f"(loss/binary@tasks.{task}.loss=dice_bce, or balanced_bce or focal)"
     )
 
 
 def more_weight(task: str, share: float, weights: dict[str, float], wanted: float = 0.1) -> str:
-    """Advice on a task's weight: what the others have, or what it takes for a tenth, if that is less or it has that.
+    """Suggests a larger task weight: enough for the wanted share, but first at most the largest weight of the others.
 
     Args:
-        task: that has too small a share.
-        share: that it has of the shared gradient.
-        weights: fixed weights of all tasks.
-        wanted: share that it should have.
+        task: the task with too small a share.
+        share: its share of the shared gradient.
+        weights: the fixed weights of all tasks.
+        wanted: the share that it should have.
 
     Example:
         >>> more_weight("mask", 0.001, {"mask": 0.1, "label": 1.0})
@@ -68,11 +68,11 @@ def more_weight(task: str, share: float, weights: dict[str, float], wanted: floa
         >>> more_weight("mask", 0.005, {"mask": 1.0, "label": 1.0})
         'raise its weight from 1 to 22 (balance.weights.mask=22)'
         >>> more_weight("mask", 0.0, {"mask": 1.0, "label": 1.0})
-        'look at its loss and logits, since its own gradient has vanished, which no weight mends'
+        'check its loss and logits: its own gradient has vanished, which no weight can fix'
     """
     now, others = weights[task], max((weight for name, weight in weights.items() if name != task), default=0.0)
     needed = now * wanted * (1 - share) / (share * (1 - wanted)) if share > 0 else math.inf
     better = min(needed, others) if now < others else needed
     if better > 100 * now:
-        return "look at its loss and logits, since its own gradient has vanished, which no weight mends"
+        return "check its loss and logits: its own gradient has vanished, which no weight can fix"
     return f"raise its weight from {now:g} to {better:.2g} (balance.weights.{task}={better:.2g})"

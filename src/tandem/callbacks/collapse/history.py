@@ -1,4 +1,4 @@
-"""What the watch remembers of a run: a few numbers of each epoch, plain enough for a checkpoint."""
+"""The history that the watch keeps of a run: a few numbers per epoch, stored in the checkpoint."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -11,17 +11,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Predicted:
-    """What a task with probabilities predicted on the whole validation split.
+    """Summarises what a task with probabilities predicted on the whole validation split.
 
     Attributes:
         kind: name of the kind of target, such as `binary`.
-        names: of the channels or classes.
-        dense: whether it predicts pixels; else whole pictures.
-        low: smallest logit.
-        high: largest logit.
-        chosen: binary: share of yes at the threshold in force, for each channel; multiclass: share of each class.
+        names: names of the channels or classes.
+        dense: whether the task predicts pixels, not whole images.
+        low: the smallest logit.
+        high: the largest logit.
+        chosen: binary: share of yes at the current threshold, per channel; multiclass: share of each class.
         true: the same shares among the targets.
-        spread: how far the probability of a class differs between two pictures or pixels, at most.
+        spread: the largest difference in a class's probability between two images or pixels.
         linear: whether the head is known to end in a linear layer, so that its outputs are logits whatever their range.
     """
 
@@ -37,26 +37,26 @@ class Predicted:
 
     @property
     def target_kind(self) -> Kind:
-        """What tasks of that kind do."""
+        """The kind of the task's target."""
         return kind_of(self.kind, self.dense)
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """The numbers of one epoch; an entry is missing where nothing was measured.
+    """The numbers of one epoch; entries without a measurement are missing.
 
     Attributes:
-        number: from 0.
-        rate: the base learning rate, as it is configured.
-        train: training loss by task.
-        val: validation loss by task.
+        number: the epoch, counted from 0.
+        rate: the configured base learning rate.
+        train: training losses by task.
+        val: validation losses by task.
         dice: official validation Dice by task, or by `task/channel`, at the best threshold.
-        predicted: on the validation split, by task.
+        predicted: predictions on the validation split, by task.
         norm: median norm of the gradient of all parameters, before clipping.
-        shares: of the shared gradient by task: its norm over the sum of all tasks' norms, weights included.
-        cosines: between the shared gradients of two tasks, by `first/second`.
-        weights: fixed task weights, where the balance has such.
-        terms: weights of a composite loss's terms, by task.
+        shares: shares of the shared gradient by task: its weighted norm over the sum of all tasks' weighted norms.
+        cosines: cosines between the shared gradients of two tasks, by `first/second`.
+        weights: fixed task weights, if the balance has them.
+        terms: weights of the terms of composite losses, by task.
     """
 
     number: int
@@ -74,11 +74,11 @@ class Epoch:
 
 @dataclass
 class History:
-    """A run so far.
+    """The history of a run so far.
 
     Attributes:
-        epochs: oldest first, without gaps.
-        start: loss by task of the first batch, before the first step: what an untrained network has.
+        epochs: the epochs, oldest first, without gaps.
+        start: losses by task of the first batch, before the first step: those of the untrained network.
     """
 
     epochs: list[Epoch] = field(default_factory=list)
@@ -86,21 +86,21 @@ class History:
 
     @property
     def last(self) -> Epoch:
-        """The epoch that ends."""
+        """The latest epoch."""
         return self.epochs[-1]
 
     def names(self, read: Callable[[Epoch], Mapping[str, object]]) -> list[str]:
-        """Whose numbers there are in any epoch, in their order.
+        """Returns the names that have a number in any epoch, in order of appearance.
 
         Args:
-            read: which of an epoch's numbers.
+            read: selects the numbers of an epoch.
         """
         return list(dict.fromkeys(name for epoch in self.epochs for name in read(epoch)))
 
     def losses(self, task: str, stage: str) -> list[tuple[Epoch, float]]:
-        """A task's losses (`train` or `val`), from the epoch on since which its terms have the weights they have now.
+        """Returns a task's losses (`train` or `val`) since the last change of its terms' weights.
 
-        Where a weight rises on schedule, a rising loss means nothing.
+        While a schedule raises a weight, a rising loss is no sign of a problem.
         """
         now = self.last.terms.get(task)
         found: list[tuple[Epoch, float]] = []
@@ -112,24 +112,24 @@ class History:
         return found[::-1]
 
     def to_plain(self) -> dict[str, Any]:
-        """As plain containers."""
+        """Converts the history to plain containers."""
         return asdict(self)
 
     @staticmethod
     def from_plain(plain: Mapping[str, Any]) -> "History":
-        """From what `to_plain` gave."""
+        """Restores the history from the result of `to_plain`."""
         return History([_epoch(entry) for entry in plain["epochs"]], dict(plain["start"]))
 
 
 @dataclass(frozen=True)
 class Limits:
-    """When something counts as collapsed.
+    """Limits beyond which a run counts as collapsed.
 
     Attributes:
-        warm_up: epochs at the start that are not judged.
-        patience: epochs in a row that must look bad.
-        share: of the shared gradient, below which a task is not learnt.
-        opposed: mean cosine of two tasks' gradients below which they are opposed.
+        warm_up: number of epochs at the start that are not judged.
+        patience: number of consecutive epochs that must look bad.
+        share: minimum share of the shared gradient; below it a task is not learnt.
+        opposed: mean cosine of two tasks' gradients below which the tasks are opposed.
     """
 
     warm_up: int = 2
@@ -138,12 +138,12 @@ class Limits:
     opposed: float = -0.3
 
     def recent(self, history: History, read: Callable[[Epoch], Mapping[str, T]], name: str) -> list[T]:
-        """The values of the last `patience` epochs after the warm-up that have one; empty where these are fewer.
+        """Returns the last `patience` values after the warm-up; empty if there are fewer.
 
         Args:
             history: the run so far.
-            read: which of an epoch's numbers.
-            name: whose, mostly a task's.
+            read: selects the numbers of an epoch.
+            name: name of the number, usually a task.
 
         Example:
             >>> history = History([Epoch(n, 0.1, dice={"mask": n / 10}) for n in range(5)])

@@ -1,4 +1,4 @@
-"""Detectors that look at losses over epochs."""
+"""Detectors of problems in the losses over epochs."""
 
 import math
 from typing import NamedTuple
@@ -7,16 +7,16 @@ from tandem.callbacks.collapse.finding import Finding, lower_rate
 from tandem.callbacks.collapse.history import Epoch, History, Limits
 
 RISE = 0.25
-"""A loss has risen where it is above its best by more than this share of its best, and of all that it had fallen."""
+"""A loss has risen if it exceeds its best by this share of the larger of the best and the fall before it."""
 
 OVERFITTING = (
-    "augment (augment=light), use more weight decay (optimizer.weight_decay=0.05), or end earlier "
+    "augment (augment=light), use more weight decay (optimizer.weight_decay=0.05), or stop earlier "
     "(callbacks=early_stopping)"
 )
 
 
 def not_finite(history: History, limits: Limits) -> list[Finding]:
-    """A loss or the gradient is nan or infinite; no epoch after it can be better, so nothing is waited for."""
+    """Detects a nan or infinite loss or gradient; later epochs cannot recover, so there is no warm-up or patience."""
     last = history.last
     values = {f"{stage}/{task}/loss": loss for stage in ("train", "val") for task, loss in getattr(last, stage).items()}
     values |= {} if last.norm is None else {"gradient norm": last.norm}
@@ -24,13 +24,13 @@ def not_finite(history: History, limits: Limits) -> list[Finding]:
     if not bad:
         return []
     first = next(iter(bad))
-    saw = f"{first} is {bad[first]} in epoch {last.number}, so every weight may be lost"
+    saw = f"{first} is {bad[first]} in epoch {last.number}, so all weights may be nan"
     attempt = f"{lower_rate(last.rate)}, or clip gradients (trainer.gradient_clip_val=1)"
     return [Finding("not_finite", saw, attempt, bad)]
 
 
 def learning_rate_too_high(history: History, limits: Limits) -> list[Finding]:
-    """The training loss stays above its own best, or above what the untrained network had."""
+    """Detects a training loss that stays above its best, or above the loss of the untrained network."""
     found = []
     for task in history.last.train:
         losses = history.losses(task, "train")
@@ -41,11 +41,11 @@ def learning_rate_too_high(history: History, limits: Limits) -> list[Finding]:
         start = history.start.get(task, math.nan) if len(losses) == len(history.epochs) else math.nan
         if start > 0 and (low > (1 + RISE) * start or (peak > 1.5 * start and low > 0.8 * start)):
             saw = f"its training loss was {start:.4g} before the first step, then up to {peak:.4g}, and at "
-            saw += f"least {low:.4g} in each of the last {len(recent)} epochs: the steps are too long"
+            saw += f"least {low:.4g} in each of the last {len(recent)} epochs: the steps are too large"
             numbers = {"start": start, "peak": peak, "now": recent[-1]}
         elif low > best.risen:
             saw = f"its training loss has risen from {best.loss:.4g} to at least {low:.4g} in each of the last "
-            saw += f"{len(recent)} epochs: the steps are too long"
+            saw += f"{len(recent)} epochs: the steps are too large"
             numbers = {"best": best.loss, "now": recent[-1]}
         else:
             continue
@@ -54,7 +54,7 @@ def learning_rate_too_high(history: History, limits: Limits) -> list[Finding]:
 
 
 def val_loss_rising(history: History, limits: Limits) -> list[Finding]:
-    """The validation loss stays above its best; what the training loss does meanwhile tells why."""
+    """Detects a validation loss that stays above its best; the course of the training loss shows the cause."""
     found = []
     for task in history.last.val:
         losses = history.losses(task, "val")
@@ -80,13 +80,13 @@ def _course(train: list[float], overfits: bool) -> str:
 
 
 def _judged(losses: list[tuple[Epoch, float]], limits: Limits) -> list[float]:
-    """The last `patience` losses, if they all come after the warm-up."""
+    """Returns the last `patience` losses after the warm-up; empty if there are fewer."""
     late = [loss for epoch, loss in losses if epoch.number >= limits.warm_up]
     return late[-limits.patience :] if len(late) >= limits.patience else []
 
 
 class _Best(NamedTuple):
-    """The best loss before the recent ones, its epoch, and above what a loss counts as risen; nan without any."""
+    """The best loss before the recent ones, its epoch, and the limit above which a loss has risen; nan without any."""
 
     loss: float = math.nan
     epoch: int = 0
@@ -94,7 +94,7 @@ class _Best(NamedTuple):
 
 
 def _best_before(losses: list[tuple[Epoch, float]], recent: int) -> _Best:
-    """A loss near 0, or below it, is measured by how far it had fallen."""
+    """Finds the best earlier loss; for a loss near or below 0, the limit depends on how far it had fallen."""
     before = losses[: len(losses) - recent]
     if not before:
         return _Best()

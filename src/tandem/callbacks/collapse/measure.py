@@ -1,4 +1,4 @@
-"""What is measured while a run trains: gradients of a step, predictions of a split."""
+"""Measurements during training: gradients of a step, predictions of a split."""
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
@@ -16,15 +16,15 @@ from tandem.tasks.task_metrics import no_cross_rank_sync
 
 
 def shared_gram(loss: Tensor, losses: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]) -> Tensor:
-    """Inner products of the tasks' gradients, weighted as in the loss, over the parameters that tasks share.
+    """Computes inner products of the tasks' weighted gradients over the parameters that tasks share.
 
-    `G_st = w_s w_t <dL_s/dtheta, dL_t/dtheta>` with `w_t = dL/dL_t`, whatever the balance. The graph is kept, `.grad`
-    is left alone and no random number is drawn.
+    `G_st = w_s w_t <dL_s/dtheta, dL_t/dtheta>` with `w_t = dL/dL_t`, for any balance. The graph is kept, `.grad`
+    is not changed and no random number is drawn.
 
     Args:
-        loss: the scalar that is minimised.
-        losses: of the tasks, with their graph.
-        parameters: of the network.
+        loss: the scalar to minimise.
+        losses: losses of the tasks, with their graph.
+        parameters: parameters of the network.
 
     Returns:
         (T, T) float64 on the CPU.
@@ -34,15 +34,15 @@ def shared_gram(loss: Tensor, losses: Mapping[str, Tensor], parameters: Sequence
     weights = {name: torch.zeros_like(value) if weight is None else weight for (name, value), weight in pairs}
     gradients = task_gradients(losses, parameters, weights, keep_graph=True)
     shared = shared_parameters(gradients)
-    rows = [[row[index] for index in shared] for row in gradients.values()]  # None where a task does not reach it
+    rows = [[row[index] for index in shared] for row in gradients.values()]  # None if the task does not depend on it
     return gramian([[value if value is None else mean_over_devices(value) for value in row] for row in rows])
 
 
 def shares_and_cosines(names: Sequence[str], gram: Tensor) -> tuple[dict[str, float], dict[str, float]]:
-    """Each task's share of the sum of norms, and the cosine of each pair, by `first/second`; none of a zero gradient.
+    """Returns each task's share of the sum of norms, and each pair's cosine by `first/second`, none for zero gradients.
 
     Args:
-        names: of the tasks.
+        names: names of the tasks.
         gram: (T, T), from `shared_gram`.
 
     Example:
@@ -62,11 +62,11 @@ def shares_and_cosines(names: Sequence[str], gram: Tensor) -> tuple[dict[str, fl
 
 
 class Predictions(Metric):
-    """Counts what a task with probabilities predicts over a split, and the range of its logits.
+    """Counts the predictions of a task with probabilities over a split, and the range of its logits.
 
     Args:
-        kind: of the task's target; one that is `watched`.
-        names: of the task's channels or classes.
+        kind: kind of the task's target; must be `watched`.
+        names: names of the task's channels or classes.
         linear: whether the task's head is known to end in a linear layer.
     """
 
@@ -96,8 +96,8 @@ class Predictions(Metric):
         """Adds a batch.
 
         Args:
-            output: of the task.
-            threshold: (channels,) where a probability counts as yes; unused by multiclass tasks.
+            output: output of the task.
+            threshold: (channels,), a probability at or above it counts as yes; unused by multiclass tasks.
         """
         self.low = torch.minimum(self.low, output.logit_range[0])
         self.high = torch.maximum(self.high, output.logit_range[1])
@@ -111,13 +111,13 @@ class Predictions(Metric):
         self.known = self.known + tally.known
 
     def compute(self) -> dict[str, Tensor]:
-        """The range of the logits, the shares, and how far probabilities differ."""
+        """Returns the range of the logits, the shares, and the spread of the probabilities."""
         known = self.known.clamp(min=1)
         shares = {"chosen": self.chosen / known, "true": self.true / known}
         return {"low": self.low, "high": self.high, **shares, "spread": (self.most - self.least).amax()}
 
     def predicted(self) -> Predicted:
-        """What `compute` gives, in plain numbers."""
+        """Returns the result of `compute` as plain numbers."""
         found = {
             name: value.flatten().tolist() for name, value in self.compute().items()
         }  # torchmetrics drops dimensions

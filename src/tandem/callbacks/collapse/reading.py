@@ -1,4 +1,4 @@
-"""What the watch reads of a run at an epoch's end."""
+"""Reads the values that the watch needs at the end of an epoch."""
 
 from collections.abc import Mapping, Sequence
 from statistics import fmean
@@ -11,29 +11,29 @@ from tandem.tasks.task import Task
 
 
 def base_rate(trainer: pl.Trainer) -> float:
-    """The base learning rate: what a scheduler starts from, where there is one."""
+    """Returns the base learning rate, from which a scheduler starts."""
     group = trainer.optimizers[0].param_groups[0]
     return float(group.get("initial_lr", group["lr"]))
 
 
 def by_task(known: Mapping[str, float], module: MultiTaskModule, stage: str, value: str) -> dict[str, float]:
-    """A logged value of a stage, by trained task; of those tasks that have it.
+    """Returns a logged value of a stage by trained task, for the tasks that have it.
 
     Args:
-        known: what was logged.
-        module: with the tasks.
+        known: the logged values.
+        module: the module with the tasks.
         stage: `train` or `val`.
-        value: its last name, such as `loss`.
+        value: the last part of its name, such as `loss`.
     """
     return {task: known[key] for task in trained(module) if (key := f"{stage}/{task}/{value}") in known}
 
 
 def dice_by_task(known: Mapping[str, float], module: MultiTaskModule) -> dict[str, float]:
-    """The official validation Dice by trained task; of a mask with several channels each one's, by `task/channel`.
+    """Returns the official validation Dice by trained task, and by `task/channel` for masks with several channels.
 
     Args:
-        known: what was logged.
-        module: with the tasks.
+        known: the logged values.
+        module: the module with the tasks.
     """
     names = {f"{task}/{channel}" for task in trained(module) for channel in module.tasks[task].class_names}
     channels = {name: known[key] for name in sorted(names) if (key := f"val/{name}/dice") in known}
@@ -47,16 +47,16 @@ def ends_linear(task: Task) -> bool:
 
 
 def trained(module: MultiTaskModule) -> list[str]:
-    """The tasks with a weight; the others are measured only, and free to look bad."""
+    """Returns the tasks with a weight above 0; the others are only measured, not judged."""
     return [name for name in module.tasks if module.balance.weights.get(name, 1.0) > 0]
 
 
 def mean_over(
-    looks: Sequence[tuple[dict[str, float], dict[str, float]]],
+    measurements: Sequence[tuple[dict[str, float], dict[str, float]]],
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """The mean of each share and each cosine over the looks of an epoch that have it."""
+    """Averages each share and each cosine over the measurements of an epoch that have it."""
     means = []
-    for values in zip(*looks, strict=True) if looks else ((), ()):
-        names = {name for look in values for name in look}
-        means.append({name: fmean(look[name] for look in values if name in look) for name in sorted(names)})
+    for values in zip(*measurements, strict=True) if measurements else ((), ()):
+        names = {name for one in values for name in one}
+        means.append({name: fmean(one[name] for one in values if name in one) for name in sorted(names)})
     return means[0], means[1]

@@ -1,4 +1,4 @@
-"""The callback: measures, asks the detectors, and says what they found."""
+"""The callback: measures, runs the detectors, and reports their findings."""
 
 import logging
 import math
@@ -38,25 +38,26 @@ DETECTORS: tuple[Detector, ...] = (
     gradients.small_share,
     gradients.opposed_tasks,
 )
-"""What is looked for, in the order in which it is said. One more is a function here, and its name."""
+"""All detectors, in the order in which findings are reported. To add a detector, append its function."""
 
 
 class CollapseWatch(SplitCallback):
-    """Says, once each and in plain words, what is wrong with a run: what it saw, the numbers, and what to try.
+    """Reports each problem of a run once: what was observed, the numbers, and a suggested fix.
 
-    It goes to the log (a warning), the progress bar (a mark), the trackers (`collapse/<what>/<task>`), `results.json`
-    and the report. The numbers of the run are the same with and without it, unless it stops the run.
+    A finding goes to the log (a warning), the progress bar (a mark), the trackers (`collapse/<what>/<task>`),
+    `results.json` and the report. The watch does not change the numbers of a run, unless it stops the run.
 
     Args:
-        every: steps between two looks at the gradients, at least 1. A look costs a backward pass for each task.
-        warm_up: epochs at the start that are not judged, at least 0; what no later epoch can mend is said at once.
-        patience: epochs in a row that must look bad, at least 1.
-        share: of the shared gradient that each task must have, in [0, 1).
-        opposed: mean cosine of two tasks' gradients below which they are opposed, in [-1, 0].
-        stop: whether to end the run at a finding that training does not recover from.
+        every: steps between two measurements of the gradients, at least 1. Each costs a backward pass per task.
+        warm_up: number of epochs at the start that are not judged, at least 0; a problem that no later epoch can fix is
+            reported at once.
+        patience: number of consecutive epochs that must look bad, at least 1.
+        share: minimum share of the shared gradient for each task, in [0, 1).
+        opposed: mean cosine of two tasks' gradients below which the tasks are opposed, in [-1, 0].
+        stop: whether to end the run at a finding from which training does not recover.
 
     Raises:
-        ConfigError: a number out of range.
+        ConfigError: if a number is out of range.
     """
 
     def __init__(
@@ -88,25 +89,25 @@ class CollapseWatch(SplitCallback):
 
     @property
     def warnings(self) -> list[dict[str, Any]]:
-        """What was found, with the epoch, as plain containers for `results.json`."""
+        """The findings with their epochs, as plain containers for `results.json`."""
         return [{"epoch": epoch, **asdict(finding)} for epoch, finding in self.findings.values()]
 
     @property
     def mark(self) -> str:
-        """For a narrow progress bar: the first finding and how many more there are; empty without any."""
+        """The first finding and the number of further ones, for the progress bar; empty without any."""
         more = len(self.findings) - 1
         return next(iter(self.findings), "") + (f" +{more}" if more > 0 else "")
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """A run that was stopped and then cut, before it had results, does not go on."""
+        """Stops again if the run was stopped by a finding and then interrupted before it had results."""
         self._stop_if_fatal(trainer)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Begins an epoch's measurements."""
+        """Resets the measurements of an epoch."""
         self.norms, self.grams, self.finite, self.counts, self.validated = [], [], {}, {}, False
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
-        """Keeps what the untrained network's losses are; every few steps measures the tasks' gradients."""
+        """Stores the losses of the untrained network; measures the tasks' gradients every few steps."""
         assert isinstance(pl_module, MultiTaskModule)
         for name, value in pl_module.losses.items():
             if trainer.global_step == 0:
@@ -120,20 +121,20 @@ class CollapseWatch(SplitCallback):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        """Every few steps measures the norm of the whole gradient, as it is before clipping."""
+        """Measures the norm of the whole gradient before clipping, every few steps."""
         if self._due(trainer):
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             found = [parameter.grad for parameter in parameters if parameter.grad is not None]
             self.norms.append(torch.nn.utils.get_total_norm(found))
 
     def begin(self, trainer: pl.Trainer, module: MultiTaskModule, stage: str) -> None:
-        """Begins with empty counts; says now if a loss was not finite, since metrics refuse what comes of it."""
+        """Resets the counts; reports a loss that was not finite now, since metrics would raise on its outputs."""
         self.counts = {}
         if trainer.state.fn == "fit":
             lost = {name: math.nan for name, finite in self.finite.items() if not finite}
             epoch = Epoch(trainer.current_epoch, base_rate(trainer), train=lost)
-            self._say(trainer, losses.not_finite(History([epoch]), self.limits), epoch)
-            for name in trained(module):  # embeddings and numbers have no class to be stuck in
+            self._report(trainer, losses.not_finite(History([epoch]), self.limits), epoch)
+            for name in trained(module):  # embeddings and numbers have no classes to count
                 task = module.tasks[name]
                 if task.target_kind.watched:
                     counts = Predictions(task.target_kind, task.class_names, ends_linear(task))
@@ -142,33 +143,33 @@ class CollapseWatch(SplitCallback):
     def see(
         self, trainer: pl.Trainer, module: MultiTaskModule, stage: str, outputs: Outputs, batch: Mapping[str, Any]
     ) -> None:
-        """Counts a batch of validation."""
+        """Counts a validation batch."""
         for name in self.counts.keys() & outputs.keys():
             self.counts[name].update(outputs[name], module.tasks[name].threshold)
 
     def end(self, trainer: pl.Trainer, module: MultiTaskModule, stage: str) -> None:
-        """Notes that the epoch has validation values; else those of an earlier one would be taken for its own."""
+        """Marks that the epoch has validation values; otherwise those of an earlier epoch would be used."""
         self.validated = True
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Adds the epoch to the history and says what the detectors find in it."""
+        """Adds the epoch to the history and reports what the detectors find."""
         assert isinstance(pl_module, MultiTaskModule)
         self.history.epochs.append(self._epoch(trainer, pl_module))
         self._log_gradients(trainer)
         for detector in DETECTORS:
-            if "not_finite" in self.findings:  # nothing else means anything any more
+            if "not_finite" in self.findings:  # other findings are meaningless then
                 break
-            self._say(trainer, detector(self.history, self.limits), self.history.last)
+            self._report(trainer, detector(self.history, self.limits), self.history.last)
         self._stop_if_fatal(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """History and findings, as plain containers."""
+        """Returns history and findings as plain containers."""
         return {"history": self.history.to_plain(), "findings": self.warnings}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes up history and findings, so that nothing is said twice.
+        """Restores history and findings, so that nothing is reported twice.
 
-        Those of an earlier epoch than its own come with the best checkpoint, after training, and are left.
+        A history that ends earlier belongs to the best checkpoint, loaded after training, and is ignored.
         """
         history = History.from_plain(state_dict["history"])
         if len(history.epochs) < len(self.history.epochs):
@@ -204,7 +205,7 @@ class CollapseWatch(SplitCallback):
         numbers |= {f"train/gradient_cosine/{pair}": cosine for pair, cosine in last.cosines.items()}
         log_numbers(trainer, numbers if last.norm is None else {**numbers, "train/gradient_norm": last.norm})
 
-    def _say(self, trainer: pl.Trainer, found: Sequence[Finding], epoch: Epoch) -> None:
+    def _report(self, trainer: pl.Trainer, found: Sequence[Finding], epoch: Epoch) -> None:
         for finding in found:
             if finding.label in self.findings:
                 continue
@@ -219,7 +220,7 @@ class CollapseWatch(SplitCallback):
             return
         fatal = [label for label, (_, finding) in self.findings.items() if finding.fatal]
         if trainer.strategy.reduce_boolean_decision(bool(fatal), all=False):
-            log.warning("warning: the run ends here, as callbacks.collapse.stop wants: %s", ", ".join(fatal))
+            log.warning("warning: the run stops here because of callbacks.collapse.stop: %s", ", ".join(fatal))
             trainer.should_stop = True
 
 

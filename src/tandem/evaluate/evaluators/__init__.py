@@ -1,4 +1,4 @@
-"""What an evaluation looks at, by kind of target: one class each, found by the nearest base class of the kind."""
+"""Evaluators: one class for each kind of target. A kind without its own uses that of its nearest base class."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -36,10 +36,10 @@ EVALUATORS: tuple[type[Evaluator], ...] = (Classes, Questions, Masks, ClassMasks
 
 
 def evaluator_of(kind: Kind) -> type[Evaluator]:
-    """The evaluator of a kind: its own, or that of its nearest base class; raw values where nothing more is known.
+    """Returns a kind's own evaluator, or that of its nearest base class; `RawValues` if there is none.
 
     Args:
-        kind: of a task's target.
+        kind: kind of a task's target.
     """
     own: type[Evaluator] | None = kind.evaluator()
     if own is not None:
@@ -49,11 +49,11 @@ def evaluator_of(kind: Kind) -> type[Evaluator]:
 
 
 def make_evaluators(module: "MultiTaskModule", split: "Split", folder: Path | None) -> list[tuple[str, Evaluator]]:
-    """An evaluator for each task.
+    """Builds an evaluator for each task.
 
     Args:
-        module: with its tasks.
-        split: what is evaluated.
-        folder: where masks go; None: nowhere.
+        module: the module, with its tasks.
+        split: the split to evaluate.
+        folder: output folder of masks; None: write no masks.
     """
     return [(name, evaluator_of(task.target_kind)(task, split, folder)) for name, task in module.tasks.items()]

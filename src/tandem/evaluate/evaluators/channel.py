@@ -1,4 +1,4 @@
-"""One yes/no question about each pixel: counts of each image, and every number that follows from them."""
+"""One channel of a binary segmentation: counts for each image, and the metrics computed from them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -23,18 +23,18 @@ COUNTS = (
     "known", "area_true", "area_predicted", "intersection", "area_predicted_at_0.5", "intersection_at_0.5",
     "lesions_true", "lesions_predicted", "lesions_matched",
 )  # fmt: skip
-"""Of each image, in pixels and lesions (connected pieces)."""
+"""Counts of each image, in pixels and in lesions (connected components)."""
 
 COLUMNS = ("threshold", "dice", "iou", *COUNTS)
-"""Cells of `images.csv`."""
+"""Columns of `images.csv`."""
 
 
 class Channel:
-    """Collects one channel of a segmentation.
+    """Collects the counts of one channel of a segmentation.
 
     Args:
-        threshold: that is applied.
-        settings: of the run's threshold sweep.
+        threshold: the applied threshold.
+        settings: options of the run's threshold sweep.
     """
 
     def __init__(self, threshold: float, settings: SweepSettings) -> None:
@@ -53,10 +53,10 @@ class Channel:
 
         Args:
             probabilities: (M, H, W) float32.
-            target: (M, H, W) with 0, 1 and 255.
+            target: (M, H, W) with 0, 1 and 255 (unlabelled).
 
         Returns:
-            Cells of each image. Dice and IoU are nan without lesion.
+            Values of `COLUMNS` for each image. Dice and IoU are nan without lesion.
         """
         p, truth = probabilities.cpu(), target.cpu()
         for metric in (self.sweep, self.pixels, self.calibration):
@@ -80,11 +80,11 @@ class Channel:
 
     @property
     def counts(self) -> npt.NDArray[np.int64]:
-        """(M, len(COUNTS)), of all images."""
+        """(M, len(COUNTS)) counts of all images."""
         return np.concatenate(self.counted)
 
     def lines(self, draws: BootstrapSamples) -> dict[str, Any]:
-        """What is drawn: Dice against threshold over all pixels and per image, ranking and reliability of pixels."""
+        """Data of the figures: Dice against threshold (global and per image), curves and reliability of pixels."""
         from tandem.evaluate.ranking import curves
         from tandem.evaluate.reliability import from_sums
 
@@ -98,12 +98,12 @@ class Channel:
         if hits.sum() and false.sum():
             used = (hits + false) > 0
             line["ranking"] = curves(hits[used], false[used], np.linspace(1, 0, len(hits))[used])
-            del line["ranking"]["threshold"]  # bins are no thresholds
+            del line["ranking"]["threshold"]  # these are bins, not thresholds
             line["operating"] = self._operating()
         return line
 
-    def worth(self, draws: BootstrapSamples) -> dict[str, Any]:
-        """What the best threshold is worth on images that did not choose it; see `tandem.evaluate.sweeps.worth`."""
+    def optimism(self, draws: BootstrapSamples) -> dict[str, Any]:
+        """Nested estimate of the best threshold's score; see `tandem.evaluate.sweeps.threshold_optimism`."""
         return threshold_optimism(self.sweep.compute(), self.grid, draws)
 
     def _operating(self) -> dict[str, float]:
@@ -120,10 +120,10 @@ def overlap(counts: npt.NDArray[np.int64]) -> tuple[Array, Array]:
     """(M,) Dice and IoU of each image, nan without lesion.
 
     Args:
-        counts: (M, len(COUNTS)).
+        counts: (M, len(COUNTS)) counts of the images.
 
     Raises:
-        AssertionError: Dice below IoU, which no masks can have.
+        AssertionError: Dice is below IoU, which is impossible.
     """
     _, true, drawn, hits = counts[:, :4].T.astype(np.float64)
     dice = ratio(*dice_parts(hits, drawn, true), known=true)
@@ -133,12 +133,12 @@ def overlap(counts: npt.NDArray[np.int64]) -> tuple[Array, Array]:
 
 
 class MaskMeasure:
-    """Every number of drawn masks as a function of how often each image counts.
+    """Every metric of predicted masks as a function of the weight of each image.
 
     Args:
-        counts: (M, len(COUNTS)).
-        aggregate: of the official Dice, `global` or `per_image`.
-        empty: images without lesion in the latter, `skip` or `score`.
+        counts: (M, len(COUNTS)) counts of the images.
+        aggregate: aggregation of the official Dice, `global` or `per_image`.
+        empty: handling of images without lesion in `per_image`: `skip` or `score`.
     """
 
     def __init__(self, counts: npt.NDArray[np.int64], aggregate: str, empty: str) -> None:
@@ -149,7 +149,7 @@ class MaskMeasure:
         self.without = (self.true == 0) & (self.known > 0)
 
     def __call__(self, weights: Array) -> dict[str, Array]:
-        """(R,) values by logged name, from (R, M) weights."""
+        """(R,) values by logged name, for (R, M) weights."""
         whole, half = (self._dice(weights, *masks) for masks in self._masks())
         tp, true, drawn = weights @ self.hits, weights @ self.true, weights @ self.drawn
         lesions, pieces, matched = (weights @ self.counts[:, 6:]).T
@@ -180,7 +180,7 @@ class MaskMeasure:
         return (self.hits, self.drawn), (self.hits_half, self.drawn_half)
 
     def _dice(self, weights: Array, hits: Array, drawn: Array) -> dict[str, Array]:
-        """Dice and IoU over all pixels, per lesion image, and as the run's policy for empty masks has it."""
+        """Dice and IoU: global, per image with a lesion, and per image under the run's policy for empty masks."""
         found: dict[str, Array] = {}
         nothing = np.where(self.without, (drawn == 0).astype(np.float64), np.nan)
         parts = {"dice": dice_parts(hits, drawn, self.true), "iou": (hits, self.true + drawn - hits)}

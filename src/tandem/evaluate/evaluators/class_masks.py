@@ -1,4 +1,4 @@
-"""Which class is each pixel of: overlap of each class, confusion of pixels, cases."""
+"""Evaluates multiclass segmentation: overlap of each class, confusion of pixels, and cases."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,14 +25,13 @@ if TYPE_CHECKING:
 CELLS = ("area_true", "area_predicted", "intersection")
 OF_CLASS = ("dice_of", "iou_of", "dice_image")
 NOTE = (
-    "With 95 % bootstrap intervals over {over}. A class that an image lacks has no Dice there and is left out of its "
-    "mean per image; over pixels a class that is neither there nor predicted is a dash. Pixels without truth (255) "
-    "count nowhere."
+    "With 95 % bootstrap intervals over {over}. An image without a class is left out of this class's mean per image; "
+    "over pixels, a class that is neither present nor predicted has a dash. Unlabelled pixels (255) are ignored."
 )
 
 
 class ClassMasks(Evaluator):
-    """One class of C for each pixel. Arguments: `Evaluator`."""
+    """Evaluates one class of C for each pixel. See `Evaluator` for the arguments."""
 
     of: ClassVar[type[Kind]] = ClassMask
 
@@ -42,7 +41,7 @@ class ClassMasks(Evaluator):
 
     @property
     def columns(self) -> Sequence[str]:
-        """Areas of each class, and where the mask lies."""
+        """Areas of each class, and the path of the mask."""
         return [f"{name}.{cell}" for name in self.task.class_names for cell in CELLS] + (
             ["file"] if self.folder else []
         )
@@ -66,7 +65,7 @@ class ClassMasks(Evaluator):
         return rows
 
     def finish(self, draws: BootstrapSamples, choosing: bool) -> Findings:
-        """Overlap of each class, with intervals."""
+        """Computes the overlap of each class, with intervals."""
         if not self.kept:
             return Findings({}, notes=["No image of this split has a mask."])
         names, matrices = self.task.class_names, np.stack(self.kept)
@@ -86,8 +85,8 @@ class ClassMasks(Evaluator):
         )
         return Findings(scores, [table], [drawing], {"confusion": matrix.tolist()})
 
-    def show(self, look: "CaseViewer", count: int) -> list[Shown]:
-        """Best, median and worst images by the mean Dice of the classes that are there."""
+    def show(self, viewer: "CaseViewer", count: int) -> list[Shown]:
+        """Shows the best, median and worst images by mean Dice of the foreground classes that are present."""
         if not self.kept or not count:
             return []
         dice = mean_known(OverlapMeasure(np.stack(self.kept), self.task.class_names).dice[:, 1:])
@@ -96,7 +95,7 @@ class ClassMasks(Evaluator):
         middle = max(0, (len(scored) - count) // 2)
         groups = {"Best": scored[:count], "Median": scored[middle : middle + count], "Worst": scored[-count:][::-1]}
         return [
-            look.class_masks(
+            viewer.class_masks(
                 self.task,
                 f"{title} by mean Dice of the foreground classes",
                 [(self.places[row], f"{self.ids[row]}: Dice {dice[row]:.3f}") for row in rows.tolist()],
@@ -106,14 +105,14 @@ class ClassMasks(Evaluator):
 
 
 class OverlapMeasure:
-    """Overlap of each class as a function of how often each image counts.
+    """Overlap of each class as a function of the weight of each image.
 
     Args:
-        matrices: (M, C, C) pixels of each image; rows are true classes.
-        names: of the classes.
+        matrices: (M, C, C) confusion matrix of each image's pixels; rows are true classes.
+        names: names of the classes.
 
     Attributes:
-        dice: (M, C) of each image; nan where it lacks the class.
+        dice: (M, C) Dice of each image and class; nan where the image does not contain the class.
     """
 
     def __init__(self, matrices: npt.NDArray[np.int64], names: Sequence[str]) -> None:
@@ -123,7 +122,7 @@ class OverlapMeasure:
         self.dice = ratio(*dice_parts(self.hits, self.drawn, self.true), known=self.true)
 
     def __call__(self, weights: Array) -> dict[str, Array]:
-        """(R,) values by name, from (R, M) weights."""
+        """(R,) values by name, for (R, M) weights."""
         hits, true, drawn = (weights @ part for part in (self.hits, self.true, self.drawn))
         dice, iou = ratio(*dice_parts(hits, drawn, true)), ratio(hits, true + drawn - hits)
         assert not (dice < iou - 1e-12).any(), "Dice below IoU: the counts are wrong"

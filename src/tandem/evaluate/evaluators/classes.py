@@ -1,4 +1,4 @@
-"""Which class is it: confusion, curves, calibration, class-wise scores."""
+"""Evaluates classification: confusion matrix, curves, calibration and scores of each class."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
     from tandem.evaluate.split import Split
 
 OF_CLASS = ("recall", "precision", "f1", "auroc", "average_precision")
-"""Scores of one class against the rest that the table shows."""
+"""Scores of each class against the rest in the table."""
 
 
 class Classes(Evaluator):
-    """One class of C for each image. Arguments: `Evaluator`."""
+    """Evaluates one class of C for each image. See `Evaluator` for the arguments."""
 
     of: ClassVar[type[Kind]] = ClassLabel
 
@@ -39,11 +39,11 @@ class Classes(Evaluator):
 
     @property
     def columns(self) -> Sequence[str]:
-        """True and predicted class, and a probability for each class."""
+        """True class, predicted class, and the probability of each class."""
         return ["true", "predicted", *(f"probability.{name}" for name in self.task.class_names)]
 
     def read(self, output: TaskOutput, images: Images) -> list[Mapping[str, Any]]:
-        """Keeps probabilities and classes."""
+        """Stores probabilities and classes."""
         names = self.task.class_names
         probabilities, target = output.probabilities.cpu(), output.target.cpu()
         self.kept.append((probabilities.double().numpy(), target.numpy()))
@@ -59,7 +59,7 @@ class Classes(Evaluator):
         ]
 
     def finish(self, draws: BootstrapSamples, choosing: bool) -> Findings:
-        """Scores over the classes and of each, with intervals."""
+        """Computes scores over all classes and of each class, with intervals."""
         if not self.kept:
             return Findings({}, notes=["No image of this split has a target."])
         names = self.task.class_names
@@ -73,7 +73,7 @@ class Classes(Evaluator):
             scores,
             [self._table(scores, matrix, draws.over)],
             [
-                Drawing(confusion_figure(matrix, names), "Confusion matrix: images, and their share of the true class"),
+                Drawing(confusion_figure(matrix, names), "Confusion matrix: images, and share of the true class"),
                 Drawing(
                     figures.roc(curves, points), "ROC of each class against the rest; the point: the predicted class"
                 ),
@@ -87,8 +87,8 @@ class Classes(Evaluator):
             {"confusion": matrix.tolist(), "ranking": curves, "operating": points, "reliability": sure},
         )
 
-    def show(self, look: "CaseViewer", count: int) -> list[Shown]:
-        """Grad-CAM of the surest mistakes and of the surest right answers."""
+    def show(self, viewer: "CaseViewer", count: int) -> list[Shown]:
+        """Shows Grad-CAM maps of the most confident wrong and right predictions."""
         if not self.kept or not count:
             return []
         p, y = self._arrays()
@@ -97,11 +97,11 @@ class Classes(Evaluator):
         for title, among in (("wrong", answer != y), ("right", answer == y)):
             rows = np.flatnonzero(among)
             for row in rows[np.argsort(-sure[rows], kind="stable")][:count].tolist():
-                said = f"{title}: {self.ids[row]}, {self._said(answer[row], sure[row], y[row])}"
-                picked.append((self.places[row], int(answer[row]), said))
-        return [look.cams(self.task, picked)]
+                caption = f"{title}: {self.ids[row]}, {self._caption(answer[row], sure[row], y[row])}"
+                picked.append((self.places[row], int(answer[row]), caption))
+        return [viewer.cams(self.task, picked)]
 
-    def _said(self, answer: int, sure: float, true: int) -> str:
+    def _caption(self, answer: int, sure: float, true: int) -> str:
         names = self.task.class_names
         return f"predicted {names[answer]} ({sure:.2f}), true {names[true]}"
 
@@ -110,7 +110,7 @@ class Classes(Evaluator):
         return np.concatenate([p for p, _ in self.kept]), np.concatenate([y for _, y in self.kept])
 
     def _operating(self, matrix: npt.NDArray[np.int64], c: int) -> dict[str, float]:
-        """Where a class's answers lie on its curves."""
+        """Operating point of a class on its curves."""
         hits, support, claimed, total = matrix[c, c], matrix[c].sum(), matrix[:, c].sum(), matrix.sum()
         return {
             "sensitivity": float(hits / support),
@@ -124,24 +124,24 @@ class Classes(Evaluator):
             for c, name in enumerate(self.task.class_names)
         ]
         note = (
-            f"Each class against the rest, with 95 % bootstrap intervals over {over}. A class that the split lacks is "
-            "a dash, and no part of a mean. Images without a label count nowhere."
+            f"Each class against the rest, with 95 % bootstrap intervals over {over}. A class without images in the "
+            "split has a dash and is left out of means. Images without a label are ignored."
         )
         return ScoreTable("By class", ["class", "images", *(CATALOGUE[key].one_label for key in OF_CLASS)], rows, note)
 
 
 def confusion(predicted: npt.NDArray[np.int64], true: npt.NDArray[np.int64], classes: int) -> npt.NDArray[np.int64]:
-    """(C, C) images; rows are true classes."""
+    """(C, C) number of images; rows are true classes."""
     return np.bincount(true * classes + predicted, minlength=classes * classes).reshape(classes, classes)
 
 
 class ClassMeasure:
-    """Every score of a classification as a function of how often each image counts.
+    """Every score of a classification as a function of the weight of each image.
 
     Args:
         p: (M, C) probabilities.
-        y: (M,) classes.
-        names: of the classes.
+        y: (M,) true classes.
+        names: names of the classes.
     """
 
     def __init__(self, p: Array, y: npt.NDArray[np.int64], names: Sequence[str]) -> None:
@@ -151,7 +151,7 @@ class ClassMeasure:
         self.ranked = [rank(p[:, c], y == c) for c in range(len(names))]
 
     def __call__(self, weights: Array) -> dict[str, Array]:
-        """(R,) values by name, from (R, M) weights."""
+        """(R,) values by name, for (R, M) weights."""
         classes = len(self.names)
         matrix = (weights @ self.cells).reshape(-1, classes, classes)
         hits, support, claimed = matrix.diagonal(axis1=1, axis2=2), matrix.sum(2), matrix.sum(1)

@@ -1,4 +1,4 @@
-"""What the parts of an evaluation share."""
+"""Base class of the evaluators."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -9,6 +9,7 @@ from tandem.evaluate.bootstrap import BootstrapSamples
 from tandem.evaluate.findings import Findings, Shown
 from tandem.tasks import Task, TaskOutput
 from tandem.tasks.kinds import Kind
+from tandem.tasks.undefined import undefined_rows
 
 if TYPE_CHECKING:
     from tandem.evaluate.case_viewer import CaseViewer
@@ -16,12 +17,12 @@ if TYPE_CHECKING:
 
 
 class Images(NamedTuple):
-    """Which images an answer is about.
+    """The images of a batch of outputs.
 
     Attributes:
-        places: their indices in the split.
-        ids: their names.
-        classes: names of their classes; empty where unknown.
+        places: indices of the images in the split.
+        ids: names of the images.
+        classes: class names of the images; empty where unknown.
     """
 
     places: Sequence[int]
@@ -30,16 +31,16 @@ class Images(NamedTuple):
 
 
 class Evaluator(ABC):
-    """Collects the answers of one task over a split, and makes of them numbers, tables, figures and cases.
+    """Collects the outputs of one task over a split, and turns them into metrics, tables, figures and cases.
 
     Args:
-        task: with the thresholds that are applied.
-        split: what is evaluated.
-        folder: where masks go; None: nowhere.
+        task: the task, with the applied thresholds.
+        split: the split to evaluate.
+        folder: output folder of masks; None: write no masks.
 
     Attributes:
-        of: the kind of target that it knows, with the kinds derived from it.
-        question: what the task asks.
+        of: the kind of target that this class evaluates, together with its subclasses.
+        question: the task's question.
     """
 
     of: ClassVar[type[Kind]]
@@ -52,30 +53,32 @@ class Evaluator(ABC):
         self.places: list[int] = []
         self.ids: list[str] = []
         self.classes: list[str] = []
+        self.undefined: list[str] = []
 
     @property
     @abstractmethod
     def columns(self) -> Sequence[str]:
-        """Of `images.csv`, without the task's name."""
+        """Columns of `images.csv`, without the prefix of the task's name."""
 
     @property
     def all_columns(self) -> list[str]:
-        """With those that the task's own `answer_from` adds."""
+        """`columns`, and the columns that the task's own `answer_from` adds."""
         return list(dict.fromkeys([*self.columns, *self.question.further_columns]))
 
     def see(self, output: TaskOutput, images: Images) -> list[Mapping[str, Any]]:
         """Adds a batch.
 
         Args:
-            output: the task's answer for its labelled rows.
-            images: these rows.
+            output: the task's output for its labelled rows.
+            images: the images of these rows.
 
         Returns:
-            Cells of each row by column.
+            Values of each row by column.
         """
         self.places += images.places
         self.ids += images.ids
         self.classes += images.classes
+        self.undefined += [images.ids[row] for row in undefined_rows(output).nonzero().flatten().tolist()]
         rows = self.read(output, images)
         if self.question.further is None:
             return rows
@@ -84,22 +87,36 @@ class Evaluator(ABC):
 
     @abstractmethod
     def read(self, output: TaskOutput, images: Images) -> list[Mapping[str, Any]]:
-        """Keeps what is needed of a batch, and gives the cells of its rows."""
+        """Stores what is needed of a batch, and returns the values of its rows by column."""
+
+    def findings(self, draws: BootstrapSamples, choosing: bool) -> Findings:
+        """Those of `finish`; none but a note if a probability is nan, since such an answer is neither right nor wrong.
+
+        Args:
+            draws: see `finish`, as for `choosing`.
+            choosing: whether thresholds may be compared.
+        """
+        if not self.undefined:
+            return self.finish(draws, choosing)
+        return Findings(
+            {},
+            notes=[f"The probabilities of {len(self.undefined)} images are not a number, {self.undefined[0]} first."],
+        )
 
     @abstractmethod
     def finish(self, draws: BootstrapSamples, choosing: bool) -> Findings:
-        """After the last batch.
+        """Computes the results after the last batch.
 
         Args:
-            draws: of the bootstrap, of the images that were seen.
-            choosing: whether it may be asked what another threshold is worth; never on test data.
+            draws: bootstrap samples of the images with a target.
+            choosing: whether other thresholds may be scored; False on test data.
         """
 
-    def show(self, look: "CaseViewer", count: int) -> list[Shown]:
-        """Single images.
+    def show(self, viewer: "CaseViewer", count: int) -> list[Shown]:
+        """Draws single cases.
 
         Args:
-            look: sees images of the split again.
-            count: how many of a kind.
+            viewer: predicts and draws images of the split.
+            count: number of cases in each group.
         """
         return []

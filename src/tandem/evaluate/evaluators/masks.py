@@ -1,4 +1,4 @@
-"""Where is it: overlap against threshold and lesion size, cases, and tables by class."""
+"""Evaluates binary segmentation: overlap against threshold and lesion size, tables by class, and cases."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -24,19 +24,19 @@ if TYPE_CHECKING:
 OF_CLASS = (
     "dice_lesion", "iou_lesion", "dice_global", "recall", "precision", "area_bias", "lesion_f1", "specificity_empty",
 )  # fmt: skip
-"""Numbers of the images of one class that the table shows."""
+"""Metrics of each class of image in the table."""
 
 POLICY = {
     "skip": "Images without lesion have no Dice or IoU and are left out of means per image",
     "score": "Images without lesion are left out of means per lesion image; in the official mean per image they score "
-    "1 where nothing is drawn and 0 otherwise",
+    "1 if the predicted mask is empty and 0 otherwise",
 }
 
-SHARE = "'predicted empty' is the share of them in which nothing is drawn"
+SHARE = "'predicted empty' is the share of these images with an empty predicted mask"
 
 
 class Masks(Evaluator):
-    """C yes/no questions about each pixel. Arguments: `Evaluator`."""
+    """Evaluates C yes/no questions about each pixel. See `Evaluator` for the arguments."""
 
     of: ClassVar[type[Kind]] = Mask
 
@@ -47,7 +47,7 @@ class Masks(Evaluator):
 
     @property
     def columns(self) -> Sequence[str]:
-        """Counts and overlap for each channel, and where the mask lies."""
+        """Counts and overlap of each channel, and the path of the mask."""
         prefixes = [self._prefix(c) for c in range(len(self.channels))]
         return [f"{prefix}{cell}" for prefix in prefixes for cell in (*COLUMNS, *(["file"] if self.folder else []))]
 
@@ -69,7 +69,7 @@ class Masks(Evaluator):
         return list(rows)
 
     def finish(self, draws: BootstrapSamples, choosing: bool) -> Findings:
-        """Scores with intervals, over all images and of each class of image."""
+        """Computes scores with intervals, over all images and for each class of image."""
         if not self.ids:
             return Findings({}, notes=["No image of this split has a mask."])
         scores: dict[str, Score] = {}
@@ -84,31 +84,29 @@ class Masks(Evaluator):
             lines[name] = channel.lines(draws)
             drawings += self._drawn(self._prefix(c).rstrip("."), channel, lines[name], draws.over)
             if choosing:
-                estimates[name] = channel.worth(draws)
+                estimates[name] = channel.optimism(draws)
         return Findings(scores, tables, drawings, lines, estimates, empty=self._policy(self.channels[0]))
 
-    def show(self, look: "CaseViewer", count: int) -> list[Shown]:
-        """Best, median and worst lesion images, and where most was drawn without a lesion, for each channel."""
+    def show(self, viewer: "CaseViewer", count: int) -> list[Shown]:
+        """Shows the best, median and worst lesion images and the largest false positives, for each channel."""
         if not self.ids or not count:
             return []
         return [
-            look.masks(self.task, c, title, picked)
+            viewer.masks(self.task, c, title, picked)
             for c, channel in enumerate(self.channels)
             for title, picked in self._cases(channel, count).items()
             if picked
         ]
 
     def _policy(self, channel: Channel) -> str:
-        """What images without lesion count."""
-        return (
-            f"{POLICY[channel.goal.empty]}; over all pixels they count by what is wrongly drawn in them, and {SHARE}."
-        )
+        """How images without lesion are counted."""
+        return f"{POLICY[channel.goal.empty]}; over all pixels their false positives count, and {SHARE}."
 
     def _measure(self, channel: Channel, rows: Any = slice(None)) -> MaskMeasure:
         return MaskMeasure(channel.counts[rows], channel.goal.aggregate, channel.goal.empty)
 
     def _table(self, c: int, channel: Channel, draws: BootstrapSamples) -> ScoreTable:
-        """By class of image, and over all of them."""
+        """The table by class of image, and over all images."""
         classes = np.array(self.classes)
         names = [
             name for name in dict.fromkeys([*self.split.classes, *self.classes]) if name and (classes == name).any()
@@ -121,7 +119,7 @@ class Masks(Evaluator):
             rows.append([name, len(members), lesions, *(found[key] for key in OF_CLASS)])
         note = (
             f"With 95 % bootstrap intervals over {draws.over}, at threshold {channel.threshold:.3g}. "
-            f"{self._policy(channel)} Pixels without truth (255) count nowhere. Area bias: (drawn - true) / true."
+            f"{self._policy(channel)} Unlabelled pixels (255) are ignored. Area bias: (predicted - true) / true."
         )
         title = "By class of image" + (f": {self.task.class_names[c]}" if len(self.channels) > 1 else "")
         return ScoreTable(
@@ -129,7 +127,7 @@ class Masks(Evaluator):
         )
 
     def _drawn(self, name: str, channel: Channel, line: Mapping[str, Any], over: str) -> list[Drawing]:
-        said = f"{name}: " if name else ""
+        prefix = f"{name}: " if name else ""
         dice, _ = overlap(channel.counts)
         area = channel.counts[:, 1] / np.maximum(channel.counts[:, 0], 1)
         ranking = {name or self.task.name: line["ranking"]} if "ranking" in line else {}
@@ -139,18 +137,18 @@ class Masks(Evaluator):
         return [
             Drawing(
                 figures.sweep({**line["sweep_global"], **per_image}, labels, channel.threshold, "Dice"),
-                f"{said}Dice against threshold, with 95 % bootstrap interval over {over}",
+                f"{prefix}Dice against threshold, with 95 % bootstrap interval over {over}",
             ),
             Drawing(
-                figures.against_size(area, dice, self.classes), f"{said}Dice of each lesion image against its size"
+                figures.against_size(area, dice, self.classes), f"{prefix}Dice of each lesion image against its size"
             ),
-            Drawing(figures.roc(ranking, points), f"{said}ROC of pixels; the point: the threshold that was applied"),
-            Drawing(figures.precision_recall(ranking, points), f"{said}Precision and recall of pixels"),
-            Drawing(figures.reliability({"pixels": line["reliability"]}), f"{said}Reliability of pixels"),
+            Drawing(figures.roc(ranking, points), f"{prefix}ROC of pixels; the point: the threshold that was applied"),
+            Drawing(figures.precision_recall(ranking, points), f"{prefix}Precision and recall of pixels"),
+            Drawing(figures.reliability({"pixels": line["reliability"]}), f"{prefix}Reliability of pixels"),
         ]
 
     def _cases(self, channel: Channel, count: int) -> dict[str, list[tuple[int, str]]]:
-        """(place in the split, what is said of it) of the images that are shown, by what they show."""
+        """Index in the split and caption of each case, by title of the group."""
         dice, iou = overlap(channel.counts)
         scored = np.flatnonzero(~np.isnan(dice))
         scored = scored[np.argsort(-dice[scored], kind="stable")]
@@ -166,8 +164,9 @@ class Masks(Evaluator):
             for title, rows in groups.items()
             if count
         }
-        cases["Without lesion, most drawn"] = [
-            (self.places[row], f"{self._who(row)}: {channel.counts[row, 2]} pixels drawn") for row in without.tolist()
+        cases["Without lesion, largest predicted area"] = [
+            (self.places[row], f"{self._who(row)}: {channel.counts[row, 2]} pixels predicted")
+            for row in without.tolist()
         ]
         return cases
 

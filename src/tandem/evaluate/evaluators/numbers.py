@@ -1,4 +1,4 @@
-"""How much is it: errors, and predicted against true."""
+"""Evaluates regression: errors, and predicted against true values."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -22,7 +22,7 @@ SHOWN = ("mae", "rmse", "bias", "r2")
 
 
 class Numbers(Evaluator):
-    """One number or more for each image, as regression tasks give them. Arguments: `Evaluator`."""
+    """Evaluates one or more numbers for each image. See `Evaluator` for the arguments."""
 
     of: ClassVar[type[Kind]] = Number
 
@@ -32,14 +32,14 @@ class Numbers(Evaluator):
 
     @property
     def columns(self) -> Sequence[str]:
-        """Predicted and true number."""
+        """Predicted and true value of each output."""
         return [f"{self._prefix(c)}{cell}" for c in range(self.task.channels) for cell in ("predicted", "true")]
 
     def _prefix(self, c: int) -> str:
         return "" if self.task.channels == 1 else f"{self.task.class_names[c]}."
 
     def read(self, output: TaskOutput, images: Images) -> list[Mapping[str, Any]]:
-        """Keeps both numbers."""
+        """Stores predicted and true values."""
         predicted, true = (part.cpu().double().numpy() for part in (output.probabilities, output.target))
         self.kept.append((predicted, true))
         return [
@@ -52,7 +52,7 @@ class Numbers(Evaluator):
         ]
 
     def finish(self, draws: BootstrapSamples, choosing: bool) -> Findings:
-        """Errors with intervals."""
+        """Computes errors with intervals."""
         if not self.kept:
             return Findings({}, notes=["No image of this split has a target."])
         predicted, true = (np.concatenate([part[which] for part in self.kept]) for which in (0, 1))
@@ -66,6 +66,9 @@ class Numbers(Evaluator):
                 total = mean_of(weights, y)[:, None]
                 square = mean_of(weights, (p - y) ** 2)
                 spread = ratio((weights * (y - total) ** 2).sum(1), weights.sum(1))
+                drawn = weights > 0
+                equal = np.where(drawn, y, np.inf).min(1) == np.where(drawn, y, -np.inf).max(1)
+                spread = np.where(equal, 0.0, spread)  # not the rounding errors of their mean
                 return {
                     "mae": mean_of(weights, np.abs(p - y)),
                     "rmse": np.sqrt(square),
@@ -76,10 +79,9 @@ class Numbers(Evaluator):
             found = estimate(measure, draws)
             scores |= {f"{self._prefix(c)}{key}": score for key, score in found.items()}
             rows.append([self._prefix(c).rstrip(".") or self.task.name, len(y), *(found[key] for key in SHOWN)])
-            drawings.append(Drawing(figures.agreement(p, y, self.classes), "Predicted against true number"))
+            drawings.append(Drawing(figures.agreement(p, y, self.classes), "Predicted against true value"))
         note = (
-            f"With 95 % bootstrap intervals over {draws.over}; bias: predicted less true. Unknown numbers count "
-            "nowhere."
+            f"With 95 % bootstrap intervals over {draws.over}; bias: predicted minus true. Unknown values are ignored."
         )
         table = ScoreTable("Errors", ["number", "images", *(CATALOGUE[key].one_label for key in SHOWN)], rows, note)
         return Findings(scores, [table], drawings)

@@ -1,4 +1,4 @@
-"""Yes/no questions about whole pictures: curves with the chosen operating point, calibration, F1 against threshold."""
+"""Evaluates yes/no questions about whole images: curves, operating point, calibration and F1 against threshold."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -30,16 +30,16 @@ if TYPE_CHECKING:
     from tandem.evaluate.split import Split
 
 OF_QUESTION = ("f1", "sensitivity", "specificity", "ppv", "auroc", "average_precision")
-"""Scores of one question that the table shows."""
+"""Scores of each question in the table."""
 
 DRAWN = 8
-"""At most so many questions are drawn, the first ones; the tables hold all."""
+"""Maximum number of questions in the figures; the tables hold all."""
 
 GRID = torch.arange(1, 100) / 100
 
 
 class Questions(Evaluator):
-    """C yes/no questions about each image. Arguments: `Evaluator`."""
+    """Evaluates C yes/no questions about each image. See `Evaluator` for the arguments."""
 
     of: ClassVar[type[Kind]] = YesNo
 
@@ -55,7 +55,7 @@ class Questions(Evaluator):
         return [f"{name}.{cell}" for name in self.task.class_names for cell in cells]
 
     def read(self, output: TaskOutput, images: Images) -> list[Mapping[str, Any]]:
-        """Keeps probabilities and answers."""
+        """Stores probabilities and true answers."""
         p, y = output.probabilities.cpu().double().numpy(), output.target.cpu().numpy().astype(np.int64)
         self.kept.append((p, y))
         rows: list[Mapping[str, Any]] = []
@@ -70,7 +70,7 @@ class Questions(Evaluator):
         return rows
 
     def finish(self, draws: BootstrapSamples, choosing: bool) -> Findings:
-        """Scores of each question, with intervals."""
+        """Computes the scores of each question, with intervals."""
         if not self.kept:
             return Findings({}, notes=["No image of this split has a target."])
         names = self.task.class_names
@@ -100,14 +100,14 @@ class Questions(Evaluator):
             if c < DRAWN:
                 matrix = confusion((p >= self.thresholds[c]).astype(int), y, 2)
                 drawings += self._drawn(name, lines[name], matrix, c, drawn.over)
-        note = f"With 95 % bootstrap intervals over {draws.over}. PPV: precision. Unknown answers count nowhere."
+        note = f"With 95 % bootstrap intervals over {draws.over}. PPV: precision. Unknown answers are ignored."
         table = ScoreTable(
             "By question", ["question", "yes", "no", *(CATALOGUE[key].one_label for key in OF_QUESTION)], rows, note
         )
         return Findings(scores, [table], [*self._curves(lines), *drawings], lines, estimates)
 
-    def show(self, look: "CaseViewer", count: int) -> list[Shown]:
-        """Grad-CAM of the surest wrong and the surest right answers to the first question."""
+    def show(self, viewer: "CaseViewer", count: int) -> list[Shown]:
+        """Shows Grad-CAM maps of the most confident wrong and right answers to the first question."""
         p, y = self._question(0) if self.kept else (np.zeros(0), np.zeros(0, dtype=np.int64))
         if not len(y) or not count:
             return []
@@ -118,17 +118,17 @@ class Questions(Evaluator):
         for title, among in (("wrong", answer != y), ("right", answer == y)):
             rows = np.flatnonzero(among)
             for row in rows[np.argsort(-distance[rows], kind="stable")][:count].tolist():
-                said = f"{title}: {self.ids[known[row]]}, {name} {p[row]:.2f}, true {'yes' if y[row] else 'no'}"
-                picked.append((self.places[known[row]], 0, said))
-        return [look.cams(self.task, picked)]
+                caption = f"{title}: {self.ids[known[row]]}, {name} {p[row]:.2f}, true {'yes' if y[row] else 'no'}"
+                picked.append((self.places[known[row]], 0, caption))
+        return [viewer.cams(self.task, picked)]
 
     def _known(self, c: int) -> npt.NDArray[np.bool_]:
-        """(M,) whether one question has an answer for each image."""
+        """(M,) whether the true answer to one question is known for each image."""
         known: npt.NDArray[np.bool_] = np.concatenate([truth[:, c] for _, truth in self.kept]) != MISSING_PIXEL
         return known
 
     def _question(self, c: int) -> tuple[Array, npt.NDArray[np.int64]]:
-        """Probabilities and answers of one question, where they are known."""
+        """Probabilities and true answers of one question, for images whose true answer is known."""
         p, y = (np.concatenate([part[which][:, c] for part in self.kept]) for which in (0, 1))
         known = self._known(c)
         return p[known], y[known].astype(np.int64)
@@ -147,7 +147,7 @@ class Questions(Evaluator):
         points = {name: line["operating"] for name, line in shown.items()}
         calibration = {name: line["reliability"] for name, line in list(lines.items())[:DRAWN]}
         return [
-            Drawing(figures.roc(ranking, points), "ROC; the point: the threshold that was applied"),
+            Drawing(figures.roc(ranking, points), "ROC; the point: the applied threshold"),
             Drawing(
                 figures.precision_recall(ranking, points), "Precision and recall; the point: the applied threshold"
             ),
@@ -168,12 +168,12 @@ class Questions(Evaluator):
 
 
 class QuestionMeasure:
-    """Every score of a yes/no question as a function of how often each image counts.
+    """Every score of a yes/no question as a function of the weight of each image.
 
     Args:
         p: (M,) probabilities.
         y: (M,) 0 or 1.
-        threshold: from which on a probability counts as yes.
+        threshold: a probability of at least this value counts as yes.
     """
 
     def __init__(self, p: Array, y: npt.NDArray[np.int64], threshold: float) -> None:
@@ -182,7 +182,7 @@ class QuestionMeasure:
         self.ranked = rank(p, yes)
 
     def __call__(self, weights: Array) -> dict[str, Array]:
-        """(R,) values by name, from (R, M) weights."""
+        """(R,) values by name, for (R, M) weights."""
         tp, fp, positives, negatives = (weights @ self.cells).T
         auroc, average_precision = areas(self.ranked, weights)
         sensitivity, specificity = ratio(tp, positives), ratio(negatives - fp, negatives)
@@ -197,7 +197,7 @@ class QuestionMeasure:
         }
 
     def operating(self) -> dict[str, float]:
-        """Where the threshold lies on the curves."""
+        """Operating point of the threshold on the curves."""
         at = self(np.ones((1, len(self.cells))))
         return {
             "sensitivity": float(at["sensitivity"][0]),

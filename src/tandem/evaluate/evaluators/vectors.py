@@ -1,4 +1,4 @@
-"""Which pictures are alike: nearest neighbours by class, and a map."""
+"""Evaluates embeddings: classes of nearest neighbours, and a two-dimensional map."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
     from tandem.evaluate.split import Split
 
 ROWS = 1024
-"""Images whose neighbours are looked for at once."""
+"""Number of images whose neighbours are searched at once."""
 
 
 class Vectors(Evaluator):
-    """A place on the unit sphere for each image. Arguments: `Evaluator`."""
+    """Evaluates a unit vector for each image. See `Evaluator` for the arguments."""
 
     of: ClassVar[type[Kind]] = Embedding
 
@@ -34,11 +34,11 @@ class Vectors(Evaluator):
 
     @property
     def columns(self) -> Sequence[str]:
-        """Class and place."""
+        """Class and coordinates."""
         return ["true", *(f"v{index}" for index in range(self.task.channels))]
 
     def read(self, output: TaskOutput, images: Images) -> list[Mapping[str, Any]]:
-        """Keeps places and classes."""
+        """Stores embeddings and classes."""
         places, target = output.probabilities.cpu().double().numpy(), output.target.cpu().numpy()
         self.kept.append((places, target))
         names = self.split.classes
@@ -48,7 +48,7 @@ class Vectors(Evaluator):
         ]
 
     def finish(self, draws: BootstrapSamples, choosing: bool) -> Findings:
-        """How often the nearest image is of the same class."""
+        """Computes how often the nearest image has the same class."""
         if not self.kept:
             return Findings({}, notes=["No image of this split has a target."])
         places, y = (np.concatenate([part[which] for part in self.kept]) for which in (0, 1))
@@ -65,20 +65,20 @@ class Vectors(Evaluator):
             [name, int((y == c).sum()), scores[f"precision_at_1/{name}"]] for c, name in enumerate(names)
         ]
         note = (
-            "Share of images whose nearest other image is of their class, with 95 % bootstrap intervals over "
-            f"{draws.over} that ask (neighbours stay as they are). Images that are alone in their class ask nothing."
+            "Share of images whose nearest other image has the same class, with 95 % bootstrap intervals over the "
+            f"query {draws.over} (neighbours are not resampled). An image that is alone in its class is no query."
         )
         table = ScoreTable("Nearest image", ["class", "images", CATALOGUE["precision_at_1"].one_label], rows, note)
-        drawing = Drawing(figures.places(project(places), [names[c] for c in y]), "The two directions of most variance")
+        drawing = Drawing(figures.places(project(places), [names[c] for c in y]), "The first two principal components")
         return Findings(scores, [table], [drawing])
 
 
 def nearest_shares_class(places: Array, y: npt.NDArray[np.int64]) -> Array:
-    """(M,) 1 where the most similar other image is of the same class, 0 where not, nan for an image alone in its class.
+    """(M,) 1 if the most similar other image has the same class, 0 if not, nan for an image alone in its class.
 
     Args:
         places: (M, D) unit vectors.
-        y: (M,) classes.
+        y: (M,) class indices.
     """
     count = len(y)
     hits = np.full(count, np.nan)
@@ -93,7 +93,7 @@ def nearest_shares_class(places: Array, y: npt.NDArray[np.int64]) -> Array:
 
 
 def project(places: Array) -> Array:
-    """(M, 2) coordinates along the two directions of most variance."""
+    """(M, 2) coordinates along the first two principal components."""
     centred = places - places.mean(0)
     _, _, directions = np.linalg.svd(centred, full_matrices=False)
     flat: Array = centred @ directions[:2].T

@@ -1,4 +1,4 @@
-"""Figures of the page of an evaluation; each takes plain numbers."""
+"""Figures of an evaluation's report; each takes plain numbers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -17,8 +17,8 @@ def roc(lines: Lines, points: Points) -> Figure:
     """Sensitivity against false positive rate.
 
     Args:
-        lines: by name, `sensitivity` and `false_positive_rate` from the highest score down.
-        points: by name, the chosen operating point.
+        lines: `sensitivity` and `false_positive_rate` by name, from the highest score down.
+        points: operating point by name.
     """
     figure, axes = _axes("1 - specificity", "sensitivity", square=True)
     axes.plot([0, 1], [0, 1], color="0.75", linewidth=1)
@@ -34,10 +34,10 @@ def roc(lines: Lines, points: Points) -> Figure:
 
 
 def precision_recall(lines: Lines, points: Points) -> Figure:
-    """Precision against recall; arguments as of `roc`, with `precision` in both."""
+    """Precision against recall; the arguments are those of `roc`, each with `precision`."""
     figure, axes = _axes("recall", "precision", square=True)
     for index, (name, line) in enumerate(lines.items()):
-        rising = np.flatnonzero(np.diff([0.0, *line["sensitivity"]]) > 0)  # as average precision counts them
+        rising = np.flatnonzero(np.diff([0.0, *line["sensitivity"]]) > 0)  # the points that average precision uses
         x, y = ([values[place] for place in rising.tolist()] for values in (line["sensitivity"], line["precision"]))
         x, y = [0.0, *x], [*y[:1], *y]
         axes.step(x, y, where="pre", color=f"C{index}", label=name, linewidth=1.4)
@@ -48,10 +48,10 @@ def precision_recall(lines: Lines, points: Points) -> Figure:
 
 
 def reliability(lines: Lines) -> Figure:
-    """Share of yes against mean probability in bins, over how many answers fall into each.
+    """Observed frequency against mean predicted probability in bins, and the number of predictions in each bin.
 
     Args:
-        lines: by name, `probability`, `share` and `count`.
+        lines: `probability`, `share` and `count` by name.
     """
     figure = Figure(figsize=(4.4, 4.4), layout="constrained")
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
@@ -59,8 +59,8 @@ def reliability(lines: Lines) -> Figure:
     for index, (name, line) in enumerate(lines.items()):
         axes.plot(line["probability"], line["share"], "o-", markersize=4, color=f"C{index}", label=name)
         below.plot(line["probability"], line["count"], "o-", markersize=3, color=f"C{index}")
-    axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="share that is so")
-    below.set(xlabel="mean probability in a bin", ylabel="answers")
+    axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="observed frequency")
+    below.set(xlabel="mean predicted probability", ylabel="count")
     if any(line["count"] for line in lines.values()):
         below.set_yscale("log")
     for part in (axes, below):
@@ -70,13 +70,13 @@ def reliability(lines: Lines) -> Figure:
 
 
 def sweep(line: Mapping[str, Sequence[Any]], labels: Mapping[str, str], chosen: float, unit: str) -> Figure:
-    """Numbers against threshold, with their intervals.
+    """Metrics against threshold, with their intervals.
 
     Args:
-        line: `thresholds`, and for each key of `labels` the number, `<key>.low` and `<key>.high`.
-        labels: what each is called.
-        chosen: the threshold that was applied.
-        unit: of the vertical axis.
+        line: `thresholds`, and for each key of `labels` the values, `<key>.low` and `<key>.high`.
+        labels: labels in the legend.
+        chosen: the applied threshold.
+        unit: label of the vertical axis.
     """
     figure, axes = _axes("threshold", unit)
     at = np.asarray(line["thresholds"])
@@ -91,14 +91,14 @@ def sweep(line: Mapping[str, Sequence[Any]], labels: Mapping[str, str], chosen: 
 
 
 def against_size(area: npt.NDArray[np.float64], dice: npt.NDArray[np.float64], classes: Sequence[str]) -> Figure:
-    """Dice of each lesion image against its lesion's share of the picture, with means of thirds by size.
+    """Dice of each image with a lesion against the lesion's relative area, with the mean of each third by area.
 
     Args:
-        area: (M,) share of the picture.
-        dice: (M,), nan without lesion.
-        classes: M names; empty where unknown.
+        area: (M,) area of the lesion as a share of the image.
+        dice: (M,) Dice, nan without lesion.
+        classes: M class names; empty where unknown.
     """
-    figure, axes = _axes("lesion's share of the picture", "Dice")
+    figure, axes = _axes("lesion area as a share of the image", "Dice")
     shown = ~np.isnan(dice)
     names = np.array(classes)
     for name in dict.fromkeys(names[shown].tolist()):
@@ -106,7 +106,7 @@ def against_size(area: npt.NDArray[np.float64], dice: npt.NDArray[np.float64], c
         axes.plot(area[these], dice[these], "o", markersize=4, alpha=0.6, label=name or "unknown class")
     order = np.flatnonzero(shown)[np.argsort(area[shown])]
     for index, third in enumerate(part for part in np.array_split(order, 3) if len(part)):
-        label = "mean of a third by size" if index == 0 else None
+        label = "mean of each third by area" if index == 0 else None
         ends = [area[third].min(), area[third].max()]
         axes.plot(ends, [dice[third].mean()] * 2, color="black", linewidth=2, label=label)
     if shown.any():
@@ -117,12 +117,12 @@ def against_size(area: npt.NDArray[np.float64], dice: npt.NDArray[np.float64], c
 
 
 def agreement(predicted: npt.NDArray[np.float64], true: npt.NDArray[np.float64], classes: Sequence[str]) -> Figure:
-    """Predicted against true numbers.
+    """Predicted against true values.
 
     Args:
-        predicted: (M,).
-        true: (M,).
-        classes: M names; empty where unknown.
+        predicted: (M,) predicted values.
+        true: (M,) true values.
+        classes: M class names; empty where unknown.
     """
     figure, axes = _axes("true", "predicted")
     names = np.array(classes)
@@ -135,13 +135,13 @@ def agreement(predicted: npt.NDArray[np.float64], true: npt.NDArray[np.float64],
 
 
 def places(points: npt.NDArray[np.float64], classes: Sequence[str]) -> Figure:
-    """A map of images.
+    """Scatter plot of embedded images.
 
     Args:
-        points: (M, 2).
-        classes: M names.
+        points: (M, 2) coordinates.
+        classes: M class names.
     """
-    figure, axes = _axes("first direction", "second direction")
+    figure, axes = _axes("first principal component", "second principal component")
     names = np.array(classes)
     for name in dict.fromkeys(names.tolist()):
         axes.plot(*points[names == name].T, "o", markersize=4, alpha=0.6, label=name)
@@ -169,4 +169,4 @@ def _legend(axes: Any, lines: Mapping[str, Any], place: str) -> None:
     if lines:
         legend(axes, fontsize=8, loc=place)
     else:
-        axes.text(0.5, 0.5, "nothing to draw:\nonly one of yes and no occurs", ha="center", transform=axes.transAxes)
+        axes.text(0.5, 0.5, "nothing to draw:\nno positives or no negatives", ha="center", transform=axes.transAxes)

@@ -1,4 +1,4 @@
-"""Rows of pictures of one image: its mask, and what was found."""
+"""Rows of panels for one case: the image, its mask and the prediction."""
 
 from typing import TYPE_CHECKING
 
@@ -17,11 +17,11 @@ OUTLINE = (90, 200, 255)
 
 
 def class_row(image: Tensor, mask: Tensor, predicted: Tensor) -> "RGBImage":
-    """One case of a task about the class of each pixel: picture, true and predicted classes, and where they differ.
+    """Draws one case of a multiclass segmentation: image, true classes, predicted classes and error map.
 
     Args:
         image: (C, H, W) in [0, 1].
-        mask: (H, W) class indices, and 255.
+        mask: (H, W) class indices; 255 where unlabelled.
         predicted: (H, W) class indices.
 
     Returns:
@@ -39,12 +39,12 @@ def class_row(image: Tensor, mask: Tensor, predicted: Tensor) -> "RGBImage":
 
 
 def cam_row(image: Tensor, mask: Tensor | None, heat: Tensor) -> "RGBImage":
-    """Picture, true mask where there is one, and a map of importance over the picture with the mask's outline.
+    """Draws image, true mask (if there is one), and a heat map over the image with the mask's outline.
 
     Args:
         image: (C, H, W) in [0, 1].
-        mask: (K, H, W) with 255 where unknown, or None.
-        heat: (H, W), at least 0; drawn relative to its highest value.
+        mask: (K, H, W), 255 where unlabelled; None if there is no mask.
+        heat: (H, W) non-negative values, drawn relative to their maximum.
 
     Returns:
         (H, 3 W, 3) or (H, 2 W, 3) uint8.
@@ -63,7 +63,7 @@ def cam_row(image: Tensor, mask: Tensor | None, heat: Tensor) -> "RGBImage":
 
 
 def _outline(mask: Tensor) -> Tensor:
-    """Pixels of a (H, W) mask of which a neighbour lies outside."""
+    """Pixels of an (H, W) mask that have a neighbour outside the mask."""
     padded = torch.nn.functional.pad(mask.float()[None, None], (1, 1, 1, 1), mode="replicate")
     inner = -torch.nn.functional.max_pool2d(-padded, 3, stride=1)[0, 0]
     return mask & (inner == 0)

@@ -1,4 +1,4 @@
-"""The self-contained page of an evaluation."""
+"""The self-contained HTML report of an evaluation."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -31,20 +31,20 @@ def write_page(
     """Writes `report.html` into the folder of an evaluation.
 
     Args:
-        folder: of the evaluation.
+        folder: folder of the evaluation.
         evaluation: content of its `metrics.json`.
-        findings: of each task.
-        shown: single images of each task.
+        findings: results of each task.
+        shown: cases of each task.
 
     Returns:
-        The page's path.
+        Path of the report.
     """
     parts = [_heading(evaluation), *_warnings(evaluation["warnings"]), *_looks(evaluation), *_numbers(evaluation)]
     for name, found in findings.items():
         parts.append(f"<h2>{escape(name)}</h2>")
         parts += [f"<p class='note'>{escape(note)}</p>" for note in found.notes]
         parts += [_table(table) for table in found.tables]
-        parts += [_worth(question, worth) for question, worth in found.estimates.items() if worth]
+        parts += [_nested_estimate(question, estimate) for question, estimate in found.estimates.items() if estimate]
         parts += [figure(drawn.figure, drawn.caption, _css(drawn.figure)) for drawn in found.drawings]
         parts += [_shown(part) for part in shown[name]]
     parts += [details("Versions and data", _provenance(evaluation))]
@@ -73,7 +73,7 @@ def _warnings(warnings: Sequence[str]) -> list[str]:
 
 
 def _looks(evaluation: Mapping[str, Any]) -> list[str]:
-    """How often the test data were looked at, and with what."""
+    """How often the test data were evaluated, and with which thresholds."""
     from tandem.evaluate.results import describe
 
     if not evaluation["looks"]:
@@ -84,7 +84,7 @@ def _looks(evaluation: Mapping[str, Any]) -> list[str]:
         for look in evaluation["looks"]
     )
     head = "<tr><th>thresholds</th><th class='n'>times</th><th>first</th><th>last</th></tr>"
-    return [f"<h3>Looks at the test data</h3><table><thead>{head}</thead><tbody>{body}</tbody></table>"]
+    return [f"<h3>Evaluations on test data</h3><table><thead>{head}</thead><tbody>{body}</tbody></table>"]
 
 
 def _numbers(evaluation: Mapping[str, Any]) -> list[str]:
@@ -95,12 +95,12 @@ def _numbers(evaluation: Mapping[str, Any]) -> list[str]:
     )
     empty = " ".join(dict.fromkeys(evaluation["empty"].values()))
     note = (
-        f"{empty} Intervals: bootstrap over {evaluation['bootstrap']['over']}, {evaluation['bootstrap']['samples']} "
-        "samples; these are taken to be independent of each other. All but losses and the numbers of pixels (AUROC, "
-        "AP, calibration) follow from images.csv. A dash: nothing can be known."
+        f"{empty} Intervals: bootstrap over {evaluation['bootstrap']['over']} (assumed independent), "
+        f"{evaluation['bootstrap']['samples']} samples. All numbers can be recomputed from images.csv, except losses "
+        "and pixel-wise AUROC, AP and calibration. A dash: not defined."
     )
     choice = (
-        " The threshold was chosen on these data, on which its score is optimistic; see the nested estimate below."
+        " The threshold was chosen on these data, so its score is optimistic here; see the nested estimate below."
         if split == "val" and evaluation["thresholds"]
         else ""
     )
@@ -135,30 +135,30 @@ def _cell(value: str | int | float | Score) -> str:
     return f"<td class='n'>{value if isinstance(value, int) else format_value(value)}</td>"
 
 
-def _worth(question: str, worth: Mapping[str, Any]) -> str:
-    """The nested estimate in words."""
-    low, high = worth["thresholds"]
-    score, nested, spread, optimism = (format_value(worth[key]) for key in ("score", "nested", "spread", "optimism"))
-    kind = f"{worth['objective']}, {worth['aggregate'].replace('_', ' ')}"
+def _nested_estimate(question: str, found: Mapping[str, Any]) -> str:
+    """The result of `threshold_optimism` in words."""
+    low, high = found["thresholds"]
+    score, nested, spread, optimism = (format_value(found[key]) for key in ("score", "nested", "spread", "optimism"))
+    kind = f"{found['objective']}, {found['aggregate'].replace('_', ' ')}"
     text = (
-        f"{question}: the best threshold on these images is {worth['threshold']:.3g}, with {score} ({kind}). Nested "
-        f"estimate: chosen on one half of the images and scored on the other, again and again, {nested} (standard "
-        f"deviation {spread}); halves choose thresholds from {low:.3g} to {high:.3g}. Optimism of choosing, by the "
-        f"bootstrap: {optimism}."
+        f"{question}: the best threshold on these images is {found['threshold']:.3g}, with {score} ({kind}). Nested "
+        f"estimate: with the threshold chosen on a random half of the images and scored on the other half, the mean "
+        f"score is {nested} (standard deviation {spread}); the halves choose thresholds from {low:.3g} to {high:.3g}. "
+        f"Bootstrap estimate of the optimism: {optimism}."
     )
-    return f"<h3>What the threshold is worth</h3><p>{escape(text)}</p>"
+    return f"<h3>How optimistic is the best threshold?</h3><p>{escape(text)}</p>"
 
 
 def _shown(part: Shown) -> str:
-    pictures = "".join(image(_png(picture), said, "case") for picture, said in part.pictures)
-    return f"<h3>{escape(part.title)}</h3><p class='note'>{escape(part.note)}</p>{pictures}"
+    images = "".join(image(_png(pixels), caption, "case") for pixels, caption in part.images)
+    return f"<h3>{escape(part.title)}</h3><p class='note'>{escape(part.note)}</p>{images}"
 
 
-def _png(picture: Any) -> bytes:
+def _png(pixels: Any) -> bytes:
     import io
 
     buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="png")
+    Image.fromarray(pixels).save(buffer, format="png")
     return buffer.getvalue()
 
 
@@ -170,7 +170,7 @@ def _css(drawn: Any) -> str:
 def _provenance(evaluation: Mapping[str, Any]) -> str:
     lines = [f"{name} {number}" for name, number in evaluation["versions"].items()]
     git = evaluation["git"]
-    lines.append(f"git {git['commit']}{' with changes' if git['changed'] else ''}" if git else "no git checkout")
+    lines.append(f"git {git['commit']}{' with local changes' if git['changed'] else ''}" if git else "no git checkout")
     lines += [f"{evaluation['device']}, {evaluation['threads']} threads", evaluation["platform"]]
     lines += [f"batch size {evaluation['batch_size']}", f"data {evaluation['data']['fingerprint']}"]
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""The rows of an evaluation's table, for the page and the terminal."""
+"""The rows of an evaluation's table, for the report and the terminal."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -9,14 +9,14 @@ from tandem.reports.table import result_groups
 
 
 class ReportRow(NamedTuple):
-    """One number.
+    """One row of the table.
 
     Attributes:
-        task: its name, in the first row of it and of a group of images; empty otherwise.
-        images: which images it is over, likewise.
-        metric: what it is called.
-        value: nan or None where nothing can be known.
-        interval: low and high end, where there is one.
+        task: name of the task in the first row of each group of images; empty in further rows.
+        images: the group of images, in its first row; empty in further rows.
+        metric: label of the metric.
+        value: the value; nan or None where it is not defined.
+        interval: low and high end of the interval; None if there is none.
     """
 
     task: str
@@ -27,7 +27,7 @@ class ReportRow(NamedTuple):
 
 
 def rows_of(evaluation: Mapping[str, Any]) -> Iterator[ReportRow]:
-    """The numbers in the order in which they are read, without parts of losses and values of single classes.
+    """The metrics in display order, without terms of losses and values of single classes.
 
     Args:
         evaluation: content of its `metrics.json`.
@@ -36,7 +36,7 @@ def rows_of(evaluation: Mapping[str, Any]) -> Iterator[ReportRow]:
     names = [key for key in evaluation["metrics"] if key.count("/") == 2]
     values: dict[str, float | None] = {}
     ends: dict[str, float | None] = {}
-    for key in names:  # `result_groups` knows two splits; here they are the number, and the ends of its interval
+    for key in names:  # the slots "val" and "test" of `result_groups` carry the value and the ends of its interval
         rest = key.removeprefix(split)
         low, high = intervals.get(key, (None, None))
         values[f"val{rest}"] = evaluation["metrics"][key]
@@ -50,6 +50,6 @@ def rows_of(evaluation: Mapping[str, Any]) -> Iterator[ReportRow]:
 
 
 def _label(one: Quantity) -> str:
-    """What the row is called; the threshold may be another than the stored one."""
+    """Label of the row. The threshold may differ from the stored one, so its label is the neutral one."""
     threshold = CATALOGUE["threshold"]
     return threshold.column if one.label == threshold.label else one.label

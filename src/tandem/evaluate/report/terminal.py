@@ -1,4 +1,4 @@
-"""What a terminal shows after an evaluation."""
+"""Prints the results of an evaluation."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -13,10 +13,10 @@ from tandem.reports.table import format_value
 
 
 def print_evaluation(evaluation: Mapping[str, Any]) -> None:
-    """Prints the numbers with their intervals, warnings, and where the files lie.
+    """Prints the metrics with their intervals, the warnings, and the paths of the files.
 
     Args:
-        evaluation: content of `metrics.json`.
+        evaluation: content of the evaluation's `metrics.json`.
     """
     folder = Path(evaluation["run"]) / "evaluation" / evaluation["split"]
     title = f"{evaluation['name']} on {evaluation['split']}, {evaluation['images']} images"

@@ -1,4 +1,4 @@
-"""Kinds of target: what a task of each kind does, as plain data that commands render."""
+"""Kinds of target: what a task of each kind does, as plain data that the commands render."""
 
 from tandem.tasks.kinds.class_label import ClassAnswer, ClassLabel
 from tandem.tasks.kinds.class_mask import ClassMask, ClassMaskAnswer
@@ -37,11 +37,11 @@ KNOWN: tuple[Kind, ...] = (YesNo(), Mask(), ClassLabel(), ClassMask(), Number(),
 
 
 def kind_of(name: str, dense: bool) -> Kind:
-    """What tasks of a kind do; of a kind that is not known here, the fallback on raw values.
+    """Returns the `Kind` of a name; an unknown kind falls back on raw values.
 
     Args:
-        name: the kind that the task's loss names, such as `binary`.
-        dense: whether the task predicts a value for each pixel.
+        name: the kind of the task and its loss, such as `binary`.
+        dense: whether the task predicts each pixel.
 
     Example:
         >>> kind_of("binary", True), kind_of("ordinal", False)

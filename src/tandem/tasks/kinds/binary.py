@@ -1,4 +1,4 @@
-"""What yes/no questions share, about images and about pixels."""
+"""Base of the binary kinds: yes/no questions about images or pixels."""
 
 import math
 from dataclasses import dataclass
@@ -22,38 +22,38 @@ class Binary(Kind):
     given_share: ClassVar[bool] = True
 
     def decide(self, probabilities: Tensor, threshold: Tensor) -> Tensor:
-        """Whether each probability reaches its channel's threshold, bool in the shape of the probabilities."""
+        """Returns whether each probability reaches its channel's threshold, bool in the shape of the probabilities."""
         return reached(probabilities, threshold)
 
     def tally(self, probabilities: Tensor, target: Tensor, threshold: Tensor) -> Tally:
-        """Answers with yes by channel."""
+        """Counts the answers yes by channel."""
         known = target != MISSING_PIXEL
         chosen = self.decide(probabilities, threshold) & known
         return Tally(_by_channel(chosen), _by_channel((target == 1) & known), _by_channel(known))
 
     def count(self, target: Tensor, channels: int) -> Tensor:
-        """(C, 2): how often no and yes occur in each channel."""
+        """Returns (C, 2): how often no and yes occur in each channel."""
         of_channel = target.reshape(len(target), channels, -1)
         yes = (of_channel == 1).sum((0, 2))
         known = (of_channel != MISSING_PIXEL).sum((0, 2))
         return torch.stack([known - yes, yes], dim=1)
 
     def prior(self, counts: Tensor) -> Tensor:
-        """(C,) shares of yes."""
+        """Returns the (C,) shares of yes."""
         exact = counts.double()
         return exact[:, 1] / exact.sum(1)
 
     def bias(self, share: float) -> float:
-        r"""\(\log(\pi / (1 - \pi))\), of which the sigmoid is the share."""
+        r"""Returns \(\log(\pi / (1 - \pi))\), whose sigmoid is the share."""
         return math.log(share / (1 - share))
 
     def absent(self, row: Tensor, name: str) -> str:
-        """The side that never occurs."""
+        """Names the answer that never occurs."""
         return "background" if row[1] else "foreground"
 
 
 def reached(probabilities: Tensor, threshold: Tensor) -> Tensor:
-    """Yes or no: whether each probability reaches its channel's threshold.
+    """Returns whether each probability reaches its channel's threshold, bool.
 
     Args:
         probabilities: (N, C) or (N, C, *spatial).

@@ -1,4 +1,4 @@
-"""Which class is it: one of C for each image."""
+"""The kind of classification tasks: one of C classes per image."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,31 +10,31 @@ from tandem.tasks.kinds.values import named
 
 
 class ClassAnswer(Answer):
-    """One class of the image; `values` are (C,) probabilities that sum to 1."""
+    """The class of an image; `values` are (C,) probabilities that sum to 1."""
 
     @property
     def name(self) -> str:
-        """The likeliest class."""
+        """The most probable class."""
         return self.question.names[int(self.values.argmax())]
 
     @property
     def probabilities(self) -> dict[str, float]:
-        """By class."""
+        """The probabilities by class."""
         return named(self.question.names, self.values)
 
     @staticmethod
     def columns(question: Question) -> list[str]:
-        """The class, and a probability for each."""
+        """The predicted class, and the probability of each class."""
         return ["predicted", *(f"probability.{name}" for name in question.names)]
 
     @property
     def cells(self) -> Mapping[str, Any]:
-        """The class, and a probability for each."""
+        """The predicted class, and the probability of each class."""
         return {"predicted": self.name, **{f"probability.{name}": p for name, p in self.probabilities.items()}}
 
 
 @dataclass(frozen=True)
 class ClassLabel(Multiclass):
-    """One class of C for each image."""
+    """One of C classes per image."""
 
     answer: ClassVar[type[Answer]] = ClassAnswer

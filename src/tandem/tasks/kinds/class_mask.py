@@ -1,4 +1,4 @@
-"""Which class is each pixel of."""
+"""The kind of semantic segmentation tasks: one of C classes per pixel."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,32 +15,32 @@ from tandem.tasks.kinds.values import area
 
 
 class ClassMaskAnswer(DenseAnswer):
-    """One class of each pixel; `values` are (C, height, width) probabilities that sum to 1."""
+    """The class of each pixel; `values` are (C, height, width) probabilities that sum to 1."""
 
     @cached_property
     def mask(self) -> npt.NDArray[np.uint8]:
-        """(height, width): index of the likeliest class."""
+        """(height, width): index of the most probable class."""
         likeliest: npt.NDArray[np.uint8] = self.values.argmax(0).astype(np.uint8)
         return likeliest
 
     @property
     def masks(self) -> Mapping[str, npt.NDArray[np.uint8]]:
-        """Indices of the classes."""
+        """The class indices."""
         return {"": self.mask}
 
     @property
     def regions(self) -> Mapping[str, npt.NDArray[np.bool_]]:
-        """Of each class but the first, which is the background."""
+        """The region of each class except the first, which is the background."""
         return {name: self.mask == index for index, name in enumerate(self.question.names) if index}
 
     @staticmethod
     def columns(question: Question) -> list[str]:
-        """Area in pixels of each class, and its share of the image."""
+        """The area of each class in pixels, and its share of the image."""
         return [*(f"{name}.{cell}" for name in question.names for cell in ("area", "share")), "file"]
 
     @property
     def cells(self) -> Mapping[str, Any]:
-        """Area in pixels of each class, and its share of the image."""
+        """The area of each class in pixels, and its share of the image."""
         mask = self.mask
         areas = {name: area(mask == index) for index, name in enumerate(self.question.names)}
         return {f"{name}.{key}": value for name, found in areas.items() for key, value in found.items()}
@@ -48,7 +48,7 @@ class ClassMaskAnswer(DenseAnswer):
 
 @dataclass(frozen=True)
 class ClassMask(Multiclass):
-    """One class of C for each pixel."""
+    """One of C classes per pixel."""
 
     dense: bool = True
     answer: ClassVar[type[Answer]] = ClassMaskAnswer

@@ -1,4 +1,4 @@
-"""Which images are alike: a place on the unit sphere for each image."""
+"""The kind of embedding tasks: a unit vector per image, close for images of one class."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,27 +12,27 @@ from tandem.utils.files import shortest
 
 
 class VectorAnswer(Answer):
-    """A place on the unit sphere; `values` are (K,)."""
+    """A unit vector; `values` are (K,)."""
 
     @property
     def vector(self) -> Floats:
-        """(K,), of length 1: the mean over mirror images is brought back to the sphere."""
+        """(K,), of length 1; a mean over flips is normalised again."""
         return self.values / np.float32(np.linalg.norm(self.values))
 
     @staticmethod
     def columns(question: Question) -> list[str]:
-        """Its coordinates."""
+        """The coordinates."""
         return [f"v{index}" for index in range(len(question.names))]
 
     @property
     def cells(self) -> Mapping[str, Any]:
-        """Its coordinates."""
+        """The coordinates."""
         return {f"v{index}": shortest(value) for index, value in enumerate(self.vector.tolist())}
 
 
 @dataclass(frozen=True)
 class Embedding(Kind):
-    """A unit vector for each image; the axes of two runs mean different things."""
+    """A unit vector per image; vectors of different runs are not comparable."""
 
     name: str = "embedding"
     answer: ClassVar[type[Answer]] = VectorAnswer

@@ -1,4 +1,4 @@
-"""What a kind of target is: what its tasks decide, count and show."""
+"""Base class of the kinds of target: what tasks of a kind decide, count and display."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
@@ -15,12 +15,12 @@ from tandem.tasks.kinds.values import Floats, check_values, plain
 
 
 class Tally(NamedTuple):
-    """How often each channel or class was predicted, and how often it is true, among known targets.
+    """Counts how often each channel or class was predicted and is true, among known targets.
 
     Attributes:
         chosen: (C,) int64.
         true: (C,) int64.
-        known: (C,) int64, or a scalar where it is the same for all.
+        known: (C,) int64, or a scalar if it is the same for all.
     """
 
     chosen: Tensor
@@ -30,23 +30,23 @@ class Tally(NamedTuple):
 
 @dataclass(frozen=True)
 class Kind(ABC):
-    """What tasks of one kind of target do. The defaults do nothing; `Raw` is the fallback for kinds without a class.
+    """The behaviour of tasks of one kind of target. The defaults do nothing; `Raw` is the fallback for unknown kinds.
 
-    A task brings a kind of its own by overriding `Task.target_kind`, mostly a subclass of `Raw` or of a known kind.
+    A task uses a custom kind by overriding `Task.target_kind`, usually with a subclass of `Raw` or of a known kind.
 
     Attributes:
-        name: as losses name their kind.
-        dense: whether a value is predicted for each pixel.
-        answer: what a prediction says of one image.
-        thresholds: whether each channel has a threshold, which the threshold sweep finds.
-        exclusive: whether one class of C is predicted, so that there is a confusion matrix.
-        countable: whether answers are counted among the training targets, by `count`.
-        watched: whether the collapse watch counts predictions, by `tally`.
-        averaged: whether the values of several runs mean the same, so that they can be averaged.
+        name: the kind, as losses name it.
+        dense: whether each pixel is predicted.
+        answer: the class of an answer for one image.
+        thresholds: whether each channel has a threshold, found by the threshold sweep.
+        exclusive: whether one of C classes is predicted, so that a confusion matrix exists.
+        countable: whether `count` can count the answers in the training targets.
+        watched: whether the collapse watch counts predictions with `tally`.
+        averaged: whether values of several runs are comparable, so that they can be averaged.
         given_share: whether `prior_bias` may be a share instead of `true`.
-        ignore_index: the target that counts nowhere in a confusion matrix.
-        sides: what the answers no and yes are called.
-        unit: what is predicted.
+        ignore_index: the target value that a confusion matrix ignores.
+        sides: names of the answers no and yes.
+        unit: what one value is predicted for.
     """
 
     name: str
@@ -63,65 +63,65 @@ class Kind(ABC):
 
     @property
     def unit(self) -> str:
-        """What has a value of its own: a `pixel` or a `picture`."""
-        return "pixel" if self.dense else "picture"
+        """What one value is predicted for: a `pixel` or an `image`."""
+        return "pixel" if self.dense else "image"
 
     def decide(self, probabilities: Tensor, threshold: Tensor) -> Tensor | None:
-        """The decision for each row or pixel, or None where there is nothing to decide.
+        """Returns the decision for each row or pixel, or None if the kind makes no decision.
 
         Args:
             probabilities: (N, C) or (N, C, *spatial).
-            threshold: (C,); unused where the kind has none.
+            threshold: (C,); unused if the kind has none.
         """
         return None
 
     def tally(self, probabilities: Tensor, target: Tensor, threshold: Tensor) -> Tally:
-        """Counts predictions and targets of a batch; only of kinds that are `watched`.
+        """Counts predictions and targets of a batch; required of kinds that are `watched`.
 
         Args:
             probabilities: (N, C) or (N, C, *spatial).
             target: as the task's loss takes it.
-            threshold: (C,); unused where the kind has none.
+            threshold: (C,); unused if the kind has none.
         """
         raise NotImplementedError(f"{type(self).__name__} is watched, so it needs `tally`")
 
     def count(self, target: Tensor, channels: int) -> Tensor:
-        """How often each answer occurs among known targets, int64; only of kinds that are `countable`.
+        """Counts how often each answer occurs among known targets, int64; required of kinds that are `countable`.
 
         Args:
-            target: of some rows.
-            channels: of the task.
+            target: the targets of some rows.
+            channels: number of channels of the task.
         """
         raise NotImplementedError(f"{type(self).__name__} is countable, so it needs `count`")
 
     def prior(self, counts: Tensor) -> Tensor:
-        """(C,) float64 shares from the counts of `count`; only of kinds that are `countable`."""
+        """Returns (C,) float64 shares from the result of `count`; required of kinds that are `countable`."""
         raise NotImplementedError(f"{type(self).__name__} is countable, so it needs `prior`")
 
     def bias(self, share: float) -> float:
-        """The logit with which an untrained head answers with a share; only of kinds that are `countable`."""
+        """Returns the logit that predicts a share; required of kinds that are `countable`."""
         raise NotImplementedError(f"{type(self).__name__} is countable, so it needs `bias`")
 
     def absent(self, row: Tensor, name: str) -> str:
-        """What is missing, in words, where one entry of a row of the counts is 0."""
+        """Names the missing answer for messages, when an entry in a row of the counts is 0."""
         return f"class '{name}'"
 
     def evaluator(self) -> type[Any] | None:
-        """An own subclass of `tandem.evaluate.evaluators.Evaluator`; None: that of the nearest base class."""
+        """Returns a subclass of `tandem.evaluate.evaluators.Evaluator`; None: that of the nearest base class."""
         return None
 
 
 @dataclass(frozen=True)
 class Question:
-    """What a task asks, for those who read its answers without the task.
+    """Describes a task, for code that has its answers but not the task.
 
     Attributes:
-        name: of the task.
-        kind: of its target.
-        names: of its channels: classes, yes/no questions, mask channels, numbers.
-        thresholds: where a probability counts as yes, one for each channel; empty where the kind has none.
-        further: the task's `answer_from`, where it has one: probabilities of one image to named plain values.
-        further_columns: the names that it gives.
+        name: name of the task.
+        kind: the kind of its target.
+        names: names of its channels: classes, yes/no questions, mask channels or numbers.
+        thresholds: one per channel, a probability at or above it counts as yes; empty if the kind has none.
+        further: the task's `answer_from`, if it has one: maps the probabilities of one image to named plain values.
+        further_columns: the names that `further` returns.
     """
 
     name: str
@@ -132,7 +132,7 @@ class Question:
     further_columns: tuple[str, ...] = ()
 
     def prefix(self, name: str) -> str:
-        """What precedes the cells of a channel: nothing, where there is only one."""
+        """Returns the column prefix of a channel; empty if there is only one channel."""
         return "" if len(self.names) == 1 else f"{name}."
 
     @property
@@ -142,44 +142,44 @@ class Question:
 
     @property
     def masks(self) -> tuple[str, ...]:
-        """Names of the masks that are written for an image; that of a single one is empty."""
+        """Names of the masks written for an image; a single mask has an empty name."""
         answer = self.kind.answer
         return answer.channels(self) if issubclass(answer, DenseAnswer) else ()
 
     def read(self, values: Floats) -> "Answer":
-        """The answer for one image.
+        """Returns the answer for one image.
 
         Args:
             values: (K,) or (K, height, width).
 
         Raises:
-            ConfigError: another number of values than names.
+            ConfigError: if the numbers of values and names differ.
         """
         check_values(self.name, self.names, (1, *values.shape))
         return self.kind.answer(self, values)
 
     def further_cells(self, values: Floats) -> dict[str, Any]:
-        """What the task's own `answer_from` makes of an image's values; empty where it has none.
+        """Returns what the task's own `answer_from` derives from an image's values; empty if it has none.
 
         Args:
             values: (K,) or (K, height, width).
 
         Raises:
-            DataError: other names than those of `further_columns`.
+            DataError: if the names differ from `further_columns`.
         """
         if self.further is None:
             return {}
         found = self.further(torch.from_numpy(np.ascontiguousarray(values, np.float32)))
         if tuple(found) != self.further_columns:
             raise DataError(
-                f"answer_from of task '{self.name}' gives {', '.join(found) or 'nothing'} here and "
-                f"{', '.join(self.further_columns) or 'nothing'} elsewhere; give the same names for every image"
+                f"answer_from of task '{self.name}' returns {', '.join(found) or 'nothing'} here and "
+                f"{', '.join(self.further_columns) or 'nothing'} elsewhere; return the same names for every image"
             )
         return {name: plain(value) for name, value in found.items()}
 
     @property
     def description(self) -> dict[str, Any]:
-        """What an exported file says of the task."""
+        """The task's entry in the metadata of an exported file."""
         return {
             "kind": self.kind.name,
             "of each": self.kind.unit,
@@ -193,8 +193,8 @@ class Answer(ABC):
     """A task's answer for one image.
 
     Attributes:
-        question: that it answers.
-        values: (K,) or, of each pixel, (K, height, width) float32: probabilities, numbers, or a vector.
+        question: the question that it answers.
+        values: (K,) or, for dense tasks, (K, height, width) float32: probabilities, numbers, or a vector.
     """
 
     question: Question
@@ -203,33 +203,33 @@ class Answer(ABC):
     @staticmethod
     @abstractmethod
     def columns(question: Question) -> list[str]:
-        """Names of the cells, without that of the task."""
+        """Returns the names of the cells, without the task's name."""
 
     @property
     @abstractmethod
     def cells(self) -> Mapping[str, Any]:
-        """What a table says of it."""
+        """The cells of a table row, by column."""
 
     @property
     def row(self) -> dict[str, Any]:
-        """The cells, and those that the task's own `answer_from` adds."""
+        """The cells, including those that the task's own `answer_from` adds."""
         return {**self.cells, **self.question.further_cells(self.values)}
 
 
 class DenseAnswer(Answer):
-    """An answer that is drawn as masks."""
+    """An answer that is shown as masks."""
 
     @staticmethod
     def channels(question: Question) -> tuple[str, ...]:
-        """Names of the masks; that of a single one is empty."""
+        """Returns the names of the masks; a single mask has an empty name."""
         return ("",)
 
     @property
     @abstractmethod
     def masks(self) -> Mapping[str, npt.NDArray[np.uint8]]:
-        """(height, width), as files hold them, by the names of `channels`."""
+        """(height, width) masks as they are written to files, by the names of `channels`."""
 
     @property
     @abstractmethod
     def regions(self) -> Mapping[str, npt.NDArray[np.bool_]]:
-        """(height, width) by channel or class: what is drawn over the image."""
+        """(height, width) regions to draw over the image, by channel or class."""

@@ -1,4 +1,4 @@
-"""Where is it: yes/no questions about each pixel."""
+"""The kind of segmentation tasks: yes/no questions about each pixel."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,22 +15,22 @@ from tandem.utils.files import shortest
 
 
 class MaskAnswer(DenseAnswer):
-    """Foreground or not; `values` are (K, height, width) probabilities."""
+    """Foreground or background per pixel; `values` are (K, height, width) probabilities."""
 
     @cached_property
     def mask(self) -> npt.NDArray[np.bool_]:
-        """(K, height, width): where the probability reaches its channel's threshold."""
+        """(K, height, width): whether the probability reaches its channel's threshold."""
         reached: npt.NDArray[np.bool_] = self.values >= np.array(self.question.thresholds, np.float32)[:, None, None]
         return reached
 
     @staticmethod
     def channels(question: Question) -> tuple[str, ...]:
-        """One mask for each channel."""
+        """Returns one name per channel."""
         return question.names if len(question.names) > 1 else ("",)
 
     @property
     def masks(self) -> Mapping[str, npt.NDArray[np.uint8]]:
-        """0 and 255."""
+        """The masks with values 0 and 255."""
         shown = self.mask.astype(np.uint8) * np.uint8(255)
         return dict(zip(self.channels(self.question), shown, strict=True))
 
@@ -41,13 +41,13 @@ class MaskAnswer(DenseAnswer):
 
     @staticmethod
     def columns(question: Question) -> list[str]:
-        """Area in pixels, its share of the image, and threshold of each channel."""
+        """Each channel's area in pixels, its share of the image, and the threshold."""
         cells = ("area", "share", "threshold", "file")
         return [f"{question.prefix(name)}{cell}" for name in question.names for cell in cells]
 
     @property
     def cells(self) -> Mapping[str, Any]:
-        """Area in pixels, its share of the image, and threshold of each channel."""
+        """Each channel's area in pixels, its share of the image, and the threshold."""
         cells: dict[str, Any] = {}
         for (name, region), threshold in zip(self.regions.items(), self.question.thresholds, strict=True):
             before = self.question.prefix(name)

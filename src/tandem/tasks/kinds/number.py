@@ -1,4 +1,4 @@
-"""How much is it: numbers for each image."""
+"""The kind of regression tasks: numbers per image."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,27 +9,27 @@ from tandem.tasks.kinds.values import named
 
 
 class NumberAnswer(Answer):
-    """A number; `values` are (K,)."""
+    """Numbers for an image; `values` are (K,)."""
 
     @property
     def numbers(self) -> dict[str, float]:
-        """By name."""
+        """The numbers by name."""
         return named(self.question.names, self.values)
 
     @staticmethod
     def columns(question: Question) -> list[str]:
-        """The number."""
+        """The predicted numbers."""
         return [f"{question.prefix(name)}predicted" for name in question.names]
 
     @property
     def cells(self) -> Mapping[str, Any]:
-        """The number."""
+        """The predicted numbers."""
         return {f"{self.question.prefix(name)}predicted": value for name, value in self.numbers.items()}
 
 
 @dataclass(frozen=True)
 class Number(Kind):
-    """One number or more for each image."""
+    """One or more numbers per image."""
 
     name: str = "regression"
     answer: ClassVar[type[Answer]] = NumberAnswer

@@ -1,4 +1,4 @@
-"""The fallback for kinds of target that tandem does not know: values as they are, and nothing that is made of them."""
+"""The fallback for unknown kinds of target: values as they are, without any decision."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,26 +10,26 @@ from tandem.utils.files import shortest
 
 
 class RawAnswer(Answer):
-    """Values of the image as the task's `probabilities` gives them; `values` are (K,)."""
+    """The values that the task's `probabilities` returns for an image; `values` are (K,)."""
 
     @property
     def numbers(self) -> dict[str, float]:
-        """By name."""
+        """The values by name."""
         return named(self.question.names, self.values)
 
     @staticmethod
     def columns(question: Question) -> list[str]:
-        """Each value."""
+        """The values."""
         return [f"{question.prefix(name)}value" for name in question.names]
 
     @property
     def cells(self) -> Mapping[str, Any]:
-        """Each value."""
+        """The values."""
         return {f"{self.question.prefix(name)}value": value for name, value in self.numbers.items()}
 
 
 class RawMapAnswer(Answer):
-    """Values of each pixel as the task's `probabilities` gives them; `values` are (K, height, width)."""
+    """The values that the task's `probabilities` returns per pixel; `values` are (K, height, width)."""
 
     @staticmethod
     def columns(question: Question) -> list[str]:
@@ -48,14 +48,14 @@ class RawMapAnswer(Answer):
 
 @dataclass(frozen=True)
 class Raw(Kind):
-    """Values of an image of which nothing more is known."""
+    """Values per image, of an unknown kind."""
 
     answer: ClassVar[type[Answer]] = RawAnswer
 
 
 @dataclass(frozen=True)
 class RawMap(Raw):
-    """Values of each pixel of which nothing more is known."""
+    """Values per pixel, of an unknown kind."""
 
     dense: bool = True
     answer: ClassVar[type[Answer]] = RawMapAnswer

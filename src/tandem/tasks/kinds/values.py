@@ -1,4 +1,4 @@
-"""Values of one image as tables hold them."""
+"""Converts the values of one image for tables."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -14,15 +14,15 @@ Floats = npt.NDArray[np.float32]
 
 
 def check_values(task: str, names: Sequence[str], shape: Sequence[int]) -> None:
-    """Refuses probabilities whose second dimension is not that of the names.
+    """Checks that there is one name for each entry of the second dimension.
 
     Args:
-        task: its name.
+        task: name of the task.
         names: `class_names` of the task.
-        shape: of the probabilities, (N, C, *spatial).
+        shape: shape of the probabilities, (N, C, *spatial).
 
     Raises:
-        ConfigError: other than one name for each value.
+        ConfigError: if the numbers of names and values differ.
     """
     if len(shape) < 2 or shape[1] != len(names):
         raise ConfigError(
@@ -32,12 +32,12 @@ def check_values(task: str, names: Sequence[str], shape: Sequence[int]) -> None:
 
 
 def named(names: Sequence[str], values: Floats) -> dict[str, float]:
-    """The values of one image by the names of the channels."""
+    """Returns the values of one image by channel name."""
     return {name: shortest(value) for name, value in zip(names, values.tolist(), strict=True)}
 
 
 def plain(value: Any) -> Any:
-    """A value for a table: numbers of torch and numpy as Python's, yes and no as 1 and 0.
+    """Converts a value for a table: torch and numpy numbers to Python numbers, booleans to 1 and 0.
 
     Example:
         >>> plain(np.int64(3)), plain(True), plain(np.float32(0.1)), plain("benign")
@@ -50,6 +50,6 @@ def plain(value: Any) -> Any:
 
 
 def area(region: npt.NDArray[np.bool_]) -> dict[str, Any]:
-    """Area of a region in pixels, and its share of the image."""
+    """Returns the area of a region in pixels, and its share of the image."""
     pixels = int(region.sum())
     return {"area": pixels, "share": round(pixels / region.size, 6)}

@@ -1,4 +1,4 @@
-"""Yes/no questions about the whole image."""
+"""The kind of yes/no tasks: questions about the whole image."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,27 +13,27 @@ from tandem.utils.files import shortest
 
 
 class YesNoAnswer(Answer):
-    """Yes or no to questions about the image; `values` are (K,) probabilities."""
+    """Answers to yes/no questions about an image; `values` are (K,) probabilities."""
 
     @property
     def probabilities(self) -> dict[str, float]:
-        """By question."""
+        """The probabilities by question."""
         return named(self.question.names, self.values)
 
     @property
     def answers(self) -> dict[str, bool]:
-        """By question, whether its probability reaches its threshold."""
+        """Whether each question's probability reaches its threshold."""
         reached = self.values >= np.array(self.question.thresholds, np.float32)
         return dict(zip(self.question.names, reached.tolist(), strict=True))
 
     @staticmethod
     def columns(question: Question) -> list[str]:
-        """Probability, answer (1: yes) and threshold of each question."""
+        """Each question's probability, answer (1: yes) and threshold."""
         return [f"{name}.{cell}" for name in question.names for cell in ("probability", "predicted", "threshold")]
 
     @property
     def cells(self) -> Mapping[str, Any]:
-        """Probability, answer (1: yes) and threshold of each question."""
+        """Each question's probability, answer (1: yes) and threshold."""
         cells: dict[str, Any] = {}
         for name, threshold in zip(self.question.names, self.question.thresholds, strict=True):
             cells[f"{name}.probability"] = self.probabilities[name]
