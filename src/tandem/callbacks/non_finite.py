@@ -65,7 +65,8 @@ class NonFinite(pl.Callback):
         assert isinstance(pl_module, MultiTaskModule)
         if self.reason or bool(loss.detach().isfinite()):
             return
-        bad = [name.rstrip("/") for name, value in pl_module.terms.items() if not bool(value.isfinite().all())]
+        terms = {f"{task}/{term}": value for task, terms in pl_module.terms.items() for term, value in terms.items()}
+        bad = [name.rstrip("/") for name, value in terms.items() if not bool(value.isfinite().all())]
         self.reason = f"the loss of {', '.join(bad) or 'all tasks together'} is not finite {_place(trainer, pl_module)}"
         self.reason += f"; {_first_layer(pl_module)}"
         self._stop_at_once()
