@@ -12,11 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tandem.utils.artifacts import LAST
 from tandem.utils.files import known_sha256
 
 NOT_IDENTITY = (
     "name",
     "runs",
+    "on_changed_data",
     "hydra",
     "logger",
     "callbacks.progress",
@@ -39,10 +41,10 @@ NOT_IDENTITY = (
 PATHS = ("data.root", "data.subset", "data.file")
 """Options that are paths: a folder or file is one identity, however its path is typed."""
 
-CONTENTS = ("data.split_file", "network.weights")
-"""Options that are files whose content is the identity, wherever they are."""
+CONTENTS = ("data.split_file", "network.weights", "resume_from")
+"""Options that are files whose content is the identity, wherever they are; of a run's folder, that of its last.ckpt."""
 
-LATER: dict[str, Any] = {}
+LATER: dict[str, Any] = {"resume_from": None, "network.weights_part": "encoder"}
 """Options that a release after 0.1.0 added, by dotted key, with the value at which a run is what it was without them.
 
 `*` stands for any one part of a key: `tasks.*.loss.reduction`. An entry is never removed.
@@ -64,6 +66,45 @@ def run_hash(config: Mapping[str, Any]) -> str:
         >>> run_hash({"seed": 1}) == run_hash({"seed": 2})
         False
     """
+    canonical = json.dumps(_defining(config), sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Dotted keys of the settings in which two runs differ, among those that name a run.
+
+    Args:
+        one: a resolved configuration.
+        other: another.
+
+    Example:
+        >>> differences({"seed": 1, "optimizer": {"lr": 0.1}}, {"seed": 1, "optimizer": {"lr": 0.2}, "runs": "r"})
+        ['optimizer.lr']
+    """
+    first, second = dict(_flat(_defining(one))), dict(_flat(_defining(other)))
+    return sorted(
+        key for key in first.keys() | second.keys() if key not in first or key not in second
+        or not _same(first[key], second[key])
+    )  # fmt: skip
+
+
+def is_neutral(key: str, value: Any) -> bool:
+    """Whether an option was added later and has the value at which a run is what it was without it.
+
+    Example:
+        >>> is_neutral("resume_from", None), is_neutral("seed", None)
+        (True, False)
+    """
+    parts = key.split(".")
+    return any(
+        _same(value, neutral) and len(name) == len(parts)
+        and all(one in ("*", part) for one, part in zip(name, parts, strict=True))
+        for name, neutral in ((entry.split("."), neutral) for entry, neutral in LATER.items())
+    )  # fmt: skip
+
+
+def _defining(config: Mapping[str, Any]) -> Any:
+    """The settings that can change a run's numbers, each in the one form that is hashed."""
     defining = copy.deepcopy(dict(config))
     for key in NOT_IDENTITY:
         for parent, last in _places(defining, key):
@@ -77,8 +118,15 @@ def run_hash(config: Mapping[str, Any]) -> str:
         for parent, last in _places(defining, key):
             if isinstance(path := parent.get(last), str):
                 parent[last] = _content(path) if key in CONTENTS else str(Path(path).expanduser().resolve())
-    canonical = json.dumps(_first_names(defining), sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+    return _first_names(defining)
+
+
+def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(node, dict) or not node:
+        yield prefix.removesuffix("."), node
+        return
+    for key, value in node.items():
+        yield from _flat(value, f"{prefix}{key}.")
 
 
 def is_presentation(key: str) -> bool:
@@ -114,6 +162,7 @@ def _first_names(node: Any) -> Any:
 def _content(path: str) -> str:
     """SHA-256 of a file, or the path itself where the file is missing, which is reported later."""
     file = Path(path).expanduser()
+    file = file / LAST if file.is_dir() else file
     return known_sha256(file) if file.is_file() else path
 
 

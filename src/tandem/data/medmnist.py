@@ -126,7 +126,7 @@ class MedMNIST(SplitSource):
             DataError: a file that is absent, damaged, not the official one or not of this set.
         """
         path = self._find()
-        self.files_fingerprint = checksum(path)
+        self.files_fingerprint, self.files_root, self.lists = checksum(path), path.parent.resolve(), (path.resolve(),)
         if self.verify and self.files_fingerprint != self._official("MD5"):
             raise DataError(
                 f"{str(path)!r} is not the official {self._stem} (md5 {self.files_fingerprint}, not "

@@ -6,6 +6,7 @@ configuration with an unknown key is refused before the source is made.
 
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tandem.data.files.faults import check_on_error
@@ -41,6 +42,8 @@ class SplitSource:
         division: how rows are divided.
         files_fingerprint: after `load`, a checksum over all files used; None before.
         skipped: after `load`, a line for each fault that was skipped.
+        files_root: after `load`, the folder of the files; None before, and for a formula.
+        lists: after `load`, the files read besides those of `records`: tables, lists, an archive.
 
     Raises:
         ConfigError: an argument out of its range.
@@ -60,6 +63,8 @@ class SplitSource:
         self.on_error = check_on_error(on_error)
         self.files_fingerprint: str | None = None
         self.skipped: tuple[str, ...] = ()
+        self.files_root: Path | None = None
+        self.lists: tuple[Path, ...] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Lists the options behind `**shared` in the signature of a subclass."""
