@@ -14,6 +14,7 @@ def load(
     flips: bool = False,
     device: str = "auto",
     data: "Mapping[str, Any] | None" = None,
+    mixed: bool = False,
 ) -> "Predictor":
     """A finished run, or several as an ensemble, ready to answer: `tandem.load(run).predict(images)`.
 
@@ -24,6 +25,7 @@ def load(
         flips: whether to average over each picture and its mirror images (left-right, top-down, both).
         device: `auto`, `cpu`, `cuda` or `mps`.
         data: settings of the data that differ from the runs' own: `size`, `grey_range`.
+        mixed: whether runs are averaged although their data, version of tandem, device or precision differ.
 
     Raises:
         ConfigError: no finished run, runs that differ in tasks or classes, a device that is not there.
@@ -37,4 +39,4 @@ def load(
     """
     from tandem.predict.predictor import load
 
-    return load(run, flips, device, data)
+    return load(run, flips, device, data, mixed)

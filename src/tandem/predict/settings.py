@@ -25,6 +25,7 @@ class PredictSettings:
         batch_size: pictures at once.
         device: `auto`, `cpu`, `cuda` or `mps`.
         data: settings of the data that differ from the runs' own: `size`, `grey_range`.
+        mixed: whether runs of other data, versions, devices or precisions are averaged.
     """
 
     runs: tuple[Path, ...]
@@ -35,6 +36,7 @@ class PredictSettings:
     batch_size: int
     device: str
     data: Mapping[str, Any]
+    mixed: bool = False
 
 
 def read_settings(config: Mapping[str, Any]) -> PredictSettings:
@@ -62,6 +64,7 @@ def read_settings(config: Mapping[str, Any]) -> PredictSettings:
         batch_size=config["batch_size"],
         device=config["device"],
         data=dict(config["data"] or {}),
+        mixed=bool(config.get("mixed")),
     )
 
 
