@@ -45,7 +45,7 @@ def test_what_differs_is_named(other: tuple[Path, dict[str, Any]], named: str | 
 
 def test_mixtures_are_refused_unless_allowed() -> None:
     runs = [run("a"), run("b", split="x")]
-    with pytest.raises(ConfigError, match="the cell would average .*versions of the data.*add --mixed"):
+    with pytest.raises(ConfigError, match=r"the cell would average .*versions of the data.*add --mixed"):
         refuse_mixtures(runs, "the cell", "--mixed")
     assert len(refuse_mixtures(runs, "the cell", "")) == 1
 

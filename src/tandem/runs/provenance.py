@@ -84,8 +84,8 @@ def keep_data(data: "DataModule", folder: Path) -> dict[str, str]:
         before = read_json(kept)["fingerprint"]
         if changed := sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)):
             raise DataError(
-                f"data '{data.info.name}' changed since this run began: "
-                f"{what_changed(changed, read_inventory(folder)[0], files)}; {WAYS_OUT}"
+                f"data '{data.info.name}' changed since this run began "
+                f"({what_changed(changed, read_inventory(folder)[0], files)}); {WAYS_OUT}"
             )
         keep_inventory(files, folder)
         return now
