@@ -43,4 +43,4 @@ def test_what_does_not_fit_is_refused(trained: Path) -> None:
         ),
     ):
         with pytest.raises(ConfigError, match=message):
-            network(0, **options)  # type: ignore[arg-type]
+            network(0, **options)
