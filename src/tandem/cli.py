@@ -12,7 +12,7 @@ from typing import Any, NoReturn
 
 from omegaconf import DictConfig, OmegaConf
 
-from tandem.config.hydra_internals import share_store
+from tandem.config.hydra_internals import check_directory, share_store
 from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 from tandem.config.suggest import explain
@@ -151,6 +151,7 @@ def _as_job(task: Callable[[DictConfig, Path], Any], verbose: bool) -> Callable[
         new = not sweep and SWEEP_VARIABLE not in os.environ and is_new(folder)
         number = 0 if OmegaConf.is_missing(hydra_config.job, "num") else int(hydra_config.job.num)
         try:
+            check_directory(hydra_config.job.chdir)
             _check_folder(folder)
             return run_job(task, config, folder, list(hydra_config.overrides.task), number)
         except RunningElsewhere as error:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from tandem.errors import ConfigError
+
 if TYPE_CHECKING:
     from hydra.core.config_loader import ConfigLoader
     from hydra.core.override_parser.types import Override
@@ -283,3 +285,19 @@ def sweep_callbacks(context: "HydraContext") -> "Sequence[Callback]":
     except Exception as error:
         _report("its callbacks", error, "the summary of a sweep does not count jobs that were not started")
         return []
+
+
+def check_directory(chdir: bool | None) -> None:
+    """Rejects `hydra.job.chdir=true`: relative paths, which a run's hash holds, would then begin in the run's folder.
+
+    Args:
+        chdir: the option of Hydra.
+
+    Raises:
+        ConfigError: it is true.
+    """
+    if chdir:
+        raise ConfigError(
+            "hydra.job.chdir=true would make relative paths such as data.root begin in the run's folder; leave it out: "
+            "tandem writes into the run's folder without it"
+        )

@@ -50,6 +50,7 @@ class PaperSettings:
     launcher: Sequence[str] = ()
     folders: Sequence[str] = ()
     command: Sequence[str] = ()
+    mixed: bool = False
 
 
 def read_settings(config: Mapping[str, Any], **more: Any) -> PaperSettings:
@@ -92,6 +93,7 @@ def read_settings(config: Mapping[str, Any], **more: Any) -> PaperSettings:
         source=source,
         against=Path(config["against"]).expanduser() if config["against"] else None,
         data=config["data"],
+        mixed=config["mixed"],
         **more,
     )
 

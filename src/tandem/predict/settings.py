@@ -25,6 +25,7 @@ class PredictSettings:
         batch_size: number of images per batch.
         device: `auto`, `cpu`, `cuda` or `mps`.
         data: data options that override those of the runs: `size`, `grey_range`.
+        mixed: whether runs of other data, versions, devices or precisions are averaged.
     """
 
     runs: tuple[Path, ...]
@@ -35,6 +36,7 @@ class PredictSettings:
     batch_size: int
     device: str
     data: Mapping[str, Any]
+    mixed: bool = False
 
 
 def read_settings(config: Mapping[str, Any]) -> PredictSettings:
@@ -62,6 +64,7 @@ def read_settings(config: Mapping[str, Any]) -> PredictSettings:
         batch_size=config["batch_size"],
         device=config["device"],
         data=dict(config["data"] or {}),
+        mixed=bool(config.get("mixed")),
     )
 
 

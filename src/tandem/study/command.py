@@ -31,9 +31,9 @@ def main() -> None:
     try:
         typed = _parser().parse_args()
         if typed.watch:
-            watch_study(typed.folders, typed.baseline, typed.metrics, typed.every)
+            watch_study(typed.folders, typed.baseline, typed.metrics, typed.every, typed.mixed)
         else:
-            _say(*write_study(typed.folders, typed.baseline, typed.metrics))
+            _say(*write_study(typed.folders, typed.baseline, typed.metrics, mixed=typed.mixed))
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except (TandemError, OSError) as error:
@@ -41,7 +41,11 @@ def main() -> None:
 
 
 def write_study(
-    folders: Sequence[Path], baseline: Sequence[str] = (), metrics: Sequence[str] = (), reload: int | None = None
+    folders: Sequence[Path],
+    baseline: Sequence[str] = (),
+    metrics: Sequence[str] = (),
+    reload: int | None = None,
+    mixed: bool = False,
 ) -> "tuple[Analysis, list[Path]]":
     """Reads every `results.json` below some folders, writes tables and page into `study/` in the first folder.
 
@@ -50,6 +54,7 @@ def write_study(
         baseline: `key=value` words that name the cell to compare with; none: nothing is compared.
         metrics: logged names to show; none: the usual ones on test data.
         reload: seconds after which the page loads itself anew; None: never.
+        mixed: whether runs are averaged although their data, version of tandem, device or precision differ.
 
     Returns:
         What was found, and the files, the page last.
@@ -59,12 +64,14 @@ def write_study(
     """
     from tandem.reports.metrics_table import write_metrics
     from tandem.study.analysis import analyse
+    from tandem.study.mixture import check_cells
     from tandem.study.runs import read_study
     from tandem.study.table import to_csv, to_latex, to_markdown
     from tandem.study.tables import all_tables, run_records
     from tandem.utils.files import write_text
 
     analysis = analyse(read_study(folders), baseline, metrics)
+    check_cells(analysis.cells, mixed)
     out = folders[0] / "study"
     files = []
     tables = all_tables(analysis)
@@ -85,7 +92,9 @@ def write_study(
     return analysis, files
 
 
-def watch_study(folders: Sequence[Path], baseline: Sequence[str], metrics: Sequence[str], every: int) -> None:
+def watch_study(
+    folders: Sequence[Path], baseline: Sequence[str], metrics: Sequence[str], every: int, mixed: bool = False
+) -> None:
     """Writes the report whenever a run has finished, failed or gone on, until Ctrl-C; the page reloads itself.
 
     Args:
@@ -93,6 +102,7 @@ def watch_study(folders: Sequence[Path], baseline: Sequence[str], metrics: Seque
         baseline: as of `write_study`; a cell that is not there yet is waited for too.
         metrics: as of `write_study`.
         every: seconds between two looks, at least 1.
+        mixed: as of `write_study`.
     """
     if every < 1:
         raise ConfigError(f"--every is {every}, but must be at least 1 second")
@@ -106,7 +116,7 @@ def watch_study(folders: Sequence[Path], baseline: Sequence[str], metrics: Seque
             if (now := _state(folders)) != seen:
                 seen = now
                 try:
-                    analysis, files = write_study(folders, baseline, metrics, reload=every)
+                    analysis, files = write_study(folders, baseline, metrics, reload=every, mixed=mixed)
                     written, line = True, f"{_counts(analysis)}: {files[-1]}"
                 except ConfigError as error:
                     line = f"waiting: {error}"
@@ -116,7 +126,7 @@ def watch_study(folders: Sequence[Path], baseline: Sequence[str], metrics: Seque
             time.sleep(every)
     except KeyboardInterrupt:
         if written:
-            _say(*write_study(folders, baseline, metrics))
+            _say(*write_study(folders, baseline, metrics, mixed=mixed))
 
 
 def _state(folders: Sequence[Path]) -> frozenset[tuple[str, int]]:
@@ -184,6 +194,9 @@ def _parser() -> Parser:
         "--baseline", nargs="+", default=(), metavar="KEY=VALUE", help="the cell that others are compared with"
     )
     parser.add_argument("--metrics", nargs="+", default=(), metavar="NAME", help="such as test/segmentation/dice")
+    parser.add_argument(
+        "--mixed", action="store_true", help="average runs although their data, version, device or precision differ"
+    )
     parser.add_argument("--watch", action="store_true", help="write the report anew while the sweep runs; Ctrl-C ends")
     parser.add_argument("--every", type=int, default=10, metavar="SECONDS", help="between two looks (default: 10)")
     return parser

@@ -16,7 +16,7 @@ from tandem.errors import ConfigError, TrainingError
 from tandem.factory import make_data, make_module, make_trainer
 from tandem.metrics.catalogue import metric_of
 from tandem.utils.artifacts import LAST, RESULTS
-from tandem.utils.files import read_json, write_json, write_text
+from tandem.utils.files import write_json, write_text
 from tandem.utils.lazy_imports import load_libraries
 
 if TYPE_CHECKING:
@@ -44,14 +44,11 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
     """
     from tandem.reports.run_report import REPORT, write_report
     from tandem.reports.table import print_results
+    from tandem.train.answer import finished_results
 
     plain = resolve(config)
-    finished = folder / RESULTS
-    if finished.exists():
-        log.info("already finished, answered from %s", finished)
-        results = _as_declared_now(read_json(finished), plain, folder)
-    else:
-        results = train(plain, folder)
+    known = finished_results(plain, folder)
+    results = train(plain, folder) if known is None else _as_declared_now(known, plain, folder)
     if not (folder / REPORT).exists():  # also if a finished run was interrupted before its report was written
         write_report(folder)
     print_results(results, folder)
@@ -90,9 +87,11 @@ def train(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.Callb
         DataError: if data cannot be used, or changed since the run started.
     """
     from tandem.distributed.count import device_count
+    from tandem.train.continuation import continue_run
     from tandem.train.ddp_launch import train_on_devices
 
     check_config(config)
+    continue_run(config, folder)
     count = device_count(config)
     if count == 1:
         return train_here(config, folder, callbacks)
@@ -120,6 +119,7 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
     from tandem.trackers import finish, log_results, log_settings
     from tandem.train.checks.fit import check_fit
     from tandem.train.class_statistics import prepare
+    from tandem.train.continuation import resumed_from, write_identity
     from tandem.train.results import collect_results, evaluate_best
 
     started = time.time()
@@ -137,11 +137,11 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
         read_data(data, folder)
     known: dict[str, Any] = {"hash": run_hash(config), "weights": origin(config["network"])}
     fingerprint = keep_data(data, folder) if first else {}
-    if first:
-        write_config(config, folder)
-
     last = folder / LAST
     resumed = last.exists()
+    if first:
+        write_identity(config, folder)
+        write_config(config, folder)
     _warn_of_moving(config["monitor"], module)
     _warn_of_mode(config, module)
     _warn_of_random(config["network"])
@@ -155,6 +155,8 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
         if not first:
             return {}
         known["data"] = {"name": data.info.name, "fingerprint": fingerprint, "skipped": len(data.skipped)}
+        known["data"] |= {"content": inventory.digest()} if (inventory := data.inventory()) else {}
+        known["resumed_from"] = resumed_from(folder)
         results = collect_results(config, trainer, module, metrics, known, folder)
         log_results(trainer, results, folder)
     except BaseException:
