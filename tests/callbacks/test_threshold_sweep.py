@@ -344,7 +344,7 @@ def test_another_objective_chooses_by_it_and_is_logged(
     ("options", "message"),
     [
         ({"objective": "dise"}, "objective is 'dise': did you mean 'dice'"),
-        ({"objective": "youden", "official": "per_image"}, "'youden' is counted over all rows or pixels"),
+        ({"objective": "youden", "official": "per_image"}, "'youden' is global and has no mean per image"),
         ({"objective": "fbeta", "beta": -1.0}, "beta is -1"),
         ({"tasks": {"mask": {"hihg": 0.5}}}, "tasks.mask has no 'hihg': did you mean 'high'"),
         ({"tasks": {"mask": {"high": 1.5}}}, r"tasks\.mask: low=0\.1, high=1\.5"),
