@@ -10,7 +10,7 @@ class ConfigError(TandemError):
 
 
 class TrainingError(TandemError):
-    """Training cannot go on: a value is not finite, or memory ran out. What was written so far is kept."""
+    """Training cannot continue: a value is not finite, or memory ran out. Files written so far are kept."""
 
 
 class DataError(TandemError):

@@ -83,7 +83,7 @@ def test_a_skipped_step_is_as_if_its_batch_had_not_come(
     batches.insert(where - 1, logits(bad=True))
     trainer(NonFinite("skip"), limit_val_batches=0).fit(skipped, feed(*batches), feed(logits()))
     assert shift(skipped) == shift(without) != 0
-    assert sum("step left out" in record.getMessage() for record in caplog.records) == 1
+    assert sum("step omitted" in record.getMessage() for record in caplog.records) == 1
     trainer(NonFinite("skip"), limit_val_batches=0).fit(healthy, feed(*[logits()] * 3), feed(logits()))
     assert shift(healthy) != shift(without)
 

@@ -39,7 +39,7 @@ def test_what_does_not_fit_is_refused(trained: Path) -> None:
         ({"weights_part": "heads", "weights": str(trained)}, "must be one of encoder, network"),
         (
             {"weights_part": "network", "weights": str(trained), "decoder": "fpn"},
-            "no checkpoint of a run with this dec",
+            "is not a checkpoint of a run with this decoder",
         ),
     ):
         with pytest.raises(ConfigError, match=message):

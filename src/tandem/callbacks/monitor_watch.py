@@ -1,4 +1,4 @@
-"""Watches the value that chooses the best epoch: training ends where it stays undefined."""
+"""Watches the value that selects the best epoch: training ends if it stays undefined."""
 
 import logging
 import math
@@ -11,17 +11,17 @@ from tandem.errors import DataError
 log = logging.getLogger(__name__)
 
 PATIENCE = 3
-"""Validated epochs in a row whose monitored value may be nan."""
+"""Number of consecutive validated epochs with a monitored value of nan after which training ends."""
 
 
 class MonitorWatch(pl.Callback):
-    """Warns where the monitored value of an epoch is nan, and ends training where it stays so.
+    """Warns if the monitored value of an epoch is nan, and ends training after `PATIENCE` such epochs.
 
     Args:
         monitor: logged name of the value.
 
     Raises:
-        DataError: it was nan in every validated epoch, so that no epoch is the best.
+        DataError: if it was nan in every validated epoch, so that no epoch is the best.
     """
 
     def __init__(self, monitor: str) -> None:
@@ -30,7 +30,7 @@ class MonitorWatch(pl.Callback):
         self.defined = False
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Judges the epoch, if it was validated."""
+        """Checks the value of an epoch that was validated."""
         value = trainer.callback_metrics.get(self.monitor)
         if not validated(trainer) or value is None:
             return
@@ -47,7 +47,7 @@ class MonitorWatch(pl.Callback):
             )  # fmt: skip
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Refuses a run without a best epoch."""
+        """Raises if no epoch is the best."""
         if self.missing and not self.defined:
             raise DataError(
                 f"{self.monitor} was nan in every validated epoch, so none is the best; look at the split 'val' and at "
@@ -55,9 +55,9 @@ class MonitorWatch(pl.Callback):
             )
 
     def state_dict(self) -> dict[str, int | bool]:
-        """What a resumed run needs to judge the epochs as an uninterrupted one does."""
+        """Returns the state with which a resumed run ends like an uninterrupted one."""
         return {"missing": self.missing, "defined": self.defined}
 
     def load_state_dict(self, state_dict: dict[str, int | bool]) -> None:
-        """Takes it up."""
+        """Restores the state."""
         self.missing, self.defined = int(state_dict["missing"]), bool(state_dict["defined"])

@@ -1,4 +1,4 @@
-"""Losses, gradients and weights that are not finite: named where they arise, and kept out of the weights."""
+"""Detects losses, gradients and weights that are not finite, and names where they arise."""
 
 import copy
 import logging
@@ -17,25 +17,25 @@ log = logging.getLogger(__name__)
 POLICIES = ("stop", "skip", "rollback")
 
 SHOWN = 8
-"""Names of images that a message lists."""
+"""Number of images that a message names."""
 
 MOST = 10
-"""Steps in a row that `skip` and `rollback` may leave out before the run ends all the same."""
+"""Number of consecutive steps that `skip` and `rollback` may omit before the run ends."""
 
 
 class NonFinite(pl.Callback):
-    """Looks at each step's losses and gradients, and at an epoch's weights; tells step, batch, task, term and layer.
+    """Checks the losses and gradients of each step, and the weights after each epoch.
 
-    With half precision and its gradient scaler, gradients that overflow are the scaler's business, and only losses are
-    judged.
+    The message names the step, the images, the task, the term of its loss and the layer. With precision 16-mixed the
+    gradient scaler handles gradients that overflow, so only losses are checked.
 
     Args:
-        policy: `stop` ends the run; `skip` leaves the step out, as if its batch had not come; `rollback` takes weights
-            and optimiser back to where the epoch began, and goes on with the next batch.
+        policy: `stop` ends the run; `skip` omits the step, as if its batch did not exist; `rollback` restores weights
+            and optimiser as they were at the start of the epoch, and continues with the next batch.
 
     Raises:
-        ConfigError: another policy.
-        TrainingError: a value is not finite under `stop`, or in too many steps in a row.
+        ConfigError: if the policy is unknown.
+        TrainingError: if a value is not finite under `stop`, or in too many consecutive steps.
     """
 
     def __init__(self, policy: Literal["stop", "skip", "rollback"] = "stop") -> None:
@@ -48,7 +48,7 @@ class NonFinite(pl.Callback):
         self.start: tuple[dict[str, Any], list[dict[str, Any]]] | None = None
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Keeps what `rollback` goes back to."""
+        """Copies the state that `rollback` restores."""
         if self.policy == "rollback":
             states = [optimizer.state_dict() for optimizer in trainer.optimizers]
             self.start = copy.deepcopy((dict(pl_module.state_dict()), states))
@@ -56,12 +56,12 @@ class NonFinite(pl.Callback):
     def on_train_batch_start(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Keeps the statistics that a step that is left out must not change."""
+        """Copies the buffers that an omitted step must not change."""
         if self.policy == "skip":
             self.buffers = [(buffer, buffer.clone()) for buffer in pl_module.buffers()]
 
     def on_before_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule, loss: Tensor) -> None:
-        """Judges the losses; gradients of several batches may make one step."""
+        """Checks the losses of each batch; a step may accumulate the gradients of several batches."""
         assert isinstance(pl_module, MultiTaskModule)
         if self.reason or bool(loss.detach().isfinite()):
             return
@@ -74,7 +74,7 @@ class NonFinite(pl.Callback):
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
     ) -> None:
-        """Judges the gradients, and leaves the step out where something was not finite."""
+        """Checks the gradients, and omits the step if something was not finite."""
         assert isinstance(pl_module, MultiTaskModule)
         if not self.reason and trainer.precision != "16-mixed" and (name := _bad_gradient(pl_module)):
             self.reason = f"the gradient of {name} is not finite {_place(trainer, pl_module)}"
@@ -85,16 +85,16 @@ class NonFinite(pl.Callback):
         self.row += 1
         if self.row > MOST:
             raise TrainingError(f"{self.reason}, as in the {MOST} steps before; {FIX}")
-        log.warning("%s: %s", self.reason, "step left out" if self.policy == "skip" else "back to the epoch's start")
+        log.warning("%s: %s", self.reason, "step omitted" if self.policy == "skip" else "start of the epoch restored")
         self._undo(trainer, pl_module)
         for parameter in pl_module.parameters():
-            parameter.grad = None  # optimisers leave alone what has no gradient
+            parameter.grad = None  # optimisers skip parameters without a gradient
         self.reason = ""
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Judges the weights that the epoch's last step left, before they are validated."""
+        """Checks the weights after the last step of an epoch, before they are validated."""
         if not trainer.is_last_batch:
             return
         bad = next((name for name, value in pl_module.named_parameters() if not bool(value.isfinite().all())), None)
@@ -126,7 +126,7 @@ def _place(trainer: pl.Trainer, module: MultiTaskModule) -> str:
 
 
 def _bad_gradient(module: nn.Module) -> str | None:
-    """The last parameter, from the input to the heads, whose gradient is not finite: gradients flow backwards."""
+    """Returns the last parameter, from input to heads, whose gradient is not finite, since gradients flow backwards."""
     named = [(name, value.grad) for name, value in module.named_parameters() if value.grad is not None]
     if bool(nn.utils.get_total_norm([gradient for _, gradient in named]).isfinite()):
         return None
@@ -135,7 +135,7 @@ def _bad_gradient(module: nn.Module) -> str | None:
 
 
 def _first_layer(module: MultiTaskModule) -> str:
-    """Where in the forward pass of the batch the first value arises that is not finite; changes nothing."""
+    """Describes where in the forward pass the first value that is not finite arises; changes nothing."""
     bad = next((name for name, value in module.named_parameters() if not bool(value.isfinite().all())), None)
     if bad is not None:
         return f"the weights of {bad} are not finite already"

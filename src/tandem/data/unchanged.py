@@ -20,15 +20,15 @@ from tandem.utils.files import read_json, write_json
 log = logging.getLogger(__name__)
 
 NOT_CHECKED = "data not checked"
-"""What is said of an answer for which the data are absent."""
+"""Mark of results whose data are absent."""
 
 
 @dataclass(frozen=True)
 class DataState:
-    """How the data are, compared with those of a run.
+    """The data compared with those of a run.
 
     Attributes:
-        word: `same`, `absent` (cannot be compared), `changed`, or `unknown` (only reading them would tell).
+        word: `same`, `absent` (cannot be compared), `changed`, or `unknown` (the files must be read).
         reason: what changed, or why it cannot be compared.
     """
 
@@ -96,7 +96,7 @@ def what_changed(splits: list[str], before: Inventory | None, now: Inventory | N
     Args:
         splits: parts of the fingerprint that differ.
         before: the files of the run; None if they are not recorded.
-        now: the files of today.
+        now: the present files.
     """
     if before is None or now is None:
         return f"{', '.join(sorted(splits))} differ"

@@ -1,4 +1,4 @@
-"""A command that is refused before training leaves no folder behind."""
+"""Removes the folder of a command that was refused before training."""
 
 import shutil
 from collections.abc import Sequence

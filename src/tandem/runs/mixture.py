@@ -31,6 +31,9 @@ DATA = "versions of the data"
 SHOWN = 3
 """Number of values that a message names."""
 
+DIGITS = 12
+"""Number of digits that a message shows of a digest."""
+
 Results = Mapping[str, Any]
 
 
@@ -82,10 +85,9 @@ def _differing(kind: str, runs: Sequence[tuple[Path, Results]], value_of: Any) -
         if (value := value_of(results)) is not None:
             first.setdefault(str(value), folder)
     if len(first) > 1:
-        said = ", ".join(
-            f"{value[:12] if kind == 'data' else value} ({at.name})" for value, at in list(first.items())[:3]
-        )
-        yield f"runs of {len(first)} different {'versions of the data' if kind == 'data' else kind}: {said}"
+        values = [f"{value[:DIGITS] if kind == DATA else value} ({folder.name})" for value, folder in first.items()]
+        more = f" and {len(values) - SHOWN} more" if len(values) > SHOWN else ""
+        yield f"runs of {len(values)} different {kind}: {', '.join(values[:SHOWN])}{more}"
 
 
 def _tandem(versions: Mapping[str, Any]) -> Any:

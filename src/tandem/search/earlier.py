@@ -1,4 +1,4 @@
-"""The trials of an earlier launch: a search goes on only if they were trained on the data of today."""
+"""The trials of an earlier launch: a search continues only if they were trained on the present data."""
 
 import logging
 from pathlib import Path
@@ -17,15 +17,15 @@ log = logging.getLogger(__name__)
 
 
 def check_earlier(trials: "Trials", mixed: bool) -> None:
-    """Compares the data of complete trials with those of today, and the trials with each other.
+    """Compares the data of complete trials with the present data, and the trials with each other.
 
     Args:
         trials: of the search.
-        mixed: whether it goes on in any case (`search.mixed`).
+        mixed: whether it continues in any case (`search.mixed`).
 
     Raises:
-        ConfigError: trials of other versions of the data or of tandem, of other devices or precisions.
-        DataError: the data have changed since a trial was trained.
+        ConfigError: if trials are of other versions of the data or of tandem, of other devices or precisions.
+        DataError: if the data have changed since a trial was trained.
     """
     done = [trial for trial in trials.all() if trial.state.name == "COMPLETE" and "folder" in trial.user_attrs]
     folders = {trial.number: Path(trial.user_attrs["folder"]) for trial in done}
@@ -43,6 +43,6 @@ def check_earlier(trials: "Trials", mixed: bool) -> None:
         if not mixed:
             raise DataError(
                 f"the data changed since trial {number} of this search was trained: {state.reason}; give the search "
-                "another name=..., or go on over both with search.mixed=true"
+                "another name=..., or continue with both by search.mixed=true"
             )
         log.warning("trial %d was trained on other data: %s", number, state.reason)

@@ -1,4 +1,4 @@
-"""What a run's folder already holds: an answer, a run to go on with, or remains of other settings or data."""
+"""What a run's folder already holds: results, a run to resume, or files of other settings or data."""
 
 import logging
 import shutil
@@ -31,7 +31,7 @@ KEYS = 4
 
 
 def finished_results(config: Mapping[str, Any], folder: Path) -> dict[str, Any] | None:
-    """The results of a finished run, if they answer for this configuration and the data of today.
+    """Returns the results of a finished run, if they belong to this configuration and the present data.
 
     Args:
         config: the resolved configuration.
@@ -41,8 +41,8 @@ def finished_results(config: Mapping[str, Any], folder: Path) -> dict[str, Any] 
         The content of `results.json`; None if the run has to be trained, or trained further.
 
     Raises:
-        ConfigError: the folder belongs to a run with other settings, or `on_changed_data` is unknown.
-        DataError: the data have changed since the run was trained, and `on_changed_data` is `refuse`.
+        ConfigError: if the folder belongs to a run with other settings, or `on_changed_data` is unknown.
+        DataError: if the data have changed since the run was trained, and `on_changed_data` is `refuse`.
     """
     if (choice := config.get("on_changed_data", REFUSE)) not in (REFUSE, RETRAIN):
         raise ConfigError(f"on_changed_data is '{choice}', but must be '{REFUSE}' or '{RETRAIN}'")

@@ -1,4 +1,4 @@
-"""`resume_from`: a run that goes on from the last checkpoint of another one, with weights, optimiser and schedule."""
+"""`resume_from`: a run that continues from the last checkpoint of another one, with weights, optimiser and schedule."""
 
 import logging
 import shutil
@@ -24,15 +24,15 @@ MAY_DIFFER = (
 
 
 def continue_run(config: Mapping[str, Any], folder: Path) -> None:
-    """Puts the checkpoints of the run that `resume_from` names into a new run's folder, which then resumes as if cut.
+    """Puts the checkpoints of the run that `resume_from` names into a new run's folder, which then resumes.
 
     Args:
         config: the resolved configuration.
-        folder: of the new run; one that has a checkpoint already is left alone.
+        folder: of the new run; nothing is done if it already has a checkpoint.
 
     Raises:
-        ConfigError: `resume_from` is no finished run, or one with other settings, or one that has trained as long.
-        DataError: the data have changed since.
+        ConfigError: if `resume_from` is not a finished run, has other settings, or has trained for as many epochs.
+        DataError: if the data have changed since.
     """
     if (given := config.get("resume_from")) is None or (folder / LAST).exists():
         return
@@ -90,7 +90,7 @@ def _check_settings(config: Mapping[str, Any], results: Mapping[str, Any], run: 
         shown = ", ".join(f"{key}={before[key]}" if key in before else f"no {key}" for key in keys[:3])
         more = f" and {len(keys) - 3} more" if len(keys) > 3 else ""
         raise ConfigError(
-            f"resume_from={run} was trained with {shown}{more}, which cannot change while it is continued; give it the "
+            f"resume_from={run} was trained with {shown}{more}, which cannot change while it is continued; give the "
             f"same, or start a new run with network.weights={run / BEST}"
         )
     epochs = config["trainer"].get("max_epochs")

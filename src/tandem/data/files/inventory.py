@@ -66,7 +66,7 @@ class Inventory:
         return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 
     def reread(self) -> "Inventory":
-        """The same files as they are now; those that cannot be read are left out."""
+        """The same files as they are now; those that cannot be read are omitted."""
         return Inventory({key: Part(part.root, dict(_read(part.root, part.files))) for key, part in self.parts.items()})
 
     def _named(self) -> dict[str, str]:

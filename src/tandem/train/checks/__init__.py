@@ -1,1 +1,1 @@
-"""Checks before training: settings of a run, its data, and a trial of its network, each refused in one line."""
+"""Checks before training: settings, data and a trial of the network. Each error is one line."""

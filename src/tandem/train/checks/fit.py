@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 OWN = ("tandem.", "pytorch_lightning.")
-"""Modules whose callbacks log nothing that the checks do not know."""
+"""Packages whose callbacks log only names that these checks know."""
 
 
 def check_fit(config: Mapping[str, Any], trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule") -> None:
-    """Refuses a run that its data cannot train or judge; warns of tasks that a split cannot judge.
+    """Rejects a run that cannot be trained or evaluated with its data; warns of tasks that a split has no targets for.
 
     Args:
         config: the resolved configuration.
@@ -37,8 +37,8 @@ def check_fit(config: Mapping[str, Any], trainer: "pl.Trainer", module: "MultiTa
         data: after `setup`.
 
     Raises:
-        DataError: a task without a target in training, a monitored value that is not defined on validation data.
-        ConfigError: a monitored value that nothing logs, images or batches that the network cannot process.
+        DataError: if a task has no target in training, or the monitored value is not defined on validation data.
+        ConfigError: if nothing logs a monitored value, or the network cannot process the images or batches.
     """
     _check_targets(config["monitor"], module, data)
     if is_distributed():  # the first process has checked the rest, and layers may wait for the others
@@ -55,13 +55,13 @@ def _check_targets(monitor: str, module: "MultiTaskModule", data: "DataModule") 
                 continue
             if split == "train":
                 raise DataError(
-                    f"no image of the split 'train' has a target for task '{name}', so it would learn nothing; give it "
-                    "some, or leave the task out of task=[...]"
+                    f"no image of the split 'train' has a target for task '{name}', so it would learn nothing; add "
+                    "such images, or leave the task out of task=[...]"
                 )
             if split == "val" and monitor.split("/")[1] == name:
                 raise DataError(
-                    f"no image of the split 'val' has a target for task '{name}', whose {monitor} chooses the best "
-                    "epoch; give it some, or set monitor=val/... and mode=... of another task"
+                    f"no image of the split 'val' has a target for task '{name}', but {monitor} selects the best "
+                    "epoch; add such images, or set monitor=val/... and mode=... for another task"
                 )
             log.warning(
                 "no image of the split '%s' has a target for task '%s', so the run will have no %s/%s/... values",
@@ -70,9 +70,9 @@ def _check_targets(monitor: str, module: "MultiTaskModule", data: "DataModule") 
 
 
 def _check_batch(module: "MultiTaskModule", data: "DataModule") -> None:
-    """A training pass over the smallest batch that will come; normalisation and small feature maps fail in it."""
+    """Runs a forward pass in training mode on the smallest batch, in which normalisation or small feature maps fail."""
     samples = data.splits["train"]
-    rows = min(len(samples), data.batch_size, 2)  # the loader leaves out a last batch of one row
+    rows = min(len(samples), data.batch_size, 2)  # the loader drops a last batch of one row
     begin_epoch(module.network, 0)
     try:
         with torch.no_grad():
@@ -95,7 +95,7 @@ def _check_batch(module: "MultiTaskModule", data: "DataModule") -> None:
 def _check_monitors(
     config: Mapping[str, Any], trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule"
 ) -> None:
-    """Refuses names that nothing will log, and a best epoch that validation data cannot choose."""
+    """Rejects names that nothing will log, and a monitored value that validation data cannot define."""
     samples = data.splits["val"]
     judged = [name for name, task in module.tasks.items() if has_target(task, samples)]
     values = {name: validated_values(trainer, module, samples, name) for name in judged}

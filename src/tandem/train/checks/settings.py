@@ -1,4 +1,4 @@
-"""Settings that are refused before anything is made of them: a table of single values, and pairs that contradict."""
+"""Checks of settings before objects are built from them: a table of single values, and contradicting pairs."""
 
 import os
 from collections.abc import Iterator, Mapping
@@ -22,7 +22,7 @@ RULES = (
     Rule(
         "trainer.val_check_interval",
         lambda value: isinstance(value, float) and value == 1,
-        "left out: the network is validated at the end of an epoch, so that each validation counts with its own "
+        "absent: the network is validated at the end of an epoch, so that each validation counts with its own "
         "weights; for shorter epochs set trainer.limit_train_batches",
     ),
     Rule("trainer.limit_train_batches", share_or_count, "a number of batches of at least 1, or a share in (0, 1]"),
@@ -45,17 +45,17 @@ RULES = (
     Rule("loader.batch_size", whole(1), "a whole number of at least 1", optional=False),
     Rule("loader.workers", whole(0), "a whole number of at least 0", optional=False),
 )
-"""What single values must be. The objects made of them check the rest; these are what libraries accept in silence."""
+"""Conditions on single values that libraries do not check. The objects that take other values check them."""
 
 
 def check_settings(config: Mapping[str, Any]) -> None:
-    """Refuses single values and combinations that cannot be trained with; touches no file.
+    """Rejects single values and combinations that cannot be trained; touches no file.
 
     Args:
         config: the resolved configuration as plain containers.
 
     Raises:
-        ConfigError: the first of them, with its key and the fix.
+        ConfigError: for the first of them, with its key and the fix.
     """
     if not config.get("tasks"):
         raise ConfigError("task is empty; choose task=classification, task=segmentation or both")
