@@ -11,7 +11,6 @@ from tandem.balance.replay import same_buffers
 from tandem.config.suggest import nearest
 from tandem.distributed.gather import is_distributed
 from tandem.errors import ConfigError, DataError
-from tandem.network.protocol import begin_epoch
 from tandem.tasks.target_statistics import has_target
 from tandem.train.checks.answers import absent_answers, validated_values
 
@@ -73,7 +72,6 @@ def _check_batch(module: "MultiTaskModule", data: "DataModule") -> None:
     """Runs a forward pass in training mode on the smallest batch, in which normalisation or small feature maps fail."""
     samples = data.splits["train"]
     rows = min(len(samples), data.batch_size, 2)  # the loader drops a last batch of one row
-    begin_epoch(module.network, 0)
     try:
         with torch.no_grad():
             module(samples.take(range(rows))["image"])
