@@ -27,6 +27,7 @@ def load(
     flips: bool = False,
     device: str = "auto",
     data: "Mapping[str, Any] | None" = None,
+    mixed: bool = False,
 ) -> "Predictor":
     """Loads a finished run, or several runs as an ensemble, for prediction: `tandem.load(run).predict(images)`.
 
@@ -37,6 +38,7 @@ def load(
         flips: whether to average over each image and its flipped copies (left-right, top-down, both).
         device: `auto`, `cpu`, `cuda` or `mps`.
         data: data options that override those of the runs: `size`, `grey_range`.
+        mixed: whether runs are averaged although their data, version of tandem, device or precision differ.
 
     Raises:
         ConfigError: if a run is not finished, runs differ in tasks or classes, or the device is not available.
@@ -50,4 +52,4 @@ def load(
     """
     from tandem.predict.predictor import load
 
-    return load(run, flips, device, data)
+    return load(run, flips, device, data, mixed)

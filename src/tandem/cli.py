@@ -13,17 +13,18 @@ from typing import Any, NoReturn
 from omegaconf import DictConfig, OmegaConf
 
 import tandem
-from tandem.config.hydra_internals import share_store
+from tandem.config.hydra_internals import check_directory, share_store
 from tandem.config.hydra_section import guard_hydra
 from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 from tandem.config.slots import own_modules_remembered
 from tandem.config.suggest import explain
-from tandem.errors import ConfigError, TandemError
+from tandem.errors import ConfigError, DataError, TandemError
 from tandem.jobs import SWEEP_VARIABLE, RunningElsewhere, one_line, run_job
 from tandem.jobs.job_process import FOLDER_VARIABLE
 from tandem.jobs.outcome import BUSY
 from tandem.jobs.process import follow_parent
+from tandem.jobs.refused import is_new, remove_refused
 from tandem.utils.names import printable
 
 log = logging.getLogger(__name__)
@@ -109,7 +110,15 @@ def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on
     except Exception as error:  # jobs of `run` handle their own errors, so this one is from composing
         if verbose:
             raise
-        _fail(one_line(error) if isinstance(error, TandemError) else explain(error))
+        _fail(_explained(error))
+
+
+def _explained(error: Exception) -> str:
+    """An error of composing in one line; one of tandem may have been raised inside a reference."""
+    inner: BaseException | None = error
+    while inner is not None and not isinstance(inner, TandemError):
+        inner = inner.__cause__ or inner.__context__
+    return explain(error) if inner is None else one_line(inner)
 
 
 def _module(task: Callable[[DictConfig, Path], Any]) -> str | None:
@@ -155,8 +164,10 @@ def _as_job(task: Callable[[DictConfig, Path], Any], verbose: bool) -> Callable[
         hydra_config = HydraConfig.get()
         folder = Path(hydra_config.runtime.output_dir)
         sweep = hydra_config.mode == RunMode.MULTIRUN
+        new = not sweep and SWEEP_VARIABLE not in os.environ and is_new(folder)
         number = 0 if OmegaConf.is_missing(hydra_config.job, "num") else int(hydra_config.job.num)
         try:
+            check_directory(hydra_config.job.chdir)
             _check_folder(folder)
             return run_job(task, config, folder, list(hydra_config.overrides.task), number)
         except RunningElsewhere as error:
@@ -168,9 +179,21 @@ def _as_job(task: Callable[[DictConfig, Path], Any], verbose: bool) -> Callable[
             _report(error, folder, verbose)
             if sweep:
                 return None
+            if new and isinstance(error, ConfigError | DataError):
+                _remove(folder, config)
             raise SystemExit(1) from None
 
     return job
+
+
+def _remove(folder: Path, config: DictConfig) -> None:
+    """Removes the folder that Hydra made for a job that was refused before training."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.close()
+    name, runs = str(config.get("name", "")), Path(str(config.get("runs", "runs"))).absolute()
+    below = [runs, *(runs.joinpath(*Path(name).parts[: depth + 1]) for depth in range(len(Path(name).parts)))]
+    remove_refused(folder, [place for place in reversed(below) if place in folder.absolute().parents])
 
 
 def _check_folder(folder: Path) -> None:

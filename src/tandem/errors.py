@@ -9,5 +9,9 @@ class ConfigError(TandemError):
     """An invalid configuration: an unknown key, a value out of range, or parts that do not fit together."""
 
 
+class TrainingError(TandemError):
+    """Training cannot continue: a value is not finite, or memory ran out. Files written so far are kept."""
+
+
 class DataError(TandemError):
     """Images, masks, labels or splits that cannot be used."""

@@ -11,6 +11,7 @@ from tandem.balance.balance import Balance
 from tandem.balance.replay import same_buffers
 from tandem.distributed.gather import backward_noop, gather_batch, is_distributed, no_loss
 from tandem.network.protocol import SharedNetwork, begin_epoch
+from tandem.optim.schedule import with_scheduler
 from tandem.penalties import Penalties, Penalty
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.task import Task
@@ -54,6 +55,7 @@ class MultiTaskModule(pl.LightningModule):
         self.monitor = monitor
         self.seed = seed
         self.losses: dict[str, Tensor] = {}  # of the current training step, by task, with their graph
+        self.terms: dict[str, dict[str, Tensor]] = {}  # of these losses, by task and term
         self.batch: Mapping[str, Any] = {}  # of that step
         for task in tasks.values():
             task.attach(network.channels)
@@ -90,6 +92,7 @@ class MultiTaskModule(pl.LightningModule):
             return {"loss": no_loss(self.parameters()), "outputs": {}} if is_distributed() else None
         self.batch = batch
         self.losses = {name: output.loss for name, output in outputs.items()}
+        self.terms = {name: output.losses for name, output in outputs.items()}
         loss = self.balance(self.losses)
         self.log("train/step_loss", loss.detach())
         self.log_dict({f"train/{name}/step_loss": value.detach() for name, value in self.losses.items()})
@@ -105,7 +108,7 @@ class MultiTaskModule(pl.LightningModule):
             self.balance.backward(loss, self.losses, parameters, accumulate)
         else:
             backward_noop(loss, parameters)
-        self.losses = {}
+        self.losses, self.terms = {}, {}
 
     def optimizer_step(self, *args: Any, **kwargs: Any) -> None:
         """Lightning hook: takes the optimiser step, then lets the balance update itself."""
@@ -184,7 +187,4 @@ class MultiTaskModule(pl.LightningModule):
     def configure_optimizers(self) -> Any:
         """Returns the optimiser, and the scheduler, which steps at the end of each epoch."""
         optimizer = self.make_optimizer(self.named_parameters())
-        if self.make_scheduler is None:
-            return optimizer
-        plan = {"scheduler": self.make_scheduler(optimizer), "interval": "epoch", "monitor": self.monitor}
-        return {"optimizer": optimizer, "lr_scheduler": plan}
+        return with_scheduler(optimizer, self.make_scheduler, self.monitor, self._trainer)

@@ -63,8 +63,8 @@ def test_probabilities_instead_of_logits_are_reported_once_however_many_epochs(
     trainer(watch, max_epochs=3).fit(module(), feed(between(-1, 1)), feed(*val))
     assert len(logged(caplog)) == len(watch.warnings) == warns
     if warns:
-        assert logged(caplog)[0].startswith("warning: epoch 0, probabilities_as_logits: task 'segmentation': every")
-        assert watch.warnings[0]["epoch"] == 0
+        assert logged(caplog)[0].startswith("warning: epoch 2, probabilities_as_logits: task 'segmentation': every")
+        assert watch.warnings[0]["epoch"] == 2
 
 
 def test_the_sanity_check_and_other_splits_report_nothing(

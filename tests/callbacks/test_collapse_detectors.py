@@ -1,5 +1,6 @@
 """Each detector sees what it is for, and keeps quiet about what healthy runs do."""
 
+import dataclasses
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -132,11 +133,14 @@ def test_a_loss_whose_weights_rise_on_schedule_is_not_compared_with_what_it_was(
         (classes([1.0, 0.0, 0.0], low=0.1, high=0.3, spread=0.02), False),  # the same output for every image
     ],
 )
-def test_a_whole_epoch_of_logits_inside_0_and_1(seen: Predicted, reported: bool) -> None:
-    found = predictions.probabilities_as_logits(course(predicted=[seen]), LIMITS)
+def test_several_epochs_of_logits_inside_0_and_1(seen: Predicted, reported: bool) -> None:
+    assert not predictions.probabilities_as_logits(course(predicted=[seen] * 2), LIMITS)
+    linear = [dataclasses.replace(seen, linear=True)] * 3
+    assert not predictions.probabilities_as_logits(course(predicted=linear), LIMITS)
+    found = predictions.probabilities_as_logits(course(predicted=[seen] * 3), LIMITS)
     assert len(found) == reported
     if reported:
-        assert f"lies in [{seen.low:.3f}, {seen.high:.3f}]" in found[0].saw
+        assert f"in [{seen.low:.3f}, {seen.high:.3f}]" in found[0].saw
         assert "these look like probabilities, not logits" in found[0].saw
 
 

@@ -4,6 +4,7 @@ from tandem.callbacks.best_checkpoint import BestCheckpoint
 from tandem.callbacks.collapse import CollapseWatch
 from tandem.callbacks.confusion import Confusion
 from tandem.callbacks.metrics_csv import MetricsCSV
+from tandem.callbacks.non_finite import NonFinite
 from tandem.callbacks.panels import Panels
 from tandem.callbacks.progress import EpochLog, Progress
 from tandem.callbacks.threshold_sweep import ThresholdSweep
@@ -16,6 +17,7 @@ __all__ = [
     "Confusion",
     "EpochLog",
     "MetricsCSV",
+    "NonFinite",
     "Panels",
     "Progress",
     "ThresholdSweep",

@@ -6,6 +6,7 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
+from tandem.callbacks.split import validated
 from tandem.utils.artifacts import LAST, SCHEMA, SCHEMA_KEY, check_schema
 
 
@@ -35,7 +36,8 @@ class BestCheckpoint(ModelCheckpoint):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Lightning hook: saves the best checkpoint if this epoch is the best, then the last one."""
-        super().on_train_epoch_end(trainer, pl_module)
+        if validated(trainer):  # else Lightning would judge the epoch by the values of an earlier one
+            super().on_train_epoch_end(trainer, pl_module)
         trainer.save_checkpoint(Path(self.dirpath or "") / LAST)
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:

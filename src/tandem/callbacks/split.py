@@ -57,6 +57,11 @@ class SplitCallback(pl.Callback):
         self.end(trainer, _ours(pl_module), "test")
 
 
+def validated(trainer: pl.Trainer) -> bool:
+    """Whether the epoch that ends was validated (`trainer.check_val_every_n_epoch`)."""
+    return (trainer.current_epoch + 1) % (trainer.check_val_every_n_epoch or 1) == 0
+
+
 def due(trainer: pl.Trainer, every: int) -> bool:
     """Returns whether an epoch gets figures: every `every` epochs, and in the last epoch."""
     return trainer.current_epoch % every == 0 or trainer.current_epoch + 1 == trainer.max_epochs

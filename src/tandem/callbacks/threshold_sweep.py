@@ -1,7 +1,7 @@
 """Finds the best threshold on validation data, and logs the epoch's official Dice."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pytorch_lightning as pl
@@ -110,6 +110,19 @@ class ThresholdSweep(SplitCallback):
             if sweep.update_called:
                 for key, value in self._report(f"{stage}/{name}", tasks[name], sweep.compute(), fitting).items():
                     module.log(key, value)
+
+    def trial(self, trainer: pl.Trainer, module: MultiTaskModule, outputs: Sequence[Outputs]) -> dict[str, float]:
+        """The values that these outputs have at the stored threshold, by logged name of validation; keeps nothing."""
+        self.begin(trainer, module, "val")
+        for output in outputs:
+            self.see(trainer, module, "val", output, {})
+        tasks = dict(binary_tasks(module))
+        found: dict[str, float] = {}
+        for name, sweep in self.sweeps.items():
+            if sweep.update_called:
+                found |= self._report(f"val/{name}", tasks[name], sweep.compute(), fitting=False)
+        self.sweeps, self.curves = {}, {}
+        return found
 
     def _report(self, prefix: str, task: Task, result: SweepResult, fitting: bool) -> dict[str, float]:
         """Returns all values of a task by logged name."""

@@ -358,3 +358,19 @@ def sweep_callbacks(context: "HydraContext") -> "Sequence[Callback]":
     except Exception as error:
         _report("its callbacks", error, "the summary of a sweep does not count jobs that were not started")
         return []
+
+
+def check_directory(chdir: bool | None) -> None:
+    """Rejects `hydra.job.chdir=true`: relative paths, which a run's hash holds, would then begin in the run's folder.
+
+    Args:
+        chdir: the option of Hydra.
+
+    Raises:
+        ConfigError: it is true.
+    """
+    if chdir:
+        raise ConfigError(
+            "hydra.job.chdir=true would make relative paths such as data.root begin in the run's folder; leave it out: "
+            "tandem writes into the run's folder without it"
+        )

@@ -12,11 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tandem.utils.artifacts import LAST
 from tandem.utils.files import known_sha256
 
 NOT_IDENTITY = (
     "name",
     "runs",
+    "on_changed_data",
     "hydra",
     "logger",
     "callbacks.progress",
@@ -39,10 +41,15 @@ NOT_IDENTITY = (
 PATHS = ("data.root", "data.subset", "data.file")
 """Options that are paths; the resolved path is hashed, so that its spelling does not matter."""
 
-CONTENTS = ("data.split_file", "network.weights")
-"""Options that are files; their content is hashed, so that their location does not matter."""
+CONTENTS = ("data.split_file", "network.weights", "resume_from")
+"""Options that are files; their content is hashed, so that their location does not matter. For a run's folder, the
+content of its last.ckpt is hashed."""
 
-LATER: dict[str, Any] = {}
+LATER: dict[str, Any] = {
+    "callbacks.non_finite": {"_target_": "tandem.callbacks.NonFinite", "policy": "stop"},
+    "resume_from": None,
+    "network.weights_part": "encoder",
+}
 """Options added after release 0.1.0, by dotted key, with the neutral value that reproduces the earlier behaviour.
 
 `*` stands for one part of a key: `tasks.*.loss.reduction`. Entries are never removed.
@@ -71,6 +78,45 @@ def run_hash(config: Mapping[str, Any]) -> str:
         >>> run_hash({"seed": 1}) == run_hash({"seed": 2})
         False
     """
+    canonical = json.dumps(_defining(config), sort_keys=True, separators=(",", ":"), default=str)
+    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+
+
+def differences(one: Mapping[str, Any], other: Mapping[str, Any]) -> list[str]:
+    """Dotted keys of the settings in which two runs differ, among those that name a run.
+
+    Args:
+        one: a resolved configuration.
+        other: another.
+
+    Example:
+        >>> differences({"seed": 1, "optimizer": {"lr": 0.1}}, {"seed": 1, "optimizer": {"lr": 0.2}, "runs": "r"})
+        ['optimizer.lr']
+    """
+    first, second = dict(_flat(_defining(one))), dict(_flat(_defining(other)))
+    return sorted(
+        key for key in first.keys() | second.keys() if key not in first or key not in second
+        or not _same(first[key], second[key])
+    )  # fmt: skip
+
+
+def is_neutral(key: str, value: Any) -> bool:
+    """Whether an option was added later and has the value at which a run is what it was without it.
+
+    Example:
+        >>> is_neutral("resume_from", None), is_neutral("seed", None)
+        (True, False)
+    """
+    parts = key.split(".")
+    return any(
+        _same(value, neutral) and len(name) == len(parts)
+        and all(one in ("*", part) for one, part in zip(name, parts, strict=True))
+        for name, neutral in ((entry.split("."), neutral) for entry, neutral in LATER.items())
+    )  # fmt: skip
+
+
+def _defining(config: Mapping[str, Any]) -> Any:
+    """The settings that can change a run's numbers, each in the one form that is hashed."""
     defining = copy.deepcopy(dict(config))
     for key in NOT_IDENTITY:
         for parent, last in _places(defining, key):
@@ -84,8 +130,15 @@ def run_hash(config: Mapping[str, Any]) -> str:
         for parent, last in _places(defining, key):
             if isinstance(path := parent.get(last), str):
                 parent[last] = _content(path) if key in CONTENTS else str(Path(path).expanduser().resolve())
-    canonical = json.dumps(_first_names(defining), sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+    return _first_names(defining)
+
+
+def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    if not isinstance(node, dict) or not node:
+        yield prefix.removesuffix("."), node
+        return
+    for key, value in node.items():
+        yield from _flat(value, f"{prefix}{key}.")
 
 
 def is_presentation(key: str) -> bool:
@@ -121,6 +174,7 @@ def _first_names(node: Any) -> Any:
 def _content(path: str) -> str:
     """SHA-256 of a file; the path itself if the file is missing, which is reported later."""
     file = Path(path).expanduser()
+    file = file / LAST if file.is_dir() else file
     return known_sha256(file) if file.is_file() else path
 
 

@@ -51,11 +51,32 @@ def register(primary: str = "train") -> None:
     ConfigStore.instance().store(name="schema_predict", node=PredictConfig)
     ConfigStore.instance().store(name="schema_reproduce", node=ReproduceConfig)
     OmegaConf.register_new_resolver("run_hash", _run_hash, replace=True)
+    OmegaConf.register_new_resolver("runs_folder", _runs_folder, replace=True)
     OmegaConf.register_new_resolver("without_medmnist", _without_medmnist, replace=True)
 
 
 def _run_hash(*, _root_: DictConfig) -> str:
     return run_hash(_plain(_root_))
+
+
+def _runs_folder(runs: Any) -> str:
+    """The folder of runs, checked before Hydra creates it."""
+    return str(check_runs(runs))
+
+
+def check_runs(runs: object) -> str:
+    """The folder of runs, which may not exist yet.
+
+    Raises:
+        ConfigError: nothing, or a file.
+    """
+    text = "" if runs is None else str(runs)
+    if not text.strip():
+        raise ConfigError("runs is empty, so runs would go to the root of the disk; name a folder, such as runs=runs")
+    for place in (Path(text).expanduser(), *Path(text).expanduser().parents):
+        if place.exists() and not place.is_dir():
+            raise ConfigError(f"runs is '{text}', but {place} is a file; name a folder")
+    return text
 
 
 def _without_medmnist(flag: str, size: int, root: str, file: str | None, download: bool) -> bool:

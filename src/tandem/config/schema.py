@@ -30,6 +30,8 @@ class TrainConfig:
     name: str = MISSING
     seed: int = 0
     runs: str = "runs"
+    on_changed_data: str = "refuse"
+    resume_from: str | None = None
     monitor: str = "auto"
     mode: str = "auto"
     monitors: Any = None
@@ -75,6 +77,7 @@ class AdaptiveConfig:
     objectives: Any = None
     pruner: Any = MISSING
     space: Any = None
+    mixed: bool = False
 
 
 @dataclass
@@ -153,6 +156,7 @@ class PredictConfig:
     batch_size: int = 16
     device: str = "auto"
     overwrite: bool = False
+    mixed: bool = False
     data: Any = None
 
 
@@ -208,6 +212,7 @@ class ReproduceConfig:
     rerun: bool = False
     against: str | None = None
     overwrite: bool = False
+    mixed: bool = False
     data: YoursConfig = field(default_factory=YoursConfig)
 
 

@@ -85,7 +85,7 @@ class BUSI(FileSource):
         faults = Faults(self.on_error)
         everything = scan(root, faults)
         records = everything if self.subset is None else choose(everything, Path(self.subset).expanduser())
-        self.records = tuple(records)
+        self.records, self.files_root, self.lists = tuple(records), root, self._lists()
         decoded = self.decoder.read(_with_masks(records, faults), root, self.name, self.storage, faults)
         faults.settle(len(records))
         self.files_fingerprint, self.skipped = decoded.fingerprint, tuple(faults.found)
@@ -102,6 +102,11 @@ class BUSI(FileSource):
         named = dict(zip(kept.tolist(), groups, strict=True))
         shown = () if self.groups == NO_GROUPS else [named.get(row, "") for row in range(len(decoded.records))]
         return {split: decoded.samples(kept[rows], shown, self.targets) for split, rows in rows_of.items()}
+
+    def _lists(self) -> tuple[Path, ...]:
+        """The files that name rows or groups, and the archive that the root was unpacked from."""
+        given = [entry for entry in (self.subset, self.groups, self.root) if entry and entry != NO_GROUPS]
+        return tuple(path for path in (Path(entry).expanduser().resolve() for entry in given) if path.is_file())
 
     def _without_overlays(self, coloured: np.ndarray, ids: Sequence[str]) -> np.ndarray:
         """The rows to use: all, or those without coloured marks."""

@@ -10,6 +10,7 @@ from torch.utils.data import DataLoader
 from tandem.data.augment import Augment
 from tandem.data.batch import Batch
 from tandem.data.checks import check_splits
+from tandem.data.files.inventory import Inventory, take_inventory
 from tandem.data.loading.loading import loader
 from tandem.data.loading.sampling import class_shares, visits_by_class
 from tandem.data.samples import Samples
@@ -115,6 +116,10 @@ class DataModule(pl.LightningDataModule):
         pixels = {split: samples.fingerprint() for split, samples in self.splits.items()}
         files = getattr(self.source, "files_fingerprint", None)
         return {**pixels, "files": files} if files else pixels
+
+    def inventory(self) -> Inventory | None:
+        """The files that were read, with a digest of each, after `setup`; None if the source does not name them."""
+        return take_inventory(self.source)
 
     def _loader(self, split: str) -> DataLoader[Batch]:
         samples = self.splits[split]

@@ -72,6 +72,11 @@ class DermaMNIST(MedMNIST):
         if stand_in:
             self.name += "-stand-in"
 
+    @property
+    def formula(self) -> bool:
+        """Whether the images follow from the options alone."""
+        return self.stand_in
+
     def read(self) -> tuple[Path, Arrays]:
         """Returns the official arrays, or those of the stand-in under a placeholder path."""
         if not self.stand_in:

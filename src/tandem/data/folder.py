@@ -146,13 +146,19 @@ class Folder(FileSource):
         noted.found += faults
         records = self._records(rows, noted)
         decoder = self.decoder if self.targets.mask_depth else Decoder(**{**vars(self.decoder), "mask_depth": 0})
-        self.records = tuple(records)
+        self.records, self.files_root, self.lists = tuple(records), root, self._lists(root)
         builder = FileDatasetBuilder(
             self.name, self.targets, decoder, self.division, self.resplit, self.near_duplicates, self.storage
         )
         splits, self.files_fingerprint = builder.read(records, self.classes, root, noted)
         self.skipped = tuple(noted.found)
         return splits
+
+    def _lists(self, root: Path) -> tuple[Path, ...]:
+        """The table, and the archive that the root was unpacked from."""
+        given = Path(self.root).expanduser()
+        table = (root / self.rows_from.file,) if isinstance(self.rows_from, SourceTable) else ()
+        return (*table, *((given.resolve(),) if given.is_file() else ()))
 
     def _list(self) -> tuple[Path, list[ImageRow], list[str]]:
         """The root, its rows, and the faults of faulty rows; read once."""

@@ -126,7 +126,7 @@ class MedMNIST(SplitSource):
             DataError: the file is absent, damaged, not official or of another set.
         """
         path = self._find()
-        self.files_fingerprint = checksum(path)
+        self.files_fingerprint, self.files_root, self.lists = checksum(path), path.parent.resolve(), (path.resolve(),)
         if self.verify and self.files_fingerprint != self._official("MD5"):
             raise DataError(
                 f"{str(path)!r} is not the official {self._stem} (md5 {self.files_fingerprint}, not "

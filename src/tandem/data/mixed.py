@@ -65,6 +65,11 @@ class Mixed:
         self.records: tuple[Record, ...] = ()
 
     @property
+    def formula(self) -> bool:
+        """Whether the images of all sources follow from the options alone."""
+        return all(getattr(source, "formula", False) for source in self.sources.values())
+
+    @property
     def classes(self) -> tuple[str, ...]:
         """Classes of all sources, in order of first appearance."""
         return tuple(dict.fromkeys(name for source in self.sources.values() for name in source.classes))

@@ -82,7 +82,8 @@ class OxfordPet(FileSource):
         faults = Faults(self.on_error)
         faults.found += found
         root = Path(self.root).expanduser()
-        self.records = tuple(records)
+        self.records, self.files_root = tuple(records), root
+        self.lists = tuple(root / FOLDER / "annotations" / name for name in LISTS.values())
         splits, self.files_fingerprint = self.builder.read(records, self.classes, root, faults)
         self.skipped = tuple(faults.found)
         return splits

@@ -6,6 +6,7 @@ unknown key in a configuration is refused before the source is created.
 
 import inspect
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tandem.data.files.faults import check_on_error
@@ -41,6 +42,8 @@ class SplitSource:
         division: specification of the split.
         files_fingerprint: after `load`, a checksum of all files used; None before.
         skipped: after `load`, one line for each skipped fault.
+        files_root: after `load`, the folder of the files; None before, and for a formula.
+        lists: after `load`, the files read besides those of `records`: tables, lists, an archive.
 
     Raises:
         ConfigError: an argument is out of range.
@@ -60,6 +63,8 @@ class SplitSource:
         self.on_error = check_on_error(on_error)
         self.files_fingerprint: str | None = None
         self.skipped: tuple[str, ...] = ()
+        self.files_root: Path | None = None
+        self.lists: tuple[Path, ...] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Adds the options behind `**shared` to the signature of a subclass."""

@@ -10,8 +10,9 @@ class Source(Protocol):
     """A data set. It knows its files or formula, but nothing about batches, tasks or networks.
 
     It may also have `targets` (a `Targets`, needed if its rows carry anything other than a class and one lesion mask),
-    and, after `load`, `files_fingerprint` (SHA-256 of the files read), `skipped` (a line for each row left out) and
-    `records` (a `Record` for each listed row, if rows are files).
+    `formula` (true if the images follow from the options alone, so that no file has to be compared), and, after `load`,
+    `files_fingerprint` (SHA-256 of the files read), `skipped` (a line for each row left out), `records` (a `Record` for
+    each listed row, if rows are files), `files_root` (their folder) and `lists` (further files read, such as a table).
 
     Attributes:
         name: short name of the data set, as shown in tables.

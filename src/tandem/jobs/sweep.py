@@ -15,7 +15,7 @@ from hydra.core.utils import JobReturn, JobStatus, configure_log, filter_overrid
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
-from tandem.config.hydra_internals import JobComposer, sweep_callbacks
+from tandem.config.hydra_internals import JobComposer, check_directory, sweep_callbacks
 from tandem.config.monitor import chosen_monitor
 from tandem.config.shipped import config_folder
 from tandem.jobs.lock import RunningElsewhere, locked
@@ -25,6 +25,7 @@ from tandem.jobs.progress import Progress, distinct
 from tandem.jobs.status import ERROR, SWEEP_VARIABLE, read_status, write_status
 from tandem.jobs.summary import SweepSummary
 from tandem.utils.artifacts import RESULTS
+from tandem.utils.files import read_json
 
 log = logging.getLogger(__name__)
 
@@ -68,6 +69,7 @@ class Sweep:
             KeyboardInterrupt: the user stopped it; the running jobs were stopped, and the summary was printed.
         """
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
+        check_directory(self.config.hydra.job.chdir)
         jobs = self._jobs(overrides, first)
         summary = self._summary()
         summary.folders |= {Path(job.folder) for job in jobs}
@@ -174,11 +176,14 @@ class Sweep:
 
 
 def answer(job: SweepJob) -> JobOutcome | None:
-    """The outcome of a job that an earlier launch has finished; None if the job still has to run."""
+    """The outcome of a job that an earlier launch has finished; None if the job still has to run.
+
+    A folder that the user chose, or data whose files have another state, are left to the job, which compares further.
+    """
     from tandem.reports.run_report import REPORT
 
     folder = Path(job.folder)
-    if not (folder / RESULTS).exists() or not (folder / REPORT).exists():
+    if not (folder / RESULTS).exists() or not (folder / REPORT).exists() or not _answers(folder):
         return None
     try:
         with locked(folder):
@@ -187,6 +192,19 @@ def answer(job: SweepJob) -> JobOutcome | None:
     except RunningElsewhere as error:
         return JobOutcome("running elsewhere", str(error))
     return JobOutcome("finished")
+
+
+def _answers(folder: Path) -> bool:
+    """Whether the results in a folder are those of its name, and the files of the data have the state of then."""
+    from tandem.data.unchanged import NOT_CHECKED, glance
+
+    results = read_json(folder / RESULTS)
+    if results.get("hash") != folder.name:
+        return False
+    state = glance(results["config"]["data"], folder)
+    if state.word == "absent":
+        log.warning("%s: %s: %s", folder, NOT_CHECKED, state.reason)
+    return state.answers
 
 
 def _returned(job: SweepJob, outcome: JobOutcome | None) -> JobReturn:

@@ -18,7 +18,15 @@ from tandem.network import small_cnn
 from tandem.network.decoder import MakeDecoder, make_decoder
 from tandem.network.freeze import first_epoch
 from tandem.network.network import Network
-from tandem.network.weights import check_arrived, given_statistics, pretrained_options, statistics, take_encoder
+from tandem.network.weights import (
+    check_arrived,
+    check_part,
+    given_statistics,
+    pretrained_options,
+    statistics,
+    take_decoder,
+    take_encoder,
+)
 
 REFUSALS = (
     *(TypeError, ValueError, KeyError, RuntimeError, AssertionError),
@@ -45,6 +53,7 @@ def make_network(
     output_stride: int = 32,
     pretrained: bool = False,
     weights: str | None = None,
+    weights_part: str = "encoder",
     normalization: Mapping[str, Sequence[float]] | None = None,
     freeze: str = "none",
     drop_path: float = 0.0,
@@ -64,6 +73,7 @@ def make_network(
         output_stride: stride of the deepest level; 8 and 16 dilate the backbone instead of downsampling.
         pretrained: whether to start from timm's weights.
         weights: a weights file to start from instead: .safetensors or .pth with timm's names, or a run's best.ckpt.
+        weights_part: what is taken of a run's best.ckpt: `encoder`, or `network`, which is encoder and decoder.
         normalization: `mean` and `std` that the weights were trained with, one value per channel, for images in
             [0, 1]; None for the backbone's own in timm.
         freeze: what is frozen: `none`, `encoder`, or `until_epoch_k` (the encoder, in epochs 0 to k - 1).
@@ -79,6 +89,7 @@ def make_network(
     _check_options(backbone_options, decoder_options)
     _check_decoder(decoder, decoder_options)
     begins = first_epoch(freeze)
+    check_part(weights_part, weights)
     weights = weights and str(Path(weights).expanduser())
     loading = pretrained_options(backbone, pretrained, weights)
     given = given_statistics(normalization, channels) if normalization else None
@@ -116,6 +127,8 @@ def make_network(
         raise _without_depth(backbone, drop_path)
     if dense and not isinstance(decoder, str):
         decoding, width = make_decoder(decoder, encoder.out_channels, _strides(encoder))
+    if weights is not None and weights_part == "network":
+        take_decoder(decoding, weights)
     return Network(encoder, decoding, width, mean, std, dropout, begins)
 
 

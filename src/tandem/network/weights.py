@@ -19,6 +19,11 @@ CHECKPOINT = ".ckpt"
 OWN = "network.encoder."
 """Prefix of the encoder's tensors in the checkpoint of a run."""
 
+DECODER = "network.decoder."
+"""How the names of a decoder's tensors begin there."""
+
+PARTS = ("encoder", "network")
+
 PATIENCE = 3.0
 """Seconds to wait for the host of the weights before it counts as unreachable."""
 
@@ -74,15 +79,56 @@ def take_encoder(encoder: nn.Module, weights: str) -> None:
     Raises:
         ConfigError: if the file is not such a checkpoint, or of another backbone.
     """
+    _take(encoder, OWN, weights, "this backbone and channel count")
+
+
+def take_decoder(decoder: nn.Module | None, weights: str) -> None:
+    """Gives a decoder the weights and batch statistics that another run of tandem has learnt.
+
+    Args:
+        decoder: of the same architecture, for the same encoder; None if no task needs one.
+        weights: the run's checkpoint, `best.ckpt`.
+
+    Raises:
+        ConfigError: a network without a decoder, or a run with another one.
+    """
+    if decoder is None:
+        raise ConfigError(
+            "network.weights_part=network takes a decoder, but no task here needs one; set network.weights_part=encoder"
+        )
+    _take(decoder, DECODER, weights, "this decoder (network.weights_part=encoder takes its encoder alone)")
+
+
+def check_part(part: str, weights: str | None) -> None:
+    """Checks which part of a run's network is taken.
+
+    Args:
+        part: `encoder` or `network`.
+        weights: the file that it is taken from.
+
+    Raises:
+        ConfigError: an unknown part, or a decoder is asked of a file that has none.
+    """
+    if part not in PARTS:
+        raise ConfigError(f"network.weights_part is '{part}', but must be one of {', '.join(PARTS)}")
+    if part == "network" and (weights is None or Path(weights).suffix != CHECKPOINT):
+        raise ConfigError(
+            "network.weights_part=network needs network.weights=RUN/best.ckpt, of a run with this decoder"
+        )
+
+
+def _take(module: nn.Module, prefix: str, weights: str, wanted: str) -> None:
+    """Loads the tensors of a checkpoint whose names begin with a prefix."""
     import torch
 
     try:
         state = torch.load(weights, weights_only=True, map_location="cpu")["state_dict"]
-        encoder.load_state_dict({key.removeprefix(OWN): value for key, value in state.items() if key.startswith(OWN)})
+        found = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
+        module.load_state_dict(found)
     except (OSError, EOFError, RuntimeError, UnpicklingError, KeyError, TypeError, AttributeError) as error:
         reason = shorten(str(error), 200, placeholder=" ...") or type(error).__name__
         raise ConfigError(
-            f"network.weights: '{weights}' is not a checkpoint of a run with this backbone and channel count: {reason}"
+            f"network.weights: '{weights}' is not a checkpoint of a run with {wanted}: {reason}"
         ) from error
 
 

@@ -13,6 +13,7 @@ from tandem.errors import ConfigError
 from tandem.paper import launch
 from tandem.paper.archive import by_other_rules, open_archive, same_tables, write_archive
 from tandem.paper.jobs import PaperJob, check_files, filled, find_jobs, quoted, study_words
+from tandem.paper.mixture import check_data, check_rows
 from tandem.paper.outcome import Outcome, lacking_lines, read_outcome
 from tandem.paper.plan import Paper
 from tandem.paper.reading import read_paper
@@ -93,10 +94,13 @@ def reproduce(settings: PaperSettings) -> Done:
     jobs = find_jobs(paper, budget, settings.data, settings.folders)
     outcome = read_outcome(jobs, settings.runs)
     log.info("paper %s, budget %s: %s", paper.name, budget, _counts(outcome))
+    if not settings.mixed:
+        check_data(outcome)
     if settings.launch and outcome.lacking:
         check_files(settings.data)
         _launch(paper, budget, settings, outcome, settings.runs)
         outcome = read_outcome(jobs, settings.runs)
+    check_rows(paper, outcome, settings.mixed)
     with writing(out, "reproduce", settings.overwrite):
         files = write_paper(paper, budget, outcome, out, settings, started)
     lacking = lacking_lines(outcome, jobs)

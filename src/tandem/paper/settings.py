@@ -52,6 +52,7 @@ class PaperSettings:
     folders: Sequence[str] = ()
     command: Sequence[str] = ()
     overwrite: bool = False
+    mixed: bool = False
 
 
 def read_settings(config: Mapping[str, Any], **more: Any) -> PaperSettings:
@@ -95,6 +96,7 @@ def read_settings(config: Mapping[str, Any], **more: Any) -> PaperSettings:
         against=Path(config["against"]).expanduser() if config["against"] else None,
         data=config["data"],
         overwrite=config["overwrite"],
+        mixed=config["mixed"],
         **more,
     )
 

@@ -60,7 +60,7 @@ def predict_folder(settings: PredictSettings) -> None:
 
     files = find(settings.images, settings.out)
     runs = [restore(folder) for folder in settings.runs]
-    predictor = Predictor(Ensemble(runs, settings.flips, settings.device, settings.data))
+    predictor = Predictor(Ensemble(runs, settings.flips, settings.device, settings.data, settings.mixed))
     resumed = open_folder(settings, runs, predictor.questions)
     table, failures = (
         PredictionsFile(settings.out / TABLE, columns(predictor)),

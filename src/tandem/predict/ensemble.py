@@ -1,5 +1,6 @@
 """An ensemble of one or several runs that answer the same questions."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -11,10 +12,13 @@ from tandem.errors import ConfigError
 from tandem.predict.settings import check_device
 from tandem.predict.views import View, view_of
 from tandem.runs.inference import Inference
+from tandem.runs.mixture import refuse_mixtures
 from tandem.tasks.kinds import Question
 
 if TYPE_CHECKING:
     from tandem.runs.restore import TrainedRun
+
+log = logging.getLogger(__name__)
 
 MIRRORED: Sequence[tuple[int, ...]] = ((), (-1,), (-2,), (-2, -1))
 """Axes of the flips: none, left-right, top-down, both."""
@@ -31,6 +35,7 @@ class Ensemble:
         flips: whether to average over flipped copies of the images.
         device: `auto`, `cpu`, `cuda` or `mps`.
         changes: data options that override those of the runs: `size`, `grey_range`.
+        mixed: whether runs are averaged although their data, version of tandem, device or precision differ.
 
     Attributes:
         questions: the questions that the runs answer; thresholds are means over the runs.
@@ -46,7 +51,11 @@ class Ensemble:
         flips: bool = False,
         device: str = "auto",
         changes: Mapping[str, Any] | None = None,
+        mixed: bool = False,
     ) -> None:
+        pairs = [(run.folder, run.results) for run in runs]
+        for line in refuse_mixtures(pairs, "the ensemble", "" if mixed else "mixed=true"):
+            log.warning("the ensemble averages %s", line)
         self.device = find_device(device)
         self.mirrored = MIRRORED if flips else MIRRORED[:1]
         self.questions = agreed([(run, questions_of(run)) for run in runs])

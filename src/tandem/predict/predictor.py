@@ -193,11 +193,12 @@ def load(
     flips: bool = False,
     device: str = "auto",
     data: Mapping[str, Any] | None = None,
+    mixed: bool = False,
 ) -> Predictor:
     """Implements `tandem.load`, its public name."""
     from tandem.runs.restore import restore
 
-    return Predictor(Ensemble([restore(folder) for folder in run_folders(run)], flips, device, data))
+    return Predictor(Ensemble([restore(folder) for folder in run_folders(run)], flips, device, data, mixed))
 
 
 def _ahead(pool: ThreadPoolExecutor, work: Callable[[S], T], sources: Iterable[S], count: int) -> Iterator[tuple[S, T]]:

@@ -26,6 +26,7 @@ class PredictSettings:
         device: `auto`, `cpu`, `cuda` or `mps`.
         data: data options that override those of the runs: `size`, `grey_range`.
         overwrite: whether to replace files in `out` that this command did not write.
+        mixed: whether runs of other data, versions, devices or precisions are averaged.
     """
 
     runs: tuple[Path, ...]
@@ -37,6 +38,7 @@ class PredictSettings:
     device: str
     data: Mapping[str, Any]
     overwrite: bool = False
+    mixed: bool = False
 
 
 def read_settings(config: Mapping[str, Any]) -> PredictSettings:
@@ -70,6 +72,7 @@ def read_settings(config: Mapping[str, Any]) -> PredictSettings:
         device=config["device"],
         data=dict(config["data"] or {}),
         overwrite=config.get("overwrite", False),
+        mixed=bool(config.get("mixed")),
     )
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import DataError
+from tandem.utils.artifacts import DATA
 from tandem.utils.files import read_json, write_json, write_text
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ PACKAGES = (
 )  # fmt: skip
 """Packages whose version can change the results."""
 
+
+WAYS_OUT = "give the new run another name=..., or train this one again with on_changed_data=retrain"
+"""What to do about a run of other data."""
 
 FAULTS = "faults.txt"
 """Every fault of refused data, a line each."""
@@ -72,20 +76,23 @@ def keep_data(data: "DataModule", folder: Path) -> dict[str, str]:
         DataError: the data have changed since the run began.
     """
     from tandem.data.splitting.splits import write_splits
+    from tandem.data.unchanged import keep_inventory, read_inventory, what_changed
 
-    now = data.fingerprint()
-    kept = folder / "data.json"
+    now, files = data.fingerprint(), data.inventory()
+    kept = folder / DATA
     if kept.exists():
         before = read_json(kept)["fingerprint"]
         if changed := sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)):
             raise DataError(
-                f"data '{data.info.name}' changed since this run began ({', '.join(changed)} differ); "
-                f"give the new run another name=..., or remove {folder}"
+                f"data '{data.info.name}' changed since this run began "
+                f"({what_changed(changed, read_inventory(folder)[0], files)}); {WAYS_OUT}"
             )
+        keep_inventory(files, folder)
         return now
     write_splits(folder / "splits.csv", data.splits, data.info.classes)
     rows = {split: len(samples) for split, samples in data.splits.items()}
     write_json(kept, {"name": data.info.name, "info": asdict(data.info), "rows": rows, "fingerprint": now})
+    keep_inventory(files, folder)
     return now
 
 

@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from tandem.module import MultiTaskModule
 
 
+NO_WEIGHTS = {"pretrained": False, "weights": None, "weights_part": "encoder"}
+"""Options of a network whose weights come from the checkpoint of its run alone."""
+
+
 @dataclass(frozen=True)
 class TrainedRun:
     """A restored finished run.
@@ -122,5 +126,5 @@ def read_info(folder: Path) -> "DataInfo":
 def _without_weights(config: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the configuration without pretrained weights to download, since the checkpoint has all weights."""
     network = {**config["network"]}
-    network.update({key: empty for key, empty in (("pretrained", False), ("weights", None)) if key in network})
+    network.update({key: empty for key, empty in NO_WEIGHTS.items() if key in network})
     return {**config, "network": network}

@@ -35,6 +35,7 @@ def search_job(config: Mapping[str, Any]) -> None:
     from hydra.core.hydra_config import HydraConfig
 
     from tandem.config.identity import run_hash
+    from tandem.search.earlier import check_earlier
     from tandem.search.overrides import compose_run, named, words_for_training
     from tandem.search.processes import SINCE
     from tandem.search.settings import read_settings
@@ -56,6 +57,7 @@ def search_job(config: Mapping[str, Any]) -> None:
         if SINCE in os.environ:
             _follow(trials, words, int(os.environ[SINCE]))
         else:
+            check_earlier(trials, config["search"]["mixed"])
             _lead(trials, words)
     finally:
         trials.presence.end()

@@ -15,8 +15,6 @@ from omegaconf import OmegaConf
 from tandem.errors import DataError
 from tandem.jobs import RunningElsewhere, one_line, run_job
 from tandem.jobs.status import write_status
-from tandem.utils.artifacts import RESULTS
-from tandem.utils.files import read_json
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -68,10 +66,12 @@ def run_trial(
     """
 
     def task(_config: Any, folder: Path) -> Outcome:
-        if (folder / RESULTS).exists():
-            return _read(read_json(folder / RESULTS), objectives)
         from tandem.search.callback import Pruned
+        from tandem.train.answer import finished_results
         from tandem.train.run import train
+
+        if (results := finished_results(config, folder)) is not None:
+            return _read(results, objectives)
 
         try:
             with _logged(folder):

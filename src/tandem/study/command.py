@@ -32,9 +32,11 @@ def main() -> None:
     try:
         typed = _parser().parse_args()
         if typed.watch:
-            watch_study(typed.folders, typed.baseline, typed.metrics, typed.every, typed.overwrite)
+            watch_study(typed.folders, typed.baseline, typed.metrics, typed.every, typed.overwrite, typed.mixed)
         else:
-            _say(*write_study(typed.folders, typed.baseline, typed.metrics, overwrite=typed.overwrite))
+            _say(
+                *write_study(typed.folders, typed.baseline, typed.metrics, overwrite=typed.overwrite, mixed=typed.mixed)
+            )
     except KeyboardInterrupt:
         _fail("interrupted", 130)
     except (TandemError, OSError) as error:
@@ -47,6 +49,7 @@ def write_study(
     metrics: Sequence[str] = (),
     reload: int | None = None,
     overwrite: bool = False,
+    mixed: bool = False,
 ) -> "tuple[Analysis, list[Path]]":
     """Reads every `results.json` below some folders, writes tables and page into `study/` in the first folder.
 
@@ -56,6 +59,7 @@ def write_study(
         metrics: logged names to show; none: the usual ones on test data.
         reload: seconds after which the page loads itself anew; None: never.
         overwrite: whether files in `study/` that this command did not write are replaced.
+        mixed: whether runs are averaged although their data, version of tandem, device or precision differ.
 
     Returns:
         What was found, and the files, the page last.
@@ -65,6 +69,7 @@ def write_study(
     """
     from tandem.reports.metrics_table import write_metrics
     from tandem.study.analysis import analyse
+    from tandem.study.mixture import check_cells
     from tandem.study.runs import read_study
     from tandem.study.table import to_csv, to_latex, to_markdown
     from tandem.study.tables import all_tables, run_records
@@ -72,6 +77,7 @@ def write_study(
     from tandem.utils.written import writing
 
     analysis = analyse(read_study(folders), baseline, metrics)
+    check_cells(analysis.cells, mixed)
     out = folders[0] / "study"
     files: list[Path] = []
     with writing(out, "study", overwrite, PAGE, allow="--overwrite") as own:
@@ -94,7 +100,12 @@ def write_study(
 
 
 def watch_study(
-    folders: Sequence[Path], baseline: Sequence[str], metrics: Sequence[str], every: int, overwrite: bool = False
+    folders: Sequence[Path],
+    baseline: Sequence[str],
+    metrics: Sequence[str],
+    every: int,
+    overwrite: bool = False,
+    mixed: bool = False,
 ) -> None:
     """Writes the report whenever a run has finished, failed or gone on, until Ctrl-C; the page reloads itself.
 
@@ -104,6 +115,7 @@ def watch_study(
         metrics: as of `write_study`.
         every: seconds between two looks, at least 1.
         overwrite: as of `write_study`.
+        mixed: as of `write_study`.
     """
     if every < 1:
         raise ConfigError(f"--every is {every}, but must be at least 1 second")
@@ -117,7 +129,7 @@ def watch_study(
             if (now := _state(folders)) != seen:
                 seen = now
                 try:
-                    analysis, files = write_study(folders, baseline, metrics, every, overwrite)
+                    analysis, files = write_study(folders, baseline, metrics, every, overwrite, mixed)
                     written, line = True, f"{_counts(analysis)}: {files[-1]}"
                 except ConfigError as error:
                     line = f"waiting: {error}"
@@ -127,7 +139,7 @@ def watch_study(
             time.sleep(every)
     except KeyboardInterrupt:
         if written:
-            _say(*write_study(folders, baseline, metrics, overwrite=overwrite))
+            _say(*write_study(folders, baseline, metrics, overwrite=overwrite, mixed=mixed))
 
 
 def _state(folders: Sequence[Path]) -> frozenset[tuple[str, int]]:
@@ -202,6 +214,9 @@ def _parser() -> Parser:
         "--baseline", nargs="+", default=(), metavar="KEY=VALUE", help="the cell that others are compared with"
     )
     parser.add_argument("--metrics", nargs="+", default=(), metavar="NAME", help="such as test/segmentation/dice")
+    parser.add_argument(
+        "--mixed", action="store_true", help="average runs although their data, version, device or precision differ"
+    )
     parser.add_argument("--watch", action="store_true", help="write the report anew while the sweep runs; Ctrl-C ends")
     parser.add_argument("--every", type=int, default=10, metavar="SECONDS", help="between two looks (default: 10)")
     parser.add_argument(

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from tandem.config.identity import is_presentation
+from tandem.config.identity import is_neutral, is_presentation
 from tandem.reports.sweep_table import short_key
 from tandem.study.runs import Run
 
@@ -28,7 +28,7 @@ def settings_of(run: Run) -> dict[str, Any]:
     Args:
         run: with its configuration.
     """
-    flat = {key: value for key, value in _flat(run.config) if not is_presentation(key)}
+    flat = {key: value for key, value in _flat(run.config) if not is_presentation(key) and not is_neutral(key, value)}
     return {**flat, "tasks": "+".join(run.tasks)}
 
 

@@ -96,6 +96,11 @@ class Task(nn.Module, ABC):
         self.dropout = dropout
         self.prior_bias = check_prior_bias(prior_bias, self.target_kind)
         self.loss = loss
+        if self.target_kind.exclusive and self.channels < 2:
+            raise ConfigError(
+                f"task '{name}' has one class ({', '.join(self.class_names)}), so there is nothing to tell apart; name "
+                "at least two in data.classes, or leave the task out of task=[...]"
+            )
         self.head: nn.Module = nn.Identity()
         made = {key: self._make_metric(make) for key, make in (metrics or {}).items()}
         self.meters = {stage: TaskMetrics(made, self.class_names) for stage in STAGES}

@@ -12,11 +12,11 @@ from tandem.config.identity import run_hash
 from tandem.config.monitor import AUTO
 from tandem.config.resolve import resolve
 from tandem.config.suggest import nearest
-from tandem.errors import ConfigError, DataError
+from tandem.errors import ConfigError, TrainingError
 from tandem.factory import make_data, make_module, make_trainer
 from tandem.metrics.catalogue import metric_of
 from tandem.utils.artifacts import LAST, RESULTS
-from tandem.utils.files import read_json, write_json, write_text
+from tandem.utils.files import write_json, write_text
 from tandem.utils.lazy_imports import load_libraries
 
 if TYPE_CHECKING:
@@ -44,14 +44,11 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
     """
     from tandem.reports.run_report import REPORT, write_report
     from tandem.reports.table import print_results
+    from tandem.train.answer import finished_results
 
     plain = resolve(config)
-    finished = folder / RESULTS
-    if finished.exists():
-        log.info("already finished, answered from %s", finished)
-        results = _as_declared_now(read_json(finished), plain, folder)
-    else:
-        results = train(plain, folder)
+    known = finished_results(plain, folder)
+    results = train(plain, folder) if known is None else _as_declared_now(known, plain, folder)
     if not (folder / REPORT).exists():  # also if a finished run was interrupted before its report was written
         write_report(folder)
     print_results(results, folder)
@@ -90,9 +87,11 @@ def train(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.Callb
         DataError: if data cannot be used, or changed since the run started.
     """
     from tandem.distributed.count import device_count
+    from tandem.train.continuation import continue_run
     from tandem.train.ddp_launch import train_on_devices
 
     check_config(config)
+    continue_run(config, folder)
     count = device_count(config)
     if count == 1:
         return train_here(config, folder, callbacks)
@@ -111,20 +110,23 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
     load_libraries()
     import pytorch_lightning as pl
 
+    from tandem.callbacks.monitor_watch import MonitorWatch
     from tandem.distributed.gather import get_rank, rank_zero_first
     from tandem.distributed.sync_batchnorm import convert_batchnorm
     from tandem.network.weights import origin
     from tandem.reports.run_report import write_report
     from tandem.runs.provenance import keep_data, read_data
     from tandem.trackers import finish, log_results, log_settings
+    from tandem.train.checks.fit import check_fit
     from tandem.train.class_statistics import prepare
+    from tandem.train.continuation import resumed_from, write_identity
     from tandem.train.results import collect_results, evaluate_best
 
     started = time.time()
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     data = make_data(config)
     module = make_module(config, data.info)
-    trainer = make_trainer(config, folder, callbacks)
+    trainer = make_trainer(config, folder, [*callbacks, MonitorWatch(config["monitor"])])
     first = get_rank() == 0
     module.balance.check_devices(trainer.world_size)  # repeated here so that errors come before the data are read
     for task in module.tasks.values():
@@ -135,17 +137,17 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
         read_data(data, folder)
     known: dict[str, Any] = {"hash": run_hash(config), "weights": origin(config["network"])}
     fingerprint = keep_data(data, folder) if first else {}
-    if first:
-        write_config(config, folder)
-
     last = folder / LAST
     resumed = last.exists()
-    _check_monitored(config["monitor"], module, data)
+    if first:
+        write_identity(config, folder)
+        write_config(config, folder)
     _warn_of_moving(config["monitor"], module)
     _warn_of_mode(config, module)
     _warn_of_random(config["network"])
     _log_run(config, data, module, trainer, known["weights"])
     computed = prepare(module, data, folder)
+    check_fit(config, trainer, module, data)
     try:
         log_settings(trainer, {**config, "computed": computed}, folder)
         _fit(trainer, module, data, last if resumed else None)
@@ -153,6 +155,8 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
         if not first:
             return {}
         known["data"] = {"name": data.info.name, "fingerprint": fingerprint, "skipped": len(data.skipped)}
+        known["data"] |= {"content": inventory.digest()} if (inventory := data.inventory()) else {}
+        known["resumed_from"] = resumed_from(folder)
         results = collect_results(config, trainer, module, metrics, known, folder)
         log_results(trainer, results, folder)
     except BaseException:
@@ -168,12 +172,18 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
 
 
 def _fit(trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", last: Path | None) -> None:
+    import torch
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     if last is not None:
         log.info("resuming from %s", last)
     try:
         trainer.fit(module, datamodule=data, ckpt_path=None if last is None else str(last), weights_only=True)
+    except (MemoryError, torch.OutOfMemoryError) as error:
+        raise TrainingError(
+            f"out of memory ({' '.join(str(error).split())[:200]}); lower loader.batch_size, with "
+            "trainer.accumulate_grad_batches to keep the rows of a step, or lower data.size"
+        ) from error
     except MisconfigurationException as error:
         logged = [key for key in trainer.callback_metrics if key.startswith("val/")]
         if module.monitor in logged or not logged:
@@ -228,6 +238,8 @@ def check_config(config: Mapping[str, Any]) -> None:
     Raises:
         ConfigError: if an option is invalid; the message names its key.
     """
+    from tandem.train.checks.settings import check_settings
+
     if not 0 <= config["seed"] < 2**32:
         raise ConfigError(f"seed is {config['seed']}, but must be at least 0 and below 2^32")
     if config["mode"] not in ("min", "max", AUTO):
@@ -252,19 +264,7 @@ def check_config(config: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"monitor is '{config['monitor']}', whose direction is unknown; add mode=max (higher is better) or mode=min"
         )
-
-
-def _check_monitored(monitor: str, module: "MultiTaskModule", data: "DataModule") -> None:
-    """Checks that the validation split has targets for the monitored task."""
-    from tandem.tasks.target_statistics import has_target
-
-    samples = data.splits["val"]
-    task = module.tasks.get(monitor.split("/")[1])
-    if task is not None and not has_target(task, samples):
-        raise DataError(
-            f"no image of the split 'val' has a target for task '{task.name}', but {monitor} selects the best "
-            "epoch; add such images, or set monitor=val/... and mode=... for another task"
-        )
+    check_settings(config)
 
 
 def _warn_of_mode(config: Mapping[str, Any], module: "MultiTaskModule") -> None:

@@ -7,6 +7,9 @@ from tandem.errors import DataError
 RESULTS = "results.json"  # exists once the run has finished
 BEST = "best.ckpt"  # checkpoint of the best epoch, with weights and thresholds
 LAST = "last.ckpt"  # checkpoint from which an unfinished run resumes
+DATA = "data.json"  # what is known about the data, with their fingerprint
+FILES = "files.json"  # the files of the data: a digest of each, and their state when they were read
+IDENTITY = "identity.json"  # hash of the run's configuration, and the run that it was resumed from
 
 SCHEMA_KEY = "tandem_schema"  # its place in a checkpoint
 SCHEMA = 1

@@ -22,6 +22,7 @@ class Predicted:
         chosen: binary: share of yes at the current threshold, per channel; multiclass: share of each class.
         true: the same shares among the targets.
         spread: the largest difference in a class's probability between two images or pixels.
+        linear: whether the head is known to end in a linear layer, so that its outputs are logits whatever their range.
     """
 
     kind: str
@@ -32,6 +33,7 @@ class Predicted:
     chosen: list[float]
     true: list[float]
     spread: float
+    linear: bool = False
 
     @property
     def target_kind(self) -> Kind:

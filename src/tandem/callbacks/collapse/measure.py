@@ -67,6 +67,7 @@ class Predictions(Metric):
     Args:
         kind: kind of the task's target; must be `watched`.
         names: names of the task's channels or classes.
+        linear: whether the task's head is known to end in a linear layer.
     """
 
     full_state_update = False
@@ -78,10 +79,11 @@ class Predictions(Metric):
     true: Tensor
     known: Tensor
 
-    def __init__(self, kind: Kind, names: Sequence[str]) -> None:
+    def __init__(self, kind: Kind, names: Sequence[str], linear: bool = False) -> None:
         super().__init__(distributed_available_fn=no_cross_rank_sync)
         self.kind = kind
         self.names = list(names)
+        self.linear = linear
         channels = len(self.names)
         self.add_state("low", torch.tensor(torch.inf), "min")
         self.add_state("high", torch.tensor(-torch.inf), "max")
@@ -120,4 +122,5 @@ class Predictions(Metric):
             name: value.flatten().tolist() for name, value in self.compute().items()
         }  # torchmetrics drops dimensions
         low, high, spread = (found[name][0] for name in ("low", "high", "spread"))
-        return Predicted(self.kind.name, self.names, self.kind.dense, low, high, found["chosen"], found["true"], spread)
+        shares = found["chosen"], found["true"]
+        return Predicted(self.kind.name, self.names, self.kind.dense, low, high, *shares, spread, self.linear)

@@ -14,17 +14,22 @@ ALIKE = 0.1
 
 
 def probabilities_as_logits(history: History, limits: Limits) -> list[Finding]:
-    """Detects logits that all lie in [0, 1] for a whole validation epoch: the head ends in a sigmoid or softmax.
+    """Detects logits that lie in [0, 1] for several validation epochs: the head ends in a sigmoid or softmax.
 
-    Logits of a trained head have both signs, so this is reported at once. For a network with the same output for every
-    image it is reported only after `patience` epochs, and only if the right answer is mostly no.
+    Logits of a trained head have both signs, but those of one small epoch may not, so `patience` epochs are judged, the
+    warm-up included. A head that is known to end in a linear layer is never reported. A network with the same output
+    for every image is reported only if the right answer is mostly no.
     """
     found = []
     for task, seen in history.last.predicted.items():
+        alike = [epoch.predicted[task] for epoch in history.epochs[-limits.patience :] if task in epoch.predicted]
+        if seen.linear or len(alike) < limits.patience or not all(map(_like_probabilities, alike)):
+            continue
         recent = limits.recent(history, lambda epoch: epoch.predicted, task)
-        stuck = seen.target_kind.thresholds and max(seen.true) < 0.5 and all(map(_like_probabilities, [seen, *recent]))
-        if _like_probabilities(seen) and (seen.spread > ALIKE or (recent and stuck)):
-            saw = f"every logit of validation epoch {history.last.number} lies in [{seen.low:.3f}, {seen.high:.3f}]; "
+        stuck = seen.target_kind.thresholds and max(seen.true) < 0.5 and bool(recent)
+        if seen.spread > ALIKE or stuck:
+            saw = f"every logit of the last {len(alike)} validation epochs lies in [0, 1], in epoch "
+            saw += f"{history.last.number} in [{seen.low:.3f}, {seen.high:.3f}]; "
             saw += "these look like probabilities, not logits, so its losses and metrics would be wrong"
             attempt = "remove the sigmoid or softmax at the end of its head; losses and tasks apply it themselves"
             numbers = {"lowest": seen.low, "highest": seen.high}

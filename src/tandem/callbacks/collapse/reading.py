@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 
 import pytorch_lightning as pl
+from torch import nn
 
 from tandem.module import MultiTaskModule
+from tandem.tasks.task import Task
 
 
 def base_rate(trainer: pl.Trainer) -> float:
@@ -36,6 +38,12 @@ def dice_by_task(known: Mapping[str, float], module: MultiTaskModule) -> dict[st
     names = {f"{task}/{channel}" for task in trained(module) for channel in module.tasks[task].class_names}
     channels = {name: known[key] for name in sorted(names) if (key := f"val/{name}/dice") in known}
     return by_task(known, module, "val", "dice") | channels
+
+
+def ends_linear(task: Task) -> bool:
+    """Whether a task's head is one of tandem's, whose last layer is linear, so that it cannot give probabilities."""
+    own = type(task.head).__module__.startswith("tandem.") and type(task).forward is Task.forward
+    return own and isinstance(getattr(task.head, "logits", None), nn.Linear | nn.Conv2d)
 
 
 def trained(module: MultiTaskModule) -> list[str]:

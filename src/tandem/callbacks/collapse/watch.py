@@ -15,7 +15,7 @@ from tandem.callbacks.collapse import gradients, losses, predictions
 from tandem.callbacks.collapse.finding import Finding
 from tandem.callbacks.collapse.history import Epoch, History, Limits
 from tandem.callbacks.collapse.measure import Predictions, shared_gram, shares_and_cosines
-from tandem.callbacks.collapse.reading import base_rate, by_task, dice_by_task, mean_over, trained
+from tandem.callbacks.collapse.reading import base_rate, by_task, dice_by_task, ends_linear, mean_over, trained
 from tandem.callbacks.split import SplitCallback
 from tandem.errors import ConfigError
 from tandem.module import MultiTaskModule, Outputs
@@ -137,7 +137,8 @@ class CollapseWatch(SplitCallback):
             for name in trained(module):  # embeddings and numbers have no classes to count
                 task = module.tasks[name]
                 if task.target_kind.watched:
-                    self.counts[name] = Predictions(task.target_kind, task.class_names).to(module.device)
+                    counts = Predictions(task.target_kind, task.class_names, ends_linear(task))
+                    self.counts[name] = counts.to(module.device)
 
     def see(
         self, trainer: pl.Trainer, module: MultiTaskModule, stage: str, outputs: Outputs, batch: Mapping[str, Any]

@@ -5,10 +5,10 @@ import logging
 import os
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from tandem.utils.files import write_text
+from tandem.utils.files import write_text, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -69,3 +69,40 @@ def remember(note: Path, fingerprint: str) -> None:
         write_text(note, f"{fingerprint}\n")
     except OSError as error:
         log.info("%s cannot be written (%s): the next start reads all files again", note, error)
+
+
+def remember_digests(cache: Path, state: str, digests: Sequence[bytes]) -> None:
+    """Stores the SHA-256 of each file beside the note of all files, for `recall_digests`."""
+    try:
+        write_whole(_digests(cache, state), lambda file: file.write(b"".join(digests)))
+    except OSError as error:
+        log.info("%s cannot be written (%s): the next start reads all files again", _digests(cache, state), error)
+
+
+def has_digests(cache: Path, state: str) -> bool:
+    """Whether `remember_digests` has stored the digests of files in this state."""
+    return _digests(cache, state).is_file()
+
+
+def recall_digests(cache: Path, files: Sequence[Path], root: Path) -> list[str] | None:
+    """The first 16 digits of each file's SHA-256, if they were stored and no file has changed since; None otherwise.
+
+    Args:
+        cache: folder of the cache.
+        files: as given to `state_of`.
+        root: likewise.
+    """
+    state = state_of(files, root) if files else None
+    if state is None:
+        return None
+    try:
+        stored = _digests(cache, state).read_bytes()
+    except OSError:
+        return None
+    if len(stored) != 32 * len(files):
+        return None
+    return [stored[start : start + 8].hex() for start in range(0, len(stored), 32)]
+
+
+def _digests(cache: Path, state: str) -> Path:
+    return cache / f"digests-{state}.bin"

@@ -16,7 +16,7 @@ from torch import Tensor
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
 from tandem.data.files.cache import Arrays, cache_folder, digest, fetch
 from tandem.data.files.faults import Faults
-from tandem.data.files.file_state import names_below, recall, remember, state_of
+from tandem.data.files.file_state import has_digests, names_below, recall, remember, remember_digests, state_of
 from tandem.data.files.images import DECODER, DEEP_MODES, MODES, fit, open_image, shallow
 from tandem.data.files.masks import MaskValues, square, unite
 from tandem.data.loading.storage import Mapped, Redecoded, Storage, as_tensor, pick, rows_at_once
@@ -266,9 +266,9 @@ def _fingerprint(records: Sequence[Record], root: Path, faults: Faults, cache: P
     """
     state = state_of((path for record in records for path in record.files), root)
     note = cache / f"files-{state}.txt"
-    if state and (known := recall(note)):
+    if state and has_digests(cache, state) and (known := recall(note)):
         return list(records), known
-    present = []
+    present, digests = [], []
     whole, name_of = hashlib.sha256(), names_below(root)
     for record in records:
         try:
@@ -277,8 +277,10 @@ def _fingerprint(records: Sequence[Record], root: Path, faults: Faults, cache: P
             faults.add(str(error), record.place)
             continue
         present.append(record)
+        digests += parts
         whole.update(b"".join(parts))
     if state and len(present) == len(records):
+        remember_digests(cache, state, digests)
         remember(note, whole.hexdigest())
     return present, whole.hexdigest()
 

@@ -47,6 +47,7 @@ class Phantom:
         name: "phantom".
         classes: "normal", "benign", "malignant".
         channels: 1.
+        formula: true: the images follow from the options alone.
         params: how the images look.
         counts: number of images of each split.
 
@@ -72,6 +73,7 @@ class Phantom:
         self.name = "phantom"
         self.classes: tuple[str, ...] = CLASSES
         self.channels = 1
+        self.formula = True
         self.params = PhantomParams(size, class_probabilities, lesion_area, contrast, noise)
         self.counts = {split: whole(split, count, 1) for split, count in zip(SPLITS, (train, val, test), strict=True)}
         self._without_mask = share("without_mask", without_mask)

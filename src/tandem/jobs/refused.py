@@ -1,0 +1,43 @@
+"""Removes the folder of a command that was refused before training."""
+
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+
+from tandem.utils.artifacts import BEST, LAST, RESULTS
+
+HYDRAS = (".hydra", "train.log")
+"""What Hydra writes into a folder before a job starts."""
+
+TRAINED = (LAST, BEST, RESULTS, "metrics.csv")
+"""Files that only training writes."""
+
+
+def is_new(folder: Path) -> bool:
+    """Whether this process has made a job's folder: nothing but Hydra's files is there, and nothing is logged yet.
+
+    Args:
+        folder: as a job finds it when it starts.
+    """
+    names = {path.name for path in folder.iterdir()}
+    logged = folder / HYDRAS[1]
+    return names <= set(HYDRAS) and not (logged.exists() and logged.stat().st_size)
+
+
+def remove_refused(folder: Path, above: Sequence[Path] = ()) -> None:
+    """Removes the folder of a refused job, and folders above it that are empty then.
+
+    Nothing is removed that training wrote, nor the working directory or a folder that holds it.
+
+    Args:
+        folder: of the job; it was new.
+        above: folders that may be removed if they are empty, innermost first.
+    """
+    kept = {Path.cwd(), *Path.cwd().parents}
+    if folder.resolve() in kept or folder.is_symlink() or any((folder / name).exists() for name in TRAINED):
+        return
+    shutil.rmtree(folder)
+    for parent in above:
+        if parent.resolve() in kept or parent.is_symlink() or any(parent.iterdir()):
+            return
+        parent.rmdir()

@@ -1,0 +1,167 @@
+"""Checks of settings before objects are built from them: a table of single values, and contradicting pairs."""
+
+import os
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tandem.config.resolve import check_runs
+from tandem.errors import ConfigError
+from tandem.metrics.catalogue import metric_of
+from tandem.train.checks.rules import Rule, at_least, inside, is_number, one_of, share_or_count, whole
+
+MOST_WORKERS = 64
+"""Worker processes of a loader that are always accepted; above, at most four for each CPU core."""
+
+RULES = (
+    Rule("trainer.accumulate_grad_batches", whole(1), "a whole number of at least 1"),
+    Rule("trainer.gradient_clip_val", at_least(0), "null or a number of at least 0"),
+    Rule("trainer.gradient_clip_algorithm", one_of("norm", "value"), "norm or value"),
+    Rule("trainer.num_sanity_val_steps", whole(-1), "a whole number of at least 0, or -1 for the whole split"),
+    Rule("trainer.log_every_n_steps", whole(1), "a whole number of at least 1"),
+    Rule("trainer.check_val_every_n_epoch", whole(1), "a whole number of at least 1", optional=False),
+    Rule(
+        "trainer.val_check_interval",
+        lambda value: isinstance(value, float) and value == 1,
+        "absent: the network is validated at the end of an epoch, so that each validation counts with its own "
+        "weights; for shorter epochs set trainer.limit_train_batches",
+    ),
+    Rule("trainer.limit_train_batches", share_or_count, "a number of batches of at least 1, or a share in (0, 1]"),
+    Rule(
+        "trainer.limit_val_batches",
+        share_or_count,
+        "a number of batches of at least 1, or a share in (0, 1]; the best epoch is chosen on validation data",
+    ),
+    Rule("trainer.limit_test_batches", share_or_count, "a number of batches of at least 1, or a share in (0, 1]"),
+    Rule("trainer.overfit_batches", lambda value: value == 0, "0: it validates other data; use data.train=N instead"),
+    Rule("trainer.barebones", one_of(False), "false, since it keeps no checkpoint to make results of"),
+    Rule("trainer.enable_checkpointing", one_of(True), "true, since results are made of the best checkpoint"),
+    Rule("trainer.min_epochs", whole(0), "a whole number of at least 0"),
+    Rule("trainer.min_steps", whole(0), "a whole number of at least 0"),
+    Rule("callbacks.*.patience", whole(0), "a whole number of at least 0"),
+    Rule("optimizer.lr", at_least(0), "a number of at least 0"),
+    Rule("optimizer.weight_decay", at_least(0), "a number of at least 0"),
+    Rule("optimizer.momentum", inside(0, 1), "a number in [0, 1)"),
+    Rule("balance.weights.*", at_least(0), "a number of at least 0", optional=False),
+    Rule("loader.batch_size", whole(1), "a whole number of at least 1", optional=False),
+    Rule("loader.workers", whole(0), "a whole number of at least 0", optional=False),
+)
+"""Conditions on single values that libraries do not check. The objects that take other values check them."""
+
+
+def check_settings(config: Mapping[str, Any]) -> None:
+    """Rejects single values and combinations that cannot be trained; touches no file.
+
+    Args:
+        config: the resolved configuration as plain containers.
+
+    Raises:
+        ConfigError: for the first of them, with its key and the fix.
+    """
+    if not config.get("tasks"):
+        raise ConfigError("task is empty; choose task=classification, task=segmentation or both")
+    for rule in RULES:
+        for key, value in _values(config, rule.key):
+            if value is None and rule.optional:
+                continue
+            if not rule.test(value):
+                raise ConfigError(f"{key} is {_shown(value)}, but must be {rule.must}")
+    _check_length(config["trainer"])
+    _check_workers(config["loader"]["workers"])
+    _check_accelerator(config["trainer"].get("accelerator"))
+    _check_arguments(config, "")
+    check_runs(config.get("runs"))
+    _check_callbacks(config)
+
+
+def _check_length(trainer: Mapping[str, Any]) -> None:
+    epochs, steps = trainer.get("max_epochs"), trainer.get("max_steps", -1)
+    if steps not in (None, -1) and not whole(1)(steps):
+        raise ConfigError(f"trainer.max_steps is {_shown(steps)}, but must be a whole number of at least 1, or -1")
+    bounded = steps not in (None, -1) or trainer.get("max_time") is not None
+    if epochs in (None, -1) and not isinstance(epochs, bool):
+        if not bounded:
+            raise ConfigError(
+                f"trainer.max_epochs is {_shown(epochs)}, so training would never end; give trainer.max_epochs, "
+                "trainer.max_steps or trainer.max_time"
+            )
+        return
+    if not whole(1)(epochs):
+        raise ConfigError(
+            f"trainer.max_epochs is {_shown(epochs)}, but must be a whole number of at least 1, or -1 with "
+            "trainer.max_steps or trainer.max_time"
+        )
+    for name in ("check_val_every_n_epoch", "min_epochs"):
+        if (trainer.get(name) or 0) > epochs:
+            reason = "no epoch would be validated" if name == "check_val_every_n_epoch" else "they contradict"
+            raise ConfigError(
+                f"trainer.{name} is {trainer[name]}, more than trainer.max_epochs={epochs}, so {reason}; "
+                "lower the one or raise the other"
+            )
+
+
+def _check_workers(workers: int) -> None:
+    most = max(MOST_WORKERS, 4 * (os.cpu_count() or 1))
+    if workers > most:
+        raise ConfigError(f"loader.workers is {workers}, but at most {most} processes are started here; lower it")
+
+
+def _check_accelerator(name: object) -> None:
+    if name not in ("gpu", "cuda", "mps"):
+        return
+    import torch
+
+    found = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not (any(found.values()) if name == "gpu" else found[str(name)]):
+        raise ConfigError(f"trainer.accelerator is {name}, but torch finds none; set trainer.accelerator=cpu or auto")
+
+
+def _check_arguments(node: Any, where: str) -> None:
+    """`_args_` is a list: the letters of a text would become arguments."""
+    if isinstance(node, Mapping):
+        if "_target_" in node and not isinstance(node.get("_args_") or [], list):
+            raise ConfigError(f"{where}._args_ is {_shown(node['_args_'])}, but must be a list of arguments")
+        for key, value in node.items():
+            _check_arguments(value, f"{where}.{key}" if where else str(key))
+    elif isinstance(node, list):
+        for index, value in enumerate(node):
+            _check_arguments(value, f"{where}[{index}]")
+
+
+def _check_callbacks(config: Mapping[str, Any]) -> None:
+    """Callbacks that choose or stop by a value: the run's own for the best epoch, none of test data."""
+    for name, node in (config.get("callbacks") or {}).items():
+        monitor = node.get("monitor") if isinstance(node, Mapping) else None
+        if not isinstance(monitor, str):
+            continue
+        where, mode = f"callbacks.{name}", node.get("mode")
+        if name == "best" and (monitor, mode) != (config["monitor"], config["mode"]):
+            raise ConfigError(
+                f"{where} chooses by {monitor} ({mode}), but the run by {config['monitor']} ({config['mode']}); set "
+                "monitor=... and mode=... of the run instead"
+            )
+        if monitor.startswith("test/"):
+            raise ConfigError(f"{where}.monitor is '{monitor}', but test data must not steer training; use val/...")
+        if mode is not None and mode not in ("min", "max"):
+            raise ConfigError(f"{where}.mode is '{mode}', but must be min or max")
+        wrong = (
+            mode != config["mode"] if monitor == config["monitor"] else mode == "max" and metric_of(monitor) == "loss"
+        )
+        if mode is not None and wrong:
+            raise ConfigError(f"{where}.mode is {mode}, which contradicts the direction of {monitor}; remove it")
+
+
+def _values(config: Mapping[str, Any], key: str) -> Iterator[tuple[str, Any]]:
+    """The values at a dotted key with their full keys; none where a part is absent."""
+    found: list[tuple[str, Any]] = [("", config)]
+    for part in key.split("."):
+        inner = []
+        for name, node in found:
+            if isinstance(node, Mapping):
+                parts = list(node) if part == "*" else [part] if part in node else []
+                inner += [(f"{name}.{one}".lstrip("."), node[one]) for one in parts]
+        found = inner
+    yield from found
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) and not is_number(value) else repr(value)
