@@ -102,7 +102,7 @@ CASES = [
     ),
     (
         ["task=[segmentation,detection]"],
-        "no option 'detection' in the config group 'task': did you mean 'segmentation'? (there are: classification, ",
+        "no option 'detection' in the config group 'task': did you mean 'segmentation'? (there are: area, ",
     ),
     (["+nothing/like=it"], "unknown key 'nothing/like': there are: augment, "),
     (["data=null"], "a config group cannot be null; choose one of its options, such as augment=none"),
