@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 
+from tandem.config.identity import run_hash
 from tandem.config.resolve import register
 from tandem.jobs import locked
 from tandem.search.callback import ReportEpochs
@@ -99,12 +100,13 @@ def test_a_search_runs_is_cut_goes_on_and_is_answered(
 
 
 def test_failures_are_recorded_and_end_no_search(search: Command, tmp_path: Path) -> None:
-    done = search(*SMALL, "name=mine", "search.n_trials=2", "+search.space.optimizer.weight_decay=[-1,-2]")
+    space = ("scheduler=plateau", "+search.space.scheduler.factor=[2,3]")
+    done = search(*SMALL, "name=mine", "search.n_trials=2", *space)
     assert done.code == 1
-    assert done.err.startswith("error: all 2 trials failed, the last: optimizer (AdamW): Invalid weight_decay value: -")
+    assert done.err.startswith("error: all 2 trials failed, the last: scheduler (ReduceLROnPlateau): Factor should")
     found = rows(tmp_path / "runs" / "mine")
     assert [row["state"] for row in found] == ["failed"] * 2
-    assert all("Invalid weight_decay" in row["reason"] for row in found)
+    assert all("Factor should be < 1.0" in row["reason"] for row in found)
     assert json.loads((tmp_path / found[0]["folder"] / "status.json").read_text())["state"] == "failed"
 
 
@@ -114,13 +116,22 @@ def test_data_that_cannot_be_read_end_a_search_that_has_found_nothing(search: Co
     assert "nothing" in done.error
 
 
+SETTINGS = {"data": {"_target_": "tandem.data.phantom.Phantom"}}
+
+
+def write_results(folder: Path, metrics: dict[str, float | None]) -> None:
+    """Writes the results of a finished run with these settings."""
+    results = {"hash": run_hash(SETTINGS), "config": SETTINGS, "metrics": metrics}
+    (folder / "results.json").write_text(json.dumps(results))
+
+
 def test_a_value_that_is_no_number_is_a_failed_trial(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "results.json").write_text('{"metrics": {"val/segmentation/dice": null, "val/loss": 0.5}}')
+    write_results(tmp_path / "run", {"val/segmentation/dice": None, "val/loss": 0.5})
     known: Any = None
 
     def outcome(*objectives: str) -> Any:
-        return run_trial({}, tmp_path / "run", [], 0, objectives, known)
+        return run_trial(SETTINGS, tmp_path / "run", [], 0, objectives, known)
 
     assert outcome("val/loss").values == [0.5]
     assert outcome("val/loss", "val/segmentation/dice").reason == (
@@ -137,11 +148,11 @@ def test_a_run_that_another_process_has_in_hand_is_waited_for(tmp_path: Path, mo
         def wait(seconds: float) -> None:
             looks.append(seconds)
             if len(looks) == 3:
-                (folder / "results.json").write_text('{"metrics": {"val/loss": 0.5}}')
+                write_results(folder, {"val/loss": 0.5})
                 elsewhere.close()
 
         monkeypatch.setattr("tandem.search.run.time.sleep", wait)
-        assert run_trial({}, folder, [], 0, ["val/loss"], known).values == [0.5]
+        assert run_trial(SETTINGS, folder, [], 0, ["val/loss"], known).values == [0.5]
     assert len(looks) == 3
     assert not (folder / "error.txt").exists()
 
