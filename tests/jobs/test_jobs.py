@@ -276,7 +276,7 @@ def test_a_sweep_goes_on_after_a_failure_and_a_relaunch_does_only_what_is_missin
     whole = tandem_train("-m", *small, alphas.replace("1.5,", ""))
     assert whole.code == 0
     assert whole.out.startswith("0 of 2 jobs to run; 2 already finished\n")
-    assert whole.out.count("best checkpoint's") == 1, "the sweep's table"
+    assert whole.out.count("results of the best checkpoint") == 1, "the sweep's table"
     assert "best epoch" not in whole.out, "and no job's"
     assert whole.err == "sweep: 2 finished, 0 failed\n"
 

@@ -263,7 +263,7 @@ def test_what_devices_cannot_do_is_refused_in_one_line(trainer: dict[str, Any], 
 
 def test_the_processes_of_torchrun_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match=r"WORLD_SIZE is 2, as torchrun sets it.*start it with python alone"):
+    with pytest.raises(ConfigError, match=r"WORLD_SIZE is 2, as torchrun sets it.*start it with plain python"):
         device_count({"trainer": {"devices": 2}, "loader": {"batch_size": 4}})
 
 
