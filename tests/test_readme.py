@@ -97,7 +97,7 @@ def data_folder(tmp_path: Path, busi_tree: Callable[[int], Path], trees: Any) ->
     return place
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize(
     "command",
     [command for command in PYTHON if "train.py" in command and not any(part in command for part in ELSEWHERE)],
@@ -125,7 +125,7 @@ def test_a_training_command_runs_as_typed(
     assert len(list(tmp_path.glob("runs/*/*/results.json"))) == jobs
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_what_follows_a_training_runs_as_typed(
     tmp_path: Path, typed: Callable[[str, list[str]], str], data_folder: Callable[[str], str]
 ) -> None:
@@ -143,7 +143,7 @@ def test_what_follows_a_training_runs_as_typed(
     assert (tmp_path / "predicted" / "predictions.csv").exists()
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_what_follows_a_sweep_runs_as_typed(tmp_path: Path, typed: Callable[[str, list[str]], str]) -> None:
     sweep = next(command for command in PYTHON if "name=focal" in command)
     typed(sweep, [*SMALL, *FEW, "network.backbone=small_cnn"])
@@ -164,7 +164,7 @@ OTHERS = {
 """Further commands, and what makes them small."""
 
 
-@pytest.mark.slow
+@pytest.mark.full
 @pytest.mark.parametrize("command", [command for command in PYTHON if Path(shlex.split(command)[1]).name in OTHERS])
 def test_another_command_runs_as_typed(
     command: str, typed: Callable[[str, list[str]], str], data_folder: Callable[[str], str]
@@ -172,7 +172,7 @@ def test_another_command_runs_as_typed(
     assert typed(data_folder(command), OTHERS[Path(shlex.split(command)[1]).name])
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_tensorboard_reads_a_run(tmp_path: Path) -> None:
     train = [sys.executable, str(REPOSITORY / "scripts" / "train.py"), *SMALL, *FEW, "logger=tensorboard"]
     execute(train, tmp_path)
@@ -182,7 +182,7 @@ def test_tensorboard_reads_a_run(tmp_path: Path) -> None:
     assert "panels" in shown
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_readmes_own_loss_trains(tmp_path: Path) -> None:
     (tmp_path / "my_losses.py").write_text(blocks("python")[0])
     yaml = tmp_path / "my_conf" / "loss" / "binary" / "brier.yaml"

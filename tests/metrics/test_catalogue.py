@@ -82,7 +82,7 @@ def test_every_metric_of_every_option_has_a_direction_that_its_class_agrees_with
 ) -> None:
     classes = any(word in node["_target_"] for word in (".Multiclass", ".Class", ".BrierScore", ".Matthews"))
     try:
-        own = build(node, place)(**({"num_classes": 3} if classes else {})).higher_is_better
+        own = build(node, "tasks.one.metrics.mine")(**({"num_classes": 3} if classes else {})).higher_is_better
     except ImportError:
         pytest.skip("an extra is missing")
     known = CATALOGUE.get(place.rpartition("/")[2])

@@ -36,7 +36,7 @@ def scores(p: Tensor, target: Tensor, rows: npt.NDArray[np.int64], params: dict[
 
 
 @pytest.mark.parametrize(
-    "hyperparameters",
+    "params",
     [
         {},
         {"aggregate": "per_image"},

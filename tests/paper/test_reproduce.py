@@ -134,7 +134,7 @@ def test_flags_are_overrides() -> None:
 
 def test_the_launched_command_is_that_of_training(capfd: pytest.CaptureFixture[str]) -> None:
     assert launched(["--version"], threads=1) == 0
-    assert capfd.readouterr().out.startswith("Hydra")
+    assert capfd.readouterr().out.startswith("tandem-mtl")
     assert launched(["--no-such-flag"]) != 0
 
 

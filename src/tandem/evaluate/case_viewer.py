@@ -1,6 +1,6 @@
 """Draws single cases of a split: predicted masks, and Grad-CAM maps of a classification."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -48,13 +48,9 @@ class CaseViewer:
             picked: which images, with their captions.
         """
         images = []
-        for place, caption in picked:
-            batch = self._batch(place)
-            with torch.inference_mode():
-                drawn = reached(self._probabilities(task, batch), task.threshold)[0, channel].cpu()
-            target = task.read_target(batch)
-            assert target is not None
-            images.append((panel_row(batch["image"][0].cpu(), target[0, channel].cpu(), drawn), caption))
+        for image, target, probabilities, caption in self._cases(task, picked):
+            drawn = reached(probabilities, task.threshold)[0, channel].cpu()
+            images.append((panel_row(image, target[channel], drawn), caption))
         return Shown(title, PANELS, images)
 
     def class_masks(self, task: "Task", title: str, picked: Picked) -> Shown:
@@ -67,16 +63,22 @@ class CaseViewer:
         """
         from tandem.evaluate.report.overlays import class_row
 
-        images = []
+        images = [
+            (class_row(image, target, probabilities.argmax(1)[0].cpu()), caption)
+            for image, target, probabilities, caption in self._cases(task, picked)
+        ]
+        note = "image, true classes, predicted classes, error map (red: wrong, grey: unlabelled)"
+        return Shown(title, note, images)
+
+    def _cases(self, task: "Task", picked: Picked) -> Iterator[tuple[Tensor, Tensor, Tensor, str]]:
+        """Yields image and target of each picked case, its probabilities with a batch axis, and its caption."""
         for place, caption in picked:
             batch = self._batch(place)
             with torch.inference_mode():
-                drawn = self._probabilities(task, batch).argmax(1)[0].cpu()
+                probabilities = self._probabilities(task, batch)
             target = task.read_target(batch)
             assert target is not None
-            images.append((class_row(batch["image"][0].cpu(), target[0].cpu(), drawn), caption))
-        note = "image, true classes, predicted classes, error map (red: wrong, grey: unlabelled)"
-        return Shown(title, note, images)
+            yield batch["image"][0].cpu(), target[0].cpu(), probabilities, caption
 
     def cams(self, task: "Task", picked: Sequence[tuple[int, int, str]]) -> Shown:
         """Draws Grad-CAM maps of a prediction beside the mask, on the feature map that the head pools.
