@@ -1,6 +1,5 @@
 """Builds the objects of a training run from its configuration."""
 
-import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -9,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from tandem.config.instantiate import build, build_each
 from tandem.config.metric_nodes import without_shown_as
 from tandem.config.outputs import check_outputs
-from tandem.config.resolve import flatten
+from tandem.config.resolve import check_loader, flatten
 from tandem.errors import ConfigError
 from tandem.metrics.declared import declared
 
@@ -26,14 +25,7 @@ def make_data(config: Mapping[str, Any]) -> "DataModule":
     from tandem.data.datamodule import DataModule
 
     loader = config["loader"]
-    if loader["batch_size"] < 1:
-        raise ConfigError(f"loader.batch_size is {loader['batch_size']}, but must be at least 1")
-    if loader["workers"] < 0:
-        raise ConfigError(f"loader.workers is {loader['workers']}, but must be at least 0")
-    if loader["workers"] > (most := max(16, 4 * (os.cpu_count() or 1))):
-        raise ConfigError(
-            f"loader.workers is {loader['workers']}, but this machine has {os.cpu_count()} cores; give {most} at most"
-        )
+    check_loader(loader)
     augment = build(config["augment"], "augment") if config["augment"] else None
     source = build(config["data"], "data")
     return DataModule(

@@ -58,9 +58,9 @@ WRONG = [
     ("+trainer.gradient_clip_algorithm=abs", "trainer.gradient_clip_algorithm is 'abs', but must be norm or value"),
     ("trainer.num_sanity_val_steps=-3", "trainer.num_sanity_val_steps is -3"),
     ("trainer.log_every_n_steps=0", "trainer.log_every_n_steps is 0"),
-    ("+trainer.val_check_interval=3", "trainer.val_check_interval is 3, but must be left out"),
-    ("+trainer.val_check_interval=0.5", "trainer.val_check_interval is 0.5, but must be left out"),
-    ("+trainer.val_check_interval=1", "trainer.val_check_interval is 1, but must be left out"),  # each batch
+    ("+trainer.val_check_interval=3", "trainer.val_check_interval is 3, but must be absent"),
+    ("+trainer.val_check_interval=0.5", "trainer.val_check_interval is 0.5, but must be absent"),
+    ("+trainer.val_check_interval=1", "trainer.val_check_interval is 1, but must be absent"),  # each batch
     ("+trainer.check_val_every_n_epoch=0", "trainer.check_val_every_n_epoch is 0"),
     ("+trainer.check_val_every_n_epoch=null", "trainer.check_val_every_n_epoch is None"),
     ("+trainer.check_val_every_n_epoch=99", "trainer.check_val_every_n_epoch is 99, more than trainer.max_epochs="),
@@ -99,7 +99,7 @@ WRONG = [
     ("balance.weights.segmentation=nan", "balance.weights.segmentation is nan"),
     ("loader.batch_size=0", "loader.batch_size is 0"),
     ("loader.workers=-1", "loader.workers is -1"),
-    ("loader.workers=100000", "loader.workers is 100000, but at most"),
+    ("loader.workers=100000", "loader.workers is 100000, but this machine has"),
     ("+optimizer._args_=abc", "optimizer._args_ is 'abc', but must be a list"),
     ("runs=''", "runs is empty, so runs would go to the root of the disk"),
     ("monitor=val/segmentatoin/dice mode=max", "there is no task 'segmentatoin'"),
@@ -256,7 +256,9 @@ def test_targets_that_are_missing_from_a_split_are_named(
         "no image of the split 'val' has a target for task 'classification'",
         "no image of the split 'test' has a target for task 'classification'",
     ]
-    with pytest.raises(DataError, match="no image of the split 'val' has a target for task 'classification', whose"):
+    with pytest.raises(
+        DataError, match="the split 'val' has a target for task 'classification', but val/"
+    ):
         check("monitor=val/classification/balanced_accuracy", "mode=max")
 
 

@@ -3,6 +3,7 @@
 This module imports nothing heavy, so that `--help` and `--cfg job` answer at once.
 """
 
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -28,6 +29,9 @@ from tandem.config.schema import (
 from tandem.config.shipped import take_launchers
 from tandem.config.suggest import explain, nearest
 from tandem.errors import ConfigError
+
+MOST_WORKERS = 64
+"""Worker processes of a loader that are always accepted; above, at most four for each CPU core."""
 
 TO_HYDRA = re.compile(r"\$\{\s*hydra\.")
 """A reference to Hydra's own section of the configuration."""
@@ -77,6 +81,22 @@ def check_runs(runs: object) -> str:
         if place.exists() and not place.is_dir():
             raise ConfigError(f"runs is '{text}', but {place} is a file; name a folder")
     return text
+
+
+def check_loader(loader: Mapping[str, Any]) -> None:
+    """Rejects sizes of batches and numbers of worker processes that no loader can have.
+
+    Raises:
+        ConfigError: with the key.
+    """
+    for key, least in (("batch_size", 1), ("workers", 0)):
+        value = loader[key]
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ConfigError(f"loader.{key} is {value!r}, but must be a whole number of at least {least}")
+    if loader["workers"] > (most := max(MOST_WORKERS, 4 * (os.cpu_count() or 1))):
+        raise ConfigError(
+            f"loader.workers is {loader['workers']}, but this machine has {os.cpu_count()} cores; give {most} at most"
+        )
 
 
 def _without_medmnist(flag: str, size: int, root: str, file: str | None, download: bool) -> bool:

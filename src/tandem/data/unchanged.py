@@ -54,7 +54,11 @@ def glance(node: Mapping[str, Any], folder: Path) -> DataState:
         node: `data` of the run's configuration.
         folder: the run's folder.
     """
-    if getattr(build(node, "data"), "formula", False):
+    try:
+        source = build(node, "data")
+    except TandemError as error:  # its package, or the place of its files, is not on this machine
+        return DataState("absent", " ".join(str(error).split()))
+    if getattr(source, "formula", False):
         return SAME
     if not (folder / DATA).is_file():
         return DataState("absent", f"{DATA} is missing")

@@ -54,7 +54,7 @@ class JobOutcome:
 
     Attributes:
         state: finished, failed, interrupted, killed, timed out or running elsewhere.
-        reason: in one line; empty if it has finished.
+        reason: in one line; of an earlier, finished job: why its data were not compared, or empty.
         seconds: run time of its process.
     """
 

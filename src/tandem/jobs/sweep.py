@@ -4,10 +4,11 @@ import logging
 import os
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
+from typing import TYPE_CHECKING, cast
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
@@ -26,6 +27,9 @@ from tandem.jobs.status import ERROR, SWEEP_VARIABLE, read_status, write_status
 from tandem.jobs.summary import SweepSummary
 from tandem.utils.artifacts import RESULTS
 from tandem.utils.files import read_json
+
+if TYPE_CHECKING:
+    from tandem.data.unchanged import DataState
 
 log = logging.getLogger(__name__)
 
@@ -77,6 +81,10 @@ class Sweep:
         waiting = [job for job in jobs if job.number not in outcomes]
         answered = f"; {len(outcomes)} already finished" if outcomes else ""
         log.info("%d of %d jobs to run%s", len(waiting), len(jobs), answered)
+        unchecked = Counter(outcome.reason for outcome in outcomes.values() if outcome.state == "finished")
+        for reason, count in unchecked.items():
+            if reason:
+                log.warning("%s of %d finished %s", reason, count, "job" if count == 1 else "jobs")
         progress = Progress(first + len(jobs), len(waiting), width or len(waiting) or 1)
         try:
             for job, outcome in run(waiting) if waiting else ():
@@ -180,10 +188,14 @@ def answer(job: SweepJob) -> JobOutcome | None:
 
     A folder that the user chose, or data whose files have another state, are left to the job, which compares further.
     """
+    from tandem.data.unchanged import NOT_CHECKED
     from tandem.reports.run_report import REPORT
 
     folder = Path(job.folder)
-    if not (folder / RESULTS).exists() or not (folder / REPORT).exists() or not _answers(folder):
+    if not (folder / RESULTS).exists() or not (folder / REPORT).exists():
+        return None
+    state = _data_state(folder)
+    if state is None or not state.answers:
         return None
     try:
         with locked(folder):
@@ -191,20 +203,21 @@ def answer(job: SweepJob) -> JobOutcome | None:
             (folder / ERROR).unlink(missing_ok=True)
     except RunningElsewhere as error:
         return JobOutcome("running elsewhere", str(error))
-    return JobOutcome("finished")
+    return JobOutcome("finished", f"{NOT_CHECKED} ({state.reason})" if state.word == "absent" else "")
 
 
-def _answers(folder: Path) -> bool:
-    """Whether the results in a folder are those of its name, and the files of the data have the state of then."""
-    from tandem.data.unchanged import NOT_CHECKED, glance
+def _data_state(folder: Path) -> "DataState | None":
+    """The data compared with those of the results in a folder; None for results of another configuration."""
+    from tandem.data.unchanged import glance
 
-    results = read_json(folder / RESULTS)
-    if results.get("hash") != folder.name:
-        return False
-    state = glance(results["config"]["data"], folder)
-    if state.word == "absent":
-        log.warning("%s: %s: %s", folder, NOT_CHECKED, state.reason)
-    return state.answers
+    try:
+        results = read_json(folder / RESULTS)
+        if results["hash"] != folder.name:
+            return None
+        data = results["config"]["data"]
+    except (OSError, ValueError, KeyError, TypeError):  # damaged: the job says what to do
+        return None
+    return glance(data, folder)
 
 
 def _returned(job: SweepJob, outcome: JobOutcome | None) -> JobReturn:

@@ -33,7 +33,7 @@ def fake_job(config: DictConfig, folder: Path) -> float:
     kept = {key: os.environ.get(key) for key in ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "TANDEM_ALLOW")}
     more: dict[str, Any] = {"environment": kept, "directory": str(Path.cwd()), "sweep": os.environ.get(SWEEP_VARIABLE)}
     metrics = {str(plain["monitor"]): plain["seed"] / 1000}
-    write_json(folder / "results.json", {"metrics": metrics, "config": plain, **more})
+    write_json(folder / "results.json", {"hash": folder.name, "metrics": metrics, "config": plain, **more})
     write_text(folder / "report.html", "")
     return 0.0
 

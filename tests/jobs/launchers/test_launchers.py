@@ -60,7 +60,8 @@ def test_no_end_of_a_job_stops_or_hides_the_others(
     monkeypatch.setenv("FAKE_GOOD", "1")  # a relaunch runs only what is missing
     again = fake_train("-m", "seed=1,101,2", *words)
     assert (again.code, again.err) == (0, "sweep: 3 finished, 0 failed\n")
-    assert again.out.startswith("1 of 3 jobs to run; 2 already finished\n")
+    assert again.out.startswith("1 of 3 jobs to run; 2 already finished\ndata not checked (")
+    assert again.out.splitlines()[1].endswith(" of 2 finished jobs")
     assert jobs.attempts() == {1: 1, 2: 1, 100: 1, 101: 2, 102: 1, 104: 1}
     assert not (jobs.folder(101) / "error.txt").exists()
 

@@ -3,6 +3,7 @@
 import logging
 import math
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -44,7 +45,20 @@ def check_fit(config: Mapping[str, Any], trainer: "pl.Trainer", module: "MultiTa
         return
     with same_buffers(module), torch.random.fork_rng(devices=[]):
         _check_batch(module, data)
-        _check_monitors(config, trainer, module, data)
+        with _evaluation_mode(module):
+            _check_monitors(config, trainer, module, data)
+
+
+@contextmanager
+def _evaluation_mode(module: "MultiTaskModule") -> Iterator[None]:
+    """Sets evaluation mode for a while: what only training adds, such as an adversary's term, is no validated value."""
+    training = [part for part in module.modules() if part.training]
+    module.eval()
+    try:
+        yield
+    finally:
+        for part in training:
+            part.training = True
 
 
 def _check_targets(monitor: str, module: "MultiTaskModule", data: "DataModule") -> None:

@@ -1,16 +1,12 @@
 """Checks of settings before objects are built from them: a table of single values, and contradicting pairs."""
 
-import os
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tandem.config.resolve import check_runs
+from tandem.config.resolve import check_loader, check_runs
 from tandem.errors import ConfigError
 from tandem.metrics.catalogue import metric_of
 from tandem.train.checks.rules import Rule, at_least, inside, is_number, one_of, share_or_count, whole
-
-MOST_WORKERS = 64
-"""Worker processes of a loader that are always accepted; above, at most four for each CPU core."""
 
 RULES = (
     Rule("trainer.accumulate_grad_batches", whole(1), "a whole number of at least 1"),
@@ -42,8 +38,6 @@ RULES = (
     Rule("optimizer.weight_decay", at_least(0), "a number of at least 0"),
     Rule("optimizer.momentum", inside(0, 1), "a number in [0, 1)"),
     Rule("balance.weights.*", at_least(0), "a number of at least 0", optional=False),
-    Rule("loader.batch_size", whole(1), "a whole number of at least 1", optional=False),
-    Rule("loader.workers", whole(0), "a whole number of at least 0", optional=False),
 )
 """Conditions on single values that libraries do not check. The objects that take other values check them."""
 
@@ -66,7 +60,7 @@ def check_settings(config: Mapping[str, Any]) -> None:
             if not rule.test(value):
                 raise ConfigError(f"{key} is {_shown(value)}, but must be {rule.must}")
     _check_length(config["trainer"])
-    _check_workers(config["loader"]["workers"])
+    check_loader(config["loader"])
     _check_accelerator(config["trainer"].get("accelerator"))
     _check_arguments(config, "")
     check_runs(config.get("runs"))
@@ -97,12 +91,6 @@ def _check_length(trainer: Mapping[str, Any]) -> None:
                 f"trainer.{name} is {trainer[name]}, more than trainer.max_epochs={epochs}, so {reason}; "
                 "lower the one or raise the other"
             )
-
-
-def _check_workers(workers: int) -> None:
-    most = max(MOST_WORKERS, 4 * (os.cpu_count() or 1))
-    if workers > most:
-        raise ConfigError(f"loader.workers is {workers}, but at most {most} processes are started here; lower it")
 
 
 def _check_accelerator(name: object) -> None:
