@@ -256,9 +256,7 @@ def test_targets_that_are_missing_from_a_split_are_named(
         "no image of the split 'val' has a target for task 'classification'",
         "no image of the split 'test' has a target for task 'classification'",
     ]
-    with pytest.raises(
-        DataError, match="the split 'val' has a target for task 'classification', but val/"
-    ):
+    with pytest.raises(DataError, match="the split 'val' has a target for task 'classification', but val/"):
         check("monitor=val/classification/balanced_accuracy", "mode=max")
 
 

@@ -18,6 +18,7 @@ from tandem.config.monitor import OFFERS, resolved_monitor
 from tandem.config.schema import (
     EXTENDED,
     AuditDataConfig,
+    DoctorConfig,
     EvaluateConfig,
     ExplainLossConfig,
     ExportConfig,
@@ -50,6 +51,7 @@ def register(primary: str = "train") -> None:
     ConfigStore.instance().store(name="schema_explain_loss", node=ExplainLossConfig)
     ConfigStore.instance().store(name="schema_export", node=ExportConfig)
     ConfigStore.instance().store(name="schema_show_data", node=ShowDataConfig)
+    ConfigStore.instance().store(name="schema_doctor", node=DoctorConfig)
     ConfigStore.instance().store(name="schema_audit_data", node=AuditDataConfig)
     ConfigStore.instance().store(name="schema_evaluate", node=EvaluateConfig)
     ConfigStore.instance().store(name="schema_predict", node=PredictConfig)

@@ -188,6 +188,17 @@ class AuditDataConfig:
 
 
 @dataclass
+class DoctorConfig:
+    """Schema of `conf/doctor.yaml`."""
+
+    data: Any = None
+    runs: str = "runs"
+    self_test: bool = True
+    out: str | None = None
+    overwrite: bool = False
+
+
+@dataclass
 class YoursConfig:
     """The reader's own paths; studies and budgets of a paper refer to them, for instance as `%data.root%`."""
 
