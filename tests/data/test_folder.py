@@ -131,35 +131,44 @@ def test_a_named_mask_value_names_the_channel(trees: Any, tmp_path: Path) -> Non
 LEVELS = np.linspace(0, 65535, 480).round().astype(np.uint16).reshape(20, 24)
 
 
-def grey(tmp_path: Path, array: Any, ending: str = "png", **settings: Any) -> list[int]:
-    """The levels that an image of one class among others is read as, sorted."""
+def grey(tmp_path: Path, array: Any, ending: str = "png", **settings: Any) -> Samples:
+    """The rows of a data set of equal images."""
     for number in range(8):
         path = tmp_path / "mine" / f"c{number}.{ending}"
         path.parent.mkdir(exist_ok=True)
         Image.fromarray(array).save(path)
-    rows = load(tmp_path / "mine", images="{id}", masks=None, **{"size": 20, **settings})
-    levels: list[int] = rows.images[0, 0, :, 0].tolist()
-    return levels
+    return load(tmp_path / "mine", images="{id}", masks=None, **{"size": 20, **settings})
 
 
-@pytest.mark.parametrize("ending", ["png", "tiff"])
-def test_sixteen_bits_become_eight(tmp_path: Path, ending: str) -> None:
-    square = np.repeat(np.linspace(0, 65535, 20).round().astype(np.uint16)[:, None], 20, 1)
-    expected = np.rint(square[:, 0] / 257)
-    assert np.abs(np.array(grey(tmp_path, square, ending)) - expected).max() <= 1
+def column(array: Any) -> Any:
+    return np.repeat(np.asarray(array)[:, None], 20, 1)
+
+
+@pytest.mark.parametrize("ending", ["png", "tiff", "pgm", "jp2"])
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_deep_levels_keep_their_precision(tmp_path: Path, ending: str, bits: int) -> None:
+    levels = np.linspace(0, 2**bits - 1, 20).round().astype(np.uint16)
+    rows = grey(tmp_path, column(levels), ending)
+    assert rows.images.dtype == torch.uint16
+    assert rows.images[0, 0, :, 0].tolist() == levels.tolist()
+    unit = rows.take([0])["image"][0, 0, :, 0]
+    np.testing.assert_allclose(unit.numpy(), levels / (2**bits - 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["int16", "int32", "float32"])
+def test_signed_and_float_levels_are_read(tmp_path: Path, kind: str) -> None:
+    levels = np.linspace(-1000, 3000, 20).astype(kind)
+    rows = grey(tmp_path, column(levels), "tif")
+    assert (rows.images.dtype, rows.images[0, 0, :, 0].tolist()) == (torch.float32, levels.tolist())
+    np.testing.assert_allclose(rows.take([0])["image"][0, 0, :, 0].numpy(), (levels + 1000.0) / 4000, atol=1e-6)
 
 
 def test_a_range_of_grey_levels_is_stretched_and_its_ends_are_clipped(tmp_path: Path) -> None:
-    square = np.repeat(np.arange(20, dtype=np.uint16)[:, None] * 300, 20, 1)
-    found = grey(tmp_path, square, grey_range=[600, 4200])
-    assert found[:3] == [0, 0, 0]
-    assert found[8] == 128
-    assert set(found[14:]) == {255}
-
-
-def test_float_images_need_a_range(tmp_path: Path) -> None:
-    square = np.repeat(np.linspace(-1, 1, 20, dtype=np.float32)[:, None], 20, 1)
-    assert grey(tmp_path, square, "tif", grey_range=[-1, 1]) == np.rint((np.linspace(-1, 1, 20) + 1) * 127.5).tolist()
+    square = column(np.arange(20, dtype=np.uint16) * 300)
+    found = grey(tmp_path, square, grey_range=[600, 4200]).take([0])["image"][0, 0, :, 0]
+    assert found[:3].tolist() == [0, 0, 0]
+    assert found[8] == 0.5
+    assert set(found[14:].tolist()) == {1.0}
 
 
 @pytest.mark.parametrize("ending", ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "PNG"])

@@ -96,7 +96,7 @@ def file_facts(records: Sequence["Record"]) -> list[FileFacts]:
     """Reads size and mode of each image file; a file that cannot be opened has the mode `?`."""
     from PIL import Image
 
-    from tandem.data.files.images import FORMATS
+    from tandem.data.files.pillow_reader import FORMATS
     from tandem.errors import DataError
     from tandem.utils.files import check_regular
 

@@ -70,7 +70,7 @@ class Ensemble:
         """Computes the mean values of each task.
 
         Args:
-            batches: for each view, (N, C, size, size) uint8.
+            batches: for each view, (N, C, size, size) uint8, or float32 in [0, 1].
 
         Returns:
             float32 values on the CPU; the weights of a task sum to 1.

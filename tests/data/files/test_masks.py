@@ -2,15 +2,21 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tandem.data.files.masks import mask_values, read_mask, unite
+from tandem.data.files import masks
+from tandem.data.files.masks import mask_values, read_mask
 from tandem.errors import ConfigError, DataError
 
 LEVELS = np.arange(12 * 10, dtype=np.uint8).reshape(12, 10)
+
+
+def unite(*given: Any) -> np.ndarray:
+    return masks.unite(*given)[0]
 
 
 def save(path: Path, array: np.ndarray) -> Path:

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tandem.data.batch import MISSING_PIXEL
-from tandem.data.files.images import MODES, SHOWN_VALUES, by, open_image
+from tandem.data.files.images import PILLOW, by, read_raster, reader_of
+from tandem.data.files.pillow_reader import open_image
 from tandem.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 BACKGROUND = "background"
 IGNORE = "ignore"
 DEEP = ("I;16", "I;16B", "I;16L", "I")
+SHOWN_VALUES = 5
 
 Colour = tuple[int, int, int]
 
@@ -81,25 +83,37 @@ def read_mask(
     Raises:
         DataError: as in `unite`.
     """
-    return square(unite(paths, image_size, values), size)
+    return square(unite(paths, image_size, values)[0], size)
 
 
-def unite(paths: Sequence[Path], image_size: tuple[int, int], values: MaskValues | None = None) -> NDArray[np.uint8]:
+def unite(
+    paths: Sequence[Path], image_size: tuple[int, int], values: MaskValues | None = None, orientation: int = 1
+) -> tuple[NDArray[np.uint8], set[int]]:
     """Merges the masks of one image: foreground overrides ignored, and ignored overrides background.
 
+    Args:
+        paths: mask files.
+        image_size: width and height of the upright image.
+        values: meaning of the values.
+        orientation: EXIF orientation tag of the image, for messages.
+
     Returns:
-        (H, W) uint8.
+        (H, W) uint8, and the orientation tags of the masks.
 
     Raises:
         DataError: as in `open_image`; or a mask has another size than its image, values without a meaning, or masks
             give a pixel two classes.
     """
     united = np.zeros(image_size[::-1], dtype=np.uint8)
+    tags: set[int] = set()
     for path in paths:
-        image = open_image(path, (*MODES, *DEEP))
+        image = _opened(path)
+        tag = int(image.info.get("orientation", 1))
+        tags.add(tag)
         if image.size != image_size:
+            hint = "" if tag == orientation else f" (its orientation tag is {tag}, the image's is {orientation})"
             raise DataError(
-                f"mask {str(path)!r} is {by(image.size)}, but its image is {by(image_size)} (width x height): "
+                f"mask {str(path)!r} is {by(image.size)}, but its image is {by(image_size)} (width x height){hint}: "
                 "fix the mask or the pairing of the two files"
             )
         mask = _lesion(image, path) if values is None else _indexed(image, path, values)
@@ -109,7 +123,7 @@ def unite(paths: Sequence[Path], image_size: tuple[int, int], values: MaskValues
                 f"mask {str(path)!r} gives pixels another class than another mask of the same image: fix one"
             )
         united = np.where((mask > 0) & ((mask != MISSING_PIXEL) | (united == 0)), mask, united)
-    return united
+    return united, tags
 
 
 def square(mask: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -117,6 +131,21 @@ def square(mask: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     from PIL import Image
 
     return np.array(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST), dtype=np.uint8)[None]
+
+
+def _opened(path: Path) -> "Image":
+    """Opens a mask upright; whole numbers of files that are no 8-bit images become Pillow's mode I."""
+    from PIL import Image
+
+    image = open_image(path) if reader_of(path) is PILLOW else Image.fromarray(read_raster(path).pixels)
+    if image.mode != "F":
+        return image
+    levels = np.asarray(image)
+    if not (np.abs(levels) < 2**24).all() or (levels % 1 != 0).any():
+        raise DataError(f"mask {str(path)!r} has values that are not whole numbers: save its classes as whole numbers")
+    whole = Image.fromarray(levels.astype(np.int32))
+    whole.info.update(image.info)
+    return whole
 
 
 def _key(text: str) -> int | Colour:
