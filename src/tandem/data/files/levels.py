@@ -61,11 +61,16 @@ def settle_levels(name: str, decoded: "Decoded", train: NDArray[np.int64], given
             "has, so their black and white are not known: set data.grey_range=[low,high]"
         )
     found = given or robust_range(pick(decoded.pixels["images"], torch.from_numpy(rows)))
+    count, every = int(decoded.deep.sum()), len(decoded.records)
     log.info(
-        "data %s: %d of %d images have more than 8 bits; levels from %g (black) to %g (white) are kept (%s)",
-        name, int(decoded.deep.sum()), len(decoded.records), *found,
-        "data.grey_range" if given else f"quantiles {LOW:g} and {HIGH:g} of training pixels; or set data.grey_range",
+        "data %s: %d of %d images have more than 8 bits; level %g becomes black and %g white (%s)", name, count, every,
+        *found, "data.grey_range" if given else f"{LOW:.1%} and {HIGH:.1%} of training pixels; see data.grey_range",
     )  # fmt: skip
+    if count < every:
+        log.warning(
+            "data %s: files differ in depth, %d have 8 bits and %d more (first: %r): check with audit_data whether the "
+            "depth gives away the class", name, every - count, count, decoded.ids("deep")[0],
+        )  # fmt: skip
     return found
 
 
