@@ -63,8 +63,8 @@ class View:
         (ends,) = self.levels
         if not self.deep and raster.pixels.dtype != np.uint16:
             raise DataError(
-                f"image {name!r} has levels {_ends(raster)}, but the run was trained on 8-bit images: set the levels "
-                "of black and white with data.grey_range=[low,high]"
+                f"image {name!r} has levels {_ends(raster)}, but the run holds no levels of black and white: set them "
+                "with data.grey_range=[low,high]"
             )
         unit: NDArray[Any] = to_unit(torch.from_numpy(pixels), torch.tensor(ends)).numpy()
         return unit
@@ -77,8 +77,8 @@ class View:
             found["transparent"] = f"has transparent pixels, composited on #{red:02x}{green:02x}{blue:02x}"
         if raster.deep and not self.deep:
             found["deep"] = (
-                f"has levels {_ends(raster)}, but the run was trained on 8-bit images: 0 is read as black and 65535 as "
-                "white; if that is wrong, set data.grey_range=[low,high]"
+                f"has levels {_ends(raster)}, but the run holds no levels of black and white: 0 is read as black and "
+                "65535 as white; if that is wrong, set data.grey_range=[low,high]"
             )
         return found
 

@@ -69,16 +69,16 @@ def settle_levels(name: str, decoded: "Decoded", train: NDArray[np.int64], given
     if count < every:
         log.warning(
             "data %s: files differ in depth, %d have 8 bits and %d more (first: %r): check with audit_data whether the "
-            "depth gives away the class", name, every - count, count, decoded.ids("deep")[0],
+            "depth gives away the class", name, every - count, count, decoded.files("deep")[0],
         )  # fmt: skip
     return found
 
 
 def _remarks(decoded: "Decoded") -> Iterator[str]:
     """Yields a line for each fact that changes what images show."""
-    if seen := decoded.ids("transparent"):
+    if seen := decoded.files("transparent"):
         yield f"{len(seen)} images have transparent pixels, composited on data.background (first: {seen[0]!r})"
-    if turned := decoded.ids("turned"):
+    if turned := decoded.files("turned"):
         yield (
             f"{len(turned)} images differ from their masks in the EXIF orientation tag (first: {turned[0]!r}); each "
             "file is rotated by its own tag: if masks were drawn on the stored pixels, remove the tag from the images"

@@ -50,14 +50,16 @@ def open_image(path: Path, modes: Sequence[str] = (*MODES, *DEEP_MODES)) -> "Ima
 
     Returns:
         The image in its own size and mode, rotated upright by its EXIF orientation tag, as viewers show it; the tag is
-        kept as `info["orientation"]`.
+        kept as `info["orientation"]`. If `info["deep_colours"]` is true, its colours are the high bytes of the file's.
 
     Raises:
         DataError: the file is absent, not an image, truncated, damaged, of another mode, has several pages, or exceeds
             Pillow's limit against decompression bombs (about 89 million pixels).
     """
     with _opened(path) as image:
+        deep = deep_pixels.has_deep_colours(image)
         _load(image)
+        image.info["deep_colours"] = deep
     if image.mode not in modes:
         raise DataError(
             f"image {str(path)!r} is neither grey nor RGB (Pillow's mode {image.mode}): convert it to one of them"

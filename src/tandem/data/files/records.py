@@ -119,9 +119,9 @@ class Decoded:
         """(N,) whether an image has more than 8 bits."""
         return self.arrays["deep"] > 0
 
-    def ids(self, fact: str) -> list[str]:
-        """The ids of the images of which a fact among `arrays` holds."""
-        return [record.id for record, holds in zip(self.records, self.arrays[fact], strict=True) if holds]
+    def files(self, fact: str) -> list[str]:
+        """The image files of which a fact among `arrays` holds."""
+        return [str(record.image) for record, holds in zip(self.records, self.arrays[fact], strict=True) if holds]
 
 
 @dataclass(frozen=True)
