@@ -74,6 +74,8 @@ def has_deep_colours(image: "Image") -> bool:
         return image.mode == "RGB" and _maxval(image) > 255
     if image.format == "JPEG2000":
         return image.mode not in ("L", "I;16", "P", "PA") and _precision(image) > 8
+    if tags := getattr(image, "tag_v2", None):  # not the raw mode, which names single planes without their depth
+        return image.mode[0] not in "IF" and max(tags.get(BITS, (1,))) > 8
     return not image.mode.startswith("I") and bool(re.search(r";16[BLN]", _raw_mode(image)))
 
 
@@ -102,6 +104,7 @@ def colours(image: "Image", path: Path, load: "Callable[[Image], None]") -> NDAr
         raise _unread(path, "TIFF with separate planes")
     if raw == "LA;16B":  # four bytes for each pixel: grey and alpha, each with its high byte first
         read = _with_raw_mode(image, path, "RGBA", load).astype(np.uint16)
+        load(image)
         return np.stack([read[..., 0] << 8 | read[..., 1], read[..., 2] << 8 | read[..., 3]], axis=-1)
     if not raw.startswith(("RGB;", "RGBA;", "RGBX;")):
         raise _unread(path, f"{image.format} of Pillow's raw mode {raw}")
