@@ -124,6 +124,18 @@ EXACT: Mapping[str, tuple[str, Write, Callable[[int], np.ndarray]]] = {
     "tiff int16": ("tif", tiff(), lambda seed: levels(seed, 3000, "int16", least=-1000)),
     "tiff int32": ("tif", tiff(), lambda seed: levels(seed, 100000, "int32", least=-5)),
     "tiff uint32": ("tif", tiff(), lambda seed: levels(seed, 3e9, "uint32")),
+    "tiff int16, other byte order, deflate": (
+        "tif",
+        tiff(byteorder=">", compression="zlib"),
+        lambda seed: levels(seed, 3000, "int16", least=-1000),
+    ),
+    "tiff uint32, other byte order": ("tif", tiff(byteorder=">"), lambda seed: levels(seed, 3e9, "uint32")),
+    "tiff float, other byte order, deflate": (
+        "tif",
+        tiff(byteorder=">", compression="zlib"),
+        lambda seed: scene(seed).astype(np.float32),
+    ),
+    "tiff float64": ("tif", tiff(), lambda seed: scene(seed).astype(np.float32).astype(np.float64)),
     "tiff float": ("tif", tiff(), lambda seed: scene(seed).astype(np.float32) * 3 - 1),
     "pfm": ("pfm", pillow(), lambda seed: scene(seed).astype(np.float32)),
     "jp2 grey 16": ("jp2", pillow(), grey12),

@@ -101,6 +101,12 @@ def test_colours_that_would_lose_bits_are_refused(tmp_path: Path, ending: str, s
         read_raster(path)
 
 
+def test_a_tiff_that_is_not_read_is_no_damaged_file(tmp_path: Path) -> None:
+    tifffile.imwrite(tmp_path / "a.tif", levels(0, 9, "float32", 3), photometric="rgb")
+    with pytest.raises(DataError, match=r"a\.tif' is a TIFF whose pixels are stored in a way that is not read: save"):
+        read_raster(tmp_path / "a.tif")
+
+
 # ------------------------------------------------------------------------------------------------------- transparency
 
 

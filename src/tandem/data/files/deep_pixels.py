@@ -20,6 +20,35 @@ SIZ = b"\xff\x4f\xff\x51"
 PHOTOMETRIC, PLANAR, SAMPLE_FORMAT, BITS = 262, 284, 339, 258  # TIFF tags
 
 
+MORE_TIFF = {
+    (b"MM", 0, (1,), 1, (16,), ()): ("I;16B", "I;16B"),
+    (b"MM", 1, (1,), 1, (32,), ()): ("I", "I;32B"),
+    (b"II", 1, (3,), 1, (64,), ()): ("F", "F;64F"),
+    (b"MM", 1, (3,), 1, (64,), ()): ("F", "F;64BF"),
+}
+"""Kinds of TIFF that Pillow can decode but does not list: byte order, photometric interpretation, sample format, fill
+order, bits, extra samples; and Pillow's mode and raw mode."""
+
+NATIVE = {"I;16BS": "I;16NS", "I;32B": "I;32N", "I;32BS": "I;32NS", "F;32BF": "F;32NF", "F;64BF": "F;64NF"}
+"""Raw modes of compressed TIFF files: libtiff returns numbers in the byte order of the machine, which Pillow overlooks
+for these."""
+
+
+def list_more_tiff() -> None:
+    """Adds `MORE_TIFF` to the kinds of TIFF that Pillow opens."""
+    from PIL import TiffImagePlugin
+
+    for kind, modes in MORE_TIFF.items():
+        TiffImagePlugin.OPEN_INFO.setdefault(kind, modes)
+
+
+def set_byte_order(image: "Image") -> None:
+    """Corrects the byte order in which Pillow would read an opened TIFF that has not been decoded."""
+    tiles: Any = getattr(image, "tile", [])
+    if any(tile.codec_name == "libtiff" for tile in tiles) and (raw := NATIVE.get(_raw_mode(image))):
+        image.tile = [tile._replace(args=(raw, *tile.args[1:])) for tile in tiles]  # type: ignore[attr-defined]
+
+
 def number_type(image: "Image") -> str | None:
     """Names the numbers of a grey file where Pillow's mode does not say what they are.
 

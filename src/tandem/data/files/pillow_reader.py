@@ -153,6 +153,7 @@ def _load(image: "Image") -> None:
     """Decodes an opened image and rotates it upright; keeps the tag."""
     from PIL import ImageOps
 
+    deep_pixels.set_byte_order(image)
     found = image.getexif().get(ORIENTATION, 1)
     image.load()
     ImageOps.exif_transpose(image, in_place=True)
@@ -165,6 +166,7 @@ def _opened(path: Path, verify: bool = True) -> "Iterator[Image]":
     from PIL import Image, UnidentifiedImageError
 
     check_regular(path)
+    deep_pixels.list_more_tiff()
     name = repr(str(path))
     try:
         with warnings.catch_warnings():
@@ -184,9 +186,19 @@ def _opened(path: Path, verify: bool = True) -> "Iterator[Image]":
     except FileNotFoundError as error:
         raise DataError(f"image {name} does not exist: restore the file") from error
     except UnidentifiedImageError as error:
+        if _start(path) in (b"II*\0", b"MM\0*"):
+            raise DataError(
+                f"image {name} is a TIFF whose pixels are stored in a way that is not read: save it as grey (8 or 16 "
+                "bits, or 32-bit numbers) or RGB (8 or 16 bits)"
+            ) from error
         raise DataError(f"{name} is not an image ({SHOWN_FORMATS}): download the file again") from error
     except Exception as error:  # Pillow's decoders may raise anything for a damaged file
         raise DataError(f"image {name} is truncated or damaged ({_line(error)}): download the file again") from error
+
+
+def _start(path: Path) -> bytes:
+    with path.open("rb") as file:
+        return file.read(4)
 
 
 def _line(error: BaseException) -> str:

@@ -76,7 +76,7 @@ def fit(raster: Raster, size: int, channels: int) -> NDArray[Any]:
     if not raster.deep:
         image = Image.fromarray(np.ascontiguousarray(pixels)).convert("L" if channels == 1 else "RGB")
         shrunk = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).reshape(size, size, channels)
-        return np.ascontiguousarray(shrunk.transpose(2, 0, 1))
+        return np.array(shrunk.transpose(2, 0, 1), order="C")
     levels = pixels.astype(np.float32)
     if levels.ndim == 3 and channels == 1:
         levels = levels @ np.array(LUMA, np.float32)
