@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -85,9 +86,12 @@ def restore(folder: str | Path) -> TrainedRun:
 def _levels(state: Any, file: Path) -> "tuple[Levels, ...]":
     """Reads the levels of black and white that the data module put into a checkpoint."""
     pairs = state.get("levels", []) if isinstance(state, dict) else []
-    found = tuple((float(black), float(white)) for black, white in pairs)
+    try:
+        found = tuple((float(black), float(white)) for black, white in pairs)
+    except (TypeError, ValueError):
+        found = ((nan, nan),)
     if not all(black < white for black, white in found):
-        raise DataError(f"{file} holds levels of black and white that are not in order ({pairs}); train again")
+        raise DataError(f"{file} holds levels of black and white that are no pairs in order ({pairs}); train again")
     return found
 
 

@@ -77,11 +77,11 @@ def settle_levels(name: str, decoded: "Decoded", train: NDArray[np.int64], given
 def _remarks(decoded: "Decoded") -> Iterator[str]:
     """Yields a line for each fact that changes what images show."""
     if seen := decoded.files("transparent"):
-        yield f"{len(seen)} images have transparent pixels, composited on data.background (first: {seen[0]!r})"
+        yield f"images with transparent pixels, composited on data.background: {len(seen)} (first: {seen[0]!r})"
     if turned := decoded.files("turned"):
         yield (
-            f"{len(turned)} images differ from their masks in the EXIF orientation tag (first: {turned[0]!r}); each "
-            "file is rotated by its own tag: if masks were drawn on the stored pixels, remove the tag from the images"
+            f"images that differ from a mask in the EXIF orientation tag: {len(turned)} (first: {turned[0]!r}); each "
+            "file is rotated by its own tag, so if masks were drawn on the stored pixels, remove the tag from the images"
         )
 
 
