@@ -109,9 +109,9 @@ FOLDERS: dict[str, tuple[Break, dict[str, Any], str]] = {
         r"a1_mask\.png' has transparent pixels",
     ),
     "a deep mask": (
-        image("benign/a1_mask.png", BOX.astype(np.uint16)),
+        image("benign/a1_mask.png", BOX.astype(np.uint16) * 3),
         {},
-        r"a1_mask\.png' has more than 8 bits per pixel: set the meaning of its values",
+        r"a1_mask\.png' has 2 values \(0, 765\), but may have only 0 and either 1, 255 or 65535: set their meaning",
     ),
     "a mask value without meaning": (
         image("benign/a1_mask.png", BOX // 2),
