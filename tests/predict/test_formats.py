@@ -1,6 +1,7 @@
 """Images of every format, depth and mode give the same answer in training, evaluation and prediction."""
 
 import csv
+import json
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 from tandem.data.folder import Folder
 from tandem.data.samples import Samples
+from tandem.errors import DataError
 from tandem.evaluate.command import evaluate_run
 from tandem.evaluate.settings import EvaluateSettings
+from tandem.export.program import metadata
 from tandem.predict.predictor import _stacked, load
 from tandem.predict.views import View, open_any
 from tandem.runs.inference import Inference
@@ -94,3 +97,29 @@ def test_an_exported_module_takes_the_levels_of_deep_files(mixture: tuple[Path, 
     unit = ((levels - black) / (white - black)).clamp(0, 1)
     for found, expected in zip(inference(levels), Inference(run.module)(unit), strict=True):
         torch.testing.assert_close(found, expected)
+
+
+def test_the_checkpoint_and_the_results_hold_the_levels(mixture: tuple[Path, Path]) -> None:
+    run = restore(mixture[0])
+    assert run.results["data"]["levels"] == [list(pair) for pair in run.levels]
+    described = json.loads(metadata(run, Inference(run.module, run.levels), any_size=True)["tandem.input"])
+    assert described["type"].startswith("float32, the levels of image files")
+    assert (described["black"], described["white"]) == run.levels[0]
+
+
+def test_several_pairs_of_levels_need_a_choice(tmp_path: Path) -> None:
+    deep = open_any(write("png grey 16", tmp_path, "a", 0))
+    with pytest.raises(DataError, match=r"different levels of black and white \(\[0,10\], \[0,20\]\): choose one with"):
+        View(16, 1, ((0.0, 10.0), (0.0, 20.0)), deep=True).of(deep, "a.png")
+
+
+@pytest.mark.parametrize("name", ["tiff float", "tiff int16"])
+def test_levels_that_a_run_cannot_know_are_refused(tmp_path: Path, name: str) -> None:
+    with pytest.raises(DataError, match=r"the run holds no levels of black and white: set them with data\.grey_range="):
+        View(16, 1).of(open_any(write(name, tmp_path, "a", 0)), "a.tif")
+
+
+def test_a_deep_file_is_remarked_upon_where_no_levels_are_known(tmp_path: Path) -> None:
+    deep = open_any(write("png grey 16", tmp_path, "a", 0))
+    assert "the run holds no levels of black and white: 0 is read as black" in View(16, 1).remarks(deep)["deep"]
+    assert View(16, 1, deep=True).remarks(deep) == {}

@@ -92,7 +92,7 @@ def view_of(run: "TrainedRun", changes: Mapping[str, Any]) -> View:
 
     Args:
         run: a finished run.
-        changes: `size` and `grey_range`, if they differ from training.
+        changes: `size`, `grey_range` and `background`, if they differ from training.
 
     Raises:
         ConfigError: if the size is unknown or out of range, or the grey range is invalid.

@@ -171,9 +171,9 @@ def _opened(path: Path, verify: bool = True) -> "Iterator[Image]":
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=FORMATS) as checked:
-                if verify:
-                    checked.verify()  # the checksums of a PNG; without them, a flipped bit changes small masks silently
+            if verify:  # the checksums of a PNG; without them, a flipped bit changes small masks silently
+                with Image.open(path, formats=FORMATS) as checked:
+                    checked.verify()
             with Image.open(path, formats=FORMATS) as image:
                 pages = 1 if image.format == "MPO" else getattr(image, "n_frames", 1)  # MPO: the first is the image
                 if pages > 1:

@@ -105,11 +105,16 @@ def to_unit(pixels: Tensor, levels: Tensor | None = None) -> Tensor:
 
 
 def byte_view(pixels: NDArray[Any]) -> NDArray[np.uint8]:
-    """Stretches deep levels to 0 to 255 for display and for the search for duplicates; uint8 stays as it is."""
+    """Stretches deep levels to 0 to 255, for display and for the search for duplicates only; uint8 stays as it is.
+
+    Half a percent of the pixels is clipped at either end, so that a marker or a dead pixel does not hide the rest.
+    """
     if pixels.dtype == np.uint8:
         return pixels
-    low, high = float(pixels.min()), float(pixels.max())
-    found: NDArray[np.uint8] = np.rint((pixels - np.float32(low)) * (255 / ((high - low) or 1))).astype(np.uint8)
+    low, high = np.quantile(pixels, (0.005, 0.995))
+    if low == high:
+        low, high = float(pixels.min()), float(pixels.max())
+    found: NDArray[np.uint8] = np.rint(np.clip((pixels - low) * (255 / ((high - low) or 1)), 0, 255)).astype(np.uint8)
     return found
 
 
