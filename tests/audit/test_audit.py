@@ -173,7 +173,7 @@ def test_files_are_described_by_their_headers_and_an_unreadable_one_does_not_cra
     assert found == [(30, 20, "RGB", "PNG"), (10, 20, "L", "JPEG"), (0, 0, "?", "?"), (0, 0, "?", "?")]
     splits = {split: samples(seed, split) for seed, split in enumerate(SPLITS)}
     whole = replace(audit(Source(splits), splits), files=tuple(files))
-    assert modes(whole).rows == (("?", "?", 2), ("PNG", "RGB", 1), ("JPEG", "L", 1))
+    assert modes(whole).rows == (("?", "?", "?", 2), ("PNG", "RGB", "uint8", 1), ("JPEG", "L", "uint8", 1))
     assert sizes(whole).rows == (("width", 10, 20, 30, 2), ("height", 20, 20, 20, 1))
 
 

@@ -45,12 +45,6 @@ def cut(name: str, share: float) -> Break:
     return fault
 
 
-def cmyk(root: Path, trees: Any) -> None:
-    Image.new("CMYK", (24, 20)).save(root / "benign" / "a1.jpg")
-    (root / "benign" / "a1.png").unlink()
-    (root / "benign" / "a1_mask.png").unlink()
-
-
 def pages(root: Path, trees: Any) -> None:
     page = Image.new("L", (24, 20))
     page.save(root / "benign" / "b.tif", save_all=True, append_images=[page])
@@ -88,7 +82,7 @@ FOLDERS: dict[str, tuple[Break, dict[str, Any], str]] = {
     "text": (
         write("benign/a1.png", b"<html>not found</html>"),
         {},
-        r"a1\.png' is not an image \(PNG, JPEG, BMP, TIFF\)",
+        r"a1\.png' is not an image \(PNG, JPEG, BMP, TIFF, WebP, GIF, PNM, JPEG 2000\)",
     ),
     "PostScript": (write("benign/b.png", b"%!PS-Adobe-3.0 EPSF-3.0\n"), {}, r"b\.png' is not an image"),
     "truncated": (cut("benign/a1.png", 0.6), {}, r"a1\.png' is truncated or damaged"),
@@ -115,31 +109,20 @@ FOLDERS: dict[str, tuple[Break, dict[str, Any], str]] = {
         r"a1_mask\.png' has transparent pixels",
     ),
     "a deep mask": (
-        image("benign/a1_mask.png", BOX.astype(np.uint16)),
+        image("benign/a1_mask.png", BOX.astype(np.uint16) * 3),
         {},
-        r"a1_mask\.png' has more than 8 bits per pixel: set the meaning of its values",
+        r"a1_mask\.png' has 2 values \(0, 765\), but may have only 0 and either 1, 255 or 65535: set their meaning",
     ),
     "a mask value without meaning": (
         image("benign/a1_mask.png", BOX // 2),
         {"mask_values": {"255": "lesion"}},
         r"a1_mask\.png' has 1 values without a meaning \(127\)",
     ),
-    "CMYK": (cmyk, {}, r"a1\.jpg' is not 8-bit grey or RGB \(Pillow's mode CMYK\)"),
     "several pages": (pages, {}, r"b\.tif' has 2 pages"),
     "pixels that are no numbers": (
         image("benign/b.tif", NAN),
         {"grey_range": [0, 1]},
         r"b\.tif' has 2 pixels that are nan or infinite",
-    ),
-    "float levels without a range": (
-        image("benign/b.tif", np.nan_to_num(NAN)),
-        {},
-        r"b\.tif' has levels from 0 to 0\.5 .* data\.grey_range=\[low,high\]",
-    ),
-    "negative levels": (
-        image("benign/b.tif", np.full((20, 24), -5, dtype=np.int32)),
-        {},
-        r"b\.tif' has levels from -5 to -5",
     ),
     "a mask without an image": (removed("benign/a1.png"), {}, r"mask '.*a1_mask\.png' belongs to no image"),
     "two images of one name": (

@@ -17,8 +17,8 @@ from tandem.data import busi
 from tandem.data.busi import BUSI, find_root, scan
 from tandem.data.checks import check_splits
 from tandem.data.files.faults import Faults
-from tandem.data.files.images import open_image
 from tandem.data.files.masks import read_mask
+from tandem.data.files.pillow_reader import open_image
 from tandem.data.files.records import Decoder
 from tandem.data.samples import SPLITS, Samples
 from tandem.data.source import Source

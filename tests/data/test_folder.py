@@ -1,6 +1,7 @@
 """Your own images: every layout, table, depth and kind of mask gives the rows that a reader would expect."""
 
 import inspect
+import logging
 import shutil
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from tandem.config.shipped import config_folder
 from tandem.data.checks import check_splits
 from tandem.data.folder import Folder
 from tandem.data.samples import SPLITS, Samples, join_samples
+from tandem.errors import DataError
 
 
 @pytest.fixture(autouse=True)
@@ -131,38 +133,137 @@ def test_a_named_mask_value_names_the_channel(trees: Any, tmp_path: Path) -> Non
 LEVELS = np.linspace(0, 65535, 480).round().astype(np.uint16).reshape(20, 24)
 
 
-def grey(tmp_path: Path, array: Any, ending: str = "png", **settings: Any) -> list[int]:
-    """The levels that an image of one class among others is read as, sorted."""
+def grey(tmp_path: Path, array: Any, ending: str = "png", **settings: Any) -> Samples:
+    """The rows of a data set of equal images."""
     for number in range(8):
         path = tmp_path / "mine" / f"c{number}.{ending}"
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(array).save(path)
-    rows = load(tmp_path / "mine", images="{id}", masks=None, **{"size": 20, **settings})
-    levels: list[int] = rows.images[0, 0, :, 0].tolist()
-    return levels
+    return load(tmp_path / "mine", images="{id}", masks=None, **{"size": 20, **settings})
 
 
-@pytest.mark.parametrize("ending", ["png", "tiff"])
-def test_sixteen_bits_become_eight(tmp_path: Path, ending: str) -> None:
-    square = np.repeat(np.linspace(0, 65535, 20).round().astype(np.uint16)[:, None], 20, 1)
-    expected = np.rint(square[:, 0] / 257)
-    assert np.abs(np.array(grey(tmp_path, square, ending)) - expected).max() <= 1
+def column(array: Any) -> Any:
+    return np.repeat(np.asarray(array)[:, None], 20, 1)
+
+
+@pytest.mark.parametrize("ending", ["png", "tiff", "pgm", "jp2"])
+@pytest.mark.parametrize("bits", [10, 12, 16])
+def test_deep_levels_keep_their_precision(tmp_path: Path, ending: str, bits: int) -> None:
+    levels = np.linspace(0, 2**bits - 1, 20).round().astype(np.uint16)
+    rows = grey(tmp_path, column(levels), ending)
+    assert rows.images.dtype == torch.uint16
+    assert rows.images[0, 0, :, 0].tolist() == levels.tolist()
+    unit = rows.take([0])["image"][0, 0, :, 0]
+    np.testing.assert_allclose(unit.numpy(), levels / (2**bits - 1), atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["int16", "int32", "float32"])
+def test_signed_and_float_levels_are_read(tmp_path: Path, kind: str) -> None:
+    levels = np.linspace(-1000, 3000, 20).astype(kind)
+    rows = grey(tmp_path, column(levels), "tif")
+    assert (rows.images.dtype, rows.images[0, 0, :, 0].tolist()) == (torch.float32, levels.tolist())
+    np.testing.assert_allclose(rows.take([0])["image"][0, 0, :, 0].numpy(), (levels + 1000.0) / 4000, atol=1e-6)
 
 
 def test_a_range_of_grey_levels_is_stretched_and_its_ends_are_clipped(tmp_path: Path) -> None:
-    square = np.repeat(np.arange(20, dtype=np.uint16)[:, None] * 300, 20, 1)
-    found = grey(tmp_path, square, grey_range=[600, 4200])
-    assert found[:3] == [0, 0, 0]
-    assert found[8] == 128
-    assert set(found[14:]) == {255}
+    square = column(np.arange(20, dtype=np.uint16) * 300)
+    found = grey(tmp_path, square, grey_range=[600, 4200]).take([0])["image"][0, 0, :, 0]
+    assert found[:3].tolist() == [0, 0, 0]
+    assert found[8] == 0.5
+    assert set(found[14:].tolist()) == {1.0}
 
 
-def test_float_images_need_a_range(tmp_path: Path) -> None:
-    square = np.repeat(np.linspace(-1, 1, 20, dtype=np.float32)[:, None], 20, 1)
-    assert grey(tmp_path, square, "tif", grey_range=[-1, 1]) == np.rint((np.linspace(-1, 1, 20) + 1) * 127.5).tolist()
+@pytest.mark.parametrize("storage", ["memory", "disk", "decoded again"])
+def test_deep_levels_are_the_same_wherever_they_are_kept(tmp_path: Path, storage: str) -> None:
+    levels = column(np.linspace(0, 4095, 20).round().astype(np.uint16))
+    settings: dict[str, Any] = {} if storage == "memory" else {"memory_gb": 0.0}
+    if storage == "decoded again":
+        (tmp_path / "file").touch()
+        settings["cache"] = str(tmp_path / "file")
+    rows = grey(tmp_path, levels, "png", **settings)
+    assert isinstance(rows.images, torch.Tensor) == (storage == "memory")
+    assert rows.images.dtype == torch.uint16
+    np.testing.assert_allclose(rows.take([3, 1])["image"][1, 0].numpy(), levels / 4095, atol=1e-6)
 
 
-@pytest.mark.parametrize("ending", ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "PNG"])
+def test_8_bit_images_beside_deep_ones_stay_as_they_are(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    levels = column(np.linspace(0, 255, 20).round().astype(np.uint8))
+    alone = grey(tmp_path / "alone", levels)
+    for number in range(4):
+        deep = tmp_path / "both" / "mine" / f"d{number}.png"
+        deep.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(levels.astype(np.uint16) * 10 + 100).save(deep)
+    caplog.clear()
+    both = grey(tmp_path / "both", levels)
+    assert torch.equal(both.pick(range(8)).take(range(8))["image"], alone.take(range(8))["image"])
+    assert [both.take([8])["image"].min(), both.take([8])["image"].max()] == [0, 1]
+    assert "files differ in depth, 8 have 8 bits and 4 more (first: " in caplog.text
+
+
+def test_the_levels_are_those_of_the_training_images(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+    root = tmp_path / "mine"
+    for split, most in (("train", 1000), ("val", 2000), ("test", 3000)):
+        for number in range(3):
+            (root / split / "a").mkdir(parents=True, exist_ok=True)
+            levels = column(np.linspace(0, most, 20).round().astype(np.uint16))
+            Image.fromarray(levels).save(root / split / "a" / f"{number}.png")
+    source = Folder(str(root), images="{split}/{class}/{id}", masks=None, size=20)
+    splits = source.load()
+    assert source.levels == ((0.0, 1000.0),)
+    assert (splits["test"].take([0])["image"][0, 0, 7:] == 1).all(), "clipped"
+    assert "data folder: 9 of 9 images have more than 8 bits; level 0 becomes black and 1000 white (0.1%" in caplog.text
+
+
+def test_deep_images_outside_the_training_split_alone_need_a_range(tmp_path: Path) -> None:
+    for split in SPLITS:
+        path = tmp_path / "mine" / split / "a" / "0.png"
+        path.parent.mkdir(parents=True)
+        Image.fromarray(np.zeros((20, 20), np.uint8 if split == "train" else np.uint16)).save(path)
+    settings: dict[str, Any] = {"root": str(tmp_path / "mine"), "images": "{split}/{class}/{id}", "masks": None}
+    with pytest.raises(DataError, match=r"2 images have more than 8 bits, but none of the training split .*grey_range"):
+        Folder(**settings).load()
+    assert Folder(**settings, grey_range=[0, 10]).load()["val"].levels is not None
+
+
+def test_transparent_pixels_are_said_once_and_composited(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(8):
+        rgba = np.full((20, 20, 4), 200, np.uint8)
+        rgba[..., 3] = 255
+        rgba[:10, :, 3] = 0 if number < 5 else 255
+        path = tmp_path / "mine" / f"c{number}.png"
+        path.parent.mkdir(exist_ok=True)
+        Image.fromarray(rgba).save(path)
+    rows = load(tmp_path / "mine", images="{id}", masks=None, size=20, background="#010101")
+    assert rows.images[0, 0, [0, 19], 0].tolist() == [1, 200]
+    assert (rows.images[7] == 200).all()
+    (line,) = (record.getMessage() for record in caplog.records if "transparent" in record.getMessage())
+    assert line.startswith("data folder: images with transparent pixels, composited on data.background: 5 (first: ")
+    assert "c0.png" in line
+
+
+@pytest.mark.parametrize("tag_of_mask", [None, 3])
+def test_a_tag_on_the_image_alone_is_named(
+    trees: Any, tmp_path: Path, caplog: pytest.LogCaptureFixture, tag_of_mask: int | None
+) -> None:
+    root = trees.folders(tmp_path / "mine", 8)
+    exif = Image.Exif()
+    exif[274] = 3
+    for name, tagged in (("a2.png", True), ("a2_mask.png", tag_of_mask is not None)):
+        with Image.open(root / "benign" / name) as image:
+            image.load()
+        image.save(root / "benign" / name, exif=exif if tagged else None)
+    load(root)
+    lines = [record.getMessage() for record in caplog.records if "EXIF" in record.getMessage()]
+    if tag_of_mask:
+        assert lines == []
+    else:
+        (line,) = lines
+        assert "images that differ from a mask in the EXIF orientation tag: 1 (first: " in line
+        assert "a2.png" in line
+
+
+@pytest.mark.parametrize("ending", ["png", "jpg", "jpeg", "bmp", "tif", "tiff", "PNG", "webp", "gif", "ppm", "jp2"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_formats_and_channels(trees: Any, tmp_path: Path, ending: str, channels: int) -> None:
     for number in range(8):

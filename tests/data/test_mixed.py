@@ -22,6 +22,7 @@ class Given:
 
     def __init__(self, name: str, classes: tuple[str, ...], splits: dict[str, Samples], targets: Targets) -> None:
         self.name, self.classes, self.splits, self.targets = name, classes, splits, targets
+        self.levels: tuple[tuple[float, float], ...] = ()
 
     def load(self) -> dict[str, Samples]:
         return self.splits
@@ -141,3 +142,23 @@ def test_errors_of_a_source_name_the_keys_as_they_are_typed(pair: dict[str, Give
     line = "data.sources.b.root='here' is no folder, nor is data.csv a file of it: set data.sources.b.root=..."
     with pytest.raises(DataError, match=rf"^{re.escape(line)}$"):
         Mixed({"a": pair["a"], "b": Lost(pair["b"], "here")}).load()
+
+
+def test_sources_of_different_depth_keep_their_own_levels(pair: dict[str, Given]) -> None:
+    of_bytes = pair["b"].splits["train"]
+    deep = {
+        split: replace(
+            part,
+            images=part.images.to(torch.int32).mul(4).to(torch.uint16),
+            levels=torch.tensor([[0.0, 1020.0]]).expand(len(part), 2),
+        )
+        for split, part in pair["a"].splits.items()
+    }
+    source = Given("one", ("x", "y", "z"), deep, NO_MASKS)
+    source.levels = ((0.0, 1020.0),)
+    mixed = Mixed({"a": source, "b": pair["b"]})
+    train = mixed.load()["train"]
+    assert mixed.levels == ((0.0, 1020.0),)
+    assert train.images.dtype == torch.uint16
+    torch.testing.assert_close(train.take([0])["image"], pair["a"].splits["train"].take([0])["image"])
+    assert torch.equal(train.take([30])["image"], of_bytes.take([0])["image"])

@@ -30,7 +30,10 @@ FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"masks": torch.zeros(2, 1, 4, 5, dtype=torch.uint8)}, r"^3 ids, but \{'masks': 2\}"),
     ({"images": torch.zeros(1, 2, 4, 5, dtype=torch.uint8)}, r"^3 ids, but \{'images': 1\}"),
     ({"groups": ("g", "g")}, r"^3 ids, but \{'groups': 2\}"),
-    ({"images": torch.zeros(3, 2, 4, 5)}, r"^images are torch\.float32, but must be torch\.uint8$"),
+    (
+        {"images": torch.zeros(3, 2, 4, 5)},
+        r"^images are torch\.float32, but must be uint8, or uint16 or float32 with levels$",
+    ),
     ({"labels": torch.zeros(3, dtype=torch.int32)}, r"^labels are torch\.int32, but must be torch\.int64$"),
     ({"masks": torch.zeros(3, 1, 4, 5, dtype=torch.bool)}, r"^masks are torch\.bool, but must be torch\.uint8$"),
     ({"masks": torch.zeros(3, 1, 5, 4, dtype=torch.uint8)}, r"masks \(3, 1, 5, 4\): need \(N, C, H, W\), \(N,\) and"),

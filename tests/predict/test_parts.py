@@ -10,12 +10,13 @@ from hypothesis import strategies as st
 from PIL import Image, ImageOps
 from tests.predict.conftest import blob, tagged
 
+from tandem.data.files.pillow_reader import MODES
 from tandem.errors import ConfigError, DataError
 from tandem.predict.drawn import write_mask, write_overlay
 from tandem.predict.found import _stems, find
 from tandem.predict.settings import read_settings
 from tandem.predict.table import PredictionsFile
-from tandem.predict.views import SHALLOW_MODES, View, open_any
+from tandem.predict.views import View, open_any
 
 # --------------------------------------------------------------------------------------------------------------- names
 
@@ -94,12 +95,11 @@ def test_a_table_of_others_is_refused(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------------ images
 
 
-@pytest.mark.parametrize("mode", [*SHALLOW_MODES, "I;16", "I", "F"])
+@pytest.mark.parametrize("mode", [*MODES, "I;16", "I", "F"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_every_mode_becomes_what_networks_see(mode: str, channels: int) -> None:
-    grey_range = (0.0, 1.0) if mode == "F" else None
-    seen = View(8, channels, grey_range).of(open_any(Image.new(mode, (5, 6))), "a")
-    assert (seen.shape, seen.dtype.name) == ((channels, 8, 8), "uint8")
+    seen = View(8, channels, ((0.0, 1.0),), deep=True).of(open_any(Image.new(mode, (5, 6))), "a")
+    assert (seen.shape, seen.dtype.name) == ((channels, 8, 8), "float32" if mode[0] in "IF" else "uint8")
 
 
 @pytest.mark.parametrize("ending", ["jpg", "png", "tif", "webp"])
@@ -108,7 +108,7 @@ def test_a_mask_lies_on_its_image_however_both_are_read(tmp_path: Path, orientat
     dark = np.zeros((16, 24, 3), np.uint8)
     dark[2:9, 3:12] = 255
     Image.fromarray(dark).save(tmp_path / f"a.{ending}", exif=tagged(orientation))
-    upright = np.asarray(open_any(tmp_path / f"a.{ending}").convert("L")) > 127
+    upright = open_any(tmp_path / f"a.{ending}").pixels[..., 0] > 127
     write_mask(tmp_path / "mask.png", upright.astype(np.uint8) * 255, tmp_path / f"a.{ending}")
     with Image.open(tmp_path / f"a.{ending}") as image, Image.open(tmp_path / "mask.png") as mask:
         np.testing.assert_array_equal(np.asarray(mask) > 127, np.asarray(image.convert("L")) > 127)

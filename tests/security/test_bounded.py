@@ -16,7 +16,7 @@ import pytest
 from tandem.data.files import archives
 from tandem.data.files.archives import folder_of
 from tandem.data.files.cache import digest
-from tandem.data.files.images import open_image
+from tandem.data.files.pillow_reader import open_image
 from tandem.data.medmnist import read_npz
 from tandem.data.splitting.splits import read_splits
 from tandem.errors import DataError

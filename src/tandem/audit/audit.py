@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from tandem.audit.facts import Facts, FileFacts, digests_of, facts_of, file_facts, thumbnails_of
+from tandem.audit.levels import LevelFacts, levels_of
 from tandem.data.files.dataset_builder import MANY
 from tandem.data.splitting.duplicates import Pair, near_duplicate_pairs
 
@@ -61,6 +62,7 @@ class Audit:
         faults: a line for each thing that cannot be used.
         alike: near-duplicate pairs, the worst first; None without a search for them.
         compared: whether all pairs of images were compared; if not, `alike` contains identical images only.
+        levels: the levels that the images use.
         findings: the numbers of yes, no and unknown, by yes/no question and split.
         columns: minimum, mean, maximum and number of unknown values, by column and split.
     """
@@ -72,6 +74,7 @@ class Audit:
     faults: tuple[str, ...] = ()
     alike: tuple[Likeness, ...] | None = None
     compared: bool = True
+    levels: tuple[LevelFacts, ...] = ()
     findings: Mapping[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
     columns: Mapping[tuple[str, str], tuple[float, float, float, int]] = field(default_factory=dict)
 
@@ -106,6 +109,7 @@ def audit(
         faults=tuple(getattr(source, "skipped", ())),
         alike=None if distance is None else likenesses(rows, splits, limits),
         compared=compared,
+        levels=levels_of(splits, source.classes),
         findings=_findings(splits, names.findings if names else ()),
         columns=_columns(splits),
     )

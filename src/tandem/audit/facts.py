@@ -4,9 +4,10 @@ import hashlib
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
@@ -54,6 +55,7 @@ class FileFacts:
         width: width in pixels.
         height: height in pixels.
         mode: Pillow's mode, such as L or RGB; `?` if the file cannot be read.
+        pixels: what its levels are kept as: uint8, or uint16 or float32 for more than 8 bits.
         format: file format, such as PNG.
     """
 
@@ -63,17 +65,16 @@ class FileFacts:
     height: int = 0
     mode: str = "?"
     format: str = "?"
+    pixels: str = "?"
 
 
 def facts_of(split: str, samples: "Samples", classes: Sequence[str]) -> list[Facts]:
     """Collects the facts about each row of a split, in order, with a few images in memory at a time."""
-    import torch
-
     from tandem.data.loading.storage import chunks
 
     counts = [_pixels(masks) for masks in chunks(samples.masks)]
     known, marked = (torch.cat(parts).tolist() for parts in zip(*counts, strict=True))
-    flat = torch.cat([pixels.amax((1, 2, 3)) == pixels.amin((1, 2, 3)) for pixels in chunks(samples.images)]).tolist()
+    flat = torch.cat([_flat(pixels) for pixels in chunks(samples.images)]).tolist()
     masked = samples.masks.shape[1] > 0
     found = []
     for row, name in enumerate(samples.ids):
@@ -86,6 +87,12 @@ def facts_of(split: str, samples: "Samples", classes: Sequence[str]) -> list[Fac
     return found
 
 
+def _flat(images: "Tensor") -> "Tensor":
+    """Whether all pixels of an image are equal, (N,)."""
+    values = images.numpy().reshape(len(images), -1)  # torch has no maximum of uint16
+    return torch.from_numpy(values.max(1) == values.min(1))
+
+
 def _pixels(masks: "Tensor") -> "tuple[Tensor, Tensor]":
     """Counts the known and the marked pixels of each mask."""
     known = masks != MISSING_PIXEL
@@ -96,7 +103,8 @@ def file_facts(records: Sequence["Record"]) -> list[FileFacts]:
     """Reads size and mode of each image file; a file that cannot be opened has the mode `?`."""
     from PIL import Image
 
-    from tandem.data.files.images import FORMATS
+    from tandem.data.files.images import dtype_of
+    from tandem.data.files.pillow_reader import FORMATS
     from tandem.errors import DataError
     from tandem.utils.files import check_regular
 
@@ -110,7 +118,7 @@ def file_facts(records: Sequence["Record"]) -> list[FileFacts]:
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, DataError):
             found.append(FileFacts(record.id, path))  # the faults say why it cannot be read
             continue
-        found.append(FileFacts(record.id, path, *size, mode, kind))
+        found.append(FileFacts(record.id, path, *size, mode, kind, str(dtype_of(record.image))))
     return found
 
 
@@ -118,12 +126,13 @@ def thumbnails_of(splits: Mapping[str, "Samples"]) -> NDArray[np.uint8]:
     """Returns grey thumbnails (ITU-R 601 luma) of all images in the order of the splits, (N, 64, 64)."""
     from PIL import Image
 
+    from tandem.data.files.raster import byte_view
     from tandem.data.splitting.duplicates import THUMBNAIL
 
     thumbnails = []
     for image in _images(splits):
         pixels = image[0] if len(image) == 1 else image.transpose(1, 2, 0)
-        grey = Image.fromarray(np.ascontiguousarray(pixels)).convert("L")
+        grey = Image.fromarray(np.ascontiguousarray(byte_view(pixels))).convert("L")
         small = grey.resize((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
         thumbnails.append(np.asarray(small, dtype=np.uint8))
     return np.stack(thumbnails)
@@ -134,7 +143,7 @@ def digests_of(splits: Mapping[str, "Samples"]) -> list[bytes]:
     return [hashlib.sha256(image.tobytes()).digest() for image in _images(splits)]
 
 
-def _images(splits: Mapping[str, "Samples"]) -> Iterator[NDArray[np.uint8]]:
+def _images(splits: Mapping[str, "Samples"]) -> Iterator[NDArray[Any]]:
     """Yields one image after the other, (C, H, W), with a few of them in memory."""
     from tandem.data.loading.storage import chunks
 

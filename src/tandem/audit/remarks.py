@@ -24,6 +24,25 @@ def _files(audit: Audit) -> list[str]:
         found.append(f"things that cannot be used: {len(audit.faults)}; their rows are left out below")
     if flat := [row.id for row in audit.rows if row.flat]:
         found.append(f"images with a single grey value: {len(flat)}, the first: {flat[0]}")
+    return [*found, *_levels(audit)]
+
+
+def _levels(audit: Audit) -> list[str]:
+    """Remarks on images of more than 8 bits."""
+    deep = [of for of in audit.levels if of.deep]
+    found = [
+        f"images of more than 8 bits: {of.images}, with levels from {of.quantiles[0]:g} to {of.quantiles[-1]:g}"
+        + (f", which need {of.bits} bits" if of.bits else "")
+        + f"; {of.ends[0]:g} becomes black and {of.ends[1]:g} white"
+        for of in deep
+    ]
+    if len(audit.levels) > 1:
+        counts = "; ".join(
+            f"{'over 8' if of.deep else '8'} bits, {of.ends[0]:g} to {of.ends[1]:g}: "
+            + (", ".join(f"{count} {name}" for name, count in of.by_class.items()) or f"{of.images} images")
+            for of in audit.levels
+        )
+        found.append(f"files differ in depth, which may give away the class ({counts})")
     return found
 
 

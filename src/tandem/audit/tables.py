@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from tandem.audit.audit import Audit
 from tandem.audit.facts import EMPTY, FILLED, MISSING, Facts
+from tandem.audit.levels import LevelFacts
 from tandem.data.samples import SPLITS
 
 UNKNOWN = "unknown"
@@ -32,7 +33,7 @@ class Sheet:
 
 def sheets(audit: Audit) -> list[Sheet]:
     """Returns all tables that are not empty."""
-    makers = (classes, masks, findings, columns, modes, sizes, common_sizes)
+    makers = (classes, masks, findings, columns, modes, levels, sizes, common_sizes)
     return [sheet for sheet in (make(audit) for make in makers) if sheet.rows]
 
 
@@ -78,10 +79,31 @@ def columns(audit: Audit) -> Sheet:
 
 
 def modes(audit: Audit) -> Sheet:
-    """Counts files by format and mode."""
-    counts = Counter((file.format, file.mode) for file in audit.files)
-    rows = tuple((kind, mode, count) for (kind, mode), count in counts.most_common())
-    return Sheet("Files", ("format", "mode", "files"), rows)
+    """Counts files by format, mode and type of the pixels."""
+    counts = Counter((file.format, file.mode, file.pixels) for file in audit.files)
+    rows = tuple((*kind, count) for kind, count in counts.most_common())
+    return Sheet("Files", ("format", "mode", "pixels", "files"), rows)
+
+
+def levels(audit: Audit) -> Sheet:
+    """Shows which levels the images use, and which of them become black and white."""
+    rows = tuple(
+        (
+            depth(of),
+            of.images,
+            *(f"{level:.6g}" for level in of.quantiles),
+            "-" if of.bits is None else of.bits,
+            *(f"{end:.6g}" for end in of.ends),
+        )
+        for of in audit.levels
+    )
+    head = ("files", "images", "least", "median", "largest", "bits used", "black", "white")
+    return Sheet("Levels", head, rows)
+
+
+def depth(facts: LevelFacts) -> str:
+    """The bits per channel of files, in words."""
+    return "over 8 bits" if facts.deep else "8 bits"
 
 
 def sizes(audit: Audit) -> Sheet:

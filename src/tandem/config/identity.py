@@ -49,6 +49,7 @@ LATER: dict[str, Any] = {
     "callbacks.non_finite": {"_target_": "tandem.callbacks.NonFinite", "policy": "stop"},
     "resume_from": None,
     "network.weights_part": "encoder",
+    "data.background": "black",
 }
 """Options added after release 0.1.0, by dotted key, with the neutral value that reproduces the earlier behaviour.
 

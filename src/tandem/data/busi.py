@@ -10,6 +10,7 @@ import numpy as np
 
 from tandem.data.files.archives import folder_of
 from tandem.data.files.faults import Faults, refuse
+from tandem.data.files.levels import settle_levels
 from tandem.data.files.records import Decoder, Record
 from tandem.data.samples import Samples
 from tandem.data.shared_options import FileSource
@@ -101,7 +102,9 @@ class BUSI(FileSource):
         rows_of = self.division.rows(ids, labels, groups, CLASSES, masked, left_out=bool(faults.found))
         named = dict(zip(kept.tolist(), groups, strict=True))
         shown = () if self.groups == NO_GROUPS else [named.get(row, "") for row in range(len(decoded.records))]
-        return {split: decoded.samples(kept[rows], shown, self.targets) for split, rows in rows_of.items()}
+        levels = settle_levels("busi", decoded, kept[rows_of["train"]], None)
+        self.levels = (levels,) if levels else ()
+        return {split: decoded.samples(kept[rows], shown, self.targets, levels) for split, rows in rows_of.items()}
 
     def _lists(self) -> tuple[Path, ...]:
         """The files that name rows or groups, and the archive that the root was unpacked from."""

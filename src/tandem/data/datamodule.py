@@ -11,6 +11,7 @@ from tandem.data.augment import Augment
 from tandem.data.batch import Batch
 from tandem.data.checks import check_splits
 from tandem.data.files.inventory import Inventory, take_inventory
+from tandem.data.files.raster import Levels
 from tandem.data.loading.loading import loader
 from tandem.data.loading.sampling import class_shares, visits_by_class
 from tandem.data.samples import Samples
@@ -116,6 +117,15 @@ class DataModule(pl.LightningDataModule):
         pixels = {split: samples.fingerprint() for split, samples in self.splits.items()}
         files = getattr(self.source, "files_fingerprint", None)
         return {**pixels, "files": files} if files else pixels
+
+    @property
+    def levels(self) -> tuple[Levels, ...]:
+        """After `setup`, black and white of the images of more than 8 bits; several pairs only in mixed data."""
+        return tuple(getattr(self.source, "levels", ()))
+
+    def state_dict(self) -> dict[str, Any]:
+        """Lightning hook: a checkpoint holds the levels, which predict and export apply."""
+        return {"levels": [list(pair) for pair in self.levels]} if self.levels else {}
 
     def inventory(self) -> Inventory | None:
         """The files that were read, with a digest of each, after `setup`; None if the source does not name them."""

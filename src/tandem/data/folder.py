@@ -9,7 +9,9 @@ from tandem.data.batch import MISSING_LABEL
 from tandem.data.files.archives import folder_of
 from tandem.data.files.dataset_builder import FileDatasetBuilder
 from tandem.data.files.faults import Faults
+from tandem.data.files.images import ReadOptions, rgb
 from tandem.data.files.layout import Layout, Template
+from tandem.data.files.levels import checked_range
 from tandem.data.files.masks import BACKGROUND, MaskValues
 from tandem.data.files.masks import mask_values as read_mask_values
 from tandem.data.files.records import Decoder, Record
@@ -38,13 +40,16 @@ class Folder(FileSource):
 
     With a table, `columns` names the columns to read; an empty cell is an unknown target.
 
-    Images are grey or RGB, PNG, JPEG, BMP or TIFF, of any size, and are stretched to a square. Grey levels of more than
-    8 bits are mapped to 8 bits by `grey_range`. All faults are reported together, one line each.
+    Images are grey or RGB, PNG, JPEG, BMP, TIFF, WebP, GIF, PNM or JPEG 2000, of any size, and are stretched to a
+    square. Levels of more than 8 bits keep their precision. Images and masks are rotated by their own EXIF orientation
+    tag. All faults are reported together, one line each.
 
     Args:
         root: the folder, or a zip or tar archive of it.
         name: name of the data set in logs and results; letters, digits, `_` and `-`.
-        grey_range: grey levels that become black and white in images of more than 8 bits; None: 0 and 65535.
+        grey_range: levels that become black and white in images of more than 8 bits; None: quantiles of the training
+            images, see `tandem.data.files.levels.robust_range`.
+        background: colour that transparent pixels are composited on: a name or `#rrggbb`.
         table: path of a CSV or Parquet file relative to the root, or None.
         columns: names of the table's columns, see `tandem.data.files.table.Columns`: `image`, and `label`, `masks`,
             `id`, `group`, `split`, `findings`, `numbers` if present.
@@ -73,6 +78,7 @@ class Folder(FileSource):
         *,
         name: str = "folder",
         grey_range: Sequence[float] | None = None,
+        background: str = "black",
         table: str | None = None,
         columns: Mapping[str, Any] = COLUMNS,
         images: str = "{class}/{id}",
@@ -105,7 +111,9 @@ class Folder(FileSource):
             }
             self.rows_from = Layout(Template(images, "data.images"), forms)
             self.offered = _targets(tuple(forms), values, (), ())
-        self.decoder = Decoder(self.size, self.channels, self.offered.mask_depth, values, _range(grey_range), deep=True)
+        options = ReadOptions(background=rgb(background, "data.background"))
+        self.decoder = Decoder(self.size, self.channels, self.offered.mask_depth, values, options)
+        self.grey_range = checked_range(grey_range)
         self.resplit, self.near_duplicates = resplit, near_duplicates
         self.listed: tuple[Path, list[ImageRow], list[str]] | None = None
 
@@ -148,11 +156,12 @@ class Folder(FileSource):
         decoder = self.decoder if self.targets.mask_depth else Decoder(**{**vars(self.decoder), "mask_depth": 0})
         self.records, self.files_root, self.lists = tuple(records), root, self._lists(root)
         builder = FileDatasetBuilder(
-            self.name, self.targets, decoder, self.division, self.resplit, self.near_duplicates, self.storage
-        )
-        splits, self.files_fingerprint = builder.read(records, self.classes, root, noted)
-        self.skipped = tuple(noted.found)
-        return splits
+            self.name, self.targets, decoder, self.division, self.resplit, self.near_duplicates, self.storage,
+            self.grey_range,
+        )  # fmt: skip
+        read = builder.read(records, self.classes, root, noted)
+        self.files_fingerprint, self.levels, self.skipped = read.fingerprint, read.levels, tuple(noted.found)
+        return read.splits
 
     def _lists(self, root: Path) -> tuple[Path, ...]:
         """The table, and the archive that the root was unpacked from."""
@@ -220,15 +229,6 @@ def _targets(
         )
     classes = (BACKGROUND, *values.names)
     return Targets(mask_channels=(), mask_classes=classes, findings=tuple(findings), columns=tuple(columns))
-
-
-def _range(given: Sequence[float] | None) -> tuple[float, float] | None:
-    if given is None:
-        return None
-    ends = tuple(given)
-    if len(ends) != 2 or not ends[0] < ends[1]:
-        raise ConfigError(f"data.grey_range is {list(given)}, but must be [black, white] with black < white")
-    return float(ends[0]), float(ends[1])
 
 
 def _natural(name: str) -> tuple[bool, int, str]:

@@ -9,6 +9,7 @@ from dataclasses import replace
 import torch
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
+from tandem.data.files.raster import Levels
 from tandem.data.files.records import Record
 from tandem.data.samples import SPLITS, Samples, join_samples
 from tandem.data.source import Source
@@ -37,6 +38,7 @@ class Mixed:
         files_fingerprint: after `load`, a SHA-256 of the sources' fingerprints.
         skipped: after `load`, one line for each row that a source left out.
         records: after `load`, the records of all sources that have records.
+        levels: after `load`, the distinct pairs of black and white of the sources' images of more than 8 bits.
 
     Raises:
         ConfigError: there is no source, channels differ, or shares are negative or do not name exactly the sources.
@@ -63,6 +65,7 @@ class Mixed:
         self.files_fingerprint: str | None = None
         self.skipped: tuple[str, ...] = ()
         self.records: tuple[Record, ...] = ()
+        self.levels: tuple[Levels, ...] = ()
 
     @property
     def formula(self) -> bool:
@@ -104,6 +107,8 @@ class Mixed:
         self.skipped = tuple(
             f"{name}: {line}" for name, source in self.sources.items() for line in getattr(source, "skipped", ())
         )
+        pairs = (pair for source in self.sources.values() for pair in getattr(source, "levels", ()))
+        self.levels = tuple(dict.fromkeys(pairs))
         self.records = tuple(
             replace(record, id=f"{name}/{record.id}")
             for name, source in self.sources.items()

@@ -84,9 +84,9 @@ class OxfordPet(FileSource):
         root = Path(self.root).expanduser()
         self.records, self.files_root = tuple(records), root
         self.lists = tuple(root / FOLDER / "annotations" / name for name in LISTS.values())
-        splits, self.files_fingerprint = self.builder.read(records, self.classes, root, faults)
-        self.skipped = tuple(faults.found)
-        return splits
+        read = self.builder.read(records, self.classes, root, faults)
+        self.files_fingerprint, self.levels, self.skipped = read.fingerprint, read.levels, tuple(faults.found)
+        return read.splits
 
     def _list(self) -> tuple[list[Record], list[str], tuple[str, ...]]:
         """Records, faults and breeds from the data set's lists; read once."""

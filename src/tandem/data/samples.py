@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL, Batch
-from tandem.data.loading.storage import chunks, join, pick
+from tandem.data.files.raster import BYTE, to_unit
+from tandem.data.loading.storage import WIDTHS, chunks, join, pick
 from tandem.errors import DataError
 
 SPLITS = ("train", "val", "test")
@@ -37,8 +38,8 @@ class Samples:
     """The images of one split with their targets, decoded.
 
     Attributes:
-        images: (N, C, H, W) uint8: a tensor, or a `Stored` if they do not fit into memory, which can be indexed by
-            rows and read in `chunks`.
+        images: (N, C, H, W) uint8, or uint16 or float32 for files of more than 8 bits: a tensor, or a `Stored` if they
+            do not fit into memory, which can be indexed by rows and read in `chunks`.
         labels: (N,) int64 class index, -100 where unknown.
         masks: (N, K, H, W) uint8: K yes/no channels with 0, 1 and 255 (missing), or one channel of class indices and
             255; K is 0 if the data set has no masks. A tensor or `Stored`, as `images`.
@@ -47,6 +48,7 @@ class Samples:
         findings: (N, L) uint8 with 0, 1 and 255 (missing), or None.
         columns: numbers by column name, (N,) float32 each, nan where unknown.
         origin: (N,) int64 index of the source that each row comes from, or None.
+        levels: (N, 2) float32, the levels of each image that become black and white; None: 0 and 255 for all.
 
     Raises:
         DataError: the lengths, shapes or dtypes do not fit together.
@@ -60,6 +62,7 @@ class Samples:
     findings: Tensor | None = None
     columns: Mapping[str, Tensor] = field(default_factory=dict)
     origin: Tensor | None = None
+    levels: Tensor | None = None
 
     def __post_init__(self) -> None:
         """Raises if the arrays do not belong together; a shifted label would otherwise train without an error."""
@@ -71,6 +74,8 @@ class Samples:
             shapes["findings"] = len(self.findings)
         if self.origin is not None:
             shapes["origin"] = len(self.origin)
+        if self.levels is not None:
+            shapes["levels"] = len(self.levels)
         shapes |= {f"columns.{name}": len(column) for name, column in self.columns.items()}
         if wrong := {name: length for name, length in shapes.items() if length != n}:
             raise DataError(f"{n} ids, but {wrong}: every sample needs exactly one of each")
@@ -85,12 +90,13 @@ class Samples:
 
     def _check_types(self) -> None:
         kinds = {
-            "images": (self.images, torch.uint8),
             "labels": (self.labels, torch.int64),
             "masks": (self.masks, torch.uint8),
             **({} if self.findings is None else {"findings": (self.findings, torch.uint8)}),
             **{f"columns.{name}": (column, torch.float32) for name, column in self.columns.items()},
         }
+        if self.images.dtype not in (WIDTHS if self.levels is not None else WIDTHS[:1]):
+            raise DataError(f"images are {self.images.dtype}, but must be uint8, or uint16 or float32 with levels")
         for name, (tensor, dtype) in kinds.items():
             if tensor.dtype != dtype:
                 raise DataError(f"{name} are {tensor.dtype}, but must be {dtype}")
@@ -127,12 +133,14 @@ class Samples:
             findings=None if self.findings is None else self.findings[index],
             columns={name: column[index] for name, column in self.columns.items()},
             origin=None if self.origin is None else self.origin[index],
+            levels=None if self.levels is None else self.levels[index],
         )
 
     def take(self, rows: Sequence[int] | Tensor) -> Batch:
         """Returns the batch of some rows, indexed in one operation; images become float32 in [0, 1]."""
         index = torch.as_tensor(rows, dtype=torch.int64)
-        batch = Batch(image=self.images[index].float().div_(255), id=[self.ids[i] for i in index.tolist()])
+        image = to_unit(self.images[index], None if self.levels is None else self.levels[index])
+        batch = Batch(image=image, id=[self.ids[i] for i in index.tolist()])
         batch.update(self.targets(index))  # type: ignore[typeddict-item]  # its keys are the batch's
         return batch
 
@@ -141,6 +149,7 @@ class Samples:
         digest = hashlib.sha256("\n".join(self.ids).encode())
         further = [("findings", self.findings)] if self.findings is not None else []
         further += [(f"columns.{name}", self.columns[name]) for name in sorted(self.columns)]
+        further += [("levels", self.levels)] if self.levels is not None else []
         parts = [("", self.images), ("", self.masks), ("", self.labels), *further]
         for name, values in parts:
             digest.update(f"{name}|{tuple(values.shape)}|".encode())
@@ -155,6 +164,7 @@ def join_samples(parts: Sequence[Samples]) -> Samples:
     grouped = any(part.groups for part in parts)
     findings = [part.findings for part in parts if part.findings is not None]
     origins = [part.origin for part in parts if part.origin is not None]
+    levels = [torch.tensor(BYTE).expand(len(part), 2) if part.levels is None else part.levels for part in parts]
     return Samples(
         images=join([part.images for part in parts]),
         labels=torch.cat([part.labels for part in parts]),
@@ -164,4 +174,5 @@ def join_samples(parts: Sequence[Samples]) -> Samples:
         findings=torch.cat(findings) if findings else None,
         columns={name: torch.cat([part.columns[name] for part in parts]) for name in parts[0].columns},
         origin=torch.cat(origins) if origins else None,
+        levels=torch.cat(levels) if any(part.levels is not None for part in parts) else None,
     )

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from tandem.data.files.faults import check_on_error
+from tandem.data.files.raster import Levels
 from tandem.data.files.records import Record
 from tandem.data.loading.storage import Storage
 from tandem.data.splitting.split_spec import FRACTIONS, SplitSpec
@@ -44,6 +45,7 @@ class SplitSource:
         skipped: after `load`, one line for each skipped fault.
         files_root: after `load`, the folder of the files; None before, and for a formula.
         lists: after `load`, the files read besides those of `records`: tables, lists, an archive.
+        levels: after `load`, black and white of the images of more than 8 bits; empty if there are none.
 
     Raises:
         ConfigError: an argument is out of range.
@@ -65,6 +67,7 @@ class SplitSource:
         self.skipped: tuple[str, ...] = ()
         self.files_root: Path | None = None
         self.lists: tuple[Path, ...] = ()
+        self.levels: tuple[Levels, ...] = ()
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         """Adds the options behind `**shared` to the signature of a subclass."""

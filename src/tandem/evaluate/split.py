@@ -68,6 +68,11 @@ def read_split(run: TrainedRun, settings: EvaluateSettings) -> Split:
         data.setup()
     except DataError as error:
         raise DataError(f"{error} (if the data were moved, give their folder with data.root=...)") from error
+    if data.levels and not run.levels:
+        raise DataError(
+            f"data '{data.info.name}' have images of more than 8 bits, which the version of tandem that trained "
+            f"{run.folder} rounded to 8 bits, so its metrics would not be comparable: train it again"
+        )
     now = data.fingerprint()
     _check_same(now, read_json(run.folder / "data.json")["fingerprint"], data.info.name)
     node = config["callbacks"].get("threshold_sweep")

@@ -74,7 +74,7 @@ def export_run(
     file = out or folder / "export" / f"model{kind.suffix}"
     with writing(file.parent, "export", overwrite, file.name):
         run = restore(folder)
-        inference = Inference(run.module)
+        inference = Inference(run.module, run.levels)
         stride = network_stride(run.module.network)
         size = int(run.config["data"].get("size") or 4 * stride)
         log.info("tracing %s of %s", ", ".join(run.module.tasks), folder)
@@ -112,6 +112,9 @@ def largest_difference(inference: "Inference", ask: "Ask", channels: int, sides:
         noise = torch.randint(0, 256, (1, channels, height, width), dtype=torch.uint8, generator=generator)
         ramp = torch.linspace(0, 255, width).to(torch.uint8).expand(1, channels, height, width)
         images = torch.cat([noise, ramp, torch.full_like(noise, 128)])
+        if inference.dtype != torch.uint8:
+            black, white = (0.0, 1.0) if inference.levels is None else inference.levels.tolist()
+            images = black + images.float() / 255 * (white - black)
         for batch in (images, images[:1].contiguous()):
             with torch.inference_mode():
                 expected = dict(zip(inference.names, inference(batch), strict=True))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 Ask = Callable[[Tensor], list[Tensor]]
-"""An exported file as a function: maps a uint8 batch to its outputs."""
+"""An exported file as a function: maps a batch to its outputs."""
 
 
 class Format(ABC):

@@ -3,12 +3,13 @@
 import json
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from tandem.data.files.raster import Levels
 from tandem.errors import DataError
 from tandem.network.protocol import network_stride, normalisation
 from tandem.runs.inference import Inference
@@ -46,7 +47,7 @@ def trace(inference: Inference, channels: int, size: int) -> tuple["ExportedProg
     if size >= 2 * stride:  # the tracer treats a side of one stride as a constant
         ways.insert(0, (free, (3 * stride, 4 * stride)))
     for shapes, sides in ways:
-        image = torch.zeros(2, channels, *sides, dtype=torch.uint8)
+        image = torch.zeros(2, channels, *sides, dtype=inference.dtype)
         try:
             with quiet():
                 return torch.export.export(inference, (image,), dynamic_shapes=(shapes,)), shapes is free
@@ -92,7 +93,8 @@ def metadata(run: TrainedRun, inference: Inference, any_size: bool) -> dict[str,
         "input": {
             "name": "image",
             "layout": "batch, channel, row, column",
-            "type": "uint8, 0 to 255",
+            "type": _type(run.levels),
+            **({"black": run.levels[0][0], "white": run.levels[0][1]} if len(run.levels) == 1 else {}),
             "channels": run.info.channels,
             "size": size,
             "sides": f"any multiple of {stride} from {2 * stride}" if any_size else f"{size} alone",
@@ -105,3 +107,13 @@ def metadata(run: TrainedRun, inference: Inference, any_size: bool) -> dict[str,
         "run": {key: run.results[key] for key in ("name", "hash", "seed", "monitor", "best_epoch", "git")},
     }
     return {f"tandem.{key}": json.dumps(value) for key, value in found.items()}
+
+
+def _type(levels: Sequence[Levels]) -> str:
+    """Describes what the program takes."""
+    if not levels:
+        return "uint8, 0 to 255"
+    if len(levels) == 1:
+        return "float32, the levels of image files of more than 8 bits; the program maps black to 0 and white to 1"
+    pairs = ", ".join(f"{low:g} to {high:g}" for low, high in levels)
+    return f"float32 in [0, 1]; the data sets' levels of black and white are {pairs}"

@@ -8,7 +8,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter, ImageOps
 
-from tandem.predict.views import open_any
+from tandem.data.files.images import read_raster
+from tandem.data.files.raster import byte_view
 from tandem.utils.files import write_whole
 
 ORIENTATION = 0x0112
@@ -76,9 +77,7 @@ def write_overlay(path: Path, image_file: Path, regions: Iterable[npt.NDArray[np
         image_file: the file of the image.
         regions: masks (height, width).
     """
-    opened = open_any(image_file)
-    base = opened.convert("RGBA") if opened.mode in ("P", "PA") else opened
-    drawn = (stretched(base) if base.mode[0] in "IF" else base).convert("RGB")
+    drawn = Image.fromarray(byte_view(read_raster(image_file).pixels)).convert("RGB")
     width = 2 * max(1, round(max(drawn.size) / 400)) + 1
     for region, colour in zip(regions, _colours(), strict=False):
         inside = Image.fromarray(region.astype(np.uint8) * np.uint8(255))
@@ -96,10 +95,3 @@ def write_overlay(path: Path, image_file: Path, regions: Iterable[npt.NDArray[np
 def _colours() -> Iterable[tuple[int, int, int]]:
     while True:
         yield from COLOURS
-
-
-def stretched(image: Image.Image) -> Image.Image:
-    """Scales deep grey levels to the range 0 to 255, for display only."""
-    levels = np.asarray(image, dtype=np.float32)
-    low, high = float(levels.min()), float(levels.max())
-    return Image.fromarray(np.rint((levels - low) * (255 / (high - low or 1))).astype(np.uint8))

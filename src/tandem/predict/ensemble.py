@@ -34,7 +34,7 @@ class Ensemble:
         runs: at least one.
         flips: whether to average over flipped copies of the images.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        changes: data options that override those of the runs: `size`, `grey_range`.
+        changes: data options that override those of the runs: `size`, `grey_range`, `background`.
         mixed: whether runs are averaged although their data, version of tandem, device or precision differ.
 
     Attributes:
@@ -70,7 +70,7 @@ class Ensemble:
         """Computes the mean values of each task.
 
         Args:
-            batches: for each view, (N, C, size, size) uint8.
+            batches: for each view, (N, C, size, size) uint8, or float32 in [0, 1].
 
         Returns:
             float32 values on the CPU; the weights of a task sum to 1.

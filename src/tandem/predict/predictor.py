@@ -1,5 +1,6 @@
 """Predicts images with finished runs, as a Python function."""
 
+import logging
 import os
 import warnings
 from collections import deque
@@ -17,11 +18,14 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tandem.data.files.raster import to_unit
 from tandem.errors import ConfigError, DataError
 from tandem.predict.ensemble import Ensemble, Parts
 from tandem.predict.settings import run_folders
 from tandem.predict.views import View, open_any
 from tandem.tasks.kinds import Answer, Question
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 S = TypeVar("S")
@@ -55,7 +59,7 @@ class _Decoded:
 
     width: int
     height: int
-    arrays: Mapping[View, NDArray[np.uint8]]
+    arrays: Mapping[View, NDArray[Any]]
 
 
 class Predictor:
@@ -67,6 +71,8 @@ class Predictor:
 
     def __init__(self, ensemble: Ensemble) -> None:
         self.ensemble = ensemble
+        self.backgrounds = {view.background for view in ensemble.views}
+        self.said: set[str] = set()
 
     @property
     def questions(self) -> tuple[Question, ...]:
@@ -126,11 +132,16 @@ class Predictor:
     def _decode(self, source: Any) -> _Decoded | DataError:
         name = str(source) if isinstance(source, str | Path) else "in memory"
         try:
-            image = open_any(source)
-            arrays = {view: view.of(image, name) for view in self.ensemble.views}
+            rasters = {background: open_any(source, background) for background in self.backgrounds}
+            arrays = {view: view.of(rasters[view.background], name) for view in self.ensemble.views}
         except DataError as error:
             return error
-        return _Decoded(image.width, image.height, arrays)
+        for view in self.ensemble.views:
+            for kind, line in view.remarks(rasters[view.background]).items():
+                if kind not in self.said:
+                    self.said.add(kind)
+                    log.warning("image %r %s", name, line)
+        return _Decoded(*next(iter(rasters.values())).size, arrays)
 
     def _answer(
         self,
@@ -142,7 +153,7 @@ class Predictor:
         parts: Parts = {}
         if seen:
             parts = self.ensemble(
-                {view: torch.from_numpy(np.stack([p.arrays[view] for p in seen])) for view in self.ensemble.views}
+                {view: _stacked([image.arrays[view] for image in seen]) for view in self.ensemble.views}
             )
 
         def finish(source: S, row: int) -> T | DataError:
@@ -167,6 +178,14 @@ class Predictor:
                 raise DataError(f"the prediction of task '{question.name}' is not finite (nan); train the run again")
             answers[question.name] = question.read(values)
         return Prediction(seen.width, seen.height, answers)
+
+
+def _stacked(arrays: Sequence[NDArray[Any]]) -> Tensor:
+    """Stacks uint8 images and float32 images in [0, 1]: (N, C, H, W) uint8 if all are, else float32 in [0, 1]."""
+    parts = [torch.from_numpy(array) for array in arrays]
+    if any(part.is_floating_point() for part in parts):
+        parts = [part if part.is_floating_point() else to_unit(part) for part in parts]
+    return torch.stack(parts)
 
 
 def combined(parts: Sequence[tuple[float, Tensor]], row: int, size: tuple[int, int]) -> Tensor:

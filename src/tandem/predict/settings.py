@@ -24,7 +24,7 @@ class PredictSettings:
         overlays: whether to draw the masks over the images.
         batch_size: number of images per batch.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        data: data options that override those of the runs: `size`, `grey_range`.
+        data: data options that override those of the runs: `size`, `grey_range`, `background`.
         overwrite: whether to replace files in `out` that this command did not write.
         mixed: whether runs of other data, versions, devices or precisions are averaged.
     """

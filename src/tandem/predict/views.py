@@ -1,4 +1,4 @@
-"""Prepares images for networks: any file that Pillow reads, or an array, to uint8 of a run's size and channels."""
+"""Prepares images for networks: files of the formats that training reads, and arrays."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -6,22 +6,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tandem.data.files.images import DEEP_MODES, FORMATS, MODES, fit, open_image, shallow
+from tandem.data.files.images import ReadOptions, read_raster, rgb
+from tandem.data.files.levels import checked_range
+from tandem.data.files.pillow_reader import composited, from_pillow
+from tandem.data.files.raster import Levels, Raster, fit, to_unit
 from tandem.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from PIL.Image import Image
-
     from tandem.runs.restore import TrainedRun
 
-FOREIGN = ("EPS",)
-"""Formats that Pillow opens with an external program."""
-
-SHALLOW_MODES = (*MODES, "RGBX", "RGBa", "CMYK", "YCbCr", "HSV")
-"""Pillow's modes with 8 bits per channel that convert to grey or RGB."""
+SIXTEEN_BITS: Levels = (0.0, 65535.0)
+"""Black and white of images of more than 8 bits for a run that has seen none."""
 
 
 @dataclass(frozen=True)
@@ -31,24 +30,61 @@ class View:
     Attributes:
         size: side of the square in pixels.
         channels: 1 for grey, 3 for RGB.
-        grey_range: levels of images deeper than 8 bits that map to black and white; None: 0 and 65535.
+        levels: black and white of images of more than 8 bits, several pairs if the run has several.
+        background: what transparent pixels are composited on, as 8-bit RGB.
+        deep: whether the run was trained on images of more than 8 bits.
     """
 
     size: int
     channels: int
-    grey_range: tuple[float, float] | None = None
+    levels: tuple[Levels, ...] = (SIXTEEN_BITS,)
+    background: tuple[int, int, int] = (0, 0, 0)
+    deep: bool = False
 
-    def of(self, image: "Image", name: str) -> NDArray[np.uint8]:
-        """Prepares an image as in training; returns (channels, size, size).
+    def of(self, raster: Raster, name: str) -> NDArray[Any]:
+        """Prepares an image as in training; returns (channels, size, size), uint8, or float32 in [0, 1] if it is deep.
 
         Args:
-            image: the result of `open_any`.
+            raster: the result of `open_any`.
             name: for messages.
 
         Raises:
-            DataError: if grey levels do not fit the range.
+            DataError: levels of the image are not known to the run, or the run has several pairs of them.
         """
-        return fit(shallow(image, Path(name), self.grey_range), self.size, self.channels)
+        pixels = fit(raster, self.size, self.channels)
+        if not raster.deep:
+            return pixels
+        if len(self.levels) > 1:
+            pairs = ", ".join(f"[{low:g},{high:g}]" for low, high in self.levels)
+            raise DataError(
+                f"image {name!r} has more than 8 bits, and the run's data sets have different levels of black and "
+                f"white ({pairs}): choose one with data.grey_range=[low,high]"
+            )
+        (ends,) = self.levels
+        if not self.deep and raster.pixels.dtype != np.uint16:
+            raise DataError(
+                f"image {name!r} has levels {_ends(raster)}, but the run holds no levels of black and white: set them "
+                "with data.grey_range=[low,high]"
+            )
+        unit: NDArray[Any] = to_unit(torch.from_numpy(pixels), torch.tensor(ends)).numpy()
+        return unit
+
+    def remarks(self, raster: Raster) -> dict[str, str]:
+        """What a user has to know about how an image is read, by kind, so that each kind can be said once."""
+        found = {}
+        if raster.transparent:
+            red, green, blue = self.background
+            found["transparent"] = f"has transparent pixels, composited on #{red:02x}{green:02x}{blue:02x}"
+        if raster.deep and not self.deep:
+            found["deep"] = (
+                f"has levels {_ends(raster)}, but the run holds no levels of black and white: 0 is read as black and "
+                "65535 as white; if that is wrong, set data.grey_range=[low,high]"
+            )
+        return found
+
+
+def _ends(raster: Raster) -> str:
+    return f"from {float(raster.pixels.min()):g} to {float(raster.pixels.max()):g}"
 
 
 def view_of(run: "TrainedRun", changes: Mapping[str, Any]) -> View:
@@ -56,37 +92,36 @@ def view_of(run: "TrainedRun", changes: Mapping[str, Any]) -> View:
 
     Args:
         run: a finished run.
-        changes: `size` and `grey_range`, if they differ from training.
+        changes: `size`, `grey_range` and `background`, if they differ from training.
 
     Raises:
         ConfigError: if the size is unknown or out of range, or the grey range is invalid.
     """
-    options = {**_of_source(run.config["data"]), **{key: value for key, value in changes.items() if value is not None}}
-    size, ends = options.get("size"), options.get("grey_range")
+    given = {key: value for key, value in changes.items() if value is not None}
+    options = {**_of_source(run.config["data"]), **given}
+    size, background = options.get("size"), rgb(options.get("background") or "black", "data.background")
     if type(size) is not int or not 8 <= size <= 4096:
         raise ConfigError(f"data.size is {size!r} for run={run.folder}; set it to an integer from 8 to 4096")
-    if ends is not None and (len(ends) != 2 or not ends[0] < ends[1]):
-        raise ConfigError(f"data.grey_range is {list(ends)}, but must be [black, white] with black < white")
-    return View(size, run.info.channels, None if ends is None else (float(ends[0]), float(ends[1])))
+    asked = checked_range(given.get("grey_range"))
+    before = checked_range(options.get("grey_range")) or SIXTEEN_BITS  # of runs whose checkpoint holds no levels
+    levels = (asked,) if asked else run.levels or (before,)
+    return View(size, run.info.channels, levels, background, bool(asked or run.levels or options.get("grey_range")))
 
 
 def _of_source(data: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the data options; for mixed sources, missing ones come from the first source."""
     first: Mapping[str, Any] = next(iter((data.get("sources") or {}).values()), {})
     own = {key: value for key, value in data.items() if value is not None}
-    return {**{key: first.get(key) for key in ("size", "grey_range")}, **own}
+    return {**{key: first.get(key) for key in ("size", "grey_range", "background")}, **own}
 
 
-def open_any(source: Any) -> "Image":
+def open_any(source: Any, background: tuple[int, int, int] = (0, 0, 0)) -> Raster:
     """Opens an image from a file or from memory, upright.
 
     Args:
-        source: a path of any format that Pillow reads without an external program; a Pillow image; an array (H, W) or
-            (H, W, C), or a tensor (H, W) or (C, H, W), of uint8, or of floats in [0, 1], with C 1, 3 or 4; arrays
-            (H, W) of uint16 are deep grey.
-
-    Returns:
-        The image, with its orientation tag applied, in a mode with 8 bits per channel or a deep grey mode.
+        source: a path of a file of the formats that training reads; a Pillow image; an array (H, W) or (H, W, C), or a
+            tensor (H, W) or (C, H, W), of uint8, of uint16, or of floats in [0, 1], with C 1, 3 or 4.
+        background: what transparent pixels are composited on, as 8-bit RGB.
 
     Raises:
         DataError: if the source is none of these, or a file is damaged or has several pages.
@@ -94,28 +129,15 @@ def open_any(source: Any) -> "Image":
     from PIL import Image, ImageOps
 
     if isinstance(source, str | Path):
-        Image.init()
-        others = sorted(set(Image.OPEN) - {*FORMATS, *FOREIGN})
-        try:
-            return open_image(Path(source), (*SHALLOW_MODES, *DEEP_MODES), (*FORMATS, *others))
-        except DataError:
-            raise
-        except Exception as error:  # Pillow's decoders may raise anything for a damaged file
-            raise DataError(f"image {str(source)!r} is damaged ({' '.join(str(error).split())[:200]})") from error
+        return read_raster(Path(source), ReadOptions(background))
     if isinstance(source, Image.Image):
-        image = ImageOps.exif_transpose(source)
-    elif isinstance(source, np.ndarray | Tensor):
-        image = _from_array(source)
-    else:
-        raise DataError(f"{type(source).__name__} is not an image; give a path, Pillow image, array or tensor")
-    if image.mode not in (*SHALLOW_MODES, *DEEP_MODES):
-        raise DataError(f"an image of Pillow's mode {image.mode} cannot be converted to grey or RGB; convert it first")
-    return image
+        return from_pillow(ImageOps.exif_transpose(source), background, "in memory")
+    if isinstance(source, np.ndarray | Tensor):
+        return _from_array(source, background)
+    raise DataError(f"{type(source).__name__} is not an image; give a path, Pillow image, array or tensor")
 
 
-def _from_array(source: NDArray[Any] | Tensor) -> "Image":
-    from PIL import Image
-
+def _from_array(source: NDArray[Any] | Tensor, background: tuple[int, int, int]) -> Raster:
     is_tensor = isinstance(source, Tensor)
     array = source.detach().cpu().numpy() if isinstance(source, Tensor) else source
     shape, dtype = tuple(array.shape), array.dtype
@@ -132,6 +154,6 @@ def _from_array(source: NDArray[Any] | Tensor) -> "Image":
         array = np.rint(array.astype(np.float32) * 255).astype(np.uint8)
     elif array.dtype == bool:
         array = array.astype(np.uint8) * np.uint8(255)
-    elif dtype != np.uint8 and not (dtype == np.uint16 and array.ndim == 2):
-        raise DataError(f"an image of dtype {dtype} is not supported; give uint8, or floats in [0, 1]")
-    return Image.fromarray(np.ascontiguousarray(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array))
+    elif dtype not in (np.uint8, np.uint16):
+        raise DataError(f"an image of dtype {dtype} is not supported; give uint8, uint16, or floats in [0, 1]")
+    return composited(array[..., 0] if array.ndim == 3 and array.shape[2] == 1 else array, background)

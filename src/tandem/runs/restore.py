@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from math import nan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +12,12 @@ from tandem.utils.files import check_regular, read_json
 
 if TYPE_CHECKING:
     from tandem.data.datamodule import DataInfo
+    from tandem.data.files.raster import Levels
     from tandem.module import MultiTaskModule
 
+
+DATA_KEY = "DataModule"
+"""Where Lightning keeps the state of the data module in a checkpoint."""
 
 NO_WEIGHTS = {"pretrained": False, "weights": None, "weights_part": "encoder"}
 """Options of a network whose weights come from the checkpoint of its run alone."""
@@ -27,6 +32,7 @@ class TrainedRun:
         config: its resolved configuration.
         results: content of its `results.json`.
         info: description of its training data.
+        levels: pairs of black and white of training images of more than 8 bits; empty if there were none.
         module: with the best checkpoint's weights and thresholds, in evaluation mode, on the CPU.
     """
 
@@ -35,6 +41,7 @@ class TrainedRun:
     results: Mapping[str, Any]
     info: "DataInfo"
     module: "MultiTaskModule"
+    levels: "tuple[Levels, ...]" = ()
 
 
 def restore(folder: str | Path) -> TrainedRun:
@@ -73,7 +80,19 @@ def restore(folder: str | Path) -> TrainedRun:
         first = " ".join(str(error).split())[:200]
         raise DataError(f"{file} does not fit the network of {folder / RESULTS}: {first}") from error
     module.begin_epoch(checkpoint["epoch"])
-    return TrainedRun(folder, config, results, info, module.eval())
+    return TrainedRun(folder, config, results, info, module.eval(), _levels(checkpoint.get(DATA_KEY), file))
+
+
+def _levels(state: Any, file: Path) -> "tuple[Levels, ...]":
+    """Reads the levels of black and white that the data module put into a checkpoint."""
+    pairs = state.get("levels", []) if isinstance(state, dict) else []
+    try:
+        found = tuple((float(black), float(white)) for black, white in pairs)
+    except (TypeError, ValueError):
+        found = ((nan, nan),)
+    if not all(black < white for black, white in found):
+        raise DataError(f"{file} holds levels of black and white that are no pairs in order ({pairs}); train again")
+    return found
 
 
 def read_results(folder: Path) -> dict[str, Any]:

@@ -2,15 +2,21 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from tandem.data.files.masks import mask_values, read_mask, unite
+from tandem.data.files import masks
+from tandem.data.files.masks import mask_values, read_mask
 from tandem.errors import ConfigError, DataError
 
 LEVELS = np.arange(12 * 10, dtype=np.uint8).reshape(12, 10)
+
+
+def unite(*given: Any) -> np.ndarray:
+    return masks.unite(*given)[0]
 
 
 def save(path: Path, array: np.ndarray) -> Path:
@@ -115,8 +121,51 @@ def test_coloured_and_sixteen_bit_masks_with_a_meaning(tmp_path: Path) -> None:
     assert unite([save(tmp_path / "m.png", rgb)], (2, 2), values).tolist() == [[0, 1], [255, 255]]
     deep = save(tmp_path / "d.png", np.array([[0, 1000], [1000, 40000]], dtype=np.uint16))
     assert unite([deep], (2, 2), mask_values({"1000": "a", "40000": "b"})).tolist() == [[0, 1], [1, 2]]
-    with pytest.raises(DataError, match="more than 8 bits per pixel: set the meaning of its values"):
+    with pytest.raises(
+        DataError,
+        match=r"has 3 values \(0, 1000, 40000\), but may have only 0 and either 1, 255 or 65535: set their mean",
+    ):
         unite([deep], (2, 2))
+
+
+@pytest.mark.parametrize(
+    ("ending", "array"),
+    [
+        ("png", LESION.astype(np.uint16)),
+        ("png", LESION.astype(np.uint16) * 65535),
+        ("tif", LESION.astype(np.float32)),
+        ("tif", LESION.astype(np.int32) * 255),
+        ("gif", LESION.astype(np.uint8) * 255),
+        ("gif", LESION.astype(np.uint8)),
+        ("pgm", LESION.astype(np.uint8) * 255),
+        ("jp2", LESION.astype(np.uint8) * 255),
+        ("bmp", LESION.astype(np.uint8) * 255),
+    ],
+)
+def test_masks_of_every_format_and_depth(tmp_path: Path, ending: str, array: np.ndarray) -> None:
+    np.testing.assert_array_equal(unite([save(tmp_path / f"m.{ending}", array)], (10, 12)), LESION)
+
+
+def test_a_webp_mask_without_loss(tmp_path: Path) -> None:
+    Image.fromarray(LESION.astype(np.uint8) * 255).save(tmp_path / "m.webp", lossless=True)
+    np.testing.assert_array_equal(unite([tmp_path / "m.webp"], (10, 12)), LESION)
+
+
+def test_levels_of_a_grey_palette_count_where_its_indices_have_no_meaning(tmp_path: Path) -> None:
+    Image.fromarray(LESION.astype(np.uint8) * 200).save(tmp_path / "m.gif")
+    assert unite([tmp_path / "m.gif"], (10, 12), mask_values({"200": "lesion"})).sum() == LESION.sum()
+
+
+def test_values_that_are_no_whole_numbers_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not whole numbers"):
+        unite([save(tmp_path / "m.tif", np.full((2, 2), 0.5, np.float32))], (2, 2))
+
+
+def test_hidden_colours_are_no_classes(tmp_path: Path) -> None:
+    rgba = np.zeros((2, 2, 4), np.uint8)
+    rgba[0] = (255, 0, 0, 0)
+    with pytest.raises(DataError, match="transparent pixels"):
+        unite([save(tmp_path / "m.png", rgba)], (2, 2), mask_values({"#ff0000": "lesion"}))
 
 
 @pytest.mark.parametrize("level", ["1", "255"])

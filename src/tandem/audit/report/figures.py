@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from tandem.audit.audit import Audit, Likeness
     from tandem.audit.facts import Facts
+    from tandem.audit.levels import LevelFacts
     from tandem.data.samples import Samples
 
 BINS = 30
@@ -57,6 +58,19 @@ def mask_areas(rows: Sequence["Facts"], classes: Sequence[str]) -> Figure:
         axes.hist(parts, edges, stacked=True, label=[name or "unknown" for name in shown])
         legend(axes, fontsize=8)
     axes.set(xscale="log", xlabel="marked share of the image", ylabel="masks")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def level_histogram(facts: "LevelFacts") -> Figure:
+    """Histogram of the levels of all pixels, with black and white marked."""
+    figure = Figure(figsize=(5.2, 2.6), layout="constrained")
+    axes = figure.add_subplot()
+    axes.stairs(facts.counts, facts.edges, fill=True)
+    for end, name in zip(facts.ends, ("black", "white"), strict=True):
+        axes.axvline(end, color="0.3", linewidth=0.8, linestyle="--")
+        axes.annotate(name, (end, 1), xycoords=("data", "axes fraction"), fontsize=7, ha="center", va="bottom")
+    axes.set(yscale="log", xlabel="level", ylabel="values")
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from tandem.audit.facts import Facts, FileFacts
 from tandem.audit.remarks import remarks
-from tandem.audit.report.figures import class_balance, mask_areas, pair
-from tandem.audit.tables import sheets
+from tandem.audit.report.figures import class_balance, level_histogram, mask_areas, pair
+from tandem.audit.tables import depth, sheets
 from tandem.reports.page import details, document, figure
 from tandem.utils.files import write_text
 from tandem.utils.names import as_cell
@@ -64,6 +64,8 @@ def _parts(audit: "Audit", splits: Mapping[str, "Samples"], pairs: int) -> Itera
         yield figure(class_balance(audit), "images of each class")
     if any(row.area > 0 for row in audit.rows):
         yield figure(mask_areas(audit.rows, audit.classes), "area of masks that are not empty")
+    for facts in audit.levels:
+        yield figure(level_histogram(facts), f"levels of {facts.images} images of {depth(facts)}")
     for sheet in sheets(audit):
         yield f"<h2>{escape(sheet.title)}</h2>{_table(sheet.head, sheet.rows)}"
     yield "<h2>Faults</h2>"

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO
+from typing import IO, Any
 
 import numpy as np
 from numpy.lib import format as npy
@@ -23,7 +23,7 @@ from tandem.utils.files import check_regular, write_whole
 
 log = logging.getLogger(__name__)
 
-Arrays = dict[str, NDArray[np.uint8]]
+Arrays = dict[str, NDArray[Any]]
 Shapes = Mapping[str, tuple[int, ...]]
 
 # Exceptions that a truncated, overwritten or malicious .npz file raises: a pickle in it raises ValueError, an absurd
@@ -40,6 +40,9 @@ DAMAGE = (
     zlib.error,
     struct.error,
 )
+
+DTYPES = tuple(np.dtype(code) for code in ("|u1", "<u2", "<f4"))
+"""What pixels may be."""
 
 LOCAL_HEADER = struct.Struct("<26xHH")
 """Lengths of the name and of the extra field in the local header of a zip member."""
@@ -74,7 +77,7 @@ def fetch(path: Path, shapes: Shapes, make: Callable[[], Iterable[Arrays]]) -> d
     Args:
         path: an `.npz` file, named by the digest of everything that its content depends on.
         shapes: name and shape of every expected array.
-        make: yields the uint8 arrays, a few rows at a time; called at most once.
+        make: yields the arrays, a few rows at a time, all parts of the same dtypes; called at most once.
     """
     try:
         if path.is_file():
@@ -91,7 +94,7 @@ def fetch(path: Path, shapes: Shapes, make: Callable[[], Iterable[Arrays]]) -> d
 
 
 def write_arrays(file: IO[bytes], folder: Path, shapes: Shapes, parts: Iterable[Arrays]) -> None:
-    """Writes uint8 arrays to an uncompressed `.npz` file, with at most one part of them in memory.
+    """Writes arrays of pixels to an uncompressed `.npz` file, with at most one part of them in memory.
 
     Args:
         file: open in binary mode.
@@ -101,13 +104,15 @@ def write_arrays(file: IO[bytes], folder: Path, shapes: Shapes, parts: Iterable[
     """
     with ExitStack() as stack, zipfile.ZipFile(file, "w", zipfile.ZIP_STORED) as archive:
         spools = {name: stack.enter_context(TemporaryFile(dir=folder)) for name in shapes}
+        kinds = dict.fromkeys(shapes, DTYPES[0])
         for part in parts:
             for name, spool in spools.items():
-                spool.write(part[name].tobytes())
+                kinds[name] = part[name].dtype
+                spool.write(part[name].astype(kinds[name].newbyteorder("<"), copy=False).tobytes())
         for name, shape in shapes.items():
             spools[name].seek(0)
             with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
-                header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+                header = {"descr": kinds[name].newbyteorder("<").str, "fortran_order": False, "shape": shape}
                 npy.write_array_header_1_0(member, header)
                 shutil.copyfileobj(spools[name], member, 2**20)
 
@@ -121,20 +126,21 @@ def map_arrays(path: Path, shapes: Shapes) -> dict[str, Mapped]:
     with path.open("rb") as file, zipfile.ZipFile(file) as archive:
         if bad := archive.testzip():
             raise zipfile.BadZipFile(f"bad checksum of {bad}")
-        return {name: Mapped(path, _offset(file, archive, name, shape), shape) for name, shape in shapes.items()}
+        places = {name: _place(file, archive, name, shape) for name, shape in shapes.items()}
+        return {name: Mapped(path, offset, shapes[name], dtype) for name, (offset, dtype) in places.items()}
 
 
-def _offset(file: IO[bytes], archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> int:
-    """Returns the byte offset of an array's data in the file."""
+def _place(file: IO[bytes], archive: zipfile.ZipFile, name: str, shape: tuple[int, ...]) -> tuple[int, np.dtype[Any]]:
+    """Returns the byte offset of an array's data in the file, and their dtype."""
     entry = archive.getinfo(f"{name}.npy")
     with archive.open(entry) as member:
         version = npy.read_magic(member)
         found, fortran, dtype = (npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0)(member)
         header = member.tell()
-    size = int(np.prod(shape))
-    right = dtype == np.uint8 and found == shape and not fortran and entry.file_size == header + size
+    size = int(np.prod(shape)) * dtype.itemsize
+    right = dtype in DTYPES and found == shape and not fortran and entry.file_size == header + size
     if not right or entry.compress_type != zipfile.ZIP_STORED:
-        raise ValueError(f"{name} is {dtype} {found}, expected uint8 {shape}, in C order and uncompressed")
+        raise ValueError(f"{name} is {dtype} {found}, expected pixels {shape}, in C order and uncompressed")
     file.seek(entry.header_offset)
     name_length, extra_length = LOCAL_HEADER.unpack(file.read(LOCAL_HEADER.size))
-    return int(entry.header_offset + LOCAL_HEADER.size + name_length + extra_length + header)
+    return int(entry.header_offset + LOCAL_HEADER.size + name_length + extra_length + header), dtype

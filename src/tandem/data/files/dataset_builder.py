@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from tandem.data.files.faults import Faults, FaultyDataError
+from tandem.data.files.levels import settle_levels
+from tandem.data.files.raster import Levels
 from tandem.data.files.records import Decoded, Decoder, Record
 from tandem.data.loading.storage import Storage
 from tandem.data.samples import Samples
@@ -23,6 +25,21 @@ MANY = 20_000
 
 
 @dataclass(frozen=True)
+class FileDataset:
+    """A data set of files that has been read.
+
+    Attributes:
+        splits: its splits.
+        fingerprint: SHA-256 of the names and bytes of all files used.
+        levels: black and white of its images of more than 8 bits; empty if it has none.
+    """
+
+    splits: dict[str, Samples]
+    fingerprint: str
+    levels: tuple[Levels, ...]
+
+
+@dataclass(frozen=True)
 class FileDatasetBuilder:
     """Decodes records and splits them.
 
@@ -35,6 +52,7 @@ class FileDatasetBuilder:
         near_duplicates: keep near-duplicates in one split; has no effect on a published split, which is used as it is.
             `auto` searches for them in data sets of up to `MANY` images.
         storage: where decoded images are kept.
+        grey_range: levels that become black and white in images of more than 8 bits; None: see `robust_range`.
     """
 
     name: str
@@ -44,16 +62,15 @@ class FileDatasetBuilder:
     resplit: bool
     near_duplicates: bool | str
     storage: Storage
+    grey_range: Levels | None = None
 
     def __post_init__(self) -> None:
         """Checks the options."""
         if self.near_duplicates not in (True, False, "auto"):
             raise ConfigError(f"data.near_duplicates is {self.near_duplicates!r}, but must be true, false or auto")
 
-    def read(
-        self, records: Sequence[Record], classes: Sequence[str], root: Path, faults: Faults
-    ) -> tuple[dict[str, Samples], str]:
-        """Returns the splits and the SHA-256 of all files used.
+    def read(self, records: Sequence[Record], classes: Sequence[str], root: Path, faults: Faults) -> FileDataset:
+        """Returns the splits.
 
         Args:
             records: the rows.
@@ -83,9 +100,9 @@ class FileDatasetBuilder:
             left_out=bool(faults.found),
         )
         shown = groups if len(set(groups)) < len(groups) else ()
-        return {
-            split: decoded.samples(rows, shown, self.targets) for split, rows in rows_of.items()
-        }, decoded.fingerprint
+        levels = settle_levels(self.name, decoded, rows_of["train"], self.grey_range)
+        splits = {split: decoded.samples(rows, shown, self.targets, levels) for split, rows in rows_of.items()}
+        return FileDataset(splits, decoded.fingerprint, (levels,) if levels else ())
 
     def _looks_for_duplicates(self, records: Sequence[Record]) -> bool:
         """Whether rows are split here, so that near-duplicates have to be found first."""

@@ -1,146 +1,122 @@
-"""Reads one image file: checks, decodes and resizes it."""
+"""Reads image files: one list of formats and one function for every command."""
 
-import struct
-import warnings
-import zlib
-from collections.abc import Sequence
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tandem.errors import DataError
-from tandem.utils.files import check_regular
+from tandem.data.files import pillow_reader
+from tandem.data.files.raster import Raster, fit
+from tandem.errors import ConfigError, DataError
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-DECODER = 3
+DECODER = 4
 """Version of the decoding of images and masks; increased with every change, so that caches are rebuilt."""
 
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF")
-"""The file formats that are read; Pillow knows many more, some of which start other programs."""
 
-ENDINGS = (".png", ".jpg", ".jpeg", ".bmp", ".tif", ".tiff")
-"""File name suffixes of these formats, in lower case."""
+@dataclass(frozen=True)
+class ReadOptions:
+    """How files become pixels, where a file leaves it open; part of the name of a cache.
 
-MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA")
-"""Pillow's modes of at most 8 bits per channel; conversion from deeper ones would clip silently."""
+    Attributes:
+        background: what transparent pixels are composited on, as 8-bit RGB.
+    """
 
-DEEP_MODES = ("I;16", "I;16B", "I;16L", "I", "F")
-"""Pillow's grey modes of 16 or more bits, which `shallow` converts to 8."""
-
-SHOWN_VALUES = 5
+    background: tuple[int, int, int] = (0, 0, 0)
 
 
-def open_image(path: Path, modes: Sequence[str] = MODES, formats: tuple[str, ...] = FORMATS) -> "Image":
-    """Opens an image and decodes it completely.
+PLAIN = ReadOptions()
+"""What is read without options."""
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads the files of some formats.
+
+    Attributes:
+        endings: suffixes of the file names, in lower case, with their dots; a file without a known suffix is read by
+            the first of `READERS`.
+        dtype: returns the dtype that the pixels will have (uint8, uint16 or float32) from the header of a file.
+        read: returns the image; raises `DataError` in one line that names the file and the fix.
+    """
+
+    endings: tuple[str, ...]
+    dtype: Callable[[Path], np.dtype[Any]]
+    read: Callable[[Path, ReadOptions], Raster]
+
+
+PILLOW = Reader(
+    pillow_reader.PILLOW_ENDINGS,
+    pillow_reader.dtype,
+    lambda path, options: pillow_reader.read(path, options.background),
+)
+
+READERS: tuple[Reader, ...] = (PILLOW,)
+"""The readers; this is the list of the formats that training, evaluation, prediction, audit and show_data read."""
+
+ENDINGS = tuple(ending for reader in READERS for ending in reader.endings)
+"""File name suffixes of all readers, in lower case."""
+
+
+def reader_of(path: Path) -> Reader:
+    """Returns the reader of a file, by its suffix."""
+    name = path.name.lower()
+    return next((reader for reader in READERS if name.endswith(reader.endings)), PILLOW)
+
+
+def read_raster(path: Path, options: ReadOptions = PLAIN) -> Raster:
+    """Reads an image file in its own precision: upright, without transparency, grey or RGB.
+
+    EXIF orientation: every file, image or mask, is rotated by its own tag, as viewers show it.
 
     Args:
-        path: a file of one of the formats.
-        modes: Pillow modes to accept; by default, those of at most 8 bits per channel.
-        formats: Pillow formats to accept; by default, PNG, JPEG, BMP and TIFF.
-
-    Returns:
-        The image in its own size and mode, rotated upright by its EXIF orientation tag, as viewers show it.
+        path: the file.
+        options: what the file leaves open.
 
     Raises:
-        DataError: the file is absent, not an image, truncated, damaged, of another mode, has several pages, or exceeds
-            Pillow's limit against decompression bombs (about 89 million pixels).
+        DataError: the file is absent, damaged, of no known format, or has pixels that are not finite.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
+    raster = reader_of(path).read(path, options)
+    if raster.pixels.dtype == np.float32 and not np.isfinite(raster.pixels).all():
+        bad = int((~np.isfinite(raster.pixels)).sum())
+        raise DataError(f"image {str(path)!r} has {bad} pixels that are nan or infinite: fix or remove it")
+    return raster
 
-    check_regular(path)
-    name = repr(str(path))
-    kinds = ", ".join(formats[: len(FORMATS)]) + (", ..." if len(formats) > len(FORMATS) else "")
+
+def dtype_of(path: Path) -> np.dtype[Any]:
+    """Returns the dtype of a file's pixels from its header; uint8 if it cannot be read, which `read_raster` reports."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=formats) as checked:
-                checked.verify()  # the checksums of a PNG; without them, a flipped bit changes small masks silently
-            with Image.open(path, formats=formats) as image:
-                pages = getattr(image, "n_frames", 1)
-                image.load()
-                ImageOps.exif_transpose(image, in_place=True)
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise DataError(f"image {name} is too large ({_line(error)}): shrink it below Pillow's limit") from error
-    except FileNotFoundError as error:
-        raise DataError(f"image {name} does not exist: restore the file") from error
-    except UnidentifiedImageError as error:
-        raise DataError(f"{name} is not an image ({kinds}): download the file again") from error
-    except (OSError, SyntaxError, ValueError, TypeError, EOFError, zlib.error, struct.error) as error:
-        raise DataError(f"image {name} is truncated or damaged ({_line(error)}): download the file again") from error
-    if pages > 1:
-        raise DataError(f"image {name} has {pages} pages: save the page to use as a file of its own")
-    if image.mode not in modes:
-        raise DataError(f"image {name} is not 8-bit grey or RGB (Pillow's mode {image.mode}): save it as one")
-    return image
+        return reader_of(path).dtype(path)
+    except DataError:
+        return np.dtype(np.uint8)
 
 
-def shallow(image: "Image", path: Path, grey_range: tuple[float, float] | None) -> "Image":
-    """Converts an image to at most 8 bits per channel: maps deep grey levels linearly to [0, 255] and clips.
-
-    Args:
-        image: an image that `open_image` returned, with `DEEP_MODES` accepted.
-        path: its file, for messages.
-        grey_range: the levels that become 0 and 255; None for 0 and 65535. 8-bit images stay unchanged.
+def read_image(path: Path, size: int, channels: int) -> NDArray[Any]:
+    """Reads an image file and resizes it with `fit`: (channels, size, size).
 
     Raises:
-        DataError: a pixel is not a finite number, or levels lie outside 0 to 65535 and no range is given.
+        DataError: as in `read_raster`.
     """
-    from PIL import Image
-
-    if image.mode not in DEEP_MODES:
-        return image
-    levels = np.asarray(image, dtype=np.float32)
-    name = repr(str(path))
-    if not np.isfinite(levels).all():
-        bad = int((~np.isfinite(levels)).sum())
-        raise DataError(f"image {name} has {bad} pixels that are nan or infinite: fix or remove it")
-    if grey_range is None and (image.mode == "F" or levels.min() < 0 or levels.max() > 65535):
-        raise DataError(
-            f"image {name} has levels from {levels.min():g} to {levels.max():g} (Pillow's mode {image.mode}): set "
-            "the levels of black and white with data.grey_range=[low,high]"
-        )
-    low, high = grey_range or (0, 65535)
-    scaled = np.clip((levels - np.float32(low)) * np.float32(255 / (high - low)), 0, 255)
-    return Image.fromarray(np.rint(scaled).astype(np.uint8))
+    return fit(read_raster(path), size, channels)
 
 
-def fit(image: "Image", size: int, channels: int) -> NDArray[np.uint8]:
-    """Resizes a decoded image to a square, bilinear with antialiasing; the aspect ratio is not kept.
-
-    Args:
-        image: an image that `open_image` returned.
-        size: side of the result in pixels.
-        channels: 1 for grey (ITU-R 601 luma, which keeps the levels of grey RGB images), 3 for RGB.
-
-    Returns:
-        (channels, size, size) uint8.
-    """
-    from PIL import Image
-
-    if image.mode in ("P", "PA"):
-        image = image.convert("RGBA")  # a palette with transparency cannot be converted to grey directly
-    shrunk = image.convert("L" if channels == 1 else "RGB").resize((size, size), Image.Resampling.BILINEAR)
-    pixels = np.asarray(shrunk, dtype=np.uint8).reshape(size, size, channels)
-    return np.ascontiguousarray(pixels.transpose(2, 0, 1))
-
-
-def read_image(path: Path, size: int, channels: int) -> NDArray[np.uint8]:
-    """Reads an image file and resizes it with `fit`: (channels, size, size) uint8.
+def rgb(colour: str, key: str) -> tuple[int, int, int]:
+    """Reads a colour such as `white` or `#ff0000`.
 
     Raises:
-        DataError: as in `open_image`.
+        ConfigError: it is no colour; `key` is the option that holds it.
     """
-    return fit(open_image(path), size, channels)
+    from PIL import ImageColor
+
+    try:
+        red, green, blue = ImageColor.getrgb(str(colour))[:3]
+    except ValueError as error:
+        raise ConfigError(f"{key} is {colour!r}, but must be a colour such as white or '#ff0000'") from error
+    return red, green, blue
 
 
 def by(size: tuple[int, int]) -> str:
     """Formats width and height for messages."""
     return f"{size[0]}x{size[1]}"
-
-
-def _line(error: BaseException) -> str:
-    return " ".join(str(error).split())

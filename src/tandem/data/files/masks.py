@@ -4,13 +4,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tandem.data.batch import MISSING_PIXEL
-from tandem.data.files.images import MODES, SHOWN_VALUES, by, open_image
+from tandem.data.files.images import PILLOW, by, read_raster, reader_of
+from tandem.data.files.pillow_reader import open_image
 from tandem.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 BACKGROUND = "background"
 IGNORE = "ignore"
 DEEP = ("I;16", "I;16B", "I;16L", "I")
+SHOWN_VALUES = 5
 
 Colour = tuple[int, int, int]
 
@@ -81,25 +83,37 @@ def read_mask(
     Raises:
         DataError: as in `unite`.
     """
-    return square(unite(paths, image_size, values), size)
+    return square(unite(paths, image_size, values)[0], size)
 
 
-def unite(paths: Sequence[Path], image_size: tuple[int, int], values: MaskValues | None = None) -> NDArray[np.uint8]:
+def unite(
+    paths: Sequence[Path], image_size: tuple[int, int], values: MaskValues | None = None, orientation: int = 1
+) -> tuple[NDArray[np.uint8], set[int]]:
     """Merges the masks of one image: foreground overrides ignored, and ignored overrides background.
 
+    Args:
+        paths: mask files.
+        image_size: width and height of the upright image.
+        values: meaning of the values.
+        orientation: EXIF orientation tag of the image, for messages.
+
     Returns:
-        (H, W) uint8.
+        (H, W) uint8, and the orientation tags of the masks.
 
     Raises:
         DataError: as in `open_image`; or a mask has another size than its image, values without a meaning, or masks
             give a pixel two classes.
     """
     united = np.zeros(image_size[::-1], dtype=np.uint8)
+    tags: set[int] = set()
     for path in paths:
-        image = open_image(path, (*MODES, *DEEP))
+        image = _opened(path)
+        tag = int(image.info.get("orientation", 1))
+        tags.add(tag)
         if image.size != image_size:
+            hint = "" if tag == orientation else f" (its orientation tag is {tag}, the image's is {orientation})"
             raise DataError(
-                f"mask {str(path)!r} is {by(image.size)}, but its image is {by(image_size)} (width x height): "
+                f"mask {str(path)!r} is {by(image.size)}, but its image is {by(image_size)} (width x height){hint}: "
                 "fix the mask or the pairing of the two files"
             )
         mask = _lesion(image, path) if values is None else _indexed(image, path, values)
@@ -109,7 +123,7 @@ def unite(paths: Sequence[Path], image_size: tuple[int, int], values: MaskValues
                 f"mask {str(path)!r} gives pixels another class than another mask of the same image: fix one"
             )
         united = np.where((mask > 0) & ((mask != MISSING_PIXEL) | (united == 0)), mask, united)
-    return united
+    return united, tags
 
 
 def square(mask: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
@@ -117,6 +131,29 @@ def square(mask: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
     from PIL import Image
 
     return np.array(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST), dtype=np.uint8)[None]
+
+
+def _opened(path: Path) -> "Image":
+    """Opens a mask upright; whole numbers of more than 8 bits become Pillow's mode I."""
+    from PIL import Image
+
+    image = open_image(path) if reader_of(path) is PILLOW else Image.fromarray(read_raster(path).pixels)
+    if image.mode != "F" and not image.info.get("deep_colours"):
+        return image
+    levels = np.asarray(image) if image.mode == "F" else _grey_of_deep(path)
+    if not (np.abs(levels) < 2**24).all() or (levels % 1 != 0).any():
+        raise DataError(f"mask {str(path)!r} has values that are not whole numbers: save its classes as whole numbers")
+    whole = Image.fromarray(levels.astype(np.int32))
+    whole.info.update(image.info)
+    return whole
+
+
+def _grey_of_deep(path: Path) -> NDArray[Any]:
+    """Returns the levels of a grey mask that is stored in colours of 16 bits, of which Pillow keeps the high byte."""
+    pixels = read_raster(path).pixels
+    if pixels.ndim == 3 and (pixels != pixels[..., :1]).any():
+        raise DataError(f"mask {str(path)!r} has colours of 16 bits: save it in colours of 8 bits")
+    return pixels if pixels.ndim == 2 else pixels[..., 0]
 
 
 def _key(text: str) -> int | Colour:
@@ -132,10 +169,10 @@ def _lesion(image: "Image", path: Path) -> NDArray[np.uint8]:
     """Returns a binary mask, (H, W) uint8 with 0 and 1; raises for colours, transparency and grey levels."""
     grey = _grey(image, path)
     values = np.unique(grey).tolist()
-    if set(values) - {0} not in (set(), {1}, {255}):
+    if set(values) - {0} not in (set(), {1}, {255}, {65535}):
         raise DataError(
-            f"mask {str(path)!r} has {len(values)} values ({_shown(values)}), but may have only 0 and either 1 or "
-            "255: set their meaning (data.mask_values), or threshold it and save it as PNG (JPEG blurs the edges)"
+            f"mask {str(path)!r} has {len(values)} values ({_shown(values)}), but may have only 0 and either 1, 255 "
+            "or 65535: set their meaning (data.mask_values), or threshold it and save it as PNG (JPEG blurs the edges)"
         )
     return (grey > 0).astype(np.uint8)
 
@@ -143,12 +180,16 @@ def _lesion(image: "Image", path: Path) -> NDArray[np.uint8]:
 def _indexed(image: "Image", path: Path, values: MaskValues) -> NDArray[np.uint8]:
     """Returns the class index of each pixel, (H, W) uint8."""
     if isinstance(next(iter(values.meaning)), int):
-        levels = np.asarray(image) if image.mode in ("P", *DEEP) else _grey(image, path)
+        levels = np.asarray(image) if image.mode == "P" else _grey(image, path)
+        if image.mode == "P" and not set(np.unique(levels).tolist()) <= set(values.meaning) and _is_grey(image):
+            levels = _grey(image, path)
         found, place = np.unique(levels, return_inverse=True)
         keys: list[int | Colour] = [*found.tolist()]
         if image.mode == "1" and 255 not in values.meaning:
             keys = [min(int(key), 1) for key in found.tolist()]
     else:
+        if image.has_transparency_data and (np.asarray(image.convert("RGBA"))[..., 3] != 255).any():
+            raise DataError(f"mask {str(path)!r} has transparent pixels, whose colours are hidden: flatten it")
         colours = np.asarray(image.convert("RGB")).reshape(-1, 3).astype(np.uint32)
         packed = (colours[:, 0] << 16) | (colours[:, 1] << 8) | colours[:, 2]
         found, place = np.unique(packed, return_inverse=True)
@@ -163,16 +204,20 @@ def _indexed(image: "Image", path: Path, values: MaskValues) -> NDArray[np.uint8
     return table[place].reshape(image.size[::-1])
 
 
-def _grey(image: "Image", path: Path) -> NDArray[np.uint8]:
-    """Returns the grey levels of a mask, (H, W) uint8; equal colour channels count as grey."""
+def _is_grey(image: "Image") -> bool:
+    """Whether all colours that a palette image uses are grey."""
+    red, green, blue = np.moveaxis(np.asarray(image.convert("RGB")), -1, 0)
+    return bool((red == green).all() and (green == blue).all())
+
+
+def _grey(image: "Image", path: Path) -> NDArray[Any]:
+    """Returns the grey levels of a mask, (H, W); equal colour channels count as grey."""
     if image.mode == "1":
         return np.asarray(image.convert("L"))
     if image.mode == "L":
         return np.asarray(image)
     if image.mode in DEEP:
-        raise DataError(
-            f"mask {str(path)!r} has more than 8 bits per pixel: set the meaning of its values (data.mask_values)"
-        )
+        return np.asarray(image)
     *colours, alpha = np.moveaxis(np.asarray(image.convert("RGBA")), -1, 0)
     if any((colour != colours[0]).any() for colour in colours):
         raise DataError(

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,9 +18,10 @@ from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
 from tandem.data.files.cache import Arrays, cache_folder, digest, fetch
 from tandem.data.files.faults import Faults
 from tandem.data.files.file_state import has_digests, names_below, recall, remember, remember_digests, state_of
-from tandem.data.files.images import DECODER, DEEP_MODES, MODES, fit, open_image, shallow
+from tandem.data.files.images import DECODER, PLAIN, ReadOptions, dtype_of, read_raster
 from tandem.data.files.masks import MaskValues, square, unite
-from tandem.data.loading.storage import Mapped, Redecoded, Storage, as_tensor, pick, rows_at_once
+from tandem.data.files.raster import BYTE, Levels, Raster, byte_view, fit
+from tandem.data.loading.storage import BYTES, Mapped, Redecoded, Storage, as_tensor, pick, rows_at_once
 from tandem.data.samples import Samples
 from tandem.data.splitting.duplicates import THUMBNAIL
 from tandem.data.targets import Targets
@@ -32,9 +34,6 @@ PIXELS = ("images", "masks")
 
 NO_MASK, EMPTY_MASK, FILLED_MASK = 0, 1, 2
 """State of a row's masks, for stratification."""
-
-COLOURFUL = 40
-"""A pixel counts as coloured if its channels differ by more than this; JPEG noise in a grey image stays below."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,8 @@ class Decoded:
         records: the usable records.
         pixels: `images` and `masks`, in memory or not.
         in_memory: whether splits hold their pixels in memory.
-        arrays: grey `thumbnails`, the state of the masks (`masked`), and whether images are `coloured`.
+        arrays: grey `thumbnails`, the state of the masks (`masked`), and whether images are `coloured`, `deep` (of more
+            than 8 bits), `transparent`, or `turned` (by another orientation tag than a mask of theirs).
         fingerprint: SHA-256 of the names and bytes of all files used.
     """
 
@@ -87,13 +87,16 @@ class Decoded:
     arrays: Arrays
     fingerprint: str
 
-    def samples(self, rows: NDArray[np.int64], groups: Sequence[str], targets: Targets) -> Samples:
+    def samples(
+        self, rows: NDArray[np.int64], groups: Sequence[str], targets: Targets, levels: Levels | None = None
+    ) -> Samples:
         """Returns some of the rows as a split.
 
         Args:
             rows: indices of the rows.
             groups: group of each row of the data set; empty if there are no groups.
             targets: the targets of the data set.
+            levels: black and white of the images with more than 8 bits; None if the data set has none.
         """
         chosen = [self.records[row] for row in rows]
         index = torch.from_numpy(rows)
@@ -108,7 +111,17 @@ class Decoded:
             groups=tuple(groups[row] for row in rows) if groups else (),
             findings=findings if targets.findings else None,
             columns={name: columns[:, place].clone() for place, name in enumerate(targets.columns)},
+            levels=None if levels is None else torch.tensor([levels if deep else BYTE for deep in self.deep[rows]]),
         )
+
+    @property
+    def deep(self) -> NDArray[np.bool_]:
+        """(N,) whether an image has more than 8 bits."""
+        return self.arrays["deep"] > 0
+
+    def files(self, fact: str) -> list[str]:
+        """The image files of which a fact among `arrays` holds."""
+        return [str(record.image) for record, holds in zip(self.records, self.arrays[fact], strict=True) if holds]
 
 
 @dataclass(frozen=True)
@@ -120,8 +133,7 @@ class Decoder:
         channels: 1 for grey, 3 for RGB.
         mask_depth: channels of a mask.
         values: meaning of the mask values; None for 0 and 1 or 255.
-        grey_range: levels that become black and white in images with more than 8 bits; None for 0 and 65535.
-        deep: whether images with more than 8 bits are accepted.
+        options: how files become pixels.
         thumbnails: whether to make grey thumbnails, which the search for near-duplicates needs.
 
     Raises:
@@ -132,8 +144,7 @@ class Decoder:
     channels: int
     mask_depth: int = 1
     values: MaskValues | None = None
-    grey_range: tuple[float, float] | None = None
-    deep: bool = False
+    options: ReadOptions = PLAIN
     thumbnails: bool = True
 
     def __post_init__(self) -> None:
@@ -159,8 +170,9 @@ class Decoder:
         recipe = f"{fingerprint}|{_structure(present, root)}|{self}|{DECODER}|{PIL.__version__}"
         path = cache_folder(storage.cache) / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()}.npz"
         shapes = self.shapes(len(present))
-        need, limit = sum(int(np.prod(shapes[key])) for key in PIXELS), storage.limit
-        stored = fetch(path, shapes, partial(self.parts, present))
+        stored, limit = fetch(path, shapes, partial(self.parts, present)), storage.limit
+        width = (stored["images"].dtype if stored else self.dtype(present)).itemsize
+        need = sum(int(np.prod(shapes[key])) * (width if key == "images" else 1) for key in PIXELS)
         kept, arrays = _split(stored) if stored else self._without_cache(present, in_memory=need <= limit)
         where = "kept in memory" if need <= limit else f"read from {path}" if stored else "DECODED FOR EACH BATCH: slow"
         log.info(
@@ -168,7 +180,7 @@ class Decoder:
             name, len(present), need / 1e9, where, limit / 1e9,
         )  # fmt: skip
         for row in np.flatnonzero(arrays["usable"] == 0).tolist():
-            if fault := self._decode_row(self._empty(1), 0, present[row]):
+            if fault := self._decode_row(self._empty(1, BYTES), 0, present[row]):
                 faults.add(fault, present[row].place)
         usable = np.flatnonzero(arrays["usable"])
         if len(usable) < len(present):
@@ -184,12 +196,23 @@ class Decoder:
         if in_memory:
             return {name: torch.from_numpy(arrays.pop(name)) for name in PIXELS}, arrays
 
-        def again(name: str, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-            return self.decode([records[row] for row in rows])[name]
+        dtype = self.dtype(records)
 
-        rows, shapes = np.arange(len(records)), self.shapes(0)
-        found = {name: as_tensor(Redecoded(partial(again, name), rows, shapes[name][1:])) for name in PIXELS}
+        def again(name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
+            return self.decode([records[row] for row in rows], dtype)[name]
+
+        rows, empty = np.arange(len(records)), self._empty(0, dtype)
+        found = {
+            name: as_tensor(
+                Redecoded(partial(again, name), rows, empty[name].shape[1:], torch.from_numpy(empty[name]).dtype)
+            )
+            for name in PIXELS
+        }
         return found, arrays
+
+    def dtype(self, records: Sequence[Record]) -> np.dtype[Any]:
+        """The dtype that holds the levels of all images, by the headers of their files."""
+        return np.result_type(np.uint8, *{dtype_of(record.image) for record in records})
 
     def shapes(self, count: int) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the arrays that `decode` returns for `count` records."""
@@ -198,17 +221,16 @@ class Decoder:
             "masks": (count, self.mask_depth, self.size, self.size),
             "thumbnails": (count, THUMBNAIL, THUMBNAIL) if self.thumbnails else (count, 0, 0),
             "masked": (count,),
-            "coloured": (count,),
-            "usable": (count,),
+            **dict.fromkeys(("coloured", "deep", "transparent", "turned", "usable"), (count,)),
         }
 
-    def decode(self, records: Sequence[Record]) -> Arrays:
+    def decode(self, records: Sequence[Record], dtype: np.dtype[Any]) -> Arrays:
         """Decodes images and masks; rows that are not `usable` stay 0.
 
         Thumbnails and the state of the masks come from the files at full size, so that neither groups nor splits depend
         on `size`.
         """
-        arrays = self._empty(len(records))
+        arrays = self._empty(len(records), dtype)
         for row, record in enumerate(records):
             self._decode_row(arrays, row, record)
         return arrays
@@ -216,41 +238,43 @@ class Decoder:
     def parts(self, records: Sequence[Record]) -> Iterator[Arrays]:
         """Yields what `decode` returns, some rows at a time; at least one part."""
         rows = rows_at_once((sum(int(np.prod(shape[1:])) for shape in self.shapes(1).values()),))
+        dtype = self.dtype(records)
         for start in range(0, max(1, len(records)), rows):
-            yield self.decode(records[start : start + rows])
+            yield self.decode(records[start : start + rows], dtype)
 
-    def _empty(self, count: int) -> Arrays:
-        return {name: np.zeros(shape, np.uint8) for name, shape in self.shapes(count).items()}
+    def _empty(self, count: int, dtype: np.dtype[Any]) -> Arrays:
+        kinds = {"images": dtype}
+        return {name: np.zeros(shape, kinds.get(name, BYTES)) for name, shape in self.shapes(count).items()}
 
     def _decode_row(self, arrays: Arrays, row: int, record: Record) -> str | None:
         """Fills in a row; returns None, or the reason why the record cannot be used."""
         try:
-            image = open_image(record.image, (*MODES, *DEEP_MODES) if self.deep else MODES)
-            image = shallow(image, record.image, self.grey_range)
-            masks, masked = self._masks(record, image.size)
+            image = read_raster(record.image, self.options)
+            masks, masked, turned = self._masks(record, image)
         except DataError as error:
             return str(error)
         arrays["images"][row] = fit(image, self.size, self.channels)
         if self.thumbnails:
-            arrays["thumbnails"][row] = fit(image, THUMBNAIL, 1)[0]
+            arrays["thumbnails"][row] = byte_view(fit(image, THUMBNAIL, 1)[0])
         arrays["masks"][row] = masks
-        arrays["masked"][row] = masked
-        arrays["coloured"][row] = image.mode not in ("1", "L", "LA") and _coloured(np.asarray(image.convert("RGB")))
-        arrays["usable"][row] = 1
+        facts = {"masked": masked, "turned": turned, "coloured": image.coloured, "deep": image.deep}
+        for name, fact in {**facts, "transparent": image.transparent, "usable": 1}.items():
+            arrays[name][row] = fact
         return None
 
-    def _masks(self, record: Record, image_size: tuple[int, int]) -> tuple[NDArray[np.uint8], int]:
-        """Returns the masks, (K, size, size), and their state."""
+    def _masks(self, record: Record, image: Raster) -> tuple[NDArray[np.uint8], int, bool]:
+        """Returns the masks, (K, size, size), their state, and whether one has another orientation tag."""
         masks = np.full((self.mask_depth, self.size, self.size), MISSING_PIXEL, dtype=np.uint8)
-        masked = NO_MASK
+        masked, turned = NO_MASK, False
         for channel, paths in enumerate(record.masks):
             if paths is None:
                 continue
-            whole = unite(paths, image_size, self.values)
+            whole, tags = unite(paths, image.size, self.values, image.orientation)
+            turned = turned or bool(tags - {image.orientation})
             masks[channel] = square(whole, self.size)[0]
             filled = bool(((whole > 0) & (whole != MISSING_PIXEL)).any())
             masked = max(masked, FILLED_MASK if filled else EMPTY_MASK)
-        return masks, masked
+        return masks, masked, turned
 
 
 def _split(stored: Mapping[str, Mapped]) -> tuple[dict[str, Tensor], Arrays]:
@@ -292,8 +316,3 @@ def _structure(records: Sequence[Record], root: Path) -> str:
         masks = [None if paths is None else [name_of(path) for path in paths] for paths in record.masks]
         whole.update(f"{name_of(record.image)}|{masks}\n".encode())
     return whole.hexdigest()
-
-
-def _coloured(pixels: NDArray[np.uint8]) -> bool:
-    """Whether more than one pixel in a thousand is coloured."""
-    return bool((pixels.max(2) - pixels.min(2) > COLOURFUL).mean() > 0.001)

@@ -9,7 +9,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, cast
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -27,6 +27,12 @@ FREE_SHARE = 0.5
 CGROUP = Path("/sys/fs/cgroup")
 
 Indices = NDArray[np.int64]
+Pixels = NDArray[Any]
+
+BYTES: np.dtype[Any] = np.dtype(np.uint8)
+
+WIDTHS = (torch.uint8, torch.uint16, torch.float32)
+"""The dtypes of pixels, each of which holds the values of those before it."""
 
 
 @dataclass(frozen=True)
@@ -70,18 +76,18 @@ def free_memory() -> int:
 
 
 class Stored(ABC):
-    """Rows of a uint8 array, fetched on demand; it is indexed like the tensor that it represents.
+    """Rows of an array, fetched on demand; it is indexed like the tensor that it represents.
 
     Args:
         rows: (N,) position of each row in the storage.
         of_row: shape of one row.
+        dtype: of the pixels: uint8, uint16 or float32.
     """
 
-    dtype: ClassVar[torch.dtype] = torch.uint8
-
-    def __init__(self, rows: Indices, of_row: tuple[int, ...]) -> None:
+    def __init__(self, rows: Indices, of_row: tuple[int, ...], dtype: torch.dtype = torch.uint8) -> None:
         self.rows = rows
         self.shape = torch.Size((len(rows), *of_row))
+        self.dtype = dtype
 
     @property
     def ndim(self) -> int:
@@ -101,11 +107,11 @@ class Stored(ABC):
         """Selects some rows, in the given order, without fetching them."""
         chosen = object.__new__(type(self))
         chosen.__dict__.update(self.__dict__)
-        Stored.__init__(chosen, self.rows[index.numpy()], tuple(self.shape[1:]))
+        Stored.__init__(chosen, self.rows[index.numpy()], tuple(self.shape[1:]), self.dtype)
         return chosen
 
     @abstractmethod
-    def fetch(self, rows: Indices) -> NDArray[np.uint8]:
+    def fetch(self, rows: Indices) -> Pixels:
         """Returns what is stored at some positions, (n, ...), as a copy."""
 
 
@@ -118,19 +124,19 @@ class Mapped(Stored):
         path: the file.
         offset: byte offset of the array's data, in C order.
         shape: shape of the whole array.
-        rows: (N,) indices of its rows; None for all.
+        dtype: of the array.
     """
 
-    def __init__(self, path: Path, offset: int, shape: tuple[int, ...], rows: Indices | None = None) -> None:
-        super().__init__(np.arange(shape[0]) if rows is None else rows, shape[1:])
-        self.path, self.offset, self.whole = path, offset, shape
+    def __init__(self, path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any] = BYTES) -> None:
+        super().__init__(np.arange(shape[0]), shape[1:], torch.from_numpy(np.empty(0, dtype)).dtype)
+        self.path, self.offset, self.whole, self.of_file = path, offset, shape, dtype
         self._open()
 
     def _open(self) -> None:
         with self.path.open("rb") as file:
             self.pages = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
         count = int(np.prod(self.whole))
-        self.array = np.frombuffer(self.pages, np.uint8, count, self.offset).reshape(self.whole)
+        self.array = np.frombuffer(self.pages, self.of_file, count, self.offset).reshape(self.whole)
 
     def __getstate__(self) -> dict[str, Any]:
         """Excludes the mapping, which belongs to this process."""
@@ -141,9 +147,9 @@ class Mapped(Stored):
         self.__dict__.update(state)
         self._open()
 
-    def fetch(self, rows: Indices) -> NDArray[np.uint8]:
+    def fetch(self, rows: Indices) -> Pixels:
         """Copies some rows and then releases their memory pages to the system's cache."""
-        found: NDArray[np.uint8] = self.array[rows]
+        found: Pixels = self.array[rows]
         if hasattr(mmap, "MADV_DONTNEED"):
             self.pages.madvise(mmap.MADV_DONTNEED)
         return found
@@ -153,16 +159,23 @@ class Redecoded(Stored):
     """Rows that are decoded on every access: the last resort if neither memory nor disk has room.
 
     Args:
-        decode: returns (n, ...) uint8 for n positions.
+        decode: returns (n, ...) for n positions.
         rows: (N,) position of each row.
         of_row: shape of one row.
+        dtype: what `decode` returns.
     """
 
-    def __init__(self, decode: Callable[[Indices], NDArray[np.uint8]], rows: Indices, of_row: tuple[int, ...]) -> None:
-        super().__init__(rows, of_row)
+    def __init__(
+        self,
+        decode: Callable[[Indices], Pixels],
+        rows: Indices,
+        of_row: tuple[int, ...],
+        dtype: torch.dtype = torch.uint8,
+    ) -> None:
+        super().__init__(rows, of_row, dtype)
         self.decode = decode
 
-    def fetch(self, rows: Indices) -> NDArray[np.uint8]:
+    def fetch(self, rows: Indices) -> Pixels:
         """Decodes some rows."""
         return self.decode(rows)
 
@@ -171,18 +184,18 @@ class Joined(Stored):
     """Concatenated rows of several parts, some of which may be in memory.
 
     Args:
-        parts: parts with rows of the same shape, in memory or not.
+        parts: parts with rows of the same shape, in memory or not, of any dtypes; the result has the widest.
     """
 
     def __init__(self, parts: Sequence[Tensor]) -> None:
         lengths = [len(part) for part in parts]
-        super().__init__(np.arange(sum(lengths)), tuple(parts[0].shape[1:]))
+        super().__init__(np.arange(sum(lengths)), tuple(parts[0].shape[1:]), widest(parts))
         self.parts = list(parts)
         self.starts = np.cumsum([0, *lengths])
 
-    def fetch(self, rows: Indices) -> NDArray[np.uint8]:
+    def fetch(self, rows: Indices) -> Pixels:
         """Gathers some rows, part by part."""
-        found = np.empty((len(rows), *self.shape[1:]), np.uint8)
+        found = torch.empty((len(rows), *self.shape[1:]), dtype=self.dtype).numpy()
         for part, start, end in zip(self.parts, self.starts, self.starts[1:], strict=False):
             here = (rows >= start) & (rows < end)
             if here.any():
@@ -201,17 +214,24 @@ def pick(pixels: Tensor, index: Tensor) -> Tensor:
 
 
 def join(parts: Sequence[Tensor]) -> Tensor:
-    """Concatenates rows of several parts; the result is in memory if all parts are."""
-    return as_tensor(Joined(parts)) if any(isinstance(part, Stored) for part in parts) else torch.cat(list(parts))
+    """Concatenates rows of several parts, of the widest of their dtypes; in memory if all parts are."""
+    if any(isinstance(part, Stored) for part in parts):
+        return as_tensor(Joined(parts))
+    return torch.cat([part.to(widest(parts)) for part in parts])
+
+
+def widest(parts: Sequence[Tensor]) -> torch.dtype:
+    """Returns the dtype that holds the pixels of all parts: uint8, uint16 or float32, in this order."""
+    return max((part.dtype for part in parts), key=WIDTHS.index)
 
 
 def chunks(pixels: Tensor) -> Iterator[Tensor]:
     """Yields all rows, a few at a time."""
-    rows = rows_at_once(pixels.shape[1:])
+    rows = rows_at_once(pixels.shape[1:], pixels.dtype.itemsize)
     for start in range(0, len(pixels), rows):
         yield pixels[start : start + rows]
 
 
-def rows_at_once(of_row: Sequence[int]) -> int:
+def rows_at_once(of_row: Sequence[int], itemsize: int = 1) -> int:
     """Returns the number of rows of a shape that make up a chunk, at least one."""
-    return max(1, CHUNK // max(1, int(np.prod(of_row))))
+    return max(1, CHUNK // max(1, itemsize * int(np.prod(of_row))))

@@ -1,0 +1,124 @@
+"""The pixels of one image in the precision of its file, and how they become what a network sees."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+LUMA = (0.299, 0.587, 0.114)
+"""ITU-R 601 weights of red, green and blue."""
+
+COLOURFUL = 40 / 255
+"""A pixel counts as coloured if its channels differ by more than this share of the image's levels; JPEG noise in a
+grey image stays below."""
+
+Levels = tuple[float, float]
+"""The levels that become black (0) and white (1)."""
+
+BYTE: Levels = (0.0, 255.0)
+"""The levels of files with 8 bits per channel."""
+
+
+@dataclass(frozen=True)
+class Raster:
+    """A decoded image.
+
+    Attributes:
+        pixels: (H, W) grey or (H, W, 3) RGB levels as the file has them, upright and without transparency: uint8 for
+            files of at most 8 bits per channel, uint16 for unsigned files of up to 16 bits, float32 for all others.
+        spacing: height and width of a pixel in millimetres; None if the file does not state them.
+        orientation: EXIF orientation tag that was applied, 1 to 8; 1 if there is none.
+        transparent: whether the file has pixels that are not opaque.
+    """
+
+    pixels: NDArray[Any]
+    spacing: tuple[float, float] | None = None
+    orientation: int = 1
+    transparent: bool = False
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height in pixels."""
+        return self.pixels.shape[1], self.pixels.shape[0]
+
+    @property
+    def deep(self) -> bool:
+        """Whether its levels are not those of 8 bits, so that black and white have to be known."""
+        return bool(self.pixels.dtype != np.uint8)
+
+    @property
+    def coloured(self) -> bool:
+        """Whether more than one pixel in a thousand is coloured."""
+        if self.pixels.ndim == 2:
+            return False
+        apart = self.pixels.max(2) - self.pixels.min(2)
+        whole = float(self.pixels.max()) - float(self.pixels.min()) if self.deep else 255.0
+        return bool((apart > COLOURFUL * whole).mean() > 0.001)
+
+
+def fit(raster: Raster, size: int, channels: int) -> NDArray[Any]:
+    """Resizes an image to a square, bilinear with antialiasing; the aspect ratio is not kept.
+
+    Args:
+        raster: the image.
+        size: side of the result in pixels.
+        channels: 1 for grey (ITU-R 601 luma, which keeps the levels of grey RGB images), 3 for RGB.
+
+    Returns:
+        (channels, size, size), of the dtype of the pixels.
+    """
+    from PIL import Image
+
+    pixels = raster.pixels
+    if not raster.deep:
+        image = Image.fromarray(np.ascontiguousarray(pixels)).convert("L" if channels == 1 else "RGB")
+        shrunk = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).reshape(size, size, channels)
+        return np.array(shrunk.transpose(2, 0, 1), order="C")
+    levels = pixels.astype(np.float32)
+    if levels.ndim == 3 and channels == 1:
+        levels = levels @ np.array(LUMA, np.float32)
+    parts = np.moveaxis(levels, -1, 0) if levels.ndim == 3 else levels[None]
+    resized = [_resize(np.ascontiguousarray(part), size) for part in parts]
+    found = np.stack(resized if len(resized) == channels else resized * channels)
+    return np.rint(found).astype(np.uint16) if pixels.dtype == np.uint16 else found
+
+
+def to_unit(pixels: Tensor, levels: Tensor | None = None) -> Tensor:
+    """Maps levels to [0, 1], linearly and clipped: the one place where levels become what a network sees.
+
+    Args:
+        pixels: (N, C, H, W) of any dtype.
+        levels: (N, 2) or (2,), the levels of black and white of each image; None: 0 and 255, which need no clipping.
+
+    Returns:
+        (N, C, H, W) float32; for levels 0 and 255, the same bits as without levels.
+    """
+    found = pixels.float() if pixels.dtype != torch.float32 else pixels.clone()
+    if levels is None:
+        return found.div_(255)
+    black, white = levels.float().unbind(-1)
+    shape = (-1, *[1] * (pixels.ndim - 1)) if levels.ndim == 2 else ()
+    return found.sub_(black.reshape(shape)).div_((white - black).reshape(shape)).clamp_(0, 1)
+
+
+def byte_view(pixels: NDArray[Any]) -> NDArray[np.uint8]:
+    """Stretches deep levels to 0 to 255, for display and for the search for duplicates only; uint8 stays as it is.
+
+    Half a percent of the pixels is clipped at either end, so that a marker or a dead pixel does not hide the rest.
+    """
+    if pixels.dtype == np.uint8:
+        return pixels
+    low, high = np.quantile(pixels, (0.005, 0.995))
+    if low == high:
+        low, high = float(pixels.min()), float(pixels.max())
+    found: NDArray[np.uint8] = np.rint(np.clip((pixels - low) * (255 / ((high - low) or 1)), 0, 255)).astype(np.uint8)
+    return found
+
+
+def _resize(levels: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+    from PIL import Image
+
+    return np.asarray(Image.fromarray(levels).resize((size, size), Image.Resampling.BILINEAR))
