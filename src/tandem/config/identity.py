@@ -49,6 +49,11 @@ LATER: dict[str, Any] = {
     "callbacks.non_finite": {"_target_": "tandem.callbacks.NonFinite", "policy": "stop"},
     "resume_from": None,
     "network.weights_part": "encoder",
+    "data.allow_overlap": False,
+    "data.missing": [
+        *("nan", "-nan", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nat", "none", "null", "nil"),
+        *("-", "--", "?", "unknown"),
+    ],
 }
 """Options added after release 0.1.0, by dotted key, with the neutral value that reproduces the earlier behaviour.
 

@@ -63,7 +63,7 @@ class OxfordPet(FileSource):
         self.root, self.download, self.by = root, download, classes
         decoder = Decoder(self.size, channels, values=mask_values(TRIMAP))
         self.builder = FileDatasetBuilder(
-            self.name, self.targets, decoder, self.division, resplit, near_duplicates, self.storage
+            self.name, self.targets, decoder, self.division, resplit, near_duplicates, self.storage, self.allow_overlap
         )
         self.listed: tuple[list[Record], list[str], tuple[str, ...]] | None = None
 
@@ -84,8 +84,9 @@ class OxfordPet(FileSource):
         root = Path(self.root).expanduser()
         self.records, self.files_root = tuple(records), root
         self.lists = tuple(root / FOLDER / "annotations" / name for name in LISTS.values())
-        splits, self.files_fingerprint = self.builder.read(records, self.classes, root, faults)
+        splits, self.files_fingerprint, overlap = self.builder.read(records, self.classes, root, faults)
         self.skipped = tuple(faults.found)
+        self.note(root / FOLDER, overlap)
         return splits
 
     def _list(self) -> tuple[list[Record], list[str], tuple[str, ...]]:

@@ -12,7 +12,8 @@ class Source(Protocol):
     It may also have `targets` (a `Targets`, needed if its rows carry anything other than a class and one lesion mask),
     `formula` (true if the images follow from the options alone, so that no file has to be compared), and, after `load`,
     `files_fingerprint` (SHA-256 of the files read), `skipped` (a line for each row left out), `records` (a `Record` for
-    each listed row, if rows are files), `files_root` (their folder) and `lists` (further files read, such as a table).
+    each listed row, if rows are files), `files_root` (their folder), `lists` (further files read, such as a table) and
+    `notes` (what a run keeps about its data). `allow_overlap` says whether groups may be in several splits.
 
     Attributes:
         name: short name of the data set, as shown in tables.

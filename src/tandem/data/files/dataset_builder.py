@@ -12,6 +12,7 @@ from tandem.data.files.records import Decoded, Decoder, Record
 from tandem.data.loading.storage import Storage
 from tandem.data.samples import Samples
 from tandem.data.splitting.duplicates import group_names, join, near_duplicate_groups
+from tandem.data.splitting.overlap import Overlap, check_overlap
 from tandem.data.splitting.split_spec import SplitSpec
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError
@@ -35,6 +36,7 @@ class FileDatasetBuilder:
         near_duplicates: keep near-duplicates in one split; has no effect on a published split, which is used as it is.
             `auto` searches for them in data sets of up to `MANY` images.
         storage: where decoded images are kept.
+        allow_overlap: whether images that belong together may be in different published splits.
     """
 
     name: str
@@ -44,6 +46,7 @@ class FileDatasetBuilder:
     resplit: bool
     near_duplicates: bool | str
     storage: Storage
+    allow_overlap: bool = False
 
     def __post_init__(self) -> None:
         """Checks the options."""
@@ -52,8 +55,8 @@ class FileDatasetBuilder:
 
     def read(
         self, records: Sequence[Record], classes: Sequence[str], root: Path, faults: Faults
-    ) -> tuple[dict[str, Samples], str]:
-        """Returns the splits and the SHA-256 of all files used.
+    ) -> tuple[dict[str, Samples], str, list[Overlap]]:
+        """Returns the splits, the SHA-256 of all files used, and the images that are in two splits.
 
         Args:
             records: the rows.
@@ -62,7 +65,8 @@ class FileDatasetBuilder:
             faults: the faults found so far; raised here, after decoding, unless faulty rows are skipped.
 
         Raises:
-            DataError: there are faults that are not skipped, no row is left, or the rows cannot be split as asked.
+            DataError: there are faults that are not skipped, no row is left, the rows cannot be split as asked, or
+                images that belong together are in different published splits.
         """
         looked_for = self._looks_for_duplicates(records)
         decoder = replace(self.decoder, thumbnails=looked_for)
@@ -82,10 +86,12 @@ class FileDatasetBuilder:
             published,
             left_out=bool(faults.found),
         )
+        overlap = []
+        if not looked_for:  # otherwise near-duplicates, and so equal files, are in one split
+            overlap = check_overlap(self.name, kept, rows_of, self.division, published, self.allow_overlap)
         shown = groups if len(set(groups)) < len(groups) else ()
-        return {
-            split: decoded.samples(rows, shown, self.targets) for split, rows in rows_of.items()
-        }, decoded.fingerprint
+        splits = {split: decoded.samples(rows, shown, self.targets) for split, rows in rows_of.items()}
+        return splits, decoded.fingerprint, overlap
 
     def _looks_for_duplicates(self, records: Sequence[Record]) -> bool:
         """Whether rows are split here, so that near-duplicates have to be found first."""
