@@ -32,7 +32,7 @@ class Sheet:
 
 def sheets(audit: Audit) -> list[Sheet]:
     """Returns all tables that are not empty."""
-    makers = (classes, masks, findings, columns, modes, sizes, common_sizes)
+    makers = (classes, masks, findings, columns, modes, unused, sizes, common_sizes)
     return [sheet for sheet in (make(audit) for make in makers) if sheet.rows]
 
 
@@ -82,6 +82,12 @@ def modes(audit: Audit) -> Sheet:
     counts = Counter((file.format, file.mode) for file in audit.files)
     rows = tuple((kind, mode, count) for (kind, mode), count in counts.most_common())
     return Sheet("Files", ("format", "mode", "files"), rows)
+
+
+def unused(audit: Audit) -> Sheet:
+    """Counts the files that are not used, by ending and reason."""
+    rows = tuple((kind["ending"], kind["reason"], kind["count"], ", ".join(kind["first"])) for kind in audit.unused)
+    return Sheet("Files not used", ("ending", "reason", "files", "the first"), rows)
 
 
 def sizes(audit: Audit) -> Sheet:

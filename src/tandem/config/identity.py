@@ -50,10 +50,7 @@ LATER: dict[str, Any] = {
     "resume_from": None,
     "network.weights_part": "encoder",
     "data.allow_overlap": False,
-    "data.missing": [
-        *("nan", "-nan", "na", "n/a", "n.a.", "#n/a", "#na", "<na>", "nat", "none", "null", "nil"),
-        *("-", "--", "?", "unknown"),
-    ],
+    "data.missing": None,
 }
 """Options added after release 0.1.0, by dotted key, with the neutral value that reproduces the earlier behaviour.
 

@@ -55,7 +55,8 @@ class Folder(FileSource):
         table: path of a CSV or Parquet file relative to the root, or None.
         columns: names of the table's columns, see `tandem.data.files.table.Columns`: `image`, and `label`, `masks`,
             `id`, `group`, `split`, `findings`, `numbers` if present.
-        missing: words that mean a missing value, in all columns and in any case, unless `classes` names them.
+        missing: words that mean a missing value, in all columns and in any case, unless `classes` names them; None:
+            those of `tandem.data.files.missing.MISSING`.
         images: template of the images' paths, if there is no table.
         masks: template of the masks' paths, or one template per mask channel by name, or None.
         classes: names of the classes in the order of their indices, or a name for each value in the table or
@@ -83,7 +84,7 @@ class Folder(FileSource):
         grey_range: Sequence[float] | None = None,
         table: str | None = None,
         columns: Mapping[str, Any] = COLUMNS,
-        missing: Sequence[str] = MISSING,
+        missing: Sequence[str] | None = None,
         images: str = "{class}/{id}",
         masks: str | Mapping[str, str] | None = "{class}/{id}_mask*",
         classes: Sequence[str] | Mapping[str, str] | None = None,
@@ -105,7 +106,9 @@ class Folder(FileSource):
         self.rows_from: SourceTable | Layout
         if table is not None:
             named_columns = read_columns(columns, channel)
-            self.rows_from = SourceTable(table, named_columns, MissingValues(missing, self.names.values))
+            self.rows_from = SourceTable(
+                table, named_columns, MissingValues(MISSING if missing is None else missing, self.names.values)
+            )
             self.offered = _targets(tuple(named_columns.masks), values, named_columns.findings, named_columns.numbers)
         else:
             named = {channel: masks} if isinstance(masks, str) else dict(masks or {})

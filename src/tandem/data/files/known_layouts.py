@@ -66,7 +66,10 @@ def check_layout(root: Path, files: Sequence[Found], template: Template, images:
             classes, or masks would be images.
     """
     stems = {str(PurePosixPath(found.name).with_suffix("")) for found in images}
-    taken = sorted(stem for stem in stems if (match := MASK_NAME.fullmatch(stem)) and match["id"] in stems)
+    names = {stem.rpartition("/")[2] for stem in stems}
+    taken = sorted(
+        stem for stem in stems if (match := MASK_NAME.fullmatch(stem.rpartition("/")[2])) and match["id"] in names
+    )
     if taken:
         line = f"{len(taken)} files that match data.images look like masks of others, such as {taken[0]!r}"
         if len(taken) < FEW * len(stems):
@@ -77,7 +80,9 @@ def check_layout(root: Path, files: Sequence[Found], template: Template, images:
         return
     found = (template.match(stem) for stem in stems)
     classes = sorted({fields["class"] for fields in found if fields is not None})
-    if _no_classes(classes) or (all(map(IMAGES.fullmatch, classes)) and _coco(root, _files(files))):
+    known = _files(files)
+    of_masks = {masks.name for _, masks in _parallel_folders(known.stems)}
+    if _no_classes(classes) or of_masks & {*classes} or (all(map(IMAGES.fullmatch, classes)) and _coco(root, known)):
         ready = offer(root, files) or "Set data.images and data.masks, or data.classes if these are the classes"
         refuse([f"the folders {', '.join(classes)} below {str(root)!r} are not classes. {ready}"], 1)
 
@@ -211,8 +216,7 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _beside(root: Path, files: _Files) -> Offer | None:
     """Masks that are named after their images: `a.jpg` and `a_Segmentation.png`, in one folder or in two."""
-    at = {stem.name: stem.parent for stem in files.stems}
-    found = Counter(_pairs(files.stems, at))
+    found = Counter(_pairs(files.stems))
     if not found:
         return None
     (suffix, images, masks), count = found.most_common(1)[0]
@@ -223,19 +227,17 @@ def _beside(root: Path, files: _Files) -> Offer | None:
     return "images with masks named after them", ["folder", *options, *filter(None, [task])]
 
 
-def _pairs(stems: Sequence[PurePosixPath], at: Mapping[str, PurePosixPath]) -> Iterator[tuple[str, str, str]]:
+def _pairs(stems: Sequence[PurePosixPath]) -> Iterator[tuple[str, str, str]]:
     """The suffix of each mask, and the templates of its image and, without the suffix, of the mask."""
-    count = Counter(str(stem.parent) for stem in stems)
+    known, at = set(stems), {stem.name: stem.parent for stem in stems}
+    many = len({stem.parent for stem in stems}) > 1
     for stem in stems:
         match = MASK_NAME.fullmatch(stem.name)
-        if not match or match["id"] not in at:
-            continue
-        image, mask = at[match["id"]], stem.parent
-        if image == mask:
-            form = _form(image, many=len(count) > 1)
+        if match and stem.with_name(match["id"]) in known:
+            form = _form(stem.parent, many)
             yield match["suffix"], form, form
-        else:
-            yield match["suffix"], f"{image}/{{id}}".removeprefix("./"), f"{mask}/{{id}}".removeprefix("./")
+        elif match and match["id"] in at:
+            yield match["suffix"], str(at[match["id"]] / "{id}"), str(stem.parent / "{id}")
 
 
 def _form(folder: PurePosixPath, many: bool) -> str:
@@ -250,16 +252,34 @@ def _form(folder: PurePosixPath, many: bool) -> str:
 
 def _parallel(root: Path, files: _Files) -> Offer | None:
     """Masks in a folder of their own, with the names of their images: `images/a.jpg` and `masks/a.png`."""
+    found = _parallel_folders(files.stems)
+    if not found:
+        return None
+    images, masks = found[0]
+    same = [pair for pair in found if (pair[0].name, pair[1].name) == (images.name, masks.name)]
+    if len(same) > 1:  # benign/images and malignant/images
+        above = _form(images.parent, many=True).removesuffix("/{id}")
+        images, masks = (PurePosixPath(above) / folder.name for folder in (images, masks))
+    options = [typed("data.images", f"{images}/{{id}}"), typed("data.masks", f"{masks}/{{id}}")]
+    task = [] if "{class}" in str(images) else ["task=segmentation"]
+    return "images and masks in parallel folders", ["folder", *options, *task]
+
+
+def _parallel_folders(stems: Sequence[PurePosixPath]) -> list[tuple[PurePosixPath, PurePosixPath]]:
+    """Folders of images, each with the folder beside it that has masks of the same names."""
     names: dict[PurePosixPath, set[str]] = {}
-    for stem in files.stems:
+    for stem in stems:
         names.setdefault(stem.parent, set()).add(stem.name)
-    for masks in names:
-        for images in names:
-            alike = masks.parent == images.parent and masks != images and MASKS_IN.fullmatch(masks.name)
-            if alike and len(names[masks] & names[images]) > SHARE * len(names[images]):
-                options = [typed("data.images", f"{images}/{{id}}"), typed("data.masks", f"{masks}/{{id}}")]
-                return "images and masks in parallel folders", ["folder", *options, "task=segmentation"]
-    return None
+    beside: dict[PurePosixPath, list[PurePosixPath]] = {}
+    for folder in names:
+        beside.setdefault(folder.parent, []).append(folder)
+    return [
+        (images, masks)
+        for masks in names
+        if MASKS_IN.fullmatch(masks.name)
+        for images in beside[masks.parent]
+        if images != masks and len(names[masks] & names[images]) > SHARE * len(names[images])
+    ]
 
 
 def _splits(root: Path, files: _Files) -> Offer | None:

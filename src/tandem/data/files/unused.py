@@ -134,12 +134,12 @@ def unused_line(kinds: Sequence[dict[str, Any]]) -> str:
 
     Example:
         >>> unused_line([{"ending": ".npy", "reason": UNLISTED, "count": 2, "first": ["a.npy", "b.npy"]}])
-        "2 files below data.root are not used: 2 .npy (not in the table; the first: 'a.npy')"
+        "2 files below data.root not used: 2 .npy (not in the table; the first: 'a.npy')"
     """
     total = sum(kind["count"] for kind in kinds)
     parts = [
         f"{kind['count']} {kind['ending'] or 'without an ending'} ({kind['reason']}"
-        + (f"; the first: {kind['first'][0]!r})" if kind["reason"] in LOUD else ")")
+        + (f"; the first: '{kind['first'][0]}')" if kind["reason"] in LOUD else ")")
         for kind in kinds
     ]
-    return f"{total} file{'s' if total > 1 else ''} below data.root are not used: {', '.join(parts)}"
+    return f"{total} {'files' if total > 1 else 'file'} below data.root not used: {', '.join(parts)}"
