@@ -101,7 +101,7 @@ class BUSI(FileSource):
         masked = decoded.arrays["masked"][kept].tolist()
         rows_of = self.division.rows(ids, labels, groups, CLASSES, masked, left_out=bool(faults.found))
         rows = {split: kept[part] for split, part in rows_of.items()}
-        overlap = check_overlap(self.name, decoded.records, rows, self.division, (), self.allow_overlap)
+        overlap = check_overlap(self.name, decoded.records, rows, self.division, (), self.allow_overlap, "groups=null")
         self.note(root, overlap)
         named = dict(zip(kept.tolist(), groups, strict=True))
         shown = () if self.groups == NO_GROUPS else [named.get(row, "") for row in range(len(decoded.records))]

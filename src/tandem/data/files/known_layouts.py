@@ -176,10 +176,8 @@ def _coco(root: Path, files: _Files) -> Offer | None:
         value = f"{{{','.join(f'{split}: {name}' for split, name in sorted(of_split.items()))}}}"
     else:
         value = paths[0] if len(paths) == 1 else f"[{','.join(paths)}]"
-    return "COCO annotations", [
-        "coco",
-        f"'data.annotations={value}'" if len(paths) > 1 else typed("data.annotations", value),
-    ]
+    option = f"'data.annotations={value}'" if len(paths) > 1 else typed("data.annotations", value)
+    return "COCO annotations", ["coco", option, "task=segmentation"]
 
 
 def _looked_at(name: str, texts: Sequence[str]) -> bool:

@@ -4,6 +4,7 @@ import csv
 import io
 import math
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -176,6 +177,8 @@ class SourceTable:
 
     def _masks(self, column: str, text: str, paths: Paths) -> tuple[Path, ...]:
         cell = self.missing.clean(column, text)
+        if re.fullmatch(r"\d+( \d+)+", cell):
+            raise DataError(f"{column} holds run lengths ({cell[:20]} ...), not a path: write the masks as PNG files")
         return tuple(paths.find(part.strip()) for part in cell.split(PATH_SEPARATOR) if part.strip())
 
     def _label(self, cells: Cells) -> str:

@@ -63,6 +63,7 @@ def check_overlap(
     division: SplitSpec,
     published: Iterable[str],
     allowed: bool,
+    apart: str = "near_duplicates=true",
 ) -> list[Overlap]:
     """Finds images that are in two splits; refuses them where the splits were given, by a file or as published.
 
@@ -76,6 +77,7 @@ def check_overlap(
         division: the options of the split.
         published: names of the splits of the rows as published; empty if there are none, or if they are not used.
         allowed: whether to go on with a warning (`data.allow_overlap`).
+        apart: the option of the data set that keeps near-duplicates in one split when it is drawn.
 
     Returns:
         The pairs: each image with the first one that it belongs together with in another split.
@@ -84,7 +86,8 @@ def check_overlap(
         FaultyDataError: lists the pairs.
     """
     found = find_overlap(records, {split: part.tolist() for split, part in rows.items()})
-    given = set(_given(division, set(published)))
+    published = set(published)
+    given = set(_given(division, published))
     refused = [pair for pair in found if pair.splits in given]
     if refused and not allowed:
         draw = "fix data.split_file" if division.file else "draw new splits with data.resplit=true"
@@ -93,9 +96,9 @@ def check_overlap(
         lines = [str(pair) for pair in refused]
         raise FaultyDataError(lines if len(lines) > 1 else [f"{lines[0]}: {fix}"], len(records), head=head)
     if found:
-        fix = "" if refused else "; data.near_duplicates=true keeps them in one split"
+        fix = "" if refused or published else f"; data.{apart} keeps them in one split"
         log.warning(
-            "data %s: %d pairs of images that belong together are in different splits, so metrics are too good; the "
+            "data %s: images that belong together are in different splits (%d pairs), so metrics are too good; the "
             "first: %s%s", name, len(found), found[0], fix,
         )  # fmt: skip
     return found
