@@ -10,12 +10,17 @@ from numpy.typing import NDArray
 
 from tandem.data.files.coco_masks import draw
 from tandem.data.files.faults import Faults
+from tandem.data.files.known_layouts import IMAGES, SPLIT
 from tandem.data.files.paths import Paths
+from tandem.data.files.walk import walk
 from tandem.errors import DataError
 from tandem.utils.files import read_json
 
 IGNORED = 2
 """Value of the pixels of a crowd in a mask file: several objects that are not outlined one by one."""
+
+LARGEST, TRIED = 65536, 50
+"""Largest side of an image in pixels, and number of images by which their folder is found."""
 
 KEYS = ("images", "annotations", "categories")
 
@@ -82,8 +87,8 @@ def read_coco(
     Args:
         root: the folder that all paths are relative to, resolved.
         files: the split (may be empty) and the path of each annotation file.
-        images: the folder that `file_name` is relative to; None: that of the annotation file or the root; a name
-            without a folder is searched for below the root.
+        images: the folder that `file_name` is relative to; None: that of the annotation file, the root, or the only
+            folder that has the images.
         faults: gets a line for each image that is not found, and for each annotation of an unknown image or category.
 
     Returns:
@@ -100,9 +105,10 @@ def read_coco(
         known = {int(entry["id"]): str(entry["name"]) for entry in content["categories"]}
         categories |= known
         of_id: dict[Any, CocoImage] = {}
+        folder = _folder(root, Path(name), content["images"]) if images is None else Path(images)
         for entry in content["images"]:
             try:
-                image = _image(entry, root, Path(name).parent, images, paths, split, place)
+                image = _image(entry, root, folder, paths, split, place)
             except DataError as error:
                 faults.add(str(error), place)
                 continue
@@ -135,17 +141,34 @@ def _content(path: Path) -> Mapping[str, Any]:
     return content
 
 
-def _image(
-    entry: Mapping[str, Any], root: Path, folder: Path, images: str | None, paths: Paths, split: str, place: str
-) -> CocoImage:
+def _folder(root: Path, file: Path, entries: Sequence[Mapping[str, Any]]) -> Path:
+    """The folder that names of images are relative to: the one that has the first of them.
+
+    Raises:
+        DataError: several folders have them, and the names of the folders do not tell which one is meant.
+    """
+    names = [name for entry in entries[:TRIED] if isinstance(name := entry.get("file_name"), str)]
+    if not names or any((root / folder / names[0]).is_file() for folder in (file.parent, Path())):
+        return next(
+            (folder for folder in (file.parent, Path()) if names and (root / folder / names[0]).is_file()), Path()
+        )
+    last = f"/{names[0]}"
+    found = [Path(f"/{one.name}".removesuffix(last)[1:]) for one in walk(root) if f"/{one.name}".endswith(last)]
+    found = [folder for folder in found if all((root / folder / name).is_file() for name in names)]
+    named = [folder for folder in found if IMAGES.fullmatch(folder.name) or SPLIT.fullmatch(folder.name)]
+    chosen = found if len(found) == 1 else named
+    if found and len(chosen) != 1:
+        shown = " and ".join(repr(str(folder)) for folder in found)
+        raise DataError(f"{names[0]!r} of {str(root / file)!r} is in {shown}: set data.images to one of them")
+    return chosen[0] if chosen else Path()
+
+
+def _image(entry: Mapping[str, Any], root: Path, folder: Path, paths: Paths, split: str, place: str) -> CocoImage:
     name, height, width = entry.get("file_name"), entry.get("height"), entry.get("width")
-    if not isinstance(name, str) or not all(type(side) is int and 0 < side <= 65536 for side in (height, width)):
+    sizes = all(type(side) is int and 0 < side <= LARGEST for side in (height, width))
+    if not isinstance(name, str) or not isinstance(height, int) or not isinstance(width, int) or not sizes:
         raise DataError(f"image {entry['id']} needs file_name, height and width")
-    folders = [Path(images)] if images is not None else [folder, Path()]
-    tried = [str(start / name) for start in folders]
-    text = next((path for path in tried if (root / path).is_file()), tried[0] if images is not None else name)
-    path = paths.find(text)
+    path = paths.find(str(folder / name))
     if not path.is_file():
-        raise DataError(f"image {name!r} is not below {str(root)!r}: set data.images to its folder")
-    assert isinstance(height, int) and isinstance(width, int), "checked above"  # noqa: PT018
+        raise DataError(f"image {name!r} is not below {str(root / folder)!r}: set data.images to its folder")
     return CocoImage(name, path, height, width, split, place)

@@ -9,8 +9,10 @@ from pathlib import Path, PurePosixPath
 from shlex import quote
 from typing import Any
 
+import numpy as np
+
 from tandem.data.files.faults import refuse
-from tandem.data.files.images import ENDINGS
+from tandem.data.files.images import DEEP_MODES, ENDINGS, MODES, open_image
 from tandem.data.files.rows import SPLIT_NAMES
 from tandem.data.files.template import Template, typed
 from tandem.data.files.unused import ending_of
@@ -31,6 +33,9 @@ MASKS_IN = re.compile(rf"(.*[ _-])?({MASK_WORDS})([ _-].*)?", re.IGNORECASE)
 IMAGES = re.compile("images?|imgs?|inputs?|photos?|scans?", re.IGNORECASE)
 SPLIT = re.compile(rf"({'|'.join(SPLIT_NAMES)})[ _-]?(\d{{4}})?", re.IGNORECASE)
 """Names of folders that say what the files in them are, and not of which class."""
+
+LOOKED_AT, FEW_LEVELS = 3, 32
+"""Number of files whose levels are counted, and the most levels of a mask."""
 
 FEW = 0.05
 """Below this share of the images, files that look like masks are reported, not refused."""
@@ -65,12 +70,13 @@ def check_layout(root: Path, files: Sequence[Found], template: Template, images:
         FaultyDataError: folders such as `imagesTr` and `labelsTr`, `images` and `masks` or `train` and `test` would be
             classes, or masks would be images.
     """
-    stems = {str(PurePosixPath(found.name).with_suffix("")) for found in images}
+    at = {found.name[: len(found.name) - len(ending_of(found.name))]: found.path for found in images}
+    stems = at.keys()
     names = {stem.rpartition("/")[2] for stem in stems}
     taken = sorted(
         stem for stem in stems if (match := MASK_NAME.fullmatch(stem.rpartition("/")[2])) and match["id"] in names
     )
-    if taken:
+    if taken and _like_masks([at[stem] for stem in taken]):
         line = f"{len(taken)} files that match data.images look like masks of others, such as {taken[0]!r}"
         if len(taken) < FEW * len(stems):
             log.warning("%s: set data.masks to match them", line)
@@ -81,10 +87,26 @@ def check_layout(root: Path, files: Sequence[Found], template: Template, images:
     found = (template.match(stem) for stem in stems)
     classes = sorted({fields["class"] for fields in found if fields is not None})
     known = _files(files)
-    of_masks = {masks.name for _, masks in _parallel_folders(known.stems)}
-    if _no_classes(classes) or of_masks & {*classes} or (all(map(IMAGES.fullmatch, classes)) and _coco(root, known)):
+    beside = [masks for _, masks in _parallel_folders(known.stems) if masks.name in classes]
+    inside = [path for stem, path in at.items() if PurePosixPath(stem).parent in beside]
+    of_masks = bool(inside) and _like_masks(inside)
+    if _no_classes(classes) or of_masks or (all(map(IMAGES.fullmatch, classes)) and _coco(root, known)):
         ready = offer(root, files) or "Set data.images and data.masks, or data.classes if these are the classes"
         refuse([f"the folders {', '.join(classes)} below {str(root)!r} are not classes. {ready}"], 1)
+
+
+def _like_masks(paths: Sequence[Path]) -> bool:
+    """Whether the first of some image files have few levels, as masks have, also when they were saved as JPEG."""
+    for path in sorted(paths)[:LOOKED_AT]:
+        try:
+            pixels = np.asarray(open_image(path, (*MODES, *DEEP_MODES)))
+        except DataError:  # who reads it reports it
+            continue
+        levels = np.unique(pixels.reshape(pixels.shape[0] * pixels.shape[1], -1), axis=0)
+        middle = np.mean((pixels > 32) & (pixels < 223)) if pixels.dtype == np.uint8 else 1
+        if len(levels) > FEW_LEVELS and middle > FEW:
+            return False
+    return True
 
 
 def _no_classes(folders: Sequence[str]) -> bool:
@@ -276,7 +298,7 @@ def _parallel_folders(stems: Sequence[PurePosixPath]) -> list[tuple[PurePosixPat
         for masks in names
         if MASKS_IN.fullmatch(masks.name)
         for images in beside[masks.parent]
-        if images != masks and len(names[masks] & names[images]) > SHARE * len(names[images])
+        if not MASKS_IN.fullmatch(images.name) and len(names[masks] & names[images]) > SHARE * len(names[images])
     ]
 
 

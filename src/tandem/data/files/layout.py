@@ -26,12 +26,16 @@ Value = TypeVar("Value", bound=tuple[Found, Any])
 
 @dataclass
 class _Matched:
-    """Files by what they are: images by stem, masks by stem, and files in formats that are not read."""
+    """Files by what they are: images by stem, masks by stem, and files in formats that are not read.
+
+    `doubtful` has the stems of images and the owners of masks that two files claim.
+    """
 
     images: dict[str, tuple[Found, dict[str, str]]] = field(default_factory=dict)
     masks: dict[str, tuple[Found, Owner]] = field(default_factory=dict)
     unread_images: dict[Owner, Found] = field(default_factory=dict)
     unread_masks: list[tuple[Found, Owner]] = field(default_factory=list)
+    doubtful: set[str | Owner] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -81,6 +85,8 @@ class Layout:
             masks = tuple(tuple(owned.get(owner, ())) for owner in mine)
             for path in (path for channel in masks for path in channel):
                 times[path] += 1
+            if not matched.doubtful.isdisjoint((nfc(stem), *mine)):
+                continue
             split = split_name(fields.get("split", ""))
             if "split" in fields and not split:
                 faults.add(
@@ -116,9 +122,10 @@ class Layout:
                 if first.linked and image is not None:
                     faults.add(f"image {str(found.path)!r} is {str(first.path)!r}, through links: remove one of them")
             elif mask is not None:
-                self._keep(matched.masks, (found, mask), self.masks[mask[0]], "mask", faults)
-            elif image is not None:
-                self._keep(matched.images, (found, image), self.images, "image", faults)
+                if not self._keep(matched.masks, (found, mask), self.masks[mask[0]], "mask", faults):
+                    matched.doubtful.add(mask)
+            elif image and not self._keep(matched.images, (found, image), self.images, "image", faults):
+                matched.doubtful.add(nfc(stem))
         return matched
 
     def _mask(self, stem: str, ending: str) -> Owner | None:
@@ -135,18 +142,19 @@ class Layout:
         ]
 
     @staticmethod
-    def _keep(kept: dict[str, Value], value: Value, template: Template, what: str, faults: Faults) -> None:
-        """Keeps a file by its stem, unless another one has it."""
+    def _keep(kept: dict[str, Value], value: Value, template: Template, what: str, faults: Faults) -> bool:
+        """Keeps a file by its stem, unless another one has it, which is a fault; returns whether it was kept."""
         found = value[0]
         first = kept.setdefault(nfc(_stem(found)), value)[0]
         if first is found:
-            return
+            return True
         endings = [ending_of(file.name) for file in (first, found)]
         best = preferred(endings)
         ways = f"or set {template.with_ending(best or endings[0])}"
         ways += " (lossless)" if best else f" or {template.with_ending(endings[1])}"
         fix = f"rename one, {ways}" if endings[0] != endings[1] else "rename one"
         faults.add(f"{what} {str(found.path)!r} and {str(first.path)!r} are both {_stem(found)!r}: {fix}")
+        return False
 
     def _check_owners(self, matched: _Matched, times: Mapping[Path, int], faults: Faults) -> None:
         """Adds a fault for each mask that does not belong to exactly one image; `times` counts its images."""
@@ -177,18 +185,17 @@ class Layout:
 
     def _refuse_all(self, root: Path, files: list[Found]) -> None:
         """Raises, because no image matches; says why, as far as that can be seen."""
-        if ready := offer(root, files):
-            refuse([f"no image below {str(root)!r} matches data.images. {ready}"], 1)
         read = [found for found in files if not found.why and ending_of(found.name) in ENDINGS]
         both = [found for found in read if self.images.match(_stem(found), ending_of(found.name)) is not None]
+        ready = offer(root, files)
         if both:
-            refuse(
-                [
-                    f"all {len(both)} files below {str(root)!r} that match data.images match data.masks too, so they "
-                    f"count as masks; the first: {both[0].name!r}: make data.masks narrower, or set data.masks=null"
-                ],
-                1,
+            line = (
+                f"all {len(both)} files below {str(root)!r} that match data.images match data.masks too, so they count "
+                f"as masks; the first: {both[0].name!r}: make data.masks narrower, or set data.masks=null"
             )
+            refuse([f"{line}. {ready}" if ready else line], 1)
+        if ready:
+            refuse([f"no image below {str(root)!r} matches data.images. {ready}"], 1)
         shown = f", such as {read[0].name!r}," if read else ""
         endings = sorted({ending_of(found.name) for found in files if not found.why} - {*ENDINGS, *OTHER, ""})
         unread = f" ({', '.join(endings[:5])} files are not read)" if endings else ""
