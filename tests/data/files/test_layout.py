@@ -172,6 +172,15 @@ def test_two_files_of_one_name_are_named_and_the_lossless_one_proposed(trees: An
     assert unused(root, masks="{class}/{id}_mask*.png") == {".jpg match neither data.images nor data.masks": 6}
 
 
+def test_images_and_masks_may_differ_in_their_ending_only(trees: Any, tmp_path: Path) -> None:
+    for number in range(12):
+        trees.save(tmp_path / "root" / f"a{number}.png", trees.noise(number))
+        trees.save(tmp_path / "root" / f"a{number}.bmp", trees.box())
+    for images in ("{id}", "{id}.png"):
+        source = Folder(str(tmp_path / "root"), size=16, images=images, masks="{id}.bmp")
+        assert sum(int((part.masks == 1).flatten(1).any(1).sum()) for part in source.load().values()) == 12
+
+
 def test_an_ending_chooses_among_images_in_any_case(trees: Any, tmp_path: Path) -> None:
     root = trees.folders(tmp_path / "root", 6)
     trees.save(root / "benign" / "a0.jpg", trees.noise(7))

@@ -126,6 +126,9 @@ class Layout:
                     matched.doubtful.add(mask)
             elif image and not self._keep(matched.images, (found, image), self.images, "image", faults):
                 matched.doubtful.add(nfc(stem))
+        for stem, (_, mask) in matched.masks.items():  # a copy of a mask with an ending that data.masks excludes
+            if stem in matched.images and mask not in self._owners(matched.images[stem][1]):
+                self.unused.add_found(matched.images.pop(stem)[0], NO_MATCH)
         return matched
 
     def _mask(self, stem: str, ending: str) -> Owner | None:
