@@ -129,14 +129,15 @@ class Coco(FileSource):
             self.name, self.targets, decoder, self.division, self.resplit, self.near_duplicates, self.storage,
             self.allow_overlap,
         )  # fmt: skip
-        splits, self.files_fingerprint, overlap = builder.read(records, self.classes, drawn, faults)
+        read = builder.read(records, self.classes, drawn, faults)
+        self.files_fingerprint = read.fingerprint
         self.skipped = tuple(faults.found)
         # a change of a mask follows from one of its annotation file
         name_of = names_below(drawn / LINK)
         self.records = tuple(replace(record, image=root / name_of(record.image), masks=()) for record in records)
         self.files_root, self.lists = root, tuple(root / name for _, name in self.files)
-        self.note(root, overlap)
-        return splits
+        self.note(root, read.overlap)
+        return read.splits
 
     def _list(self) -> tuple[Path, list[CocoImage], tuple[str, ...], list[str]]:
         """The root, images, categories, and faults; read once."""

@@ -170,10 +170,11 @@ class Folder(FileSource):
             self.storage,
             self.allow_overlap,
         )
-        splits, self.files_fingerprint, overlap = builder.read(records, self.classes, root, noted)
+        read = builder.read(records, self.classes, root, noted)
+        self.files_fingerprint = read.fingerprint
         self.skipped = tuple(noted.found)
-        self._note(root, overlap)
-        return splits
+        self._note(root, read.overlap)
+        return read.splits
 
     def _note(self, root: Path, overlap: Sequence[Overlap]) -> None:
         self.note(root, overlap, self.rows_from.unused)

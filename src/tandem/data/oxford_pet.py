@@ -84,10 +84,11 @@ class OxfordPet(FileSource):
         root = Path(self.root).expanduser()
         self.records, self.files_root = tuple(records), root
         self.lists = tuple(root / FOLDER / "annotations" / name for name in LISTS.values())
-        splits, self.files_fingerprint, overlap = self.builder.read(records, self.classes, root, faults)
+        read = self.builder.read(records, self.classes, root, faults)
+        self.files_fingerprint = read.fingerprint
         self.skipped = tuple(faults.found)
-        self.note(root / FOLDER, overlap)
-        return splits
+        self.note(root / FOLDER, read.overlap)
+        return read.splits
 
     def _list(self) -> tuple[list[Record], list[str], tuple[str, ...]]:
         """Records, faults and breeds from the data set's lists; read once."""

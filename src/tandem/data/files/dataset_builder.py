@@ -24,6 +24,21 @@ MANY = 20_000
 
 
 @dataclass(frozen=True)
+class FileDataset:
+    """A data set of files that has been read.
+
+    Attributes:
+        splits: its splits.
+        fingerprint: SHA-256 of the names and bytes of all files used.
+        overlap: images that belong together and are in different splits.
+    """
+
+    splits: dict[str, Samples]
+    fingerprint: str
+    overlap: list[Overlap]
+
+
+@dataclass(frozen=True)
 class FileDatasetBuilder:
     """Decodes records and splits them.
 
@@ -53,10 +68,8 @@ class FileDatasetBuilder:
         if self.near_duplicates not in (True, False, "auto"):
             raise ConfigError(f"data.near_duplicates is {self.near_duplicates!r}, but must be true, false or auto")
 
-    def read(
-        self, records: Sequence[Record], classes: Sequence[str], root: Path, faults: Faults
-    ) -> tuple[dict[str, Samples], str, list[Overlap]]:
-        """Returns the splits, the SHA-256 of all files used, and the images that are in two splits.
+    def read(self, records: Sequence[Record], classes: Sequence[str], root: Path, faults: Faults) -> FileDataset:
+        """Returns the splits.
 
         Args:
             records: the rows.
@@ -86,12 +99,12 @@ class FileDatasetBuilder:
             published,
             left_out=bool(faults.found),
         )
-        overlap = []
+        overlap: list[Overlap] = []
         if not looked_for:  # otherwise near-duplicates, and so equal files, are in one split
             overlap = check_overlap(self.name, kept, rows_of, self.division, published, self.allow_overlap)
         shown = groups if len(set(groups)) < len(groups) else ()
         splits = {split: decoded.samples(rows, shown, self.targets) for split, rows in rows_of.items()}
-        return splits, decoded.fingerprint, overlap
+        return FileDataset(splits, decoded.fingerprint, overlap)
 
     def _looks_for_duplicates(self, records: Sequence[Record]) -> bool:
         """Whether rows are split here, so that near-duplicates have to be found first."""

@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 
 from tandem.data.files.faults import refuse
-from tandem.data.files.images import DEEP_MODES, ENDINGS, MODES, open_image
+from tandem.data.files.images import ENDINGS
 from tandem.data.files.rows import SPLIT_NAMES
 from tandem.data.files.template import Template, typed
 from tandem.data.files.unused import ending_of
 from tandem.data.files.walk import Found
 from tandem.errors import DataError
-from tandem.utils.files import read_json
+from tandem.utils.files import check_regular, read_json
 
 log = logging.getLogger(__name__)
 
@@ -34,8 +34,8 @@ IMAGES = re.compile("images?|imgs?|inputs?|photos?|scans?", re.IGNORECASE)
 SPLIT = re.compile(rf"({'|'.join(SPLIT_NAMES)})[ _-]?(\d{{4}})?", re.IGNORECASE)
 """Names of folders that say what the files in them are, and not of which class."""
 
-LOOKED_AT, FEW_LEVELS = 3, 32
-"""Number of files whose levels are counted, and the most levels of a mask."""
+LOOKED_AT, LOOKED_AT_FORMATS, FEW_LEVELS = 3, ("PNG", "JPEG", "BMP", "TIFF"), 32
+"""Number of files whose levels are counted, their formats, and the most levels of a mask."""
 
 FEW = 0.05
 """Below this share of the images, files that look like masks are reported, not refused."""
@@ -97,11 +97,15 @@ def check_layout(root: Path, files: Sequence[Found], template: Template, images:
 
 def _like_masks(paths: Sequence[Path]) -> bool:
     """Whether the first of some image files have few levels, as masks have, also when they were saved as JPEG."""
+    from PIL import Image
+
     for path in sorted(paths)[:LOOKED_AT]:
         try:
-            pixels = np.asarray(open_image(path, (*MODES, *DEEP_MODES)))
-        except DataError:  # who reads it reports it
-            continue
+            check_regular(path)
+            with Image.open(path, formats=LOOKED_AT_FORMATS) as image:
+                pixels = np.asarray(image)
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, DataError):
+            continue  # who reads it reports it
         levels = np.unique(pixels.reshape(pixels.shape[0] * pixels.shape[1], -1), axis=0)
         middle = np.mean((pixels > 32) & (pixels < 223)) if pixels.dtype == np.uint8 else 1
         if len(levels) > FEW_LEVELS and middle > FEW:

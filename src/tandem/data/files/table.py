@@ -202,7 +202,7 @@ def _without_ending(text: str, file: Path) -> str:
     return text.removesuffix(Path(text).suffix) if text.endswith(file.suffix) else text
 
 
-NAME_COLUMNS = "name columns that the table has, such as data.columns.label=..."
+NAME_COLUMNS = "name columns that the table has, such as data.columns.label=... (null: it has none)"
 
 
 def read_any(path: Path, needed: Sequence[str]) -> Sequence[Cells]:
