@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tandem.audit import main
+from tandem.data.samples import SPLITS
 from tandem.data.splitting.duplicates import join
 from tandem.data.splitting.splits import read_table
 
@@ -61,6 +62,36 @@ def test_names_from_the_data_are_text_and_nothing_else(
     page = (tmp_path / "runs" / "audit" / "folder" / "audit.html").read_text()
     assert "<b>" not in page
     assert "&lt;b&gt;$x_{" in page
+
+
+def test_files_that_are_not_used_missing_values_and_overlaps_are_reported(
+    in_process: Callable[..., Any], trees: Any, tmp_path: Path
+) -> None:
+    columns = {
+        "label": lambda n: "?" if n == 8 else trees.classes[n % 2],
+        "fold": lambda n: SPLITS[max(n - 14, 0) // 3],
+    }
+    root = trees.table(tmp_path / "mine", 20, **columns)
+    (root / "images" / "p19.png").write_bytes((root / "images" / "p1.png").read_bytes())
+    (root / "<b>scan.xcf").write_bytes(b"x")
+    (root / "notes.txt").write_text("x")
+    settings = ("data.table=table.csv", "data.columns.split=fold", "distance=null", "out=found")
+    outcome = in_process(main)("data=folder", f"data.root={root}", *settings)
+    assert outcome.code == 0, outcome.err
+    for line in (
+        "not used: 1 .xcf files, images in a format that is not read, the first: <b>scan.xcf",
+        "further files that are not used: 1",
+        "missing values: label 1 ('?' 1)",
+        "same file, content or group: 1 pairs, the first: images/p1 and images/p19 (same content)",
+    ):
+        assert line in " ".join(outcome.out.split())
+    assert [(row["ending"], row["files"]) for row in rows(tmp_path / "found" / "files_not_used.csv")] == [
+        (".xcf", "1"),
+        (".txt", "1"),
+    ]
+    page = (tmp_path / "found" / "audit.html").read_text()
+    assert "&lt;b&gt;scan.xcf" in page
+    assert "<b>scan" not in page
 
 
 def test_data_without_files_masks_or_classes(in_process: Callable[..., Any], trees: Any, tmp_path: Path) -> None:

@@ -78,7 +78,10 @@ OTHERS = {"paper", "refine", "hydra/launcher"}
 # Options that need files, trained on small copies of them in tests/data/test_sources.py; several runs (a study, a
 # search) elsewhere too.
 ELSEWHERE = {
-    *(("data", option) for option in ("dermamnist", "folder", "isic2018", "medmnist", "mixed", "oxford_pet", "ph2")),
+    *(
+        ("data", option)
+        for option in ("coco", "dermamnist", "folder", "isic2018", "medmnist", "mixed", "oxford_pet", "ph2")
+    ),
     *(("task", option) for option in ("column", "multilabel", "number", "semantic")),
     *(("metrics", option) for option in ("semantic", "yes_no")),
     *(("study", option) for option in ("curated_busi", "dermamnist")),

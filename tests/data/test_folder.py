@@ -76,11 +76,11 @@ def test_layouts_of_one_set_give_the_same_rows(trees: Any, tmp_path: Path) -> No
 
 
 def test_published_splits_and_patients_in_the_path(trees: Any, tmp_path: Path) -> None:
-    for split, count in (("training", 6), ("valid", 4), ("test", 5)):
+    for begin, (split, count) in enumerate((("training", 6), ("valid", 4), ("test", 5))):
         for number in range(count):
             name = trees.classes[number % 2]
             patient = f"{split}-{number // 2}"
-            trees.save(tmp_path / "mine" / split / name / patient / f"x{number}.bmp", trees.noise(len(split) + number))
+            trees.save(tmp_path / "mine" / split / name / patient / f"x{number}.bmp", trees.noise(10 * begin + number))
     source = Folder(str(tmp_path / "mine"), size=16, images="{split}/{class}/{group}/{id}", masks=None)
     parts = source.load()
     assert {split: len(part) for split, part in parts.items()} == {"train": 6, "val": 4, "test": 5}

@@ -1,5 +1,7 @@
 """Every source trains and is evaluated end to end on a small copy of its files."""
 
+import json
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -148,6 +150,40 @@ def test_oxford_pet(run: Any, trees: Any, tmp_path: Path) -> None:
     results = run("data=oxford_pet", f"data.root={trees.pets(tmp_path)}")
     assert answered(results) == BOTH
     assert "test/classification/recall/basset hound" in results["metrics"]
+
+
+def test_coco(run: Any, trees: Any, tmp_path: Path) -> None:
+    content: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "lesion"}]}
+    for number in range(16):
+        trees.save(tmp_path / "mine" / "images" / f"x{number}.png", trees.noise(number))
+        content["images"].append({"id": number, "file_name": f"x{number}.png", "height": 20, "width": 24})
+        outline = [[8, 4, 16, 4, 16, 12, 8, 12]]
+        content["annotations"].append({"id": number, "image_id": number, "category_id": 1, "segmentation": outline})
+    (tmp_path / "mine" / "coco.json").write_text(json.dumps(content))
+    results = run("data=coco", f"data.root={tmp_path / 'mine'}", "data.annotations=coco.json", "task=segmentation")
+    assert answered(results) == {"segmentation"}
+
+
+def test_what_a_reader_has_to_know_about_the_data_is_kept(run: Any, trees: Any, tmp_path: Path) -> None:
+    columns = {
+        "label": lambda n: "NA" if n == 8 else trees.classes[n % 2],
+        "fold": lambda n: SPLITS[max(n - 14, 0) // 3],
+    }
+    root = trees.table(tmp_path / "mine", 20, name=lambda n: f"r{n}", **columns)
+    shutil.copy(root / "images" / "p1.png", root / "images" / "p19.png")
+    (root / "scan.xcf").write_bytes(b"x")
+    results = run(
+        "data=folder", f"data.root={root}", "data.table=table.csv", "data.columns.split=fold", "data.allow_overlap=true"
+    )
+    assert results["data"]["overlap"] == 1
+    known = read_json(tmp_path / "run" / "data.json")
+    assert known["missing"] == {"label": {"NA": 1}}
+    assert known["unused"] == [
+        {"ending": ".xcf", "reason": "images in a format that is not read", "count": 1, "first": ["scan.xcf"]}
+    ]
+    pair = {"reason": "content", "one": "images/p1", "other": "images/p19", "splits": ["train", "test"], "group": ""}
+    assert known["overlap"] == [pair]
+    assert "different splits: 1, see data.json" in (tmp_path / "run" / "report.html").read_text()
 
 
 SETS: Sequence[tuple[str, dict[str, int], tuple[str, ...], set[str]]] = [

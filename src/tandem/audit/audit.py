@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tandem.audit.facts import Facts, FileFacts, digests_of, facts_of, file_facts, thumbnails_of
 from tandem.audit.levels import LevelFacts, levels_of
@@ -65,6 +65,9 @@ class Audit:
         levels: the levels that the images use.
         findings: the numbers of yes, no and unknown, by yes/no question and split.
         columns: minimum, mean, maximum and number of unknown values, by column and split.
+        unused: the files below the root that are not used, by ending and reason, as from `Unused.to_json`.
+        missing: the number of missing values, by column and by how they are written.
+        overlap: images that belong together and are in different splits, as from `as_notes`.
     """
 
     name: str
@@ -77,6 +80,9 @@ class Audit:
     levels: tuple[LevelFacts, ...] = ()
     findings: Mapping[tuple[str, str], tuple[int, int, int]] = field(default_factory=dict)
     columns: Mapping[tuple[str, str], tuple[float, float, float, int]] = field(default_factory=dict)
+    unused: tuple[Mapping[str, Any], ...] = ()
+    missing: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    overlap: tuple[Mapping[str, Any], ...] = ()
 
 
 def audit(
@@ -100,6 +106,8 @@ def audit(
     rows = [fact for split, samples in splits.items() for fact in facts_of(split, samples, source.classes)]
     names = getattr(source, "targets", None)
     compared = distance is None or len(rows) <= compare_up_to
+    notes = getattr(source, "notes", {})
+    each = [notes, *notes.get("sources", {}).values()]  # of mixed data, those of each source
     limits = (distance, correlation) if distance is not None and compared else None
     return Audit(
         name=source.name,
@@ -112,6 +120,9 @@ def audit(
         levels=levels_of(splits, source.classes),
         findings=_findings(splits, names.findings if names else ()),
         columns=_columns(splits),
+        unused=tuple(kind for one in each for kind in one.get("unused", ())),
+        missing={column: words for one in each for column, words in one.get("missing", {}).items()},
+        overlap=tuple(notes.get("overlap", ())),
     )
 
 

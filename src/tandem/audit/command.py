@@ -44,11 +44,15 @@ def audit_job(config: Mapping[str, Any]) -> None:
 def skipping(data: Mapping[str, Any]) -> dict[str, Any]:
     """Sets `on_error: skip` in the configuration of the data, or of each source of mixed data, if it has `on_error`.
 
+    An overlap of splits is allowed likewise: the audit reports it.
+
     Example:
         >>> skipping({"root": "x", "on_error": "fail"})
         {'root': 'x', 'on_error': 'skip'}
     """
     changed = {**data, "on_error": "skip"} if "on_error" in data else dict(data)
+    if "allow_overlap" in data:
+        changed["allow_overlap"] = True
     if isinstance(sources := data.get("sources"), Mapping):
         changed["sources"] = {name: skipping(source) for name, source in sources.items()}
     return changed

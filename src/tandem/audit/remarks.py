@@ -4,6 +4,8 @@ from collections import Counter
 
 from tandem.audit.audit import Audit
 from tandem.audit.facts import EMPTY, FILLED, MISSING
+from tandem.data.files.missing import missing_line
+from tandem.data.files.unused import LOUD
 from tandem.data.samples import SPLITS
 
 RARE = 0.1
@@ -15,7 +17,26 @@ TINY = 0.002
 
 def remarks(audit: Audit) -> list[str]:
     """Lists remarks, the most serious first; empty if there are none."""
-    return [*_files(audit), *_alike(audit), *_classes(audit), *_masks(audit)]
+    return [*_unused(audit), *_files(audit), *_overlap(audit), *_alike(audit), *_classes(audit), *_masks(audit)]
+
+
+def _unused(audit: Audit) -> list[str]:
+    """Files that are not used; those that may be images or masks have a line each."""
+    loud = [kind for kind in audit.unused if kind["reason"] in LOUD]
+    found = [f"not used: {kind['count']} {kind['ending']} files, {kind['reason']}, the first: {kind['first'][0]}"
+             for kind in loud]  # fmt: skip
+    others = sum(kind["count"] for kind in audit.unused) - sum(kind["count"] for kind in loud)
+    return [*found, f"further files that are not used: {others}"] if others else found
+
+
+def _overlap(audit: Audit) -> list[str]:
+    if not audit.overlap:
+        return []
+    first = audit.overlap[0]
+    return [
+        f"images of different splits with the same file, content or group: {len(audit.overlap)} pairs, the first: "
+        f"{first['one']} and {first['other']} (same {first['reason']}); evaluation is biased"
+    ]
 
 
 def _files(audit: Audit) -> list[str]:
@@ -80,6 +101,8 @@ def _classes(audit: Audit) -> list[str]:
         for name in audit.classes
         if most and counts[name] < RARE * most
     ]
+    if audit.missing:
+        found.append(missing_line(audit.missing))
     unlabelled = sum(not row.label for row in audit.rows) if audit.classes else 0
     return [*found, f"images without a label: {unlabelled}"] if unlabelled else found
 

@@ -33,7 +33,7 @@ class Sheet:
 
 def sheets(audit: Audit) -> list[Sheet]:
     """Returns all tables that are not empty."""
-    makers = (classes, masks, findings, columns, modes, levels, sizes, common_sizes)
+    makers = (classes, masks, findings, columns, modes, levels, unused, sizes, common_sizes)
     return [sheet for sheet in (make(audit) for make in makers) if sheet.rows]
 
 
@@ -104,6 +104,12 @@ def levels(audit: Audit) -> Sheet:
 def depth(facts: LevelFacts) -> str:
     """The bits per channel of files, in words."""
     return "over 8 bits" if facts.deep else "8 bits"
+
+
+def unused(audit: Audit) -> Sheet:
+    """Counts the files that are not used, by ending and reason."""
+    rows = tuple((kind["ending"], kind["reason"], kind["count"], ", ".join(kind["first"])) for kind in audit.unused)
+    return Sheet("Files not used", ("ending", "reason", "files", "the first"), rows)
 
 
 def sizes(audit: Audit) -> Sheet:

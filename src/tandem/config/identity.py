@@ -50,6 +50,8 @@ LATER: dict[str, Any] = {
     "resume_from": None,
     "network.weights_part": "encoder",
     "data.background": "black",
+    "data.allow_overlap": False,
+    "data.missing": None,
 }
 """Options added after release 0.1.0, by dotted key, with the neutral value that reproduces the earlier behaviour.
 

@@ -15,6 +15,7 @@ from tandem.data.files.records import Decoder, Record
 from tandem.data.samples import Samples
 from tandem.data.shared_options import FileSource
 from tandem.data.splitting.duplicates import group_names, mixed_groups, near_duplicate_groups, read_groups
+from tandem.data.splitting.overlap import check_overlap
 from tandem.data.splitting.splits import read_table
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
@@ -100,11 +101,14 @@ class BUSI(FileSource):
             log.info("busi: %d groups contain several classes: those of %s", len(mixed), ", ".join(mixed))
         masked = decoded.arrays["masked"][kept].tolist()
         rows_of = self.division.rows(ids, labels, groups, CLASSES, masked, left_out=bool(faults.found))
+        rows = {split: kept[part] for split, part in rows_of.items()}
+        overlap = check_overlap(self.name, decoded.records, rows, self.division, (), self.allow_overlap, "groups=null")
+        self.note(root, overlap)
         named = dict(zip(kept.tolist(), groups, strict=True))
         shown = () if self.groups == NO_GROUPS else [named.get(row, "") for row in range(len(decoded.records))]
-        levels = settle_levels("busi", decoded, kept[rows_of["train"]], None)
+        levels = settle_levels("busi", decoded, rows["train"], None)
         self.levels = (levels,) if levels else ()
-        return {split: decoded.samples(kept[rows], shown, self.targets, levels) for split, rows in rows_of.items()}
+        return {split: decoded.samples(part, shown, self.targets, levels) for split, part in rows.items()}
 
     def _lists(self) -> tuple[Path, ...]:
         """The files that name rows or groups, and the archive that the root was unpacked from."""

@@ -13,7 +13,14 @@ from tandem.errors import DataError
 ONE_MASK = Targets()
 
 
-def check_splits(name: str, splits: Mapping[str, Samples], classes: Sequence[str], targets: Targets = ONE_MASK) -> None:
+def check_splits(
+    name: str,
+    splits: Mapping[str, Samples],
+    classes: Sequence[str],
+    targets: Targets = ONE_MASK,
+    *,
+    apart: bool = True,
+) -> None:
     """Raises if the splits would train or be scored without an error but give meaningless results.
 
     Args:
@@ -21,6 +28,7 @@ def check_splits(name: str, splits: Mapping[str, Samples], classes: Sequence[str
         splits: the splits by name.
         classes: names of the classes.
         targets: the targets that rows may have besides their class.
+        apart: whether a group must be in one split only.
 
     Raises:
         DataError: a split is missing or empty, an id or group is in two splits, a target value is not allowed, or a
@@ -35,7 +43,8 @@ def check_splits(name: str, splits: Mapping[str, Samples], classes: Sequence[str
         _check_further(name, split, splits[split])
         _check_classes(name, split, splits[split], classes)
     _check_apart(name, {split: samples.ids for split, samples in splits.items()}, "image")
-    _check_apart(name, {split: samples.groups for split, samples in splits.items()}, "group")
+    if apart:
+        _check_apart(name, {split: samples.groups for split, samples in splits.items()}, "group")
 
 
 def _check_offered(name: str, split: str, samples: Samples, targets: Targets) -> None:

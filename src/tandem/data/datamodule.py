@@ -94,6 +94,11 @@ class DataModule(pl.LightningDataModule):
         """A line for each faulty row that was skipped; available after `setup`."""
         return tuple(getattr(self.source, "skipped", ()))
 
+    @property
+    def notes(self) -> dict[str, Any]:
+        """What a run keeps about its data: `unused` files, `missing` values, `overlap`; available after `setup`."""
+        return dict(getattr(self.source, "notes", {}))
+
     def setup(self, stage: str | None = None) -> None:
         """Reads and checks the data, once.
 
@@ -103,7 +108,7 @@ class DataModule(pl.LightningDataModule):
         if not self.splits:
             splits = self.source.load()
             info = self.info
-            check_splits(info.name, splits, info.classes, info)
+            check_splits(info.name, splits, info.classes, info, apart=not getattr(self.source, "allow_overlap", False))
             if self.shares is not None:
                 visits_by_class(splits["train"], self.shares, info.classes)
             self.splits = splits

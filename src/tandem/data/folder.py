@@ -7,18 +7,22 @@ from typing import Any
 
 from tandem.data.batch import MISSING_LABEL
 from tandem.data.files.archives import folder_of
+from tandem.data.files.class_names import ClassNames, in_order
 from tandem.data.files.dataset_builder import FileDatasetBuilder
 from tandem.data.files.faults import Faults
 from tandem.data.files.images import ReadOptions, rgb
-from tandem.data.files.layout import Layout, Template
+from tandem.data.files.layout import Layout
 from tandem.data.files.levels import checked_range
 from tandem.data.files.masks import BACKGROUND, MaskValues
 from tandem.data.files.masks import mask_values as read_mask_values
+from tandem.data.files.missing import MISSING, MissingValues
 from tandem.data.files.records import Decoder, Record
 from tandem.data.files.rows import ImageRow
 from tandem.data.files.table import SourceTable, read_columns
+from tandem.data.files.template import Template
 from tandem.data.samples import Samples
 from tandem.data.shared_options import FileSource
+from tandem.data.splitting.overlap import Overlap
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
 
@@ -32,17 +36,20 @@ class Folder(FileSource):
     Without a table, the paths describe the images: `images` and `masks` are templates of paths below the root, without
     suffix, in which `{id}`, `{class}`, `{group}` and `{split}` each stand for one name, and `*` for any text within a
     name. A mask belongs to the image with the same values of the fields that both templates share; several masks are
-    merged. Examples:
+    merged. A template may end with an ending (`{id}_lesion.bmp`), which chooses between files that differ in nothing
+    else. Links to folders are followed. Examples:
 
     * class folders with masks beside the images: `{class}/{id}` and `{class}/{id}_mask*`
     * masks in a parallel folder: `images/{class}/{id}` and `masks/{class}/{id}`
     * published splits: `{split}/{class}/{id}`; a folder for each patient: `{class}/{group}/{id}`
 
-    With a table, `columns` names the columns to read; an empty cell is an unknown target.
+    With a table, `columns` names the columns to read; an empty cell, or one with a word of `missing`, is an unknown
+    target.
 
     Images are grey or RGB, PNG, JPEG, BMP, TIFF, WebP, GIF, PNM or JPEG 2000, of any size, and are stretched to a
     square. Levels of more than 8 bits keep their precision. Images and masks are rotated by their own EXIF orientation
-    tag. All faults are reported together, one line each.
+    tag. All faults are reported together, one line each. Files below the root that are not used are counted by ending
+    and reason.
 
     Args:
         root: the folder, or a zip or tar archive of it.
@@ -53,10 +60,12 @@ class Folder(FileSource):
         table: path of a CSV or Parquet file relative to the root, or None.
         columns: names of the table's columns, see `tandem.data.files.table.Columns`: `image`, and `label`, `masks`,
             `id`, `group`, `split`, `findings`, `numbers` if present.
+        missing: words that mean a missing value, in all columns and in any case, unless `classes` names them; None:
+            those of `tandem.data.files.missing.MISSING`.
         images: template of the images' paths, if there is no table.
         masks: template of the masks' paths, or one template per mask channel by name, or None.
         classes: names of the classes in the order of their indices, or a name for each value in the table or
-            folder name; None: all names that occur, in alphabetical order.
+            folder name, where 1, 1.0 and 01 are one value; None: all names that occur, in alphabetical order.
         mask_values: names by value or colour of a mask's pixels, see `tandem.data.files.masks.mask_values`. With
             several names, each pixel has one class.
         no_mask: meaning of an image without a mask file: `missing` (unknown) or `empty` (no lesion).
@@ -81,6 +90,7 @@ class Folder(FileSource):
         background: str = "black",
         table: str | None = None,
         columns: Mapping[str, Any] = COLUMNS,
+        missing: Sequence[str] | None = None,
         images: str = "{class}/{id}",
         masks: str | Mapping[str, str] | None = "{class}/{id}_mask*",
         classes: Sequence[str] | Mapping[str, str] | None = None,
@@ -96,12 +106,15 @@ class Folder(FileSource):
             raise ConfigError(f"data.no_mask is {no_mask!r}, but must be 'missing' or 'empty'")
         super().__init__(**shared)
         self.name, self.root, self.no_mask, self.given_classes = name, root, no_mask, classes
+        self.names = ClassNames(classes)
         values = read_mask_values(mask_values)
         channel = _channel(values)
         self.rows_from: SourceTable | Layout
         if table is not None:
             named_columns = read_columns(columns, channel)
-            self.rows_from = SourceTable(table, named_columns)
+            self.rows_from = SourceTable(
+                table, named_columns, MissingValues(MISSING if missing is None else missing, self.names.values)
+            )
             self.offered = _targets(tuple(named_columns.masks), values, named_columns.findings, named_columns.numbers)
         else:
             named = {channel: masks} if isinstance(masks, str) else dict(masks or {})
@@ -109,30 +122,30 @@ class Folder(FileSource):
                 key: Template(form, f"data.masks.{key}" if key != channel else "data.masks")
                 for key, form in named.items()
             }
-            self.rows_from = Layout(Template(images, "data.images"), forms)
+            self.rows_from = Layout(Template(images, "data.images"), forms, no_mask, named=classes is not None)
             self.offered = _targets(tuple(forms), values, (), ())
         options = ReadOptions(background=rgb(background, "data.background"))
         self.decoder = Decoder(self.size, self.channels, self.offered.mask_depth, values, options)
         self.grey_range = checked_range(grey_range)
         self.resplit, self.near_duplicates = resplit, near_duplicates
+        self.found_classes: tuple[str, ...] | None = None
         self.listed: tuple[Path, list[ImageRow], list[str]] | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
         """Names of the classes; if they are not given, they are collected from the folder or table."""
-        given = self.given_classes
-        if isinstance(given, Mapping):
-            return tuple(dict.fromkeys(str(name) for name in given.values()))
-        if given is not None:
-            return tuple(map(str, given))
+        if self.names.classes is not None:
+            return self.names.classes
         if (
             isinstance(self.rows_from, SourceTable)
             and self.rows_from.columns.label
             and not isinstance(self.rows_from.columns.label, str)
         ):
             return tuple(self.rows_from.columns.label)
-        _, rows, _ = self._list()
-        return tuple(sorted({row.label for row in rows if row.label}, key=_natural))
+        if self.found_classes is None:
+            _, rows, _ = self._list()
+            self.found_classes = in_order(row.label for row in rows if row.label)
+        return self.found_classes
 
     @property
     def targets(self) -> Targets:
@@ -157,11 +170,19 @@ class Folder(FileSource):
         self.records, self.files_root, self.lists = tuple(records), root, self._lists(root)
         builder = FileDatasetBuilder(
             self.name, self.targets, decoder, self.division, self.resplit, self.near_duplicates, self.storage,
-            self.grey_range,
+            self.grey_range, self.allow_overlap,
         )  # fmt: skip
         read = builder.read(records, self.classes, root, noted)
         self.files_fingerprint, self.levels, self.skipped = read.fingerprint, read.levels, tuple(noted.found)
+        self._note(root, read.overlap)
         return read.splits
+
+    def _note(self, root: Path, overlap: Sequence[Overlap]) -> None:
+        self.note(root, overlap, self.rows_from.unused)
+        if isinstance(self.rows_from, SourceTable):
+            label = self.rows_from.columns.label
+            self.rows_from.missing.report(self.name, (label,) if isinstance(label, str) else ())
+            self.notes["missing"] = self.rows_from.missing.to_json()
 
     def _lists(self, root: Path) -> tuple[Path, ...]:
         """The table, and the archive that the root was unpacked from."""
@@ -181,17 +202,17 @@ class Folder(FileSource):
 
     def _records(self, rows: Sequence[ImageRow], faults: Faults) -> list[Record]:
         classes = self.classes
-        named = self.given_classes if isinstance(self.given_classes, Mapping) else {}
-        name_of = {**{name: name for name in classes}, **{str(value): str(name) for value, name in named.items()}}
         index = {name: place for place, name in enumerate(classes)}
+        name_of = self.names.lookup(classes)
         masked = self.targets.mask_depth > 0
         records = []
         for row in rows:
-            if row.label and row.label not in name_of:
+            if row.label and (name := name_of(row.label)) is None:
                 place = row.place or f"image {str(row.image)!r}"
-                faults.add(f"the class {row.label!r} is not in data.classes ({', '.join(name_of)})", place)
+                known = ", ".join(self.names.values or classes)
+                faults.add(f"the class {row.label!r} is not in data.classes ({known})", place)
                 continue
-            label = index[name_of[row.label]] if row.label else MISSING_LABEL
+            label = index[name] if row.label and name is not None else MISSING_LABEL
             masks = tuple(channel or (() if self.no_mask == "empty" else None) for channel in row.masks)
             split = "" if self.resplit else row.split
             records.append(
@@ -229,8 +250,3 @@ def _targets(
         )
     classes = (BACKGROUND, *values.names)
     return Targets(mask_channels=(), mask_classes=classes, findings=tuple(findings), columns=tuple(columns))
-
-
-def _natural(name: str) -> tuple[bool, int, str]:
-    """Sort key: numbers in numerical order, then words."""
-    return (not name.isdecimal(), int(name) if name.isdecimal() else 0, name)

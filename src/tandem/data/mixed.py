@@ -2,19 +2,25 @@
 
 import hashlib
 import inspect
+import logging
 import re
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 import torch
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
+from tandem.data.files.faults import FaultyDataError
 from tandem.data.files.raster import Levels
 from tandem.data.files.records import Record
 from tandem.data.samples import SPLITS, Samples, join_samples
 from tandem.data.source import Source
+from tandem.data.splitting.overlap import as_notes, find_overlap
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError, TandemError
+
+log = logging.getLogger(__name__)
 
 
 class Mixed:
@@ -39,6 +45,8 @@ class Mixed:
         skipped: after `load`, one line for each row that a source left out.
         records: after `load`, the records of all sources that have records.
         levels: after `load`, the distinct pairs of black and white of the sources' images of more than 8 bits.
+        notes: after `load`, what a run keeps about the data of each source, and `overlap`: the pairs of images of all
+            sources that belong together and are in different splits.
 
     Raises:
         ConfigError: there is no source, channels differ, or shares are negative or do not name exactly the sources.
@@ -66,6 +74,12 @@ class Mixed:
         self.skipped: tuple[str, ...] = ()
         self.records: tuple[Record, ...] = ()
         self.levels: tuple[Levels, ...] = ()
+        self.notes: dict[str, Any] = {}
+
+    @property
+    def allow_overlap(self) -> bool:
+        """Whether a source allows groups in several splits; each source checks its own."""
+        return any(getattr(source, "allow_overlap", False) for source in self.sources.values())
 
     @property
     def formula(self) -> bool:
@@ -110,13 +124,29 @@ class Mixed:
         pairs = (pair for source in self.sources.values() for pair in getattr(source, "levels", ()))
         self.levels = tuple(dict.fromkeys(pairs))
         self.records = tuple(
-            replace(record, id=f"{name}/{record.id}")
+            replace(record, id=f"{name}/{record.id}", group=record.group and f"{name}/{record.group}")
             for name, source in self.sources.items()
             for record in getattr(source, "records", ())
         )
-        return {
+        splits = {
             split: join_samples([self._widened(name, loaded[name][split]) for name in self.sources]) for split in SPLITS
         }
+        self.notes = self._notes(splits)
+        return splits
+
+    def _notes(self, splits: Mapping[str, Samples]) -> dict[str, Any]:
+        """The notes of the sources, and the images of different sources that are in different splits."""
+        notes = {name: found for name, source in self.sources.items() if (found := getattr(source, "notes", {}))}
+        row_of = {record.id: row for row, record in enumerate(self.records)}
+        rows = {split: [row_of[name] for name in part.ids if name in row_of] for split, part in splits.items()}
+        pairs = find_overlap(self.records, rows) if self.records else []
+        across = [pair for pair in pairs if pair.one.partition("/")[0] != pair.other.partition("/")[0]]
+        if across:
+            log.warning(
+                "data %s: %d pairs of images of different sources belong together and are in different splits, so "
+                "metrics are too good; the first: %s", self.name, len(across), across[0],
+            )  # fmt: skip
+        return {"sources": notes, "overlap": as_notes(pairs)}
 
     def _widened(self, name: str, samples: Samples) -> Samples:
         """A source's split, extended to the classes and targets of all sources, with its origin."""
@@ -157,7 +187,10 @@ def _load(name: str, source: Source) -> Mapping[str, Samples]:
         def typed(key: re.Match[str]) -> str:
             return f"data.sources.{name}.{key[1]}" if key[1] in own else key[0]
 
-        raise type(error)(re.sub(r"\bdata\.(\w+)", typed, str(error))) from error
+        error.args = (re.sub(r"\bdata\.(\w+)", typed, str(error)),)
+        if isinstance(error, FaultyDataError):
+            error.faults = tuple(re.sub(r"\bdata\.(\w+)", typed, fault) for fault in error.faults)
+        raise
 
 
 def _offered(source: Source) -> Targets:

@@ -63,7 +63,14 @@ class OxfordPet(FileSource):
         self.root, self.download, self.by = root, download, classes
         decoder = Decoder(self.size, channels, values=mask_values(TRIMAP))
         self.builder = FileDatasetBuilder(
-            self.name, self.targets, decoder, self.division, resplit, near_duplicates, self.storage
+            self.name,
+            self.targets,
+            decoder,
+            self.division,
+            resplit,
+            near_duplicates,
+            self.storage,
+            allow_overlap=self.allow_overlap,
         )
         self.listed: tuple[list[Record], list[str], tuple[str, ...]] | None = None
 
@@ -86,6 +93,7 @@ class OxfordPet(FileSource):
         self.lists = tuple(root / FOLDER / "annotations" / name for name in LISTS.values())
         read = self.builder.read(records, self.classes, root, faults)
         self.files_fingerprint, self.levels, self.skipped = read.fingerprint, read.levels, tuple(faults.found)
+        self.note(root / FOLDER, read.overlap)
         return read.splits
 
     def _list(self) -> tuple[list[Record], list[str], tuple[str, ...]]:

@@ -5,15 +5,20 @@ unknown key in a configuration is refused before the source is created.
 """
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from tandem.data.files.faults import check_on_error
+from tandem.data.files.file_state import names_below
 from tandem.data.files.raster import Levels
 from tandem.data.files.records import Record
+from tandem.data.files.unused import LEFT_OUT, Unused
+from tandem.data.files.walk import walk
 from tandem.data.loading.storage import Storage
+from tandem.data.splitting.overlap import Overlap, as_notes
 from tandem.data.splitting.split_spec import FRACTIONS, SplitSpec
+from tandem.errors import ConfigError
 
 
 def _with_shared(source: type) -> inspect.Signature:
@@ -82,6 +87,8 @@ class FileSource(SplitSource):
         size: side of the square images in pixels, 8 to 4096; images are stretched to it.
         channels: 1 for grey, 3 for RGB.
         cache: folder of the disk cache; None: `$TANDEM_CACHE` or `~/.cache/tandem`.
+        allow_overlap: whether to go on if images that belong together (one file, equal content, one group) are in
+            different splits of a file or as published; the pairs are recorded.
         memory_gb: memory limit in GB; decoded images that need more are read from the disk cache batch by batch. None:
             half of the free memory.
         shared: options of `SplitSource`.
@@ -91,8 +98,15 @@ class FileSource(SplitSource):
         channels: see the argument.
         storage: storage of the decoded images.
         files_fingerprint: after `load`, the SHA-256 of names and bytes of all files used; None before.
+        allow_overlap: see the argument.
         records: after `load`, the files of each listed image.
+        notes: after `load`, what a run keeps about its data: `unused` files, `missing` values, `overlap` of splits.
+
+    Raises:
+        ConfigError: an argument is out of range.
     """
+
+    name: str
 
     def __init__(
         self,
@@ -100,10 +114,30 @@ class FileSource(SplitSource):
         size: int = 128,
         channels: int = 1,
         cache: str | None = None,
+        allow_overlap: bool = False,
         memory_gb: float | None = None,
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
         self.size, self.channels = size, channels
         self.cache, self.storage = cache, Storage(cache, memory_gb)
+        if not isinstance(allow_overlap, bool):
+            raise ConfigError(f"data.allow_overlap is {allow_overlap!r}, but must be true or false")
+        self.allow_overlap = allow_overlap
         self.records: tuple[Record, ...] = ()
+        self.notes: dict[str, Any] = {}
+
+    def note(self, root: Path, overlap: Sequence[Overlap], unused: Unused | None = None) -> None:
+        """Logs and keeps what a reader of the results has to know about the files.
+
+        Args:
+            root: the folder of the data set.
+            overlap: images that are in two splits.
+            unused: files that are not used; None: all below the root that are neither in `records` nor in `lists`.
+        """
+        if unused is None:
+            unused, name_of = Unused(), names_below(root)
+            used = (path for record in self.records for path in record.files)
+            unused.add_rest(walk(root), map(name_of, (*used, *self.lists)), LEFT_OUT)
+        unused.report(self.name)
+        self.notes = {"unused": unused.to_json(), "overlap": as_notes(overlap)}

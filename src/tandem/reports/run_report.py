@@ -143,5 +143,7 @@ def _provenance(results: Mapping[str, Any]) -> str:
     if weights := results.get("weights"):
         lines.append(f"encoder from {', '.join(f'{key} {value}' for key, value in weights.items())}")
     lines += [f"rows of data left out: {results['data'].get('skipped', 0)}"]
+    if overlap := results["data"].get("overlap"):
+        lines.append(f"pairs of images that belong together and are in different splits: {overlap}, see data.json")
     lines += [f"data {split}: {value}" for split, value in results["data"]["fingerprint"].items()]
     return "\n".join(lines)

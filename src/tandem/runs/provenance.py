@@ -91,7 +91,8 @@ def keep_data(data: "DataModule", folder: Path) -> dict[str, str]:
         return now
     write_splits(folder / "splits.csv", data.splits, data.info.classes)
     rows = {split: len(samples) for split, samples in data.splits.items()}
-    write_json(kept, {"name": data.info.name, "info": asdict(data.info), "rows": rows, "fingerprint": now})
+    known = {"name": data.info.name, "info": asdict(data.info), "rows": rows, "fingerprint": now}
+    write_json(kept, {**known, **data.notes})
     keep_inventory(files, folder)
     return now
 

@@ -157,6 +157,7 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
         known["data"] = {"name": data.info.name, "fingerprint": fingerprint, "skipped": len(data.skipped)}
         known["data"] |= {"content": inventory.digest()} if (inventory := data.inventory()) else {}
         known["data"] |= {"levels": [list(pair) for pair in data.levels]} if data.levels else {}
+        known["data"] |= {"overlap": len(overlap)} if (overlap := data.notes.get("overlap")) else {}
         known["resumed_from"] = resumed_from(folder)
         results = collect_results(config, trainer, module, metrics, known, folder)
         log_results(trainer, results, folder)

@@ -14,6 +14,7 @@ from tandem.data.files.records import Decoded, Decoder, Record
 from tandem.data.loading.storage import Storage
 from tandem.data.samples import Samples
 from tandem.data.splitting.duplicates import group_names, join, near_duplicate_groups
+from tandem.data.splitting.overlap import Overlap, check_overlap
 from tandem.data.splitting.split_spec import SplitSpec
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError
@@ -32,11 +33,13 @@ class FileDataset:
         splits: its splits.
         fingerprint: SHA-256 of the names and bytes of all files used.
         levels: black and white of its images of more than 8 bits; empty if it has none.
+        overlap: images that belong together and are in different splits.
     """
 
     splits: dict[str, Samples]
     fingerprint: str
     levels: tuple[Levels, ...]
+    overlap: list[Overlap]
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class FileDatasetBuilder:
             `auto` searches for them in data sets of up to `MANY` images.
         storage: where decoded images are kept.
         grey_range: levels that become black and white in images of more than 8 bits; None: see `robust_range`.
+        allow_overlap: whether images that belong together may be in different published splits.
     """
 
     name: str
@@ -63,6 +67,7 @@ class FileDatasetBuilder:
     near_duplicates: bool | str
     storage: Storage
     grey_range: Levels | None = None
+    allow_overlap: bool = False
 
     def __post_init__(self) -> None:
         """Checks the options."""
@@ -79,7 +84,8 @@ class FileDatasetBuilder:
             faults: the faults found so far; raised here, after decoding, unless faulty rows are skipped.
 
         Raises:
-            DataError: there are faults that are not skipped, no row is left, or the rows cannot be split as asked.
+            DataError: there are faults that are not skipped, no row is left, the rows cannot be split as asked, or
+                images that belong together are in different published splits.
         """
         looked_for = self._looks_for_duplicates(records)
         decoder = replace(self.decoder, thumbnails=looked_for)
@@ -99,10 +105,13 @@ class FileDatasetBuilder:
             published,
             left_out=bool(faults.found),
         )
+        overlap: list[Overlap] = []
+        if not looked_for:  # otherwise near-duplicates, and so equal files, are in one split
+            overlap = check_overlap(self.name, kept, rows_of, self.division, published, self.allow_overlap)
         shown = groups if len(set(groups)) < len(groups) else ()
         levels = settle_levels(self.name, decoded, rows_of["train"], self.grey_range)
         splits = {split: decoded.samples(rows, shown, self.targets, levels) for split, rows in rows_of.items()}
-        return FileDataset(splits, decoded.fingerprint, (levels,) if levels else ())
+        return FileDataset(splits, decoded.fingerprint, (levels,) if levels else (), overlap)
 
     def _looks_for_duplicates(self, records: Sequence[Record]) -> bool:
         """Whether rows are split here, so that near-duplicates have to be found first."""

@@ -1,36 +1,52 @@
 """Faults of a data set: collect all of them, then report them in one error."""
 
+import re
 from collections.abc import Sequence
+from itertools import islice
 from typing import Literal
 
 from tandem.errors import ConfigError, DataError
 
-SHOWN_FAULTS = 10
+SHOWN_FAULTS = 3
+"""Lines of a message; a file has all of them."""
 
 OnError = Literal["fail", "skip"]
 
 
 class FaultyDataError(DataError):
-    """Reports several faults in one error: the message shows the first ones, the attribute keeps all.
+    """Reports several faults in one error: the message shows a few of them, the attribute keeps all.
+
+    Faults of different kinds are shown before further faults of one kind.
 
     Args:
         faults: at least one; a line each, which names file and row.
         total: number of things that were checked.
         what: what these things are called.
+        head: the beginning of the message, if there are several faults; by default, how many things cannot be used.
 
     Attributes:
         faults: all lines.
     """
 
-    def __init__(self, faults: Sequence[str], total: int, what: str = "images") -> None:
+    def __init__(self, faults: Sequence[str], total: int, what: str = "images", head: str = "") -> None:
         self.faults = tuple(faults)
         lines = list(faults[:1])
         if len(faults) > 1:
-            lines = [f"{len(faults)} of {total} {what} cannot be used; the first: {faults[0]}"]
-            lines += faults[1:SHOWN_FAULTS]
+            shown = _of_each_kind(faults)
+            lines = [f"{head or f'{len(faults)} of {total} {what} cannot be used'}; the first: {shown[0]}", *shown[1:]]
         if len(faults) > SHOWN_FAULTS:
             lines.append(f"... and {len(faults) - SHOWN_FAULTS} more")
         super().__init__(";\n  ".join(lines))  # the command line shows it as one line
+
+
+def _of_each_kind(faults: Sequence[str]) -> list[str]:
+    """The faults to show, in their order: the first of each kind, then others. A kind is a text without its names."""
+    kinds: dict[str, int] = {}
+    for place, fault in enumerate(faults):
+        kinds.setdefault(re.sub(r"'[^']*'|\d+", "", fault), place)
+    first = [*kinds.values()][:SHOWN_FAULTS]
+    others = (place for place in range(len(faults)) if place not in first)
+    return [faults[place] for place in sorted([*first, *islice(others, SHOWN_FAULTS - len(first))])]
 
 
 def refuse(faults: Sequence[str], total: int, what: str = "images") -> None:
@@ -42,7 +58,7 @@ def refuse(faults: Sequence[str], total: int, what: str = "images") -> None:
         what: what these things are called.
 
     Raises:
-        FaultyDataError: names the number of faults and the first ten of them.
+        FaultyDataError: names the number of faults and three of them.
     """
     if faults:
         raise FaultyDataError(faults, total, what)

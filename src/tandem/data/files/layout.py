@@ -1,66 +1,41 @@
 """Data sets described by their folder and file names, through templates such as `{class}/{id}_mask*`."""
 
 import os
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from sys import intern
+from typing import Any, TypeVar
 
 from tandem.data.files.faults import Faults, refuse
 from tandem.data.files.images import ENDINGS
+from tandem.data.files.known_layouts import check_layout, offer
+from tandem.data.files.names import is_utf8, nfc, preferred
 from tandem.data.files.rows import ImageRow, split_name
-from tandem.errors import ConfigError
+from tandem.data.files.template import Template
+from tandem.data.files.unused import LINKED_TWICE, MASK_FORMAT, NO_MATCH, OTHER, Unused, ending_of
+from tandem.data.files.walk import Found, walk
 
-FIELDS = ("id", "class", "group", "split")
+__all__ = ["Layout", "Template"]
+
+Owner = tuple[str, ...]
+"""A mask channel, and the values of the fields that its template shares with that of the images."""
+
+Value = TypeVar("Value", bound=tuple[Found, Any])
 
 
-class Template:
-    """A template for a path below the root, without the file's suffix.
+@dataclass
+class _Matched:
+    """Files by what they are: images by stem, masks by stem, and files in formats that are not read.
 
-    `{id}`, `{class}`, `{group}` and `{split}` each match one name without a slash; a field that occurs twice must match
-    the same text in both places. `*` matches any text without a slash.
-
-    Args:
-        text: the template.
-        where: its option, for error messages.
-
-    Attributes:
-        fields: the fields that occur in it.
-
-    Raises:
-        ConfigError: an unknown field, no `{id}`, an absolute path or a path that leads out of the root.
-
-    Example:
-        >>> Template("{class}/{id}_mask*", "data.masks").match("benign/b (1)_mask_2")
-        {'class': 'benign', 'id': 'b (1)'}
+    `doubtful` has the stems of images and the owners of masks that two files claim.
     """
 
-    def __init__(self, text: str, where: str) -> None:
-        pattern = ""
-        self.fields: list[str] = []
-        for part in re.split(r"(\{[^{}]*\}|\*)", text):
-            name = part[1:-1]
-            if part == "*":
-                pattern += "[^/]*"
-            elif not part.startswith("{"):
-                pattern += re.escape(part)
-            elif name not in FIELDS:
-                known = ", ".join(f"{{{field}}}" for field in FIELDS)
-                raise ConfigError(f"{where} is {text!r}, but {part} is not one of {known}")
-            else:
-                pattern += f"(?P={name})" if name in self.fields else f"(?P<{name}>[^/]+)"
-                self.fields += [name] if name not in self.fields else []
-        if "id" not in self.fields:
-            raise ConfigError(f"{where} is {text!r}, but needs {{id}}, the name of an image")
-        if text.startswith("/") or ".." in text.split("/"):
-            raise ConfigError(f"{where} is {text!r}, but must lie below data.root")
-        self.pattern = re.compile(pattern)
-
-    def match(self, path: str) -> dict[str, str] | None:
-        """Returns the text that each field matches in a path, or None if the path does not match."""
-        found = self.pattern.fullmatch(path)
-        return found and found.groupdict()
+    images: dict[str, tuple[Found, dict[str, str]]] = field(default_factory=dict)
+    masks: dict[str, tuple[Found, Owner]] = field(default_factory=dict)
+    unread_images: dict[Owner, Found] = field(default_factory=dict)
+    unread_masks: list[tuple[Found, Owner]] = field(default_factory=list)
+    doubtful: set[str | Owner] = field(default_factory=set)
 
 
 @dataclass(frozen=True)
@@ -70,75 +45,183 @@ class Layout:
     Attributes:
         images: template of the images' paths.
         masks: template of the masks' paths, by the name of the mask channel.
+        no_mask: what an image without a mask means, `missing` or `empty`; see `tandem.data.folder.Folder`.
+        named: whether the names of the classes are given, so that a folder's name is meant as one.
+        unused: counts the files that are not used.
     """
 
     images: Template
     masks: Mapping[str, Template]
+    no_mask: str = "missing"
+    named: bool = False
+    unused: Unused = field(default_factory=Unused)
 
     def rows(self, root: Path, faults: Faults) -> list[ImageRow]:
         """Lists a row for each image, in order of their paths.
 
         A file that matches a mask template is a mask, even if it also matches the template of images. A mask belongs to
-        the image with the same values in all fields that both templates have.
+        the image with the same values in all fields that both templates have. Of two files that differ in their ending
+        only, none is chosen.
 
         Args:
             root: the folder that paths are relative to.
-            faults: gets a line for each mask without an image, id used twice and unknown split.
+            faults: gets a line for each mask without an image, name used twice, unknown split and unreadable name.
 
         Raises:
-            FaultyDataError: no image matches.
+            FaultyDataError: no image matches, or the folders' names are those of a known layout and not of classes.
         """
-        shared = {name: _shared(self.images, template) for name, template in self.masks.items()}
-        owned: dict[tuple[str, ...], list[Path]] = {}
-        images: dict[str, tuple[Path, dict[str, str]]] = {}
-        for path, stem in _images(root):
-            mask = next(((name, found) for name, form in self.masks.items() if (found := form.match(stem))), None)
-            if mask is not None:
-                owned.setdefault((mask[0], *(mask[1][field] for field in shared[mask[0]])), []).append(path)
-            elif (fields := self.images.match(stem)) is not None:
-                if stem in images:
-                    faults.add(f"image {str(path)!r} and {str(images[stem][0])!r} are both {stem!r}: rename one")
-                else:
-                    images[stem] = (path, fields)
-        if not images:
-            shown = next((f", such as {str(path.relative_to(root))!r}," for path, _ in _images(root)), "")
-            refuse([f"no image below {str(root)!r}{shown} matches data.images: fix data.images or data.root"], 1)
-        rows, times = [], dict.fromkeys((path for paths in owned.values() for path in paths), 0)
-        for stem, (path, fields) in sorted(images.items()):
-            owners = {name: (name, *(fields[field] for field in shared[name])) for name in self.masks}
-            masks = tuple(tuple(owned.get(owner, ())) for owner in owners.values())
-            for mask_path in (mask_path for channel in masks for mask_path in channel):
-                times[mask_path] += 1
+        files = list(walk(root))
+        matched = self._match(files, faults)
+        if not matched.images:
+            self._refuse_all(root, files)
+        check_layout(root, files, self.images, [found for found, _ in matched.images.values()], self.named)
+        owned: dict[Owner, list[Path]] = {}
+        for found, owner in matched.masks.values():
+            owned.setdefault(owner, []).append(found.path)
+        rows, times, owners = [], dict.fromkeys((found.path for found, _ in matched.masks.values()), 0), set()
+        for stem, found, fields in sorted((_stem(found), found, fields) for found, fields in matched.images.values()):
+            mine = self._owners(fields)
+            owners.update(mine)
+            masks = tuple(tuple(owned.get(owner, ())) for owner in mine)
+            for path in (path for channel in masks for path in channel):
+                times[path] += 1
+            if not matched.doubtful.isdisjoint((nfc(stem), *mine)):
+                continue
             split = split_name(fields.get("split", ""))
             if "split" in fields and not split:
-                faults.add(f"image {str(path)!r} is in the split folder {fields['split']!r}: use train, val and test")
+                faults.add(
+                    f"image {str(found.path)!r} is in the split folder {fields['split']!r}: use train, val and test"
+                )
                 continue
-            label, group = (intern(fields.get(field, "")) for field in ("class", "group"))  # one string for all rows
-            rows.append(ImageRow(stem, path, masks, label, group, split))
-        _check_owners(times, faults)
+            label, group = (intern(fields.get(name, "")) for name in ("class", "group"))  # one string for all rows
+            rows.append(ImageRow(stem, found.path, masks, label, group, split))
+        self._check_owners(matched, times, faults)
+        self._count_unread(matched, owned, owners, faults)
         return rows
 
+    def _match(self, files: Iterable[Found], faults: Faults) -> _Matched:
+        """Sorts the files into images and masks; counts those that are neither."""
+        matched, real = _Matched(), _Real()
+        for found in sorted(files, key=lambda file: file.linked):  # a file that needs no link is read without one
+            stem, ending = _stem(found), ending_of(found.name)
+            mask = None if found.why else self._mask(stem, ending)
+            image = None if found.why or mask else self.images.match(stem, ending)
+            if mask is None and image is None:
+                self.unused.add_found(found, NO_MATCH)
+            elif ending not in ENDINGS:
+                if mask is not None:
+                    matched.unread_masks.append((found, mask))
+                    continue
+                self.unused.add_found(found, NO_MATCH)
+                if ending not in (*OTHER, "") and image is not None:
+                    matched.unread_images.update(dict.fromkeys(self._owners(image), found))
+            elif not is_utf8(found.name):
+                faults.add(f"the name of {str(found.path)!r} is not UTF-8: rename the file")
+            elif (first := real.first(found)) is not None:
+                self.unused.add_found(found, LINKED_TWICE)
+                if first.linked and image is not None:
+                    faults.add(f"image {str(found.path)!r} is {str(first.path)!r}, through links: remove one of them")
+            elif mask is not None:
+                if not self._keep(matched.masks, (found, mask), self.masks[mask[0]], "mask", faults):
+                    matched.doubtful.add(mask)
+            elif image and not self._keep(matched.images, (found, image), self.images, "image", faults):
+                matched.doubtful.add(nfc(stem))
+        for stem, (_, mask) in matched.masks.items():  # a copy of a mask with an ending that data.masks excludes
+            if stem in matched.images and mask not in self._owners(matched.images[stem][1]):
+                self.unused.add_found(matched.images.pop(stem)[0], NO_MATCH)
+        return matched
 
-def _check_owners(times: Mapping[Path, int], faults: Faults) -> None:
-    """Adds a fault for each mask that does not belong to exactly one image; `times` counts the images of each mask."""
-    for path, count in times.items():
-        if count == 0:
-            faults.add(f"mask {str(path)!r} belongs to no image: add the image or remove the mask")
-        elif count > 1:
-            faults.add(f"mask {str(path)!r} belongs to {count} images: use more fields in data.masks")
+    def _mask(self, stem: str, ending: str) -> Owner | None:
+        for channel, template in self.masks.items():
+            if (fields := template.match(stem, ending)) is not None:
+                return (channel, *(fields[name] for name in template.fields if name in self.images.fields))
+        return None
+
+    def _owners(self, fields: Mapping[str, str]) -> list[Owner]:
+        """What the masks of an image have to share with it, for each channel."""
+        return [
+            (channel, *(fields[name] for name in template.fields if name in self.images.fields))
+            for channel, template in self.masks.items()
+        ]
+
+    @staticmethod
+    def _keep(kept: dict[str, Value], value: Value, template: Template, what: str, faults: Faults) -> bool:
+        """Keeps a file by its stem, unless another one has it, which is a fault; returns whether it was kept."""
+        found = value[0]
+        first = kept.setdefault(nfc(_stem(found)), value)[0]
+        if first is found:
+            return True
+        endings = [ending_of(file.name) for file in (first, found)]
+        best = preferred(endings)
+        ways = f"or set {template.with_ending(best or endings[0])}"
+        ways += " (lossless)" if best else f" or {template.with_ending(endings[1])}"
+        fix = f"rename one, {ways}" if endings[0] != endings[1] else "rename one"
+        faults.add(f"{what} {str(found.path)!r} and {str(first.path)!r} are both {_stem(found)!r}: {fix}")
+        return False
+
+    def _check_owners(self, matched: _Matched, times: Mapping[Path, int], faults: Faults) -> None:
+        """Adds a fault for each mask that does not belong to exactly one image; `times` counts its images."""
+        for found, owner in matched.masks.values():
+            place, count = f"mask {str(found.path)!r}", times[found.path]
+            if count > 1:
+                faults.add(f"{place} belongs to {count} images: use more fields in data.masks")
+            elif count == 0 and owner in matched.unread_images:
+                image = str(matched.unread_images[owner].path)
+                faults.add(f"{place} belongs to {image!r}, which is in a format that is not read: convert that image")
+            elif count == 0:
+                narrower = self.images.match(_stem(found), ending_of(found.name)) is not None
+                more = ", or make data.masks narrower if it is an image" if narrower else ""
+                faults.add(f"{place} belongs to no image: add the image or remove the mask{more}")
+
+    def _count_unread(
+        self, matched: _Matched, owned: Mapping[Owner, object], owners: set[Owner], faults: Faults
+    ) -> None:
+        """Counts masks in formats that are not read; where no mask means an empty one, they are faults."""
+        for found, owner in matched.unread_masks:
+            lost = owner in owners and owner not in owned
+            self.unused.add_found(found, MASK_FORMAT if lost else NO_MATCH)
+            if lost and self.no_mask == "empty":
+                faults.add(
+                    f"mask {str(found.path)!r} is in a format that is not read, and with data.no_mask=empty its image "
+                    "would count as one without a lesion: convert the mask to PNG, or set data.no_mask=missing"
+                )
+
+    def _refuse_all(self, root: Path, files: list[Found]) -> None:
+        """Raises, because no image matches; says why, as far as that can be seen."""
+        read = [found for found in files if not found.why and ending_of(found.name) in ENDINGS]
+        both = [found for found in read if self.images.match(_stem(found), ending_of(found.name)) is not None]
+        ready = offer(root, files)
+        if both:
+            line = (
+                f"all {len(both)} files below {str(root)!r} that match data.images match data.masks too, so they count "
+                f"as masks; the first: {both[0].name!r}: make data.masks narrower, or set data.masks=null"
+            )
+            refuse([f"{line}. {ready}" if ready else line], 1)
+        if ready:
+            refuse([f"no image below {str(root)!r} matches data.images. {ready}"], 1)
+        shown = f", such as {read[0].name!r}," if read else ""
+        endings = sorted({ending_of(found.name) for found in files if not found.why} - {*ENDINGS, *OTHER, ""})
+        unread = f" ({', '.join(endings[:5])} files are not read)" if endings else ""
+        refuse([f"no image below {str(root)!r}{shown} matches data.images{unread}: fix data.images or data.root"], 1)
 
 
-def _shared(images: Template, masks: Template) -> list[str]:
-    return [field for field in masks.fields if field in images.fields]
+class _Real:
+    """The files themselves, where links lead to one file under two names."""
+
+    def __init__(self) -> None:
+        self.known: dict[Path, Found] = {}
+        self.folders: dict[Path, Path] = {}
+
+    def first(self, found: Found) -> Found | None:
+        """The file that was seen before under another name, through a link to a folder; None if there is none."""
+        folder = found.path.parent
+        if found.linked and folder not in self.folders:
+            self.folders[folder] = Path(os.path.realpath(folder))
+        path = self.folders[folder] / found.path.name if found.linked else found.path
+        first = self.known.setdefault(path, found)
+        return None if first is found else first
 
 
-def _images(root: Path) -> Iterator[tuple[Path, str]]:
-    """Yields each image file below a folder with its relative path without suffix, in order, except hidden ones."""
-    for folder, folders, files in os.walk(root):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        here = Path(folder)
-        above = "" if here == root else f"{here.relative_to(root).as_posix()}/"
-        for name in sorted(files):
-            stem, ending = os.path.splitext(name)  # noqa: PTH122  # faster; creates no Path for other files
-            if ending.lower() in ENDINGS and not name.startswith("."):
-                yield here / name, above + stem
+def _stem(found: Found) -> str:
+    """The path relative to the root, without the file's ending."""
+    return found.name[: len(found.name) - len(ending_of(found.name))]

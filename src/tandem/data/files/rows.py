@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-SPLIT_NAMES = {
+SPLIT_NAMES = {  # `tr` and `ts` are those of nnU-Net's folders imagesTr and imagesTs
     "train": "train",
     "training": "train",
     "val": "val",
@@ -11,6 +11,8 @@ SPLIT_NAMES = {
     "validation": "val",
     "test": "test",
     "testing": "test",
+    "tr": "train",
+    "ts": "test",
 }
 
 

@@ -1,17 +1,26 @@
 """Data sets listed in a table: a csv or Parquet file with a row for each image."""
 
+import csv
+import io
 import math
 import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from sys import intern
 from typing import Any
 
 from tandem.data.batch import MISSING_PIXEL
 from tandem.data.files.faults import Faults
+from tandem.data.files.file_state import names_below
+from tandem.data.files.missing import MissingValues
+from tandem.data.files.names import nfc
+from tandem.data.files.paths import Paths
 from tandem.data.files.rows import ImageRow, split_name
-from tandem.data.splitting.splits import read_table
+from tandem.data.files.unused import UNLISTED, Unused
+from tandem.data.files.walk import walk
+from tandem.data.splitting.splits import check_once, read_table, read_text
 from tandem.errors import ConfigError, DataError
 from tandem.utils.optional import how_to_install
 
@@ -92,10 +101,14 @@ class SourceTable:
     Attributes:
         file: its path relative to the root, csv (separated by comma, semicolon or tab) or Parquet.
         columns: its columns by their meaning.
+        missing: what a missing value looks like; counts them.
+        unused: counts the files that the table does not list.
     """
 
     file: str
     columns: Columns
+    missing: MissingValues = field(default_factory=MissingValues)
+    unused: Unused = field(default_factory=Unused)
 
     def rows(self, root: Path, faults: Faults) -> list[ImageRow]:
         """Returns the usable rows, in the order of the table.
@@ -112,10 +125,13 @@ class SourceTable:
         if not found:
             raise DataError(f"table {str(path)!r} has no rows: list the images in it")
         rows: dict[str, ImageRow] = {}
+        paths = Paths(root)
         for number, cells in enumerate(found, start=1):
+            if not any(cell.strip() for cell in cells.values()):
+                continue  # a line of delimiters, as spreadsheets leave them at the end
             place = f"{str(path)!r}, row {number}"
             try:
-                row = self._row(cells, root, place)
+                row = self._row(cells, paths, place)
             except DataError as error:
                 faults.add(str(error), place)
                 continue
@@ -123,41 +139,55 @@ class SourceTable:
                 faults.add(f"the id {row.id!r} is already in {rows[row.id].place}: ids must be unique", place)
             else:
                 rows[row.id] = row
+        self._count_unlisted(root, rows.values())
         return list(rows.values())
 
-    def _row(self, cells: Cells, root: Path, place: str) -> ImageRow:
-        columns = self.columns
-        image = cells[columns.image].strip()
+    def _count_unlisted(self, root: Path, rows: Iterable[ImageRow]) -> None:
+        name_of = names_below(root)
+        used = {name_of(path) for row in rows for path in (row.image, *(file for files in row.masks for file in files))}
+        self.unused.add_rest(walk(root), {*used, Path(os.path.normpath(self.file)).as_posix()}, UNLISTED)
+
+    def _row(self, cells: Cells, paths: Paths, place: str) -> ImageRow:
+        columns, clean = self.columns, self.missing.clean
+
+        def cell(name: str | None) -> str:
+            return clean(name, cells[name]) if name else ""
+
+        image = cell(columns.image)
         if not image:
             raise DataError(f"{columns.image} is empty: give the path of the image")
-        name = cells[columns.id].strip() if columns.id else image.removesuffix(Path(image).suffix)
+        file = paths.find(image)
+        name = cells[columns.id].strip() if columns.id else _without_ending(image, file)
         if not name:
             raise DataError(f"{columns.id} is empty: each row needs an id of its own")
         split = ""
-        if columns.split and not (split := split_name(text := cells[columns.split].strip())):
-            raise DataError(f"{columns.split} is {text!r}: use train, val or test")
+        if columns.split and not (split := split_name(cell(columns.split))):
+            raise DataError(f"{columns.split} is {cells[columns.split].strip()!r}: use train, val or test")
         return ImageRow(
             id=name,
-            image=inside(root, image),
-            masks=tuple(self._masks(cells[name], root) for name in columns.masks.values()),
+            image=file,
+            masks=tuple(self._masks(column, cells[column], paths) for column in columns.masks.values()),
             label=intern(self._label(cells)),  # one string for all rows with this label
-            group=intern(cells[columns.group].strip()) if columns.group else "",
+            group=intern(nfc(cell(columns.group))),
             split=split,
-            findings=tuple(_finding(name, cells[name].strip()) for name in columns.findings),
-            columns=tuple(_number(name, cells[name].strip()) for name in columns.numbers),
+            findings=tuple(_finding(name, cell(name)) for name in columns.findings),
+            columns=tuple(_number(name, cell(name)) for name in columns.numbers),
             place=place,
         )
 
-    def _masks(self, cell: str, root: Path) -> tuple[Path, ...]:
-        return tuple(inside(root, part.strip()) for part in cell.split(PATH_SEPARATOR) if part.strip())
+    def _masks(self, column: str, text: str, paths: Paths) -> tuple[Path, ...]:
+        cell = self.missing.clean(column, text)
+        if re.fullmatch(r"\d+( \d+)+", cell):
+            raise DataError(f"{column} holds run lengths ({cell[:20]} ...), not a path: write the masks as PNG files")
+        return tuple(paths.find(part.strip()) for part in cell.split(PATH_SEPARATOR) if part.strip())
 
     def _label(self, cells: Cells) -> str:
         label = self.columns.label
         if label is None:
             return ""
         if isinstance(label, str):
-            return cells[label].strip()
-        values = {name: _finding(name, cells[name].strip()) for name in label}
+            return self.missing.clean_label(label, cells[label])
+        values = {name: _finding(name, self.missing.clean(name, cells[name])) for name in label}
         if all(value == MISSING_PIXEL for value in values.values()):
             return ""
         chosen = [name for name, value in values.items() if value == 1]
@@ -167,7 +197,12 @@ class SourceTable:
         return chosen[0]
 
 
-NAME_COLUMNS = "name columns that the table has, such as data.columns.label=..."
+def _without_ending(text: str, file: Path) -> str:
+    """The id of an image: its path as the table states it, without the file's ending."""
+    return text.removesuffix(Path(text).suffix) if text.endswith(file.suffix) else text
+
+
+NAME_COLUMNS = "name columns that the table has, such as data.columns.label=... (null: it has none)"
 
 
 def read_any(path: Path, needed: Sequence[str]) -> Sequence[Cells]:
@@ -183,13 +218,18 @@ def read_any(path: Path, needed: Sequence[str]) -> Sequence[Cells]:
     """
     if path.suffix.lower() in PARQUET:
         return _read_parquet(path, needed)
+    header = {mark: _header(path, mark) for mark in DELIMITERS}
+    delimiter = max(DELIMITERS, key=lambda mark: (len(header[mark].intersection(needed)), len(header[mark])))
+    return read_table(path, needed, delimiter, fix=NAME_COLUMNS, blanks=True)
+
+
+def _header(path: Path, delimiter: str) -> set[str]:
+    """The names in the first line of a csv file, if it is separated by a delimiter."""
+    lines = io.StringIO(read_text(path), newline="")
     try:
-        with path.open(encoding="utf-8-sig") as file:
-            header = file.readline()
-    except (OSError, UnicodeDecodeError):
-        header = ""  # `read_table` reports the error
-    delimiter = max(DELIMITERS, key=lambda mark: (needed[0] in header.strip().split(mark), header.count(mark)))
-    return read_table(path, needed, delimiter, fix=NAME_COLUMNS)
+        return {cell.strip() for cell in next(csv.reader(lines, delimiter=delimiter, skipinitialspace=True), [])}
+    except csv.Error:  # `read_table` reports it
+        return set()
 
 
 def _read_parquet(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
@@ -206,6 +246,7 @@ def _read_parquet(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
     if absent:
         found = ", ".join(table.column_names)[:80]
         raise DataError(f"table {str(path)!r} lacks the column {', '.join(absent)}: {NAME_COLUMNS}, not {found!r}")
+    check_once(path, needed, table.column_names)
     return [{name: _text(cell) for name, cell in row.items()} for row in table.select(needed).to_pylist()]
 
 
@@ -216,22 +257,6 @@ def _text(cell: Any) -> str:
     if isinstance(cell, bool):
         return str(int(cell))
     return str(int(cell)) if isinstance(cell, float) and cell.is_integer() else str(cell)
-
-
-def inside(root: Path, text: str) -> Path:
-    """Returns the file of a path in a table; it must be below the root, also after following links.
-
-    Args:
-        root: the folder, resolved.
-        text: a path relative to it, or an absolute path below it.
-
-    Raises:
-        DataError: the path leads out of the root.
-    """
-    path = root / Path(os.path.normpath(text.replace("\\", "/")))
-    if not path.is_relative_to(root) or ".." in path.parts or not path.resolve().is_relative_to(root):
-        raise DataError(f"the path {text!r} leads out of {str(root)!r}: put the file below data.root")
-    return path
 
 
 def _finding(name: str, cell: str) -> int:

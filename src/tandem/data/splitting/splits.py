@@ -4,6 +4,7 @@ import csv
 import hashlib
 import io
 import math
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -149,7 +150,7 @@ def read_splits(path: Path) -> dict[str, str]:
     faults = []
     rows = read_table(path, COLUMNS[:2])
     for entry in rows:
-        name, split = from_cell(entry["id"]), entry["split"]
+        name, split = from_cell(entry["id"]), entry["split"].strip()
         if split not in SPLITS:
             faults.append(f"{str(path)!r} puts {name!r} in split {split!r}, but only {', '.join(SPLITS)} exist")
         if not name or name in split_of:
@@ -159,35 +160,66 @@ def read_splits(path: Path) -> dict[str, str]:
     return split_of
 
 
-def read_table(path: Path, columns: Sequence[str], delimiter: str = ",", fix: str = "") -> list[dict[str, str]]:
+def read_table(
+    path: Path, columns: Sequence[str], delimiter: str = ",", fix: str = "", *, blanks: bool = False
+) -> list[dict[str, str]]:
     """Reads the rows of a csv file as text and checks its columns.
 
     Args:
-        path: a UTF-8 file, with or without a byte order mark; blank lines are skipped.
-        columns: names that the header must contain; it may contain others.
+        path: a file in UTF-8, with or without a byte order mark, or in UTF-16 with one; blank lines are skipped, and so
+            is a first line such as `sep=;`, which Excel writes.
+        columns: names that the header must contain once; it may contain others. Blanks around names are ignored.
         delimiter: the character between cells.
         fix: advice for a missing column; by default, to add the header.
+        blanks: whether blanks after a delimiter are ignored, also before a quote.
 
     Raises:
-        DataError: the file cannot be read, lacks a column, or has a row with too few or too many cells.
+        DataError: the file cannot be read, lacks a column or has it twice, or has a row with too few or too many cells.
     """
-    check_regular(path)
     name = repr(str(path))
+    text = read_text(path)
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter=delimiter, strict=True)
-            header = list(reader.fieldnames or ())
-            rows = list(reader)
-    except OSError as error:
-        raise DataError(f"table {name} cannot be read ({error.strerror}): give the path of a csv file") from error
-    except (csv.Error, UnicodeDecodeError) as error:
+        reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True, skipinitialspace=blanks)
+        lines = [line for line in reader if line]
+    except csv.Error as error:
         raise DataError(f"table {name} is not a csv file in UTF-8 ({error}): save it as one") from error
+    header = [cell.strip() for cell in lines[0]] if lines else []
     if absent := [column for column in columns if column not in header]:
         found = delimiter.join(header)[:80]
         fix = fix or f"begin it with {delimiter.join(columns)!r}"
         raise DataError(f"table {name} lacks the column {', '.join(absent)}: {fix}, not {found!r}")
-    ragged = [number for number, row in enumerate(rows, start=1) if None in row or None in row.values()]
-    cells = len(header)
+    check_once(path, columns, header)
+    cells, rows = len(header), lines[1:]
+    ragged = [number for number, row in enumerate(rows, start=1) if len(row) != cells]
     faults = [f"table {name}, row {row} below the header, does not have {cells} cells: fix this row" for row in ragged]
     refuse(faults, len(rows), "rows")
-    return rows
+    return [dict(zip(header, row, strict=True)) for row in rows]
+
+
+def check_once(path: Path, columns: Sequence[str], header: Sequence[str]) -> None:
+    """Raises if a column that is needed occurs twice in the header of a table.
+
+    Raises:
+        DataError: names the column.
+    """
+    if twice := [column for column in columns if header.count(column) > 1]:
+        count = header.count(twice[0])
+        raise DataError(f"table {str(path)!r} has {count} columns named {twice[0]!r}: rename all but one of them")
+
+
+def read_text(path: Path) -> str:
+    """Reads a table as text, without a byte order mark and without a first line `sep=;`.
+
+    Raises:
+        DataError: the file cannot be read, or is not UTF-8 and not UTF-16 with a byte order mark.
+    """
+    check_regular(path)
+    name = repr(str(path))
+    try:
+        content = path.read_bytes()
+        text = content.decode("utf-16" if content.startswith((b"\xff\xfe", b"\xfe\xff")) else "utf-8-sig")
+    except OSError as error:
+        raise DataError(f"table {name} cannot be read ({error.strerror}): give the path of a csv file") from error
+    except UnicodeDecodeError as error:
+        raise DataError(f"table {name} is not a csv file in UTF-8 ({error}): save it as one") from error
+    return re.sub(r"\Asep=.(\r\n|\r|\n)", "", text)
