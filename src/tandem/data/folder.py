@@ -10,6 +10,7 @@ from tandem.data.files.archives import folder_of
 from tandem.data.files.dataset_builder import FileDatasetBuilder
 from tandem.data.files.faults import Faults
 from tandem.data.files.layout import Layout, Template
+from tandem.data.files.mask_names import masks_by_layout
 from tandem.data.files.masks import BACKGROUND, MaskValues
 from tandem.data.files.masks import mask_values as read_mask_values
 from tandem.data.files.records import Decoder, Record
@@ -153,6 +154,21 @@ class Folder(FileSource):
         splits, self.files_fingerprint = builder.read(records, self.classes, root, noted)
         self.skipped = tuple(noted.found)
         return splits
+
+    def masks_among(self, files: Sequence[Path]) -> set[Path]:
+        """The files that are masks by the templates, or those that the table lists if the root is there.
+
+        Args:
+            files: absolute paths, anywhere.
+        """
+        if isinstance(self.rows_from, Layout):
+            return masks_by_layout(self.rows_from, files)
+        try:
+            _, rows, _ = self._list()
+        except DataError:  # the root has moved, so that the table cannot be read
+            return set()
+        listed = {mask.resolve() for row in rows for channel in row.masks for mask in channel or ()}
+        return {file for file in files if file.resolve() in listed}
 
     def _lists(self, root: Path) -> tuple[Path, ...]:
         """The table, and the archive that the root was unpacked from."""

@@ -3,15 +3,16 @@
 import hashlib
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
 from tandem.data.files.records import Record
 from tandem.data.samples import SPLITS, Samples, join_samples
-from tandem.data.source import Source
+from tandem.data.source import Source, masks_among
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError, TandemError
 
@@ -112,6 +113,10 @@ class Mixed:
         return {
             split: join_samples([self._widened(name, loaded[name][split]) for name in self.sources]) for split in SPLITS
         }
+
+    def masks_among(self, files: Sequence[Path]) -> set[Path]:
+        """The files that are masks by the names of any source; see `tandem.data.source.Source`."""
+        return {file for source in self.sources.values() for file in masks_among(source, files)}
 
     def _widened(self, name: str, samples: Samples) -> Samples:
         """A source's split, extended to the classes and targets of all sources, with its origin."""

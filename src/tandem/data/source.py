@@ -1,6 +1,7 @@
 """The interface of a data set: a name, its classes, and its splits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from tandem.data.samples import Samples
@@ -12,7 +13,8 @@ class Source(Protocol):
     It may also have `targets` (a `Targets`, needed if its rows carry anything other than a class and one lesion mask),
     `formula` (true if the images follow from the options alone, so that no file has to be compared), and, after `load`,
     `files_fingerprint` (SHA-256 of the files read), `skipped` (a line for each row left out), `records` (a `Record` for
-    each listed row, if rows are files), `files_root` (their folder) and `lists` (further files read, such as a table).
+    each listed row, if rows are files), `files_root` (their folder) and `lists` (further files read, such as a table);
+    and `masks_among(files)` (those of some files that are masks by its own names, see `masks_among`).
 
     Attributes:
         name: short name of the data set, as shown in tables.
@@ -35,3 +37,14 @@ class Source(Protocol):
             DataError: a file cannot be used; one line names the file and the fix.
         """
         ...
+
+
+def masks_among(source: Source, files: Sequence[Path]) -> set[Path]:
+    """The files that are masks by a data set's own names; none where it has no rule for names.
+
+    Args:
+        source: of a run's training data, which need not be there.
+        files: absolute paths, such as those of a folder to predict.
+    """
+    rule = getattr(source, "masks_among", None)
+    return set() if rule is None else set(rule(files))

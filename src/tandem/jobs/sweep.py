@@ -20,6 +20,7 @@ from tandem.config.monitor import chosen_monitor
 from tandem.config.shipped import config_folder
 from tandem.jobs.lock import RunningElsewhere, locked
 from tandem.jobs.outcome import CARRIED, JobOutcome, SweepJob, monitored
+from tandem.jobs.plan import write_plan
 from tandem.jobs.pool import Outcomes
 from tandem.jobs.progress import Progress, distinct
 from tandem.jobs.status import ERROR, SWEEP_VARIABLE, read_status, write_status
@@ -71,6 +72,7 @@ class Sweep:
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         check_directory(self.config.hydra.job.chdir)
         jobs = self._jobs(overrides, first)
+        write_plan(jobs)
         summary = self._summary()
         summary.folders |= {Path(job.folder) for job in jobs}
         outcomes = {job.number: outcome for job in jobs if (outcome := answer(job)) is not None}

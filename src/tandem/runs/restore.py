@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import ConfigError, DataError
-from tandem.utils.artifacts import BEST, RESULTS, SCHEMA_KEY, check_schema
+from tandem.utils.artifacts import BEST, DATA, RESULTS, SCHEMA_KEY, check_schema
 from tandem.utils.files import check_regular, read_json
 
 if TYPE_CHECKING:
@@ -53,6 +53,11 @@ def restore(folder: str | Path) -> TrainedRun:
 
     folder = Path(folder)
     results = read_results(folder)
+    if not (folder / BEST).exists() and not (folder / DATA).exists():
+        raise ConfigError(
+            f"run={folder} has results, but neither weights ({BEST}) nor {DATA}, as in a paper's archive; use the "
+            "folder in which it was trained, or train it again (reproduce.py archive=... rerun=true)"
+        )
     config = results["config"]
     info = read_info(folder)
     try:
@@ -114,7 +119,7 @@ def read_info(folder: Path) -> "DataInfo":
     """
     from tandem.data.datamodule import DataInfo
 
-    file = folder / "data.json"
+    file = folder / DATA
     entries = read_json(file).get("info") if file.exists() else None
     known = {entry.name for entry in fields(DataInfo)}
     if not isinstance(entries, dict) or entries.keys() - known:

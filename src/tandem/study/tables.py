@@ -109,7 +109,7 @@ def data_of(analysis: Analysis) -> str:
 
 
 def unfinished_lines(analysis: Analysis) -> list[str]:
-    """A line for each failed, running or missing run, with the overrides that are not common to all runs."""
+    """A line for each failed, running, missing or copied run, with the overrides that are not common to all runs."""
     study = analysis.study
     everyone = [run.overrides for run in study.unfinished] + [run.overrides for run in study.runs]
     typed = swept([JobRow(overrides, {}) for overrides in everyone])
@@ -120,7 +120,12 @@ def unfinished_lines(analysis: Analysis) -> list[str]:
         lines.append(
             f"{state}: {run.folder.name}" + (f" ({own})" if own else "") + (f": {run.reason}" if run.reason else "")
         )
-    return lines + [f"missing: {said}" for said in analysis.missing]
+    lines += [f"missing: {said}" for said in analysis.missing]
+    return [
+        *lines,
+        *(f"copy: {line}" for line in study.copies),
+        *(f"not counted: {line}" for line in analysis.uncounted),
+    ]
 
 
 def choice_lines(analysis: Analysis) -> list[str]:

@@ -27,6 +27,7 @@ class Template:
 
     Attributes:
         fields: the fields that occur in it.
+        depth: number of names in the path.
 
     Raises:
         ConfigError: an unknown field, no `{id}`, an absolute path or a path that leads out of the root.
@@ -55,7 +56,7 @@ class Template:
             raise ConfigError(f"{where} is {text!r}, but needs {{id}}, the name of an image")
         if text.startswith("/") or ".." in text.split("/"):
             raise ConfigError(f"{where} is {text!r}, but must lie below data.root")
-        self.pattern = re.compile(pattern)
+        self.pattern, self.depth = re.compile(pattern), text.count("/") + 1
 
     def match(self, path: str) -> dict[str, str] | None:
         """Returns the text that each field matches in a path, or None if the path does not match."""
