@@ -17,6 +17,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from tandem.config.hydra_internals import JobComposer, check_directory, sweep_callbacks
 from tandem.config.monitor import chosen_monitor
+from tandem.config.places import stored_config
 from tandem.config.shipped import config_folder
 from tandem.jobs.lock import RunningElsewhere, locked
 from tandem.jobs.outcome import CARRIED, JobOutcome, SweepJob, monitored
@@ -203,7 +204,7 @@ def _answers(folder: Path) -> bool:
     results = read_json(folder / RESULTS)
     if results.get("hash") != folder.name:
         return False
-    state = glance(results["config"]["data"], folder)
+    state = glance(stored_config(results)["data"], folder)
     if state.word == "absent":
         log.warning("%s: %s: %s", folder, NOT_CHECKED, state.reason)
     return state.answers

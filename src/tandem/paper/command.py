@@ -117,7 +117,7 @@ def reproduce(settings: PaperSettings) -> Done:
 def _from_archive(settings: PaperSettings, source: Path, started: float) -> Done:
     from tandem.paper.writer import write_paper
 
-    out = settings.out or settings.runs / "papers" / f"{source.stem}-from-archive"
+    out = settings.out or settings.runs / "papers" / f"{source.resolve().stem}-from-archive"
     node, budget, jobs, folder = open_archive(source, out)
     paper = read_paper(node)
     outcome = read_outcome(jobs, folder / "runs")
