@@ -68,7 +68,7 @@ def test_a_moved_run_finds_its_data_and_splits(
 def test_what_was_typed_counts_where_the_old_place_is_gone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "here" / "set").mkdir(parents=True)
     monkeypatch.chdir(tmp_path / "here")
-    config = {"data": {"root": "set", "groups": "none"}, "network": {"weights": None}}
+    config: dict[str, Any] = {"data": {"root": "set", "groups": "none"}, "network": {"weights": None}}
     paths = absolute_paths(config)
     assert paths == {"data.root": str(tmp_path / "here" / "set")}
     results = {"config": config, "paths": paths}

@@ -257,7 +257,7 @@ def test_masks_and_what_commands_wrote_are_passed_over_with_a_count(
         + [f"linked/{name}" for name in rows(out)]
     )
     assert "passed over 8 masks of other files, such as benign/a0_mask.png (skip_masks=false" in done.out
-    assert "files in data/out, which holds earlier predictions" in done.out
+    assert "files in data/out, a folder of earlier predictions" in done.out
     assert "files in data/runs/x, the folder of a run" in done.out
     assert predict(f"run={run}", "images=data/benign", "out=all", "skip_masks=false").code == 0
     assert len(rows(tmp_path / "all")) == 8

@@ -54,6 +54,8 @@ def find(images: Path, out: Path, is_mask: MaskRule | None = None) -> list[Found
     if not images.is_dir():
         return [_found(images.parent, PurePosixPath(images.name), images.stem)]
     passed: Counter[str] = Counter()
+    if (what := _of_tandem(images)) is not None:
+        raise ConfigError(f"images={images} is {what}: give a folder of images, or a folder in it")
     relative = sorted(_below(images, out.resolve(), passed))
     masks = is_mask([images.absolute() / path for path in relative]) if is_mask is not None else set()
     kept = [path for path in relative if images.absolute() / path not in masks]
@@ -81,7 +83,7 @@ def _below(folder: Path, out: Path, passed: Counter[str]) -> Iterator[PurePosixP
             place = here / name
             what = None if name.startswith(".") or place.resolve() == out else _of_tandem(place)
             if what is not None:
-                passed[what] += sum(len(names) for *_, names in walk(place))
+                passed[f"files in {place}, {what}"] += sum(len(names) for *_, names in walk(place))
             if what is not None or name.startswith(".") or place.resolve() == out:
                 folders.remove(name)
         written |= {here / name for names in written_by(here).values() for name in names}
@@ -98,8 +100,8 @@ def _below(folder: Path, out: Path, passed: Counter[str]) -> Iterator[PurePosixP
 def _of_tandem(folder: Path) -> str | None:
     """What a folder holds, if a command of tandem made all of it."""
     if (folder / MANIFEST).is_file() and (folder / TABLE).is_file():
-        return f"files in {folder}, which holds earlier predictions"
-    return f"files in {folder}, the folder of a run" if is_run(folder) else None
+        return "a folder of earlier predictions"
+    return "the folder of a run" if is_run(folder) else None
 
 
 def _stems(paths: Sequence[PurePosixPath]) -> list[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tandem.errors import ConfigError
 from tandem.runs.copies import without_copies
-from tandem.runs.folders import FINISHED, FolderState, lacks_weights, state_of
+from tandem.runs.folders import FINISHED, NO_RUN, FolderState, lacks_weights, state_of
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +74,7 @@ def matches(pattern: str) -> list[Path]:
     states = {folder: _usable(folder) for folder in folders}
     taken = [folder for folder, state in states.items() if state.state == FINISHED]
     left = [f"{folder} ({state})" for folder, state in states.items() if state.state != FINISHED]
+    left.sort(key=lambda line: line.endswith(f"({NO_RUN})"))  # what can be explained comes first
     if not taken:
         more = f", and {len(left) - 3} more" if len(left) > 3 else ""
         raise ConfigError(f"run={pattern} matches no finished run: {'; '.join(left[:3])}{more}")

@@ -8,7 +8,6 @@ from tandem.jobs.lock import is_locked
 from tandem.jobs.status import STATUS, read_status
 from tandem.utils.artifacts import BEST, FIND_LR, MANIFEST, PREDICTIONS, RESULTS
 from tandem.utils.files import read_json
-from tandem.utils.walk import files_named
 from tandem.utils.written import written_by
 
 FINISHED, NO_RUN = "finished", "no run"
@@ -55,7 +54,7 @@ def state_of(folder: Path) -> FolderState:
         return FolderState(state, str(status.get("error", "")))
     if (folder / "config.yaml").is_file():
         return FolderState("not finished")
-    inside = next(files_named(folder, RESULTS), None)
+    inside = next((path for depth in ("*", "*/*") for path in sorted(folder.glob(f"{depth}/{RESULTS}"))), None)
     return FolderState(NO_RUN, "" if inside is None else f"it holds runs, such as {inside.parent}")
 
 

@@ -181,7 +181,7 @@ def _say(analysis: "Analysis", files: Sequence[Path]) -> None:
 
     from tandem.study.analysis import on_validation
     from tandem.study.table import Entry, Number, numeric_columns
-    from tandem.study.tables import choice_lines, main_table, unfinished_lines
+    from tandem.study.tables import choice_lines, main_table, uncounted_lines, unfinished_lines
     from tandem.utils.console import escape
 
     def shown(entry: Entry) -> str:
@@ -199,10 +199,10 @@ def _say(analysis: "Analysis", files: Sequence[Path]) -> None:
     console.print(printed)
     for line in choice_lines(analysis):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    lines = unfinished_lines(analysis)
-    more = [f"... and {len(lines) - WORST} more, on the page"] if len(lines) > WORST else []
-    for line in [*lines[:WORST], *more]:
-        console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    for lines in (uncounted_lines(analysis), unfinished_lines(analysis)):
+        more = [f"... and {len(lines) - WORST} more, on the page"] if len(lines) > WORST else []
+        for line in [*lines[:WORST], *more]:
+            console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
     names = ", ".join(path.name for path in files[:-1])
     console.print(f"tables: {files[0].parent} ({names})", highlight=False, soft_wrap=True, markup=False)
     console.print(f"page: {files[-1]}", highlight=False, soft_wrap=True, markup=False)

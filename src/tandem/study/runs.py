@@ -14,7 +14,7 @@ from tandem.metrics.catalogue import Quantity
 from tandem.metrics.stored import agreed, read_quantities
 from tandem.runs.copies import check_copy, copy_line
 from tandem.runs.folders import what_else
-from tandem.utils.artifacts import RESULTS, TRIALS, check_schema
+from tandem.utils.artifacts import IDENTITY, RESULTS, TRIALS, check_schema
 from tandem.utils.files import read_json
 from tandem.utils.walk import files_named
 
@@ -129,15 +129,24 @@ def read_study(folders: Sequence[Path]) -> Study:
             continue
         found = Unfinished(path.parent, str(status["state"]), str(status.get("error", "")), _overrides(path))
         unfinished.append(found)
-    planned = _below(folders, PLAN)
-    known = {folder.resolve() for folder in (*(run.folder for run in runs.values()), *(u.folder for u in unfinished))}
+    begun = {str(run.results.get("hash")) for run in runs.values()}  # also where a folder was renamed
+    begun |= {str(read_identity(run.folder).get("hash")) for run in unfinished}
     unfinished += [
         Unfinished(folder, "never started", "planned by a sweep", overrides)
-        for folder, overrides in never_started((path.parent for path in planned), TRAINING)
-        if folder.resolve() not in known
+        for folder, overrides in never_started((path.parent for path in _below(folders, PLAN)), TRAINING)
+        if folder.name not in begun
     ]
     trials = trial_folders(path.parent for path in _below(folders, TRIALS))
     return Study(tuple(folders), tuple(runs.values()), tuple(unfinished), tuple(copies), trials)
+
+
+def read_identity(folder: Path) -> dict[str, Any]:
+    """What the folder of a run says of its identity; empty if it says nothing."""
+    try:
+        found = read_json(folder / IDENTITY)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def trial_folders(places: Iterable[Path]) -> frozenset[Path]:

@@ -109,7 +109,7 @@ def data_of(analysis: Analysis) -> str:
 
 
 def unfinished_lines(analysis: Analysis) -> list[str]:
-    """A line for each failed, running, missing or copied run, with the overrides that are not common to all runs."""
+    """A line for each failed, running or missing run, with the overrides that are not common to all runs."""
     study = analysis.study
     everyone = [run.overrides for run in study.unfinished] + [run.overrides for run in study.runs]
     typed = swept([JobRow(overrides, {}) for overrides in everyone])
@@ -120,12 +120,12 @@ def unfinished_lines(analysis: Analysis) -> list[str]:
         lines.append(
             f"{state}: {run.folder.name}" + (f" ({own})" if own else "") + (f": {run.reason}" if run.reason else "")
         )
-    lines += [f"missing: {said}" for said in analysis.missing]
-    return [
-        *lines,
-        *(f"copy: {line}" for line in study.copies),
-        *(f"not counted: {line}" for line in analysis.uncounted),
-    ]
+    return lines + [f"missing: {said}" for said in analysis.missing]
+
+
+def uncounted_lines(analysis: Analysis) -> list[str]:
+    """A line for each finished run that does not count: copies, and runs of the same settings, seed and fold."""
+    return [f"copy: {line}" for line in analysis.study.copies] + [f"not counted: {line}" for line in analysis.uncounted]
 
 
 def choice_lines(analysis: Analysis) -> list[str]:
@@ -165,4 +165,5 @@ def _notes(analysis: Analysis) -> Iterator[str]:
     if data := data_of(analysis):
         yield f"Data: {data}."
     yield from choice_lines(analysis)
+    yield from uncounted_lines(analysis)
     yield from unfinished_lines(analysis)
