@@ -41,7 +41,7 @@ RUN = {
     "explain_loss": f"{NO_RUN}, but written by explain_loss",
     "audit": f"{NO_RUN}, but written by audit_data",
     "show_data": "is a file; give the folder that training printed",
-    "archive": NO_RUN,
+    "archive": f"{NO_RUN}, but the archive of a paper, whose runs have no weights",
     "archived run": NO_RESULTS,
     "empty": NO_RUN,
     "file": "is a file; give the folder that training printed",

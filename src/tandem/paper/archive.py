@@ -15,10 +15,8 @@ from tandem.paper.images import IMAGES
 from tandem.paper.jobs import PaperJob
 from tandem.paper.outcome import Outcome
 from tandem.study.statistics import RULES
+from tandem.utils.artifacts import PAPER
 from tandem.utils.files import read_json, write_whole
-
-HEAD = "paper.json"
-"""The file of the archive that describes it."""
 
 OF_RUN = ("results.json", "status.json", "config.yaml", "metrics.csv", str(IMAGES))
 """Files of a run in the archive."""
@@ -44,7 +42,7 @@ def write_archive(path: Path, node: Mapping[str, Any], budget: str, outcome: Out
     import json
 
     head = {"statistics": RULES, "budget": budget, "jobs": [asdict(job) for job in outcome.jobs], "paper": node}
-    members = {HEAD: json.dumps(head, indent=1).encode(), **dict(_files(outcome, out))}
+    members = {PAPER: json.dumps(head, indent=1).encode(), **dict(_files(outcome, out))}
 
     def write(file: Any) -> None:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -83,7 +81,7 @@ def open_archive(path: Path, out: Path) -> tuple[Mapping[str, Any], str, list[Pa
     else:
         raise DataError(f"archive={path}: file not found")
     try:
-        head = read_json(folder / HEAD)
+        head = read_json(folder / PAPER)
         jobs = [PaperJob(**{**job, "overrides": tuple(job["overrides"])}) for job in head["jobs"]]
         node, budget = head["paper"], str(head["budget"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -103,7 +101,7 @@ def by_other_rules(folder: Path, node: Mapping[str, Any]) -> set[str]:
         folder: the unpacked archive.
         node: the paper's yaml.
     """
-    if read_json(folder / HEAD).get("statistics", 1) == RULES:
+    if read_json(folder / PAPER).get("statistics", 1) == RULES:
         return set()
     tables = node.get("tables") or {}
     studies = {name for name, table in tables.items() if "study" in table}
@@ -140,9 +138,11 @@ def _unpacked(path: Path) -> Path:
     Raises:
         DataError: it holds no archive of a paper.
     """
-    inside = [place for place in (path, *sorted(path.iterdir())) if (place / HEAD).is_file()]
+    inside = [place for place in (path, *sorted(path.iterdir())) if (place / PAPER).is_file()]
     if not inside:
-        raise DataError(f"archive={path} is a folder without {HEAD}; give the zip file, or the folder with its content")
+        raise DataError(
+            f"archive={path} is a folder without {PAPER}; give the zip file, or the folder with its content"
+        )
     if len(inside) > 1:
         raise DataError(f"archive={path} holds several unpacked archives; give one of them, such as {inside[0]}")
     for file in inside[0].rglob("*"):

@@ -11,6 +11,9 @@ from tandem.runs.folders import FINISHED, NO_RUN, FolderState, lacks_weights, st
 
 log = logging.getLogger(__name__)
 
+SHOWN = 10
+"""Number of folders that the log names."""
+
 
 def run_folders(given: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
     """Returns the folders that `run` names: one, several, or those that match patterns, in the given order.
@@ -68,7 +71,8 @@ def matches(pattern: str) -> list[Path]:
     Raises:
         ConfigError: no folder matches, or none of them is a finished run with weights.
     """
-    folders = sorted(Path(path) for path in glob.glob(pattern, recursive=True) if Path(path).is_dir())  # noqa: PTH207
+    found = sorted(map(Path, glob.glob(pattern, recursive=True)))  # noqa: PTH207 (absolute ones too)
+    folders = [path for path in found if path.is_dir() or (path.is_symlink() and not path.exists())]
     if not folders:
         raise ConfigError(f"run={pattern}: no folder matches this pattern")
     states = {folder: _usable(folder) for folder in folders}
@@ -78,12 +82,16 @@ def matches(pattern: str) -> list[Path]:
     if not taken:
         more = f", and {len(left) - 3} more" if len(left) > 3 else ""
         raise ConfigError(f"run={pattern} matches no finished run: {'; '.join(left[:3])}{more}")
-    for line in left:
+    for line in left[:SHOWN]:
         log.warning("run=%s leaves out %s", pattern, line)
+    if len(left) > SHOWN:
+        log.warning("run=%s leaves out %d more", pattern, len(left) - SHOWN)
     return taken
 
 
 def _usable(folder: Path) -> FolderState:
+    if not folder.exists():
+        return FolderState(NO_RUN, "a link to nothing")
     state = state_of(folder)
     if state.state == FINISHED and lacks_weights(folder):
         return FolderState("without weights", "best.ckpt is missing, as in a paper's archive")

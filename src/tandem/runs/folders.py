@@ -6,7 +6,7 @@ from pathlib import Path
 from tandem.errors import DataError
 from tandem.jobs.lock import is_locked
 from tandem.jobs.status import STATUS, read_status
-from tandem.utils.artifacts import BEST, FIND_LR, MANIFEST, PREDICTIONS, RESULTS
+from tandem.utils.artifacts import BEST, FIND_LR, MANIFEST, PAPER, PREDICTIONS, RESULTS
 from tandem.utils.files import read_json
 from tandem.utils.written import written_by
 
@@ -68,6 +68,8 @@ def what_else(folder: Path) -> str | None:
         return "a learning-rate search"
     if (folder / MANIFEST).is_file() and (folder / PREDICTIONS).is_file():
         return "predictions"
+    if (folder / PAPER).is_file():
+        return "the archive of a paper, whose runs have no weights"
     if commands := written_by(folder):
         return f"written by {' and '.join(commands)}"
     return None

@@ -14,6 +14,7 @@ SPLITS_FILE = "splits.csv"  # the split of each image
 FIND_LR = "find_lr.json"  # exists once a learning-rate search has finished, in its own folder
 TRIALS = "trials.csv"  # the trials of a search, in its folder
 PREDICTIONS = "predictions.csv"  # one row per image, in the folder of a prediction
+PAPER = "paper.json"  # describes the archive of a paper
 MANIFEST = "manifest.json"  # how a folder of predictions, or of a paper, was made
 
 SCHEMA_KEY = "tandem_schema"  # its place in a checkpoint

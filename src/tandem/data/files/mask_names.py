@@ -2,20 +2,22 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path, PurePath
+from pathlib import Path
 
 from tandem.data.files.layout import Layout, Template
 
-BESIDE = re.compile(
+OWN_NAME = re.compile(
     r"(?P<id>.+?)[ _-](mask|segmentation|segmented|seg|lesion|gt|ground_?truth|annotation)s?([ _-]?\d+)?",
     re.IGNORECASE,
 )
-"""Names of masks that lie beside their image, `x.png`: `x_mask.png`, `x_mask_1.png`, `x_Segmentation.png`, ..."""
+"""Names of masks whose image is `x.png`: `x_mask.png`, `x_mask_1.png`, `x_Segmentation.png`, ..."""
 
-MASK_FOLDER = re.compile(r"(masks?|labels?(tr|ts)?|annotations?|segmentations?|gt|ground_?truth)", re.IGNORECASE)
+MASK_FOLDER = re.compile(
+    r"(\w+[ _-])?(masks?|labels?|annotations?|segmentations?|gt|ground_?truth)(tr|ts)?([ _-]\w+)?", re.IGNORECASE
+)
 """Names of folders of masks, beside a folder of images in which the same names occur."""
 
-IMAGE_FOLDER = re.compile(r"(images?(tr|ts)?|imgs?)", re.IGNORECASE)
+IMAGE_FOLDER = re.compile(r"(\w+[ _-])?(images?|imgs?)(tr|ts)?([ _-]\w+)?", re.IGNORECASE)
 
 CHANNEL = re.compile(r"_\d{4}$")
 """What nnU-Net appends to the name of an image, and not to that of its mask."""
@@ -52,36 +54,34 @@ def _match(form: Template, file: Path) -> tuple[Path, Mapping[str, str]] | None:
 
 
 def masks_by_name(files: Sequence[Path]) -> set[Path]:
-    """The files that are masks of other files by the usual names, such as `x_mask.png` beside `x.png`.
+    """The files that are masks of other files by the usual names, such as `x_mask.png` of `x.png`.
+
+    A file is a mask if its name is that of another file with a word for masks at the end, or if it lies in a folder of
+    masks and a file of its name in a folder of images beside it.
 
     Args:
         files: paths.
 
     Example:
-        >>> names = ("a/x.png", "a/x_mask.png", "a/lone_mask.png", "images/y.jpg", "masks/y.png")
-        >>> sorted(map(str, masks_by_name([Path(name) for name in names])))
-        ['a/x_mask.png', 'masks/y.png']
+        >>> names = ("a/x.png", "a/x_mask.png", "a/lone_mask.png", "images/y.jpg", "masks/y.png", "imagesTr/z_0000.png")
+        >>> sorted(map(str, masks_by_name([Path(name) for name in (*names, "labelsTr/z.png")])))
+        ['a/x_mask.png', 'labelsTr/z.png', 'masks/y.png']
     """
-    stems = {file.with_suffix("") for file in files}
-    without_channel = {stem.with_name(CHANNEL.sub("", stem.name)) for stem in stems}
-    image_folders = {part for file in files for part in file.parts if IMAGE_FOLDER.fullmatch(part)}
+    stems = {file.stem for file in files}
+    images = {key for file in files for key in _below(file, IMAGE_FOLDER)}
     found = set()
     for file in files:
-        stem = file.with_suffix("")
-        beside = BESIDE.fullmatch(stem.name)
-        owners = [stem.with_name(beside["id"])] if beside else []
-        parallel = _parallel(stem, image_folders)
-        if any(owner in stems for owner in owners) or any(owner in without_channel for owner in parallel):
+        named = OWN_NAME.fullmatch(file.stem)
+        if (named and named["id"] in stems) or any(key in images for key in _below(file, MASK_FOLDER)):
             found.add(file)
     return found
 
 
-def _parallel(stem: PurePath, image_folders: set[str]) -> Iterator[Path]:
-    """Where the image of a mask would be: the same path in a folder of images instead of one of masks."""
-    for place, part in enumerate(stem.parts[:-1]):
-        if MASK_FOLDER.fullmatch(part):
-            for folder in image_folders:
-                moved = Path(*stem.parts[:place], folder, *stem.parts[place + 1 :])
-                yield moved
-                if beside := BESIDE.fullmatch(moved.name):
-                    yield moved.with_name(beside["id"])
+def _below(file: Path, folder: re.Pattern[str]) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Where a folder of this kind above a file lies, and the names that the file may share with its image or mask."""
+    names = {file.stem, CHANNEL.sub("", file.stem)}
+    if named := OWN_NAME.fullmatch(file.stem):
+        names.add(named["id"])
+    for place, part in enumerate(file.parts[:-1]):
+        if folder.fullmatch(part):
+            yield from ((file.parts[:place], name) for name in names)
