@@ -16,6 +16,7 @@ def paths(text: str) -> list[Path]:
     ("files", "masks"),
     [
         ("b/b1.png b/b1_mask.png b/b1_mask_2.png", "b/b1_mask.png b/b1_mask_2.png"),
+        ("b/1.png b/1_mask.png b/2_mask.png b/3_gt.png c/2_mask.png", "b/1_mask.png b/2_mask.png"),
         ("in/ISIC_1.jpg out/ISIC_1_segmentation.png", "out/ISIC_1_segmentation.png"),
         ("in/x.jpg in/x_Segmentation.PNG", "in/x_Segmentation.PNG"),
         ("IMD2/d/IMD2.bmp IMD2/l/IMD2_lesion.bmp", "IMD2/l/IMD2_lesion.bmp"),
@@ -35,10 +36,11 @@ def test_usual_names(files: str, masks: str) -> None:
 @pytest.mark.parametrize(
     ("images", "masks", "files", "found"),
     [
-        ("{class}/{id}", "{class}/{id}_mask*", "b/1.png b/1_mask.png b/2_mask.png", "b/1_mask.png"),
-        ("x/{id}", "y/{id}", "x/1.png y/1.png y/2.png", "y/1.png"),
-        ("{class}/{id}", "{class}/{id}-roi", "b/1.png b/1-roi.png m/1-roi.png", "b/1-roi.png"),
-        ("{id}/img", "{id}/out*", "p1/img.png p1/out.png p2/out.png", "p1/out.png"),
+        ("{class}/{id}", "{class}/{id}_mask*", "b/1.png b/1_mask.png b/2_mask.png", "b/1_mask.png b/2_mask.png"),
+        ("x/{id}", "y/{id}", "x/1.png y/1.png y/2.png", "y/1.png y/2.png"),
+        ("x/{id}", "y/{id}", "y/1.png y/2.png", ""),
+        ("{class}/{id}", "{class}/{id}-roi", "b/1.png b/1-roi.png m/1-roi.png", "b/1-roi.png m/1-roi.png"),
+        ("{id}/img", "{id}/out*", "p1/img.png p1/out.png p2/out.png", "p1/out.png p2/out.png"),
     ],
 )
 def test_names_of_the_data_set_wherever_its_root_lies(images: str, masks: str, files: str, found: str) -> None:

@@ -24,7 +24,9 @@ CHANNEL = re.compile(r"_\d{4}$")
 
 
 def masks_by_layout(layout: Layout, files: Sequence[Path]) -> set[Path]:
-    """The files that are masks of other files by the templates of a data set, wherever its root lies.
+    """The files that are masks by the templates of a data set, wherever its root lies.
+
+    Where one of them is the mask of another file, those whose image is gone are masks as well.
 
     Args:
         layout: the templates.
@@ -41,7 +43,8 @@ def masks_by_layout(layout: Layout, files: Sequence[Path]) -> set[Path]:
             for form in layout.masks.values():
                 shared = [field for field in form.fields if field in layout.images.fields]
                 images[(hit[0], *((field, hit[1][field]) for field in shared))] = file
-    return {file for file, key in found.items() if key in images}
+    roots = {key[0] for key in found.values() if key in images}
+    return {file for file, key in found.items() if key[0] in roots}
 
 
 def _match(form: Template, file: Path) -> tuple[Path, Mapping[str, str]] | None:
@@ -57,24 +60,23 @@ def masks_by_name(files: Sequence[Path]) -> set[Path]:
     """The files that are masks of other files by the usual names, such as `x_mask.png` of `x.png`.
 
     A file is a mask if its name is that of another file with a word for masks at the end, or if it lies in a folder of
-    masks and a file of its name in a folder of images beside it.
+    masks and a file of its name in a folder of images beside it. In a folder with a mask `x_mask.png` all files of such
+    names are masks, since an image may have been removed.
 
     Args:
         files: paths.
 
     Example:
-        >>> names = ("a/x.png", "a/x_mask.png", "a/lone_mask.png", "images/y.jpg", "masks/y.png", "imagesTr/z_0000.png")
+        >>> names = ("a/x.png", "a/x_mask.png", "b/lone_mask.png", "images/y.jpg", "masks/y.png", "imagesTr/z_0000.png")
         >>> sorted(map(str, masks_by_name([Path(name) for name in (*names, "labelsTr/z.png")])))
         ['a/x_mask.png', 'labelsTr/z.png', 'masks/y.png']
     """
     stems = {file.stem for file in files}
     images = {key for file in files for key in _below(file, IMAGE_FOLDER)}
-    found = set()
-    for file in files:
-        named = OWN_NAME.fullmatch(file.stem)
-        if (named and named["id"] in stems) or any(key in images for key in _below(file, MASK_FOLDER)):
-            found.add(file)
-    return found
+    named = {file: hit for file in files if (hit := OWN_NAME.fullmatch(file.stem))}
+    words = {(file.parent, hit[2].lower()) for file, hit in named.items() if hit["id"] in stems}
+    by_name = {file for file, hit in named.items() if (file.parent, hit[2].lower()) in words}
+    return by_name | {file for file in files if any(key in images for key in _below(file, MASK_FOLDER))}
 
 
 def _below(file: Path, folder: re.Pattern[str]) -> Iterator[tuple[tuple[str, ...], str]]:
