@@ -48,6 +48,18 @@ def test_the_same_runs_come_back(zipped: Path, make: Any, paper: Any, paper_node
     assert same_tables(folder, tmp_path / "out") == ["main.md"]
 
 
+def test_paths_of_this_machine_stay_here(make: Any, paper_node: Any, tmp_path: Path) -> None:
+    make.run("seg", 0, [("normal", 0, 0, 0, "normal")])
+    file = make.folder / make.jobs[0].place / "results.json"
+    results = json.loads(file.read_text())
+    file.write_text(json.dumps({**results, "paths": {"data.root": "/home/someone/data"}}))
+    (tmp_path / "out").mkdir()
+    write_archive(tmp_path / "a.zip", paper_node, "small", make.outcome(), tmp_path / "out")
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert json.loads(archive.read(f"runs/{make.jobs[0].place}/results.json")) == results
+        assert not [name for name in archive.namelist() if b"someone" in archive.read(name)]
+
+
 @pytest.mark.parametrize("below", ["", "quick"])
 def test_its_unpacked_folder_is_taken_too(zipped: Path, make: Any, tmp_path: Path, below: str) -> None:
     folder = tmp_path / "mine" / below

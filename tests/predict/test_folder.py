@@ -217,9 +217,9 @@ def test_rows_and_masks_follow_the_images(
     counted.clear()
     done = predict(f"run={run}", f"images={few}", "out=out")
     assert sorted(counted) == ["big.png", "broken.png", "grey.jpg"]
-    assert "3 rows left the table: their images are no longer in" in done.out
-    assert "1 images have changed and are predicted again" in done.out
-    assert "1 files of rows that left the table were changed by others and stay" in done.out
+    assert f"rows of images that are no longer in {few} left the table: 3" in done.out
+    assert "images that have changed and are predicted again: 1" in done.out
+    assert "masks of rows that left the table, but were edited since, stay: 1, such as" in done.out
     after = rows(tmp_path / "out")
     assert list(after) == ["big.png", "grey.jpg", "turned.jpg"]
     assert (after["big.png"]["width"], before["big.png"]["width"]) == ("60", "300")

@@ -10,15 +10,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tandem.config.places import STORED
 from tandem.errors import DataError
 from tandem.paper.images import IMAGES
 from tandem.paper.jobs import PaperJob
 from tandem.paper.outcome import Outcome
 from tandem.study.statistics import RULES
-from tandem.utils.artifacts import PAPER
-from tandem.utils.files import read_json, write_whole
+from tandem.utils.artifacts import PAPER, RESULTS
+from tandem.utils.files import as_json, read_json, write_whole
 
-OF_RUN = ("results.json", "status.json", "config.yaml", "metrics.csv", str(IMAGES))
+OF_RUN = (RESULTS, "status.json", "config.yaml", "metrics.csv", str(IMAGES))
 """Files of a run in the archive."""
 
 OF_PAPER = ("manifest.json", "code.diff", "tables", "figures")
@@ -129,7 +130,13 @@ def _files(outcome: Outcome, out: Path) -> Iterator[tuple[str, bytes]]:
         run = outcome.runs.get(job.place)
         for name in OF_RUN if run else ():
             if (path := run.folder / name).is_file():  # type: ignore[union-attr] # OF_RUN is read only if run is set
-                yield f"runs/{job.place}/{name}", path.read_bytes()
+                yield f"runs/{job.place}/{name}", without_paths(path) if name == RESULTS else path.read_bytes()
+
+
+def without_paths(file: Path) -> bytes:
+    """A run's `results.json` without the absolute paths of this machine, which tell others nothing but names."""
+    results = read_json(file)
+    return file.read_bytes() if results.pop(STORED, None) is None else as_json(results).encode()
 
 
 def _unpacked(path: Path) -> Path:

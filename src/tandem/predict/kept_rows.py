@@ -64,12 +64,12 @@ class KeptRows:
     def log_dropped(self) -> None:
         """Logs how many rows have left the table, and why."""
         if self.gone:
-            log.info("%d rows left the table: their images are no longer in %s", self.gone, self.settings.images)
+            log.info("rows of images that are no longer in %s left the table: %d", self.settings.images, self.gone)
         if self.changed:
-            log.info("%d images have changed and are predicted again", self.changed)
+            log.info("images that have changed and are predicted again: %d", self.changed)
         if self.worked_on:
             log.warning(
-                "%d files of rows that left the table were changed by others and stay, such as %s",
+                "masks of rows that left the table, but were edited since, stay: %d, such as %s",
                 len(self.worked_on), self.worked_on[0],
             )  # fmt: skip
 
