@@ -1,12 +1,12 @@
 """Whether an image is still the one that was predicted."""
 
+import hashlib
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING
 
-from tandem.data.files.file_state import state_of
 from tandem.errors import DataError
 from tandem.utils.artifacts import MANIFEST
 from tandem.utils.artifacts import PREDICTIONS as TABLE
@@ -59,7 +59,8 @@ class ImageStates:
     def noted(self, files: "Sequence[Found]") -> Iterator[Path]:
         """Yields the path of each image, after its state was taken, so that it is the state of what is read."""
         for file in files:
-            self.reading[file.name] = f"{_digest(file.path)}-{_state(file.path)}"
+            state = _state(file.path)  # first, so that a change while the file is read shows later
+            self.reading[file.name] = f"{_digest(file.path)}-{state}"
             yield file.path
 
     def predicted(self, file: "Found") -> None:
@@ -94,4 +95,9 @@ def _digest(path: Path) -> str:
 
 
 def _state(path: Path) -> str:
-    return (state_of([path], path.parent) or "")[:DIGITS]
+    try:
+        seen = path.stat()
+    except OSError:
+        return ""
+    state = f"{seen.st_size}|{seen.st_mtime_ns}|{seen.st_ctime_ns}|{seen.st_ino}"
+    return hashlib.sha256(state.encode()).hexdigest()[:DIGITS]
