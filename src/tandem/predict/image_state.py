@@ -47,7 +47,10 @@ class ImageStates:
         """Whether an image has the bytes that were predicted."""
         if (before := self.states.get(file.name)) is None:
             seen = file.path.stat()
-            return max(seen.st_mtime_ns, seen.st_ctime_ns) <= self.written
+            if max(seen.st_mtime_ns, seen.st_ctime_ns) > self.written:
+                return False
+            self.states[file.name] = f"{_digest(file.path)}-{_state(file.path)}"
+            return True
         digest, _, state = before.partition("-")
         if state and state == _state(file.path):
             return True

@@ -165,12 +165,13 @@ def watch_study(
 def _state(folders: Sequence[Path]) -> frozenset[tuple[str, int]]:
     """What tells that something has happened in a study."""
     found = set()
-    for name in ("results.json", "status.json", "metrics.csv"):
-        for path in (path for folder in folders for path in files_named(folder, name)):
-            try:
-                found.add((str(path), path.stat().st_mtime_ns))
-            except FileNotFoundError:  # replaced meanwhile; seen at the next look
-                continue
+    for path in (
+        path for folder in folders for path in files_named(folder, "results.json", "status.json", "metrics.csv")
+    ):
+        try:
+            found.add((str(path), path.stat().st_mtime_ns))
+        except FileNotFoundError:  # replaced meanwhile; seen at the next look
+            continue
     return frozenset(found)
 
 

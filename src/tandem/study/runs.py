@@ -113,7 +113,8 @@ def read_study(folders: Sequence[Path]) -> Study:
             raise ConfigError(f"there is no folder {folder}; give the folder of a study, such as runs/focal_grid")
     runs: dict[str, Run] = {}
     unfinished, copies = [], []
-    for path in _below(folders, RESULTS):
+    found = _below(folders, RESULTS, STATUS, PLAN, TRIALS)
+    for path in found[RESULTS]:
         try:
             run = _run(path)
         except (OSError, ValueError, DataError) as error:
@@ -124,19 +125,19 @@ def read_study(folders: Sequence[Path]) -> Study:
         if first is not run:
             check_copy(run.folder, run.results, first.folder, first.results)
             copies.append(copy_line(run.folder, first.folder))
-    for path in _below(folders, STATUS):
+    for path in found[STATUS]:
         if path.with_name(RESULTS).exists() or what_else(path.parent) is not None or not (status := _status(path)):
             continue
-        found = Unfinished(path.parent, str(status["state"]), str(status.get("error", "")), _overrides(path))
-        unfinished.append(found)
+        state, reason = str(status["state"]), str(status.get("error", ""))
+        unfinished.append(Unfinished(path.parent, state, reason, _overrides(path)))
     begun = {str(run.results.get("hash")) for run in runs.values()}  # also where a folder was renamed
     begun |= {str(read_identity(run.folder).get("hash")) for run in unfinished}
     unfinished += [
-        Unfinished(folder, "never started", "planned by a sweep", overrides)
-        for folder, overrides in never_started((path.parent for path in _below(folders, PLAN)), TRAINING)
+        Unfinished(folder, "never started", "planned by a sweep, or removed since", overrides)
+        for folder, overrides in never_started((path.parent for path in found[PLAN]), TRAINING)
         if folder.name not in begun
     ]
-    trials = trial_folders(path.parent for path in _below(folders, TRIALS))
+    trials = trial_folders(path.parent for path in found[TRIALS])
     return Study(tuple(folders), tuple(runs.values()), tuple(unfinished), tuple(copies), trials)
 
 
@@ -163,13 +164,13 @@ def trial_folders(places: Iterable[Path]) -> frozenset[Path]:
     return frozenset(found)
 
 
-def _below(folders: Iterable[Path], name: str) -> list[Path]:
-    """Files of a name, each once, also if several links lead to it."""
-    found: dict[Path, Path] = {}
+def _below(folders: Iterable[Path], *names: str) -> dict[str, list[Path]]:
+    """Files by their names, each once, also if several links lead to it."""
+    found: dict[str, dict[Path, Path]] = {name: {} for name in names}
     for folder in folders:
-        for path in files_named(folder, name):
-            found.setdefault(path.resolve(), path)
-    return [found[real] for real in sorted(found)]
+        for path in files_named(folder, *names):
+            found[path.name].setdefault(path.resolve(), path)
+    return {name: [paths[real] for real in sorted(paths)] for name, paths in found.items()}
 
 
 def _run(path: Path) -> Run:

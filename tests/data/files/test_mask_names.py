@@ -1,11 +1,16 @@
 """Masks are told from images by the names of a data set, and by the usual ones; a file without its image is none."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from tandem.data.files.layout import Layout, Template
 from tandem.data.files.mask_names import masks_by_layout, masks_by_name
+from tandem.data.folder import Folder
+from tandem.data.mixed import Mixed
+from tandem.data.phantom import Phantom
+from tandem.data.source import masks_among
 
 
 def paths(text: str) -> list[Path]:
@@ -48,3 +53,13 @@ def test_names_of_the_data_set_wherever_its_root_lies(images: str, masks: str, f
     for root in ("/r", "/deep/er/place"):
         here = [Path(root) / path.relative_to("/r") for path in paths(files)]
         assert masks_by_layout(layout, here) == {Path(root) / path.relative_to("/r") for path in paths(found)}
+
+
+def test_a_table_names_its_masks(trees: Any, tmp_path: Path) -> None:
+    root = trees.table(tmp_path / "set", 4)
+    files = [tmp_path / "set" / name for name in ("images/p0.png", "masks/p0.png", "masks/other.png")]
+    source = Folder(str(root), table="table.csv")
+    assert masks_among(source, files) == {files[1]}
+    assert masks_among(Mixed({"a": source, "b": Folder(str(root), table="table.csv")}), files) == {files[1]}
+    assert masks_among(Folder(str(tmp_path / "moved"), table="table.csv"), files) == set()
+    assert masks_among(Phantom(), files) == set()
