@@ -59,7 +59,7 @@ def test_names_from_the_data_are_text_and_nothing_else(
     other.write_bytes(first.read_bytes())
     outcome = in_process(main)("data=folder", f"data.root={root}", "data.size=32")
     assert outcome.code == 0, outcome.err
-    page = (tmp_path / "runs" / "audit" / "folder" / "audit.html").read_text()
+    page = next((tmp_path / "runs" / "audit").glob("folder_root-set_size-32-*/audit.html")).read_text()
     assert "<b>" not in page
     assert "&lt;b&gt;$x_{" in page
 
@@ -99,10 +99,25 @@ def test_data_without_files_masks_or_classes(in_process: Callable[..., Any], tre
     arguments = ("data=medmnist", "data.flag=chestmnist", f"data.file={file}", "data.verify=false", "distance=null")
     outcome = in_process(main)(*arguments)
     assert outcome.code == 0, outcome.err
-    folder = tmp_path / "runs" / "audit" / "medmnist"
+    (folder,) = (tmp_path / "runs" / "audit").glob(
+        "medmnist_file-chest.npz_flag-chestmnist_verify-false_distance-null-*"
+    )
     assert len(rows(folder / "findings.csv")) == 3 * 14
     assert "no search was made" in (folder / "audit.html").read_text()
     assert not (folder / "masks.csv").exists()
+
+
+def test_an_audit_of_other_data_has_a_folder_of_its_own(
+    in_process: Callable[..., Any], trees: Any, tmp_path: Path
+) -> None:
+    audit = in_process(main)
+    for place in ("one/set", "two/set"):
+        trees.folders(tmp_path / place, 8)
+        assert audit("data=folder", f"data.root={place}").code == 0
+    assert audit("data=folder", "data.root=one/set", "data.size=32").code == 0
+    assert audit("data=folder", f"data.root={tmp_path / 'one' / 'set'}").code == 0, "the first question again"
+    folders = [path.name.rpartition("-")[0] for path in (tmp_path / "runs" / "audit").iterdir()]
+    assert sorted(folders) == ["folder_root-set", "folder_root-set", "folder_root-set_size-32"]
 
 
 @pytest.mark.parametrize(
@@ -113,12 +128,17 @@ def test_data_without_files_masks_or_classes(in_process: Callable[..., Any], tre
         (["compare_up_to=-1"], "compare_up_to is -1, but must be a number of images from 0"),
         (["pictures=-1"], "pictures is -1, but must lie in 0 to 1000"),
         (["data=busi"], "data.root has no value"),
+        (["out=file"], "out=file is a file, but must be a folder"),
+        (["out=file/in/it"], "out=file/in/it lies below file, which is a file"),
         (["data=busi", "data.root=nowhere"], "data.root='nowhere' is not a folder"),
         (["distanse=3"], "distance"),
         (["-m"], "-m is for training"),
     ],
 )
-def test_mistakes_are_one_line(in_process: Callable[..., Any], arguments: list[str], message: str) -> None:
+def test_mistakes_are_one_line(
+    in_process: Callable[..., Any], tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "file").touch()
     outcome = in_process(main)(*arguments)
     assert outcome.code == 1
     assert message in outcome.error
@@ -134,7 +154,7 @@ def test_real_busi_has_its_known_contradiction_and_near_duplicates(
     outcome = in_process(main)("data=busi", f"data.root={real}", "data.groups=none", "data.size=64", "pictures=1")
     assert outcome.code == 0, outcome.err
     assert "benign (433) is benign, malignant (145) is malignant" in outcome.out
-    folder = tmp_path / "runs" / "audit" / "busi"
+    folder = next((tmp_path / "runs" / "audit").glob("busi_*"))
     names = [row["id"] for row in rows(folder / "pictures.csv")]
     assert len(names) == 780
     place = {name: index for index, name in enumerate(names)}

@@ -38,7 +38,7 @@ def test_the_command_as_the_issue_types_it(
 ) -> None:
     done = explain_loss("loss/binary=bce_focal", "loss.gamma=1,2,3")
     assert (done.code, done.err) == (0, "")
-    folder = tmp_path / "runs" / "explain_loss" / "bce_focal-gamma-1-2-3"
+    folder = tmp_path / "runs" / "explain_loss" / "bce_focal-gamma-1-2-3" / "size-32_test-6_train-6_val-6"
     files = {"explain_loss.html", "explain_loss.png", "curves.csv", "shares.csv"}
     assert {path.name for path in folder.iterdir()} == files | {"status.json", ".lock", MARKER}
     for file in files:
@@ -85,8 +85,20 @@ def test_a_sweep_over_anything_else_gives_a_page_each(explain_loss: Command, tmp
     done = explain_loss("-m", "loss/regression=mse,mae", "split=val,train", "out=here")
     assert done.code == 0
     pages = sorted((tmp_path / "here").glob("*/explain_loss.html"))
-    assert [page.parent.name for page in pages] == ["0", "1"]
+    names = [page.parent.name for page in pages]
+    assert names == [f"mse-mae_size-32_test-6_train-6_val-6_split-{split}" for split in ("train", "val")]
     assert all("mse, mae" in page.read_text(encoding="utf-8") for page in pages)
+
+
+def test_another_question_has_another_folder(explain_loss: Command, tmp_path: Path) -> None:
+    for words in (["split=val"], ["-m", "split=val,train"], ["-m", "data.seed=1,2"], ["split=test"]):
+        assert explain_loss("loss/regression=mse", *words).code == 0
+    pages = sorted(path.parent.name for path in (tmp_path / "runs" / "explain_loss" / "mse").glob("*/*.html"))
+    more = "test-6_train-6_val-6"
+    assert pages == [
+        *(f"seed-{seed}_size-32_{more}" for seed in (1, 2)),
+        *(f"size-32_{more}_split-{split}" for split in ("test", "train", "val")),
+    ]
 
 
 REFUSED = [

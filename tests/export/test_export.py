@@ -183,5 +183,10 @@ def test_the_command_as_typed(small: Path, echo: type[Echo], in_process: Callabl
     assert (tmp_path / "m.pt2").stat().st_size > 0
     assert run(f"run={small.parent}", "format=torch").error.startswith(f"run={small.parent} is not a run folder")
     assert run().error == "run has no value; give it, for instance run=VALUE"
+    for out in (".", str(tmp_path), "runs/"):
+        (tmp_path / "runs").mkdir(exist_ok=True)
+        assert (
+            "is a folder, but must be a file; name one in it" in run(f"run={small}", "format=torch", f"out={out}").error
+        )
     assert run("-m", f"run={small}", "format=torch,onnx").error.startswith("-m is for training")
     assert not (tmp_path / "multirun").exists()

@@ -48,6 +48,36 @@ def test_the_same_runs_come_back(zipped: Path, make: Any, paper: Any, paper_node
     assert same_tables(folder, tmp_path / "out") == ["main.md"]
 
 
+def test_paths_of_this_machine_stay_here(make: Any, paper_node: Any, tmp_path: Path) -> None:
+    make.run("seg", 0, [("normal", 0, 0, 0, "normal")])
+    file = make.folder / make.jobs[0].place / "results.json"
+    results = json.loads(file.read_text())
+    file.write_text(json.dumps({**results, "paths": {"data.root": "/home/someone/data"}}))
+    (tmp_path / "out").mkdir()
+    write_archive(tmp_path / "a.zip", paper_node, "small", make.outcome(), tmp_path / "out")
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive:
+        assert json.loads(archive.read(f"runs/{make.jobs[0].place}/results.json")) == results
+        assert not [name for name in archive.namelist() if b"someone" in archive.read(name)]
+
+
+@pytest.mark.parametrize("below", ["", "quick"])
+def test_its_unpacked_folder_is_taken_too(zipped: Path, make: Any, tmp_path: Path, below: str) -> None:
+    folder = tmp_path / "mine" / below
+    zipfile.ZipFile(zipped).extractall(folder)
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    _, budget, jobs, found = open_archive(tmp_path / "mine", tmp_path / "elsewhere")
+    assert (budget, jobs, found) == ("small", make.jobs, folder)
+    assert before == {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    with pytest.raises(DataError, match="is the archive itself"):
+        open_archive(tmp_path / "mine", folder)
+    (folder / "runs" / "link.json").symlink_to("/etc/passwd")
+    with pytest.raises(DataError, match="holds the link"):
+        open_archive(folder, tmp_path / "elsewhere")
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match=r"is a folder without paper\.json"):
+        open_archive(tmp_path / "empty", tmp_path / "elsewhere")
+
+
 def test_the_same_content_gives_the_same_bytes(zipped: Path, make: Any, paper_node: Any, tmp_path: Path) -> None:
     write_archive(tmp_path / "b.zip", paper_node, "small", make.outcome(), tmp_path / "out")
     assert zipped.read_bytes() == (tmp_path / "b.zip").read_bytes()

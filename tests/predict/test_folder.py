@@ -208,19 +208,64 @@ def test_what_failed_is_tried_again_and_new_images_are_added(
     assert rows(tmp_path / "out", "failed.csv") == {}
 
 
-def test_the_row_of_a_missing_image_stays_unless_another_image_writes_its_mask(
-    run: Path, few: Path, predict: Command, tmp_path: Path
+def test_rows_and_masks_follow_the_images(
+    run: Path, few: Path, predict: Command, tmp_path: Path, image_folder: Path, counted: list[str]
 ) -> None:
     predict(f"run={run}", f"images={few}", "out=out")
     before = rows(tmp_path / "out")
-    for name in ("grey.png", "colour.png"):
+    for name in ("grey.png", "colour.png", "small.bmp"):
         (few / name).unlink()
     shutil.copy(few / "turned.jpg", few / "grey.jpg")
-    predict(f"run={run}", f"images={few}", "out=out")
+    shutil.copy(image_folder / "deep.png", few / "big.png")  # the same name, another content and size
+    edited = tmp_path / "out" / "masks" / "segmentation" / "small.png"
+    os.utime(edited, ns=(2**62, 2**62))
+    counted.clear()
+    done = predict(f"run={run}", f"images={few}", "out=out")
+    assert sorted(counted) == ["big.png", "broken.png", "grey.jpg"]
+    assert f"rows of images that are no longer in {few} left the table: 3" in done.out
+    assert "images that have changed and are predicted again: 1" in done.out
+    assert "masks of rows that left the table, but were edited since, stay: 1, such as" in done.out
     after = rows(tmp_path / "out")
-    assert list(after) == ["big.png", "grey.jpg", "small.bmp", "turned.jpg", "colour.png"]
-    assert after["colour.png"] == before["colour.png"]
-    assert after["grey.jpg"]["segmentation.file"] == before["grey.png"]["segmentation.file"]
+    assert list(after) == ["big.png", "grey.jpg", "turned.jpg"]
+    assert (after["big.png"]["width"], before["big.png"]["width"]) == ("60", "300")
+    assert after["turned.jpg"] == before["turned.jpg"]
+    masks = {path.name for path in (tmp_path / "out" / "masks" / "segmentation").iterdir()}
+    assert masks == {"big.png", "grey.png", "turned.png", "small.png"}
+    fresh = predict(f"run={run}", f"images={few}", "out=fresh")
+    assert fresh.code == 0
+    assert rows(tmp_path / "fresh") == after
+
+
+def test_an_image_that_was_only_touched_is_not_predicted_again(
+    run: Path, few: Path, predict: Command, tmp_path: Path, counted: list[str]
+) -> None:
+    predict(f"run={run}", f"images={few}", "out=out")
+    shutil.copy(few / "grey.png", tmp_path / "copy.png")
+    shutil.move(tmp_path / "copy.png", few / "grey.png")  # another inode, other times, the same bytes
+    few.rename(tmp_path / "moved")
+    counted.clear()
+    assert predict(f"run={run}", "images=moved", "out=out").code == 0
+    assert counted == ["broken.png"]
+
+
+def test_masks_and_what_commands_wrote_are_passed_over_with_a_count(
+    run: Path, few: Path, predict: Command, tmp_path: Path, trees: Any
+) -> None:
+    root = trees.folders(tmp_path / "data", count=4)
+    (tmp_path / "data" / "linked").symlink_to(few)
+    shutil.copytree(run, root / "runs" / "x")
+    out = root / "out"
+    predict(f"run={run}", f"images={few}", f"out={out}")
+    done = predict(f"run={run}", "images=data", "out=other")
+    assert sorted(rows(tmp_path / "other")) == sorted(
+        [f"{label}/a{number}.png" for label in trees.classes for number in range(4)]
+        + [f"linked/{name}" for name in rows(out)]
+    )
+    assert "passed over 8 masks of other files, such as benign/a0_mask.png (skip_masks=false" in done.out
+    assert "files in data/out, a folder of earlier predictions" in done.out
+    assert "files in data/runs/x, the folder of a run" in done.out
+    assert predict(f"run={run}", "images=data/benign", "out=all", "skip_masks=false").code == 0
+    assert len(rows(tmp_path / "all")) == 8
 
 
 def test_other_settings_or_files_in_the_folder_are_refused(

@@ -37,13 +37,22 @@ def test_stems_are_short_where_they_can_be() -> None:
     assert _stems([PurePosixPath(path) for path in paths]) == stems
 
 
-def test_links_are_followed_to_files_and_not_to_folders(tmp_path: Path) -> None:
+def test_links_are_followed_and_loops_are_not(tmp_path: Path) -> None:
     (tmp_path / "in" / "sub").mkdir(parents=True)
     (tmp_path / "in" / "sub" / "loop").symlink_to(tmp_path / "in")
+    (tmp_path / "in" / "again").symlink_to(tmp_path / "in" / "sub")
+    (tmp_path / "in" / "sub" / "own.png").touch()
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "far.png").touch()
+    (tmp_path / "in" / "away").symlink_to(tmp_path / "elsewhere")
     (tmp_path / "other.png").touch()
     (tmp_path / "in" / "link.png").symlink_to(tmp_path / "other.png")
     (tmp_path / "in" / "dangling.png").symlink_to(tmp_path / "gone.png")
-    assert [file.name for file in find(tmp_path / "in", tmp_path / "out")] == ["link.png"]
+    assert [file.name for file in find(tmp_path / "in", tmp_path / "out")] == [
+        "away/far.png",
+        "link.png",
+        "sub/own.png",
+    ]
 
 
 # --------------------------------------------------------------------------------------------------------------- table

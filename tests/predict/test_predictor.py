@@ -88,8 +88,16 @@ def test_what_is_no_image_is_refused(run: Path, source: Any, message: str) -> No
         tandem.load(run, device="cpu").predict(source)
 
 
+def of_another_name(run: Path, place: Path) -> Path:
+    """A run with the weights of another and a hash of its own."""
+    shutil.copytree(run, place)
+    text = (place / "results.json").read_text()
+    (place / "results.json").write_text(text.replace('"hash": "', '"hash": "f', 1))
+    return place
+
+
 def test_an_ensemble_is_the_mean_of_its_runs(run: Path, other: Path, tmp_path: Path) -> None:
-    folders = [run, Path(shutil.copytree(run, tmp_path / "again")), other]
+    folders = [run, of_another_name(run, tmp_path / "again"), other]
     image = blob(50, 70)
     predictor = tandem.load(folders, device="cpu")
     (found,) = predictor.predict(image)
@@ -101,6 +109,23 @@ def test_an_ensemble_is_the_mean_of_its_runs(run: Path, other: Path, tmp_path: P
     (question,) = [q for q in predictor.questions if q.name == "segmentation"]
     assert question.thresholds == pytest.approx([np.mean(thresholds)])
     np.testing.assert_array_equal(found["segmentation"].mask, found["segmentation"].values >= question.thresholds[0])
+
+
+def test_a_copy_counts_once_and_one_that_differs_is_refused(run: Path, other: Path, tmp_path: Path) -> None:
+    image = blob(50, 70)
+    (alone,) = tandem.load([run, other], device="cpu").predict(image)
+    copy = Path(shutil.copytree(run, tmp_path / "copy"))
+    (found,) = tandem.load([run, other, copy], device="cpu").predict(image)
+    np.testing.assert_array_equal(found["segmentation"].values, alone["segmentation"].values)
+    checkpoint = torch.load(copy / "best.ckpt", weights_only=True)
+    checkpoint["elsewhere"] = 1  # the same weights in another file
+    torch.save(checkpoint, copy / "best.ckpt")
+    assert tandem.load([run, copy]).ensemble.members.keys() == tandem.load(run).ensemble.members.keys()
+    name, weights = next((k, v) for k, v in checkpoint["state_dict"].items() if v.is_floating_point())
+    checkpoint["state_dict"][name] = weights + 1e-3
+    torch.save(checkpoint, copy / "best.ckpt")
+    with pytest.raises(ConfigError, match=r"have the same hash .*but other weights \(best.ckpt\)"):
+        tandem.load([run, copy])
 
 
 def test_runs_may_be_named_by_a_pattern(run: Path, other: Path, tmp_path: Path) -> None:
@@ -162,7 +187,7 @@ def test_yes_no_and_embedding_answer_too(runs: Runs, tmp_path: Path) -> None:
     (again,) = tandem.load(folder, flips=True, device="cpu").predict(blob(40, 40))
     assert np.linalg.norm(again["embedding"].vector) == pytest.approx(1)
     with pytest.raises(ConfigError, match=r"embeddings of several runs cannot be averaged \(task 'embedding'\)"):
-        tandem.load([folder, shutil.copytree(folder, tmp_path / "copy")])
+        tandem.load([folder, of_another_name(folder, tmp_path / "other")])
 
 
 def test_a_network_that_answers_nan_is_told_of(run: Path) -> None:

@@ -19,8 +19,9 @@ def test_each_option_writes_a_figure(in_process: Callable[..., Any], tmp_path: P
         f"augment={augment}", "pictures=2", "versions=1", "data.train=6", "data.val=6", "data.test=6", "data.seed=3"
     )
     assert outcome.code == 0, outcome.err
-    file = tmp_path / "runs" / "show_data" / f"phantom_{augment}.png"
-    assert outcome.out.splitlines()[-1] == f"runs/show_data/phantom_{augment}.png"
+    name = f"phantom_{augment}_seed-3_test-6_train-6_val-6_pictures-2_versions-1.png"
+    file = tmp_path / "runs" / "show_data" / name
+    assert outcome.out.splitlines()[-1] == f"runs/show_data/{name}"
     with Image.open(file) as image:
         assert min(image.size) > 200
 
@@ -65,10 +66,15 @@ def test_rows_are_taken_evenly() -> None:
         (["pictures=0"], "pictures is 0, but must lie in 1 to 50"),
         (["versions=21"], "versions is 21, but must lie in 0 to 20"),
         (["augment=medcal"], "medical"),
+        (["out=."], "out=. is a folder, but must be a file; name one in it"),
+        (["out=runs"], "out=runs is a folder, but must be a file; name one in it"),
         (["augment.rotate=200"], "augment.rotate is 200, but must lie in [0, 180]"),
     ],
 )
-def test_mistakes_are_one_line(in_process: Callable[..., Any], arguments: list[str], message: str) -> None:
+def test_mistakes_are_one_line(
+    in_process: Callable[..., Any], tmp_path: Path, arguments: list[str], message: str
+) -> None:
+    (tmp_path / "runs").mkdir()
     outcome = in_process(main)(*arguments)
     assert outcome.code == 1
     assert message in outcome.error

@@ -1,6 +1,7 @@
 """`scripts/study.py`: what it leaves, what it says, and what it refuses in one line."""
 
 import json
+import shutil
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -44,12 +45,70 @@ def test_again_without_a_baseline_leaves_no_comparison(make: Any, study: Callabl
     assert study("runs/made").out.count("cells") == 1, "its own files are no runs"
 
 
-def test_several_folders_are_one_study(make: Any, study: Callable[..., Any], tmp_path: Path) -> None:
+def test_several_folders_are_one_study_with_a_folder_of_its_own(
+    make: Any, study: Callable[..., Any], tmp_path: Path
+) -> None:
     make.grid(seeds=1)
     make.folder.rename(tmp_path / "runs" / "first")
     make({"tasks.segmentation.loss.gamma": 9.0}, {DICE: 0.7})
-    assert "7 runs in 7 cells" in study("runs/first", "runs/made").out
-    assert (tmp_path / "runs" / "first" / "study" / PAGE).exists()
+    study("runs/first")
+    alone = (tmp_path / "runs" / "first" / "study" / "runs.csv").read_text()
+    done = study("runs/first", "runs/made")
+    assert "7 runs in 7 cells" in done.out
+    (joint,) = (tmp_path / "runs" / "first").glob("study_with_made-*")
+    assert f"page: runs/first/{joint.name}/{PAGE}" in done.out
+    assert len((joint / "runs.csv").read_text().splitlines()) == 8
+    assert (tmp_path / "runs" / "first" / "study" / "runs.csv").read_text() == alone
+    (tmp_path / "other").mkdir()
+    shutil.copytree(make.folder, tmp_path / "other" / "made")
+    study("runs/first", "other/made")
+    assert len(list((tmp_path / "runs" / "first").glob("study_with_made-*"))) == 2, "another folder of that name"
+
+
+def test_copies_are_named_and_counted_once_and_links_are_followed(
+    make: Any, study: Callable[..., Any], tmp_path: Path
+) -> None:
+    make.grid(gammas=(1.0,), seeds=1)
+    first = next(path.parent for path in sorted(make.folder.rglob("results.json")))
+    shutil.copytree(first, make.folder / "backup" / "copy")
+    shutil.move(make.folder / "000000000003", tmp_path / "elsewhere")
+    (make.folder / "linked").symlink_to(tmp_path / "elsewhere")
+    (make.folder / "again").symlink_to(first)
+    done = study("runs/made")
+    assert "3 runs in 3 cells" in done.out
+    assert f"copy: runs/made/backup/copy is a copy of runs/made/{first.name} (same hash" in done.out
+    assert done.out.count("copy: ") == 1, "a link is no copy"
+    file = make.folder / "backup" / "copy" / "results.json"
+    results = json.loads(file.read_text())
+    results["metrics"][DICE] += 0.1
+    file.write_text(json.dumps(results))
+    error = study("runs/made").error
+    assert f"runs/made/{first.name} have the same hash" in error or f"runs/made/{first.name} and" in error
+    assert f"but other metrics ({DICE}: " in error
+
+
+def test_jobs_that_were_planned_and_never_started_are_listed(make: Any, study: Callable[..., Any]) -> None:
+    make({"seed": 0}, {DICE: 0.5}, name="one")
+    make.status(make.folder / "two", "failed", error="no")
+    plan = {name: {"command": "tandem.train", "overrides": [f"seed={n}"]} for n, name in enumerate(("one", "two", "x"))}
+    plan["y"] = {"command": "tandem.find_lr", "overrides": []}
+    (make.folder / "planned.json").write_text(json.dumps(plan))
+    done = study("runs/made")
+    assert "never started: x (seed=2): planned by a sweep" in done.out
+    assert "1 run in 1 cell, 1 failed, 1 never started" in " ".join(done.out.split())
+
+
+def test_nothing_is_missing_beside_the_trials_of_a_search(make: Any, study: Callable[..., Any]) -> None:
+    for number, gamma in enumerate((1.0, 1.5, 2.5)):
+        make({"seed": 0, "tasks.segmentation.loss.gamma": gamma}, {DICE: 0.5 + gamma / 10}, name=f"trial{number}")
+    for seed in (1, 2):
+        make({"seed": seed, "tasks.segmentation.loss.gamma": 2.5}, {DICE: 0.7 + seed / 100})
+    assert "missing: gamma=1: seed 1" in study("runs/made").out
+    rows = "\n".join(["trial,folder", *(f"{number},/old/place/trial{number}" for number in range(3))])
+    (make.folder / "trials.csv").write_text(f"{rows}\n")
+    done = study("runs/made")
+    assert "missing" not in done.out
+    assert "5 runs in 3 cells" in done.out
 
 
 @pytest.mark.parametrize(

@@ -34,7 +34,7 @@ def audit_job(config: Mapping[str, Any]) -> None:
     from tandem.config.instantiate import build
     from tandem.utils.written import writing
 
-    source, out = build(skipping(config["data"]), "data"), Path(config["out"])
+    source, out = build(skipping(config["data"]), "data"), Path(config["out"]).expanduser()
     with writing(out, "audit_data", config["overwrite"], PAGE):
         splits = source.load()
         found = audit(source, splits, config["distance"], config["correlation"], config["compare_up_to"])

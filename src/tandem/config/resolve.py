@@ -13,6 +13,7 @@ from typing import Any
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from tandem.config.asked import register_names
 from tandem.config.identity import run_hash
 from tandem.config.monitor import OFFERS, resolved_monitor
 from tandem.config.schema import (
@@ -56,6 +57,7 @@ def register(primary: str = "train") -> None:
     ConfigStore.instance().store(name="schema_evaluate", node=EvaluateConfig)
     ConfigStore.instance().store(name="schema_predict", node=PredictConfig)
     ConfigStore.instance().store(name="schema_reproduce", node=ReproduceConfig)
+    register_names()
     OmegaConf.register_new_resolver("run_hash", _run_hash, replace=True)
     OmegaConf.register_new_resolver("runs_folder", _runs_folder, replace=True)
     OmegaConf.register_new_resolver("without_medmnist", _without_medmnist, replace=True)

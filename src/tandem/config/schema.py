@@ -157,6 +157,7 @@ class PredictConfig:
     device: str = "auto"
     overwrite: bool = False
     mixed: bool = False
+    skip_masks: bool = True
     data: Any = None
 
 

@@ -13,6 +13,7 @@ from tandem.data.files.faults import Faults
 from tandem.data.files.images import ReadOptions, rgb
 from tandem.data.files.layout import Layout
 from tandem.data.files.levels import checked_range
+from tandem.data.files.mask_names import masks_by_layout
 from tandem.data.files.masks import BACKGROUND, MaskValues
 from tandem.data.files.masks import mask_values as read_mask_values
 from tandem.data.files.missing import MISSING, MissingValues
@@ -183,6 +184,21 @@ class Folder(FileSource):
             label = self.rows_from.columns.label
             self.rows_from.missing.report(self.name, (label,) if isinstance(label, str) else ())
             self.notes["missing"] = self.rows_from.missing.to_json()
+
+    def masks_among(self, files: Sequence[Path]) -> set[Path]:
+        """The files that are masks by the templates, or those that the table lists if the root is there.
+
+        Args:
+            files: absolute paths, anywhere.
+        """
+        if isinstance(self.rows_from, Layout):
+            return masks_by_layout(self.rows_from, files)
+        try:
+            _, rows, _ = self._list()
+        except DataError:  # the root has moved, so that the table cannot be read
+            return set()
+        listed = {mask.resolve() for row in rows for channel in row.masks for mask in channel or ()}
+        return {file for file in files if file.resolve() in listed}
 
     def _lists(self, root: Path) -> tuple[Path, ...]:
         """The table, and the archive that the root was unpacked from."""

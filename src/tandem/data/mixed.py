@@ -4,8 +4,9 @@ import hashlib
 import inspect
 import logging
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from tandem.data.files.faults import FaultyDataError
 from tandem.data.files.raster import Levels
 from tandem.data.files.records import Record
 from tandem.data.samples import SPLITS, Samples, join_samples
-from tandem.data.source import Source
+from tandem.data.source import Source, masks_among
 from tandem.data.splitting.overlap import as_notes, find_overlap
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError, TandemError
@@ -147,6 +148,10 @@ class Mixed:
                 "metrics are too good; the first: %s", self.name, len(across), across[0],
             )  # fmt: skip
         return {"sources": notes, "overlap": as_notes(pairs)}
+
+    def masks_among(self, files: Sequence[Path]) -> set[Path]:
+        """The files that are masks by the names of any source; see `tandem.data.source.Source`."""
+        return {file for source in self.sources.values() for file in masks_among(source, files)}
 
     def _widened(self, name: str, samples: Samples) -> Samples:
         """A source's split, extended to the classes and targets of all sources, with its origin."""

@@ -1,6 +1,7 @@
 """The interface of a data set: a name, its classes, and its splits."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Protocol
 
 from tandem.data.samples import Samples
@@ -14,7 +15,8 @@ class Source(Protocol):
     `files_fingerprint` (SHA-256 of the files read), `skipped` (a line for each row left out), `records` (a `Record` for
     each listed row, if rows are files), `files_root` (their folder), `lists` (further files read, such as a table),
     `levels` (black and white of its images of more than 8 bits, usually one pair; empty if there are none) and `notes`
-    (what a run keeps about its data). `allow_overlap` says whether groups may be in several splits.
+    (what a run keeps about its data). `allow_overlap` says whether groups may be in several splits, and
+    `masks_among(files)` which of some files are masks by its own names, see `masks_among`.
 
     Attributes:
         name: short name of the data set, as shown in tables.
@@ -37,3 +39,14 @@ class Source(Protocol):
             DataError: a file cannot be used; one line names the file and the fix.
         """
         ...
+
+
+def masks_among(source: Source, files: Sequence[Path]) -> set[Path]:
+    """The files that are masks by a data set's own names; none where it has no rule for names.
+
+    Args:
+        source: of a run's training data, which need not be there.
+        files: absolute paths, such as those of a folder to predict.
+    """
+    rule = getattr(source, "masks_among", None)
+    return set() if rule is None else set(rule(files))

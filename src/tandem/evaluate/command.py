@@ -2,10 +2,13 @@
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tandem.evaluate.settings import EvaluateSettings, read_settings
 from tandem.utils.lazy_imports import load_libraries
+
+if TYPE_CHECKING:
+    from tandem.runs.restore import TrainedRun
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +38,7 @@ def evaluate_run(settings: EvaluateSettings) -> dict[str, Any]:
     """Writes `metrics.json`, `images.csv`, `curves.json`, `masks/` and `report.html` below `evaluation/<split>/`.
 
     Each file is written completely or not at all. `metrics.json` is written last: if it exists, all other files belong
-    to the same evaluation.
+    to the same evaluation. A second evaluation of the same split waits until the first one has ended.
 
     Args:
         settings: run, split, threshold and further options.
@@ -48,6 +51,15 @@ def evaluate_run(settings: EvaluateSettings) -> dict[str, Any]:
             available.
         DataError: the data cannot be read, or differ from the data of the run.
     """
+    from tandem.runs.restore import restore
+    from tandem.utils.turns import taking_turns
+
+    run = restore(settings.run)
+    with taking_turns(settings.folder):
+        return _evaluate(run, settings)
+
+
+def _evaluate(run: "TrainedRun", settings: EvaluateSettings) -> dict[str, Any]:
     from tandem.evaluate.bootstrap import BootstrapSamples
     from tandem.evaluate.case_viewer import CaseViewer
     from tandem.evaluate.report.page import write_page
@@ -55,10 +67,8 @@ def evaluate_run(settings: EvaluateSettings) -> dict[str, Any]:
     from tandem.evaluate.run_split import run_split
     from tandem.evaluate.split import read_split
     from tandem.evaluate.thresholds import set_thresholds
-    from tandem.runs.restore import restore
     from tandem.utils.files import write_json
 
-    run = restore(settings.run)
     run.module.begin_epoch(run.results["best_epoch"])  # the weights of some losses depend on the epoch
     split = read_split(run, settings)
     thresholds = set_thresholds(run, split, settings)

@@ -7,6 +7,7 @@ from typing import Any
 
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
+from tandem.runs.chosen import one_run
 
 SPLITS = ("test", "val", "train")
 STORED, FIT = "stored", "fit"
@@ -71,7 +72,7 @@ def read_settings(config: Mapping[str, Any]) -> EvaluateSettings:
     moved = {key: value for key, value in (config["data"] or {}).items() if value is not None}
     known = {key: config[key] for key in ("split", "threshold", "batch_size", "device", "masks", "cases", "page")}
     return EvaluateSettings(
-        run=Path(config["run"]).expanduser(), **known, samples=config["samples"], seed=config["seed"], data=moved
+        run=one_run(config["run"]), **known, samples=config["samples"], seed=config["seed"], data=moved
     )
 
 

@@ -1,7 +1,11 @@
 """One split of a run's data."""
 
-from collections.abc import Mapping
+import csv
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -9,11 +13,15 @@ import numpy.typing as npt
 
 from tandem.callbacks import ThresholdSweep
 from tandem.config.instantiate import build
+from tandem.config.places import stored_config
+from tandem.data.splitting.splits import COLUMNS, read_splits
 from tandem.errors import DataError
 from tandem.evaluate.settings import EvaluateSettings
 from tandem.factory import make_data
 from tandem.runs.restore import TrainedRun
+from tandem.utils.artifacts import SPLITS_FILE
 from tandem.utils.files import read_json
+from tandem.utils.names import as_cell
 
 if TYPE_CHECKING:
     from tandem.data.samples import Samples
@@ -59,15 +67,16 @@ def read_split(run: TrainedRun, settings: EvaluateSettings) -> Split:
         ConfigError: the source of the data has no such option.
         DataError: the data cannot be read, or differ from the run's.
     """
-    config = run.config
+    config = stored_config(run.results)
     loader = {**config["loader"], "sampling": "uniform", "workers": 0}
     loader["batch_size"] = settings.batch_size or loader["batch_size"]
     source = _merged(config["data"], settings.data)
-    data = make_data({**config, "augment": None, "loader": loader, "data": source})
-    try:
-        data.setup()
-    except DataError as error:
-        raise DataError(f"{error} (if the data were moved, give their folder with data.root=...)") from error
+    with own_splits(source, run.folder, settings.data) as placed:
+        data = make_data({**config, "augment": None, "loader": loader, "data": placed})
+        try:
+            data.setup()
+        except DataError as error:
+            raise DataError(f"{error} (if the data were moved, give their folder with data.root=...)") from error
     if data.levels and not run.levels:
         raise DataError(
             f"data '{data.info.name}' have images of more than 8 bits, which the version of tandem that trained "
@@ -83,6 +92,37 @@ def read_split(run: TrainedRun, settings: EvaluateSettings) -> Split:
         trainer["accelerator"] = settings.device
     name = settings.split
     return Split(name, samples, data.info.classes, now[name], loader["batch_size"], trainer, sweep)
+
+
+@contextmanager
+def own_splits(node: Mapping[str, Any], folder: Path, changes: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Inside, each `split_file` of a run's data is the run's own list of its splits: the given file may be gone.
+
+    Args:
+        node: `data` of the run's configuration, with changes applied.
+        folder: the run's folder.
+        changes: data options that the person has given; a `split_file` among them stays.
+    """
+    kept = folder / SPLITS_FILE
+    if not kept.is_file():
+        yield dict(node)
+        return
+    sources = node.get("sources")
+    if not isinstance(sources, Mapping):
+        own = node.get("split_file") is not None and "split_file" not in changes
+        yield {**node, "split_file": str(kept)} if own else dict(node)
+        return
+    with tempfile.TemporaryDirectory() as place:
+        placed = {}
+        for name, source in sources.items():
+            placed[name] = dict(source)
+            if source.get("split_file") is not None:
+                rows = {row: split for row, split in read_splits(kept).items() if row.startswith(f"{name}/")}
+                lines = [(as_cell(row.removeprefix(f"{name}/")), split) for row, split in rows.items()]
+                placed[name]["split_file"] = str(Path(place) / f"{len(placed)}.csv")
+                with Path(placed[name]["split_file"]).open("w", newline="", encoding="utf-8") as file:
+                    csv.writer(file).writerows([COLUMNS[:2], *lines])
+        yield {**node, "sources": placed}
 
 
 def _merged(node: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """Expands comma lists in the overrides of a loss to one setting, and so one curve, for each combination of values."""
 
+import hashlib
 import itertools
 import re
 from collections.abc import Iterator, Sequence
@@ -78,8 +79,10 @@ def read_settings(arguments: Sequence[str]) -> Typed:
 
 
 def _slug(title: str) -> str:
-    """Converts a title to a folder name."""
-    return re.sub(r"[^\w.]+", "-", title).strip("-.")[:LONGEST]
+    """Converts a title to a folder name; of a longer one, digits at the end stand for the whole."""
+    name = re.sub(r"[^\w.]+", "-", re.sub(r"(?<=[=, ])-(?=[\d.])", "minus", title)).strip("-.")
+    digits = hashlib.sha256(title.encode()).hexdigest()[:6]
+    return name if len(name) <= LONGEST else f"{name[: LONGEST - 7]}-{digits}"
 
 
 def of_loss(argument: str) -> bool:

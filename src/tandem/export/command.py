@@ -32,9 +32,13 @@ def export_job(config: Mapping[str, Any]) -> None:
     Args:
         config: the resolved configuration of `conf/export.yaml`.
     """
+    from tandem.runs.chosen import one_run
+
     load_libraries()
-    out = None if config["out"] is None else Path(config["out"])
-    file, difference = export_run(Path(config["run"]), config["format"], out, config["tolerance"], config["overwrite"])
+    out = None if config["out"] is None else Path(config["out"]).expanduser()
+    file, difference = export_run(
+        one_run(config["run"]), config["format"], out, config["tolerance"], config["overwrite"]
+    )
     size = file.stat().st_size / 1e6
     log.info("%s: %.1f MB, largest difference from PyTorch %.1e", file, size, difference)
 
@@ -64,6 +68,7 @@ def export_run(
     from tandem.runs.inference import Inference
     from tandem.runs.restore import restore
     from tandem.utils.files import write_whole
+    from tandem.utils.outputs import check_file
     from tandem.utils.written import writing
 
     if format_name not in FORMATS:
@@ -71,7 +76,7 @@ def export_run(
     if not 0 < tolerance < math.inf:
         raise ConfigError(f"tolerance is {tolerance}, but must be above 0")
     kind = FORMATS[format_name]()
-    file = out or folder / "export" / f"model{kind.suffix}"
+    file = check_file(out or folder / "export" / f"model{kind.suffix}")
     with writing(file.parent, "export", overwrite, file.name):
         run = restore(folder)
         inference = Inference(run.module, run.levels)

@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 from tandem.config.resolve import resolve
 from tandem.errors import ConfigError
 from tandem.factory import make_data, make_module, make_trainer
+from tandem.utils.artifacts import FIND_LR
 from tandem.utils.files import read_json, write_json, write_text, write_whole
 from tandem.utils.lazy_imports import load_libraries
 
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-RESULT = "find_lr.json"
 CURVE = "curve.csv"
 FIGURE = "curve.png"
 
@@ -73,9 +73,11 @@ def find_lr_job(config: DictConfig, folder: Path) -> float:
         folder: where the files go.
     """
     plain = resolve(config)
-    if not (folder / RESULT).exists():
+    if (folder / FIND_LR).exists():
+        log.info("already searched, answered from %s; remove that folder to search again", folder / FIND_LR)
+    else:
         write_suggestion(find_lr(plain, folder), folder)
-    rate = float(read_json(folder / RESULT)["suggestion"])
+    rate = float(read_json(folder / FIND_LR)["suggestion"])
     log.info("suggested learning rate: optimizer.lr=%g (currently %g)", rate, plain["optimizer"]["lr"])
     log.info("curve: %s and %s", folder / FIGURE, folder / CURVE)
     return rate
@@ -226,4 +228,4 @@ def write_suggestion(found: Suggestion, folder: Path) -> None:
     write_text(folder / CURVE, table.getvalue())
     figure = lr_figure(found.rates, found.losses, found.smooth, found.rate)
     write_whole(folder / FIGURE, lambda file: figure.savefig(file, format="png", dpi=110, metadata={"Software": None}))
-    write_json(folder / RESULT, {"suggestion": found.rate, "low": found.rates[0], "high": found.rates[-1]})
+    write_json(folder / FIND_LR, {"suggestion": found.rate, "low": found.rates[0], "high": found.rates[-1]})

@@ -18,9 +18,11 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 
 from tandem.config.hydra_internals import JobComposer, check_directory, sweep_callbacks
 from tandem.config.monitor import chosen_monitor
+from tandem.config.places import stored_config
 from tandem.config.shipped import config_folder
 from tandem.jobs.lock import RunningElsewhere, locked
 from tandem.jobs.outcome import CARRIED, JobOutcome, SweepJob, monitored
+from tandem.jobs.plan import write_plan
 from tandem.jobs.pool import Outcomes
 from tandem.jobs.progress import Progress, distinct
 from tandem.jobs.status import ERROR, SWEEP_VARIABLE, read_status, write_status
@@ -75,6 +77,7 @@ class Sweep:
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         check_directory(self.config.hydra.job.chdir)
         jobs = self._jobs(overrides, first)
+        write_plan(jobs)
         summary = self._summary()
         summary.folders |= {Path(job.folder) for job in jobs}
         outcomes = {job.number: outcome for job in jobs if (outcome := answer(job)) is not None}
@@ -214,7 +217,7 @@ def _data_state(folder: Path) -> "DataState | None":
         results = read_json(folder / RESULTS)
         if results["hash"] != folder.name:
             return None
-        data = results["config"]["data"]
+        data = stored_config(results)["data"]
     except (OSError, ValueError, KeyError, TypeError):  # damaged: the job says what to do
         return None
     return glance(data, folder)

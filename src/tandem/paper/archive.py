@@ -10,14 +10,16 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from tandem.config.places import STORED
 from tandem.errors import DataError
 from tandem.paper.images import IMAGES
 from tandem.paper.jobs import PaperJob
 from tandem.paper.outcome import Outcome
 from tandem.study.statistics import RULES
-from tandem.utils.files import read_json, write_whole
+from tandem.utils.artifacts import PAPER, RESULTS
+from tandem.utils.files import as_json, read_json, write_whole
 
-OF_RUN = ("results.json", "status.json", "config.yaml", "metrics.csv", str(IMAGES))
+OF_RUN = (RESULTS, "status.json", "config.yaml", "metrics.csv", str(IMAGES))
 """Files of a run in the archive."""
 
 OF_PAPER = ("manifest.json", "code.diff", "tables", "figures")
@@ -41,7 +43,7 @@ def write_archive(path: Path, node: Mapping[str, Any], budget: str, outcome: Out
     import json
 
     head = {"statistics": RULES, "budget": budget, "jobs": [asdict(job) for job in outcome.jobs], "paper": node}
-    members = {"paper.json": json.dumps(head, indent=1).encode(), **dict(_files(outcome, out))}
+    members = {PAPER: json.dumps(head, indent=1).encode(), **dict(_files(outcome, out))}
 
     def write(file: Any) -> None:
         with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -54,10 +56,10 @@ def write_archive(path: Path, node: Mapping[str, Any], budget: str, outcome: Out
 
 
 def open_archive(path: Path, out: Path) -> tuple[Mapping[str, Any], str, list[PaperJob], Path]:
-    """Unpacks an archive that `write_archive` wrote.
+    """Unpacks an archive that `write_archive` wrote, unless it is unpacked already.
 
     Args:
-        path: the zip file.
+        path: the zip file, or the folder that it was unpacked into.
         out: parent of the folder to unpack into; that folder is named by the archive's content.
 
     Returns:
@@ -68,12 +70,19 @@ def open_archive(path: Path, out: Path) -> tuple[Mapping[str, Any], str, list[Pa
     """
     from tandem.data.files.archives import folder_of
 
-    if not path.is_file():
+    if path.is_dir():
+        folder = _unpacked(path)
+        if folder.resolve() == out.resolve():
+            raise DataError(
+                f"out={out} is the archive itself, whose tables are compared with the new ones; set another"
+            )
+    elif path.is_file():
+        _check(path)
+        folder = folder_of(str(path), str(out))
+    else:
         raise DataError(f"archive={path}: file not found")
-    _check(path)
-    folder = folder_of(str(path), str(out))
     try:
-        head = read_json(folder / "paper.json")
+        head = read_json(folder / PAPER)
         jobs = [PaperJob(**{**job, "overrides": tuple(job["overrides"])}) for job in head["jobs"]]
         node, budget = head["paper"], str(head["budget"])
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -93,7 +102,7 @@ def by_other_rules(folder: Path, node: Mapping[str, Any]) -> set[str]:
         folder: the unpacked archive.
         node: the paper's yaml.
     """
-    if read_json(folder / "paper.json").get("statistics", 1) == RULES:
+    if read_json(folder / PAPER).get("statistics", 1) == RULES:
         return set()
     tables = node.get("tables") or {}
     studies = {name for name, table in tables.items() if "study" in table}
@@ -121,7 +130,32 @@ def _files(outcome: Outcome, out: Path) -> Iterator[tuple[str, bytes]]:
         run = outcome.runs.get(job.place)
         for name in OF_RUN if run else ():
             if (path := run.folder / name).is_file():  # type: ignore[union-attr] # OF_RUN is read only if run is set
-                yield f"runs/{job.place}/{name}", path.read_bytes()
+                yield f"runs/{job.place}/{name}", without_paths(path) if name == RESULTS else path.read_bytes()
+
+
+def without_paths(file: Path) -> bytes:
+    """A run's `results.json` without the absolute paths of this machine, which tell others nothing but names."""
+    results = read_json(file)
+    return file.read_bytes() if results.pop(STORED, None) is None else as_json(results).encode()
+
+
+def _unpacked(path: Path) -> Path:
+    """The folder with the content of an unpacked archive: the given one, or the only one in it, as some programs do.
+
+    Raises:
+        DataError: it holds no archive of a paper.
+    """
+    inside = [place for place in (path, *sorted(path.iterdir())) if (place / PAPER).is_file()]
+    if not inside:
+        raise DataError(
+            f"archive={path} is a folder without {PAPER}; give the zip file, or the folder with its content"
+        )
+    if len(inside) > 1:
+        raise DataError(f"archive={path} holds several unpacked archives; give one of them, such as {inside[0]}")
+    for file in inside[0].rglob("*"):
+        if file.is_symlink():
+            raise DataError(f"archive={path} holds the link {str(file)!r}: do not trust it")
+    return inside[0]
 
 
 def _check(path: Path) -> None:

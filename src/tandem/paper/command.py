@@ -20,6 +20,7 @@ from tandem.paper.reading import read_paper
 from tandem.paper.run_table import read_runs
 from tandem.paper.settings import USUAL, PaperSettings, read_settings, spelled
 from tandem.paper.verify import REPORT, Check, pairs, sample, verify
+from tandem.utils.outputs import check_file, check_folder
 from tandem.utils.written import writing
 
 log = logging.getLogger(__name__)
@@ -88,7 +89,10 @@ def reproduce(settings: PaperSettings) -> Done:
     assert settings.paper is not None
     paper = read_paper(settings.paper)
     budget = paper.budget(settings.budget)
-    out = settings.out or settings.runs / "papers" / paper.name
+    out = check_folder(settings.out or settings.runs / "papers" / paper.name)
+    zipped = (out if out.name else out.resolve()).with_name(f"{out.name or out.resolve().name}.zip")
+    if settings.archive:
+        check_file(zipped, "archive")
     if settings.against is not None:
         return _against(settings, settings.against, paper, out)
     jobs = find_jobs(paper, budget, settings.data, settings.folders)
@@ -107,8 +111,8 @@ def reproduce(settings: PaperSettings) -> Done:
     _log_lacking(lacking)
     checks = _verified(paper, budget, settings, outcome, jobs, out)
     if settings.archive:
-        files.append(out.with_name(f"{out.name}.zip"))
-        with writing(out.parent, "reproduce", settings.overwrite):
+        files.append(zipped)
+        with writing(zipped.parent, "reproduce", settings.overwrite):
             write_archive(files[-1], settings.paper, budget, outcome, out)
         log.info("archive: %s", files[-1])
     return Done(out, files, lacking, checks, [])
@@ -117,7 +121,7 @@ def reproduce(settings: PaperSettings) -> Done:
 def _from_archive(settings: PaperSettings, source: Path, started: float) -> Done:
     from tandem.paper.writer import write_paper
 
-    out = settings.out or settings.runs / "papers" / f"{source.stem}-from-archive"
+    out = check_folder(settings.out or settings.runs / "papers" / f"{source.resolve().stem}-from-archive")
     node, budget, jobs, folder = open_archive(source, out)
     paper = read_paper(node)
     outcome = read_outcome(jobs, folder / "runs")

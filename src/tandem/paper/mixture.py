@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
+from tandem.config.places import stored_config
 from tandem.data.unchanged import NOT_CHECKED, Read, look
 from tandem.errors import DataError
 from tandem.paper.jobs import chosen
@@ -27,7 +28,7 @@ def check_data(outcome: Outcome) -> None:
     known: dict[str, Read] = {}
     absent: Mapping[str, Any] = {}
     for place, run in outcome.runs.items():
-        state = look(run.config["data"], run.folder, known)
+        state = look(stored_config(run.results)["data"], run.folder, known)
         if state.word == "changed":
             raise DataError(f"the data changed since the run {place} was trained: {state.reason}; {WAYS_OUT}")
         if state.word == "absent":

@@ -14,8 +14,9 @@ from tandem.utils.lazy_imports import load_libraries
 
 if TYPE_CHECKING:
     from tandem.predict.found import Found
+    from tandem.predict.image_state import ImageStates
     from tandem.predict.predictor import Prediction, Predictor
-    from tandem.tasks.kinds import Question
+    from tandem.runs.restore import TrainedRun
 
 log = logging.getLogger(__name__)
 
@@ -39,9 +40,11 @@ def predict_job(config: Mapping[str, Any]) -> None:
 
 
 def predict_folder(settings: PredictSettings) -> None:
-    """Writes `predictions.csv`, `failed.csv`, masks and overlays for all images that are not done yet.
+    """Writes `predictions.csv`, `failed.csv`, masks and overlays for all images that are new or have changed.
 
-    A row is written after its files, so an image with a row is complete. Images that failed before are tried again.
+    A row is written after its files, so an image with a row is complete. Rows of images that are no longer there leave
+    the table, and their masks the folder. Images that failed before are tried again. A second command for the same
+    folder waits until the first one has ended.
 
     Args:
         settings: runs, images, and the output folder.
@@ -50,37 +53,51 @@ def predict_folder(settings: PredictSettings) -> None:
         ConfigError: if a run is not finished, runs differ, or the folder holds other predictions.
         DataError: if no image could be predicted.
     """
+    from tandem.utils.turns import taking_turns
+
+    with taking_turns(settings.out):
+        _predict(settings)
+
+
+def _predict(settings: PredictSettings) -> None:
     from tandem.predict.ensemble import Ensemble
     from tandem.predict.found import find
+    from tandem.predict.image_state import ImageStates
+    from tandem.predict.kept_rows import KeptRows
     from tandem.predict.manifest import FAILED, TABLE, open_folder
     from tandem.predict.predictor import Predictor
     from tandem.predict.progress import progress
     from tandem.predict.table import PredictionsFile
     from tandem.runs.restore import restore
 
-    files = find(settings.images, settings.out)
     runs = [restore(folder) for folder in settings.runs]
+    files = find(settings.images, settings.out, mask_rule(runs) if settings.skip_masks else None)
     predictor = Predictor(Ensemble(runs, settings.flips, settings.device, settings.data, settings.mixed))
-    resumed = open_folder(settings, runs, predictor.questions)
+    opened = open_folder(settings, runs, predictor.questions)
+    states = ImageStates(settings.out, opened)
     table, failures = (
         PredictionsFile(settings.out / TABLE, columns(predictor)),
         PredictionsFile(settings.out / FAILED, ("image", "reason")),
     )
-    done = table.keep(_is_complete({file.name: file for file in files}, predictor, settings))
+    kept = KeptRows({file.name: file for file in files}, predictor, settings, states)
+    done = table.keep(kept)
+    kept.log_dropped()
     failures.keep(lambda row: False)
     missing = [file for file in files if file.name not in done]
     if len(missing) < len(files):
         log.info("%d of %d images are already predicted", len(files) - len(missing), len(files))
     failed, start = 0, time.perf_counter()
-    with table, failures, progress(len(missing)) as advance, closing(each(predictor, missing, settings)) as answers:
+    answers = each(predictor, missing, settings, states)
+    with table, failures, states, progress(len(missing)) as advance, closing(answers):
         for file, row in answers:
             if isinstance(row, DataError):
                 failures.add({"image": file.name, "reason": str(row)})
                 failed += 1
             else:
                 table.add(row)
+                states.predicted(file)
             advance()
-    if resumed:
+    if opened.resumed:
         table.sort([file.name for file in files])
     new, seconds = len(missing) - failed, time.perf_counter() - start
     if new:
@@ -91,8 +108,22 @@ def predict_folder(settings: PredictSettings) -> None:
         raise DataError(f"none of {failed} files could be predicted; see {failures.path} for the reasons")
 
 
+def mask_rule(runs: "Sequence[TrainedRun]") -> "Callable[[Sequence[Path]], set[Path]]":
+    """Returns a function that finds masks in a folder: by the names of the runs' training data, and by usual names.
+
+    Args:
+        runs: that predict.
+    """
+    from tandem.config.instantiate import build
+    from tandem.data.files.mask_names import masks_by_name
+    from tandem.data.source import masks_among
+
+    sources = [build(run.config["data"], "data") for run in runs]
+    return lambda files: masks_by_name(files).union(*(masks_among(source, files) for source in sources))
+
+
 def each(
-    predictor: "Predictor", files: "Sequence[Found]", settings: PredictSettings
+    predictor: "Predictor", files: "Sequence[Found]", settings: PredictSettings, states: "ImageStates"
 ) -> "Generator[tuple[Found, dict[str, Any] | DataError]]":
     """Yields each file with its row, once its masks are written, or with the error."""
     by_path = {file.path: file for file in files}
@@ -105,7 +136,7 @@ def each(
                 raise DataError(f"the name is too long to write with another extension ({error.strerror})") from error
             raise
 
-    with closing(predictor.each(list(by_path), settings.batch_size, use)) as answers:
+    with closing(predictor.each(states.noted(files), settings.batch_size, use)) as answers:
         for path, row in answers:
             yield by_path[path], row
 
@@ -116,49 +147,9 @@ def columns(predictor: "Predictor") -> list[str]:
     return ["image", "width", "height", *of_tasks]
 
 
-def _is_complete(
-    files: "Mapping[str, Found]", predictor: "Predictor", settings: PredictSettings
-) -> Callable[[Mapping[str, str]], bool]:
-    """Returns a function that decides whether a row stays: all its files exist, and no other image will write them.
-
-    Rows of images that no longer exist stay too.
-    """
-    from tandem.predict.drawn import overlay_file
-    from tandem.predict.found import shown
-
-    claimed = {shown(name) for file in files.values() for *_, name in masks_of(predictor.questions, file.stem)}
-
-    def complete(row: Mapping[str, str]) -> bool:
-        if row["image"] not in files:
-            return not any(row[column] in claimed for _, _, column, _ in masks_of(predictor.questions, ""))
-        stem = files[row["image"]].stem
-        masks = masks_of(predictor.questions, stem)
-        overlays = [overlay_file(task, stem) for task, *_ in masks] if settings.overlays else []
-        written = [row[column] == shown(name) for _, _, column, name in masks]
-        return all(written) and all((settings.out / name).is_file() for name in [*(m[3] for m in masks), *overlays])
-
-    return complete
-
-
-def masks_of(questions: "Sequence[Question]", stem: str) -> list[tuple[str, str, str, str]]:
-    """Returns task, channel, table column and file below `out` for each mask of an image.
-
-    Args:
-        questions: the questions that are answered.
-        stem: stem of the image's files.
-    """
-    from tandem.predict.drawn import mask_file
-
-    return [
-        (q.name, channel, f"{q.name}.{channel}.file" if channel else f"{q.name}.file", mask_file(q.name, stem, channel))
-        for q in questions
-        for channel in q.masks
-    ]
-
-
 def _write(file: "Found", prediction: "Prediction", settings: PredictSettings) -> dict[str, Any]:
     """Writes the masks of an image; returns its row."""
-    from tandem.predict.drawn import overlay_file, write_mask, write_overlay
+    from tandem.predict.drawn import masks_of, overlay_file, write_mask, write_overlay
     from tandem.predict.found import shown
     from tandem.tasks.kinds import DenseAnswer
 

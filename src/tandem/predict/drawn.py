@@ -1,7 +1,8 @@
 """Masks and overlays as files."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import numpy as np
@@ -11,6 +12,9 @@ from PIL import Image, ImageFilter, ImageOps
 from tandem.data.files.images import read_raster
 from tandem.data.files.raster import byte_view
 from tandem.utils.files import write_whole
+
+if TYPE_CHECKING:
+    from tandem.tasks.kinds import Question
 
 ORIENTATION = 0x0112
 """The EXIF tag of the orientation."""
@@ -43,6 +47,20 @@ def mask_file(task: str, stem: str, channel: str = "") -> str:
 def overlay_file(task: str, stem: str) -> str:
     """Returns the path of an overlay below `out`."""
     return f"overlays/{task}/{stem}.png"
+
+
+def masks_of(questions: "Sequence[Question]", stem: str) -> list[tuple[str, str, str, str]]:
+    """Returns task, channel, table column and file below `out` for each mask of an image.
+
+    Args:
+        questions: the questions that are answered.
+        stem: stem of the image's files.
+    """
+    return [
+        (q.name, channel, f"{q.name}.{channel}.file" if channel else f"{q.name}.file", mask_file(q.name, stem, channel))
+        for q in questions
+        for channel in q.masks
+    ]
 
 
 def write_mask(path: Path, mask: npt.NDArray[np.uint8], image_file: Path) -> None:

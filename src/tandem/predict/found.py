@@ -1,12 +1,23 @@
 """Finds the images of a folder, and names their output files."""
 
-import os
+import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tandem.errors import ConfigError
+from tandem.runs.folders import is_run
+from tandem.utils.artifacts import MANIFEST
+from tandem.utils.artifacts import PREDICTIONS as TABLE
+from tandem.utils.names import printable
+from tandem.utils.walk import walk
+from tandem.utils.written import written_by
+
+log = logging.getLogger(__name__)
+
+MaskRule = Callable[[Sequence[Path]], set[Path]]
+"""Finds the masks among absolute paths."""
 
 
 @dataclass(frozen=True)
@@ -24,33 +35,73 @@ class Found:
     stem: str
 
 
-def find(images: Path, out: Path) -> list[Found]:
-    """Lists all files of a folder and its subfolders by name, except hidden files and the content of `out`.
+def find(images: Path, out: Path, is_mask: MaskRule | None = None) -> list[Found]:
+    """Lists all files of a folder and its subfolders by name, links to folders included.
+
+    Passed over are hidden files, the content of `out`, masks, and what commands of tandem wrote: predictions, runs,
+    pages and figures. All but the first two are counted in the log.
 
     Output files of `a/b.jpg` are named `a/b`, or `a/b.jpg` if there is another `a/b` with any extension.
 
     Args:
         images: a folder, or one file.
         out: the output folder; it may lie inside `images`.
+        is_mask: finds the masks among absolute paths; None: none is passed over.
 
     Raises:
-        ConfigError: if the folder has no files.
+        ConfigError: if no file is left.
     """
-    folder = images if images.is_dir() else images.parent
-    relative = sorted(_below(images, out.resolve())) if images.is_dir() else [PurePosixPath(images.name)]
-    if not relative:
-        raise ConfigError(f"images={images} contains no files")
-    return [Found(folder / path, shown(str(path)), stem) for path, stem in zip(relative, _stems(relative), strict=True)]
+    if not images.is_dir():
+        return [_found(images.parent, PurePosixPath(images.name), images.stem)]
+    passed: Counter[str] = Counter()
+    if (what := _of_tandem(images)) is not None:
+        raise ConfigError(f"images={images} is {what}: give a folder of images, or a folder in it")
+    relative = sorted(_below(images, out.resolve(), passed))
+    masks = is_mask([images.absolute() / path for path in relative]) if is_mask is not None else set()
+    kept = [path for path in relative if images.absolute() / path not in masks]
+    if masks:
+        first = next(path for path in relative if path not in kept)
+        what = f"masks of other files, such as {shown(str(first))} (skip_masks=false predicts them too)"
+        passed[what] = len(relative) - len(kept)
+    lines = [f"{count} {what}" for what, count in passed.items()]
+    if not kept:
+        raise ConfigError(f"images={images} contains no files" + (f" but {', '.join(lines)}" if lines else ""))
+    for line in lines:
+        log.warning("images=%s: passed over %s", images, printable(line))
+    return [_found(images, path, stem) for path, stem in zip(kept, _stems(kept), strict=True)]
 
 
-def _below(folder: Path, out: Path) -> Iterator[PurePosixPath]:
-    for parent, folders, files in os.walk(folder):
-        here = Path(parent)
-        folders[:] = [name for name in folders if not name.startswith(".") and (here / name).resolve() != out]
+def _found(folder: Path, path: PurePosixPath, stem: str) -> Found:
+    return Found(folder / path, shown(str(path)), stem)
+
+
+def _below(folder: Path, out: Path, passed: Counter[str]) -> Iterator[PurePosixPath]:
+    """Paths of the files below a folder; counts what is passed over."""
+    written: set[Path] = set()
+    for here, folders, files in walk(folder):
+        for name in list(folders):
+            place = here / name
+            what = None if name.startswith(".") or place.resolve() == out else _of_tandem(place)
+            if what is not None:
+                passed[f"files in {place}, {what}"] += sum(len(names) for *_, names in walk(place))
+            if what is not None or name.startswith(".") or place.resolve() == out:
+                folders.remove(name)
+        written |= {here / name for names in written_by(here).values() for name in names}
         for name in files:
             file = here / name  # pipes and devices are listed too, so that they are reported as failed
-            if not name.startswith(".") and file.exists() and not file.is_dir():
+            if name.startswith(".") or not file.exists():
+                continue
+            if file in written:
+                passed["files that commands of tandem wrote"] += 1
+            else:
                 yield PurePosixPath(file.relative_to(folder).as_posix())
+
+
+def _of_tandem(folder: Path) -> str | None:
+    """What a folder holds, if a command of tandem made all of it."""
+    if (folder / MANIFEST).is_file() and (folder / TABLE).is_file():
+        return "a folder of earlier predictions"
+    return "the folder of a run" if is_run(folder) else None
 
 
 def _stems(paths: Sequence[PurePosixPath]) -> list[str]:

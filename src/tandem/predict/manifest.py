@@ -1,11 +1,13 @@
 """Records how a folder of predictions was made, so that only the same command resumes it."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tandem.errors import ConfigError
-from tandem.utils.artifacts import BEST
+from tandem.utils.artifacts import BEST, MANIFEST
+from tandem.utils.artifacts import PREDICTIONS as TABLE
 from tandem.utils.files import read_json, sha256, shortest, write_json
 
 if TYPE_CHECKING:
@@ -13,20 +15,37 @@ if TYPE_CHECKING:
     from tandem.runs.restore import TrainedRun
     from tandem.tasks.kinds import Question
 
-MANIFEST = "manifest.json"
-TABLE, FAILED, MASKS, OVERLAYS = "predictions.csv", "failed.csv", "masks", "overlays"
+log = logging.getLogger(__name__)
+
+FAILED, MASKS, OVERLAYS = "failed.csv", "masks", "overlays"
+
+FILES = "files"
+"""Key of the manifest with the state of each predicted image, see `tandem.predict.image_state`."""
+
+__all__ = ["FAILED", "FILES", "MANIFEST", "MASKS", "OVERLAYS", "TABLE", "Opened", "open_folder"]
 
 
-def open_folder(settings: "PredictSettings", runs: "Sequence[TrainedRun]", questions: "Sequence[Question]") -> bool:
+class Opened(NamedTuple):
+    """A folder of predictions.
+
+    Attributes:
+        manifest: what it says, without the images.
+        resumed: whether it holds earlier predictions.
+        states: states of the images when they were predicted, by name.
+    """
+
+    manifest: Mapping[str, Any]
+    resumed: bool
+    states: Mapping[str, str]
+
+
+def open_folder(settings: "PredictSettings", runs: "Sequence[TrainedRun]", questions: "Sequence[Question]") -> Opened:
     """Creates the folder, or checks that its files belong to these runs and settings.
 
     Args:
         settings: the settings of the command.
         runs: the runs that predict.
         questions: the questions that they answer.
-
-    Returns:
-        Whether earlier predictions are resumed.
 
     Raises:
         ConfigError: if the folder holds other predictions, or unrelated files with the same names.
@@ -38,7 +57,7 @@ def open_folder(settings: "PredictSettings", runs: "Sequence[TrainedRun]", quest
         for name in (TABLE, FAILED):
             (out / name).unlink(missing_ok=True)
         write_json(file, manifest)
-        return False
+        return Opened(manifest, False, {})
     if not file.exists():
         if taken := [name for name in (TABLE, FAILED, MASKS, OVERLAYS) if (out / name).exists()]:
             raise ConfigError(
@@ -46,14 +65,18 @@ def open_folder(settings: "PredictSettings", runs: "Sequence[TrainedRun]", quest
                 "add overwrite=true"
             )
         write_json(file, manifest)
-        return False
+        return Opened(manifest, False, {})
     before = _read(file)
+    states = before.get(FILES)
+    if before.get("images") != manifest["images"] and not Path(str(before.get("images"))).exists():
+        log.info("the images were in %s and are now in %s", before.get("images"), manifest["images"])
+        before["images"] = manifest["images"]  # they have moved; each is compared with what was predicted
     if other := [key for key in manifest if before.get(key) != manifest[key]]:
         raise ConfigError(
             f"out={out} holds predictions with other {' and '.join(other)} (see {MANIFEST}); set another out=..., or "
             "delete that folder"
         )
-    return True
+    return Opened(manifest, True, states if isinstance(states, dict) else {})
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -21,8 +21,8 @@ from torch import Tensor
 from tandem.data.files.raster import to_unit
 from tandem.errors import ConfigError, DataError
 from tandem.predict.ensemble import Ensemble, Parts
-from tandem.predict.settings import run_folders
 from tandem.predict.views import View, open_any
+from tandem.runs.chosen import run_folders
 from tandem.tasks.kinds import Answer, Question
 
 log = logging.getLogger(__name__)

@@ -1,13 +1,14 @@
 """The settings of a prediction, checked before heavy imports."""
 
-import glob
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
+from tandem.runs.chosen import run_folders
+from tandem.utils.outputs import check_folder
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -27,6 +28,7 @@ class PredictSettings:
         data: data options that override those of the runs: `size`, `grey_range`, `background`.
         overwrite: whether to replace files in `out` that this command did not write.
         mixed: whether runs of other data, versions, devices or precisions are averaged.
+        skip_masks: whether files are passed over that are masks of other files in the folder.
     """
 
     runs: tuple[Path, ...]
@@ -39,6 +41,7 @@ class PredictSettings:
     data: Mapping[str, Any]
     overwrite: bool = False
     mixed: bool = False
+    skip_masks: bool = True
 
 
 def read_settings(config: Mapping[str, Any]) -> PredictSettings:
@@ -53,8 +56,7 @@ def read_settings(config: Mapping[str, Any]) -> PredictSettings:
     images, out = Path(config["images"]).expanduser(), Path(config["out"]).expanduser()
     if not images.exists():
         raise ConfigError(f"images={images}: no such folder or file")
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"out={out} is a file, but must be a folder")
+    check_folder(out)
     own = (images if images.is_dir() else images.parent).resolve()
     if own.is_relative_to(out.resolve()):
         raise ConfigError(
@@ -73,34 +75,8 @@ def read_settings(config: Mapping[str, Any]) -> PredictSettings:
         data=dict(config["data"] or {}),
         overwrite=config.get("overwrite", False),
         mixed=bool(config.get("mixed")),
+        skip_masks=config.get("skip_masks", True),
     )
-
-
-def run_folders(given: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
-    """Returns the folders that `run` names: one, several, or those that match patterns, in the given order.
-
-    Args:
-        given: a folder, a pattern with `*`, `?` or `[`, or a list of them.
-
-    Raises:
-        ConfigError: if a pattern has no match, a folder is named twice, or there is none.
-    """
-    listed = [given] if isinstance(given, str | Path) else given
-    if not isinstance(listed, Sequence) or not all(isinstance(entry, str | Path) for entry in listed) or not listed:
-        raise ConfigError(f"run is {given!r}, but must be a run folder or a list of run folders")
-    found = [folder for entry in listed for folder in _matches(str(Path(entry).expanduser()))]
-    if twice := [folder for folder in found if sum(folder.resolve() == other.resolve() for other in found) > 1]:
-        raise ConfigError(f"run names {twice[0]} twice, so it would count twice; name each run once")
-    return tuple(found)
-
-
-def _matches(entry: str) -> list[Path]:
-    if not glob.has_magic(entry) or Path(entry).exists():
-        return [Path(entry)]
-    folders = sorted(Path(path) for path in glob.glob(entry) if Path(path).is_dir())  # noqa: PTH207 (absolute ones too)
-    if not folders:
-        raise ConfigError(f"run={entry}: no folder matches this pattern")
-    return folders
 
 
 def check_device(device: str) -> None:

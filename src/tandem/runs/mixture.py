@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tandem.config.places import stored_config
 from tandem.errors import ConfigError
 
 NOT_FILES = (
@@ -95,7 +96,7 @@ def _tandem(versions: Mapping[str, Any]) -> Any:
 
 
 def _data(results: Results) -> Mapping[str, Any]:
-    return (results.get("config") or {}).get("data") or {}
+    return stored_config(results).get("data") or {}
 
 
 def _same_splits(results: Results) -> str:

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import ConfigError, DataError
-from tandem.utils.artifacts import BEST, RESULTS, SCHEMA_KEY, check_schema
+from tandem.runs.folders import NO_RUN, state_of
+from tandem.utils.artifacts import BEST, DATA, RESULTS, SCHEMA_KEY, check_schema
 from tandem.utils.files import check_regular, read_json
 
 if TYPE_CHECKING:
@@ -60,6 +61,11 @@ def restore(folder: str | Path) -> TrainedRun:
 
     folder = Path(folder)
     results = read_results(folder)
+    if not (folder / BEST).exists() and not (folder / DATA).exists():
+        raise ConfigError(
+            f"run={folder} has results, but neither weights ({BEST}) nor {DATA}, as in a paper's archive; use the "
+            "folder in which it was trained, or train it again (reproduce.py archive=... rerun=true)"
+        )
     config = results["config"]
     info = read_info(folder)
     try:
@@ -72,7 +78,11 @@ def restore(folder: str | Path) -> TrainedRun:
     check_regular(file)
     if not file.exists():
         raise ConfigError(f"{file} is missing, so this run cannot be restored; train it again")
-    checkpoint = torch.load(file, weights_only=True, map_location="cpu")
+    try:
+        checkpoint = torch.load(file, weights_only=True, map_location="cpu")
+    except (RuntimeError, EOFError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise DataError(f"{file} is cut or damaged ({reason}); copy it again, or train the run again") from error
     check_schema(checkpoint.get(SCHEMA_KEY), file)
     try:
         module.load_state_dict(checkpoint["state_dict"])
@@ -106,20 +116,24 @@ def read_results(folder: Path) -> dict[str, Any]:
         DataError: the file was written by a later tandem.
     """
     if (folder / RESULTS).is_file():
-        found: dict[str, Any] = read_json(folder / RESULTS)
-        if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
+        results: dict[str, Any] = read_json(folder / RESULTS)
+        if not isinstance(results, dict) or not isinstance(results.get("config"), dict):
             raise DataError(f"{folder / RESULTS} holds no configuration; the file is damaged, or no result of a run")
-        check_schema(found.get("schema"), folder / RESULTS)
-        return found
-    if not folder.is_dir():
+        check_schema(results.get("schema"), folder / RESULTS)
+        return results
+    if not folder.exists():
         raise ConfigError(f"run={folder}: there is no such folder; give the folder that training printed")
-    if (folder / "config.yaml").exists():
+    if not folder.is_dir():
+        raise ConfigError(f"run={folder} is a file; give the folder that training printed")
+    found = state_of(folder)
+    if found.state != NO_RUN:
         raise ConfigError(
-            f"run={folder} has not finished ({RESULTS} is missing); rerun its training command to resume it"
+            f"run={folder} has not finished ({RESULTS} is missing; {found}); rerun its training command to resume it"
         )
     inside = sorted(str(path.parent) for path in folder.glob(f"*/{RESULTS}"))
+    what = f", but {found.reason}" if found.reason and not inside else ""
     hint = f"; it contains runs, such as {inside[0]}" if inside else "; give the folder that training printed"
-    raise ConfigError(f"run={folder} is not a run folder ({RESULTS} is missing){hint}")
+    raise ConfigError(f"run={folder} is not a run folder ({RESULTS} is missing){what}{hint}")
 
 
 def read_info(folder: Path) -> "DataInfo":
@@ -133,7 +147,7 @@ def read_info(folder: Path) -> "DataInfo":
     """
     from tandem.data.datamodule import DataInfo
 
-    file = folder / "data.json"
+    file = folder / DATA
     entries = read_json(file).get("info") if file.exists() else None
     known = {entry.name for entry in fields(DataInfo)}
     if not isinstance(entries, dict) or entries.keys() - known:

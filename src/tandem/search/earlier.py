@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tandem.config.places import stored_config
 from tandem.data.unchanged import NOT_CHECKED, Read, look
 from tandem.errors import DataError
 from tandem.runs.mixture import refuse_mixtures
@@ -35,7 +36,7 @@ def check_earlier(trials: "Trials", mixed: bool) -> None:
         log.warning("the search compares %s", line)
     known: dict[str, Read] = {}
     for number, (folder, results) in zip(found, runs, strict=True):
-        state = look(results["config"]["data"], folder, known)
+        state = look(stored_config(results)["data"], folder, known)
         if state.word == "absent":
             log.warning("trial %d: %s: %s", number, NOT_CHECKED, state.reason)
         if state.word != "changed":

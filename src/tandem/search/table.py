@@ -15,10 +15,9 @@ from tandem.search.settings import SearchSettings
 from tandem.search.space import as_overrides
 from tandem.search.trials import Trials
 from tandem.search.work import short_value
+from tandem.utils.artifacts import TRIALS
 from tandem.utils.console import escape
 from tandem.utils.files import write_text
-
-TABLE = "trials.csv"
 
 SHOWN = 5
 """Maximum number of best trials and of reasons for failures that are printed."""
@@ -87,7 +86,7 @@ def write_trials(trials: Trials) -> Path:
         about = [trial.user_attrs.get(key, "") for key in ("seconds", "folder", "reason")]
         chosen = [trial.params.get(key, "") for key in settings.space]
         rows.writerow([trial.number, _state(trial), *values, *chosen, *about])
-    path = settings.folder / TABLE
+    path = settings.folder / TRIALS
     write_text(path, text.getvalue())
     return path
 

@@ -42,18 +42,19 @@ def show_job(config: Mapping[str, Any]) -> None:
     from tandem.data.samples import SPLITS, describe_split
     from tandem.show_data.figure import sheet
     from tandem.utils.files import write_whole
+    from tandem.utils.outputs import check_file
     from tandem.utils.written import writing
 
+    file = check_file(Path(config["out"]).expanduser())
     if config["split"] not in SPLITS:
         raise ConfigError(f"split is '{config['split']}': {nearest(config['split'], SPLITS)}")
-    augment = build(config["augment"], "augment") if config["augment"] else None
-    source = build(config["data"], "data")
-    samples = source.load()[config["split"]]
-    log.info("%s, %s", source.name, describe_split(config["split"], samples, source.classes))
-    batches = versions(samples, evenly(len(samples), config["pictures"]), config["versions"], config["seed"], augment)
-    file = Path(config["out"])
-    drawn = sheet(batches, source.classes)
-    with writing(file.parent, "show_data", config["overwrite"]):
+    with writing(file.parent, "show_data", config["overwrite"], file.name):
+        augment = build(config["augment"], "augment") if config["augment"] else None
+        source = build(config["data"], "data")
+        samples = source.load()[config["split"]]
+        log.info("%s, %s", source.name, describe_split(config["split"], samples, source.classes))
+        rows = evenly(len(samples), config["pictures"])
+        drawn = sheet(versions(samples, rows, config["versions"], config["seed"], augment), source.classes)
         write_whole(file, lambda place: drawn.savefig(place, format="png", dpi=100, metadata={"Software": None}))
     log.info("%s", file)
 

@@ -12,7 +12,14 @@ from tandem.study.choice import best_cells, chosen_cell, within_noise
 from tandem.study.comparison import Comparison, compare, find_baseline
 from tandem.study.delta import Delta, deltas_of
 from tandem.study.runs import Study, quantities_of
-from tandem.study.swept_params import param_labels, swept_params
+from tandem.study.swept_params import (
+    ABSENT,
+    param_labels,
+    replicate_keys,
+    replicate_of,
+    settings_of,
+    swept_params,
+)
 
 SHOWN = ("dice", "dice_lesion", "specificity_empty", "balanced_accuracy", "f1_macro", "auroc", "f1")
 """Test metrics in the table where a task has them; a task without any shows its headline."""
@@ -61,6 +68,21 @@ class Analysis:
         one = self.quantity(name)
         return best_cells(name, self.cells, one.direction, one.digits)
 
+    @property
+    def uncounted(self) -> list[str]:
+        """A line for each finished run that no cell counts, since another has the same settings, seed and fold."""
+        counted = {id(run): run for cell in self.cells for run in cell.runs.values()}
+        places = {(cell.values, replicate): run for cell in self.cells for replicate, run in cell.runs.items()}
+        keys = replicate_keys(self.study.runs)
+        lines = []
+        for run in self.study.runs:
+            if id(run) not in counted:
+                settings = settings_of(run)
+                values = tuple(settings.get(key, ABSENT) for key in self.params)
+                other = places[values, replicate_of(run, keys)]
+                lines.append(f"{run.folder} has the settings, seed and fold of {other.folder}: only that one counts")
+        return lines
+
     def words(self, name: str) -> str:
         """Task and label of a metric."""
         return metric_words(name, self.quantities)
@@ -96,7 +118,7 @@ def analyse(study: Study, baseline: Sequence[str] = (), metrics: Sequence[str] =
         metrics=shown,
         quantities=stored,
         headlines=_headlines(known, tasks, stored),
-        missing=missing_of(cells, params),
+        missing=missing_of(cells, params, study.trials),
         chosen=chosen,
         noise=within_noise(chosen, cells),
         baseline=against,

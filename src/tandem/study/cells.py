@@ -1,8 +1,9 @@
 """Runs that differ in seed and fold only, taken together: the cells of a study's table."""
 
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from tandem.study.runs import Run
@@ -96,16 +97,18 @@ def telling(choices: Sequence[tuple[Any, ...]]) -> list[int]:
     return list(first.values())
 
 
-def missing_of(cells: Sequence[Cell], labels: Mapping[str, str]) -> list[str]:
+def missing_of(cells: Sequence[Cell], labels: Mapping[str, str], trials: Collection[Path] = frozenset()) -> list[str]:
     """What a complete study would also have: seeds and folds that other cells have, and holes of a grid, in words.
 
     Data without folds lack none. If fewer than half of all combinations of the values are present, the study is not
-    a grid, and has no holes.
+    a grid, and has no holes. Beside the trials of a search nothing is missing: it has chosen their values and seeds.
 
     Args:
         cells: of the study.
         labels: of the swept hyperparameters, by key.
+        trials: folders of runs that are trials of a search, without links.
     """
+    cells = [cell for cell in cells if not any(run.folder.resolve() in trials for run in cell.runs.values())]
     expected = dict.fromkeys(replicate for cell in cells for replicate in cell.runs)
     missing = [
         f"{cell.label}: {show_replicate(replicate)}"

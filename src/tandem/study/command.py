@@ -1,6 +1,7 @@
 """The command: reads the results of a study, writes tables and a page, and again while the sweep runs."""
 
 import argparse
+import hashlib
 import sys
 import time
 from collections.abc import Sequence
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from tandem.errors import ConfigError, TandemError
 from tandem.utils.names import printable
+from tandem.utils.walk import files_named
 
 if TYPE_CHECKING:
     from tandem.study.analysis import Analysis
@@ -53,6 +55,8 @@ def write_study(
 ) -> "tuple[Analysis, list[Path]]":
     """Reads every `results.json` below some folders, writes tables and page into `study/` in the first folder.
 
+    Of several folders the tables go to a folder that names the others, see `study_folder`.
+
     Args:
         folders: such as `runs/focal_grid`; several are one study.
         baseline: `key=value` words that name the cell to compare with; none: nothing is compared.
@@ -78,7 +82,7 @@ def write_study(
 
     analysis = analyse(read_study(folders), baseline, metrics)
     check_cells(analysis.cells, mixed)
-    out = folders[0] / "study"
+    out = study_folder(folders)
     files: list[Path] = []
     with writing(out, "study", overwrite, PAGE, allow="--overwrite") as own:
         tables = all_tables(analysis)
@@ -97,6 +101,22 @@ def write_study(
         files.append(out / PAGE)
         write_text(files[-1], study_page(analysis, tables, out, reload))
     return analysis, files
+
+
+def study_folder(folders: Sequence[Path]) -> Path:
+    """The folder of the tables: `study` in that of the study; for several, one in the first that names the others.
+
+    The digits at its end are those of the paths of all folders, so that no two studies share it.
+
+    Args:
+        folders: of the study; one that is given twice, or lies in another, counts once.
+    """
+    real = list(dict.fromkeys(folder.resolve() for folder in folders))
+    others = [place.name for place in real if place != real[0] and not place.is_relative_to(real[0])]
+    if not others:
+        return folders[0] / "study"
+    digits = hashlib.sha256("\n".join(map(str, sorted(real))).encode()).hexdigest()[:6]
+    return folders[0] / f"study_with_{'_'.join(others)[:80]}-{digits}"
 
 
 def watch_study(
@@ -145,12 +165,13 @@ def watch_study(
 def _state(folders: Sequence[Path]) -> frozenset[tuple[str, int]]:
     """What tells that something has happened in a study."""
     found = set()
-    for name in ("results.json", "status.json", "metrics.csv"):
-        for path in (path for folder in folders for path in folder.rglob(name)):
-            try:
-                found.add((str(path), path.stat().st_mtime_ns))
-            except FileNotFoundError:  # replaced meanwhile; seen at the next look
-                continue
+    for path in (
+        path for folder in folders for path in files_named(folder, "results.json", "status.json", "metrics.csv")
+    ):
+        try:
+            found.add((str(path), path.stat().st_mtime_ns))
+        except FileNotFoundError:  # replaced meanwhile; seen at the next look
+            continue
     return frozenset(found)
 
 
@@ -161,7 +182,7 @@ def _say(analysis: "Analysis", files: Sequence[Path]) -> None:
 
     from tandem.study.analysis import on_validation
     from tandem.study.table import Entry, Number, numeric_columns
-    from tandem.study.tables import choice_lines, main_table, unfinished_lines
+    from tandem.study.tables import choice_lines, main_table, uncounted_lines, unfinished_lines
     from tandem.utils.console import escape
 
     def shown(entry: Entry) -> str:
@@ -179,10 +200,10 @@ def _say(analysis: "Analysis", files: Sequence[Path]) -> None:
     console.print(printed)
     for line in choice_lines(analysis):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    lines = unfinished_lines(analysis)
-    more = [f"... and {len(lines) - WORST} more, on the page"] if len(lines) > WORST else []
-    for line in [*lines[:WORST], *more]:
-        console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
+    for lines in (uncounted_lines(analysis), unfinished_lines(analysis)):
+        more = [f"... and {len(lines) - WORST} more, on the page"] if len(lines) > WORST else []
+        for line in [*lines[:WORST], *more]:
+            console.print(line, style="yellow", markup=False, highlight=False, soft_wrap=True)
     names = ", ".join(path.name for path in files[:-1])
     console.print(f"tables: {files[0].parent} ({names})", highlight=False, soft_wrap=True, markup=False)
     console.print(f"page: {files[-1]}", highlight=False, soft_wrap=True, markup=False)

@@ -1,5 +1,6 @@
 """The runs of a study as their `results.json` tell of them; nothing is read off the names of folders."""
 
+import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,12 +8,18 @@ from pathlib import Path
 from typing import Any
 
 from tandem.errors import ConfigError, DataError
+from tandem.jobs.plan import PLAN, never_started
+from tandem.jobs.status import STATUS
 from tandem.metrics.catalogue import Quantity
 from tandem.metrics.stored import agreed, read_quantities
-from tandem.utils.artifacts import check_schema
+from tandem.runs.copies import check_copy, copy_line
+from tandem.runs.folders import what_else
+from tandem.utils.artifacts import IDENTITY, RESULTS, TRIALS, check_schema
 from tandem.utils.files import read_json
+from tandem.utils.walk import files_named
 
-RESULTS, STATUS = "results.json", "status.json"
+TRAINING = "tandem.train"
+"""The module whose jobs leave runs."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,7 @@ class Unfinished:
 
     Attributes:
         folder: where it lies.
-        state: `failed`, `interrupted`, `running` (or killed) or `unreadable`.
+        state: `failed`, `interrupted`, `running` (or killed), `never started` or `unreadable`.
         reason: in one line; empty where nothing is known.
         overrides: what was typed for it.
     """
@@ -72,12 +79,16 @@ class Study:
     Attributes:
         folders: that were read.
         runs: the finished ones, each once.
-        unfinished: the others.
+        unfinished: the others, among them jobs that were planned and never started.
+        copies: a line for each copy of a run, which does not count again.
+        trials: folders of runs that a search has chosen, so that no other run is missing beside them.
     """
 
     folders: tuple[Path, ...]
     runs: tuple[Run, ...]
     unfinished: tuple[Unfinished, ...]
+    copies: tuple[str, ...] = ()
+    trials: frozenset[Path] = frozenset()
 
 
 def quantities_of(runs: Iterable[Run]) -> dict[str, Quantity]:
@@ -86,38 +97,80 @@ def quantities_of(runs: Iterable[Run]) -> dict[str, Quantity]:
 
 
 def read_study(folders: Sequence[Path]) -> Study:
-    """Reads every run below some folders, at any depth.
+    """Reads every run below some folders, at any depth, links to folders included.
 
-    A run that lies there twice (the same `hash`) counts once. A file that cannot be read never hides the others.
+    A run that lies there twice (the same `hash`, numbers and weights) counts once, and its copies are named. A file
+    that cannot be read never hides the others.
 
     Args:
         folders: such as `runs/focal_grid`.
 
     Raises:
-        ConfigError: there is no such folder.
+        ConfigError: there is no such folder, or two runs have one hash and other numbers or weights.
     """
     for folder in folders:
         if not folder.is_dir():
             raise ConfigError(f"there is no folder {folder}; give the folder of a study, such as runs/focal_grid")
     runs: dict[str, Run] = {}
-    unfinished = []
-    for path in _below(folders, RESULTS):
+    unfinished, copies = [], []
+    found = _below(folders, RESULTS, STATUS, PLAN, TRIALS)
+    for path in found[RESULTS]:
         try:
             run = _run(path)
         except (OSError, ValueError, DataError) as error:
             reason = " ".join(str(error).split())
             unfinished.append(Unfinished(path.parent, "unreadable", reason, _overrides(path.with_name(STATUS))))
-        else:
-            runs.setdefault(str(run.results.get("hash", path.parent)), run)
-    for path in _below(folders, STATUS):
-        if not path.with_name(RESULTS).exists() and (status := _status(path)):
-            found = Unfinished(path.parent, str(status["state"]), str(status.get("error", "")), _overrides(path))
-            unfinished.append(found)
-    return Study(tuple(folders), tuple(runs.values()), tuple(unfinished))
+            continue
+        first = runs.setdefault(str(run.results.get("hash", path.parent)), run)
+        if first is not run:
+            check_copy(run.folder, run.results, first.folder, first.results)
+            copies.append(copy_line(run.folder, first.folder))
+    for path in found[STATUS]:
+        if path.with_name(RESULTS).exists() or what_else(path.parent) is not None or not (status := _status(path)):
+            continue
+        state, reason = str(status["state"]), str(status.get("error", ""))
+        unfinished.append(Unfinished(path.parent, state, reason, _overrides(path)))
+    begun = {str(run.results.get("hash")) for run in runs.values()}  # also where a folder was renamed
+    begun |= {str(read_identity(run.folder).get("hash")) for run in unfinished}
+    unfinished += [
+        Unfinished(folder, "never started", "planned by a sweep, or removed since", overrides)
+        for folder, overrides in never_started((path.parent for path in found[PLAN]), TRAINING)
+        if folder.name not in begun
+    ]
+    trials = trial_folders(path.parent for path in found[TRIALS])
+    return Study(tuple(folders), tuple(runs.values()), tuple(unfinished), tuple(copies), trials)
 
 
-def _below(folders: Iterable[Path], name: str) -> list[Path]:
-    return sorted({path.resolve(): path for folder in folders for path in folder.rglob(name)}.values())
+def read_identity(folder: Path) -> dict[str, Any]:
+    """What the folder of a run says of its identity; empty if it says nothing."""
+    try:
+        found = read_json(folder / IDENTITY)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def trial_folders(places: Iterable[Path]) -> frozenset[Path]:
+    """Folders of the runs that searches have chosen, by their tables; the folders may have moved since.
+
+    Args:
+        places: folders of searches.
+    """
+    found: set[Path] = set()
+    for place in places:
+        with (place / TRIALS).open(newline="", encoding="utf-8") as file:
+            names = (Path(row.get("folder") or "").name for row in csv.DictReader(file))
+            found |= {(place / name).resolve() for name in names if name}
+    return frozenset(found)
+
+
+def _below(folders: Iterable[Path], *names: str) -> dict[str, list[Path]]:
+    """Files by their names, each once, also if several links lead to it."""
+    found: dict[str, dict[Path, Path]] = {name: {} for name in names}
+    for folder in folders:
+        for path in files_named(folder, *names):
+            found[path.name].setdefault(path.resolve(), path)
+    return {name: [paths[real] for real in sorted(paths)] for name, paths in found.items()}
 
 
 def _run(path: Path) -> Run:

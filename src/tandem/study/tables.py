@@ -123,6 +123,11 @@ def unfinished_lines(analysis: Analysis) -> list[str]:
     return lines + [f"missing: {said}" for said in analysis.missing]
 
 
+def uncounted_lines(analysis: Analysis) -> list[str]:
+    """A line for each finished run that does not count: copies, and runs of the same settings, seed and fold."""
+    return [f"copy: {line}" for line in analysis.study.copies] + [f"not counted: {line}" for line in analysis.uncounted]
+
+
 def choice_lines(analysis: Analysis) -> list[str]:
     """How the best cell was chosen, and how sure the choice is."""
     if len(analysis.cells) < 2:
@@ -160,4 +165,5 @@ def _notes(analysis: Analysis) -> Iterator[str]:
     if data := data_of(analysis):
         yield f"Data: {data}."
     yield from choice_lines(analysis)
+    yield from uncounted_lines(analysis)
     yield from unfinished_lines(analysis)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from tandem.config.identity import differences, run_hash
+from tandem.config.places import stored_config
 from tandem.config.resolve import flatten
 from tandem.data.unchanged import NOT_CHECKED, look
 from tandem.errors import ConfigError, DataError
@@ -82,7 +83,7 @@ def resumed_from(folder: Path) -> dict[str, Any] | None:
 def _check_settings(config: Mapping[str, Any], results: Mapping[str, Any], run: Path) -> None:
     keys = [
         key
-        for key in differences(results["config"], config)
+        for key in differences(stored_config(results), config)
         if not any(key == free or key.startswith(f"{free}.") for free in MAY_DIFFER)
     ]
     if keys:

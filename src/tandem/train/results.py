@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tandem.config.places import STORED, absolute_paths
 from tandem.metrics.stored import as_stored
 from tandem.runs.provenance import environment
 from tandem.train.quantities import run_quantities
@@ -93,5 +94,6 @@ def collect_results(
         **known,
         "parameters": sum(parameter.numel() for parameter in module.parameters()),
         **environment(),
+        STORED: absolute_paths(config),
         "config": dict(config),
     }

@@ -10,6 +10,12 @@ LAST = "last.ckpt"  # checkpoint from which an unfinished run resumes
 DATA = "data.json"  # what is known about the data, with their fingerprint
 FILES = "files.json"  # the files of the data: a digest of each, and their state when they were read
 IDENTITY = "identity.json"  # hash of the run's configuration, and the run that it was resumed from
+SPLITS_FILE = "splits.csv"  # the split of each image
+FIND_LR = "find_lr.json"  # exists once a learning-rate search has finished, in its own folder
+TRIALS = "trials.csv"  # the trials of a search, in its folder
+PREDICTIONS = "predictions.csv"  # one row per image, in the folder of a prediction
+PAPER = "paper.json"  # describes the archive of a paper
+MANIFEST = "manifest.json"  # how a folder of predictions, or of a paper, was made
 
 SCHEMA_KEY = "tandem_schema"  # its place in a checkpoint
 SCHEMA = 1

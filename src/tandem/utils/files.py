@@ -47,7 +47,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, value: Any) -> None:
     """Writes strict JSON atomically; numbers that are not finite become null, because JSON cannot represent them."""
-    write_text(path, json.dumps(_finite(value), indent=2, allow_nan=False) + "\n")
+    write_text(path, as_json(value))
+
+
+def as_json(value: Any) -> str:
+    """The text that `write_json` writes."""
+    return json.dumps(_finite(value), indent=2, allow_nan=False) + "\n"
 
 
 def check_regular(path: Path) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from tandem.errors import ConfigError
 from tandem.utils.files import before_replacing, read_json, sha256, write_json
+from tandem.utils.outputs import check_folder
+from tandem.utils.turns import taking_turns
 
 MARKER = ".tandem_files.json"
 
@@ -77,6 +79,8 @@ def writing(
 ) -> Iterator[WrittenFiles]:
     """Inside, what is written into a folder replaces only what the same command wrote there.
 
+    A second command that writes into the folder waits until the first one has ended.
+
     Args:
         folder: of the files.
         command: name of the command.
@@ -88,13 +92,19 @@ def writing(
         ConfigError: a file that is not the command's own would be replaced.
     """
     files = WrittenFiles(folder, command, overwrite, allow)
-    for name in first:
-        files.check(folder / name)
-    before_replacing.append(files.replacing)
-    try:
-        yield files
-    finally:
-        before_replacing.remove(files.replacing)
+    with taking_turns(check_folder(folder)):
+        for name in first:
+            files.check(folder / name)
+        before_replacing.append(files.replacing)
+        try:
+            yield files
+        finally:
+            before_replacing.remove(files.replacing)
+
+
+def written_by(folder: Path) -> dict[str, list[str]]:
+    """Names of the files in a folder that commands of tandem wrote, by command; empty where none did."""
+    return {str(command): list(files) for command, files in _read(folder / MARKER).items() if isinstance(files, dict)}
 
 
 def _read(marker: Path) -> dict[str, dict[str, list[str]]]:

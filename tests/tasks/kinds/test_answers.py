@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from tandem.errors import ConfigError, DataError
-from tandem.predict.command import masks_of
+from tandem.predict.drawn import masks_of
 from tandem.tasks.kinds import (
     ClassAnswer,
     ClassLabel,

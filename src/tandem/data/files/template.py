@@ -27,6 +27,7 @@ class Template:
         where: its option.
         ending: the ending that it demands, in lower case; empty for any.
         fields: the fields that occur in it.
+        depth: number of names in the path.
 
     Raises:
         ConfigError: an unknown field, no `{id}`, an absolute path or a path that leads out of the root.
@@ -58,7 +59,7 @@ class Template:
             raise ConfigError(f"{where} is {text!r}, but needs {{id}}, the name of an image")
         if text.startswith("/") or ".." in text.split("/"):
             raise ConfigError(f"{where} is {text!r}, but must lie below data.root")
-        self.pattern = re.compile(pattern)
+        self.pattern, self.depth = re.compile(pattern), text.count("/") + 1
 
     def match(self, stem: str, ending: str = "") -> dict[str, str] | None:
         """Returns the text (NFC) that each field matches in a path, or None if the path does not match.

@@ -15,7 +15,7 @@ from tandem.study.report.lines import forest, front, learning_curves, threshold_
 from tandem.study.report.matrices import MOST, confusion_matrices
 from tandem.study.report.sortable import SORT, sortable
 from tandem.study.table import Entry, Number, ResultTable
-from tandem.study.tables import data_of, title_of, unfinished_lines
+from tandem.study.tables import data_of, title_of, uncounted_lines, unfinished_lines
 from tandem.utils.optional import load
 
 STYLE = """
@@ -117,6 +117,13 @@ def _heat_note(analysis: Analysis) -> str:
     return f"Means over seeds and folds; darker is better.{said}"
 
 
+IN_HEADING = (
+    *("failed", "missing", "running", "unreadable", "interrupted", "killed", "timed out", "pruned", "never started"),
+    *("copy: ", "not counted: "),
+)
+"""Beginnings of notes that stand above the tables already."""
+
+
 def _heading(analysis: Analysis, reload: int | None) -> list[str]:
     runs = sum(len(cell.runs) for cell in analysis.cells)
     swept = ", ".join(analysis.params.values()) or "nothing but seeds and folds"
@@ -124,14 +131,15 @@ def _heading(analysis: Analysis, reload: int | None) -> list[str]:
     facts = f"{runs} finished runs in {len(analysis.cells)} cells; swept: {swept}{data}"
     parts = [f"<h1>{escape(title_of(analysis))}</h1><p class='note'>{escape(facts)}</p>"]
     if reload is not None:
-        said = f"The study is being watched; this page loads itself anew every {reload} seconds."
-        parts.append(f"<p class='live'>{said}</p><script>setTimeout(() => location.reload(), {1000 * reload})</script>")
-    lines = "".join(f"<li>{escape(line)}</li>" for line in unfinished_lines(analysis))
+        live = f"The study is being watched; this page loads itself anew every {reload} seconds."
+        parts.append(f"<p class='live'>{live}</p><script>setTimeout(() => location.reload(), {1000 * reload})</script>")
+    said = [*uncounted_lines(analysis), *unfinished_lines(analysis)]
+    lines = "".join(f"<li>{escape(line)}</li>" for line in said)
     return [*parts, f"<ul class='warnings'>{lines}</ul>"] if lines else parts
 
 
 def _table(table: ResultTable) -> str:
-    notes = (note for note in table.notes if not note.startswith(("failed", "missing", "running", "unreadable")))
+    notes = (note for note in table.notes if not note.startswith(IN_HEADING))
     return sortable(table) + "".join(f"<p class='note'>{escape(note)}</p>" for note in notes)
 
 

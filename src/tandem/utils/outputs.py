@@ -1,0 +1,43 @@
+"""Checks where a command is asked to write, before it does the work."""
+
+from pathlib import Path
+
+from tandem.errors import ConfigError
+
+
+def check_file(path: Path, key: str = "out") -> Path:
+    """Refuses a place where no file can be written.
+
+    Args:
+        path: where the file is to be.
+        key: the option that names it.
+
+    Raises:
+        ConfigError: it is a folder, or one of the folders above it is a file.
+
+    Example:
+        >>> check_file(Path("."))
+        Traceback (most recent call last):
+        tandem.errors.ConfigError: out=. is a folder, but must be a file; name one in it
+    """
+    if path.is_dir() or not path.name:
+        raise ConfigError(f"{key}={path} is a folder, but must be a file; name one in it")
+    check_folder(path.parent, key)
+    return path
+
+
+def check_folder(path: Path, key: str = "out") -> Path:
+    """Refuses a place where no folder can be made.
+
+    Args:
+        path: the folder, which may not exist yet.
+        key: the option that names it.
+
+    Raises:
+        ConfigError: it, or one of the folders above it, is a file.
+    """
+    for place in (path, *path.parents):
+        if place.exists() and not place.is_dir():
+            what = f"{key}={path} is" if place == path else f"{key}={path} lies below {place}, which is"
+            raise ConfigError(f"{what} a file, but must be a folder; name another place")
+    return path
