@@ -12,9 +12,9 @@ from PIL import Image
 
 from tandem.audit.audit import audit
 from tandem.audit.command import skipping
-from tandem.audit.facts import EMPTY, FILLED, MISSING, facts_of, file_facts
+from tandem.audit.facts import EMPTY, FILLED, MISSING, facts_of, file_facts, thumbnails_of
 from tandem.audit.remarks import remarks
-from tandem.audit.tables import classes, columns, findings, masks, modes, sizes
+from tandem.audit.tables import classes, columns, findings, levels, masks, modes, sizes
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
 from tandem.data.files.records import Record
 from tandem.data.samples import SPLITS, Samples
@@ -181,3 +181,30 @@ def test_faults_are_skipped_in_each_source_that_can() -> None:
     mixed = {"sources": {"one": {"on_error": "fail"}, "other": {"size": 3}}, "size": 3}
     assert skipping(mixed) == {"sources": {"one": {"on_error": "skip"}, "other": {"size": 3}}, "size": 3}
     assert mixed["sources"] == {"one": {"on_error": "fail"}, "other": {"size": 3}}
+
+
+def test_the_levels_in_use_are_counted_by_depth(splits: dict[str, Samples]) -> None:
+    (only,) = audit(Source(splits), splits).levels
+    every = torch.cat([samples.images for samples in splits.values()]).numpy()
+    assert (only.deep, only.images, only.bits, only.ends) == (False, 12, 8, (0.0, 255.0))
+    assert only.quantiles == tuple(np.quantile(every, (0, 0.5, 1), method="lower").tolist())
+    np.testing.assert_array_equal(only.counts, np.histogram(every, 64, (0, 256))[0])
+
+
+def test_files_of_different_depth_are_remarked_upon_with_their_classes(splits: dict[str, Samples]) -> None:
+    for split, part in splits.items():  # the malignant ones use 12 bits
+        deep = part.labels == 1
+        images = torch.where(deep[:, None, None, None], part.images.int() * 16, part.images.int()).to(torch.uint16)
+        ends = torch.where(deep[:, None], torch.tensor([16.0, 4000.0]), torch.tensor([0.0, 255.0]))
+        splits[split] = replace(part, images=images, levels=ends)
+    found = audit(Source(splits), splits)
+    low, high = found.levels
+    assert (low.deep, low.images, low.by_class) == (False, 6, {"benign": 6, "malignant": 0})
+    assert (high.deep, high.images, high.by_class, high.bits) == (True, 6, {"benign": 0, "malignant": 6}, 12)
+    assert [row[0] for row in levels(found).rows] == ["8 bits", "over 8 bits"]
+    assert levels(found).rows[1][-3:] == (12, "16", "4000")
+    lines = remarks(found)
+    assert lines[0].startswith("images of more than 8 bits: 6, with levels from ")
+    assert lines[0].endswith("which need 12 bits; 16 becomes black and 4000 white")
+    assert "files differ in depth, which may give away the class (8 bits, 0 to 255: 6 benign, 0 malignant;" in lines[1]
+    assert len(thumbnails_of(splits)) == 12

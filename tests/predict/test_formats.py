@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -123,3 +124,20 @@ def test_a_deep_file_is_remarked_upon_where_no_levels_are_known(tmp_path: Path) 
     deep = open_any(write("png grey 16", tmp_path, "a", 0))
     assert "the run holds no levels of black and white: 0 is read as black" in View(16, 1).remarks(deep)["deep"]
     assert View(16, 1, deep=True).remarks(deep) == {}
+
+
+def test_a_run_from_before_levels_were_kept_is_not_evaluated_on_deep_images(
+    mixture: tuple[Path, Path], tmp_path: Path
+) -> None:
+    shutil.copytree(mixture[0], tmp_path / "run")
+    checkpoint = torch.load(tmp_path / "run" / "best.ckpt", weights_only=True)
+    del checkpoint["DataModule"]
+    torch.save(checkpoint, tmp_path / "run" / "best.ckpt")
+    assert restore(tmp_path / "run").levels == ()
+    options: dict[str, Any] = {"masks": False, "cases": 0, "page": False, "samples": 1, "seed": 0, "data": {}}
+    with pytest.raises(DataError, match=r"rounded to 8 bits, so its metrics would not be comparable: train it again"):
+        evaluate_run(EvaluateSettings(tmp_path / "run", "test", "stored", None, None, **options))
+    checkpoint["DataModule"] = {"levels": [["low", "high"]]}
+    torch.save(checkpoint, tmp_path / "run" / "best.ckpt")
+    with pytest.raises(DataError, match=r"best\.ckpt holds levels of black and white that are no pairs in order"):
+        restore(tmp_path / "run")
