@@ -67,6 +67,8 @@ def restore(folder: str | Path) -> TrainedRun:
         raise ConfigError(f"{file} is missing, so this run cannot be restored; train it again")
     checkpoint = torch.load(file, weights_only=True, map_location="cpu")
     check_schema(checkpoint.get(SCHEMA_KEY), file)
+    if _is_double(module, checkpoint["state_dict"]):
+        module.double()
     try:
         module.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
@@ -121,6 +123,16 @@ def read_info(folder: Path) -> "DataInfo":
         raise DataError(f"{file} does not describe the data (another version of tandem?); train the run again")
     values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in entries.items()}
     return DataInfo(**values)
+
+
+def _is_double(module: "MultiTaskModule", state: Mapping[str, Any]) -> bool:
+    """Whether the weights are stored in float64 (`trainer.precision=64-true`), which float32 would round."""
+    import torch
+
+    return any(
+        name in state and state[name].dtype == torch.float64 and value.dtype == torch.float32
+        for name, value in module.named_parameters()
+    )
 
 
 def _without_weights(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -14,10 +14,12 @@ from tandem.config.resolve import resolve
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError, TrainingError
 from tandem.factory import make_data, make_module, make_trainer
+from tandem.jobs.slurm import requeue
 from tandem.metrics.catalogue import metric_of
 from tandem.utils.artifacts import LAST, RESULTS
 from tandem.utils.files import write_json, write_text
 from tandem.utils.lazy_imports import load_libraries
+from tandem.utils.signals import Terminated, interruption
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -48,12 +50,22 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
 
     plain = resolve(config)
     known = finished_results(plain, folder)
-    results = train(plain, folder) if known is None else _as_declared_now(known, plain, folder)
+    results = _train(plain, folder) if known is None else _as_declared_now(known, plain, folder)
     if not (folder / REPORT).exists():  # also if a finished run was interrupted before its report was written
         write_report(folder)
     print_results(results, folder)
     value = results["metrics"].get(plain["monitor"])
     return None if value is None else float(value)
+
+
+def _train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Trains; a signal that ends it puts the job of Slurm back into the queue, if `checkpoint.requeue` says so."""
+    try:
+        return train(config, folder)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if isinstance(interruption(stop), Terminated) and (config.get("checkpoint") or {}).get("requeue"):
+            requeue()
+        raise
 
 
 def _as_declared_now(results: dict[str, Any], config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -111,6 +123,7 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
     import pytorch_lightning as pl
 
     from tandem.callbacks.monitor_watch import MonitorWatch
+    from tandem.callbacks.resume import Resume
     from tandem.distributed.gather import get_rank, rank_zero_first
     from tandem.distributed.sync_batchnorm import convert_batchnorm
     from tandem.network.weights import origin
@@ -126,7 +139,9 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     data = make_data(config)
     module = make_module(config, data.info)
-    trainer = make_trainer(config, folder, [*callbacks, MonitorWatch(config["monitor"])])
+    hash_ = run_hash(config)
+    resume = Resume(folder, hash_, (config.get("checkpoint") or {}).get("every_n_steps"))
+    trainer = make_trainer(config, folder, [*callbacks, MonitorWatch(config["monitor"]), resume])
     first = get_rank() == 0
     module.balance.check_devices(trainer.world_size)  # repeated here so that errors come before the data are read
     for task in module.tasks.values():
@@ -135,7 +150,7 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
         convert_batchnorm(module, gpu=trainer.strategy.root_device.type == "cuda")
     with rank_zero_first():
         read_data(data, folder)
-    known: dict[str, Any] = {"hash": run_hash(config), "weights": origin(config["network"])}
+    known: dict[str, Any] = {"hash": hash_, "weights": origin(config["network"])}
     fingerprint = keep_data(data, folder) if first else {}
     last = folder / LAST
     resumed = last.exists()
@@ -148,6 +163,7 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
     _log_run(config, data, module, trainer, known["weights"])
     computed = prepare(module, data, folder)
     check_fit(config, trainer, module, data)
+    trainer.precision_plugin.convert_module(module)  # before a checkpoint's weights are loaded, or averages are made
     try:
         log_settings(trainer, {**config, "computed": computed}, folder)
         _fit(trainer, module, data, last if resumed else None)
