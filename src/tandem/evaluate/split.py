@@ -13,7 +13,8 @@ from tandem.errors import DataError
 from tandem.evaluate.settings import EvaluateSettings
 from tandem.factory import make_data
 from tandem.runs.restore import TrainedRun
-from tandem.utils.files import read_json
+from tandem.utils.artifacts import DATA
+from tandem.utils.digests import read_artifact
 
 if TYPE_CHECKING:
     from tandem.data.samples import Samples
@@ -69,7 +70,7 @@ def read_split(run: TrainedRun, settings: EvaluateSettings) -> Split:
     except DataError as error:
         raise DataError(f"{error} (if the data were moved, give their folder with data.root=...)") from error
     now = data.fingerprint()
-    _check_same(now, read_json(run.folder / "data.json")["fingerprint"], data.info.name)
+    _check_same(now, read_artifact(run.folder / DATA)["fingerprint"], data.info.name)
     node = config["callbacks"].get("threshold_sweep")
     sweep = build(node, "callbacks.threshold_sweep") if node else ThresholdSweep()
     samples = data.splits[settings.split]

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from tandem.errors import ConfigError, DataError
 from tandem.utils.artifacts import BEST, RESULTS, SCHEMA_KEY, check_schema
-from tandem.utils.files import check_regular, read_json
+from tandem.utils.digests import check_intact, read_artifact
+from tandem.utils.files import check_regular
 
 if TYPE_CHECKING:
     from tandem.data.datamodule import DataInfo
@@ -65,6 +66,7 @@ def restore(folder: str | Path) -> TrainedRun:
     check_regular(file)
     if not file.exists():
         raise ConfigError(f"{file} is missing, so this run cannot be restored; train it again")
+    check_intact(file)
     checkpoint = torch.load(file, weights_only=True, map_location="cpu")
     check_schema(checkpoint.get(SCHEMA_KEY), file)
     if _is_double(module, checkpoint["state_dict"]):
@@ -89,7 +91,7 @@ def read_results(folder: Path) -> dict[str, Any]:
         DataError: the file was written by a later tandem.
     """
     if (folder / RESULTS).is_file():
-        found: dict[str, Any] = read_json(folder / RESULTS)
+        found: dict[str, Any] = read_artifact(folder / RESULTS)
         if not isinstance(found, dict) or not isinstance(found.get("config"), dict):
             raise DataError(f"{folder / RESULTS} holds no configuration; the file is damaged, or no result of a run")
         check_schema(found.get("schema"), folder / RESULTS)
@@ -117,7 +119,7 @@ def read_info(folder: Path) -> "DataInfo":
     from tandem.data.datamodule import DataInfo
 
     file = folder / "data.json"
-    entries = read_json(file).get("info") if file.exists() else None
+    entries = read_artifact(file).get("info") if file.exists() else None
     known = {entry.name for entry in fields(DataInfo)}
     if not isinstance(entries, dict) or entries.keys() - known:
         raise DataError(f"{file} does not describe the data (another version of tandem?); train the run again")

@@ -10,6 +10,7 @@ from tandem.errors import ConfigError, DataError
 from tandem.metrics.catalogue import Quantity
 from tandem.metrics.stored import agreed, read_quantities
 from tandem.utils.artifacts import check_schema
+from tandem.utils.digests import read_artifact
 from tandem.utils.files import read_json
 
 RESULTS, STATUS = "results.json", "status.json"
@@ -127,7 +128,7 @@ def _run(path: Path) -> Run:
         ValueError: no JSON, or not what a run of this version leaves.
         DataError: quantities that tandem does not write.
     """
-    results = read_json(path)
+    results = read_artifact(path)
     whole = results if isinstance(results, dict) else {}
     config = whole.get("config")
     found = {"config": config, "config.tasks": config.get("tasks") if isinstance(config, dict) else None}

@@ -17,6 +17,7 @@ from tandem.factory import make_data, make_module, make_trainer
 from tandem.jobs.slurm import requeue
 from tandem.metrics.catalogue import metric_of
 from tandem.utils.artifacts import LAST, RESULTS
+from tandem.utils.digests import recorded
 from tandem.utils.files import write_json, write_text
 from tandem.utils.lazy_imports import load_libraries
 from tandem.utils.signals import Terminated, interruption
@@ -47,8 +48,10 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
     from tandem.reports.run_report import REPORT, write_report
     from tandem.reports.table import print_results
     from tandem.train.answer import finished_results
+    from tandem.train.repair import repair
 
     plain = resolve(config)
+    repair(folder)
     known = finished_results(plain, folder)
     results = _train(plain, folder) if known is None else _as_declared_now(known, plain, folder)
     if not (folder / REPORT).exists():  # also if a finished run was interrupted before its report was written
@@ -78,7 +81,8 @@ def _as_declared_now(results: dict[str, Any], config: Mapping[str, Any], folder:
     if (now := declared_anew(stored, config["tasks"])) == stored:
         return results
     results["quantities"] = {key: as_stored(one) for key, one in now.items()}
-    write_json(folder / RESULTS, results)
+    with recorded(folder):
+        write_json(folder / RESULTS, results)
     (folder / REPORT).unlink(missing_ok=True)  # written again with the new labels
     return results
 
@@ -103,7 +107,8 @@ def train(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.Callb
     from tandem.train.ddp_launch import train_on_devices
 
     check_config(config)
-    continue_run(config, folder)
+    with recorded(folder):
+        continue_run(config, folder)
     count = device_count(config)
     if count == 1:
         return train_here(config, folder, callbacks)
@@ -118,6 +123,11 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
     Returns:
         The content of `results.json`; empty on ranks other than 0, which write no file.
     """
+    with recorded(folder):
+        return _train_here(config, folder, callbacks)
+
+
+def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.Callback]") -> dict[str, Any]:
     quieten()
     load_libraries()
     import pytorch_lightning as pl

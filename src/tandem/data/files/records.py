@@ -178,6 +178,7 @@ class Decoder:
 
     def _without_cache(self, records: Sequence[Record], in_memory: bool) -> tuple[dict[str, Tensor], Arrays]:
         """Returns pixels and other arrays when nothing can be stored on disk."""
+        states = {path: _seen(path) for record in records for path in record.files}
         names = [name for name in self.shapes(0) if in_memory or name not in PIXELS]
         parts = [{name: part[name] for name in names} for part in self.parts(records)]
         arrays = {name: np.concatenate([part[name] for part in parts]) for name in names}
@@ -185,7 +186,7 @@ class Decoder:
             return {name: torch.from_numpy(arrays.pop(name)) for name in PIXELS}, arrays
 
         def again(name: str, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
-            return self.decode([records[row] for row in rows])[name]
+            return self._decode_again([records[row] for row in rows], states)[name]
 
         rows, shapes = np.arange(len(records)), self.shapes(0)
         found = {name: as_tensor(Redecoded(partial(again, name), rows, shapes[name][1:])) for name in PIXELS}
@@ -212,6 +213,22 @@ class Decoder:
         for row, record in enumerate(records):
             self._decode_row(arrays, row, record)
         return arrays
+
+    def _decode_again(self, records: Sequence[Record], states: Mapping[Path, tuple[int, int] | None]) -> Arrays:
+        """Decodes rows that were usable at the start.
+
+        Raises:
+            DataError: a file has changed, or cannot be read any more; training on it would give other numbers.
+        """
+        found = self.decode(records)
+        for record, usable in zip(records, found["usable"], strict=True):
+            for path in record.files:
+                if _seen(path) != states[path]:
+                    what = "changed" if path.exists() else "was removed"
+                    raise DataError(f"{str(path)!r} {what} while the data were in use: restore it, and rerun to resume")
+            if not usable and (fault := self._decode_row(self._empty(1), 0, record)):
+                raise DataError(f"{fault} (it could be read when the data were first read)")
+        return found
 
     def parts(self, records: Sequence[Record]) -> Iterator[Arrays]:
         """Yields what `decode` returns, some rows at a time; at least one part."""
@@ -251,6 +268,15 @@ class Decoder:
             filled = bool(((whole > 0) & (whole != MISSING_PIXEL)).any())
             masked = max(masked, FILLED_MASK if filled else EMPTY_MASK)
         return masks, masked
+
+
+def _seen(path: Path) -> tuple[int, int] | None:
+    """Size and time of the last change of a file; None if it is absent."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_size, state.st_mtime_ns
 
 
 def _split(stored: Mapping[str, Mapped]) -> tuple[dict[str, Tensor], Arrays]:
