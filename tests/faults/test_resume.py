@@ -1,4 +1,4 @@
-"""A killed run that is given again ends as one that was not killed, to the last bit: a few of what `make faults` does."""
+"""A killed run whose command is given again ends as an unbroken one, to the last bit: a short form of `make faults`."""
 
 from pathlib import Path
 
