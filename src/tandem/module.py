@@ -66,6 +66,8 @@ class MultiTaskModule(pl.LightningModule):
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Maps (N, C, H, W) images in [0, 1] to the logits of each task."""
+        if next(iter(self.parameters())).dtype == torch.float64:  # trainer.precision=64-true
+            image = image.double()
         features = self.network(image)
         return {name: task(features) for name, task in self.tasks.items()}
 

@@ -23,7 +23,6 @@ class Inference(nn.Module):
     def __init__(self, module: MultiTaskModule) -> None:
         super().__init__()
         self.module = module.eval().requires_grad_(False)
-        self.dtype = next((value.dtype for value in module.parameters()), torch.float32)  # float64 with 64-true
         self.names = tuple(name for name, _ in self._outputs())
 
     def _outputs(self) -> Iterator[tuple[str, str]]:
@@ -34,7 +33,7 @@ class Inference(nn.Module):
 
     def forward(self, image: Tensor) -> tuple[Tensor, ...]:
         """Returns the outputs in the order of `names`."""
-        logits = self.module((image.float() / 255).to(self.dtype))
+        logits = self.module(image.float() / 255)
         found: dict[str, Tensor] = {}
         for name, task in self.module.tasks.items():
             probabilities = task.probabilities(logits[name].float())
