@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-full bench lint lock setup clean help
+.PHONY: demo test test-full faults bench lint lock setup clean help
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -17,6 +17,9 @@ test: $(READY) lint ## set up, check style and types, run every test
 
 test-full: $(READY) lint ## the same, and what takes minutes: published numbers trained again
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal
+
+faults: $(READY) ## kills of drawn set-ups and damaged files: tried, survived, equal; FAULTS="2 5" for 2 set-ups, 5 kills each
+	OMP_NUM_THREADS=1 $(PYTHON) -m tests.faults.run $(FAULTS)
 
 bench: $(READY) ## speed and memory as ratios against peers, in one run; BENCH="losses sweep" for some
 	$(PYTHON) -m tests.benchmarks.run $(BENCH)

@@ -26,6 +26,7 @@ from tandem.jobs.outcome import BUSY
 from tandem.jobs.process import follow_parent
 from tandem.jobs.refused import is_new, remove_refused
 from tandem.utils.names import printable
+from tandem.utils.signals import exit_code, install, kept
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +50,7 @@ def run(
     Args:
         task: called with the job's configuration and folder; returns the job's objective.
         config_name: the primary configuration in the shipped folder.
-        on_interrupt: the message after Ctrl-C.
+        on_interrupt: the message after Ctrl-C, or a signal that ends the command.
     """
     verbose = os.environ.get(FULL_ERRORS) == "1"
     job = _as_job(task, verbose)
@@ -57,8 +58,8 @@ def run(
     try:
         follow_parent()
         _start(job, config_name, verbose, on_interrupt)
-    except KeyboardInterrupt:
-        _fail(on_interrupt, code=130)
+    except KeyboardInterrupt as stop:
+        _fail(on_interrupt, exit_code(stop))
 
 
 def run_tool(task: Callable[[dict[str, Any]], None], config_name: str, on_interrupt: str = "interrupted") -> None:
@@ -67,7 +68,7 @@ def run_tool(task: Callable[[dict[str, Any]], None], config_name: str, on_interr
     Args:
         task: called with the resolved configuration.
         config_name: the primary configuration in the shipped folder; it includes `tool`.
-        on_interrupt: the message after Ctrl-C.
+        on_interrupt: the message after Ctrl-C, or a signal that ends the command.
     """
     for word in sys.argv[1:]:  # before Hydra creates a folder for a sweep
         if word.lstrip("+").lower() in SWEEPS:
@@ -103,10 +104,11 @@ def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on
     application = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)(job)
     try:
         guard_hydra()
-        with own_modules_remembered():
+        with own_modules_remembered(), kept():
+            install()
             application()
-    except KeyboardInterrupt:
-        _fail(on_interrupt, code=130)
+    except KeyboardInterrupt as stop:
+        _fail(on_interrupt, exit_code(stop))
     except Exception as error:  # jobs of `run` handle their own errors, so this one is from composing
         if verbose:
             raise

@@ -106,9 +106,11 @@ def make_trainer(config: Mapping[str, Any], folder: Path, more: "Sequence[pl.Cal
         folder: the run's folder.
         more: further callbacks that are not part of the configuration.
     """
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
     from pytorch_lightning.callbacks import ProgressBar
 
-    from tandem.distributed.gather import get_rank
+    from tandem.callbacks.checkpoint_files import CheckpointFiles
+    from tandem.distributed.gather import get_rank, is_distributed
 
     placed = _place(config, folder)
     for name in ("callbacks", "trainer"):
@@ -124,6 +126,7 @@ def make_trainer(config: Mapping[str, Any], folder: Path, more: "Sequence[pl.Cal
         callbacks=[callback for callback in callbacks if shown or not isinstance(callback, ProgressBar)],
         logger=(get_rank() == 0 and list(build_each(placed["logger"], "logger").values())) or False,
         default_root_dir=str(folder),
+        plugins=[CheckpointFiles(), *([] if is_distributed() else [LightningEnvironment()])],  # not Slurm's: one job
         **_strategy(),
     )
     if trainer.precision in ("16-true", "bf16-true"):

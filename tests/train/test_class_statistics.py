@@ -19,8 +19,9 @@ from tandem.config.shipped import config_folder
 from tandem.errors import ConfigError
 from tandem.factory import make_data, make_module
 from tandem.runs.restore import restore
-from tandem.train.class_statistics import COMPUTED, prepare
+from tandem.train.class_statistics import prepare
 from tandem.train.run import train
+from tandem.utils.artifacts import COMPUTED
 
 TINY = [
     "experiment=tiny",

@@ -157,6 +157,7 @@ def test_data_that_changed_are_refused_and_nothing_is_written(tmp_path: Path) ->
     kept = json.loads((tmp_path / "data.json").read_text())
     kept["fingerprint"]["val"] = "0" * 64
     (tmp_path / "data.json").write_text(json.dumps(kept))
+    (tmp_path / "artifacts.json").unlink()
     with pytest.raises(DataError, match=r"changed since this run began \(val differ\)"):
         train(configuration("trainer.max_epochs=1"), tmp_path)
     assert not (tmp_path / "results.json").exists()

@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 
 from tandem.callbacks.split import validated
+from tandem.utils import signals
 from tandem.utils.artifacts import LAST, SCHEMA, SCHEMA_KEY, check_schema
 
 
@@ -39,6 +40,7 @@ class BestCheckpoint(ModelCheckpoint):
         if validated(trainer):  # else Lightning would judge the epoch by the values of an earlier one
             super().on_train_epoch_end(trainer, pl_module)
         trainer.save_checkpoint(Path(self.dirpath or "") / LAST)
+        signals.release()  # one that waited for the checkpoint
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores a state, wherever the folder was when it was saved."""

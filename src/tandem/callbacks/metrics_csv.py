@@ -24,10 +24,22 @@ class MetricsCSV(pl.Callback):
         self.rows: list[dict[str, Any]] = []
         self.rate = float("nan")
         self.validated = False
+        self.stored: list[dict[str, Any]] | None = None
+
+    def state_dict(self) -> dict[str, Any]:
+        """Returns the rows, so that a lost or damaged table is written again."""
+        return {"rows": [dict(row) for row in self.rows]}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Keeps the rows of a checkpoint until training starts."""
+        self.stored = list(state_dict["rows"])
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Reads the rows of an interrupted run; the trainer knows the epoch to resume at only now."""
-        self.rows = [row for row in read_metrics(self.path) if int(row["epoch"]) < trainer.current_epoch]
+        """Takes the rows of an interrupted run from its checkpoint, or from the table of an older version."""
+        known = read_metrics(self.path) if self.stored is None else self.stored
+        self.rows = [row for row in known if int(row["epoch"]) < trainer.current_epoch]
+        if trainer.is_global_zero and self.rows:
+            write_metrics(self.path, self.rows)
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stores the learning rate of the epoch."""

@@ -101,6 +101,14 @@ class NonFinite(pl.Callback):
         if bad is not None:
             raise TrainingError(f"the weights of {bad} are not finite after epoch {trainer.current_epoch}; {FIX}")
 
+    def epoch_state(self) -> dict[str, Any]:
+        """The steps omitted in a row, and the state that `rollback` restores, for a checkpoint inside of an epoch."""
+        return {"row": self.row, "start": self.start}
+
+    def load_epoch_state(self, state: dict[str, Any]) -> None:
+        """Restores both."""
+        self.row, self.start = int(state["row"]), state["start"]
+
     def _stop_at_once(self) -> None:
         if self.policy == "stop":
             raise TrainingError(f"{self.reason}; {FIX}, or set callbacks.non_finite.policy=skip or rollback")

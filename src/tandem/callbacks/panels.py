@@ -1,6 +1,7 @@
 """Image panels, for trackers and for the run's folder."""
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from tandem.errors import ConfigError
 from tandem.module import MultiTaskModule, Outputs
 from tandem.reports.panels import RGBImage, panel_row, panel_sheet
 from tandem.trackers import log_image
+from tandem.utils.files import write_whole
 
 
 class Panels(SplitCallback):
@@ -75,5 +77,5 @@ class Panels(SplitCallback):
 
         for name, rows in self.rows.items():
             if rows and trainer.is_global_zero:
-                self.folder.mkdir(parents=True, exist_ok=True)
-                Image.fromarray(panel_sheet(rows)).save(self.folder / f"{stage}_{name}.png")
+                sheet = Image.fromarray(panel_sheet(rows))
+                write_whole(self.folder / f"{stage}_{name}.png", partial(sheet.save, format="png"))

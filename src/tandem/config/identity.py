@@ -19,6 +19,7 @@ NOT_IDENTITY = (
     "name",
     "runs",
     "on_changed_data",
+    "checkpoint",
     "hydra",
     "logger",
     "callbacks.progress",

@@ -16,6 +16,14 @@ class LoaderConfig:
 
 
 @dataclass
+class CheckpointConfig:
+    """How often `last.ckpt` is saved: after every so many steps (null: at the end of each epoch), and Slurm's queue."""
+
+    every_n_steps: int | None = None
+    requeue: bool = False
+
+
+@dataclass
 class ParametersConfig:
     """How the optimiser treats groups of parameters."""
 
@@ -32,6 +40,7 @@ class TrainConfig:
     runs: str = "runs"
     on_changed_data: str = "refuse"
     resume_from: str | None = None
+    checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
     monitor: str = "auto"
     mode: str = "auto"
     monitors: Any = None

@@ -142,7 +142,16 @@ class DataModule(pl.LightningDataModule):
         if self.source_shares is not None and samples.origin is not None:
             members, shares = samples.origin, list(self.source_shares)
         part = (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
-        return loader(samples, self.batch_size, self.workers, self.seed, split == "train", shares, members, part)
+        train = split == "train"
+        resume = self._position() if train else (0, 0)
+        return loader(samples, self.batch_size, self.workers, self.seed, train, shares, members, part, resume)
+
+    def _position(self) -> tuple[int, int]:
+        """The epoch that is trained first, and how many of its batches are done, in a resumed run."""
+        if self.trainer is None:
+            return 0, 0
+        loop = self.trainer.fit_loop
+        return loop.epoch_progress.current.state_dict()["processed"], loop.epoch_loop.batch_progress.current.ready
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Training batches: the order depends on (seed, epoch), the augmentation on (seed, epoch, row)."""

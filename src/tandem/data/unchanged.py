@@ -13,9 +13,10 @@ from typing import Any
 
 from tandem.config.instantiate import build
 from tandem.data.files.inventory import Inventory, listed
-from tandem.errors import TandemError
+from tandem.errors import DataError, TandemError
 from tandem.utils.artifacts import DATA, FILES
-from tandem.utils.files import read_json, write_json
+from tandem.utils.digests import read_artifact
+from tandem.utils.files import write_json
 
 log = logging.getLogger(__name__)
 
@@ -79,7 +80,7 @@ def look(node: Mapping[str, Any], folder: Path, known: dict[str, Read] | None = 
     state = glance(node, folder)
     if state.word != "unknown":
         return state
-    before, (inventory, _) = read_json(folder / DATA)["fingerprint"], read_inventory(folder)
+    before, (inventory, _) = read_artifact(folder / DATA)["fingerprint"], read_inventory(folder)
     try:
         now, files = _read(node, {} if known is None else known)
     except TandemError as error:
@@ -122,9 +123,9 @@ def keep_inventory(files: Inventory | None, folder: Path) -> None:
 def read_inventory(folder: Path) -> tuple[Inventory | None, str | None]:
     """The files of a run's data and their state when they were read; None each for runs of an older tandem."""
     try:
-        stored = read_json(folder / FILES)
+        stored = read_artifact(folder / FILES)
         return Inventory.from_json(stored), stored["state"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # absent, or damaged: the data are read instead
+    except (OSError, DataError, KeyError, TypeError, AttributeError):  # absent, or damaged: the data are read instead
         return None, None
 
 

@@ -2,12 +2,13 @@
 
 import csv
 import math
-import os
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from tandem.utils.atomic import replacing
 from tandem.utils.names import as_cell
 
 
@@ -24,10 +25,11 @@ class RowsFile:
     def __init__(self, path: Path, columns: Sequence[str]) -> None:
         self.path = path
         self.columns = list(columns)
-        self.temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        self.stack = ExitStack()
 
     def __enter__(self) -> "RowsFile":
-        self.file = self.temporary.open("w", newline="", encoding="utf-8")
+        temporary = self.stack.enter_context(replacing(self.path))
+        self.file = self.stack.enter_context(temporary.open("w", newline="", encoding="utf-8"))
         self.writer = csv.DictWriter(self.file, self.columns, restval="", lineterminator="\n")
         self.writer.writeheader()
         return self
@@ -37,12 +39,7 @@ class RowsFile:
         self.writer.writerows({key: _cell(value) for key, value in row.items()} for row in rows)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        with self.file:
-            self.file.flush()
-            os.fsync(self.file.fileno())
-        if kind is None:
-            self.temporary.replace(self.path)
-        self.temporary.unlink(missing_ok=True)
+        self.stack.__exit__(kind, error, at)
 
 
 def _cell(value: Any) -> Any:

@@ -9,6 +9,7 @@ from tandem.errors import ConfigError
 from tandem.evaluate.settings import EvaluateSettings
 from tandem.evaluate.split import Split
 from tandem.utils.files import shortest
+from tandem.utils.signals import interruption
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -92,7 +93,5 @@ def apply(trainer: "pl.Trainer", module: "MultiTaskModule", split: Split) -> dic
         try:
             (found,) = (trainer.test if stage == "test" else trainer.validate)(module, batches, verbose=False)
         except SystemExit as end:
-            if isinstance(end.__context__, KeyboardInterrupt):  # Lightning turns Ctrl-C into SystemExit
-                raise KeyboardInterrupt from end
-            raise
+            raise interruption(end) or end from None
     return {f"{split.name}{key.removeprefix(stage)}": shortest(float(value)) for key, value in found.items()}

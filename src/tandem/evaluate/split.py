@@ -19,8 +19,8 @@ from tandem.errors import DataError
 from tandem.evaluate.settings import EvaluateSettings
 from tandem.factory import make_data
 from tandem.runs.restore import TrainedRun
-from tandem.utils.artifacts import SPLITS_FILE
-from tandem.utils.files import read_json
+from tandem.utils.artifacts import DATA, SPLITS_FILE
+from tandem.utils.digests import read_artifact
 from tandem.utils.names import as_cell
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def read_split(run: TrainedRun, settings: EvaluateSettings) -> Split:
             f"{run.folder} rounded to 8 bits, so its metrics would not be comparable: train it again"
         )
     now = data.fingerprint()
-    _check_same(now, read_json(run.folder / "data.json")["fingerprint"], data.info.name)
+    _check_same(now, read_artifact(run.folder / DATA)["fingerprint"], data.info.name)
     node = config["callbacks"].get("threshold_sweep")
     sweep = build(node, "callbacks.threshold_sweep") if node else ThresholdSweep()
     samples = data.splits[settings.split]

@@ -79,7 +79,7 @@ def export_run(
     file = check_file(out or folder / "export" / f"model{kind.suffix}")
     with writing(file.parent, "export", overwrite, file.name):
         run = restore(folder)
-        inference = Inference(run.module, run.levels)
+        inference = Inference(run.module.float(), run.levels)  # runtimes lack float64 for some operations
         stride = network_stride(run.module.network)
         size = int(run.config["data"].get("size") or 4 * stride)
         log.info("tracing %s of %s", ", ".join(run.module.tasks), folder)

@@ -8,6 +8,8 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
+from tandem.utils.signals import install
+
 PARENT_VARIABLE = "TANDEM_PARENT"
 """Environment variable with the id of the process that supervises this one."""
 
@@ -28,6 +30,7 @@ def follow_parent() -> None:
         return
     # a shell's `&` ignores the signal, and some workers block it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    install()
     signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if sys.platform == "linux":
         import ctypes

@@ -11,6 +11,7 @@ from omegaconf import DictConfig
 from tandem.errors import TandemError
 from tandem.jobs.lock import locked
 from tandem.utils.files import read_json, write_json, write_text
+from tandem.utils.signals import interruption
 
 SWEEP_VARIABLE = "TANDEM_SWEEP"
 """Environment variable with a sweep's identity, for its jobs in any process."""
@@ -38,7 +39,7 @@ def run_job(
 
     Raises:
         RunningElsewhere: another process runs this job; nothing was changed.
-        KeyboardInterrupt: the user stopped it, even if a library turned that into an exit.
+        KeyboardInterrupt: the user or a signal stopped it, even if a library turned that into an exit.
         Exception: whatever the task raised, after it was recorded.
     """
     with locked(folder):
@@ -58,10 +59,10 @@ def _run_recorded(
     try:
         result = task(config, folder)
     except (KeyboardInterrupt, SystemExit) as stop:
-        if isinstance(stop, SystemExit) and not isinstance(stop.__context__, KeyboardInterrupt):
+        if (interrupted := interruption(stop)) is None:
             raise
         note("interrupted", error=STOPPED)
-        raise KeyboardInterrupt from stop
+        raise interrupted from None
     except Exception as error:
         write_text(folder / ERROR, traceback.format_exc())
         note("failed", error=one_line(error))

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from tandem.errors import ConfigError
+from tandem.utils.digests import check_intact
 from tandem.utils.files import known_sha256
 
 log = logging.getLogger(__name__)
@@ -121,6 +122,7 @@ def _take(module: nn.Module, prefix: str, weights: str, wanted: str) -> None:
     """Loads the tensors of a checkpoint whose names begin with a prefix."""
     import torch
 
+    check_intact(Path(weights))
     try:
         state = torch.load(weights, weights_only=True, map_location="cpu")["state_dict"]
         found = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}

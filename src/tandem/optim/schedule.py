@@ -25,3 +25,15 @@ def with_scheduler(optimizer: Optimizer, make: MakeScheduler | None, monitor: st
     if trainer is not None and isinstance(plan["scheduler"], ReduceLROnPlateau):
         plan["frequency"] = trainer.check_val_every_n_epoch or 1
     return {"optimizer": optimizer, "lr_scheduler": plan}
+
+
+def step_plateau(trainer: Trainer) -> None:
+    """Steps each `ReduceLROnPlateau` that is due at the end of this epoch, if its value is logged.
+
+    Lightning steps it after the checkpoint of the epoch is saved, so that a resumed run would lack the step.
+    """
+    for plan in trainer.lr_scheduler_configs:
+        value = trainer.callback_metrics.get(str(plan.monitor))
+        due = (trainer.current_epoch + 1) % plan.frequency == 0
+        if isinstance(plan.scheduler, ReduceLROnPlateau) and due and value is not None:
+            plan.scheduler.step(value)

@@ -4,9 +4,13 @@ import signal
 from collections.abc import Sequence
 
 from tandem.jobs.process import Steps, start_process
+from tandem.utils.signals import Terminated
 
 STEPS: Steps = ((0, signal.SIGINT), (60, signal.SIGTERM), (75, signal.SIGKILL))
 """Seconds and signals that stop training after Ctrl-C; a sweep first gets time to stop its own jobs."""
+
+ENDED = (130, 143)
+"""Exit codes of training that Ctrl-C or SIGTERM has ended."""
 
 
 def train(words: Sequence[str], threads: int | None = None) -> int:
@@ -24,6 +28,6 @@ def train(words: Sequence[str], threads: int | None = None) -> int:
     """
     variables = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     code = start_process(["-m", "tandem.train", *words], variables, steps=STEPS).wait()
-    if code == 130:
-        raise KeyboardInterrupt
+    if code in ENDED:
+        raise KeyboardInterrupt if code == 130 else Terminated(code - 128)
     return code

@@ -12,7 +12,8 @@ from tandem.reports.confusion_table import confusion_table
 from tandem.reports.metrics_table import read_metrics
 from tandem.reports.page import details, document, figure, image
 from tandem.reports.table import result_groups
-from tandem.utils.files import read_json, write_text
+from tandem.utils.digests import read_artifact
+from tandem.utils.files import write_text
 
 REPORT = "report.html"
 
@@ -29,7 +30,7 @@ def write_report(folder: Path) -> Path:
     Returns:
         The page's path.
     """
-    results = read_json(folder / "results.json")
+    results = read_artifact(folder / "results.json")
     parts = [
         _heading(results),
         *_warnings(results),

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import DataError
-from tandem.utils.artifacts import DATA
-from tandem.utils.files import read_json, write_json, write_text
+from tandem.utils.artifacts import DATA, SPLITS
+from tandem.utils.digests import read_artifact
+from tandem.utils.files import write_json, write_text
 
 if TYPE_CHECKING:
     from tandem.data.datamodule import DataModule
@@ -81,15 +82,17 @@ def keep_data(data: "DataModule", folder: Path) -> dict[str, str]:
     now, files = data.fingerprint(), data.inventory()
     kept = folder / DATA
     if kept.exists():
-        before = read_json(kept)["fingerprint"]
+        before = read_artifact(kept)["fingerprint"]
         if changed := sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key)):
             raise DataError(
                 f"data '{data.info.name}' changed since this run began "
                 f"({what_changed(changed, read_inventory(folder)[0], files)}); {WAYS_OUT}"
             )
         keep_inventory(files, folder)
+        if not (folder / SPLITS).is_file():  # lost or damaged
+            write_splits(folder / SPLITS, data.splits, data.info.classes)
         return now
-    write_splits(folder / "splits.csv", data.splits, data.info.classes)
+    write_splits(folder / SPLITS, data.splits, data.info.classes)
     rows = {split: len(samples) for split, samples in data.splits.items()}
     known = {"name": data.info.name, "info": asdict(data.info), "rows": rows, "fingerprint": now}
     write_json(kept, {**known, **data.notes})

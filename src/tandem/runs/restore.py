@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from tandem.errors import ConfigError, DataError
 from tandem.runs.folders import NO_RUN, state_of
 from tandem.utils.artifacts import BEST, DATA, RESULTS, SCHEMA_KEY, check_schema
-from tandem.utils.files import check_regular, read_json
+from tandem.utils.digests import check_intact, read_artifact
+from tandem.utils.files import check_regular
 
 if TYPE_CHECKING:
     from tandem.data.datamodule import DataInfo
@@ -78,12 +79,15 @@ def restore(folder: str | Path) -> TrainedRun:
     check_regular(file)
     if not file.exists():
         raise ConfigError(f"{file} is missing, so this run cannot be restored; train it again")
+    check_intact(file)
     try:
         checkpoint = torch.load(file, weights_only=True, map_location="cpu")
     except (RuntimeError, EOFError) as error:
         reason = " ".join(str(error).split())[:120]
         raise DataError(f"{file} is cut or damaged ({reason}); copy it again, or train the run again") from error
     check_schema(checkpoint.get(SCHEMA_KEY), file)
+    if _is_double(module, checkpoint["state_dict"]):
+        module.double()
     try:
         module.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
@@ -116,7 +120,7 @@ def read_results(folder: Path) -> dict[str, Any]:
         DataError: the file was written by a later tandem.
     """
     if (folder / RESULTS).is_file():
-        results: dict[str, Any] = read_json(folder / RESULTS)
+        results: dict[str, Any] = read_artifact(folder / RESULTS)
         if not isinstance(results, dict) or not isinstance(results.get("config"), dict):
             raise DataError(f"{folder / RESULTS} holds no configuration; the file is damaged, or no result of a run")
         check_schema(results.get("schema"), folder / RESULTS)
@@ -148,12 +152,22 @@ def read_info(folder: Path) -> "DataInfo":
     from tandem.data.datamodule import DataInfo
 
     file = folder / DATA
-    entries = read_json(file).get("info") if file.exists() else None
+    entries = read_artifact(file).get("info") if file.exists() else None
     known = {entry.name for entry in fields(DataInfo)}
     if not isinstance(entries, dict) or entries.keys() - known:
         raise DataError(f"{file} does not describe the data (another version of tandem?); train the run again")
     values: dict[str, Any] = {key: tuple(v) if isinstance(v, list) else v for key, v in entries.items()}
     return DataInfo(**values)
+
+
+def _is_double(module: "MultiTaskModule", state: Mapping[str, Any]) -> bool:
+    """Whether the weights are stored in float64 (`trainer.precision=64-true`), which float32 would round."""
+    import torch
+
+    return any(
+        name in state and state[name].dtype == torch.float64 and value.dtype == torch.float32
+        for name, value in module.named_parameters()
+    )
 
 
 def _without_weights(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import ConfigError, TandemError
+from tandem.utils.signals import exit_code
 
 if TYPE_CHECKING:
     from tandem.search.settings import SearchSettings
@@ -84,8 +85,8 @@ def _follow(trials: "Trials", words: Sequence[str], since: int) -> None:
     try:
         follow_parent()
         work(trials, words, since, bar=False)
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
+    except KeyboardInterrupt as stop:
+        raise SystemExit(exit_code(stop)) from None
 
 
 def _lead(trials: "Trials", words: Sequence[str]) -> None:

@@ -9,7 +9,7 @@ from tandem.data.unchanged import NOT_CHECKED, Read, look
 from tandem.errors import DataError
 from tandem.runs.mixture import refuse_mixtures
 from tandem.utils.artifacts import RESULTS
-from tandem.utils.files import read_json
+from tandem.utils.digests import read_artifact
 
 if TYPE_CHECKING:
     from tandem.search.trials import Trials
@@ -31,7 +31,7 @@ def check_earlier(trials: "Trials", mixed: bool) -> None:
     done = [trial for trial in trials.all() if trial.state.name == "COMPLETE" and "folder" in trial.user_attrs]
     folders = {trial.number: Path(trial.user_attrs["folder"]) for trial in done}
     found = {number: folder for number, folder in folders.items() if (folder / RESULTS).is_file()}
-    runs = [(folder, read_json(folder / RESULTS)) for folder in found.values()]
+    runs = [(folder, read_artifact(folder / RESULTS)) for folder in found.values()]
     for line in refuse_mixtures(runs, "the search", "" if mixed else "search.mixed=true"):
         log.warning("the search compares %s", line)
     known: dict[str, Read] = {}

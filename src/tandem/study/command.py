@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from tandem.errors import ConfigError, TandemError
 from tandem.utils.names import printable
+from tandem.utils.signals import exit_code, install
 from tandem.utils.walk import files_named
 
 if TYPE_CHECKING:
@@ -31,6 +32,7 @@ class Parser(argparse.ArgumentParser):
 
 def main() -> None:
     """The command of `scripts/study.py`."""
+    install()
     try:
         typed = _parser().parse_args()
         if typed.watch:
@@ -39,8 +41,8 @@ def main() -> None:
             _say(
                 *write_study(typed.folders, typed.baseline, typed.metrics, overwrite=typed.overwrite, mixed=typed.mixed)
             )
-    except KeyboardInterrupt:
-        _fail("interrupted", 130)
+    except KeyboardInterrupt as stop:
+        _fail("interrupted", exit_code(stop))
     except (TandemError, OSError) as error:
         _fail(" ".join(str(error).split()), 1)
 

@@ -15,6 +15,7 @@ from tandem.metrics.stored import agreed, read_quantities
 from tandem.runs.copies import check_copy, copy_line
 from tandem.runs.folders import what_else
 from tandem.utils.artifacts import IDENTITY, RESULTS, TRIALS, check_schema
+from tandem.utils.digests import read_artifact
 from tandem.utils.files import read_json
 from tandem.utils.walk import files_named
 
@@ -180,7 +181,7 @@ def _run(path: Path) -> Run:
         ValueError: no JSON, or not what a run of this version leaves.
         DataError: quantities that tandem does not write.
     """
-    results = read_json(path)
+    results = read_artifact(path)
     whole = results if isinstance(results, dict) else {}
     config = whole.get("config")
     found = {"config": config, "config.tasks": config.get("tasks") if isinstance(config, dict) else None}

@@ -1,6 +1,7 @@
 """Accumulates the losses and metrics of a task over one split."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -125,3 +126,35 @@ def _losses(output: TaskOutput) -> dict[str, Tensor]:
     named = {f"loss/{name}": term.detach() for name, term in output.losses.items() if name}
     bare = {f"loss/{name}/unweighted": term for name, term in output.unweighted.items() if name}
     return {"loss": output.loss.detach(), **named, **bare}
+
+
+def running_state(module: nn.Module) -> dict[str, Any]:
+    """What the metrics below a module have accumulated, by the module's name, as plain containers and tensors."""
+    found: dict[str, Any] = {}
+    for name, part in module.named_modules():
+        if isinstance(part, Metric) and part.update_called:
+            found[name] = {"count": part.update_count, "state": dict(part.metric_state)}
+        elif isinstance(part, TaskMetrics):
+            undefined = part.undefined
+            found[name] = {"names": part.names, "rows": [undefined.masks, undefined.places, undefined.ids]}
+    return found
+
+
+def load_running_state(module: nn.Module, state: Mapping[str, Any]) -> None:
+    """Restores what `running_state` returned."""
+    for name, part in module.named_modules():
+        if (kept := state.get(name)) is None:
+            continue
+        if isinstance(part, TaskMetrics):
+            part.names = tuple(kept["names"])
+            undefined = part.undefined
+            undefined.masks, undefined.places, undefined.ids = (list(each) for each in kept["rows"])
+        elif isinstance(part, Metric):
+            part.reset()
+            part._update_count = kept["count"]  # torchmetrics has no other way to restore it
+            for key, value in kept["state"].items():
+                setattr(
+                    part,
+                    key,
+                    [each.to(part.device) for each in value] if isinstance(value, list) else value.to(part.device),
+                )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from pytorch_lightning.utilities import rank_zero_only
 
 from tandem.trackers.tracker import STATUS, Tracker
-from tandem.utils.files import write_json
+from tandem.utils.files import write_json, write_whole
 
 if TYPE_CHECKING:
     from tandem.reports.panels import RGBImage
@@ -60,8 +60,7 @@ class Files(Tracker):
 
         plain = re.sub(r"[^\w.-]+", "_", name)
         place = self.folder / "images" / f"{plain}-{step}.png"
-        place.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(place)
+        write_whole(place, lambda file: Image.fromarray(image).save(file, format="png"))
 
     def summary(self, best: Mapping[str, float], checkpoint: str, step: int) -> None:
         """Writes `summary.json`."""

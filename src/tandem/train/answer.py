@@ -11,8 +11,8 @@ from tandem.data.unchanged import NOT_CHECKED, look
 from tandem.errors import ConfigError, DataError
 from tandem.reports.run_report import REPORT
 from tandem.runs.provenance import FAULTS, SKIPPED, WAYS_OUT
-from tandem.utils.artifacts import BEST, DATA, FILES, IDENTITY, LAST, RESULTS
-from tandem.utils.files import read_json
+from tandem.utils.artifacts import ARTIFACTS, DIGESTS, IDENTITY, LAST, RESULTS
+from tandem.utils.digests import read_artifact
 
 log = logging.getLogger(__name__)
 
@@ -21,8 +21,8 @@ REFUSE, RETRAIN = "refuse", "retrain"
 
 CONFIG = "config.yaml"
 LEFT = (
-    *(RESULTS, BEST, LAST, DATA, FILES, IDENTITY, CONFIG, REPORT, FAULTS, SKIPPED),
-    *("metrics.csv", "splits.csv", "computed.json", "evaluation", "panels", "tensorboard"),
+    *(*ARTIFACTS, DIGESTS, CONFIG, REPORT, FAULTS, SKIPPED),
+    *("evaluation", "panels", "tensorboard"),
 )
 """What a run leaves in its folder, and training again removes; logs and Hydra's files stay."""
 
@@ -65,7 +65,7 @@ def finished_results(config: Mapping[str, Any], folder: Path) -> dict[str, Any] 
         return None
     note = f" ({NOT_CHECKED}: {state.reason})" if state.word == "absent" else ""
     log.info("already finished, answered from %s%s", folder / RESULTS, note)
-    results: dict[str, Any] = read_json(folder / RESULTS)
+    results: dict[str, Any] = read_artifact(folder / RESULTS)
     return results
 
 
@@ -99,7 +99,7 @@ def _stored(folder: Path) -> tuple[str, Mapping[str, Any]] | None:
     from omegaconf import OmegaConf
 
     if (folder / RESULTS).exists():
-        results = read_json(folder / RESULTS)
+        results = read_artifact(folder / RESULTS)
         return str(results["hash"]), results["config"]
     config = (
         OmegaConf.to_container(OmegaConf.load(folder / CONFIG), resolve=False) if (folder / CONFIG).exists() else {}
@@ -107,5 +107,5 @@ def _stored(folder: Path) -> tuple[str, Mapping[str, Any]] | None:
     assert isinstance(config, dict)
     stored: dict[str, Any] = {str(key): value for key, value in config.items()}
     if (folder / IDENTITY).exists():
-        return read_json(folder / IDENTITY)["hash"], stored
+        return read_artifact(folder / IDENTITY)["hash"], stored
     return (run_hash(stored), stored) if stored else None

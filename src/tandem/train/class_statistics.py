@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tandem.utils.artifacts import COMPUTED
 from tandem.utils.files import write_json
 
 if TYPE_CHECKING:
@@ -11,8 +12,6 @@ if TYPE_CHECKING:
     from tandem.module import MultiTaskModule
 
 log = logging.getLogger(__name__)
-
-COMPUTED = "computed.json"
 
 
 def prepare(module: "MultiTaskModule", data: "DataModule", folder: Path) -> dict[str, float]:

@@ -12,8 +12,9 @@ from tandem.config.resolve import flatten
 from tandem.data.unchanged import NOT_CHECKED, look
 from tandem.errors import ConfigError, DataError
 from tandem.runs.restore import read_results
-from tandem.utils.artifacts import BEST, DATA, FILES, IDENTITY, LAST
-from tandem.utils.files import read_json, write_json, write_whole
+from tandem.utils.artifacts import BEST, DATA, FILES, IDENTITY, LAST, METRICS, SPLITS
+from tandem.utils.digests import check_intact, read_artifact
+from tandem.utils.files import write_json, write_whole
 
 log = logging.getLogger(__name__)
 
@@ -54,13 +55,18 @@ def continue_run(config: Mapping[str, Any], folder: Path) -> None:
     if state.word == "absent":
         log.warning("resume_from=%s: %s: %s", run, NOT_CHECKED, state.reason)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (BEST, DATA, FILES, "metrics.csv", "splits.csv"):
+    for name in (BEST, DATA, FILES, METRICS, SPLITS):
         if (run / name).is_file():
-            shutil.copyfile(run / name, folder / name)
+            _copy(run / name, folder / name)
     write_identity(config, folder, {"hash": results["hash"], "epoch": results["epochs"]})
-    with (run / LAST).open("rb") as file:  # the last, since it is what makes the folder that of a run to resume
-        write_whole(folder / LAST, lambda copy: shutil.copyfileobj(file, copy))
+    _copy(run / LAST, folder / LAST)  # at the end, since it is what makes the folder that of a run to resume
     log.info("continues %s (hash %s) after epoch %d", run, results["hash"], results["epochs"])
+
+
+def _copy(path: Path, place: Path) -> None:
+    check_intact(path)
+    with path.open("rb") as file:
+        write_whole(place, lambda copy: shutil.copyfileobj(file, copy))
 
 
 def write_identity(config: Mapping[str, Any], folder: Path, origin: Mapping[str, Any] | None = None) -> None:
@@ -76,7 +82,7 @@ def write_identity(config: Mapping[str, Any], folder: Path, origin: Mapping[str,
 
 def resumed_from(folder: Path) -> dict[str, Any] | None:
     """Hash of the run that a run continues, and the number of epochs that it had trained; None if it continues none."""
-    found = read_json(folder / IDENTITY).get("resumed_from") if (folder / IDENTITY).is_file() else None
+    found = read_artifact(folder / IDENTITY).get("resumed_from") if (folder / IDENTITY).is_file() else None
     return found if isinstance(found, dict) else None
 
 

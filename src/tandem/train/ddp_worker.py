@@ -16,6 +16,7 @@ from typing import Any
 
 from tandem.train.ddp_launch import MEETING, error_file
 from tandem.utils.files import write_json
+from tandem.utils.signals import NAMES
 
 LONG = timedelta(days=7)
 """How long the devices wait for each other; the launching process detects when one is gone."""
@@ -23,7 +24,9 @@ LONG = timedelta(days=7)
 
 def main() -> None:
     """Does the job, or reports the error."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the launching process, which ends this one
+    for name in ("SIGINT", *NAMES):  # they reach the launching process too, which ends this one
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
     with open(0, "rb", buffering=0, closefd=False) as given:
         job = json.loads(given.readline())
     threading.Thread(target=_end_with_the_launcher, daemon=True).start()

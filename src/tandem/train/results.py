@@ -10,6 +10,7 @@ from tandem.metrics.stored import as_stored
 from tandem.runs.provenance import environment
 from tandem.train.quantities import run_quantities
 from tandem.utils.artifacts import BEST, SCHEMA
+from tandem.utils.digests import check_intact
 from tandem.utils.files import shortest
 
 if TYPE_CHECKING:
@@ -72,6 +73,7 @@ def collect_results(
 
     from tandem.callbacks import CollapseWatch, Confusion, ThresholdSweep
 
+    check_intact(folder / BEST)
     best = torch.load(folder / BEST, weights_only=True, map_location="cpu")
     sweeps = [callback for callback in trainer.callbacks if isinstance(callback, ThresholdSweep)]  # type: ignore[attr-defined]
     watches = [callback for callback in trainer.callbacks if isinstance(callback, CollapseWatch)]  # type: ignore[attr-defined]

@@ -14,10 +14,13 @@ from tandem.config.resolve import resolve
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError, TrainingError
 from tandem.factory import make_data, make_module, make_trainer
+from tandem.jobs.slurm import requeue
 from tandem.metrics.catalogue import metric_of
 from tandem.utils.artifacts import LAST, RESULTS
+from tandem.utils.digests import recorded
 from tandem.utils.files import write_json, write_text
 from tandem.utils.lazy_imports import load_libraries
+from tandem.utils.signals import Terminated, interruption
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -45,15 +48,27 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
     from tandem.reports.run_report import REPORT, write_report
     from tandem.reports.table import print_results
     from tandem.train.answer import finished_results
+    from tandem.train.repair import repair
 
     plain = resolve(config)
+    repair(folder)
     known = finished_results(plain, folder)
-    results = train(plain, folder) if known is None else _as_declared_now(known, plain, folder)
+    results = _train(plain, folder) if known is None else _as_declared_now(known, plain, folder)
     if not (folder / REPORT).exists():  # also if a finished run was interrupted before its report was written
         write_report(folder)
     print_results(results, folder)
     value = results["metrics"].get(plain["monitor"])
     return None if value is None else float(value)
+
+
+def _train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Trains; a signal that ends it puts the job of Slurm back into the queue, if `checkpoint.requeue` says so."""
+    try:
+        return train(config, folder)
+    except (KeyboardInterrupt, SystemExit) as stop:
+        if isinstance(interruption(stop), Terminated) and (config.get("checkpoint") or {}).get("requeue"):
+            requeue()
+        raise
 
 
 def _as_declared_now(results: dict[str, Any], config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -66,7 +81,8 @@ def _as_declared_now(results: dict[str, Any], config: Mapping[str, Any], folder:
     if (now := declared_anew(stored, config["tasks"])) == stored:
         return results
     results["quantities"] = {key: as_stored(one) for key, one in now.items()}
-    write_json(folder / RESULTS, results)
+    with recorded(folder):
+        write_json(folder / RESULTS, results)
     (folder / REPORT).unlink(missing_ok=True)  # written again with the new labels
     return results
 
@@ -91,7 +107,8 @@ def train(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.Callb
     from tandem.train.ddp_launch import train_on_devices
 
     check_config(config)
-    continue_run(config, folder)
+    with recorded(folder):
+        continue_run(config, folder)
     count = device_count(config)
     if count == 1:
         return train_here(config, folder, callbacks)
@@ -106,11 +123,17 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
     Returns:
         The content of `results.json`; empty on ranks other than 0, which write no file.
     """
+    with recorded(folder):
+        return _train_here(config, folder, callbacks)
+
+
+def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.Callback]") -> dict[str, Any]:
     quieten()
     load_libraries()
     import pytorch_lightning as pl
 
     from tandem.callbacks.monitor_watch import MonitorWatch
+    from tandem.callbacks.resume import Resume
     from tandem.distributed.gather import get_rank, rank_zero_first
     from tandem.distributed.sync_batchnorm import convert_batchnorm
     from tandem.network.weights import origin
@@ -126,7 +149,9 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     data = make_data(config)
     module = make_module(config, data.info)
-    trainer = make_trainer(config, folder, [*callbacks, MonitorWatch(config["monitor"])])
+    hash_ = run_hash(config)
+    resume = Resume(folder, hash_, (config.get("checkpoint") or {}).get("every_n_steps"))
+    trainer = make_trainer(config, folder, [*callbacks, MonitorWatch(config["monitor"]), resume])
     first = get_rank() == 0
     module.balance.check_devices(trainer.world_size)  # repeated here so that errors come before the data are read
     for task in module.tasks.values():
@@ -135,7 +160,7 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
         convert_batchnorm(module, gpu=trainer.strategy.root_device.type == "cuda")
     with rank_zero_first():
         read_data(data, folder)
-    known: dict[str, Any] = {"hash": run_hash(config), "weights": origin(config["network"])}
+    known: dict[str, Any] = {"hash": hash_, "weights": origin(config["network"])}
     fingerprint = keep_data(data, folder) if first else {}
     last = folder / LAST
     resumed = last.exists()
@@ -148,6 +173,7 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
     _log_run(config, data, module, trainer, known["weights"])
     computed = prepare(module, data, folder)
     check_fit(config, trainer, module, data)
+    trainer.precision_plugin.convert_module(module)  # before a checkpoint's weights are loaded, or averages are made
     try:
         log_settings(trainer, {**config, "computed": computed}, folder)
         _fit(trainer, module, data, last if resumed else None)

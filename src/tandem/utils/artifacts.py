@@ -7,6 +7,7 @@ from tandem.errors import DataError
 RESULTS = "results.json"  # exists once the run has finished
 BEST = "best.ckpt"  # checkpoint of the best epoch, with weights and thresholds
 LAST = "last.ckpt"  # checkpoint from which an unfinished run resumes
+PREVIOUS = "last.previous.ckpt"  # the one before, in case that the last is damaged
 DATA = "data.json"  # what is known about the data, with their fingerprint
 FILES = "files.json"  # the files of the data: a digest of each, and their state when they were read
 IDENTITY = "identity.json"  # hash of the run's configuration, and the run that it was resumed from
@@ -16,6 +17,14 @@ TRIALS = "trials.csv"  # the trials of a search, in its folder
 PREDICTIONS = "predictions.csv"  # one row per image, in the folder of a prediction
 PAPER = "paper.json"  # describes the archive of a paper
 MANIFEST = "manifest.json"  # how a folder of predictions, or of a paper, was made
+
+METRICS = "metrics.csv"  # a row for each epoch
+SPLITS = "splits.csv"  # the split of each image
+COMPUTED = "computed.json"  # options that were computed from the training data
+DIGESTS = "artifacts.json"  # SHA-256 of these files
+
+ARTIFACTS = (RESULTS, BEST, LAST, PREVIOUS, DATA, FILES, IDENTITY, METRICS, SPLITS, COMPUTED)
+"""Files whose digest is noted when they are written, and compared when they are read."""
 
 SCHEMA_KEY = "tandem_schema"  # its place in a checkpoint
 SCHEMA = 1

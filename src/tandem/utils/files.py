@@ -3,7 +3,6 @@
 import hashlib
 import json
 import math
-import os
 import stat
 from collections.abc import Callable
 from functools import lru_cache
@@ -11,12 +10,10 @@ from pathlib import Path
 from typing import IO, Any
 
 from tandem.errors import DataError
+from tandem.utils.atomic import replacing
 
 LARGEST_JSON = 256_000_000
 """Bytes; what is read as JSON needs several times as much memory."""
-
-before_replacing: list[Callable[[Path, Path], None]] = []
-"""Called with a file and what replaces it, before it does (see `tandem.utils.written`)."""
 
 
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
@@ -26,18 +23,8 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
         path: the file; its folder is created if it does not exist.
         write: called with a temporary file in the same folder, open in binary mode.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        for check in before_replacing:
-            check(path, temporary)
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        write(file)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -10,7 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tandem.errors import ConfigError
-from tandem.utils.files import before_replacing, read_json, sha256, write_json
+from tandem.utils.atomic import before_replacing
+from tandem.utils.files import read_json, sha256, write_json
 from tandem.utils.outputs import check_folder
 from tandem.utils.turns import taking_turns
 

@@ -135,6 +135,24 @@ def test_a_resumed_run_goes_on_with_the_batches_of_an_unbroken_one(tiny_samples:
     assert draws(list(resumed)) == draws(unbroken)
 
 
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("shares", [None, [1.0, 1.0, 1.0]])
+def test_a_run_resumed_inside_of_an_epoch_omits_the_batches_that_are_done(
+    tiny_samples: Make, workers: int, shares: list[float] | None
+) -> None:
+    samples = tiny_samples(11)
+    unbroken: Any = loader(samples, 4, 0, 0, train=True, shares=shares)
+    unbroken.sampler.set_epoch(3)
+    resumed: Any = loader(samples, 4, workers, 0, train=True, shares=shares, resume=(3, 1))
+    batches = iter(resumed)  # worker processes ask for their first batches before Lightning sets the epoch
+    resumed.sampler.set_epoch(3)
+    assert draws(list(batches)) == draws(list(unbroken)[1:])
+    resumed.sampler.set_epoch(4)
+    unbroken.sampler.set_epoch(4)
+    assert draws(list(resumed)) == draws(list(unbroken)), "the next epoch is whole"
+    assert len(resumed) == len(unbroken)
+
+
 @pytest.mark.parametrize(
     ("rows", "batch_size", "sizes"),
     [

@@ -178,6 +178,14 @@ class CollapseWatch(SplitCallback):
         found = [(entry["epoch"], Finding(**_without_epoch(entry))) for entry in state_dict["findings"]]
         self.findings = {finding.label: (epoch, finding) for epoch, finding in found}
 
+    def epoch_state(self) -> dict[str, Any]:
+        """The measurements since the epoch began, for a checkpoint inside of it."""
+        return {"norms": self.norms, "grams": self.grams, "finite": self.finite}
+
+    def load_epoch_state(self, state: dict[str, Any]) -> None:
+        """Restores them."""
+        self.norms, self.grams, self.finite = list(state["norms"]), list(state["grams"]), dict(state["finite"])
+
     def _due(self, trainer: pl.Trainer) -> bool:
         return trainer.global_step % self.every == 0
 

@@ -190,6 +190,7 @@ class Decoder:
 
     def _without_cache(self, records: Sequence[Record], in_memory: bool) -> tuple[dict[str, Tensor], Arrays]:
         """Returns pixels and other arrays when nothing can be stored on disk."""
+        states = {path: _seen(path) for record in records for path in record.files}
         names = [name for name in self.shapes(0) if in_memory or name not in PIXELS]
         parts = [{name: part[name] for name in names} for part in self.parts(records)]
         arrays = {name: np.concatenate([part[name] for part in parts]) for name in names}
@@ -199,7 +200,7 @@ class Decoder:
         dtype = self.dtype(records)
 
         def again(name: str, rows: NDArray[np.int64]) -> NDArray[Any]:
-            return self.decode([records[row] for row in rows], dtype)[name]
+            return self._decode_again([records[row] for row in rows], states, dtype)[name]
 
         rows, empty = np.arange(len(records)), self._empty(0, dtype)
         found = {
@@ -234,6 +235,24 @@ class Decoder:
         for row, record in enumerate(records):
             self._decode_row(arrays, row, record)
         return arrays
+
+    def _decode_again(
+        self, records: Sequence[Record], states: Mapping[Path, tuple[int, int] | None], dtype: np.dtype[Any]
+    ) -> Arrays:
+        """Decodes rows that were usable at the start.
+
+        Raises:
+            DataError: a file has changed, or cannot be read any more; training on it would give other numbers.
+        """
+        found = self.decode(records, dtype)
+        for record, usable in zip(records, found["usable"], strict=True):
+            for path in record.files:
+                if _seen(path) != states[path]:
+                    what = "changed" if path.exists() else "was removed"
+                    raise DataError(f"{str(path)!r} {what} while the data were in use: restore it, and rerun to resume")
+            if not usable and (fault := self._decode_row(self._empty(1, dtype), 0, record)):
+                raise DataError(f"{fault} (it could be read when the data were first read)")
+        return found
 
     def parts(self, records: Sequence[Record]) -> Iterator[Arrays]:
         """Yields what `decode` returns, some rows at a time; at least one part."""
@@ -275,6 +294,15 @@ class Decoder:
             filled = bool(((whole > 0) & (whole != MISSING_PIXEL)).any())
             masked = max(masked, FILLED_MASK if filled else EMPTY_MASK)
         return masks, masked, turned
+
+
+def _seen(path: Path) -> tuple[int, int] | None:
+    """Size and time of the last change of a file; None if it is absent."""
+    try:
+        state = path.stat()
+    except OSError:
+        return None
+    return state.st_size, state.st_mtime_ns
 
 
 def _split(stored: Mapping[str, Mapped]) -> tuple[dict[str, Tensor], Arrays]:

@@ -11,6 +11,7 @@ from torch.utils.data import BatchSampler, DataLoader, Dataset, SequentialSample
 from tandem.data.batch import Batch, without_targets
 from tandem.data.loading.counter_rng import keys, uniform
 from tandem.data.loading.sampling import ClassSampler, Rows, VisitSampler
+from tandem.data.loading.worker_signals import leave_signals_to_the_main_process
 from tandem.data.samples import Samples
 
 DRAWS = 16
@@ -106,6 +107,7 @@ def loader(
     shares: Sequence[float] | None = None,
     members: Tensor | None = None,
     part: tuple[int, int] = (0, 1),
+    resume: tuple[int, int] = (0, 0),
 ) -> DataLoader[Batch]:
     """Creates the data loader of one split.
 
@@ -121,10 +123,12 @@ def loader(
         shares: share of each class in a training epoch (see `ClassSampler`); None visits each row once.
         members: (N,) what `shares` refer to instead of the class, such as the source of each row.
         part: rank and world size (see `RankBatchSampler`).
+        resume: epoch that is trained first, and number of its batches that are done already.
     """
     rows = len(samples)
     known = samples.labels if members is None else members
     sampler = EpochSampler(rows, seed) if shares is None else ClassSampler(known, shares, seed)
+    sampler.resume(resume[0], resume[1] * batch_size)
     drop_last = train and rows > 1 and rows % batch_size == 1
     in_batches: dict[str, Any] = {
         "batch_size": batch_size,
@@ -139,6 +143,7 @@ def loader(
         VisitDataset(samples, seed, random=train),
         **in_batches,
         num_workers=workers,
+        worker_init_fn=leave_signals_to_the_main_process,
         persistent_workers=workers > 0,
         collate_fn=_as_is,
         pin_memory=torch.cuda.is_available(),

@@ -42,10 +42,21 @@ class VisitSampler(Sampler[int]):
         self.rows = rows
         self.seed = seed
         self.epoch = 0
+        self.done = 0
 
     def set_epoch(self, epoch: int) -> None:
         """Sets the epoch; Lightning calls it at the start of each epoch."""
-        self.epoch = epoch
+        if epoch != self.epoch:
+            self.epoch, self.done = epoch, 0
+
+    def resume(self, epoch: int, done: int) -> None:
+        """Sets where a resumed run goes on, before worker processes ask for their first batches.
+
+        Args:
+            epoch: that is trained next.
+            done: number of its visits that are done and left out.
+        """
+        self.epoch, self.done = epoch, done
 
     def __len__(self) -> int:
         return self.rows
@@ -53,7 +64,7 @@ class VisitSampler(Sampler[int]):
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
         order = torch.randperm(self.rows, generator=generator)
-        return iter(torch.from_numpy(self.visits())[order].tolist())
+        return iter(torch.from_numpy(self.visits())[order][self.done :].tolist())
 
     @abstractmethod
     def visits(self) -> Rows:

@@ -38,6 +38,8 @@ RULES = (
     Rule("optimizer.weight_decay", at_least(0), "a number of at least 0"),
     Rule("optimizer.momentum", inside(0, 1), "a number in [0, 1)"),
     Rule("balance.weights.*", at_least(0), "a number of at least 0", optional=False),
+    Rule("checkpoint.every_n_steps", whole(1), "null, or a whole number of steps of at least 1"),
+    Rule("checkpoint.requeue", one_of(True, False), "true or false", optional=False),
 )
 """Conditions on single values that libraries do not check. The objects that take other values check them."""
 
