@@ -73,9 +73,7 @@ def find_lr_job(config: DictConfig, folder: Path) -> float:
         folder: where the files go.
     """
     plain = resolve(config)
-    if (folder / FIND_LR).exists():
-        log.info("already searched, answered from %s; remove that folder to search again", folder / FIND_LR)
-    else:
+    if not (folder / FIND_LR).exists():
         write_suggestion(find_lr(plain, folder), folder)
     rate = float(read_json(folder / FIND_LR)["suggestion"])
     log.info("suggested learning rate: optimizer.lr=%g (currently %g)", rate, plain["optimizer"]["lr"])
