@@ -69,7 +69,7 @@ def test_files_that_are_not_used_missing_values_and_overlaps_are_reported(
 ) -> None:
     columns = {
         "label": lambda n: "?" if n == 8 else trees.classes[n % 2],
-        "fold": lambda n: SPLITS[max(n - 14, 0) // 3],
+        "fold": lambda n: SPLITS[(n >= 12) + (n >= 16)],
     }
     root = trees.table(tmp_path / "mine", 20, **columns)
     (root / "images" / "p19.png").write_bytes((root / "images" / "p1.png").read_bytes())
