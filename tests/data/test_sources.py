@@ -1,6 +1,5 @@
 """Every source trains and is evaluated end to end on a small copy of its files."""
 
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -153,14 +152,8 @@ def test_oxford_pet(run: Any, trees: Any, tmp_path: Path) -> None:
 
 
 def test_coco(run: Any, trees: Any, tmp_path: Path) -> None:
-    content: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "lesion"}]}
-    for number in range(16):
-        trees.save(tmp_path / "mine" / "images" / f"x{number}.png", trees.noise(number))
-        content["images"].append({"id": number, "file_name": f"x{number}.png", "height": 20, "width": 24})
-        outline = [[8, 4, 16, 4, 16, 12, 8, 12]]
-        content["annotations"].append({"id": number, "image_id": number, "category_id": 1, "segmentation": outline})
-    (tmp_path / "mine" / "coco.json").write_text(json.dumps(content))
-    results = run("data=coco", f"data.root={tmp_path / 'mine'}", "data.annotations=coco.json", "task=segmentation")
+    root, file = trees.coco(tmp_path / "mine"), "annotations/instances.json"
+    results = run("data=coco", f"data.root={root}", f"data.annotations={file}", "task=segmentation")
     assert answered(results) == {"segmentation"}
 
 
