@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import DataError
-from tandem.utils.artifacts import DATA
+from tandem.utils.artifacts import DATA, FAULTS
 from tandem.utils.files import read_json, write_json, write_text
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ PACKAGES = (
 
 WAYS_OUT = "give the new run another name=..., or train this one again with on_changed_data=retrain"
 """What to do about a run of other data."""
-
-FAULTS = "faults.txt"
-"""Every fault of refused data, a line each."""
 
 SKIPPED = "skipped.txt"
 """Every fault of skipped rows, a line each."""
@@ -47,6 +44,7 @@ def read_data(data: "DataModule", folder: Path) -> None:
     from tandem.data.files.faults import FaultyDataError
     from tandem.distributed.gather import get_rank
 
+    (folder / FAULTS).unlink(missing_ok=True)  # of an earlier start
     try:
         data.setup()
     except FaultyDataError as error:

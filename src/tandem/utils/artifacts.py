@@ -7,6 +7,7 @@ from tandem.errors import DataError
 RESULTS = "results.json"  # exists once the run has finished
 BEST = "best.ckpt"  # checkpoint of the best epoch, with weights and thresholds
 LAST = "last.ckpt"  # checkpoint from which an unfinished run resumes
+FAULTS = "faults.txt"  # every fault of refused data, a line each; the error names it, so it stays
 DATA = "data.json"  # what is known about the data, with their fingerprint
 FILES = "files.json"  # the files of the data: a digest of each, and their state when they were read
 IDENTITY = "identity.json"  # hash of the run's configuration, and the run that it was resumed from
