@@ -13,9 +13,9 @@ import numpy as np
 
 from tandem.data.files.faults import refuse
 from tandem.data.files.images import ENDINGS
+from tandem.data.files.names import ending_of
 from tandem.data.files.rows import SPLIT_NAMES
 from tandem.data.files.template import Template, typed
-from tandem.data.files.unused import ending_of
 from tandem.data.files.walk import Found
 from tandem.errors import DataError
 from tandem.utils.files import check_regular, read_json
@@ -70,7 +70,7 @@ def check_layout(root: Path, files: Sequence[Found], template: Template, images:
         FaultyDataError: folders such as `imagesTr` and `labelsTr`, `images` and `masks` or `train` and `test` would be
             classes, or masks would be images.
     """
-    at = {found.name[: len(found.name) - len(ending_of(found.name))]: found.path for found in images}
+    at = {found.stem: found.path for found in images}
     stems = at.keys()
     names = {stem.rpartition("/")[2] for stem in stems}
     taken = sorted(
@@ -86,11 +86,12 @@ def check_layout(root: Path, files: Sequence[Found], template: Template, images:
         return
     found = (template.match(stem) for stem in stems)
     classes = sorted({fields["class"] for fields in found if fields is not None})
-    known = _files(files)
-    beside = [masks for _, masks in _parallel_folders(known.stems) if masks.name in classes]
-    inside = [path for stem, path in at.items() if PurePosixPath(stem).parent in beside]
-    of_masks = bool(inside) and _like_masks(inside)
-    if _no_classes(classes) or of_masks or (all(map(IMAGES.fullmatch, classes)) and _coco(root, known)):
+    wrong = _no_classes(classes)
+    if not wrong and any(map(MASKS_IN.fullmatch, classes)):
+        beside = [masks for _, masks in _parallel_folders(_files(files).stems) if masks.name in classes]
+        inside = [path for stem, path in at.items() if PurePosixPath(stem).parent in beside]
+        wrong = bool(inside) and _like_masks(inside)
+    if wrong or (all(map(IMAGES.fullmatch, classes)) and _coco(root, _files(files))):
         ready = offer(root, files) or "Set data.images and data.masks, or data.classes if these are the classes"
         refuse([f"the folders {', '.join(classes)} below {str(root)!r} are not classes. {ready}"], 1)
 
@@ -128,10 +129,9 @@ def _no_classes(folders: Sequence[str]) -> bool:
 
 
 def _files(files: Sequence[Found]) -> _Files:
-    kept = [found.name for found in files if not found.why]
-    read = [name for name in kept if ending_of(name) in ENDINGS]
-    stems = tuple(PurePosixPath(name[: len(name) - len(ending_of(name))]) for name in read)
-    return _Files(stems, tuple(name for name in kept if ending_of(name) not in ENDINGS))
+    kept = [found for found in files if not found.why]
+    stems = tuple(PurePosixPath(found.stem) for found in kept if found.ending in ENDINGS)
+    return _Files(stems, tuple(found.name for found in kept if found.ending not in ENDINGS))
 
 
 def offer(root: Path, files: Sequence[Found]) -> str:
