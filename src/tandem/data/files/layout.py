@@ -9,7 +9,8 @@ from typing import Any, TypeVar
 
 from tandem.data.files.faults import Faults, refuse
 from tandem.data.files.images import ENDINGS
-from tandem.data.files.known_layouts import check_layout, offer
+from tandem.data.files.known_layouts import offer
+from tandem.data.files.layout_checks import check_layout
 from tandem.data.files.names import is_utf8, nfc, preferred
 from tandem.data.files.rows import ImageRow, split_name
 from tandem.data.files.template import Template
