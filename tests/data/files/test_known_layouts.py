@@ -148,6 +148,16 @@ def test_volumes_are_refused_with_the_reason(tmp_path: Path) -> None:
         Folder(str(tmp_path)).load()
 
 
+def test_several_masks_of_an_image_are_offered_too(trees: Any, tmp_path: Path) -> None:
+    pairs("{c}/x{n}.png", "{c}/x{n}_seg.png")(tmp_path, trees)
+    trees.save(tmp_path / "a" / "x0_seg_1.png", trees.box())
+    with pytest.raises(DataError) as caught:
+        Folder(str(tmp_path)).load()
+    assert offered(str(caught.value))["data.masks"] == "{class}/{id}_seg*"
+    parts, _ = load(str(caught.value))
+    assert sum(map(len, parts.values())) == 12
+
+
 def test_masks_in_a_folder_of_any_name_are_found_by_their_levels(trees: Any, tmp_path: Path) -> None:
     pairs("train/{n}.png", "trainx/{n}.png")(tmp_path, trees)
     line = r"trainx looks like the masks of train: 'data\.images=\"train/\{id\}\"' 'data\.masks=\"trainx/\{id\}\"'"

@@ -171,7 +171,8 @@ def _beside(root: Path, files: _Files) -> Offer | None:
     (suffix, images, masks), count = found.most_common(1)[0]
     if 2 * count < SHARE * len(files.stems):
         return None
-    options = [typed("data.images", images), typed("data.masks", f"{masks}{suffix}")]
+    numbered = any(other != suffix and other.startswith(suffix) and at == images for other, at, _ in found)
+    options = [typed("data.images", images), typed("data.masks", f"{masks}{suffix}{'*' if numbered else ''}")]
     task = "" if "{class}" in images else "task=segmentation"
     return "images with masks named after them", ["folder", *options, *filter(None, [task])]
 
