@@ -1,5 +1,6 @@
 """The command line inside and outside this process, and data small enough to check by eye."""
 
+import json
 import logging
 import os
 import shutil
@@ -295,6 +296,25 @@ class Trees:
             arrays[f"{split}_labels"] = ((np.arange(count)[:, None] + np.arange(labels)) % classes).astype(np.uint8)
         np.savez(path, **arrays)  # type: ignore[arg-type]  # the stub mistakes a keyword
         return path
+
+    def nnunet(self, root: Path, count: int = 12) -> Path:
+        """nnU-Net's layout: `imagesTr/case_0_0000.png`, `labelsTr/case_0.png`."""
+        for number in range(count):
+            self.save(root / "imagesTr" / f"case_{number}_0000.png", self.noise(number))
+            self.save(root / "labelsTr" / f"case_{number}.png", (self.box() > 0).astype(np.uint8))
+        return root
+
+    def coco(self, root: Path, count: int = 16) -> Path:
+        """COCO's layout: `images/x0.png` with a box, 8 by 8 pixels, in `annotations/instances.json`."""
+        content: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "lesion"}]}
+        for number in range(count):
+            self.save(root / "images" / f"x{number}.png", self.noise(number))
+            content["images"].append({"id": number, "file_name": f"x{number}.png", "height": 20, "width": 24})
+            outline = [[8, 4, 16, 4, 16, 12, 8, 12]]
+            content["annotations"].append({"id": number, "image_id": number, "category_id": 1, "segmentation": outline})
+        (root / "annotations").mkdir()
+        (root / "annotations" / "instances.json").write_text(json.dumps(content), encoding="utf-8")
+        return root
 
     def pets(self, root: Path, count: int = 12) -> Path:
         """Oxford-IIIT Pet in torchvision's layout: two breeds of cat and one of dog."""

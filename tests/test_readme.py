@@ -92,6 +92,8 @@ def data_folder(tmp_path: Path, busi_tree: Callable[[int], Path], trees: Any) ->
         busi_tree(8) if "Dataset_BUSI" in command else None
         trees.folders(tmp_path / "folder") if "PATH/folder" in command else None
         trees.table(tmp_path / "table", patient=lambda number: f"p{number // 2}") if "PATH/table" in command else None
+        trees.nnunet(tmp_path / "nnunet") if "PATH/nnunet" in command else None
+        trees.coco(tmp_path / "coco") if "PATH/coco" in command else None
         return command.replace("PATH/", f"{tmp_path}/")
 
     return place

@@ -69,7 +69,7 @@ def test_files_that_are_not_used_missing_values_and_overlaps_are_reported(
 ) -> None:
     columns = {
         "label": lambda n: "?" if n == 8 else trees.classes[n % 2],
-        "fold": lambda n: SPLITS[max(n - 14, 0) // 3],
+        "fold": lambda n: SPLITS[(n >= 12) + (n >= 16)],
     }
     root = trees.table(tmp_path / "mine", 20, **columns)
     (root / "images" / "p19.png").write_bytes((root / "images" / "p1.png").read_bytes())
@@ -82,13 +82,15 @@ def test_files_that_are_not_used_missing_values_and_overlaps_are_reported(
         "not used: 1 .xcf files, images in a format that is not read, the first: <b>scan.xcf",
         "further files that are not used: 1",
         "missing values: label 1 ('?' 1)",
-        "same file, content or group: 1 pairs, the first: images/p1 and images/p19 (same content)",
+        "same file, content or group: 1 pairs, the first: images/p1 and images/p19 (same content; all in overlap.csv)",
     ):
         assert line in " ".join(outcome.out.split())
     assert [(row["ending"], row["files"]) for row in rows(tmp_path / "found" / "files_not_used.csv")] == [
         (".xcf", "1"),
         (".txt", "1"),
     ]
+    (pair,) = rows(tmp_path / "found" / "overlap.csv")
+    assert (pair["one"], pair["split of one"], pair["same"]) == ("images/p1", "train", "content")
     page = (tmp_path / "found" / "audit.html").read_text()
     assert "&lt;b&gt;scan.xcf" in page
     assert "<b>scan" not in page

@@ -1,6 +1,5 @@
 """Every source trains and is evaluated end to end on a small copy of its files."""
 
-import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -153,21 +152,15 @@ def test_oxford_pet(run: Any, trees: Any, tmp_path: Path) -> None:
 
 
 def test_coco(run: Any, trees: Any, tmp_path: Path) -> None:
-    content: dict[str, Any] = {"images": [], "annotations": [], "categories": [{"id": 1, "name": "lesion"}]}
-    for number in range(16):
-        trees.save(tmp_path / "mine" / "images" / f"x{number}.png", trees.noise(number))
-        content["images"].append({"id": number, "file_name": f"x{number}.png", "height": 20, "width": 24})
-        outline = [[8, 4, 16, 4, 16, 12, 8, 12]]
-        content["annotations"].append({"id": number, "image_id": number, "category_id": 1, "segmentation": outline})
-    (tmp_path / "mine" / "coco.json").write_text(json.dumps(content))
-    results = run("data=coco", f"data.root={tmp_path / 'mine'}", "data.annotations=coco.json", "task=segmentation")
+    root, file = trees.coco(tmp_path / "mine"), "annotations/instances.json"
+    results = run("data=coco", f"data.root={root}", f"data.annotations={file}", "task=segmentation")
     assert answered(results) == {"segmentation"}
 
 
 def test_what_a_reader_has_to_know_about_the_data_is_kept(run: Any, trees: Any, tmp_path: Path) -> None:
     columns = {
         "label": lambda n: "NA" if n == 8 else trees.classes[n % 2],
-        "fold": lambda n: SPLITS[max(n - 14, 0) // 3],
+        "fold": lambda n: SPLITS[(n >= 12) + (n >= 16)],
     }
     root = trees.table(tmp_path / "mine", 20, name=lambda n: f"r{n}", **columns)
     shutil.copy(root / "images" / "p1.png", root / "images" / "p19.png")

@@ -35,7 +35,7 @@ def _overlap(audit: Audit) -> list[str]:
     first = audit.overlap[0]
     return [
         f"images of different splits with the same file, content or group: {len(audit.overlap)} pairs, the first: "
-        f"{first['one']} and {first['other']} (same {first['reason']}); evaluation is biased"
+        f"{first['one']} and {first['other']} (same {first['reason']}; all in overlap.csv); evaluation is biased"
     ]
 
 

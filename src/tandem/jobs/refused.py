@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from tandem.utils.artifacts import BEST, LAST, RESULTS
+from tandem.utils.artifacts import BEST, FAULTS, LAST, RESULTS
 
 HYDRAS = (".hydra", "train.log")
 """What Hydra writes into a folder before a job starts."""
@@ -21,11 +21,11 @@ def is_new(folder: Path) -> bool:
     """
     names = {path.name for path in folder.iterdir()}
     logged = folder / HYDRAS[1]
-    return names <= set(HYDRAS) and not (logged.exists() and logged.stat().st_size)
+    return names <= {*HYDRAS, FAULTS} and not (logged.exists() and logged.stat().st_size)
 
 
 def remove_refused(folder: Path, above: Sequence[Path] = ()) -> None:
-    """Removes the folder of a refused job, and folders above it that are empty then.
+    """Removes the folder of a refused job, and folders above it that are empty then; a list of faults stays.
 
     Nothing is removed that training wrote, nor the working directory or a folder that holds it.
 
@@ -35,6 +35,11 @@ def remove_refused(folder: Path, above: Sequence[Path] = ()) -> None:
     """
     kept = {Path.cwd(), *Path.cwd().parents}
     if folder.resolve() in kept or folder.is_symlink() or any((folder / name).exists() for name in TRAINED):
+        return
+    if (folder / FAULTS).exists():
+        for path in folder.iterdir():
+            if path.name != FAULTS:
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink()
         return
     shutil.rmtree(folder)
     for parent in above:

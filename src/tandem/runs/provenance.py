@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import DataError
-from tandem.utils.artifacts import DATA, SPLITS
+from tandem.utils.artifacts import DATA, FAULTS
 from tandem.utils.digests import read_artifact
 from tandem.utils.files import write_json, write_text
 
@@ -28,9 +28,6 @@ PACKAGES = (
 WAYS_OUT = "give the new run another name=..., or train this one again with on_changed_data=retrain"
 """What to do about a run of other data."""
 
-FAULTS = "faults.txt"
-"""Every fault of refused data, a line each."""
-
 SKIPPED = "skipped.txt"
 """Every fault of skipped rows, a line each."""
 
@@ -48,6 +45,7 @@ def read_data(data: "DataModule", folder: Path) -> None:
     from tandem.data.files.faults import FaultyDataError
     from tandem.distributed.gather import get_rank
 
+    (folder / FAULTS).unlink(missing_ok=True)  # of an earlier start
     try:
         data.setup()
     except FaultyDataError as error:
@@ -89,10 +87,10 @@ def keep_data(data: "DataModule", folder: Path) -> dict[str, str]:
                 f"({what_changed(changed, read_inventory(folder)[0], files)}); {WAYS_OUT}"
             )
         keep_inventory(files, folder)
-        if not (folder / SPLITS).is_file():  # lost or damaged
-            write_splits(folder / SPLITS, data.splits, data.info.classes)
+        if not (folder / SPLITS_FILE).is_file():  # lost or damaged
+            write_splits(folder / SPLITS_FILE, data.splits, data.info.classes)
         return now
-    write_splits(folder / SPLITS, data.splits, data.info.classes)
+    write_splits(folder / SPLITS_FILE, data.splits, data.info.classes)
     rows = {split: len(samples) for split, samples in data.splits.items()}
     known = {"name": data.info.name, "info": asdict(data.info), "rows": rows, "fingerprint": now}
     write_json(kept, {**known, **data.notes})

@@ -10,8 +10,8 @@ from tandem.config.identity import differences, run_hash
 from tandem.data.unchanged import NOT_CHECKED, look
 from tandem.errors import ConfigError, DataError
 from tandem.reports.run_report import REPORT
-from tandem.runs.provenance import FAULTS, SKIPPED, WAYS_OUT
-from tandem.utils.artifacts import ARTIFACTS, DIGESTS, IDENTITY, LAST, RESULTS
+from tandem.runs.provenance import SKIPPED, WAYS_OUT
+from tandem.utils.artifacts import ARTIFACTS, DIGESTS, FAULTS, IDENTITY, LAST, RESULTS
 from tandem.utils.digests import read_artifact
 
 log = logging.getLogger(__name__)

@@ -12,7 +12,7 @@ from tandem.config.resolve import flatten
 from tandem.data.unchanged import NOT_CHECKED, look
 from tandem.errors import ConfigError, DataError
 from tandem.runs.restore import read_results
-from tandem.utils.artifacts import BEST, DATA, FILES, IDENTITY, LAST, METRICS, SPLITS
+from tandem.utils.artifacts import BEST, DATA, FILES, IDENTITY, LAST, METRICS
 from tandem.utils.digests import check_intact, read_artifact
 from tandem.utils.files import write_json, write_whole
 
@@ -55,7 +55,7 @@ def continue_run(config: Mapping[str, Any], folder: Path) -> None:
     if state.word == "absent":
         log.warning("resume_from=%s: %s: %s", run, NOT_CHECKED, state.reason)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (BEST, DATA, FILES, METRICS, SPLITS):
+    for name in (BEST, DATA, FILES, METRICS, SPLITS_FILE):
         if (run / name).is_file():
             _copy(run / name, folder / name)
     write_identity(config, folder, {"hash": results["hash"], "epoch": results["epochs"]})

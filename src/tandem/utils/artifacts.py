@@ -8,6 +8,7 @@ RESULTS = "results.json"  # exists once the run has finished
 BEST = "best.ckpt"  # checkpoint of the best epoch, with weights and thresholds
 LAST = "last.ckpt"  # checkpoint from which an unfinished run resumes
 PREVIOUS = "last.previous.ckpt"  # the one before, in case that the last is damaged
+FAULTS = "faults.txt"  # every fault of refused data, a line each; the error names it, so it stays
 DATA = "data.json"  # what is known about the data, with their fingerprint
 FILES = "files.json"  # the files of the data: a digest of each, and their state when they were read
 IDENTITY = "identity.json"  # hash of the run's configuration, and the run that it was resumed from
@@ -19,11 +20,10 @@ PAPER = "paper.json"  # describes the archive of a paper
 MANIFEST = "manifest.json"  # how a folder of predictions, or of a paper, was made
 
 METRICS = "metrics.csv"  # a row for each epoch
-SPLITS = "splits.csv"  # the split of each image
 COMPUTED = "computed.json"  # options that were computed from the training data
 DIGESTS = "artifacts.json"  # SHA-256 of these files
 
-ARTIFACTS = (RESULTS, BEST, LAST, PREVIOUS, DATA, FILES, IDENTITY, METRICS, SPLITS, COMPUTED)
+ARTIFACTS = (RESULTS, BEST, LAST, PREVIOUS, DATA, FILES, IDENTITY, METRICS, SPLITS_FILE, COMPUTED)
 """Files whose digest is noted when they are written, and compared when they are read."""
 
 SCHEMA_KEY = "tandem_schema"  # its place in a checkpoint

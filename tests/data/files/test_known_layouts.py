@@ -82,6 +82,17 @@ KNOWN: dict[str, tuple[Any, str, dict[str, int]]] = {
         pairs("pixels/x{n}.jpg", "annotation_png/x{n}.png"), "images and masks in parallel",
         {"images": 12, "masks": 12},
     ),
+    "masks with another beginning": (
+        pairs("Images/bus_{n:03d}-l.png", "Masks/mask_{n:03d}-l.png"), "images and masks in parallel",
+        {"images": 12, "masks": 12},
+    ),
+    "a folder with a blank": (
+        pairs("Original/{n}.png", "Ground Truth/{n}.png"), "images and masks in parallel", {"images": 12, "masks": 12},
+    ),
+    "Pascal VOC": (
+        pairs("JPEGImages/x{n}.jpg", "SegmentationClass/x{n}.png"), "images and masks in parallel",
+        {"images": 12, "masks": 12},
+    ),
     "splits of classes": (splits("{s}/{c}/x{n}.png"), "published splits", {"images": 20, "test": 10, "classes": 2}),
     "splits": (splits("{s}/x{n}.png"), "published splits", {"images": 20, "test": 10}),
 }  # fmt: skip
@@ -135,6 +146,31 @@ def test_volumes_are_refused_with_the_reason(tmp_path: Path) -> None:
         (tmp_path / name).write_bytes(b"x")
     with pytest.raises(DataError, match=r"nnU-Net's layout, but its \.nrrd files are not read; export 2-D slices"):
         Folder(str(tmp_path)).load()
+
+
+def test_several_masks_of_an_image_are_offered_too(trees: Any, tmp_path: Path) -> None:
+    pairs("{c}/x{n}.png", "{c}/x{n}_seg.png")(tmp_path, trees)
+    trees.save(tmp_path / "a" / "x0_seg_1.png", trees.box())
+    with pytest.raises(DataError) as caught:
+        Folder(str(tmp_path)).load()
+    assert offered(str(caught.value))["data.masks"] == "{class}/{id}_seg*"
+    parts, _ = load(str(caught.value))
+    assert sum(map(len, parts.values())) == 12
+
+
+def test_masks_in_a_folder_of_any_name_are_found_by_their_levels(trees: Any, tmp_path: Path) -> None:
+    pairs("train/{n}.png", "trainx/{n}.png")(tmp_path, trees)
+    line = r"trainx looks like the masks of train: 'data\.images=\"train/\{id\}\"' 'data\.masks=\"trainx/\{id\}\"'"
+    with pytest.raises(DataError, match=line):
+        Folder(str(tmp_path)).load()
+
+
+def test_files_named_after_images_can_be_left_out_by_their_ending(trees: Any, tmp_path: Path) -> None:
+    pairs("ISIC_{n}.jpg", "ISIC_{n}_superpixels.png")(tmp_path, trees)
+    with pytest.raises(DataError, match=r"\(or leave them out: 'data\.images=\"\{id\}\.jpg\"'\)"):
+        Folder(str(tmp_path), images="{id}", masks=None).load()
+    splits = Folder(str(tmp_path), images="{id}.jpg", masks=None, size=16, near_duplicates=False).load()
+    assert sum(map(len, splits.values())) == 12
 
 
 def test_given_classes_are_meant(trees: Any, tmp_path: Path) -> None:

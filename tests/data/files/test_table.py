@@ -84,6 +84,8 @@ def test_own_words_replace_the_list(trees: Any, tmp_path: Path) -> None:
     assert labels(root, missing=["Entfällt"]) == {"a": 8, "b": 8, "": 8}
     with pytest.raises(ConfigError, match=r"data\.missing has nan, but must be a list of words"):
         labels(root, missing=[float("nan")])
+    with pytest.raises(ConfigError, match=r"data\.missing is 'NA', but must be a list of words, such as \[NA\]"):
+        labels(root, missing="NA")
     assert {"nan", "na", "none", "null", "-", "?", "unknown"} <= set(MISSING)
 
 

@@ -25,6 +25,7 @@ PAGE = "audit.html"
 STYLE = "img.pair, figure:has(> img.pair) { width: 20rem; } details table { font-size: .8rem; }"
 SHOWN_FAULTS = 200
 SHOWN_PAIRS = 500
+OVERLAP = ("one", "other", "split of one", "split of other", "same", "group")
 PAIR = (
     *("one", "other", "split of one", "split of other", "class of one", "class of other"),
     *("distance", "correlation", "identical", "different splits", "different classes"),
@@ -50,6 +51,7 @@ def write_audit(audit: "Audit", splits: Mapping[str, "Samples"], folder: Path, p
         head = [column.name for column in fields(kind)]
         _write(folder / f"{name}.csv", head, [astuple(item) for item in items])
     _write(folder / "alike.csv", PAIR, map(_pair_row, audit.alike or ()))
+    _write(folder / "overlap.csv", OVERLAP, map(_overlap_row, audit.overlap))
     write_text(folder / "faults.txt", "".join(f"{_line(fault)}\n" for fault in audit.faults))
     page = folder / PAGE
     write_text(page, document(f"tandem: audit of {audit.name}", list(_parts(audit, splits, pairs)), STYLE))
@@ -108,6 +110,10 @@ def _caption(likeness: "Likeness") -> str:
     notes += ["different splits"] * likeness.across
     notes += ["different classes"] * likeness.conflict
     return "; ".join(notes)
+
+
+def _overlap_row(pair: Mapping[str, Any]) -> tuple[Any, ...]:
+    return (pair["one"], pair["other"], *pair["splits"], pair["reason"], pair["group"])
 
 
 def _pair_row(likeness: "Likeness") -> tuple[Any, ...]:

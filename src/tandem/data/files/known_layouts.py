@@ -1,44 +1,36 @@
 """Recognises the layouts of published data sets, and offers the options that read them."""
 
-import logging
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from shlex import quote
+from string import digits
 from typing import Any
 
-import numpy as np
-
-from tandem.data.files.faults import refuse
 from tandem.data.files.images import ENDINGS
+from tandem.data.files.names import ending_of
 from tandem.data.files.rows import SPLIT_NAMES
-from tandem.data.files.template import Template, typed
-from tandem.data.files.unused import ending_of
+from tandem.data.files.template import typed
 from tandem.data.files.walk import Found
 from tandem.errors import DataError
-from tandem.utils.files import check_regular, read_json
-
-log = logging.getLogger(__name__)
+from tandem.utils.files import read_json
 
 NNUNET = re.compile(r"(images|labels)T[rs]")
 
-MASK_WORDS = "segmentations?|segs?|masks?|labels?|gts?|ground_?truths?|annotations?|trimaps?|lesions?|labelmaps?"
+MASK_WORDS = (
+    "segmentations?|segs?|masks?|labels?|gts?|ground[ _]?truths?|annotations?|annos?|annots?|trimaps?|lesions?"
+    "|labelmaps?|segmentation(class|object)|superpixels?"
+)
 MASK_NAME = re.compile(rf"(?P<id>.+?)(?P<suffix>[ _.-]+(?:{MASK_WORDS})(?:[ _-]?\d+)?)", re.IGNORECASE)
 """The name of a mask beside its image: `ISIC_0012_Segmentation`, `p1-mask`, `p1_mask_2`."""
 
 MASKS = re.compile(MASK_WORDS, re.IGNORECASE)
 MASKS_IN = re.compile(rf"(.*[ _-])?({MASK_WORDS})([ _-].*)?", re.IGNORECASE)
-IMAGES = re.compile("images?|imgs?|inputs?|photos?|scans?", re.IGNORECASE)
+IMAGES = re.compile("(jpe?g|png)?images?|imgs?|inputs?|photos?|scans?", re.IGNORECASE)
 SPLIT = re.compile(rf"({'|'.join(SPLIT_NAMES)})[ _-]?(\d{{4}})?", re.IGNORECASE)
 """Names of folders that say what the files in them are, and not of which class."""
-
-LOOKED_AT, LOOKED_AT_FORMATS, FEW_LEVELS = 3, ("PNG", "JPEG", "BMP", "TIFF"), 32
-"""Number of files whose levels are counted, their formats, and the most levels of a mask."""
-
-FEW = 0.05
-"""Below this share of the images, files that look like masks are reported, not refused."""
 
 COCO_KEYS = {"images", "annotations", "categories"}
 LARGEST_JSON = 64_000_000
@@ -56,82 +48,10 @@ class _Files:
     others: tuple[str, ...]
 
 
-def check_layout(root: Path, files: Sequence[Found], template: Template, images: Sequence[Found], named: bool) -> None:
-    """Refuses a layout whose folders or masks would be trained as classes or images.
-
-    Args:
-        root: the folder of the data set.
-        files: all files below it.
-        template: `data.images`.
-        images: the files that it matches, without masks.
-        named: whether `data.classes` names the classes.
-
-    Raises:
-        FaultyDataError: folders such as `imagesTr` and `labelsTr`, `images` and `masks` or `train` and `test` would be
-            classes, or masks would be images.
-    """
-    at = {found.name[: len(found.name) - len(ending_of(found.name))]: found.path for found in images}
-    stems = at.keys()
-    names = {stem.rpartition("/")[2] for stem in stems}
-    taken = sorted(
-        stem for stem in stems if (match := MASK_NAME.fullmatch(stem.rpartition("/")[2])) and match["id"] in names
-    )
-    if taken and _like_masks([at[stem] for stem in taken]):
-        line = f"{len(taken)} files that match data.images look like masks of others, such as {taken[0]!r}"
-        if len(taken) < FEW * len(stems):
-            log.warning("%s: set data.masks to match them", line)
-        else:
-            refuse([f"{line} below {str(root)!r}. {offer(root, files) or 'Set data.masks to match them'}"], 1)
-    if named or "class" not in template.fields:
-        return
-    found = (template.match(stem) for stem in stems)
-    classes = sorted({fields["class"] for fields in found if fields is not None})
-    known = _files(files)
-    beside = [masks for _, masks in _parallel_folders(known.stems) if masks.name in classes]
-    inside = [path for stem, path in at.items() if PurePosixPath(stem).parent in beside]
-    of_masks = bool(inside) and _like_masks(inside)
-    if _no_classes(classes) or of_masks or (all(map(IMAGES.fullmatch, classes)) and _coco(root, known)):
-        ready = offer(root, files) or "Set data.images and data.masks, or data.classes if these are the classes"
-        refuse([f"the folders {', '.join(classes)} below {str(root)!r} are not classes. {ready}"], 1)
-
-
-def _like_masks(paths: Sequence[Path]) -> bool:
-    """Whether the first of some image files have few levels, as masks have, also when they were saved as JPEG."""
-    from PIL import Image
-
-    for path in sorted(paths)[:LOOKED_AT]:
-        try:
-            check_regular(path)
-            with Image.open(path, formats=LOOKED_AT_FORMATS) as image:
-                pixels = np.asarray(image)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, DataError):
-            continue  # who reads it reports it
-        levels = np.unique(pixels.reshape(pixels.shape[0] * pixels.shape[1], -1), axis=0)
-        middle = np.mean((pixels > 32) & (pixels < 223)) if pixels.dtype == np.uint8 else 1
-        if len(levels) > FEW_LEVELS and middle > FEW:
-            return False
-    return True
-
-
-def _no_classes(folders: Sequence[str]) -> bool:
-    """Whether the names of folders are those of splits, of images and masks, or nnU-Net's.
-
-    Example:
-        >>> [_no_classes(names) for names in (["images", "masks"], ["train2017", "val2017"], ["benign", "test"])]
-        [True, True, False]
-    """
-    if any(NNUNET.fullmatch(name) for name in folders):
-        return True
-    masks, splits = (sum(map(bool, map(kind.fullmatch, folders))) for kind in (MASKS, SPLIT))
-    others = [name for name in folders if not any(kind.fullmatch(name) for kind in (MASKS, IMAGES, SPLIT))]
-    return not others and (splits > 1 or 0 < masks < len(folders))
-
-
 def _files(files: Sequence[Found]) -> _Files:
-    kept = [found.name for found in files if not found.why]
-    read = [name for name in kept if ending_of(name) in ENDINGS]
-    stems = tuple(PurePosixPath(name[: len(name) - len(ending_of(name))]) for name in read)
-    return _Files(stems, tuple(name for name in kept if ending_of(name) not in ENDINGS))
+    kept = [found for found in files if not found.why]
+    stems = tuple(PurePosixPath(found.stem) for found in kept if found.ending in ENDINGS)
+    return _Files(stems, tuple(found.name for found in kept if found.ending not in ENDINGS))
 
 
 def offer(root: Path, files: Sequence[Found]) -> str:
@@ -147,6 +67,11 @@ def offer(root: Path, files: Sequence[Found]) -> str:
             what, (source, *options) = found
             return f"It looks like {what}: data={source} data.root={quote(str(root))} {' '.join(options)}"
     return ""
+
+
+def has_coco(root: Path, files: Sequence[Found]) -> bool:
+    """Whether a JSON file below a folder has COCO's annotations."""
+    return _coco(root, _files(files)) is not None
 
 
 Offer = tuple[str, list[str]]
@@ -246,7 +171,8 @@ def _beside(root: Path, files: _Files) -> Offer | None:
     (suffix, images, masks), count = found.most_common(1)[0]
     if 2 * count < SHARE * len(files.stems):
         return None
-    options = [typed("data.images", images), typed("data.masks", f"{masks}{suffix}")]
+    numbered = any(other != suffix and other.startswith(suffix) and at == images for other, at, _ in found)
+    options = [typed("data.images", images), typed("data.masks", f"{masks}{suffix}{'*' if numbered else ''}")]
     task = "" if "{class}" in images else "task=segmentation"
     return "images with masks named after them", ["folder", *options, *filter(None, [task])]
 
@@ -284,9 +210,36 @@ def _parallel(root: Path, files: _Files) -> Offer | None:
     if len(same) > 1:  # benign/images and malignant/images
         above = _form(images.parent, many=True).removesuffix("/{id}")
         images, masks = (PurePosixPath(above) / folder.name for folder in (images, masks))
-    options = [typed("data.images", f"{images}/{{id}}"), typed("data.masks", f"{masks}/{{id}}")]
+    names = [[stem.name for stem in files.stems if stem.parent == folder] for folder in found[0]]
+    forms = ("{id}", "{id}") if set(names[0]) & set(names[1]) else tuple("{id}".join(_affixes(part)) for part in names)
+    options = [typed("data.images", f"{images}/{forms[0]}"), typed("data.masks", f"{masks}/{forms[1]}")]
     task = [] if "{class}" in str(images) else ["task=segmentation"]
     return "images and masks in parallel folders", ["folder", *options, *task]
+
+
+def _affixes(names: Sequence[str]) -> tuple[str, str]:
+    """What all names begin and end with, apart from digits.
+
+    Example:
+        >>> _affixes(["mask_010-l", "mask_021-r", "mask_011-l"]), _affixes(["a1_seg", "b22_seg"])
+        (('mask_', ''), ('', '_seg'))
+    """
+    start = _beginning(names).rstrip(digits)
+    end = _beginning([name[len(start) :][::-1] for name in names])[::-1].lstrip(digits)
+    return start, end
+
+
+def _beginning(names: Sequence[str]) -> str:
+    """The letters that all names begin with."""
+    least, most = min(names), max(names)
+    return next((least[:place] for place, letter in enumerate(least) if most[place : place + 1] != letter), least)
+
+
+def _ids(names: Iterable[str]) -> set[str]:
+    """Names without what all of them begin and end with."""
+    whole = list(names)
+    start, end = _affixes(whole)
+    return {name[len(start) : len(name) - len(end)] for name in whole}
 
 
 def _parallel_folders(stems: Sequence[PurePosixPath]) -> list[tuple[PurePosixPath, PurePosixPath]]:
@@ -302,8 +255,14 @@ def _parallel_folders(stems: Sequence[PurePosixPath]) -> list[tuple[PurePosixPat
         for masks in names
         if MASKS_IN.fullmatch(masks.name)
         for images in beside[masks.parent]
-        if not MASKS_IN.fullmatch(images.name) and len(names[masks] & names[images]) > SHARE * len(names[images])
+        if not MASKS_IN.fullmatch(images.name) and _same_names(names[images], names[masks])
     ]
+
+
+def _same_names(images: set[str], masks: set[str]) -> bool:
+    """Whether masks have the names of images, also with other beginnings or ends."""
+    enough = SHARE * len(images)
+    return len(images & masks) > enough or (len(images) > 1 and len(_ids(images) & _ids(masks)) > enough)
 
 
 def _splits(root: Path, files: _Files) -> Offer | None:

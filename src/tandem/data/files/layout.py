@@ -9,11 +9,12 @@ from typing import Any, TypeVar
 
 from tandem.data.files.faults import Faults, refuse
 from tandem.data.files.images import ENDINGS
-from tandem.data.files.known_layouts import check_layout, offer
+from tandem.data.files.known_layouts import offer
+from tandem.data.files.layout_checks import check_layout
 from tandem.data.files.names import is_utf8, nfc, preferred
 from tandem.data.files.rows import ImageRow, split_name
 from tandem.data.files.template import Template
-from tandem.data.files.unused import LINKED_TWICE, MASK_FORMAT, NO_MATCH, OTHER, Unused, ending_of
+from tandem.data.files.unused import LINKED_TWICE, MASK_FORMAT, NO_MATCH, OTHER, Unused
 from tandem.data.files.walk import Found, walk
 
 __all__ = ["Layout", "Template"]
@@ -79,7 +80,7 @@ class Layout:
         for found, owner in matched.masks.values():
             owned.setdefault(owner, []).append(found.path)
         rows, times, owners = [], dict.fromkeys((found.path for found, _ in matched.masks.values()), 0), set()
-        for stem, found, fields in sorted((_stem(found), found, fields) for found, fields in matched.images.values()):
+        for stem, found, fields in sorted((found.stem, found, fields) for found, fields in matched.images.values()):
             mine = self._owners(fields)
             owners.update(mine)
             masks = tuple(tuple(owned.get(owner, ())) for owner in mine)
@@ -101,9 +102,10 @@ class Layout:
 
     def _match(self, files: Iterable[Found], faults: Faults) -> _Matched:
         """Sorts the files into images and masks; counts those that are neither."""
-        matched, real = _Matched(), _Real()
-        for found in sorted(files, key=lambda file: file.linked):  # a file that needs no link is read without one
-            stem, ending = _stem(found), ending_of(found.name)
+        files = sorted(files, key=lambda file: file.linked)  # a file that needs no link is read without one
+        matched, real = _Matched(), _Real() if any(found.linked for found in files) else None
+        for found in files:
+            stem, ending = found.stem, found.ending
             mask = None if found.why else self._mask(stem, ending)
             image = None if found.why or mask else self.images.match(stem, ending)
             if mask is None and image is None:
@@ -117,7 +119,7 @@ class Layout:
                     matched.unread_images.update(dict.fromkeys(self._owners(image), found))
             elif not is_utf8(found.name):
                 faults.add(f"the name of {str(found.path)!r} is not UTF-8: rename the file")
-            elif (first := real.first(found)) is not None:
+            elif real is not None and (first := real.first(found)) is not None:
                 self.unused.add_found(found, LINKED_TWICE)
                 if first.linked and image is not None:
                     faults.add(f"image {str(found.path)!r} is {str(first.path)!r}, through links: remove one of them")
@@ -148,15 +150,15 @@ class Layout:
     def _keep(kept: dict[str, Value], value: Value, template: Template, what: str, faults: Faults) -> bool:
         """Keeps a file by its stem, unless another one has it, which is a fault; returns whether it was kept."""
         found = value[0]
-        first = kept.setdefault(nfc(_stem(found)), value)[0]
+        first = kept.setdefault(nfc(found.stem), value)[0]
         if first is found:
             return True
-        endings = [ending_of(file.name) for file in (first, found)]
+        endings = [file.ending for file in (first, found)]
         best = preferred(endings)
         ways = f"or set {template.with_ending(best or endings[0])}"
         ways += " (lossless)" if best else f" or {template.with_ending(endings[1])}"
         fix = f"rename one, {ways}" if endings[0] != endings[1] else "rename one"
-        faults.add(f"{what} {str(found.path)!r} and {str(first.path)!r} are both {_stem(found)!r}: {fix}")
+        faults.add(f"{what} {str(found.path)!r} and {str(first.path)!r} are both {found.stem!r}: {fix}")
         return False
 
     def _check_owners(self, matched: _Matched, times: Mapping[Path, int], faults: Faults) -> None:
@@ -169,7 +171,7 @@ class Layout:
                 image = str(matched.unread_images[owner].path)
                 faults.add(f"{place} belongs to {image!r}, which is in a format that is not read: convert that image")
             elif count == 0:
-                narrower = self.images.match(_stem(found), ending_of(found.name)) is not None
+                narrower = self.images.match(found.stem, found.ending) is not None
                 more = ", or make data.masks narrower if it is an image" if narrower else ""
                 faults.add(f"{place} belongs to no image: add the image or remove the mask{more}")
 
@@ -188,8 +190,8 @@ class Layout:
 
     def _refuse_all(self, root: Path, files: list[Found]) -> None:
         """Raises, because no image matches; says why, as far as that can be seen."""
-        read = [found for found in files if not found.why and ending_of(found.name) in ENDINGS]
-        both = [found for found in read if self.images.match(_stem(found), ending_of(found.name)) is not None]
+        read = [found for found in files if not found.why and found.ending in ENDINGS]
+        both = [found for found in read if self.images.match(found.stem, found.ending) is not None]
         ready = offer(root, files)
         if both:
             line = (
@@ -200,7 +202,7 @@ class Layout:
         if ready:
             refuse([f"no image below {str(root)!r} matches data.images. {ready}"], 1)
         shown = f", such as {read[0].name!r}," if read else ""
-        endings = sorted({ending_of(found.name) for found in files if not found.why} - {*ENDINGS, *OTHER, ""})
+        endings = sorted({found.ending for found in files if not found.why} - {*ENDINGS, *OTHER, ""})
         unread = f" ({', '.join(endings[:5])} files are not read)" if endings else ""
         refuse([f"no image below {str(root)!r}{shown} matches data.images{unread}: fix data.images or data.root"], 1)
 
@@ -220,8 +222,3 @@ class _Real:
         path = self.folders[folder] / found.path.name if found.linked else found.path
         first = self.known.setdefault(path, found)
         return None if first is found else first
-
-
-def _stem(found: Found) -> str:
-    """The path relative to the root, without the file's ending."""
-    return found.name[: len(found.name) - len(ending_of(found.name))]

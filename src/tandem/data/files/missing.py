@@ -40,7 +40,7 @@ class MissingValues:
         classes: names of classes, or values that have a name.
 
     Raises:
-        ConfigError: a word is not text.
+        ConfigError: it is no list, or a word is not text.
 
     Example:
         >>> values = MissingValues()
@@ -51,6 +51,8 @@ class MissingValues:
     """
 
     def __init__(self, words: Iterable[str] = MISSING, classes: Iterable[str] = ()) -> None:
+        if isinstance(words, str):
+            raise ConfigError(f"data.missing is {words!r}, but must be a list of words, such as [{words}]")
         given = list(words)
         if wrong := [word for word in given if not isinstance(word, str)]:
             raise ConfigError(f"data.missing has {wrong[0]!r}, but must be a list of words; put it in quotes")

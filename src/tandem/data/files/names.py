@@ -1,5 +1,6 @@
 """Names of files: their stems, and which of two files of one name to propose."""
 
+import os
 from collections.abc import Sequence
 from unicodedata import normalize
 
@@ -36,3 +37,15 @@ def preferred(endings: Sequence[str]) -> str | None:
     exact = [ending for ending in endings if ending in LOSSLESS]
     lossy = [ending for ending in endings if ending in LOSSY]
     return exact[0] if len(exact) == 1 and len(lossy) == len(endings) - 1 else None
+
+
+def ending_of(name: str) -> str:
+    """The ending of a file's name in lower case, with the dot.
+
+    Example:
+        >>> ending_of("a/b.NII.gz"), ending_of("a.b/LICENSE"), ending_of("c.x.PNG")
+        ('.nii.gz', '', '.png')
+    """
+    stem, last = os.path.splitext(name)  # noqa: PTH122  # faster than a Path for each of many files
+    inner = os.path.splitext(stem)[1] if last.lower() == ".gz" else ""  # noqa: PTH122
+    return f"{inner}{last}".lower()

@@ -6,8 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tandem.data.files.images import ENDINGS
-from tandem.data.files.names import nfc, preferred
-from tandem.data.files.unused import ending_of
+from tandem.data.files.names import ending_of, nfc, preferred
 from tandem.data.files.walk import walk
 from tandem.errors import DataError
 

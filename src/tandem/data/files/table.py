@@ -264,6 +264,8 @@ def _finding(name: str, cell: str) -> int:
         return MISSING_PIXEL
     if cell in ("0", "0.0", "1", "1.0"):
         return int(float(cell))
+    if cell.casefold() in ("true", "false"):  # as pandas writes them
+        return int(cell.casefold() == "true")
     raise DataError(f"{name} is {cell!r}: use 0 or 1, or leave the cell empty if it is unknown")
 
 

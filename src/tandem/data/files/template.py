@@ -2,9 +2,9 @@
 
 import re
 from pathlib import PurePosixPath
-from unicodedata import normalize
 
 from tandem.data.files.images import ENDINGS
+from tandem.data.files.names import nfc
 from tandem.errors import ConfigError
 
 FIELDS = ("id", "class", "group", "split")
@@ -43,7 +43,7 @@ class Template:
         self.ending = suffix if suffix in ENDINGS else ""
         pattern = ""
         self.fields: list[str] = []
-        for part in re.split(r"(\{[^{}]*\}|\*)", normalize("NFC", text[: len(text) - len(self.ending)])):
+        for part in re.split(r"(\{[^{}]*\}|\*)", nfc(text[: len(text) - len(self.ending)])):
             name = part[1:-1]
             if part == "*":
                 pattern += "[^/]*"
@@ -70,7 +70,7 @@ class Template:
         """
         if self.ending and ending.lower() not in ("", self.ending):
             return None
-        found = self.pattern.fullmatch(normalize("NFC", stem))
+        found = self.pattern.fullmatch(nfc(stem))
         return found and found.groupdict()
 
     def with_ending(self, ending: str) -> str:

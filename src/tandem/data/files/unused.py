@@ -1,12 +1,12 @@
 """Files below a data set's folder that are not used: counted by ending and reason, never passed over in silence."""
 
 import logging
-import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from tandem.data.files.images import ENDINGS
+from tandem.data.files.names import ending_of
 from tandem.data.files.walk import CLOSED, HIDDEN, LOOP, Found
 
 log = logging.getLogger(__name__)
@@ -33,18 +33,6 @@ OTHER = (
 """Endings of files that are no images; any other ending may be that of an image in a format that is not read."""
 
 SHOWN = 3
-
-
-def ending_of(name: str) -> str:
-    """The ending of a file's name in lower case, with the dot.
-
-    Example:
-        >>> ending_of("a/b.NII.gz"), ending_of("a.b/LICENSE"), ending_of("c.x.PNG")
-        ('.nii.gz', '', '.png')
-    """
-    stem, last = os.path.splitext(name)  # noqa: PTH122  # faster than a Path for each of many files
-    inner = os.path.splitext(stem)[1] if last.lower() == ".gz" else ""  # noqa: PTH122
-    return f"{inner}{last}".lower()
 
 
 @dataclass
@@ -93,7 +81,7 @@ class Unused:
 
     def add_found(self, found: Found, reason: str) -> None:
         """Counts a file; what was passed over, and files of formats that are not read, have reasons of their own."""
-        ending = ending_of(found.name)
+        ending = found.ending
         if found.why:
             reason = found.why
         elif ending not in ENDINGS and reason != MASK_FORMAT:

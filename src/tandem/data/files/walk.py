@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tandem.data.files.names import ending_of
 from tandem.errors import DataError
 
 HIDDEN, LOOP, CLOSED = "hidden", "links to a folder that contains them", "folders that cannot be read"
@@ -21,14 +22,21 @@ class Found:
     Attributes:
         path: the file.
         name: its path relative to the root, with slashes.
+        ending: its ending in lower case, see `ending_of`.
         linked: whether a folder on the way to it is a link.
         why: `HIDDEN`, `LOOP` or `CLOSED` if it is passed over; empty for a file to use.
     """
 
     path: Path
     name: str
+    ending: str
     linked: bool = False
     why: str = ""
+
+    @property
+    def stem(self) -> str:
+        """The name without the ending."""
+        return self.name[: len(self.name) - len(self.ending)]
 
 
 def walk(root: Path) -> Iterator[Found]:
@@ -56,14 +64,14 @@ class _Walk:
             entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
         except OSError as error:
             if prefix:
-                yield Found(folder, prefix.removesuffix("/"), linked, CLOSED)
+                yield Found(folder, prefix.removesuffix("/"), "", linked, CLOSED)
                 return
             raise DataError(f"{str(folder)!r} cannot be read ({error.strerror}): fix its permissions") from error
         folders = {entry.name for entry in entries if _is_folder(entry)}
         for entry in entries:
             if entry.name not in folders:
                 why = HIDDEN if entry.name.startswith(".") else ""
-                yield Found(folder / entry.name, prefix + entry.name, linked, why)
+                yield Found(folder / entry.name, prefix + entry.name, ending_of(entry.name), linked, why)
         for entry in entries:
             if entry.name in folders:
                 yield from self._folder(entry, folder / entry.name, prefix + entry.name, (*above, here), linked)
@@ -72,11 +80,11 @@ class _Walk:
         self, entry: "os.DirEntry[str]", path: Path, name: str, above: tuple[tuple[int, int], ...], linked: bool
     ) -> Iterator[Found]:
         if entry.name.startswith("."):
-            yield Found(path, name, linked, HIDDEN)
+            yield Found(path, name, "", linked, HIDDEN)
         elif not entry.is_symlink():
             yield from self.below(path, f"{name}/", above, linked)
         elif _id(path) in above:
-            yield Found(path, name, linked, LOOP)
+            yield Found(path, name, "", linked, LOOP)
         else:
             self.links += 1
             if self.links > MOST_LINKS:

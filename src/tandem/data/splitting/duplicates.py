@@ -13,6 +13,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from tandem.data.files.missing import MissingValues
 from tandem.data.splitting.splits import read_table
 from tandem.errors import DataError
 
@@ -92,7 +93,8 @@ def read_groups(path: Path, ids: Sequence[str]) -> list[int]:
         ids: names of all N images of the data set.
 
     Returns:
-        N group indices as from `near_duplicate_groups`; an image that is not listed has a group of its own.
+        N group indices as from `near_duplicate_groups`; an image that is not listed, or whose group is missing (empty,
+        NA, ...), has a group of its own.
 
     Raises:
         DataError: the file cannot be read, or an image is unknown or listed twice.
@@ -100,7 +102,7 @@ def read_groups(path: Path, ids: Sequence[str]) -> list[int]:
     row_of = {name: row for row, name in enumerate(ids)}
     first: dict[str, int] = {}
     seen: set[int] = set()
-    pairs = []
+    pairs, missing = [], MissingValues()
     for entry in read_table(path, ("group", "image")):
         row = row_of.get(entry["image"].removesuffix(".png"))
         if row is None:
@@ -108,7 +110,9 @@ def read_groups(path: Path, ids: Sequence[str]) -> list[int]:
         if row in seen:
             raise DataError(f"{str(path)!r} lists {entry['image']!r} twice: an image belongs to one group")
         seen.add(row)
-        pairs.append((row, first.setdefault(entry["group"], row)))
+        if group := missing.clean("group", entry["group"]):
+            pairs.append((row, first.setdefault(group, row)))
+    missing.report(path.name)
     return join(len(ids), pairs)
 
 

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tandem.data.files.faults import refuse
+from tandem.data.files.names import nfc
 from tandem.data.samples import SPLITS
 from tandem.data.splitting.splits import check_fractions, read_splits, split_rows
 from tandem.errors import ConfigError, DataError
@@ -128,10 +129,10 @@ class _Draw:
 
 
 def _as_listed(path: Path, ids: Sequence[str], left_out: bool) -> Rows:
-    split_of = read_splits(path)
-    known = set(ids)
+    split_of = {nfc(name): split for name, split in read_splits(path).items()}  # of both spellings of accents
+    known = {nfc(name) for name in ids}
     faults = [
-        f"{str(path)!r} does not list {name!r}: add it to data.split_file" for name in ids if name not in split_of
+        f"{str(path)!r} does not list {name!r}: add it to data.split_file" for name in ids if nfc(name) not in split_of
     ]
     faults += [
         f"{str(path)!r} lists {name!r}, which the data set does not have: fix data.split_file"
@@ -139,5 +140,5 @@ def _as_listed(path: Path, ids: Sequence[str], left_out: bool) -> Rows:
         if name not in known and not left_out
     ]
     refuse(faults, len(known | split_of.keys()), "ids")
-    places = np.array([split_of[name] for name in ids])
+    places = np.array([split_of[nfc(name)] for name in ids])
     return {split: np.flatnonzero(places == split) for split in SPLITS}
