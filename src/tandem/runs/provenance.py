@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import DataError
-from tandem.utils.artifacts import DATA, FAULTS
+from tandem.utils.artifacts import DATA, FAULTS, SPLITS_FILE
 from tandem.utils.digests import read_artifact
 from tandem.utils.files import write_json, write_text
 

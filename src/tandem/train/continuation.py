@@ -12,7 +12,7 @@ from tandem.config.resolve import flatten
 from tandem.data.unchanged import NOT_CHECKED, look
 from tandem.errors import ConfigError, DataError
 from tandem.runs.restore import read_results
-from tandem.utils.artifacts import BEST, DATA, FILES, IDENTITY, LAST, METRICS
+from tandem.utils.artifacts import BEST, DATA, FILES, IDENTITY, LAST, METRICS, SPLITS_FILE
 from tandem.utils.digests import check_intact, read_artifact
 from tandem.utils.files import write_json, write_whole
 

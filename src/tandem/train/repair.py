@@ -19,7 +19,7 @@ from tandem.utils.artifacts import (
     METRICS,
     PREVIOUS,
     RESULTS,
-    SPLITS,
+    SPLITS_FILE,
 )  # fmt: skip
 from tandem.utils.digests import forget, is_damaged, read_artifact, recorded
 from tandem.utils.files import write_json, write_whole
@@ -82,7 +82,7 @@ def _repair_finished(folder: Path) -> None:
         log.warning("%s was written again from %s", folder / COMPUTED, RESULTS)
     if IDENTITY in missing and "resumed_from" in results:
         write_json(folder / IDENTITY, {"hash": results["hash"], "resumed_from": results["resumed_from"]})
-    if DATA in missing or SPLITS in missing:
+    if DATA in missing or SPLITS_FILE in missing:
         _read_data_again(folder, results, missing)
     if BEST in missing:
         log.warning(
@@ -107,8 +107,8 @@ def _read_data_again(folder: Path, results: Mapping[str, Any], missing: list[str
     if any(now.get(split) != before.get(split) for split in data.splits):
         log.warning("%s cannot be written again: the data are not those of the run", " and ".join(missing))
         return
-    if SPLITS in missing:
-        write_splits(folder / SPLITS, data.splits, data.info.classes)
+    if SPLITS_FILE in missing:
+        write_splits(folder / SPLITS_FILE, data.splits, data.info.classes)
     if DATA in missing:
         rows = {split: len(samples) for split, samples in data.splits.items()}
         described = {"name": data.info.name, "info": asdict(data.info), "rows": rows, "fingerprint": before}
