@@ -220,7 +220,7 @@ def test_deep_images_outside_the_training_split_alone_need_a_range(tmp_path: Pat
         path = tmp_path / "mine" / split / "a" / "0.png"
         path.parent.mkdir(parents=True)
         level, dtype = {"train": (1, np.uint8), "val": (2, np.uint16), "test": (3, np.uint16)}[split]
-            Image.fromarray(np.full((20, 20), level, dtype)).save(path)
+        Image.fromarray(np.full((20, 20), level, dtype)).save(path)
     settings: dict[str, Any] = {"root": str(tmp_path / "mine"), "images": "{split}/{class}/{id}", "masks": None}
     with pytest.raises(DataError, match=r"2 images have more than 8 bits, but none of the training split .*grey_range"):
         Folder(**settings).load()
