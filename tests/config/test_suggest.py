@@ -95,7 +95,7 @@ CASES = [
         "no option 'unett' in the config group 'network': did you mean 'unet'? (there are: deeplabv3, ",
     ),
     (["experiment=bussi"], "no option 'bussi' in the config group 'experiment': did you mean 'busi'? ("),
-    (["data=nothing_like_it"], "no option 'nothing_like_it' in the config group 'data': there are: busi, coco, dermamnist, "),
+    (["data=nothing_like_it"], "no option 'nothing_like_it' in the config group 'data': there are: busi, coco, "),
     (
         ["loss/binary@tasks.segmentation.loss=focall"],
         "no option 'focall' in the config group 'loss/binary': did you mean 'focal'? (there are: ",
