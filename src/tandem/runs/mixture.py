@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tandem.config.identity import is_neutral
 from tandem.config.places import stored_config
 from tandem.errors import ConfigError
 
@@ -13,6 +14,7 @@ NOT_FILES = (
     "channels",
     "cache",
     "memory_gb",
+    "allow_overlap",
     "fractions",
     "split_seed",
     "folds",
@@ -108,8 +110,8 @@ def _same_files(results: Results) -> str:
 
 
 def _without(node: Mapping[str, Any], keys: Sequence[str]) -> dict[str, Any]:
-    """Settings of the data without some keys, also in each source of mixed data."""
-    kept = {key: value for key, value in node.items() if key not in keys}
+    """Settings of the data without some keys and later options at their neutral value, also in each source."""
+    kept = {key: value for key, value in node.items() if key not in keys and not is_neutral(f"data.{key}", value)}
     if isinstance(sources := kept.get("sources"), Mapping):
         kept["sources"] = {name: _without(source, keys) for name, source in sources.items()}
     return kept
