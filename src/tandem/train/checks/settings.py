@@ -13,6 +13,8 @@ MOST_WORKERS = 64
 """Worker processes of a loader that are always accepted; above, at most four for each CPU core."""
 
 RULES = (
+    Rule("checkpoint.every_n_steps", whole(1), "null, or a whole number of steps of at least 1"),
+    Rule("checkpoint.requeue", one_of(True, False), "true or false", optional=False),
     Rule("trainer.accumulate_grad_batches", whole(1), "a whole number of at least 1"),
     Rule("trainer.gradient_clip_val", at_least(0), "null or a number of at least 0"),
     Rule("trainer.gradient_clip_algorithm", one_of("norm", "value"), "norm or value"),
@@ -43,8 +45,6 @@ RULES = (
     Rule("optimizer.momentum", inside(0, 1), "a number in [0, 1)"),
     Rule("balance.weights.*", at_least(0), "a number of at least 0", optional=False),
     Rule("loader.batch_size", whole(1), "a whole number of at least 1", optional=False),
-    Rule("checkpoint.every_n_steps", whole(1), "null, or a whole number of steps of at least 1"),
-    Rule("checkpoint.requeue", one_of(True, False), "true or false", optional=False),
     Rule("loader.workers", whole(0), "a whole number of at least 0", optional=False),
 )
 """Conditions on single values that libraries do not check. The objects that take other values check them."""
