@@ -3,25 +3,22 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import pytorch_lightning as pl
 import torch
 from torch import Tensor, nn
-from torch.optim.lr_scheduler import ReduceLROnPlateau
 
 from tandem.balance.balance import Balance
 from tandem.balance.replay import same_buffers
 from tandem.distributed.gather import backward_noop, gather_batch, is_distributed, no_loss
 from tandem.network.protocol import SharedNetwork, begin_epoch
-from tandem.optim.schedule import step_plateau, with_scheduler
+from tandem.optim.schedule import Resumable, with_scheduler
 from tandem.penalties import Penalties, Penalty
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.task import Task
-from tandem.tasks.task_metrics import load_running_state, running_state
 
 Outputs = dict[str, TaskOutput]
 
 
-class MultiTaskModule(pl.LightningModule):
+class MultiTaskModule(Resumable):
     """Trains one network on several tasks by minimising one scalar.
 
     Args:
@@ -59,15 +56,12 @@ class MultiTaskModule(pl.LightningModule):
         self.losses: dict[str, Tensor] = {}  # of the current training step, by task, with their graph
         self.terms: dict[str, dict[str, Tensor]] = {}  # of these losses, by task and term
         self.batch: Mapping[str, Any] = {}  # of that step
-        self.after_batch: Callable[[], None] | None = None  # called when all callbacks are done with a training batch
         for task in tasks.values():
             task.attach(network.channels)
         self.penalties = Penalties(penalties or {}, self.named_parameters())
 
     def forward(self, image: Tensor) -> dict[str, Tensor]:
         """Maps (N, C, H, W) images in [0, 1] to the logits of each task."""
-        if next(iter(self.parameters())).dtype == torch.float64:  # trainer.precision=64-true
-            image = image.double()
         features = self.network(image)
         return {name: task(features) for name, task in self.tasks.items()}
 
@@ -176,25 +170,7 @@ class MultiTaskModule(pl.LightningModule):
             self.log_dict(weights, on_step=False, on_epoch=True, batch_size=1)
         if self.trainer.is_last_batch:
             self.balance.on_epoch_end(self.log_stage("train"))
-        if self.after_batch is not None:
-            self.after_batch()
-
-    def on_train_epoch_end(self) -> None:
-        """Steps `ReduceLROnPlateau`, so that the checkpoint of this epoch has it; Lightning would step it later."""
-        step_plateau(self.trainer)
-
-    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
-        """Lightning hook: `ReduceLROnPlateau` has been stepped already."""
-        if not isinstance(scheduler, ReduceLROnPlateau):
-            super().lr_scheduler_step(scheduler, metric)
-
-    def epoch_state(self) -> dict[str, Any]:
-        """The running losses and metrics of an epoch, for a checkpoint inside of it."""
-        return running_state(self)
-
-    def load_epoch_state(self, state: dict[str, Any]) -> None:
-        """Restores them."""
-        load_running_state(self, state)
+        self.after_batch()
 
     def on_validation_epoch_end(self) -> None:
         """Logs the values of the validation split; the batches of the sanity check are discarded."""

@@ -162,7 +162,7 @@ class Left:
 def left(folder: Path) -> Left:
     """Reads what a finished run has left."""
     results = json.loads((folder / "results.json").read_text())
-    for key in ("seconds", "resumed", "config"):
+    for key in ("seconds", "resumed", "config", "git"):
         results.pop(key, None)
     state = torch.load(folder / "best.ckpt", weights_only=True)["state_dict"]
     tensors = {key: value for key, value in state.items() if isinstance(value, torch.Tensor)}

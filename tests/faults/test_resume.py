@@ -15,6 +15,7 @@ STATED = (
 """Set-ups that once failed, and a drawn one."""
 
 
+@pytest.mark.filterwarnings("ignore:This DataLoader will create:UserWarning")
 @pytest.mark.parametrize("words", STATED, ids=["workers", "float64", "plateau", "drawn"])
 def test_a_killed_run_ends_as_one_that_was_not(words: list[str], tmp_path: Path) -> None:
     moments = run(words, tmp_path / "whole").moments

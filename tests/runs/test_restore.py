@@ -33,8 +33,10 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copied(trained: Path, tmp_path: Path) -> Path:
-    """A copy of it that may be damaged."""
-    return Path(shutil.copytree(trained, tmp_path / "copy"))
+    """A copy of it that may be changed, without the digests of its files."""
+    folder = Path(shutil.copytree(trained, tmp_path / "copy"))
+    (folder / "artifacts.json").unlink()
+    return folder
 
 
 def test_weights_and_thresholds_are_those_of_the_best_checkpoint(trained: Path) -> None:

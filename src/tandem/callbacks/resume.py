@@ -11,6 +11,7 @@ import pytorch_lightning as pl
 
 from tandem.callbacks.loop_state import add_running_means, between_steps, running_means, settle, start, within_epoch
 from tandem.module import MultiTaskModule
+from tandem.tasks.task_metrics import load_running_state, running_state
 from tandem.utils import signals
 from tandem.utils.artifacts import LAST
 
@@ -18,6 +19,9 @@ log = logging.getLogger(__name__)
 
 KEY = "tandem_resume"
 """Its place in a checkpoint."""
+
+MODULE = "module"
+"""Key of the module's running losses and metrics."""
 
 
 @runtime_checkable
@@ -125,16 +129,17 @@ class Resume(pl.Callback):
 
 
 def _gathered(trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, Any]:
-    return {name: part.epoch_state() for name, part in _parts(trainer, module).items()}
+    gathered = {name: part.epoch_state() for name, part in _parts(trainer).items()}
+    return {MODULE: running_state(module), **gathered}
 
 
 def _load_gathered(trainer: pl.Trainer, module: pl.LightningModule, state: Mapping[str, Any]) -> None:
-    parts = _parts(trainer, module)
+    load_running_state(module, state[MODULE])
+    parts = _parts(trainer)
     for name in parts.keys() & state.keys():
         parts[name].load_epoch_state(state[name])
 
 
-def _parts(trainer: pl.Trainer, module: pl.LightningModule) -> dict[str, EpochState]:
-    named: dict[str, Any] = {"module": module}
-    named |= {callback.state_key: callback for callback in trainer.callbacks}  # type: ignore[attr-defined]
+def _parts(trainer: pl.Trainer) -> dict[str, EpochState]:
+    named = {callback.state_key: callback for callback in trainer.callbacks}  # type: ignore[attr-defined]
     return {name: part for name, part in named.items() if isinstance(part, EpochState)}

@@ -150,8 +150,9 @@ class DataModule(pl.LightningDataModule):
         """The epoch that is trained first, and how many of its batches are done, in a resumed run."""
         if self.trainer is None:
             return 0, 0
-        loop = self.trainer.fit_loop
-        return loop.epoch_progress.current.state_dict()["processed"], loop.epoch_loop.batch_progress.current.ready
+        loop, batches = self.trainer.fit_loop, self.trainer.fit_loop.epoch_loop.batch_progress
+        done = 0 if batches.is_last_batch else batches.current.ready
+        return loop.epoch_progress.current.state_dict()["processed"], done
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Training batches: the order depends on (seed, epoch), the augmentation on (seed, epoch, row)."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from pytorch_lightning import Trainer
+from pytorch_lightning import LightningModule, Trainer
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -27,13 +27,24 @@ def with_scheduler(optimizer: Optimizer, make: MakeScheduler | None, monitor: st
     return {"optimizer": optimizer, "lr_scheduler": plan}
 
 
-def step_plateau(trainer: Trainer) -> None:
-    """Steps each `ReduceLROnPlateau` that is due at the end of this epoch, if its value is logged.
+class Resumable(LightningModule):
+    """A module whose checkpoint at the end of an epoch is complete, so that a resumed run equals an unbroken one.
 
-    Lightning steps it after the checkpoint of the epoch is saved, so that a resumed run would lack the step.
+    Attributes:
+        after_batch: called when the module and all callbacks are done with a training batch.
     """
-    for plan in trainer.lr_scheduler_configs:
-        value = trainer.callback_metrics.get(str(plan.monitor))
-        due = (trainer.current_epoch + 1) % plan.frequency == 0
-        if isinstance(plan.scheduler, ReduceLROnPlateau) and due and value is not None:
-            plan.scheduler.step(value)
+
+    after_batch: Callable[[], None] = staticmethod(lambda: None)
+
+    def on_train_epoch_end(self) -> None:
+        """Steps each `ReduceLROnPlateau` that is due; Lightning would step it after the checkpoint is saved."""
+        for plan in self.trainer.lr_scheduler_configs:
+            value = self.trainer.callback_metrics.get(str(plan.monitor))
+            due = (self.current_epoch + 1) % plan.frequency == 0
+            if isinstance(plan.scheduler, ReduceLROnPlateau) and due and value is not None:
+                plan.scheduler.step(value)
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Lightning hook: `ReduceLROnPlateau` has been stepped already."""
+        if not isinstance(scheduler, ReduceLROnPlateau):
+            super().lr_scheduler_step(scheduler, metric)

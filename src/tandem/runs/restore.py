@@ -13,6 +13,8 @@ from tandem.utils.digests import check_intact, read_artifact
 from tandem.utils.files import check_regular
 
 if TYPE_CHECKING:
+    from torch import Tensor, nn
+
     from tandem.data.datamodule import DataInfo
     from tandem.data.files.raster import Levels
     from tandem.module import MultiTaskModule
@@ -87,7 +89,7 @@ def restore(folder: str | Path) -> TrainedRun:
         raise DataError(f"{file} is cut or damaged ({reason}); copy it again, or train the run again") from error
     check_schema(checkpoint.get(SCHEMA_KEY), file)
     if _is_double(module, checkpoint["state_dict"]):
-        module.double()
+        module.double().register_forward_pre_hook(_in_its_precision)
     try:
         module.load_state_dict(checkpoint["state_dict"])
     except RuntimeError as error:
@@ -168,6 +170,11 @@ def _is_double(module: "MultiTaskModule", state: Mapping[str, Any]) -> bool:
         name in state and state[name].dtype == torch.float64 and value.dtype == torch.float32
         for name, value in module.named_parameters()
     )
+
+
+def _in_its_precision(module: "nn.Module", given: "tuple[Tensor]") -> "tuple[Tensor]":
+    """Images in the precision of the weights."""
+    return (given[0].to(next(module.parameters()).dtype),)
 
 
 def _without_weights(config: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,6 +9,8 @@ from tandem.metrics.catalogue import metric_of
 from tandem.train.checks.rules import Rule, at_least, inside, is_number, one_of, share_or_count, whole
 
 RULES = (
+    Rule("checkpoint.every_n_steps", whole(1), "null, or a whole number of steps of at least 1"),
+    Rule("checkpoint.requeue", one_of(True, False), "true or false", optional=False),
     Rule("trainer.accumulate_grad_batches", whole(1), "a whole number of at least 1"),
     Rule("trainer.gradient_clip_val", at_least(0), "null or a number of at least 0"),
     Rule("trainer.gradient_clip_algorithm", one_of("norm", "value"), "norm or value"),
@@ -38,8 +40,6 @@ RULES = (
     Rule("optimizer.weight_decay", at_least(0), "a number of at least 0"),
     Rule("optimizer.momentum", inside(0, 1), "a number in [0, 1)"),
     Rule("balance.weights.*", at_least(0), "a number of at least 0", optional=False),
-    Rule("checkpoint.every_n_steps", whole(1), "null, or a whole number of steps of at least 1"),
-    Rule("checkpoint.requeue", one_of(True, False), "true or false", optional=False),
 )
 """Conditions on single values that libraries do not check. The objects that take other values check them."""
 
