@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tandem.jobs.lock import RunningElsewhere, locked
-from tandem.jobs.status import ERROR, STOPPED, read_status, write_status
+from tandem.jobs.status import ERROR, STOPPED, status_of_job, write_status
 from tandem.utils.artifacts import RESULTS
 from tandem.utils.files import read_json, write_text
 
@@ -74,8 +74,8 @@ def conclude(job: SweepJob, code: int, seconds: float, why: str = "", minutes: f
         minutes: the time limit.
     """
     folder = Path(job.folder)
-    status = read_status(folder)
-    state = status.get("state") if (status.get("sweep"), status.get("job")) == (job.sweep, job.number) else None
+    status = status_of_job(folder, job.sweep, job.number)
+    state = status.get("state")
     if state == "finished":
         return JobOutcome("finished", seconds=seconds)
     last = _tail(folder, 1)
@@ -115,7 +115,8 @@ def write_outcome(job: SweepJob, outcome: JobOutcome) -> JobOutcome:
 def monitored(job: SweepJob) -> float | None:
     """The monitored value of a finished job; None if there is none."""
     file = Path(job.folder) / RESULTS
-    value = read_json(file).get("metrics", {}).get(job.monitor) if file.exists() else None
+    finished = status_of_job(file.parent, job.sweep, job.number).get("state") == "finished"
+    value = read_json(file).get("metrics", {}).get(job.monitor) if finished and file.exists() else None
     return None if value is None else float(value)
 
 

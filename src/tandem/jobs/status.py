@@ -8,8 +8,9 @@ from typing import Any
 
 from omegaconf import DictConfig
 
-from tandem.errors import TandemError
+from tandem.errors import ConfigError, DataError, TandemError
 from tandem.jobs.lock import locked
+from tandem.utils.artifacts import RESULTS
 from tandem.utils.files import read_json, write_json, write_text
 from tandem.utils.signals import interruption
 
@@ -17,6 +18,9 @@ SWEEP_VARIABLE = "TANDEM_SWEEP"
 """Environment variable with a sweep's identity, for its jobs in any process."""
 
 STATUS, ERROR = "status.json", "error.txt"
+
+REFUSED = "refused.json"
+"""Status of a job that was refused in the folder of a finished run, whose own status stays."""
 
 STOPPED = "stopped; rerun the same command to resume"
 """The reason that is recorded for an interrupted job."""
@@ -50,12 +54,14 @@ def _run_recorded(
     task: Callable[[DictConfig, Path], Any], config: DictConfig, folder: Path, overrides: list[str], number: int
 ) -> Any:
     sweep = os.environ.get(SWEEP_VARIABLE)
+    before = read_status(folder) if (folder / RESULTS).exists() else {}
 
     def note(state: str, **more: Any) -> None:
         write_status(folder, state, sweep, number, overrides, **more)
 
     note("running", process=os.getpid())
     (folder / ERROR).unlink(missing_ok=True)
+    (folder / REFUSED).unlink(missing_ok=True)
     try:
         result = task(config, folder)
     except (KeyboardInterrupt, SystemExit) as stop:
@@ -64,6 +70,10 @@ def _run_recorded(
         note("interrupted", error=STOPPED)
         raise interrupted from None
     except Exception as error:
+        if before and isinstance(error, ConfigError | DataError):  # the results are those of the run of before
+            write_json(folder / STATUS, before)
+            write_json(folder / REFUSED, _status("failed", sweep, number, overrides) | {"error": one_line(error)})
+            raise
         write_text(folder / ERROR, traceback.format_exc())
         note("failed", error=one_line(error))
         raise
@@ -84,14 +94,29 @@ def write_status(
         overrides: of this job.
         more: the process while it runs, or the error in one line.
     """
-    status = {"state": state, "sweep": sweep, "job": number, "overrides": overrides}
-    write_json(folder / STATUS, {**status, **more})
+    write_json(folder / STATUS, _status(state, sweep, number, overrides) | more)
 
 
-def read_status(folder: Path) -> dict[str, Any]:
+def _status(state: str, sweep: str | None, number: int, overrides: list[str]) -> dict[str, Any]:
+    return {"state": state, "sweep": sweep, "job": number, "overrides": overrides}
+
+
+def status_of_job(folder: Path, sweep: str | None, number: int) -> dict[str, Any]:
+    """The status of one job of a sweep; empty if the folder holds only that of others.
+
+    Args:
+        folder: where the job ran, or was refused.
+        sweep: the identity of the sweep.
+        number: of the job.
+    """
+    found = (read_status(folder, REFUSED), read_status(folder))
+    return next((status for status in found if (status.get("sweep"), status.get("job")) == (sweep, number)), {})
+
+
+def read_status(folder: Path, name: str = STATUS) -> dict[str, Any]:
     """The content of a folder's status file; empty if there is none, or if another program wrote it."""
     try:
-        status = read_json(folder / STATUS)
+        status = read_json(folder / name)
     except (OSError, ValueError):
         return {}
     return status if isinstance(status, dict) else {}

@@ -10,7 +10,7 @@ from typing import Any
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
-from tandem.jobs.status import SWEEP_VARIABLE, read_status
+from tandem.jobs.status import REFUSED, STATUS, SWEEP_VARIABLE, read_status
 from tandem.utils.artifacts import RESULTS
 from tandem.utils.files import read_json
 
@@ -56,7 +56,9 @@ class SweepSummary(Callback):
 
         sweep = os.environ.pop(SWEEP_VARIABLE, "")
         jobs = sweep_jobs(folders, sweep)
-        done = [(folder, status) for folder, status in jobs if (folder / RESULTS).exists()]
+        # a job that was refused may lie in the folder of another run, whose results are not its own
+        finished = [job for job in jobs if job[1]["state"] == "finished"]
+        done = [(folder, status) for folder, status in finished if (folder / RESULTS).exists()]
         print_sweep([JobRow(status["overrides"], read_json(folder / RESULTS)) for folder, status in done], Console())
         console = Console(stderr=True, soft_wrap=True)
         states = Counter({"finished": 0, "failed": 0})  # always shown
@@ -85,7 +87,8 @@ def sweep_jobs(folders: Iterable[Path], sweep: str) -> list[tuple[Path, dict[str
         folders: where to look for job folders, at any depth; of two paths to one folder the later is returned.
         sweep: the identity given to the sweep when it started.
     """
-    found = {path.resolve(): path for folder in folders for path in folder.rglob("status.json")}
-    jobs = [(path.parent, read_status(path.parent)) for path in sorted(found.values())]
+    names = (STATUS, REFUSED)
+    found = {path.resolve(): path for folder in folders for name in names for path in folder.rglob(name)}
+    jobs = [(path.parent, read_status(path.parent, path.name)) for path in sorted(found.values())]
     members = [(folder, status) for folder, status in jobs if status.get("sweep") == sweep]
     return sorted(members, key=lambda member: member[1].get("job", 0))

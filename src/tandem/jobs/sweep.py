@@ -25,7 +25,7 @@ from tandem.jobs.outcome import CARRIED, JobOutcome, SweepJob, monitored
 from tandem.jobs.plan import write_plan
 from tandem.jobs.pool import Outcomes
 from tandem.jobs.progress import Progress, distinct
-from tandem.jobs.status import ERROR, SWEEP_VARIABLE, read_status, write_status
+from tandem.jobs.status import ERROR, SWEEP_VARIABLE, status_of_job, write_status
 from tandem.jobs.summary import SweepSummary
 from tandem.utils.artifacts import RESULTS
 from tandem.utils.files import read_json
@@ -123,7 +123,7 @@ class Sweep:
         seconds = time.monotonic() - started
         if isinstance(returned.return_value, RunningElsewhere):
             return JobOutcome("running elsewhere", str(returned.return_value), seconds)
-        status = read_status(Path(job.folder))
+        status = status_of_job(Path(job.folder), job.sweep, job.number)
         return JobOutcome(str(status["state"]), str(status.get("error", "")), seconds)
 
     def _jobs(self, overrides: Sequence[Sequence[str]], first: int) -> list[SweepJob]:
