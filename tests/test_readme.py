@@ -157,6 +157,7 @@ def test_what_follows_a_sweep_runs_as_typed(tmp_path: Path, typed: Callable[[str
 
 
 OTHERS = {
+    "doctor.py": [],
     "explain_loss.py": ["pictures=8", "data.train=12", "data.val=12", "data.test=12", "data.size=32"],
     "audit_data.py": ["data.size=32", "data.groups=none", "data.fractions={train: 0.5, val: 0.25, test: 0.25}"],
     "show_data.py": ["data.size=32", "data.groups=none", "data.fractions={train: 0.5, val: 0.25, test: 0.25}"],
