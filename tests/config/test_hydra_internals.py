@@ -251,7 +251,7 @@ def test_a_hydra_that_has_not_changed_is_reported_by_nothing(loaders: Loaders, l
     composer = JobComposer(hydras)
     with pytest.raises(HydraException, match="no_such"):
         composer.load_sweep_config(master(), [*SWEEP, "optimizer=no_such"])
-    for words in JOBS[:4]:
+    for words in [*JOBS[:4], ("hydra.sweep.subdir=${hydra.job.num}", "seed=1")]:
         typed = [*SWEEP, *words]
         assert plain(composer.load_sweep_config(master(), typed)) == plain(hydras.load_sweep_config(master(), typed))
         alone = composer.load_configuration("train", typed, run_mode=RunMode.RUN, from_shell=False)

@@ -191,8 +191,9 @@ def _run_mode() -> Any:
 
 def _as_composed(config: DictConfig) -> tuple[str, list[str]]:
     """The name and the overrides that a configuration was composed from."""
-    overrides = config.hydra.overrides
-    return config.hydra.job.config_name, [*overrides.hydra, *overrides.task]
+    # as text: an override such as hydra.sweep.subdir=${hydra.job.num} has no value yet
+    overrides: Any = OmegaConf.to_container(config.hydra.overrides, resolve=False)
+    return config.hydra.job.config_name, [*overrides["hydra"], *overrides["task"]]
 
 
 def _same(one: DictConfig, other: DictConfig) -> bool:
