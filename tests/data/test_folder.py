@@ -394,3 +394,14 @@ def test_the_configuration_names_every_option(option: str) -> None:
         assert {str(name) for name in names} == set(parameters)
         said = {name: value for name, value in options.items() if name not in ("_target_", "root", "columns")}
         assert said == {name: parameters[str(name)].default for name in said}
+
+
+@pytest.mark.parametrize("path", ["C:\\data\\{}", "{}\0"])
+def test_a_table_whose_paths_are_wrong_is_not_said_to_lack_classes(path: str, tmp_path: Path, trees: Any) -> None:
+    root = trees.folders(tmp_path / "set", 6)
+    files = sorted(file for file in root.rglob("*.png") if "mask" not in file.name)
+    rows = [f"{path.format(file.relative_to(root))},{file.parent.name}\n" for file in files]
+    (root / "table.csv").write_text("image,label\n" + "".join(rows))
+    source = Folder(root=str(root), table="table.csv", columns={"image": "image", "label": "label"})
+    with pytest.raises(DataError, match=r"table\.csv', row 1"):
+        _ = source.classes

@@ -9,7 +9,7 @@ from tandem.data.batch import MISSING_LABEL
 from tandem.data.files.archives import folder_of
 from tandem.data.files.class_names import ClassNames, in_order
 from tandem.data.files.dataset_builder import FileDatasetBuilder
-from tandem.data.files.faults import Faults
+from tandem.data.files.faults import Faults, refuse
 from tandem.data.files.images import ReadOptions, rgb
 from tandem.data.files.layout import Layout
 from tandem.data.files.levels import checked_range
@@ -144,8 +144,10 @@ class Folder(FileSource):
         ):
             return tuple(self.rows_from.columns.label)
         if self.found_classes is None:
-            _, rows, _ = self._list()
+            _, rows, faults = self._list()
             self.found_classes = in_order(row.label for row in rows if row.label)
+            if len(self.found_classes) < 2 and self.on_error == "fail":  # else a task would blame the classes
+                refuse(faults, len(rows) + len(faults))
         return self.found_classes
 
     @property
