@@ -145,7 +145,7 @@ FAULTS = {
     "truncated": "is truncated or damaged",
     "no image": "is not an image",
     "mask of another size": "is 5x7, but its image",
-    "mask out of range": "may have only 0 and either 1 or 255",
+    "mask out of range": "may have only 0 and either 1, 255 or 65535",
 }
 
 

@@ -51,9 +51,9 @@ def test_an_empty_option_means_no_augmentation(configured: Configure, empty: Any
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [
-        ("batch_size", 0, r"^loader\.batch_size is 0, but must be at least 1$"),
+        ("batch_size", 0, r"^loader\.batch_size is 0, but must be a whole number of at least 1$"),
         ("batch_size", -4, r"^loader\.batch_size is -4"),
-        ("workers", -1, r"^loader\.workers is -1, but must be at least 0$"),
+        ("workers", -1, r"^loader\.workers is -1, but must be a whole number of at least 0$"),
     ],
 )
 def test_loader_settings_out_of_range(configured: Configure, key: str, value: int, message: str) -> None:

@@ -230,7 +230,7 @@ def experiment(name: str, epochs: int, folder: Path) -> dict[str, Any]:
     return train(config, folder)
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_sources_broken_run_is_flagged_for_its_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TANDEM_CACHE", str(tmp_path / "cache"))
     results = experiment("collapse", 3, tmp_path / "run")
@@ -247,7 +247,7 @@ def test_the_sources_broken_run_is_flagged_for_its_faults(tmp_path: Path, monkey
     assert results["metrics"]["val/segmentation/dice"] == 0
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_its_repair_is_not_flagged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TANDEM_CACHE", str(tmp_path / "cache"))
     results = experiment("recovered", 4, tmp_path / "run")

@@ -80,6 +80,7 @@ def test_results_are_those_of_the_kept_network(tmp_path: Path) -> None:
         assert again == {**again, **{key: pytest.approx(value, rel=1e-6) for key, value in compared.items()}}
 
 
+@pytest.mark.full
 def test_a_run_cut_and_gone_on_with_ends_like_an_unbroken_one(tmp_path: Path) -> None:
     class Cut(pl.Callback):
         def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -79,6 +79,7 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Path:
     wrong = Path(shutil.copytree(runs / "first", place / "wrong"))
     results = (wrong / "results.json").read_text().replace('"val/loss": 0.', '"val/loss": 9.', 1)
     (wrong / "results.json").write_text(results)
+    (wrong / "artifacts.json").unlink()  # else the change is found by its digest
     (place / "empty").mkdir()
     (place / "file").touch()
     return place

@@ -32,7 +32,7 @@ RUN = {
     "failed": f"{UNFINISHED}failed: data.root='nowhere' is not a folder",
     "interrupted": f"{UNFINISHED}interrupted: ",
     "killed": f"{UNFINISHED}killed: ",
-    "cut": r"best.ckpt is cut or damaged \(",
+    "cut": r"best.ckpt is damaged: its SHA-256 is not the one in ",
     "find_lr": f"{NO_RUN}, but a learning-rate search",
     "study": f"{NO_RUN}, but written by study",
     "runs": f"{NO_RUN}; it contains runs, such as ",

@@ -87,7 +87,7 @@ def test_the_home_folder_and_control_characters_are_not_shown(monkeypatch: pytes
     assert text == "t\n  a   ~/runs\n! bc  x\\x1b[2J: fix it"
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_the_self_test_passes_and_finds_what_is_broken(
     in_process: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,7 @@ def test_sigterm_ends_a_run_as_interrupted(tmp_path: Path) -> None:
     assert not (folder / "results.json").exists()
 
 
+@pytest.mark.full
 def test_a_signal_of_slurm_saves_the_step_and_queues_the_job_again(tmp_path: Path) -> None:
     program = tmp_path / "bin" / "scontrol"
     program.parent.mkdir()
@@ -77,6 +78,7 @@ def test_a_signal_of_slurm_saves_the_step_and_queues_the_job_again(tmp_path: Pat
     assert within_epoch(saved) or saved["global_step"] % 32 == 0
 
 
+@pytest.mark.full
 def test_sigterm_ends_a_sweep_and_its_job(tmp_path: Path) -> None:
     code, _, (folder,) = ended_by(signal.SIGTERM, ["-m", "seed=1,2"], tmp_path)
     assert (code, state(folder)) == (143, "interrupted")

@@ -389,7 +389,7 @@ dist.destroy_process_group()
 """
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_two_processes_with_unequal_shares_equal_one(tmp_path: Path) -> None:
     p, target = pictures(8, 2, 5, 5, missing=True)
     rows = [[[[6, 1], [0, 3, 7]], [[5, 2, 4]]], [[], [[0, 1, 2, 3], [4, 5, 6, 7]]]]  # the second: a process without any

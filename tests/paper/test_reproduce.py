@@ -28,6 +28,7 @@ def asked(*overrides: str, **more: Any) -> PaperSettings:
         return read_settings(resolve(compose("reproduce", list(overrides))), **more)
 
 
+@pytest.mark.full
 def test_a_paper_from_nothing_to_its_archive_and_back(
     trained: list[Sequence[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

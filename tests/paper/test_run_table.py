@@ -63,6 +63,7 @@ def test_what_does_not_go_together(words: tuple[str, ...], message: str) -> None
         asked(*words)
 
 
+@pytest.mark.full
 def test_a_published_folder_is_verified_without_its_runs(
     trained: list[Sequence[str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

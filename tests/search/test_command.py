@@ -45,6 +45,7 @@ def rows(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+@pytest.mark.full
 def test_a_search_runs_is_cut_goes_on_and_is_answered(
     search: Command, tandem_train: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -104,7 +104,7 @@ def test_failed_running_unreadable_and_missing_runs_are_listed(make: Any) -> Non
     text = to_markdown(main_table(analyse(read_study([make.folder]))))
     assert "failed: f (tasks.segmentation.loss.gamma=3): ConfigError: gamma\\_3 is \\| too much" in text
     assert "running, or killed: r" in text
-    assert "unreadable: 000000000001: Expecting" in text
+    assert "unreadable: 000000000001: " in text
     assert "missing: gamma=1, alpha=0.25: seed 0" in text
     records = run_records(analyse(read_study([make.folder])))
     assert [record["state"] for record in records[-3:]] == ["unreadable", "failed", "running"]

@@ -138,6 +138,7 @@ def test_a_run_read_back_without_its_data_has_the_same_loss(finished: Path) -> N
         assert found[key] == pytest.approx(read(finished)["metrics"][key], rel=1e-5)
 
 
+@pytest.mark.full
 def test_a_resumed_run_ends_like_an_unbroken_one(
     finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -163,6 +163,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return one, two
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", CASES)
 def test_two_devices_give_the_numbers_of_one(name: str, both: tuple[Path, Path]) -> None:
     alone, shared = (read_json(folder / name / "results.json") for folder in both)
@@ -171,6 +172,7 @@ def test_two_devices_give_the_numbers_of_one(name: str, both: tuple[Path, Path])
         assert shared[key] == alone[key]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", CASES)
 def test_their_weights_are_those_of_one(name: str, both: tuple[Path, Path]) -> None:
     alone, shared = (torch.load(folder / name / "last.ckpt", weights_only=True)["state_dict"] for folder in both)
@@ -179,6 +181,7 @@ def test_their_weights_are_those_of_one(name: str, both: tuple[Path, Path]) -> N
         torch.testing.assert_close(shared[key], value, rtol=1e-7, atol=1e-9, equal_nan=True, msg=key)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("name", CASES)
 def test_gradients_are_those_of_all_devices_where_they_are_watched(name: str, both: tuple[Path, Path]) -> None:
     states = [torch.load(folder / name / "last.ckpt", weights_only=True)["callbacks"] for folder in both]
@@ -188,6 +191,7 @@ def test_gradients_are_those_of_all_devices_where_they_are_watched(name: str, bo
         assert shared[measure] == pytest.approx(alone[measure], rel=1e-5, abs=1e-7)
 
 
+@pytest.mark.full
 def test_a_resumed_run_on_two_devices_is_an_unbroken_one(both: tuple[Path, Path]) -> None:
     folders = [both[1] / name for name in ("unbroken", "resumed")]
     assert read_json(folders[1] / "results.json")["resumed"]
@@ -196,12 +200,14 @@ def test_a_resumed_run_on_two_devices_is_an_unbroken_one(both: tuple[Path, Path]
     assert (folders[0] / "metrics.csv").read_text() == (folders[1] / "metrics.csv").read_text()
 
 
+@pytest.mark.full
 def test_files_are_written_once(both: tuple[Path, Path]) -> None:
     alone, shared = ({path.name for path in (folder / "partly").rglob("*")} for folder in both)
     assert shared == alone
     assert len((both[1] / "partly" / "metrics.csv").read_text().splitlines()) == 3, "a header and two epochs"
 
 
+@pytest.mark.full
 def test_what_would_drift_apart_is_refused_on_every_device(both: tuple[Path, Path]) -> None:
     for name, words in (("adversary", "trains on one device only"), ("balance", "works on one device")):
         found = [(both[1] / f"{name}.{number}").read_text() for number in range(2)]

@@ -232,7 +232,7 @@ def command(folder: Path, *overrides: str) -> list[str]:
     return [sys.executable, str(REPOSITORY / "scripts" / "train.py"), *TINY, f"runs={folder}", *overrides]
 
 
-@pytest.mark.slow
+@pytest.mark.full
 def test_a_run_killed_and_started_again_ends_like_an_unbroken_one(finished: Path, tmp_path: Path) -> None:
     variables = {**os.environ, "OMP_NUM_THREADS": str(torch.get_num_threads())}
     process = subprocess.Popen(command(tmp_path), env=variables, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -6,6 +6,8 @@ import subprocess
 import sys
 from typing import Any
 
+import pytest
+
 from tandem.utils.lazy_imports import LIBRARIES, load_libraries
 
 LOOK = """
@@ -31,6 +33,7 @@ def seen(before: str) -> tuple[list[Any], str]:
     return found, done.stderr
 
 
+@pytest.mark.full
 def test_garbage_collection_is_paused_during_the_import_and_objects_are_frozen() -> None:
     (known, passes, frozen, again, enabled), errors = seen("None")
     assert known == [True] * (len(LIBRARIES) + 1)

@@ -31,11 +31,13 @@ def label(words: Sequence[str], named: Sequence[str] = ()) -> str:
 
     Args:
         words: as typed, in any order.
-        named: options, or groups of them, that the folder's name shows already.
+        named: options that the folder's name shows already: keys, groups, or `key.*` for all options below a key.
 
     Example:
         >>> label(["split=val", "data=busi", "out=here", "data.size=64"], ["data"])
         'size-64_split-val'
+        >>> label(["loss/binary=focal", "loss.gamma=1", "seed=3"], ["loss", "loss.*"])
+        'seed-3'
         >>> label([]) or "nothing"
         'nothing'
         >>> label(["data.root=/a/BUSI"]) == label(["data.root=/b/BUSI"])
@@ -45,7 +47,8 @@ def label(words: Sequence[str], named: Sequence[str] = ()) -> str:
     for word in sorted(word.lstrip("+~") for word in words):
         key, _, value = word.partition("=")
         group = re.split(r"[/@]", key)[0]
-        if key in (*NOT_ASKED, *named) or group in named or key.partition(".")[0] == "hydra":
+        above = key.partition(".")[0]
+        if key in (*NOT_ASKED, *named) or group in named or f"{above}.*" in (*named, "hydra.*"):
             continue
         last, plain = key.rpartition(".")[2], value.strip("'\"")
         if last in PLACES or "/" in plain:

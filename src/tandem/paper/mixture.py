@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from tandem.config.places import stored_config
-from tandem.data.unchanged import NOT_CHECKED, Read, look
 from tandem.errors import DataError
 from tandem.paper.jobs import chosen
 from tandem.paper.outcome import Outcome
@@ -25,6 +24,8 @@ def check_data(outcome: Outcome) -> None:
     Raises:
         DataError: the data have changed since a run was trained.
     """
+    from tandem.data.unchanged import NOT_CHECKED, Read, look
+
     known: dict[str, Read] = {}
     absent: Mapping[str, Any] = {}
     for place, run in outcome.runs.items():

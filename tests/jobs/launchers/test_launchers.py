@@ -139,6 +139,7 @@ def test_a_sweep_in_one_process_that_is_killed_loses_only_the_job_in_flight(
 # ----------------------------------------------------------------------------------------------------- two at one time
 
 
+@pytest.mark.full
 def test_two_launches_at_one_time_run_no_job_twice(
     start: Callable[..., Any], fake_train: Command, jobs: Any, has_gone: Callable[[int], bool]
 ) -> None:
@@ -208,8 +209,9 @@ OPTIONS = {
 }
 
 
-@pytest.mark.slow
-@pytest.mark.parametrize("launcher", list(OPTIONS))
+@pytest.mark.parametrize(
+    "launcher", [pytest.param(name, marks=() if name == "joblib" else pytest.mark.full) for name in OPTIONS]
+)
 def test_a_sweep_through_another_library(launcher: str, start: Callable[..., Any], jobs: Any, cluster: Path) -> None:
     sweep = start("seed=1,2,101,3", f"hydra/launcher={launcher}", *OPTIONS[launcher], "-m")
     _, said = sweep.communicate(timeout=200)
