@@ -194,6 +194,13 @@ def test_any_results_are_read_or_refused(run: Path, here: Path, key: str, value:
         tandem.load(run, device="cpu")
 
 
+@pytest.mark.parametrize("value", [None, True, 3, "x", [], {"sources": 3}, {"sources": {"a": None}}], ids=str)
+def test_results_whose_data_are_no_options(run: Path, value: Any) -> None:
+    change(run, "config.data", value)
+    with pytest.raises(DataError, match=r"results\.json holds no options of the data"):
+        tandem.load(run, device="cpu")
+
+
 @pytest.mark.parametrize("text", ["3", "[]", "null", "{}", '{"config": 3}', '{"config": []}'])
 def test_results_that_are_none(run: Path, text: str) -> None:
     (run / "results.json").write_text(text)

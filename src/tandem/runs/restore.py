@@ -70,6 +70,7 @@ def restore(folder: str | Path) -> TrainedRun:
             "folder in which it was trained, or train it again (reproduce.py archive=... rerun=true)"
         )
     config = results["config"]
+    _check_data(config.get("data"), folder / RESULTS)
     info = read_info(folder)
     try:
         module = make_module(_without_weights(config), info)
@@ -109,6 +110,19 @@ def _levels(state: Any, file: Path) -> "tuple[Levels, ...]":
     if not all(black < white for black, white in found):
         raise DataError(f"{file} holds levels of black and white that are no pairs in order ({pairs}); train again")
     return found
+
+
+def _check_data(data: object, file: Path) -> None:
+    """Raises if the options of the data, or of one of several sources, are not options; nothing else checks them."""
+    sources = data.get("sources") or {} if isinstance(data, dict) else {}
+    if (
+        not isinstance(data, dict)
+        or not isinstance(sources, dict)
+        or not all(isinstance(source, dict) for source in sources.values())
+    ):
+        raise DataError(
+            f"{file} holds no options of the data; the file is damaged: copy it again, or train the run again"
+        )
 
 
 def read_results(folder: Path) -> dict[str, Any]:
