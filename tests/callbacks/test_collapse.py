@@ -170,6 +170,7 @@ def tiny(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, 
         yield resolve(compose("train", [*typed, "callbacks.collapse.every=1"]))
 
 
+@pytest.mark.full
 def test_a_run_is_the_same_bit_for_bit_with_and_without_it(tiny: dict[str, Any], tmp_path: Path) -> None:
     without = copy.deepcopy(tiny)
     without["callbacks"]["collapse"] = None

@@ -55,6 +55,7 @@ def state(path: Path) -> dict[str, Tensor]:
     return found
 
 
+@pytest.mark.full
 def test_the_checkpoint_holds_the_average_of_the_definition(tmp_path: Path) -> None:
     loop = Loop(0.4)
     train(configuration("callbacks.average.decay=0.4", "trainer.max_epochs=8"), tmp_path, [loop])
@@ -62,6 +63,7 @@ def test_the_checkpoint_holds_the_average_of_the_definition(tmp_path: Path) -> N
     torch.testing.assert_close(state(tmp_path / "last.ckpt")[WEIGHT].double(), loop.average, rtol=0, atol=1e-6)
 
 
+@pytest.mark.full
 def test_no_decay_is_a_run_without_an_average(tmp_path: Path) -> None:
     plain, averaged = (
         train(configuration(*more), tmp_path / name)["metrics"]
@@ -70,6 +72,7 @@ def test_no_decay_is_a_run_without_an_average(tmp_path: Path) -> None:
     assert averaged == plain
 
 
+@pytest.mark.full
 def test_results_are_those_of_the_kept_network(tmp_path: Path) -> None:
     own = train(configuration("trainer.max_epochs=4"), tmp_path)
     for split in ("val", "test"):

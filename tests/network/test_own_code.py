@@ -107,6 +107,7 @@ def results_of(tmp_path: Path) -> tuple[Path, dict[str, Any]]:
     return file.parent, found
 
 
+@pytest.mark.full
 @pytest.mark.parametrize(("name", "part"), [("top_down", "network.decoder.mix"), ("plain", "network.encoder.0")])
 def test_trained_restored_evaluated_exported(
     name: str,
