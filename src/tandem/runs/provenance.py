@@ -3,6 +3,7 @@
 import logging
 import platform
 import subprocess
+from collections.abc import Mapping
 from dataclasses import asdict
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -91,11 +92,22 @@ def keep_data(data: "DataModule", folder: Path) -> dict[str, str]:
             write_splits(folder / SPLITS_FILE, data.splits, data.info.classes)
         return now
     write_splits(folder / SPLITS_FILE, data.splits, data.info.classes)
-    rows = {split: len(samples) for split, samples in data.splits.items()}
-    known = {"name": data.info.name, "info": asdict(data.info), "rows": rows, "fingerprint": now}
-    write_json(kept, {**known, **data.notes})
+    describe_data(data, now, folder)
     keep_inventory(files, folder)
     return now
+
+
+def describe_data(data: "DataModule", fingerprint: Mapping[str, str], folder: Path) -> None:
+    """Writes `data.json` into a run's folder.
+
+    Args:
+        data: after `setup`.
+        fingerprint: of the data as the run knows it.
+        folder: the run's folder.
+    """
+    rows = {split: len(samples) for split, samples in data.splits.items()}
+    known = {"name": data.info.name, "info": asdict(data.info), "rows": rows, "fingerprint": fingerprint}
+    write_json(folder / DATA, {**known, **data.notes})
 
 
 def environment() -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """`resume_from`: a run that continues from the last checkpoint of another one, with weights, optimiser and schedule."""
 
 import logging
-import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from tandem.errors import ConfigError, DataError
 from tandem.runs.restore import read_results
 from tandem.utils.artifacts import BEST, DATA, FILES, IDENTITY, LAST, METRICS, SPLITS_FILE
 from tandem.utils.digests import check_intact, read_artifact
-from tandem.utils.files import write_json, write_whole
+from tandem.utils.files import copy_whole, write_json
 
 log = logging.getLogger(__name__)
 
@@ -65,8 +64,7 @@ def continue_run(config: Mapping[str, Any], folder: Path) -> None:
 
 def _copy(path: Path, place: Path) -> None:
     check_intact(path)
-    with path.open("rb") as file:
-        write_whole(place, lambda copy: shutil.copyfileobj(file, copy))
+    copy_whole(path, place)
 
 
 def write_identity(config: Mapping[str, Any], folder: Path, origin: Mapping[str, Any] | None = None) -> None:

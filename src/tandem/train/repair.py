@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +21,7 @@ from tandem.utils.artifacts import (
     SPLITS_FILE,
 )  # fmt: skip
 from tandem.utils.digests import forget, is_damaged, read_artifact, recorded
-from tandem.utils.files import write_json, write_whole
+from tandem.utils.files import copy_whole, write_json
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +41,7 @@ def repair(folder: Path) -> None:
     with recorded(folder):
         damaged = [name for name in ARTIFACTS if _put_aside(folder / name)]
         if not (folder / LAST).is_file() and (folder / PREVIOUS).is_file():
-            _copy(folder / PREVIOUS, folder / LAST)
+            copy_whole(folder / PREVIOUS, folder / LAST)
             log.warning("%s is missing or damaged: the one before it is used", folder / LAST)
         elif LAST in damaged and not (folder / RESULTS).is_file():
             log.warning("%s is lost, and the one before it too: the run is trained from the beginning", folder / LAST)
@@ -96,6 +95,7 @@ def _read_data_again(folder: Path, results: Mapping[str, Any], missing: list[str
     from tandem.data.splitting.splits import write_splits
     from tandem.data.unchanged import keep_inventory
     from tandem.factory import make_data
+    from tandem.runs.provenance import describe_data
 
     try:
         data = make_data({**results["config"], "augment": None})
@@ -110,9 +110,7 @@ def _read_data_again(folder: Path, results: Mapping[str, Any], missing: list[str
     if SPLITS_FILE in missing:
         write_splits(folder / SPLITS_FILE, data.splits, data.info.classes)
     if DATA in missing:
-        rows = {split: len(samples) for split, samples in data.splits.items()}
-        described = {"name": data.info.name, "info": asdict(data.info), "rows": rows, "fingerprint": before}
-        write_json(folder / DATA, described)
+        describe_data(data, before, folder)
     if FILES in missing:
         keep_inventory(data.inventory(), folder)
     log.warning("%s: files about the data were written again", folder)
@@ -135,7 +133,3 @@ def _read(checkpoint: Path) -> dict[str, Any]:
 
     found: dict[str, Any] = torch.load(checkpoint, weights_only=True, map_location="cpu")
     return found
-
-
-def _copy(path: Path, place: Path) -> None:
-    write_whole(place, lambda file: file.write(path.read_bytes()))

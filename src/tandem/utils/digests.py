@@ -12,7 +12,7 @@ from typing import Any
 from tandem.errors import DataError
 from tandem.utils.artifacts import ARTIFACTS, DIGESTS, LAST, PREVIOUS
 from tandem.utils.atomic import before_replacing
-from tandem.utils.files import known_sha256, read_json, sha256, write_json, write_whole
+from tandem.utils.files import copy_whole, known_sha256, read_json, sha256, write_json
 
 log = logging.getLogger(__name__)
 
@@ -125,7 +125,7 @@ def _keep(path: Path, place: Path) -> None:
         beside.hardlink_to(path)
         beside.replace(place)
     except (OSError, NotImplementedError):
-        write_whole(place, lambda file: file.write(path.read_bytes()))
+        copy_whole(path, place)
 
 
 def _read(folder: Path) -> dict[str, list[str]]:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import shutil
 import stat
 from collections.abc import Callable
 from functools import lru_cache
@@ -25,6 +26,12 @@ def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """
     with replacing(path) as temporary, temporary.open("wb") as file:
         write(file)
+
+
+def copy_whole(path: Path, place: Path) -> None:
+    """Copies a file atomically; a large one is never in memory as a whole."""
+    with path.open("rb") as file:
+        write_whole(place, lambda copy: shutil.copyfileobj(file, copy))
 
 
 def write_text(path: Path, text: str) -> None:
