@@ -1,5 +1,6 @@
 """Panels in the run's folder and in TensorBoard."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -32,7 +33,7 @@ def opened(path: Path) -> np.ndarray[Any, np.dtype[np.uint8]]:
 
 @pytest.mark.parametrize("stage", ["val", "test"])
 @pytest.mark.parametrize("count", [1, 4, 50])
-def test_the_first_cases_with_a_mask_are_kept_as_png(
+def test_the_cases_with_the_lowest_dice_are_kept_worst_first(
     stage: str, count: int, module: Make, trainer: Make, batches: Make, tmp_path: Path
 ) -> None:
     cases = batches(1)
@@ -42,15 +43,23 @@ def test_the_first_cases_with_a_mask_are_kept_as_png(
     run = trainer(Panels(tmp_path / "panels", count=count))
     evaluate = run.validate if stage == "val" else run.test
     evaluate(model, feed(cases), verbose=False)
-    rows = [
-        panel_row(image, mask[0], torch.sigmoid(image[0]) >= 0.7)
-        for batch in cases
-        for image, mask in zip(batch["image"], batch["mask"], strict=True)
-        if (mask != 255).any()
-    ]
-    assert len(rows) == 8
-    assert [path.name for path in (tmp_path / "panels").iterdir()] == [f"{stage}_segmentation.png"]
-    np.testing.assert_array_equal(opened(tmp_path / "panels" / f"{stage}_segmentation.png"), panel_sheet(rows[:count]))
+    found = []
+    for batch in cases:
+        for image, mask, name in zip(batch["image"], batch["mask"], batch["id"], strict=True):
+            predicted, known = torch.sigmoid(image[0]) >= 0.7, mask[0] != 255
+            if known.any():
+                p, y = predicted[known].numpy(), mask[0][known].numpy()
+                dice = 2 * (p * y).sum() / (p.sum() + y.sum()) if p.sum() + y.sum() else float("nan")
+                found.append((dice, len(found), name, panel_row(image, mask[0], predicted)))
+    assert len(found) == 8
+    found = sorted(found, key=lambda case: (np.nan_to_num(case[0], nan=2.0), case[1]))[:count]
+    written = tmp_path / "panels" / f"{stage}_segmentation.json"
+    assert sorted(path.name for path in written.parent.iterdir()) == [written.name, f"{stage}_segmentation.png"]
+    np.testing.assert_array_equal(opened(written.with_suffix(".png")), panel_sheet([case[3] for case in found]))
+    listed = json.loads(written.read_text())
+    assert [case["id"] for case in listed] == [name for _, _, name, _ in found]
+    expected = [None if np.isnan(dice) else pytest.approx(dice, abs=5e-5) for dice, *_ in found]
+    assert [case["dice"] for case in listed] == expected
 
 
 def test_without_any_mask_or_with_no_case_wanted_there_is_no_file(

@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from tandem.reports.panels import FALSE, HIT, MISS, UNKNOWN, panel_row, panel_sheet
+from tandem.reports.palette import FALSE, HIT, MISS, UNKNOWN
+from tandem.reports.panels import panel_row, panel_sheet
 
 
 def grey(image: Tensor) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:

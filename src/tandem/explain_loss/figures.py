@@ -14,8 +14,9 @@ from tandem.explain_loss.regions import REGIONS
 from tandem.explain_loss.shares import HARDNESS, Moment, Shares
 from tandem.explain_loss.tables import PIXELS
 from tandem.explain_loss.worked import worked_mask
+from tandem.reports.palette import LINES
 
-COLOURS = {"lesion": "#c2473d", "border": "#e3a13a", "background": "#4f7cac"}
+COLOURS = {"lesion": "#d55e00", "border": "#e69f00", "background": "#0072b2"}
 """Colour of each region; easy pixels have a light shade of it."""
 
 WIDTH = 11.0
@@ -144,8 +145,8 @@ def _line_colours(labels: Sequence[str]) -> list[Any]:
     keys = [match[1] if (match := re.fullmatch(r"(\S+)=-?[\d.e+-]+", label)) else None for label in labels]
     if len(labels) > 1 and len(set(keys)) == 1 and keys[0]:
         return [mpl.colormaps["plasma"](0.8 * index / (len(labels) - 1)) for index in range(len(labels))]
-    if len(labels) <= 10:
-        return [f"C{index}" for index in range(len(labels))]
+    if len(labels) <= len(LINES):
+        return list(LINES[: len(labels)])
     return [mpl.colormaps["turbo"](index / (len(labels) - 1)) for index in range(len(labels))]
 
 

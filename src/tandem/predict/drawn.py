@@ -11,6 +11,7 @@ from PIL import Image, ImageFilter, ImageOps
 
 from tandem.data.files.images import read_raster
 from tandem.data.files.raster import byte_view
+from tandem.reports.palette import rgb
 from tandem.utils.files import write_whole
 
 if TYPE_CHECKING:
@@ -29,9 +30,6 @@ STORED = {
     8: Image.Transpose.ROTATE_270,
 }
 """The transform from the upright to the stored image, by orientation."""
-
-COLOURS = ((70, 180, 90), (235, 170, 40), (80, 140, 230), (220, 60, 70), (170, 100, 210), (60, 190, 190))
-"""Colours of channels or classes, in turn."""
 
 
 def mask_file(task: str, stem: str, channel: str = "") -> str:
@@ -97,7 +95,8 @@ def write_overlay(path: Path, image_file: Path, regions: Iterable[npt.NDArray[np
     """
     drawn = Image.fromarray(byte_view(read_raster(image_file).pixels)).convert("RGB")
     width = 2 * max(1, round(max(drawn.size) / 400)) + 1
-    for region, colour in zip(regions, _colours(), strict=False):
+    for index, region in enumerate(regions):
+        colour = rgb(index)
         inside = Image.fromarray(region.astype(np.uint8) * np.uint8(255))
         padded = ImageOps.expand(inside, width, 0)  # outlines a region at the image border too
         core = padded.filter(ImageFilter.MinFilter(width)).crop(
@@ -108,8 +107,3 @@ def write_overlay(path: Path, image_file: Path, regions: Iterable[npt.NDArray[np
         edge = Image.fromarray(region & (np.asarray(core) == 0))
         drawn.paste(colour, mask=edge)
     write_whole(path, lambda file: drawn.save(file, format="png"))
-
-
-def _colours() -> Iterable[tuple[int, int, int]]:
-    while True:
-        yield from COLOURS

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from tandem.metrics.catalogue import CATALOGUE
+from tandem.reports.palette import colour
 
 
 def sweep_figure(curve: Mapping[str, Sequence[float]], chosen: float | None = None) -> Figure:
@@ -56,9 +57,9 @@ def history_figure(epochs: Sequence[int], lines: Mapping[str, Sequence[float]], 
     colours: dict[str, str] = {}
     for name, values in lines.items():
         stage, _, rest = name.partition("/")
-        colour = colours.setdefault(rest, f"C{len(colours)}")
+        drawn = colours.setdefault(rest, colour(len(colours)))
         style = "--" if stage == "train" else "-"
-        axes.plot(epochs, values, style, color=colour, label=name, marker="." if len(epochs) < 12 else None)
+        axes.plot(epochs, values, style, color=drawn, label=name, marker="." if len(epochs) < 12 else None)
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     if best is not None:
         axes.axvline(best, color="0.4", linestyle="--", linewidth=1, label=f"best epoch {best}")

@@ -3,9 +3,9 @@
 from typing import TYPE_CHECKING
 
 import numpy as np
-from matplotlib import colormaps
 
 from tandem.data.batch import MISSING_PIXEL
+from tandem.reports.palette import colour
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,7 +35,6 @@ def draw_outlined(axes: "Axes", image: "Tensor", mask: "Tensor | None") -> None:
         axes.text(0.03, 0.03, "no mask", transform=axes.transAxes, color=UNKNOWN[:3], fontsize=7)
         return
     axes.imshow(unknown[..., None] * np.array(UNKNOWN))
-    colours = colormaps["Set1"].colors  # type: ignore[attr-defined]  # a list of colours
     regions = [
         (channel == value).numpy()
         for channel in mask
@@ -44,5 +43,5 @@ def draw_outlined(axes: "Axes", image: "Tensor", mask: "Tensor | None") -> None:
     for index, region in enumerate(regions):
         framed = np.pad(region.astype(float), 1)  # closed at the image's edge
         places = [np.arange(-1, side + 1) for side in region.shape]
-        axes.contour(places[1], places[0], framed, levels=[0.5], colors=[colours[index % len(colours)]], linewidths=1)
+        axes.contour(places[1], places[0], framed, levels=[0.5], colors=[colour(index)], linewidths=1)
     axes.set(xlim=(-0.5, mask.shape[2] - 0.5), ylim=(mask.shape[1] - 0.5, -0.5))

@@ -6,19 +6,15 @@ import torch
 from torch import Tensor
 
 from tandem.data.batch import MISSING_PIXEL
+from tandem.reports.palette import FALSE, HIT, MISS, UNKNOWN
 
 RGBImage = npt.NDArray[np.uint8]
-
-HIT = (70, 180, 90)
-MISS = (235, 170, 40)
-FALSE = (220, 60, 70)
-UNKNOWN = (90, 90, 90)
 
 
 def panel_row(image: Tensor, mask: Tensor, predicted: Tensor) -> RGBImage:
     """Draws one case: image, true mask, predicted mask, and errors.
 
-    Colours of the errors: green is true positive, orange false negative, red false positive, grey without truth.
+    Colours of the errors: see `tandem.reports.palette.ERRORS`.
 
     Args:
         image: (C, H, W) in [0, 1].
@@ -39,7 +35,7 @@ def panel_row(image: Tensor, mask: Tensor, predicted: Tensor) -> RGBImage:
         (mask == MISSING_PIXEL, UNKNOWN),
     ):
         error[where] = torch.tensor(colour, dtype=torch.uint8)
-    shown_truth = torch.where(mask == MISSING_PIXEL, 90, true.byte() * 255).byte()
+    shown_truth = torch.where(mask == MISSING_PIXEL, UNKNOWN[0], true.byte() * 255).byte()
     parts = [base, _as_colour(shown_truth), _as_colour(predicted.byte() * 255), error]
     row: RGBImage = torch.cat(parts, dim=1).numpy()
     return row

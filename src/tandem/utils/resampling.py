@@ -131,7 +131,7 @@ def intervals(statistic: Statistic, samples: BootstrapSamples, level: float = 0.
     drawn = [statistic(weights) for weights in samples.weights()]
     found = {name: spread(np.concatenate([part[name] for part in drawn]), samples.units, level) for name in drawn[0]}
     found |= _jackknife_t(statistic, samples, found, whole, level)
-    found |= {name: _wilson(*counts, level) for name, counts in _proportions(statistic, samples).items()}
+    found |= {name: wilson(*counts, level) for name, counts in _proportions(statistic, samples).items()}
     return {name: undefined if np.isnan(whole[name][0]) else found[name] for name in whole}
 
 
@@ -217,8 +217,10 @@ def _proportions(statistic: Statistic, samples: BootstrapSamples) -> dict[str, t
     return found
 
 
-def _wilson(share: float, count: int, level: float) -> Array:
-    """(2,) ends of the Wilson score interval of a share."""
+def wilson(share: float, count: int, level: float) -> Array:
+    """(2,) ends of the Wilson score interval of a share of `count` things (Wilson, 1927); nan of none."""
+    if not count:
+        return np.full(2, np.nan)
     from scipy.special import ndtri
 
     z = float(ndtri(0.5 + level / 2))

@@ -8,6 +8,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from tandem.reports.figures import legend
+from tandem.reports.palette import colour, marker, style
 
 Lines = Mapping[str, Mapping[str, Any]]
 Points = Mapping[str, Mapping[str, float]]
@@ -25,11 +26,11 @@ def roc(lines: Lines, points: Points) -> Figure:
     axes.plot([0, 1], [0, 1], color="0.75", linewidth=1)
     for index, (name, line) in enumerate(lines.items()):
         x, y = [0.0, *line["false_positive_rate"]], [0.0, *line["sensitivity"]]
-        axes.plot(x, y, color=f"C{index}", label=name, linewidth=1.4)
-        _band(axes, line.get("band", {}), "at", "sensitivity", f"C{index}")
+        axes.plot(x, y, color=colour(index), linestyle=style(index), label=name, linewidth=1.4)
+        _band(axes, line.get("band", {}), "at", "sensitivity", colour(index))
         if name in points:
             axes.plot(
-                points[name]["false_positive_rate"], points[name]["sensitivity"], "o", color=f"C{index}", mec="black"
+                points[name]["false_positive_rate"], points[name]["sensitivity"], "o", color=colour(index), mec="black"
             )
     _legend(axes, lines, "lower right")
     return figure
@@ -42,10 +43,10 @@ def precision_recall(lines: Lines, points: Points) -> Figure:
         rising = np.flatnonzero(np.diff([0.0, *line["sensitivity"]]) > 0)  # the points that average precision uses
         x, y = ([values[place] for place in rising.tolist()] for values in (line["sensitivity"], line["precision"]))
         x, y = [0.0, *x], [*y[:1], *y]
-        axes.step(x, y, where="pre", color=f"C{index}", label=name, linewidth=1.4)
-        _band(axes, line.get("band", {}), "at", "precision", f"C{index}")
+        axes.step(x, y, where="pre", color=colour(index), linestyle=style(index), label=name, linewidth=1.4)
+        _band(axes, line.get("band", {}), "at", "precision", colour(index))
         if name in points:
-            axes.plot(points[name]["sensitivity"], points[name]["precision"], "o", color=f"C{index}", mec="black")
+            axes.plot(points[name]["sensitivity"], points[name]["precision"], "o", color=colour(index), mec="black")
     _legend(axes, lines, "lower left")
     return figure
 
@@ -60,9 +61,24 @@ def reliability(lines: Lines) -> Figure:
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     axes.plot([0, 1], [0, 1], color="0.75", linewidth=1)
     for index, (name, line) in enumerate(lines.items()):
-        axes.plot(line["probability"], line["share"], "o-", markersize=4, color=f"C{index}", label=name)
-        _band(axes, line, "probability", "share", f"C{index}")
-        below.plot(line["probability"], line["count"], "o-", markersize=3, color=f"C{index}")
+        axes.plot(
+            line["probability"],
+            line["share"],
+            marker=marker(index),
+            linestyle=style(index),
+            markersize=4,
+            color=colour(index),
+            label=name,
+        )
+        _band(axes, line, "probability", "share", colour(index))
+        below.plot(
+            line["probability"],
+            line["count"],
+            marker=marker(index),
+            linestyle=style(index),
+            markersize=3,
+            color=colour(index),
+        )
     axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="observed frequency")
     below.set(xlabel="mean predicted probability", ylabel="count")
     if any(line["count"] for line in lines.values()):
@@ -85,8 +101,8 @@ def sweep(line: Mapping[str, Sequence[Any]], labels: Mapping[str, str], chosen: 
     figure, axes = _axes("threshold", unit)
     at = np.asarray(line["thresholds"])
     for index, (key, label) in enumerate(labels.items()):
-        _band(axes, line, "thresholds", key, f"C{index}")
-        axes.plot(at, np.array(line[key], dtype=float), color=f"C{index}", label=label)
+        _band(axes, line, "thresholds", key, colour(index))
+        axes.plot(at, np.array(line[key], dtype=float), linestyle=style(index), color=colour(index), label=label)
     axes.axvline(chosen, color="0.4", linestyle="--", linewidth=1, label=f"applied: {chosen:.3g}")
     axes.set_ylim(0, 1)
     legend(axes)
@@ -104,9 +120,17 @@ def against_size(area: npt.NDArray[np.float64], dice: npt.NDArray[np.float64], c
     figure, axes = _axes("lesion area as a share of the image", "Dice")
     shown = ~np.isnan(dice)
     names = np.array(classes)
-    for name in dict.fromkeys(names[shown].tolist()):
+    for index, name in enumerate(dict.fromkeys(names[shown].tolist())):
         these = shown & (names == name)
-        axes.plot(area[these], dice[these], "o", markersize=4, alpha=0.6, label=name or "unknown class")
+        axes.plot(
+            area[these],
+            dice[these],
+            marker(index),
+            color=colour(index),
+            markersize=4,
+            alpha=0.6,
+            label=name or "unknown class",
+        )
     order = np.flatnonzero(shown)[np.argsort(area[shown])]
     for index, third in enumerate(part for part in np.array_split(order, 3) if len(part)):
         label = "mean of each third by area" if index == 0 else None
@@ -129,8 +153,10 @@ def agreement(predicted: npt.NDArray[np.float64], true: npt.NDArray[np.float64],
     """
     figure, axes = _axes("true", "predicted")
     names = np.array(classes)
-    for name in dict.fromkeys(names.tolist()):
-        axes.plot(true[names == name], predicted[names == name], "o", markersize=4, alpha=0.6, label=name or "images")
+    for index, name in enumerate(dict.fromkeys(names.tolist())):
+        these = names == name
+        dots = {"color": colour(index), "markersize": 4, "alpha": 0.6, "label": name or "images"}
+        axes.plot(true[these], predicted[these], marker(index), **dots)
     ends = [float(min(true.min(), predicted.min())), float(max(true.max(), predicted.max()))]
     axes.plot(ends, ends, color="0.75", linewidth=1)
     legend(axes, fontsize=8)
@@ -146,8 +172,9 @@ def places(points: npt.NDArray[np.float64], classes: Sequence[str]) -> Figure:
     """
     figure, axes = _axes("first principal component", "second principal component")
     names = np.array(classes)
-    for name in dict.fromkeys(names.tolist()):
-        axes.plot(*points[names == name].T, "o", markersize=4, alpha=0.6, label=name)
+    for index, name in enumerate(dict.fromkeys(names.tolist())):
+        dots = {"color": colour(index), "markersize": 4, "alpha": 0.6, "label": name}
+        axes.plot(*points[names == name].T, marker(index), **dots)
     legend(axes, fontsize=8)
     return figure
 

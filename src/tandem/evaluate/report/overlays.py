@@ -8,7 +8,7 @@ from matplotlib import colormaps
 from torch import Tensor
 
 from tandem.data.batch import MISSING_PIXEL
-from tandem.reports.panels import FALSE, UNKNOWN
+from tandem.reports.palette import FALSE, LINES, UNKNOWN, rgb
 
 if TYPE_CHECKING:
     from tandem.reports.panels import RGBImage
@@ -28,7 +28,7 @@ def class_row(image: Tensor, mask: Tensor, predicted: Tensor) -> "RGBImage":
         (H, 4 W, 3) uint8.
     """
     base = _grey(image)
-    palette = (np.array([(0.0, 0.0, 0.0), *colormaps["tab10"].colors]) * 255).astype(np.uint8)  # type: ignore[attr-defined]
+    palette = np.array([(0, 0, 0), *map(rgb, range(len(LINES)))], dtype=np.uint8)
     unknown = (mask == MISSING_PIXEL).numpy()
     true, drawn = (palette[np.where(unknown, 0, part.numpy()) % len(palette)] for part in (mask, predicted))
     true[unknown] = UNKNOWN
