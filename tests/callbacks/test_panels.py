@@ -43,7 +43,7 @@ def test_the_cases_with_the_lowest_dice_are_kept_worst_first(
     run = trainer(Panels(tmp_path / "panels", count=count))
     evaluate = run.validate if stage == "val" else run.test
     evaluate(model, feed(cases), verbose=False)
-    found = []
+    found: list[tuple[float, int, str, Any]] = []
     for batch in cases:
         for image, mask, name in zip(batch["image"], batch["mask"], batch["id"], strict=True):
             predicted, known = torch.sigmoid(image[0]) >= 0.7, mask[0] != 255

@@ -145,8 +145,8 @@ def test_both_tasks_give_a_full_page(run: Callable[..., Page]) -> None:
         assert words in page.text
     sizes = [image.size for image in page.images()]
     assert len(sizes) == 2 + 2 + 2, "two sweeps, two learning curves, two panels"
-    assert sizes[-2:] == [(8, 4), (8, 4)]
-    assert all(len(np.unique(np.asarray(image.convert("L")))) > 10 for image in page.images()[:4])
+    assert sizes[:2] == [(8, 4), (8, 4)]
+    assert all(len(np.unique(np.asarray(image.convert("L")))) > 10 for image in page.images()[2:])
 
 
 def test_confusion_matrices_of_validation_and_test_are_shown(run: Callable[..., Page]) -> None:
@@ -209,3 +209,23 @@ def test_the_same_run_gives_the_same_page(run: Callable[..., Page], tmp_path: Pa
     first = (tmp_path / "report.html").read_bytes()
     write_report(tmp_path)
     assert (tmp_path / "report.html").read_bytes() == first
+
+
+def test_a_page_begins_with_its_answer(run: Callable[..., Page]) -> None:
+    counts = {"test/classification": {"classes": ["no", "yes"], "counts": [[9, 1], [5, 5]]}}
+    page = run("classification", "segmentation", confusion=counts)
+    assert page.text.startswith(
+        "tandem: minemineOn test images, classification: balanced accuracy 0.750. segmentation: "
+    )
+    assert "Dice 0.810 at threshold 0.42 from validation. This is one run: evaluate.py adds intervals" in page.text
+
+
+def test_cases_have_their_captions(run: Callable[..., Page], tmp_path: Path) -> None:
+    (tmp_path / "panels").mkdir()
+    cases = [{"id": EVIL, "class": "yes", "dice": 0.25}, {"id": "b", "class": None, "dice": None}]
+    write_json(tmp_path / "panels" / "test_segmentation.json", cases)
+    Image.new("RGB", (8, 3 + 4 + 3), (1, 2, 3)).save(tmp_path / "panels" / "test_segmentation.png")
+    page = run("segmentation")
+    assert [image.size for image in page.images()[:2]] == [(8, 3), (8, 3)]
+    assert f"{EVIL}; yes; Dice 0.250" in page.text
+    assert "b; both masks empty" in page.text

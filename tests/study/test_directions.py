@@ -54,7 +54,7 @@ def test_heat_maps_are_drawn_in_a_scale_that_says_nothing(make: Any, tmp_path: A
 def test_no_cell_is_on_a_pareto_front(make: Any) -> None:
     line, dots = shown(front(analysed(grid(make))))[:2]
     assert line["x"] == []
-    assert set(dots["marker"]["color"]) == {"#9ecae1"}
+    assert set(dots["marker"]["color"]) == {"#56b4e9"}
 
 
 def test_delta_m_is_unknown_and_says_why(make: Any) -> None:

@@ -20,6 +20,29 @@ def remarks(audit: Audit) -> list[str]:
     return [*_unused(audit), *_files(audit), *_overlap(audit), *_alike(audit), *_classes(audit), *_masks(audit)]
 
 
+def verdict(audit: Audit) -> str:
+    """Returns the answer of an audit: whether the data set can be used as it is, and what it holds."""
+    problems = []
+    if audit.faults:
+        problems.append(f"{len(audit.faults)} things cannot be used")
+    apart = len(audit.overlap) or sum(pair.across for pair in audit.alike or ())
+    if apart:
+        problems.append(
+            f"{apart} pairs of images that belong together are in different splits, which biases evaluation"
+        )
+    if conflicts := sum(pair.conflict for pair in audit.alike or ()):
+        problems.append(f"{conflicts} pairs of near-duplicates have different classes")
+    first = f"Fix first: {'; '.join(problems)}." if problems else "Nothing was found that biases an evaluation."
+    counts = Counter(row.label for row in audit.rows if row.label)
+    classes = (
+        f" of {len(counts)} classes ({', '.join(f'{name} {counts[name]:,}' for name in counts)})" if counts else ""
+    )
+    states = Counter(row.mask for row in audit.rows)
+    known = states[FILLED] + states[EMPTY]
+    masks = f"; {states[FILLED]:,} of the {known:,} masks hold a lesion" if known else ""
+    return f"{first} {len(audit.rows):,} images{classes}{masks}."
+
+
 def _unused(audit: Audit) -> list[str]:
     """Files that are not used; those that may be images or masks have a line each."""
     loud = [kind for kind in audit.unused if kind["reason"] in LOUD]

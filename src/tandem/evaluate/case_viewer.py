@@ -10,6 +10,7 @@ from torch import Tensor
 from tandem.data.batch import MISSING_PIXEL
 from tandem.errors import ConfigError
 from tandem.evaluate.findings import Shown
+from tandem.reports.palette import ERRORS
 from tandem.reports.panels import panel_row
 from tandem.tasks.kinds.binary import reached
 
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 Picked = Sequence[tuple[int, str]]
 """Index in the split, and the caption of the image."""
 
-PANELS = "image, true mask, predicted mask, error map (green: hit, orange: missed, red: false alarm, grey: unlabelled)"
+PANELS = f"Image, true mask, predicted mask, errors: {ERRORS}."
 
 
 class CaseViewer:
@@ -67,7 +68,7 @@ class CaseViewer:
             (class_row(image, target, probabilities.argmax(1)[0].cpu()), caption)
             for image, target, probabilities, caption in self._cases(task, picked)
         ]
-        note = "image, true classes, predicted classes, error map (red: wrong, grey: unlabelled)"
+        note = "image, true classes, predicted classes, errors (magenta: wrong, grey: no truth)"
         return Shown(title, note, images)
 
     def _cases(self, task: "Task", picked: Picked) -> Iterator[tuple[Tensor, Tensor, Tensor, str]]:

@@ -9,10 +9,10 @@ from omegaconf import OmegaConf
 from tandem.explain_loss.curves import RIGHT
 from tandem.explain_loss.explanation import Explanation
 from tandem.explain_loss.figures import curves_figure, moments_figure, whole_figure
-from tandem.explain_loss.shares import Moment, of_region
+from tandem.explain_loss.shares import of_region
 from tandem.explain_loss.tables import Rows, all_rows, curve_records, is_heading, share_records
 from tandem.reports.metrics_table import write_metrics
-from tandem.reports.page import details, document, figure
+from tandem.reports.page import answer, details, document, figure, scroll
 from tandem.utils.files import write_text, write_whole
 from tandem.utils.written import WrittenFiles
 
@@ -22,7 +22,7 @@ CURVES, SHARES = "curves.csv", "shares.csv"
 STYLE = """
 img.wide { width: 100%; } figure { margin-right: 0; } p { max-width: 52rem; }
 table { font-size: .85rem; margin: .6rem 0; } td, th { padding-right: 1.1rem; } td { white-space: nowrap; }
-tr.moment td { font-weight: 600; border-top: 1px solid #ddd; }
+tr.moment td { font-weight: 600; border-top: 1px solid var(--faint); }
 """
 
 
@@ -53,8 +53,9 @@ def write_explanation(explanation: Explanation, folder: Path) -> list[Path]:
 def _parts(explanation: Explanation) -> list[str]:
     tables = all_rows(explanation)
     parts = [
-        f"<h1>{escape(explanation.title)}</h1><p class='note'>The gradient of a {explanation.kind} loss, and "
-        "which pixels it comes from.</p>",
+        f"<h1>{escape(explanation.title)}</h1>",
+        answer(_in_words(explanation)),
+        f"<p class='note'>The gradient of a {explanation.kind} loss, and which pixels it comes from.</p>",
         "<h2>Loss and gradient</h2>",
         _paragraph(_about_curves(explanation)),
         figure(curves_figure(explanation), "", "wide", dpi=150),
@@ -67,7 +68,6 @@ def _parts(explanation: Explanation) -> list[str]:
             figure(moments_figure(explanation.moments), explanation.masks, "wide", dpi=150),
             _paragraph("<br>".join(f"<b>{escape(m.name)}</b>; {escape(m.prediction)}." for m in explanation.moments)),
             *(_paragraph(f"Computed from the training masks: {escape(line)}.") for line in explanation.computed),
-            _paragraph(escape(_in_words(explanation.moments[-1]))),
             _table(tables[1]),
             "<h2>Worked example: 44 background pixels, 5 lesion pixels</h2>",
             _paragraph(_ABOUT_EXAMPLE),
@@ -119,15 +119,19 @@ def _about_masks(explanation: Explanation) -> str:
     )
 
 
-def _in_words(moment: Moment) -> str:
-    """States the background's share in one sentence."""
+def _in_words(explanation: Explanation) -> str:
+    """States in one sentence how the loss divides its gradient between background and the rest."""
+    if not explanation.moments:
+        return f"The curves show how fast this {explanation.kind} loss and its gradient grow with the error."
+    moment = explanation.moments[-1]
     shares = [
-        f"{of_region(found, 'background'):.0%} of the gradient with {label}"
+        f"{share:.0%} of the gradient with {label}"
         for label, found in moment.gradients.items()
-        if of_region(found, "background") == of_region(found, "background")
+        if (share := of_region(found, "background")) == share
     ]
     pixels = of_region(moment.pixels, "background")
-    return f"Half-trained, the background has {pixels:.0%} of the pixels, and {', '.join(shares)}."
+    listed = f"{', '.join(shares[:-1])} and {shares[-1]}" if len(shares) > 1 else "".join(shares) or "no gradient"
+    return f"Half-trained, the background has {pixels:.0%} of the pixels, and {listed}."
 
 
 def _paragraph(html: str) -> str:
@@ -140,7 +144,7 @@ def _table(rows: Rows) -> str:
     for row in rows.body:
         cells = "".join(f"<td{_number(index, rows)}>{escape(cell.strip())}</td>" for index, cell in enumerate(row))
         body.append(f"<tr{' class=moment' if is_heading(row) else ''}>{cells}</tr>")
-    table = f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>"
+    table = scroll(f"<table><thead><tr>{heads}</tr></thead><tbody>{''.join(body)}</tbody></table>")
     return f"<p class='note'>{escape(rows.title)}</p>{table}"
 
 

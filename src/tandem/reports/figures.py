@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -11,7 +12,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from tandem.metrics.catalogue import CATALOGUE
-from tandem.reports.palette import colour
+from tandem.reports.palette import colour, style
 
 
 def sweep_figure(curve: Mapping[str, Sequence[float]], chosen: float | None = None) -> Figure:
@@ -22,14 +23,38 @@ def sweep_figure(curve: Mapping[str, Sequence[float]], chosen: float | None = No
         chosen: the stored threshold, marked if given.
     """
     figure, axes = _axes("threshold", "Dice" if "dice_global" in curve else "")
-    for key, one in CATALOGUE.items():
-        if one.curve and key in curve:
-            axes.plot(curve["thresholds"], [float("nan") if v is None else v for v in curve[key]], label=one.curve)
+    drawn = [(one.curve, _numbers(curve[key])) for key, one in CATALOGUE.items() if one.curve and key in curve]
+    for index, (label, values) in enumerate(drawn):
+        axes.plot(curve["thresholds"], values, color=colour(index), linestyle=style(index), label=label)
     if chosen is not None:
         axes.axvline(chosen, color="0.4", linestyle="--", linewidth=1, label=f"stored threshold {chosen:.2f}")
-    axes.set_ylim(0, 1)
+    axes.set_ylim(*where_it_varies([values for _, values in drawn]))
     legend(axes)
     return figure
+
+
+def where_it_varies(lines: Sequence[Sequence[float]], least: float = 0.1) -> tuple[float, float]:
+    """Ends of the vertical axis of shares, so that lines fill it: their range, but at least a part of [0, 1].
+
+    Args:
+        lines: values in [0, 1]; nan where unknown.
+        least: length of the axis, at least.
+
+    Example:
+        >>> low, high = where_it_varies([[0.80, 0.84, float("nan")]])
+        >>> round(low, 3), round(high, 3)
+        (0.77, 0.87)
+    """
+    known = [value for line in lines for value in line if math.isfinite(value)]
+    if not known:
+        return 0.0, 1.0
+    low, high = min(known), max(known)
+    room = max(0.05 * (high - low), (least - (high - low)) / 2)
+    return max(0.0, low - room), min(1.0, high + room)
+
+
+def _numbers(values: Sequence[float | None]) -> list[float]:
+    return [float("nan") if value is None else value for value in values]
 
 
 def sweep_png(curve: Mapping[str, Sequence[float]], chosen: float | None = None) -> bytes:
@@ -58,8 +83,8 @@ def history_figure(epochs: Sequence[int], lines: Mapping[str, Sequence[float]], 
     for name, values in lines.items():
         stage, _, rest = name.partition("/")
         drawn = colours.setdefault(rest, colour(len(colours)))
-        style = "--" if stage == "train" else "-"
-        axes.plot(epochs, values, style, color=drawn, label=name, marker="." if len(epochs) < 12 else None)
+        dashes = "--" if stage == "train" else "-"
+        axes.plot(epochs, values, dashes, color=drawn, label=name, marker="." if len(epochs) < 12 else None)
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     if best is not None:
         axes.axvline(best, color="0.4", linestyle="--", linewidth=1, label=f"best epoch {best}")

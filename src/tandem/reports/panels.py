@@ -8,6 +8,9 @@ from torch import Tensor
 from tandem.data.batch import MISSING_PIXEL
 from tandem.reports.palette import FALSE, HIT, MISS, UNKNOWN
 
+GAP = 4
+"""Pixels between two cases of a sheet."""
+
 RGBImage = npt.NDArray[np.uint8]
 
 
@@ -41,7 +44,7 @@ def panel_row(image: Tensor, mask: Tensor, predicted: Tensor) -> RGBImage:
     return row
 
 
-def panel_sheet(rows: list[RGBImage], gap: int = 4) -> RGBImage:
+def panel_sheet(rows: list[RGBImage], gap: int = GAP) -> RGBImage:
     """Stacks cases below each other, with a light gap.
 
     Args:

@@ -1,19 +1,26 @@
 """Writes one self-contained HTML page for a run, from the files in its folder."""
 
+import csv
+import io
 import re
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
 
 from tandem.metrics.stored import read_quantities
+from tandem.reports.answers import run_answer
 from tandem.reports.confusion_table import STYLE as CONFUSION_STYLE
 from tandem.reports.confusion_table import confusion_table
 from tandem.reports.metrics_table import read_metrics
-from tandem.reports.page import details, document, figure, image
-from tandem.reports.table import result_groups
+from tandem.reports.page import answer, details, document, figure, folded, image, scroll
+from tandem.reports.palette import ERRORS
+from tandem.reports.panels import GAP
+from tandem.reports.table import Row, leading, result_groups
+from tandem.utils.artifacts import SPLITS_FILE
 from tandem.utils.digests import read_artifact
-from tandem.utils.files import write_text
+from tandem.utils.files import read_json, write_text
 
 REPORT = "report.html"
 
@@ -32,17 +39,17 @@ def write_report(folder: Path) -> Path:
     """
     results = read_artifact(folder / "results.json")
     parts = [
-        _heading(results),
+        _heading(results, _split_sizes(folder / SPLITS_FILE)),
         *_warnings(results),
-        _table(results),
+        *_tables(results),
+        "<h2>Cases with the lowest Dice</h2>",
+        f"<p class='note'>Image, true mask, predicted mask, errors: {ERRORS}.</p>",
+        *_panels(folder / "panels"),
+        *_matrices(results),
         "<h2>Dice against threshold</h2>",
         *_sweeps(results),
-        *_matrices(results),
         "<h2>Learning curves</h2>",
         *_history(read_metrics(folder / "metrics.csv"), results["best_epoch"]),
-        "<h2>Cases</h2><p class='note'>image, true mask, predicted mask, error: "
-        "green: true positive, orange: false negative, red: false positive, grey: no truth</p>",
-        *_panels(folder / "panels"),
         details("Configuration", (folder / "config.yaml").read_text(encoding="utf-8")),
         details("Versions and data", _provenance(results)),
     ]
@@ -51,7 +58,15 @@ def write_report(folder: Path) -> Path:
     return page
 
 
-def _heading(results: Mapping[str, Any]) -> str:
+def _split_sizes(file: Path) -> dict[str, int]:
+    """Number of images of each split; empty if the file is absent or no table of splits."""
+    if not file.exists():
+        return {}
+    with file.open(encoding="utf-8", newline="") as lines:
+        return dict(Counter(row.get("split") or "" for row in csv.DictReader(lines)))
+
+
+def _heading(results: Mapping[str, Any], images: Mapping[str, int]) -> str:
     tasks = ", ".join(f"{name} ({_loss_name(task['loss'])})" for name, task in results["config"]["tasks"].items())
     facts = (
         f"data: {results['data'].get('name', '?')}; tasks: {tasks}; seed {results['seed']}; "
@@ -59,7 +74,8 @@ def _heading(results: Mapping[str, Any]) -> str:
         f"by {results['monitor']}; {results['parameters']:,} parameters; "
         f"{results['seconds']:.0f} s on {results['device']}"
     )
-    return f"<h1>{escape(results['name'])}</h1><p class='note'>{escape(facts)}</p>"
+    said = answer(run_answer(results, read_quantities(results), images))
+    return f"<h1>{escape(results['name'])}</h1>{said}<p class='note'>{escape(facts)}</p>"
 
 
 def _loss_name(loss: Mapping[str, Any]) -> str:
@@ -82,20 +98,27 @@ def _warnings(results: Mapping[str, Any]) -> list[str]:
     return [f"<h2>Warnings</h2><ul class='warnings'>{''.join(items)}</ul>"] if items else []
 
 
-def _table(results: Mapping[str, Any]) -> str:
+def _tables(results: Mapping[str, Any]) -> list[str]:
+    """The leading metrics, and all of them to be unfolded."""
+    groups = list(result_groups(results["metrics"], results["config"]["tasks"], read_quantities(results)))
+    first, left = leading(groups)
+    note = (
+        "<p class='note'>The threshold was chosen on validation data, on which Dice is therefore optimistic, "
+        "and applied to test data. Means per image are over images with a lesion; a dash: not defined.</p>"
+    )
+    more = [folded(f"All {left + sum(len(rows) for *_, rows in first)} metrics", _table(groups))] if left else []
+    return ["<h2>Results of the best checkpoint</h2>", _table(first), note, *more]
+
+
+def _table(groups: Iterable[tuple[str, str, list[Row]]]) -> str:
     body = []
-    for task, group, rows in result_groups(results["metrics"], results["config"]["tasks"], read_quantities(results)):
+    for task, group, rows in groups:
         for index, (one, val, test) in enumerate(rows):
             cells = "".join(f"<td>{escape(cell) if index == 0 else ''}</td>" for cell in (task, group))
             numbers = "".join(f"<td class='n'>{one.text(value)}</td>" for value in (val, test))
             body.append(f"<tr{' class=first' if index == 0 else ''}>{cells}<td>{escape(one.label)}</td>{numbers}</tr>")
     head = "<th>task</th><th>images</th><th>metric</th><th class='n'>val</th><th class='n'>test</th>"
-    note = (
-        "<p class='note'>The threshold was chosen on validation data, on which Dice is therefore optimistic, "
-        "and applied to test data. Means per image are over images with a lesion; a dash: not defined.</p>"
-    )
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>"
-    return f"<h2>Results of the best checkpoint</h2>{table}{note}"
+    return scroll(f"<table><thead><tr>{head}</tr></thead><tbody>{''.join(body)}</tbody></table>")
 
 
 def _sweeps(results: Mapping[str, Any]) -> list[str]:
@@ -132,8 +155,38 @@ def _history(rows: Sequence[Mapping[str, str]], best: int) -> list[str]:
 
 
 def _panels(folder: Path) -> list[str]:
-    images = sorted(folder.glob("*.png"))
-    return [image(path.read_bytes(), path.stem, css="panels") for path in images] or ["<p class='note'>None.</p>"]
+    """Each case with its caption; sheets of earlier versions, which have no list of cases, as they are."""
+    parts = []
+    for sheet in sorted(folder.glob("*.png")):
+        listed = sheet.with_suffix(".json")
+        if not listed.exists():
+            parts.append(image(sheet.read_bytes(), sheet.stem, css="panels"))
+            continue
+        cases = read_json(listed)
+        stage, _, task = sheet.stem.partition("_")
+        parts.append(f"<h3>{escape(f'{stage} {task}')}</h3>")
+        parts += [
+            image(drawn, _caption(case), css="panels")
+            for drawn, case in zip(_rows(sheet, len(cases)), cases, strict=True)
+        ]
+    return parts or ["<p class='note'>None.</p>"]
+
+
+def _rows(sheet: Path, count: int) -> Iterator[bytes]:
+    """Cuts a sheet into its cases, as PNG."""
+    from PIL import Image
+
+    with Image.open(sheet) as whole:
+        height = (whole.height + GAP) // max(count, 1)
+        for index in range(count):
+            buffer = io.BytesIO()
+            whole.crop((0, index * height, whole.width, (index + 1) * height - GAP)).save(buffer, format="png")
+            yield buffer.getvalue()
+
+
+def _caption(case: Mapping[str, Any]) -> str:
+    dice = "both masks empty" if case["dice"] is None else f"Dice {case['dice']:.3f}"
+    return "; ".join([str(case["id"]), *([str(case["class"])] if case["class"] is not None else []), dice])
 
 
 def _provenance(results: Mapping[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """The table at the end of a run, with separate groups for images with and without a lesion."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -45,6 +45,26 @@ def result_groups(
             ]
             if rows:
                 yield task, group, rows
+
+
+LEADING = {ALL: 4, LESION: 2}
+"""How many metrics of a group of images lead a page, in the order of tables; of every other group one."""
+
+
+def leading(
+    groups: Iterable[tuple[str, str, list[Row]]],
+) -> tuple[list[tuple[str, str, list[Row]]], int]:
+    """Returns the first metrics of each group, and how many are left out.
+
+    Args:
+        groups: of `result_groups`.
+    """
+    found, left = [], 0
+    for task, group, rows in groups:
+        count = LEADING.get(group, 1)
+        found.append((task, group, rows[:count]))
+        left += len(rows[count:])
+    return found, left
 
 
 def _quantity(name: str, settings: Mapping[str, Any], stored: Mapping[str, Quantity] | None) -> Quantity:

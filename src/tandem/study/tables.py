@@ -6,9 +6,10 @@ from typing import Any
 
 from tandem.reports.sweep_table import JobRow, swept
 from tandem.study.analysis import Analysis
+from tandem.study.cells import Cell
 from tandem.study.choice import monitor_of
 from tandem.study.classes import class_table, number_of
-from tandem.study.statistics import LEAST, Summary
+from tandem.study.statistics import LEAST, Summary, summarise
 from tandem.study.swept_params import ABSENT, show_value
 from tandem.study.table import Entry, Number, ResultTable
 
@@ -36,10 +37,20 @@ def main_table(analysis: Analysis) -> ResultTable:
         numbers = [
             number_of(cell, name, cell in best[name], analysis.quantity(name).digits) for name in analysis.metrics
         ]
-        rows.append([*params, len(cell.runs), *numbers])
-    head = [*(analysis.params.values() or ["cell"]), "n", *map(analysis.words, analysis.metrics)]
-    names = [*(analysis.params or ["cell"]), "n", *analysis.metrics]
+        rows.append([*params, len(cell.runs), *numbers, *(_fact(cell, key) for key in FACTS)])
+    head = [*(analysis.params.values() or ["cell"]), "n", *map(analysis.words, analysis.metrics), *FACTS]
+    names = [*(analysis.params or ["cell"]), "n", *analysis.metrics, *FACTS]
     return ResultTable(title_of(analysis), head, rows, list(_notes(analysis)), names)
+
+
+FACTS = ("seconds", "parameters")
+"""What a run costs: columns of the main table, by their keys in `results.json`."""
+
+
+def _fact(cell: Cell, key: str) -> Number:
+    """The mean of a number that `results.json` holds, over the runs of a cell that know it."""
+    values = [run.results.get(key) for run in cell.runs.values()]
+    return Number(summarise(float(value) for value in values if isinstance(value, int | float)).mean, digits=0)
 
 
 def comparison_table(analysis: Analysis) -> ResultTable:

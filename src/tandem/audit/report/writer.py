@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.audit.facts import Facts, FileFacts
-from tandem.audit.remarks import remarks
+from tandem.audit.remarks import remarks, verdict
 from tandem.audit.report.figures import class_balance, level_histogram, mask_areas, pair
 from tandem.audit.tables import depth, sheets
-from tandem.reports.page import details, document, figure
+from tandem.reports.page import answer, details, document, figure, folded, scroll
 from tandem.utils.files import write_text
 from tandem.utils.names import as_cell
 
@@ -59,7 +59,7 @@ def write_audit(audit: "Audit", splits: Mapping[str, "Samples"], folder: Path, p
 
 
 def _parts(audit: "Audit", splits: Mapping[str, "Samples"], pairs: int) -> Iterable[str]:
-    yield f"<h1>{escape(audit.name)}</h1><p class='note'>{len(audit.rows)} images</p>"
+    yield f"<h1>{escape(audit.name)}</h1>{answer(verdict(audit))}"
     if lines := remarks(audit):
         yield f"<ul class='warnings'>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
     if audit.classes:
@@ -101,7 +101,7 @@ def _alike(audit: "Audit", splits: Mapping[str, "Samples"], pairs: int) -> Itera
         yield figure(pair(likeness, splits), _caption(likeness), css="pair")
     rows = map(_pair_row, alike[:SHOWN_PAIRS])
     more = f" (the first {SHOWN_PAIRS}; all are in alike.csv)" if len(alike) > SHOWN_PAIRS else ""
-    yield f"<details><summary>{len(alike)} pairs{more}</summary>{_table(PAIR, rows)}</details>"
+    yield folded(f"{len(alike)} pairs{more}", _table(PAIR, rows))
 
 
 def _caption(likeness: "Likeness") -> str:
@@ -126,7 +126,7 @@ def _pair_row(likeness: "Likeness") -> tuple[Any, ...]:
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
     top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
     body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
-    return f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>"
+    return scroll(f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>")
 
 
 def _cell(value: Any) -> str:

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
 
-from tandem.reports.figures import legend
+from tandem.reports.figures import legend, where_it_varies
 from tandem.reports.palette import colour, marker, style
 
 Lines = Mapping[str, Mapping[str, Any]]
@@ -104,7 +104,8 @@ def sweep(line: Mapping[str, Sequence[Any]], labels: Mapping[str, str], chosen: 
         _band(axes, line, "thresholds", key, colour(index))
         axes.plot(at, np.array(line[key], dtype=float), linestyle=style(index), color=colour(index), label=label)
     axes.axvline(chosen, color="0.4", linestyle="--", linewidth=1, label=f"applied: {chosen:.3g}")
-    axes.set_ylim(0, 1)
+    ends = [line[f"{key}{end}"] for key in labels for end in ("", ".low", ".high") if f"{key}{end}" in line]
+    axes.set_ylim(*where_it_varies([np.array(values, dtype=float).tolist() for values in ends]))
     legend(axes)
     return figure
 

@@ -8,20 +8,18 @@ from typing import Any
 from PIL import Image
 
 from tandem.evaluate.findings import Findings, Score, ScoreTable, Shown
-from tandem.evaluate.report.rows import ReportRow, rows_of
-from tandem.reports.page import details, document, figure, image
+from tandem.evaluate.report.rows import ReportRow, leading_rows, rows_of
+from tandem.metrics.stored import read_quantities
+from tandem.reports.answers import task_answers
+from tandem.reports.page import answer, details, document, figure, folded, image, scroll
 from tandem.reports.table import format_value
 from tandem.utils.files import write_text
 
 REPORT = "report.html"
 
 STYLE = """
-td.n { white-space: nowrap; } .scroll { overflow-x: auto; } .scroll table { font-size: .85rem; }
-.scroll td, .scroll th { padding-right: .6rem; }
-td.n small { color: #666; }
+.scroll table { font-size: .9rem; } td.n small { color: var(--soft); }
 img.square { width: 22rem; } img.case { width: 46rem; image-rendering: auto; }
-h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
-h2 { border-top: 1px solid #ddd; padding-top: .8rem; }
 """
 
 
@@ -64,7 +62,17 @@ def _heading(evaluation: Mapping[str, Any]) -> str:
         f"{evaluation['split']}; thresholds: {thresholds or 'none'}; {evaluation['date']}"
     )
     title = f"{evaluation['name']} on {evaluation['split']} data"
-    return f"<h1>{escape(title)}</h1><p class='note'>{escape(facts)}</p>"
+    return f"<h1>{escape(title)}</h1>{answer(_answer(evaluation))}<p class='note'>{escape(facts)}</p>"
+
+
+def _answer(evaluation: Mapping[str, Any]) -> str:
+    """The numbers of each task in a sentence, with their intervals."""
+    split = evaluation["split"]
+    intervals = {name: (ends[0], ends[1]) for name, ends in evaluation["intervals"].items()}
+    tasks, stored = list(evaluation["tasks"]), read_quantities(evaluation)
+    said = task_answers(evaluation["metrics"], tasks, split, stored, intervals)
+    words = {"val": "validation", "train": "training"}.get(split, split)
+    return f"On {evaluation['images']:,} {words} images, {'. '.join(said)}." if said else "No task has a metric here."
 
 
 def _warnings(warnings: Sequence[str]) -> list[str]:
@@ -84,15 +92,18 @@ def _looks(evaluation: Mapping[str, Any]) -> list[str]:
         for look in evaluation["looks"]
     )
     head = "<tr><th>thresholds</th><th class='n'>times</th><th>first</th><th>last</th></tr>"
-    return [f"<h3>Evaluations on test data</h3><table><thead>{head}</thead><tbody>{body}</tbody></table>"]
+    table = scroll(f"<table><thead>{head}</thead><tbody>{body}</tbody></table>")
+    return (
+        [folded("Evaluations on test data", table)]
+        if len(evaluation["looks"]) == 1
+        else [f"<h3>Evaluations on test data</h3>{table}"]
+    )
 
 
 def _numbers(evaluation: Mapping[str, Any]) -> list[str]:
     split = evaluation["split"]
-    body = "".join(_row(row) for row in rows_of(evaluation))
-    head = (
-        f"<th>task</th><th>images</th><th>metric</th><th class='n'>{escape(split)}</th><th class='n'>95 % interval</th>"
-    )
+    rows = list(rows_of(evaluation))
+    first = list(leading_rows(rows))
     empty = " ".join(dict.fromkeys(evaluation["empty"].values()))
     note = (
         f"{empty} Intervals: bootstrap over {evaluation['bootstrap']['over']} (assumed independent), "
@@ -105,8 +116,16 @@ def _numbers(evaluation: Mapping[str, Any]) -> list[str]:
         if split == "val" and evaluation["thresholds"]
         else ""
     )
-    table = f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
-    return ["<h2>Numbers</h2>", table, f"<p class='note'>{escape(note + choice)}</p>"]
+    more = [folded(f"All {len(rows)} numbers", _rows(rows, split))] if len(first) < len(rows) else []
+    return ["<h2>Numbers</h2>", _rows(first, split), *more, f"<p class='note'>{escape(note + choice)}</p>"]
+
+
+def _rows(rows: Sequence[ReportRow], split: str) -> str:
+    head = (
+        f"<th>task</th><th>images</th><th>metric</th><th class='n'>{escape(split)}</th><th class='n'>95 % interval</th>"
+    )
+    body = "".join(map(_row, rows))
+    return scroll(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 
 def _row(row: ReportRow) -> str:
@@ -124,7 +143,7 @@ def _interval(low: float | None, high: float | None) -> str:
 def _table(table: ScoreTable) -> str:
     head = "".join(f"<th{' class=n' if place else ''}>{escape(text)}</th>" for place, text in enumerate(table.head))
     body = "".join(f"<tr>{''.join(_cell(value) for value in row)}</tr>" for row in table.rows)
-    shown = f"<div class='scroll'><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>"
+    shown = scroll(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
     return f"<h3>{escape(table.title)}</h3>{shown}<p class='note'>{escape(table.note)}</p>"
 
 

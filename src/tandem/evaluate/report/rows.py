@@ -1,11 +1,11 @@
 """The rows of an evaluation's table, for the report and the terminal."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tandem.metrics.catalogue import CATALOGUE, Quantity
 from tandem.metrics.stored import read_quantities
-from tandem.reports.table import result_groups
+from tandem.reports.table import LEADING, result_groups
 
 
 class ReportRow(NamedTuple):
@@ -47,6 +47,21 @@ def rows_of(evaluation: Mapping[str, Any]) -> Iterator[ReportRow]:
         for index, ((one, value, _), (_, low, high)) in enumerate(zip(rows, intervals_of, strict=True)):
             interval = None if low is None and high is None else (low, high)
             yield ReportRow(task if index == 0 else "", group if index == 0 else "", _label(one), value, interval)
+
+
+def leading_rows(rows: Iterable[ReportRow]) -> Iterator[ReportRow]:
+    """The first rows of each group of images; see `tandem.reports.table.LEADING`.
+
+    Args:
+        rows: of `rows_of`.
+    """
+    group, place = "", 0
+    for row in rows:
+        if row.images:
+            group, place = row.images, 0
+        if place < LEADING.get(group, 1):
+            yield row
+        place += 1
 
 
 def _label(one: Quantity) -> str:

@@ -7,16 +7,38 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
+from tandem.reports.palette import LINES
+
 Trace = dict[str, Any]
 
-COLOURS = (
-    "#4c78a8", "#f58518", "#54a24b", "#e45756", "#72b7b2", "#b279a2", "#d4a72c", "#9d755d", "#ff9da6", "#8c8c8c",
-)  # fmt: skip
 SCALE = [[0, "#f4f8fc"], [0.5, "#9ecae1"], [1, "#2171b5"]]
 """From worse to better."""
 
 NEUTRAL = [[0, "#fcf6ec"], [0.5, "#d9b98a"], [1, "#8c6d46"]]
 """From low to high, where neither is known to be better."""
+
+THEME = """
+function tandemTheme(name) {
+  const dark = matchMedia("(prefers-color-scheme: dark)");
+  const apply = () => {
+    const place = document.getElementById(name), on = dark.matches;
+    const text = on ? "#e4e4e4" : "#222", grid = on ? "#3a3d42" : "#eee", paper = on ? "#16181b" : "#fff";
+    const changes = { paper_bgcolor: paper, plot_bgcolor: paper, "font.color": text,
+      "hoverlabel.bgcolor": paper, "hoverlabel.font.color": text };
+    for (const key of Object.keys(place.layout)) {
+      if (/^[xy]axis/.test(key)) changes[key + ".gridcolor"] = grid;
+      if (key === "updatemenus") place.layout[key].forEach((_, index) => {
+        changes[`updatemenus[${index}].bgcolor`] = paper;
+        changes[`updatemenus[${index}].font.color`] = text;
+      });
+    }
+    Plotly.relayout(place, changes);
+  };
+  dark.addEventListener("change", apply);
+  if (dark.matches) apply();
+}
+"""
+"""Turns a chart dark where the reader's system is; stands once on a page, before the charts."""
 
 CONFIG = {"responsive": True, "displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d"]}
 
@@ -91,8 +113,8 @@ def switched(groups: Mapping[str, Sequence[Trace]], base: Mapping[str, Any]) -> 
 
 def colours(count: int) -> list[str]:
     """As many colours that can be told apart; of many, a scale from violet to green."""
-    if count <= len(COLOURS):
-        return list(COLOURS[:count])
+    if count <= len(LINES):
+        return list(LINES[:count])
     from matplotlib import colormaps
     from matplotlib.colors import to_hex
 
@@ -120,7 +142,7 @@ def chart_html(chart: Chart, name: str, label: str) -> str:
     parts = ",".join(_script(part) for part in (chart.data, chart.layout, CONFIG))
     return (
         f"<div id='{name}' class='chart' role='img' aria-label='{escape(label)}'></div>"
-        f"<script>Plotly.newPlot('{name}',{parts})</script>"
+        f"<script>Plotly.newPlot('{name}',{parts});tandemTheme('{name}')</script>"
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tandem.study.analysis import Analysis
-from tandem.study.cells import Cell
+from tandem.study.cells import Cell, show_replicate
 from tandem.study.report.charts import NEUTRAL, SCALE, Chart, Trace, axis, known, layout, safe, switched
 from tandem.study.swept_params import ABSENT, order_of, show_value
 
@@ -148,27 +148,45 @@ def _heat(
         if (cell := at.get((y, x))) and (found := cell.summary(name)).n:
             z[row][column], texts[row][column] = found.mean, one.text(found.mean)
             hover[row][column] = describe(analysis, cell, name)
-    everything = [found.mean for cell in shown if (found := cell.summary(name)).n]
+    low, high = colour_range(name, shown)
     suffix = _suffix(number)
     return {
         "type": "heatmap", "x": xs, "y": ys, "z": z, "text": texts, "customdata": hover, "texttemplate": "%{text}",
         "hovertemplate": "%{customdata}<extra></extra>", "reversescale": one.sign < 0,
         "colorscale": SCALE if one.sign else NEUTRAL,
-        "zmin": min(everything, default=0), "zmax": max(everything, default=1), "xgap": 2, "ygap": 2,
+        "zmin": low, "zmax": high, "xgap": 2, "ygap": 2,
         "showscale": number == 0, "colorbar": {"thickness": 12, "tickformat": one.format},
         "xaxis": f"x{suffix}", "yaxis": f"y{suffix}",
     }  # fmt: skip
 
 
+def colour_range(name: str, cells: Sequence[Cell]) -> tuple[float, float]:
+    """Ends of a colour scale: those of the cells' means, but no closer than the median 95 % interval of a mean.
+
+    Args:
+        name: of the metric, as it is logged.
+        cells: that are drawn.
+    """
+    means = [found.mean for cell in cells if (found := cell.summary(name)).n]
+    if not means:
+        return 0.0, 1.0
+    ends = [cell.interval(name) for cell in cells]
+    widths = sorted(high - low for low, high in ends if math.isfinite(high - low))
+    noise = widths[len(widths) // 2] if widths else 0.0
+    room = max(0.0, (noise - (max(means) - min(means))) / 2)
+    return min(means) - room, max(means) + room
+
+
 def _effect(name: str, analysis: Analysis, place: int) -> list[Trace]:
     found = [cell for cell in analysis.cells if cell.summary(name).n and cell.values[place] != ABSENT]
+    runs = [(cell, replicate, value) for cell in found for replicate, value in cell.known(name).items()]
     suffix = _suffix(place)
     axes = {"xaxis": f"x{suffix}", "yaxis": f"y{suffix}", "hovertemplate": "%{customdata}<extra></extra>"}
     dots = {
-        "type": "scatter", "mode": "markers", "x": [safe(show_value(cell.values[place])) for cell in found],
-        "y": [cell.summary(name).mean for cell in found],
-        "customdata": [describe(analysis, cell, name) for cell in found],
-        "marker": {"color": "#9ecae1", "size": 8, "opacity": 0.7}, **axes,
+        "type": "scatter", "mode": "markers", "x": [safe(show_value(cell.values[place])) for cell, *_ in runs],
+        "y": [value for *_, value in runs],
+        "customdata": [f"{safe(cell.label)}<br>{safe(show_replicate(key))}: {value:.4f}" for cell, key, value in runs],
+        "marker": {"color": "#56b4e9", "size": 6, "opacity": 0.6}, **axes,
     }  # fmt: skip
     ticks = _values(analysis.cells, place)
     numeric = all(order_of(cell.values[place])[0] == 0 for cell in found)
@@ -180,7 +198,7 @@ def _effect(name: str, analysis: Analysis, place: int) -> list[Trace]:
         "type": "scatter", "mode": "lines+markers" if numeric else "markers",
         "x": ticks, "y": [known(mean) for mean, _ in means],
         "customdata": [f"mean of {count} cells: {mean:.4f}" for mean, count in means],
-        "line": {"color": "#2171b5", "width": 2}, "marker": {"size": 9, "symbol": "diamond"}, **axes,
+        "line": {"color": "#0072b2", "width": 2}, "marker": {"size": 10, "symbol": "diamond"}, **axes,
     }  # fmt: skip
     return [dots, line]
 

@@ -6,12 +6,16 @@ from pathlib import Path
 from typing import Any
 
 from tandem.reports.metrics_table import read_metrics
+from tandem.reports.palette import DASHES
 from tandem.study.analysis import Analysis
 from tandem.study.cells import Cell, show_replicate
 from tandem.study.pareto import pareto
 from tandem.study.report.charts import Chart, Trace, axis, colours, layout, safe, switched
 from tandem.study.report.grids import describe
 from tandem.study.runs import Run
+
+SYMBOLS = dict(zip(DASHES, ("circle", "square", "triangle-up", "diamond", "x"), strict=True))
+"""The marker that goes with each dash."""
 
 FEW = 12
 """Below so many epochs each has its tick."""
@@ -31,7 +35,7 @@ def learning_curves(analysis: Analysis) -> Chart | None:
             x, y = tables[run.folder].get(name, ((), ()))
             if len(x):
                 trace = _line(cell, style, x, y)
-                trace |= {"mode": "lines" if len(x) > 1 else "markers"}
+                trace |= {"mode": "lines+markers" if 1 < len(x) < FEW else "lines" if len(x) > 1 else "markers"}
                 trace |= {
                     "customdata": [f"{said}<br>epoch {epoch:g}: {value:.4f}" for epoch, value in zip(x, y, strict=True)]
                 }
@@ -149,27 +153,29 @@ def _front(analysis: Analysis, x: str, y: str, cells: Sequence[Cell]) -> list[Tr
         "x": [at for at, _ in means], "y": [at for _, at in means],
         "error_x": {"type": "data", "array": [std for std, _ in spread], "color": "#ddd", "width": 0},
         "error_y": {"type": "data", "array": [std for _, std in spread], "color": "#ddd", "width": 0},
-        "marker": {"size": 10, "color": ["#e45756" if place in best else "#9ecae1" for place in range(len(cells))]},
+        "marker": {"size": 10, "color": ["#d55e00" if place in best else "#56b4e9" for place in range(len(cells))]},
     }  # fmt: skip
     line = {
         "type": "scatter", "mode": "lines", "hoverinfo": "skip",
         "x": [means[place][0] for place in best], "y": [means[place][1] for place in best],
-        "line": {"color": "#e45756", "width": 1, "dash": "dot"},
+        "line": {"color": "#d55e00", "width": 1, "dash": "dot"},
     }  # fmt: skip
     return [line, dots]
 
 
 def _runs(cells: Sequence[Cell]) -> Iterator[tuple[Cell, Run, str, dict[str, Any]]]:
     """Each run with its cell, what a hover box calls it, and how its lines look."""
-    for cell, colour in zip(cells, colours(len(cells)), strict=True):
+    for index, (cell, colour) in enumerate(zip(cells, colours(len(cells)), strict=True)):
+        style = {"color": colour, "width": 1.5, "dash": DASHES[index % len(DASHES)]}
         for replicate, run in cell.runs.items():
-            yield cell, run, f"{safe(cell.label)}<br>{safe(show_replicate(replicate))}", {"color": colour, "width": 1.5}
+            yield cell, run, f"{safe(cell.label)}<br>{safe(show_replicate(replicate))}", style
 
 
 def _line(cell: Cell, style: Mapping[str, Any], x: Sequence[Any], y: Sequence[Any]) -> Trace:
+    marker = {"color": style["color"], "symbol": SYMBOLS[style["dash"]]}
     return {
         "type": "scatter", "x": x, "y": y, "name": safe(cell.short), "legendgroup": safe(cell.short), "line": style,
-        "marker": {"color": style["color"]}, "opacity": 0.8, "hovertemplate": "%{customdata}<extra></extra>",
+        "marker": marker, "opacity": 0.8, "hovertemplate": "%{customdata}<extra></extra>",
     }  # fmt: skip
 
 

@@ -6,10 +6,11 @@ from html import escape
 from pathlib import Path
 from urllib.parse import quote
 
-from tandem.reports.page import document
+from tandem.reports.page import answer, document
 from tandem.study.analysis import Analysis, focused
+from tandem.study.answer import study_answer
 from tandem.study.cells import show_replicate
-from tandem.study.report.charts import Chart, chart_html
+from tandem.study.report.charts import THEME, Chart, chart_html
 from tandem.study.report.grids import heat_maps, main_effects, parallel
 from tandem.study.report.lines import forest, front, learning_curves, threshold_curves
 from tandem.study.report.matrices import MOST, confusion_matrices
@@ -19,16 +20,16 @@ from tandem.study.tables import data_of, title_of, uncounted_lines, unfinished_l
 from tandem.utils.optional import load
 
 STYLE = """
-body { max-width: 76rem; } nav { margin: 1rem 0; } nav a { margin-right: 1rem; color: #2171b5; }
-.chart { width: 100%; min-height: 20rem; } .scroll { overflow: auto; max-height: 44rem; border-bottom: 1px solid #ddd; }
-h2 { border-top: 1px solid #ddd; padding-top: .8rem; }
-table { font-size: .88rem; } thead th { position: sticky; top: 0; background: white; vertical-align: bottom; }
-th button { all: unset; cursor: pointer; } th button:hover, th button:focus-visible { color: #2171b5; }
+body { max-width: 76rem; } nav { margin: 1rem 0; } nav a { margin-right: 1rem; display: inline-block; }
+.chart { width: 100%; min-height: 20rem; }
+.scroll { overflow: auto; max-height: 44rem; border-bottom: 1px solid var(--faint); }
+table { font-size: .88rem; } thead th { position: sticky; top: 0; background: var(--page); vertical-align: bottom; }
+th button { all: unset; cursor: pointer; } th button:hover, th button:focus-visible { color: var(--link); }
 th[aria-sort=ascending] button::after { content: " ▲"; } th[aria-sort=descending] button::after { content: " ▼"; }
-tbody tr:hover { background: #eef5fb; } td:not(.long) { white-space: nowrap; } td.long { min-width: 18rem; }
+tbody tr:hover { background: var(--row); } td:not(.long) { white-space: nowrap; } td.long { min-width: 18rem; }
 td.best { font-weight: 600; }
 td.n[title] { cursor: help; }
-p.live { background: #e8f4ea; border-left: 4px solid #54a24b; padding: .4rem .8rem; }
+p.live { background: var(--answer); border-left: 4px solid var(--answer-edge); padding: .4rem .8rem; }
 """
 
 
@@ -47,7 +48,7 @@ def study_page(analysis: Analysis, tables: Mapping[str, ResultTable], out: Path,
     plotly: str = load("plotly.offline", "study", "the page of a study (its tables are written)").get_plotlyjs()
     sections = list(_sections(analysis, tables))
     links = "".join(f"<a href='#{name}'>{escape(title)}</a>" for name, title, _ in sections)
-    parts = [f"<script>{plotly}</script>", *_heading(analysis, reload), f"<nav>{links}</nav>"]
+    parts = [f"<script>{plotly}</script><script>{THEME}</script>", *_heading(analysis, reload), f"<nav>{links}</nav>"]
     parts += [f"<h2 id='{name}'>{escape(title)}</h2>{html}" for name, title, html in sections]
     parts += [f"<h2 id='runs'>Every run</h2>{_runs(analysis, out)}", f"<script>{SORT}</script>"]
     return document(f"tandem: {title_of(analysis)}", parts, STYLE)
@@ -81,7 +82,7 @@ def _charts(analysis: Analysis) -> list[Section]:
         ("heat", "Heat maps", heat_maps(analysis), _heat_note(analysis)),
         (
             "effects", "Main effects", main_effects(analysis),
-            "Light dots: cells. Diamonds: their mean at each value, which misleads where the grid has holes.",
+            "Dots: runs. Diamonds: the mean over cells at each value, which misleads where the grid has holes.",
         ),
         (
             "parallel", "Parallel coordinates", parallel(analysis),
@@ -89,11 +90,12 @@ def _charts(analysis: Analysis) -> list[Section]:
         ),
         (
             "learning", "Learning curves", learning_curves(analysis),
-            "A line a run. Click a cell in the legend to hide it, twice to see it alone.",
+            "A line a run; colour, dashes and markers tell the cells apart. Click a cell in the legend to hide it, "
+            "twice to see it alone.",
         ),
         (
             "front", "What is traded for what", front(analysis),
-            "A dot a cell, with its standard deviation; red: no other cell is better in both.",
+            "A dot a cell, with its standard deviation; orange: no other cell is better in both.",
         ),
         (
             "thresholds", "Scores against threshold", threshold_curves(analysis),
@@ -114,7 +116,10 @@ def _charts(analysis: Analysis) -> list[Section]:
 def _heat_note(analysis: Analysis) -> str:
     unknown = [analysis.words(name) for name in analysis.metrics if analysis.quantity(name).sign == 0]
     said = f" Brown, of {', '.join(unknown)}: darker is higher, which need not be better." if unknown else ""
-    return f"Means over seeds and folds; darker is better.{said}"
+    return (
+        "Means over seeds and folds; darker is better. The colours span at least the 95 % interval of a cell's mean, "
+        f"so that noise looks even.{said}"
+    )
 
 
 IN_HEADING = (
@@ -129,12 +134,13 @@ def _heading(analysis: Analysis, reload: int | None) -> list[str]:
     swept = ", ".join(analysis.params.values()) or "nothing but seeds and folds"
     data = f"; data: {data_of(analysis)}" if data_of(analysis) else ""
     facts = f"{runs} finished runs in {len(analysis.cells)} cells; swept: {swept}{data}"
-    parts = [f"<h1>{escape(title_of(analysis))}</h1><p class='note'>{escape(facts)}</p>"]
+    said = answer(study_answer(analysis))
+    parts = [f"<h1>{escape(title_of(analysis))}</h1>{said}<p class='note'>{escape(facts)}</p>"]
     if reload is not None:
         live = f"The study is being watched; this page loads itself anew every {reload} seconds."
         parts.append(f"<p class='live'>{live}</p><script>setTimeout(() => location.reload(), {1000 * reload})</script>")
-    said = [*uncounted_lines(analysis), *unfinished_lines(analysis)]
-    lines = "".join(f"<li>{escape(line)}</li>" for line in said)
+    missed = [*uncounted_lines(analysis), *unfinished_lines(analysis)]
+    lines = "".join(f"<li>{escape(line)}</li>" for line in missed)
     return [*parts, f"<ul class='warnings'>{lines}</ul>"] if lines else parts
 
 
