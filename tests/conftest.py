@@ -124,12 +124,55 @@ def command(tmp_path: Path) -> Command:
     return run
 
 
+LOOK = """() => {
+  const parts = colour => colour.match(/[0-9.]+/g).slice(0, 3).map(part => {
+    const share = part / 255;
+    return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+  });
+  const light = colour => { const [r, g, b] = parts(colour); return 0.2126 * r + 0.7152 * g + 0.0722 * b; };
+  const faults = [], page = getComputedStyle(document.body).backgroundColor;
+  if (document.documentElement.scrollWidth > innerWidth) {
+    const out = one => one.getBoundingClientRect().right > innerWidth + 1 && !one.closest(".scroll");
+    const wide = [...document.querySelectorAll("body *")].filter(out).map(one => one.tagName + "." + one.className);
+    faults.push("wider than the window: " + wide.slice(0, 5).join(" "));
+  }
+  const pairs = [["body", "body"], ["p.note", "body"], ["p.answer", "p.answer"], ["li", "ul.warnings"]];
+  for (const [name, behind] of pairs) {
+    const text = document.querySelector(name), ground = document.querySelector(behind);
+    if (!text || !ground) continue;
+    const [a, b] = [light(getComputedStyle(text).color), light(getComputedStyle(ground).backgroundColor)];
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < 4.5) faults.push(`${name} has a contrast of ${contrast.toFixed(1)}`);
+  }
+  const dark = matchMedia("(prefers-color-scheme: dark)").matches;
+  if ((light(page) < 0.2) !== dark) faults.push(`the page's background is ${page}`);
+  const answer = document.querySelector("p.answer");
+  if (!answer || answer.getBoundingClientRect().top + scrollY > 200) faults.push("no answer at the top");
+  return faults;
+}"""
+"""Contrast: WCAG 2.2, success criterion 1.4.3, asks for 4.5."""
+
+
 @dataclass(frozen=True)
 class Opened:
     """A page in a browser, as playwright knows it, and what went wrong: errors of scripts, anything fetched."""
 
     page: "Page"
     errors: list[str]
+
+    def badly_shown(self) -> list[str]:
+        """Widths and modes in which something sticks out, text is hard to read, or the answer is not at the top."""
+        found = []
+        for scheme in ("light", "dark"):
+            self.page.emulate_media(color_scheme=scheme)
+            for width in (390, 820, 1280):
+                self.page.set_viewport_size({"width": width, "height": 900})
+                for _ in range(20):  # charts follow the window a moment later
+                    if not (faults := self.page.evaluate(LOOK)):
+                        break
+                    self.page.wait_for_timeout(100)
+                found += [f"{scheme}, {width} px: {fault}" for fault in faults]
+        return found
 
 
 @pytest.fixture

@@ -46,6 +46,7 @@ def test_busi_in_small_with_a_corrupt_file_and_an_image_of_two_classes(
     assert {"classes.csv", "masks.csv", "files.csv", "sizes_in_pixels.csv"} <= {path.name for path in folder.iterdir()}
     opened = browser_page(folder / "audit.html")
     assert opened.errors == []
+    assert opened.badly_shown() == []
     assert opened.page.locator("img.pair").count() == 1
     assert "normal (4).png" in opened.page.locator("details").first.text_content()
 

@@ -45,6 +45,7 @@ def test_the_report_opens_with_every_image_and_works_offline(
 ) -> None:
     opened = browser_page(evaluated / "report.html")
     assert opened.errors == []
+    assert opened.badly_shown() == []
     images = opened.page.locator("img")
     assert images.count() > 20
     widths = images.evaluate_all("all => all.map(image => image.naturalWidth)")

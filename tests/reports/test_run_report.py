@@ -211,6 +211,16 @@ def test_the_same_run_gives_the_same_page(run: Callable[..., Page], tmp_path: Pa
     assert (tmp_path / "report.html").read_bytes() == first
 
 
+def test_it_fits_phones_and_dark_screens(
+    run: Callable[..., Page], tmp_path: Path, browser_page: Callable[[Path], Any]
+) -> None:
+    warning = {"name": "flat", "epoch": 1, "task": "segmentation", "saw": "Dice is 0", "attempt": "lr=" + 80 * "0"}
+    run("classification", "segmentation", panels=("test_segmentation",), name=10 * "long_", warnings=[warning])
+    opened = browser_page(tmp_path / "report.html")
+    assert opened.errors == []
+    assert opened.badly_shown() == []
+
+
 def test_a_page_begins_with_its_answer(run: Callable[..., Page]) -> None:
     counts = {"test/classification": {"classes": ["no", "yes"], "counts": [[9, 1], [5, 5]]}}
     page = run("classification", "segmentation", confusion=counts)

@@ -38,7 +38,7 @@ def test_one_hyperparameter_matters_and_the_other_is_not_shown_to(make: Any) -> 
     analysis = grid(make, noisy(0.05, 4))
     said = study_answer(analysis)
     assert "gamma=2" in said.partition(" was best on validation data: ")[0]
-    assert "(n = 4); on test data it has segmentation: Dice" in said
+    assert "(n = 4); on test data it has segmentation Dice" in said
     assert "1 of 3 other cells are within noise of it." in said
     assert "Gamma matters (p = " in said
     assert "no effect of alpha is shown." in said
@@ -101,7 +101,7 @@ def test_a_single_cell_and_undefined_numbers(make: Any) -> None:
     for seed in range(2):
         make({"seed": seed}, {VAL: 0.5, TEST: None if seed else 0.4})
     said = study_answer(analyse(read_study([make.folder])))
-    assert said.startswith("2 runs of one setting: segmentation: Dice")
+    assert said.startswith("2 runs of one setting: segmentation Dice")
     assert "0.400 (n = 1)" in said
 
 

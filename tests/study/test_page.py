@@ -192,6 +192,7 @@ def test_the_page_works_in_a_browser(page: Path, browser_page: Callable[[Path], 
     assert chart.evaluate("chart => chart.data.map(trace => trace.visible)") != before
     assert here.locator("a", has_text="000000000001").get_attribute("href") == "../000000000001/report.html"
     assert opened.errors == []
+    assert opened.badly_shown() == []
 
 
 def test_the_same_study_gives_the_same_page(page: Path, make: Any) -> None:

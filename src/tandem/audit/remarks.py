@@ -24,14 +24,14 @@ def verdict(audit: Audit) -> str:
     """Returns the answer of an audit: whether the data set can be used as it is, and what it holds."""
     problems = []
     if audit.faults:
-        problems.append(f"{len(audit.faults)} things cannot be used")
+        problems.append(f"things that cannot be used: {len(audit.faults)}")
     apart = len(audit.overlap) or sum(pair.across for pair in audit.alike or ())
     if apart:
         problems.append(
-            f"{apart} pairs of images that belong together are in different splits, which biases evaluation"
+            f"pairs of images that belong together, but are in different splits: {apart} (this biases evaluation)"
         )
     if conflicts := sum(pair.conflict for pair in audit.alike or ()):
-        problems.append(f"{conflicts} pairs of near-duplicates have different classes")
+        problems.append(f"pairs of near-duplicates with different classes: {conflicts}")
     first = f"Fix first: {'; '.join(problems)}." if problems else "Nothing was found that biases an evaluation."
     counts = Counter(row.label for row in audit.rows if row.label)
     classes = (

@@ -42,7 +42,8 @@ def _numbers(analysis: Analysis, cell: Cell, names: list[str]) -> str:
     for name in names:
         found, one = cell.summary(name), analysis.quantity(name)
         spread = f" ± {one.text(found.std)}" if found.n > 1 else ""
-        parts.append(f"{analysis.words(name)} {one.text(found.mean)}{spread} (n = {found.n})")
+        words = f"{name.split('/')[1]} {one.column_label.partition(' (')[0]}" if name.count("/") > 1 else "loss"
+        parts.append(f"{words} {one.text(found.mean)}{spread} (n = {found.n})")
     return ", ".join(parts)
 
 

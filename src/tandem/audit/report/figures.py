@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 from tandem.data.samples import SPLITS
 from tandem.reports.figures import legend
 from tandem.reports.outlines import draw_outlined
+from tandem.reports.palette import colour
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from tandem.data.samples import Samples
 
 BINS = 30
+HATCHES = ("", "//", "..")
+"""Of the splits, so that bars are not told apart by colour alone."""
+
 MANY = 12  # with more classes, their areas are not shown separately
 
 
@@ -30,9 +34,9 @@ def class_balance(audit: "Audit") -> Figure:
     figure = Figure(figsize=(5.2, max(1.6, 0.28 * len(names) + 1)), layout="constrained")
     axes = figure.add_subplot()
     left = np.zeros(len(names))
-    for split in SPLITS:
+    for index, split in enumerate(SPLITS):
         widths = np.array([counts[name, split] for name in names])
-        axes.barh(range(len(names)), widths, left=left, label=split)
+        axes.barh(range(len(names)), widths, left=left, label=split, color=colour(index), hatch=HATCHES[index])
         left += widths
     axes.set_yticks(range(len(names)), names, parse_math=False)
     axes.invert_yaxis()
@@ -52,10 +56,11 @@ def mask_areas(rows: Sequence["Facts"], classes: Sequence[str]) -> Figure:
     edges = np.geomspace(areas.min() * 0.99, min(1.0, areas.max() * 1.01), BINS + 1).tolist()
     shown = [name for name in [*classes, ""] if (labels == name).any()]
     if len(shown) > MANY:
-        axes.hist(areas, edges)
+        axes.hist(areas, edges, color=colour(0))
     else:
+        colours = [colour(index) for index in range(len(shown))]
         parts = [areas[labels == name] for name in shown]
-        axes.hist(parts, edges, stacked=True, label=[name or "unknown" for name in shown])
+        axes.hist(parts, edges, stacked=True, label=[name or "unknown" for name in shown], color=colours)
         legend(axes, fontsize=8)
     axes.set(xscale="log", xlabel="marked share of the image", ylabel="masks")
     axes.spines[["top", "right"]].set_visible(False)
@@ -66,7 +71,7 @@ def level_histogram(facts: "LevelFacts") -> Figure:
     """Histogram of the levels of all pixels, with black and white marked."""
     figure = Figure(figsize=(5.2, 2.6), layout="constrained")
     axes = figure.add_subplot()
-    axes.stairs(facts.counts, facts.edges, fill=True)
+    axes.stairs(facts.counts, facts.edges, fill=True, color=colour(0))
     for end, name in zip(facts.ends, ("black", "white"), strict=True):
         axes.axvline(end, color="0.3", linewidth=0.8, linestyle="--")
         axes.annotate(name, (end, 1), xycoords=("data", "axes fraction"), fontsize=7, ha="center", va="bottom")
