@@ -51,6 +51,7 @@ LATER: dict[str, Any] = {
     "resume_from": None,
     "network.weights_part": "encoder",
     "data.background": "black",
+    "data.window": None,
     "data.allow_overlap": False,
     "data.missing": None,
 }

@@ -10,7 +10,7 @@ from tandem.data.files.archives import folder_of
 from tandem.data.files.class_names import ClassNames, in_order
 from tandem.data.files.dataset_builder import FileDatasetBuilder
 from tandem.data.files.faults import Faults, refuse
-from tandem.data.files.images import ReadOptions, rgb
+from tandem.data.files.images import ReadOptions, rgb, shown_through
 from tandem.data.files.layout import Layout
 from tandem.data.files.levels import checked_range
 from tandem.data.files.mask_names import masks_by_layout
@@ -47,10 +47,10 @@ class Folder(FileSource):
     With a table, `columns` names the columns to read; an empty cell, or one with a word of `missing`, is an unknown
     target.
 
-    Images are grey or RGB, PNG, JPEG, BMP, TIFF, WebP, GIF, PNM or JPEG 2000, of any size, and are stretched to a
-    square. Levels of more than 8 bits keep their precision. Images and masks are rotated by their own EXIF orientation
-    tag. All faults are reported together, one line each. Files below the root that are not used are counted by ending
-    and reason.
+    Images are grey or RGB, PNG, JPEG, BMP, TIFF, WebP, GIF, PNM, JPEG 2000, DICOM (one frame) or NIfTI (one slice), of
+    any size, and are stretched to a square. Levels of more than 8 bits keep their precision. Images and masks are
+    turned by their own EXIF orientation tag or affine. All faults are reported together, one line each. Files below the
+    root that are not used are counted by ending and reason.
 
     Args:
         root: the folder, or a zip or tar archive of it.
@@ -58,6 +58,8 @@ class Folder(FileSource):
         grey_range: levels that become black and white in images of more than 8 bits; None: quantiles of the training
             images, see `tandem.data.files.levels.robust_range`.
         background: colour that transparent pixels are composited on: a name or `#rrggbb`.
+        window: `file`: show the levels of DICOM and NIfTI files through the window that each of them states, in 8 bits;
+            None: use the levels themselves.
         table: path of a CSV or Parquet file relative to the root, or None.
         columns: names of the table's columns, see `tandem.data.files.table.Columns`: `image`, and `label`, `masks`,
             `id`, `group`, `split`, `findings`, `numbers` if present.
@@ -89,6 +91,7 @@ class Folder(FileSource):
         name: str = "folder",
         grey_range: Sequence[float] | None = None,
         background: str = "black",
+        window: str | None = None,
         table: str | None = None,
         columns: Mapping[str, Any] = COLUMNS,
         missing: Sequence[str] | None = None,
@@ -125,7 +128,7 @@ class Folder(FileSource):
             }
             self.rows_from = Layout(Template(images, "data.images"), forms, no_mask, named=classes is not None)
             self.offered = _targets(tuple(forms), values, (), ())
-        options = ReadOptions(background=rgb(background, "data.background"))
+        options = ReadOptions(rgb(background, "data.background"), shown_through(window))
         self.decoder = Decoder(self.size, self.channels, self.offered.mask_depth, values, options)
         self.grey_range = checked_range(grey_range)
         self.resplit, self.near_duplicates = resplit, near_duplicates

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter, ImageOps
 
-from tandem.data.files.images import read_raster
+from tandem.data.files.images import PILLOW, read_raster, reader_of
 from tandem.data.files.raster import byte_view
 from tandem.utils.files import write_whole
 
@@ -81,7 +81,9 @@ def write_mask(path: Path, mask: npt.NDArray[np.uint8], image_file: Path) -> Non
 
 
 def orientation(image_file: Path) -> int:
-    """Returns a file's orientation tag, 1 for upright; also 1 for TIFF, whose readers apply the tag themselves."""
+    """Returns a file's orientation tag, 1 for upright; also 1 where readers turn the image themselves: TIFF, NIfTI."""
+    if reader_of(image_file) is not PILLOW:
+        return 1
     with Image.open(image_file) as opened:
         tag = 1 if opened.format == "TIFF" else opened.getexif().get(ORIENTATION)
     return int(tag) if tag in STORED else 1

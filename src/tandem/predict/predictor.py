@@ -71,7 +71,7 @@ class Predictor:
 
     def __init__(self, ensemble: Ensemble) -> None:
         self.ensemble = ensemble
-        self.backgrounds = {view.background for view in ensemble.views}
+        self.options = {view.options for view in ensemble.views}
         self.said: set[str] = set()
 
     @property
@@ -132,12 +132,12 @@ class Predictor:
     def _decode(self, source: Any) -> _Decoded | DataError:
         name = str(source) if isinstance(source, str | Path) else "in memory"
         try:
-            rasters = {background: open_any(source, background) for background in self.backgrounds}
-            arrays = {view: view.of(rasters[view.background], name) for view in self.ensemble.views}
+            rasters = {options: open_any(source, options) for options in self.options}
+            arrays = {view: view.of(rasters[view.options], name) for view in self.ensemble.views}
         except DataError as error:
             return error
         for view in self.ensemble.views:
-            for kind, line in view.remarks(rasters[view.background]).items():
+            for kind, line in view.remarks(rasters[view.options]).items():
                 if kind not in self.said:
                     self.said.add(kind)
                     log.warning("image %r %s", name, line)

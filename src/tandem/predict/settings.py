@@ -25,7 +25,7 @@ class PredictSettings:
         overlays: whether to draw the masks over the images.
         batch_size: number of images per batch.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        data: data options that override those of the runs: `size`, `grey_range`, `background`.
+        data: data options that override those of the runs: `size`, `grey_range`, `background`, `window`.
         overwrite: whether to replace files in `out` that this command did not write.
         mixed: whether runs of other data, versions, devices or precisions are averaged.
         skip_masks: whether files are passed over that are masks of other files in the folder.

@@ -213,7 +213,7 @@ class Decoder:
 
     def dtype(self, records: Sequence[Record]) -> np.dtype[Any]:
         """The dtype that holds the levels of all images, by the headers of their files."""
-        return np.result_type(np.uint8, *{dtype_of(record.image) for record in records})
+        return np.result_type(np.uint8, *{dtype_of(record.image, self.options) for record in records})
 
     def shapes(self, count: int) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the arrays that `decode` returns for `count` records."""

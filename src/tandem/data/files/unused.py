@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from tandem.data.files.images import ENDINGS
 from tandem.data.files.names import ending_of
 from tandem.data.files.walk import CLOSED, HIDDEN, LOOP, Found
 
@@ -84,7 +83,7 @@ class Unused:
         ending = found.ending
         if found.why:
             reason = found.why
-        elif ending not in ENDINGS and reason != MASK_FORMAT:
+        elif not found.read and reason != MASK_FORMAT:
             reason = NO_IMAGE if ending in (*OTHER, "") else IMAGE_FORMAT
         self.add(found.name, reason)
 
