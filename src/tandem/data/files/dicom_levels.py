@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tandem.errors import DataError
-from tandem.utils import optional
 
 if TYPE_CHECKING:
     from pydicom.dataset import FileDataset
@@ -47,10 +46,7 @@ def kept_as(header: "FileDataset") -> np.dtype[Any]:
 def rescaled(stored: NDArray[Any], header: "FileDataset") -> tuple[NDArray[Any], tuple[float, float]]:
     """The levels of stored numbers, and the levels of the lowest and the highest number that its bits can hold."""
     if (table := _of(header, "ModalityLUTSequence")) is not None:
-        return optional.load("pydicom.pixels", "dicom", WHAT).apply_modality_lut(stored, header), (
-            0,
-            2 ** int(table[0].LUTDescriptor[2]) - 1,
-        )
+        return _looked_up(stored, table[0], header)
     if "BitsStored" not in header or stored.dtype.kind == "f":
         low, high = 0, 0
     else:
@@ -65,10 +61,8 @@ def rescaled(stored: NDArray[Any], header: "FileDataset") -> tuple[NDArray[Any],
 def windowed(values: NDArray[Any], header: "FileDataset", path: Path) -> NDArray[np.float64]:
     """Levels as the file's first window shows them, in [0, 255] and whole."""
     if header.get("VOILUTSequence"):
-        bits = int(header.VOILUTSequence[0].LUTDescriptor[2])
-        apply = optional.load("pydicom.pixels", "dicom", WHAT).apply_voi
-        shown: NDArray[np.float64] = apply(np.rint(values).astype(np.int32), header) / (2**bits - 1)
-        return np.rint(255 * np.clip(shown, 0, 1))
+        shown, (_, most) = _looked_up(np.rint(values).astype(np.int64), header.VOILUTSequence[0], header)
+        return np.rint(255 * np.clip(shown / most, 0, 1))
     centre, width = (_first(_of(header, tag, "FrameVOILUTSequence")) for tag in ("WindowCenter", "WindowWidth"))
     if centre is None or width is None or not width > 0:
         raise DataError(
@@ -83,6 +77,18 @@ def windowed(values: NDArray[Any], header: "FileDataset", path: Path) -> NDArray
     if width <= 1:
         return np.where(values > centre - 0.5, 255.0, 0.0)
     return np.rint(255 * np.clip((values - (centre - 0.5)) / (width - 1) + 0.5, 0, 1))
+
+
+def _looked_up(values: NDArray[Any], table: Any, header: "FileDataset") -> tuple[NDArray[Any], tuple[float, float]]:
+    """The entries of a table for whole numbers, and the ends of what its bits can hold; numbers outside are clipped."""
+    length, first, bits = (int(part) for part in table.LUTDescriptor)
+    first -= 2**16 if first >= 2**15 and (values < 0).any() else 0
+    data = table.LUTData
+    if isinstance(data, bytes):
+        wide = len(data) >= 2 * (length or 2**16)
+        data = np.frombuffer(data, (("<" if header.original_encoding[1] else ">") + "u2") if wide else np.uint8)
+    entries = np.atleast_1d(np.asarray(data, np.int64))[: length or 2**16]
+    return entries[np.clip(values.astype(np.int64) - first, 0, len(entries) - 1)], (0, 2**bits - 1)
 
 
 def padding(stored: NDArray[Any], header: "FileDataset") -> NDArray[np.bool_] | None:

@@ -172,18 +172,18 @@ def _header(file: IO[bytes], path: Path) -> Any:
     nibabel = optional.load("nibabel", "nifti", WHAT)
     logging.getLogger("nibabel.global").propagate = False
     name, block = repr(str(path)), file.read(4)
-    size = next((known for known in SIZES for order in ("<i4", ">i4") if np.frombuffer(block, order)[0] == known), 0)
-    if not size:
+    sizes = [(known, order) for known in SIZES for order in "<>" if np.frombuffer(block, f"{order}i4")[0] == known]
+    if not sizes:
         raise DataError(f"{name} is not a NIfTI file: export it again")
-    kind = getattr(nibabel, SIZES[size])
-    header = kind(block + file.read(size - 4), check=False)
+    ((size, order),) = sizes
+    header = getattr(nibabel, SIZES[size])(block + file.read(size - 4), order, check=False)
     magic = bytes(header["magic"])[:3]
     if magic not in (b"n+1", b"n+2"):
         what = "a header whose pixels lie in an .img file" if magic in (b"ni1", b"ni2") else "not a NIfTI file"
         raise DataError(f"{name} is {what}: save it as one .nii or .nii.gz file")
     shape = header.get_data_shape()
     whole = (*_padded(shape)[:3], *shape[3:])
-    if any(length < 1 for length in whole) or not shape:
+    if any(length < 1 for length in whole) or not 1 <= int(header["dim"][0]) <= 7:
         raise DataError(f"image {name} has no pixels ({by_axes(shape)}): export it again")
     if sum(length > 1 for length in whole) > 2 or any(length > 1 for length in whole[3:]):
         raise DataError(
