@@ -52,6 +52,8 @@ LATER: dict[str, Any] = {
     "network.weights_part": "encoder",
     "data.background": "black",
     "data.window": None,
+    "data.spacing": None,
+    "data.columns.spacing": None,
     "data.allow_overlap": False,
     "data.missing": None,
 }

@@ -19,6 +19,7 @@ from tandem.data.files.masks import mask_values as read_mask_values
 from tandem.data.files.missing import MISSING, MissingValues
 from tandem.data.files.records import Decoder, Record
 from tandem.data.files.rows import ImageRow
+from tandem.data.files.spacing import read_spacing
 from tandem.data.files.table import SourceTable, read_columns
 from tandem.data.files.template import Template
 from tandem.data.samples import Samples
@@ -60,9 +61,11 @@ class Folder(FileSource):
         background: colour that transparent pixels are composited on: a name or `#rrggbb`.
         window: `file`: show the levels of DICOM and NIfTI files through the window that each of them states, in 8 bits;
             None: use the levels themselves.
+        spacing: height and width of a pixel of the files in millimetres, or one number for both, which replaces what
+            tables and files state; `none`: unknown; None: as the table, else the file states.
         table: path of a CSV or Parquet file relative to the root, or None.
         columns: names of the table's columns, see `tandem.data.files.table.Columns`: `image`, and `label`, `masks`,
-            `id`, `group`, `split`, `findings`, `numbers` if present.
+            `id`, `group`, `split`, `findings`, `numbers`, `spacing` if present.
         missing: words that mean a missing value, in all columns and in any case, unless `classes` names them; None:
             those of `tandem.data.files.missing.MISSING`.
         images: template of the images' paths, if there is no table.
@@ -92,6 +95,7 @@ class Folder(FileSource):
         grey_range: Sequence[float] | None = None,
         background: str = "black",
         window: str | None = None,
+        spacing: str | float | Sequence[float] | None = None,
         table: str | None = None,
         columns: Mapping[str, Any] = COLUMNS,
         missing: Sequence[str] | None = None,
@@ -130,7 +134,7 @@ class Folder(FileSource):
             self.offered = _targets(tuple(forms), values, (), ())
         options = ReadOptions(rgb(background, "data.background"), shown_through(window))
         self.decoder = Decoder(self.size, self.channels, self.offered.mask_depth, values, options)
-        self.grey_range = checked_range(grey_range)
+        self.grey_range, self.spacing = checked_range(grey_range), read_spacing(spacing)
         self.resplit, self.near_duplicates = resplit, near_duplicates
         self.found_classes: tuple[str, ...] | None = None
         self.listed: tuple[Path, list[ImageRow], list[str]] | None = None
@@ -247,6 +251,7 @@ class Folder(FileSource):
                     row.findings,
                     row.columns,
                     row.place,
+                    self.spacing or row.spacing,
                 )
             )
         return records

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from tandem.data.files.images import NIFTI, PILLOW, reader_of
 from tandem.data.files.names import ending_of
 from tandem.errors import ConfigError
 from tandem.runs.folders import is_run
@@ -35,6 +36,16 @@ class Found:
     path: Path
     name: str
     stem: str
+
+    @property
+    def mask_ending(self) -> str:
+        """Ending of its masks: NIfTI for NIfTI, since they are written in the file's own geometry, else PNG."""
+        return ".nii.gz" if reader_of(self.path) is NIFTI else ".png"
+
+    @property
+    def may_state_spacing(self) -> bool:
+        """Whether its format states the size of pixels in millimetres."""
+        return reader_of(self.path) is not PILLOW
 
 
 def find(images: Path, out: Path, is_mask: MaskRule | None = None) -> list[Found]:

@@ -11,7 +11,7 @@ import pydicom
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, SecondaryCaptureImageStorage, generate_uid
 
-SECRET = "ROSENBAUM^GRETA"
+PATIENT = "ROSENBAUM^GRETA"
 """The patient's name in every file."""
 
 
@@ -22,9 +22,9 @@ def header(stored: np.ndarray, **tags: Any) -> Dataset:
     made.file_meta.TransferSyntaxUID = tags.pop("syntax", ExplicitVRLittleEndian)
     made.file_meta.MediaStorageSOPClassUID = made.SOPClassUID = SecondaryCaptureImageStorage
     made.file_meta.MediaStorageSOPInstanceUID = made.SOPInstanceUID = generate_uid()
-    made.PatientName, made.PatientID, made.InstitutionName = SECRET, f"ID-{SECRET}", f"Clinic of {SECRET}"
-    made.StudyDescription = made.SeriesDescription = made.ImageComments = f"of {SECRET}"
-    made.add_new(0x00091001, "LO", f"private {SECRET}")
+    made.PatientName, made.PatientID, made.InstitutionName = PATIENT, f"ID-{PATIENT}", f"Clinic of {PATIENT}"
+    made.StudyDescription = made.SeriesDescription = made.ImageComments = f"of {PATIENT}"
+    made.add_new(0x00091001, "LO", f"private {PATIENT}")
     made.Rows, made.Columns = stored.shape[:2]
     made.SamplesPerPixel = 3 if stored.ndim == 3 else 1
     made.PhotometricInterpretation = "RGB" if stored.ndim == 3 else "MONOCHROME2"
@@ -50,7 +50,12 @@ def dicom(path: Path, stored: np.ndarray, **tags: Any) -> Path:
 
 
 def nifti(
-    path: Path, stored: np.ndarray, affine: np.ndarray | None = None, slope: float = 1, intercept: float = 0, **keys: Any
+    path: Path,
+    stored: np.ndarray,
+    affine: np.ndarray | None = None,
+    slope: float = 1,
+    intercept: float = 0,
+    **keys: Any,
 ) -> Path:
     """Writes a NIfTI file of stored numbers, with keys of its header; without an affine, it has no orientation."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -9,8 +9,8 @@ import pydicom.data
 import pytest
 from pydicom import uid
 from pydicom.dataset import Dataset
-from pydicom.pixels import apply_voi_lut
-from tests.data.files.scans import SECRET, dicom, header
+from pydicom.pixels.processing import apply_voi_lut
+from tests.data.files.scans import PATIENT, dicom, header
 
 from tandem.data.files import dicom_reader
 from tandem.data.files.images import OF_MASKS, PLAIN, ReadOptions, dtype_of, read_raster
@@ -190,7 +190,7 @@ def test_what_cannot_be_read_is_one_line(kind: str, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=why) as caught:
         read_raster(dicom(tmp_path / "a.dcm", TWELVE, **tags))
     assert "\n" not in str(caught.value)
-    assert SECRET.split("^")[0] not in str(caught.value)
+    assert PATIENT.split("^")[0] not in str(caught.value)
 
 
 def test_files_are_refused_in_one_line_if_they_are_cut_or_of_no_known_compression(tmp_path: Path) -> None:
@@ -202,8 +202,14 @@ def test_files_are_refused_in_one_line_if_they_are_cut_or_of_no_known_compressio
         assert "\n" not in str(caught.value)
         assert "ROSENBAUM" not in str(caught.value)
     for name, why in (
-        ("MR_small_jpeg_ls_lossless.dcm", "compressed as JPEG-LS Lossless Image Compression and cannot be decoded here"),
-        ("JPEG-lossy.dcm", r"more bits than Pillow decodes\): decompress it \(gdcmconv --raw\), or pip install pylibjp"),
+        (
+            "MR_small_jpeg_ls_lossless.dcm",
+            "compressed as JPEG-LS Lossless Image Compression and cannot be decoded here",
+        ),
+        (
+            "JPEG-lossy.dcm",
+            r"more bits than Pillow decodes\): decompress it \(gdcmconv --raw\), or pip install pylibjp",
+        ),
         ("rtplan.dcm", "without an image"),
         ("examples_ybr_color.dcm", "has 30 frames"),
     ):
@@ -238,7 +244,7 @@ def test_masks_are_numbers_without_inversion_or_window(tmp_path: Path) -> None:
         mask, _ = unite([dicom(tmp_path / f"{name}.dcm", stored, **more)], (9, 7))
         np.testing.assert_array_equal(mask, square)
     assert read_raster(tmp_path / "a.dcm", OF_MASKS).pixels.max() == 1
-    with pytest.raises(DataError, match="has .* values"):
+    with pytest.raises(DataError, match=r"has .* values"):
         unite([dicom(tmp_path / "d.dcm", TWELVE)], (9, 7))
 
 

@@ -11,6 +11,7 @@ from tandem.data.files.faults import Faults, FaultyDataError
 from tandem.data.files.levels import settle_levels
 from tandem.data.files.raster import Levels
 from tandem.data.files.records import Decoded, Decoder, Record
+from tandem.data.files.spacing import settle_spacing
 from tandem.data.loading.storage import Storage
 from tandem.data.samples import Samples
 from tandem.data.splitting.duplicates import group_names, join, near_duplicate_groups
@@ -110,7 +111,8 @@ class FileDatasetBuilder:
             overlap = check_overlap(self.name, kept, rows_of, self.division, published, self.allow_overlap)
         shown = groups if len(set(groups)) < len(groups) else ()
         levels = settle_levels(self.name, decoded, rows_of["train"], self.grey_range)
-        splits = {split: decoded.samples(rows, shown, self.targets, levels) for split, rows in rows_of.items()}
+        spacing = settle_spacing(self.name, decoded, self.decoder.size)
+        splits = {split: decoded.samples(rows, shown, self.targets, levels, spacing) for split, rows in rows_of.items()}
         return FileDataset(splits, decoded.fingerprint, (levels,) if levels else (), overlap)
 
     def _looks_for_duplicates(self, records: Sequence[Record]) -> bool:

@@ -149,7 +149,7 @@ def _header(path: Path, with_pixels: bool) -> "FileDataset":
         bits, high = int(found.get("BitsStored") or 0), int(found.get("HighBit", -1))
         if "BitsStored" in found and "HighBit" in found and high != bits - 1:
             raise DataError(f"image {name} has bit {high} as its highest of {bits}: convert it (gdcmconv --raw)")
-    return found  # type: ignore[no-any-return]  # pydicom is imported by name
+    return found
 
 
 def _pydicom() -> ModuleType:
