@@ -51,7 +51,7 @@ class FileFacts:
 
     Attributes:
         id: id of the image.
-        path: path of the file.
+        path: path of the file; the id where ids are hashed.
         width: width in pixels.
         height: height in pixels.
         mode: how pixels are stored, such as L or RGB, see `Header`; `?` if the file cannot be read.
@@ -106,7 +106,7 @@ def file_facts(records: Sequence["Record"]) -> list[FileFacts]:
 
     found = []
     for record in records:
-        path = str(record.image)
+        path = record.shown
         try:
             says = reader_of(record.image).header(record.image)
         except DataError:

@@ -54,6 +54,7 @@ LATER: dict[str, Any] = {
     "data.window": None,
     "data.spacing": None,
     "data.columns.spacing": None,
+    "data.ids": "plain",
     "data.allow_overlap": False,
     "data.missing": None,
 }

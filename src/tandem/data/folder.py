@@ -10,6 +10,7 @@ from tandem.data.files.archives import folder_of
 from tandem.data.files.class_names import ClassNames, in_order
 from tandem.data.files.dataset_builder import FileDatasetBuilder
 from tandem.data.files.faults import Faults, refuse
+from tandem.data.files.ids import owners_of, read_ids
 from tandem.data.files.images import ReadOptions, rgb, shown_through
 from tandem.data.files.layout import Layout
 from tandem.data.files.levels import checked_range
@@ -78,6 +79,8 @@ class Folder(FileSource):
         near_duplicates: whether to keep near-duplicates in one split. The time grows with the square of the number of
             images, so `auto` does it for up to 20 000 images.
         resplit: whether to ignore the splits in the table or layout.
+        ids: `plain`, or `hashed`: images and groups are named by a keyed hash in all that is written, see
+            `tandem.data.files.ids`.
         shared: options of `FileSource`.
 
     Attributes:
@@ -106,6 +109,7 @@ class Folder(FileSource):
         no_mask: str = "missing",
         near_duplicates: bool | str = "auto",
         resplit: bool = False,
+        ids: str = "plain",
         **shared: Any,
     ) -> None:
         if not re.fullmatch(r"[\w-]+", str(name)):
@@ -135,7 +139,7 @@ class Folder(FileSource):
         options = ReadOptions(rgb(background, "data.background"), shown_through(window))
         self.decoder = Decoder(self.size, self.channels, self.offered.mask_depth, values, options)
         self.grey_range, self.spacing = checked_range(grey_range), read_spacing(spacing)
-        self.resplit, self.near_duplicates = resplit, near_duplicates
+        self.resplit, self.near_duplicates, self.ids = resplit, near_duplicates, read_ids(ids)
         self.found_classes: tuple[str, ...] | None = None
         self.listed: tuple[Path, list[ImageRow], list[str]] | None = None
 
@@ -154,7 +158,8 @@ class Folder(FileSource):
             _, rows, faults = self._list()
             self.found_classes = in_order(row.label for row in rows if row.label)
             if len(self.found_classes) < 2 and self.on_error == "fail":  # else a task would blame the classes
-                refuse(faults, len(rows) + len(faults))
+                with self.ids.concealing(self._list()[0], {row.id: row.id for row in rows}):
+                    refuse(faults, len(rows) + len(faults))
         return self.found_classes
 
     @property
@@ -176,14 +181,19 @@ class Folder(FileSource):
         noted = Faults(self.on_error)
         noted.found += faults
         records = self._records(rows, noted)
+        with self.ids.concealing(root, owners_of(records)):
+            return self._read(root, records, noted)
+
+    def _read(self, root: Path, records: list[Record], noted: Faults) -> dict[str, Samples]:
         decoder = self.decoder if self.targets.mask_depth else Decoder(**{**vars(self.decoder), "mask_depth": 0})
-        self.records, self.files_root, self.lists = tuple(records), root, self._lists(root)
+        self.files_root, self.lists = root, self._lists(root)
         builder = FileDatasetBuilder(
             self.name, self.targets, decoder, self.division, self.resplit, self.near_duplicates, self.storage,
-            self.grey_range, self.allow_overlap,
+            self.grey_range, self.allow_overlap, self.ids,
         )  # fmt: skip
         read = builder.read(records, self.classes, root, noted)
-        self.files_fingerprint, self.levels, self.skipped = read.fingerprint, read.levels, tuple(noted.found)
+        self.files_fingerprint, self.levels = read.fingerprint, read.levels
+        self.skipped = self.conceal(records, root, noted.found)
         self._note(root, read.overlap)
         return read.splits
 
@@ -222,7 +232,8 @@ class Folder(FileSource):
             if not root.is_dir():
                 raise DataError(f"data.root={self.root!r} is not a folder: give the folder with the images")
             faults = Faults(self.on_error)
-            self.listed = (root, self.rows_from.rows(root, faults), faults.found)
+            with self.ids.concealing(root, {}):
+                self.listed = (root, self.rows_from.rows(root, faults), faults.found)
         return self.listed
 
     def _records(self, rows: Sequence[ImageRow], faults: Faults) -> list[Record]:

@@ -56,6 +56,7 @@ class Record:
         place: the row of the table that it comes from, for messages.
         spacing: height and width of a pixel of the image in millimetres, nan if they are unknown; None: as its file
             states them.
+        hidden: whether messages and pages name it by its id, and not by its file.
     """
 
     id: str
@@ -68,6 +69,12 @@ class Record:
     columns: tuple[float, ...] = ()
     place: str = ""
     spacing: Spacing | None = None
+    hidden: bool = False
+
+    @property
+    def shown(self) -> str:
+        """What messages and pages name it by."""
+        return self.id if self.hidden else str(self.image)
 
     @property
     def files(self) -> list[Path]:
@@ -137,7 +144,7 @@ class Decoded:
 
     def files(self, fact: str) -> list[str]:
         """The image files of which a fact among `arrays` holds."""
-        return [str(record.image) for record, holds in zip(self.records, self.arrays[fact], strict=True) if holds]
+        return [record.shown for record, holds in zip(self.records, self.arrays[fact], strict=True) if holds]
 
 
 @dataclass(frozen=True)

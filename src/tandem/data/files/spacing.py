@@ -90,7 +90,7 @@ def settle_spacing(name: str, decoded: "Decoded", size: int) -> NDArray[np.float
     if known.all():
         log.info("data %s: the size of pixels is known, so distances between borders and areas are in mm", name)
     else:
-        first = str(decoded.records[int(np.flatnonzero(~known)[0])].image)
+        first = decoded.records[int(np.flatnonzero(~known)[0])].shown
         log.warning(
             "data %s: the size of pixels is known for %d of %d images (the first without: %r), so distances between "
             "borders are nan where one without it counts: set data.spacing=[height,width] in mm, or data.spacing=none "
