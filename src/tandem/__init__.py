@@ -37,7 +37,7 @@ def load(
         run: one run folder, a list of run folders, or a pattern such as `runs/folds/*`.
         flips: whether to average over each image and its flipped copies (left-right, top-down, both).
         device: `auto`, `cpu`, `cuda` or `mps`.
-        data: data options that override those of the runs: `size`, `grey_range`, `background`.
+        data: data options that override those of the runs: `size`, `grey_range`, `background`, `window`.
         mixed: whether runs are averaged although their data, version of tandem, device or precision differ.
 
     Raises:

@@ -152,9 +152,9 @@ def counted(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """Names of the images that were opened for a network."""
     opened: list[str] = []
 
-    def counting(source: Any, background: tuple[int, int, int]) -> Any:
+    def counting(source: Any, options: Any) -> Any:
         opened.append(Path(source).name)
-        return open_any(source, background)
+        return open_any(source, options)
 
     monkeypatch.setattr("tandem.predict.predictor.open_any", counting)
     return opened

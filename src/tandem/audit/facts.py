@@ -51,10 +51,10 @@ class FileFacts:
 
     Attributes:
         id: id of the image.
-        path: path of the file.
+        path: path of the file; the id where ids are hashed.
         width: width in pixels.
         height: height in pixels.
-        mode: Pillow's mode, such as L or RGB; `?` if the file cannot be read.
+        mode: how pixels are stored, such as L or RGB, see `Header`; `?` if the file cannot be read.
         pixels: what its levels are kept as: uint8, or uint16 or float32 for more than 8 bits.
         format: file format, such as PNG.
     """
@@ -101,24 +101,19 @@ def _pixels(masks: "Tensor") -> "tuple[Tensor, Tensor]":
 
 def file_facts(records: Sequence["Record"]) -> list[FileFacts]:
     """Reads size and mode of each image file; a file that cannot be opened has the mode `?`."""
-    from PIL import Image
-
-    from tandem.data.files.images import dtype_of
-    from tandem.data.files.pillow_reader import FORMATS
+    from tandem.data.files.images import dtype_of, reader_of
     from tandem.errors import DataError
-    from tandem.utils.files import check_regular
 
     found = []
     for record in records:
-        path = str(record.image)
+        path = record.shown
         try:
-            check_regular(record.image)
-            with Image.open(path, formats=list(FORMATS)) as image:
-                size, mode, kind = image.size, image.mode, str(image.format)
-        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, DataError):
+            says = reader_of(record.image).header(record.image)
+        except DataError:
             found.append(FileFacts(record.id, path))  # the faults say why it cannot be read
             continue
-        found.append(FileFacts(record.id, path, *size, mode, kind, str(dtype_of(record.image))))
+        kept = str(dtype_of(record.image))
+        found.append(FileFacts(record.id, path, says.width, says.height, says.mode, says.format, kept))
     return found
 
 

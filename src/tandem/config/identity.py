@@ -51,6 +51,10 @@ LATER: dict[str, Any] = {
     "resume_from": None,
     "network.weights_part": "encoder",
     "data.background": "black",
+    "data.window": None,
+    "data.spacing": None,
+    "data.columns.spacing": None,
+    "data.ids": "plain",
     "data.allow_overlap": False,
     "data.missing": None,
 }

@@ -22,6 +22,8 @@ class Batch(TypedDict, total=False):
             class indices and `MISSING_PIXEL`.
         findings: (N, L) uint8 with 0, 1 and `MISSING_PIXEL`: yes/no answers about the whole image.
         columns: numbers by column name, (N,) float32 each, nan where unknown.
+        spacing: (N, 2) float32, height and width of a pixel in millimetres, nan where unknown; absent if the data set
+            does not state any.
         id: N names, unique in the data set.
         draw: (N, K) float32 uniform random numbers in [0, 1), new for each row and epoch; augmentation is computed from
             them. Training batches only.
@@ -32,6 +34,7 @@ class Batch(TypedDict, total=False):
     mask: Tensor
     findings: Tensor
     columns: dict[str, Tensor]
+    spacing: Tensor
     id: list[str]
     draw: Tensor
 
@@ -39,6 +42,8 @@ class Batch(TypedDict, total=False):
 def without_targets(batch: Batch) -> Batch:
     """Returns the same images with every target marked as missing."""
     found = Batch(image=batch["image"], id=batch["id"])
+    if "spacing" in batch:
+        found["spacing"] = batch["spacing"]
     if "label" in batch:
         found["label"] = torch.full_like(batch["label"], MISSING_LABEL)
     if "mask" in batch:

@@ -15,6 +15,7 @@ from tandem.data.files.coco import IGNORED, CocoImage, read_coco
 from tandem.data.files.dataset_builder import FileDatasetBuilder
 from tandem.data.files.faults import Faults
 from tandem.data.files.file_state import names_below
+from tandem.data.files.ids import owners_of, read_ids
 from tandem.data.files.masks import IGNORE, mask_values
 from tandem.data.files.records import Decoder, Record
 from tandem.data.files.rows import split_name
@@ -56,6 +57,8 @@ class Coco(FileSource):
             no class.
         near_duplicates: whether to keep near-duplicates in one split; `auto` does it for up to 20 000 images.
         resplit: whether to ignore the splits of the annotation files.
+        ids: `plain`, or `hashed`: images and groups are named by a keyed hash in all that is written, see
+            `tandem.data.files.ids`.
         shared: options of `FileSource`.
 
     Attributes:
@@ -80,6 +83,7 @@ class Coco(FileSource):
         label: bool = False,
         near_duplicates: bool | str = "auto",
         resplit: bool = False,
+        ids: str = "plain",
         **shared: Any,
     ) -> None:
         super().__init__(channels=channels, **shared)
@@ -89,7 +93,7 @@ class Coco(FileSource):
         if images is not None and (images.startswith("/") or ".." in images.split("/")):
             raise ConfigError(f"data.images is {images!r}, but must lie below data.root")
         self.root, self.name, self.images, self.masks, self.label = root, name, images, masks, label
-        self.resplit, self.near_duplicates = resplit, near_duplicates
+        self.resplit, self.near_duplicates, self.ids = resplit, near_duplicates, read_ids(ids)
         self.decoder = Decoder(self.size, self.channels)
         self.listed: tuple[Path, list[CocoImage], tuple[str, ...], list[str]] | None = None
 
@@ -127,13 +131,15 @@ class Coco(FileSource):
         )
         builder = FileDatasetBuilder(
             self.name, self.targets, decoder, self.division, self.resplit, self.near_duplicates, self.storage,
-            allow_overlap=self.allow_overlap,
+            allow_overlap=self.allow_overlap, ids=self.ids,
         )  # fmt: skip
-        read = builder.read(records, self.classes, drawn, faults)
-        self.files_fingerprint, self.levels, self.skipped = read.fingerprint, read.levels, tuple(faults.found)
+        with self.ids.concealing(drawn, owners_of(records)):
+            read = builder.read(records, self.classes, drawn, faults)
+        self.files_fingerprint, self.levels = read.fingerprint, read.levels
+        self.skipped = self.conceal(records, drawn, faults.found)
         # a change of a mask follows from one of its annotation file
         name_of = names_below(drawn / LINK)
-        self.records = tuple(replace(record, image=root / name_of(record.image), masks=()) for record in records)
+        self.records = tuple(replace(record, image=root / name_of(record.image), masks=()) for record in self.records)
         self.files_root, self.lists = root, tuple(root / name for _, name in self.files)
         self.note(root, read.overlap)
         return read.splits

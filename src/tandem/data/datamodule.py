@@ -1,10 +1,11 @@
 """Lightning's data module for any source: batches, augmentation, and a fingerprint of the data."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pytorch_lightning as pl
+import torch
 from torch.utils.data import DataLoader
 
 from tandem.data.augment import Augment
@@ -111,7 +112,7 @@ class DataModule(pl.LightningDataModule):
             check_splits(info.name, splits, info.classes, info, apart=not getattr(self.source, "allow_overlap", False))
             if self.shares is not None:
                 visits_by_class(splits["train"], self.shares, info.classes)
-            self.splits = splits
+            self.splits = _alike(splits)
 
     def visits(self) -> dict[str, int]:
         """Visits of each class in an epoch, after `setup`; empty if every row is visited once."""
@@ -122,6 +123,11 @@ class DataModule(pl.LightningDataModule):
         pixels = {split: samples.fingerprint() for split, samples in self.splits.items()}
         files = getattr(self.source, "files_fingerprint", None)
         return {**pixels, "files": files} if files else pixels
+
+    @property
+    def spaced(self) -> bool:
+        """After `setup`, whether the size of pixels is known, so that distances are in millimetres."""
+        return any(samples.spacing is not None for samples in self.splits.values())
 
     @property
     def levels(self) -> tuple[Levels, ...]:
@@ -169,3 +175,14 @@ class DataModule(pl.LightningDataModule):
     def on_after_batch_transfer(self, batch: Any, dataloader_idx: int) -> Any:
         """Augments a training batch on the device that it was moved to."""
         return self.augment(batch) if self.augment is not None and "draw" in batch else batch
+
+
+def _alike(splits: Mapping[str, Samples]) -> Mapping[str, Samples]:
+    """If the size of pixels is known in one split, its unit is that of all: the others say that it is unknown."""
+    if all(samples.spacing is None for samples in splits.values()):
+        return splits
+    unknown = {split: torch.full((len(samples), 2), torch.nan) for split, samples in splits.items()}
+    return {
+        split: samples if samples.spacing is not None else replace(samples, spacing=unknown[split])
+        for split, samples in splits.items()
+    }

@@ -10,7 +10,8 @@ from tandem.data.files.archives import folder_of
 from tandem.data.files.class_names import ClassNames, in_order
 from tandem.data.files.dataset_builder import FileDatasetBuilder
 from tandem.data.files.faults import Faults, refuse
-from tandem.data.files.images import ReadOptions, rgb
+from tandem.data.files.ids import owners_of, read_ids
+from tandem.data.files.images import ReadOptions, rgb, shown_through
 from tandem.data.files.layout import Layout
 from tandem.data.files.levels import checked_range
 from tandem.data.files.mask_names import masks_by_layout
@@ -19,6 +20,7 @@ from tandem.data.files.masks import mask_values as read_mask_values
 from tandem.data.files.missing import MISSING, MissingValues
 from tandem.data.files.records import Decoder, Record
 from tandem.data.files.rows import ImageRow
+from tandem.data.files.spacing import read_spacing
 from tandem.data.files.table import SourceTable, read_columns
 from tandem.data.files.template import Template
 from tandem.data.samples import Samples
@@ -47,10 +49,10 @@ class Folder(FileSource):
     With a table, `columns` names the columns to read; an empty cell, or one with a word of `missing`, is an unknown
     target.
 
-    Images are grey or RGB, PNG, JPEG, BMP, TIFF, WebP, GIF, PNM or JPEG 2000, of any size, and are stretched to a
-    square. Levels of more than 8 bits keep their precision. Images and masks are rotated by their own EXIF orientation
-    tag. All faults are reported together, one line each. Files below the root that are not used are counted by ending
-    and reason.
+    Images are grey or RGB, PNG, JPEG, BMP, TIFF, WebP, GIF, PNM, JPEG 2000, DICOM (one frame) or NIfTI (one slice), of
+    any size, and are stretched to a square. Levels of more than 8 bits keep their precision. Images and masks are
+    turned by their own EXIF orientation tag or affine. All faults are reported together, one line each. Files below the
+    root that are not used are counted by ending and reason.
 
     Args:
         root: the folder, or a zip or tar archive of it.
@@ -58,9 +60,13 @@ class Folder(FileSource):
         grey_range: levels that become black and white in images of more than 8 bits; None: quantiles of the training
             images, see `tandem.data.files.levels.robust_range`.
         background: colour that transparent pixels are composited on: a name or `#rrggbb`.
+        window: `file`: show the levels of DICOM and NIfTI files through the window that each of them states, in 8 bits;
+            None: use the levels themselves.
+        spacing: height and width of a pixel of the files in millimetres, or one number for both, which replaces what
+            tables and files state; `none`: unknown; None: as the table, else the file states.
         table: path of a CSV or Parquet file relative to the root, or None.
         columns: names of the table's columns, see `tandem.data.files.table.Columns`: `image`, and `label`, `masks`,
-            `id`, `group`, `split`, `findings`, `numbers` if present.
+            `id`, `group`, `split`, `findings`, `numbers`, `spacing` if present.
         missing: words that mean a missing value, in all columns and in any case, unless `classes` names them; None:
             those of `tandem.data.files.missing.MISSING`.
         images: template of the images' paths, if there is no table.
@@ -73,6 +79,8 @@ class Folder(FileSource):
         near_duplicates: whether to keep near-duplicates in one split. The time grows with the square of the number of
             images, so `auto` does it for up to 20 000 images.
         resplit: whether to ignore the splits in the table or layout.
+        ids: `plain`, or `hashed`: images and groups are named by a keyed hash in all that is written, see
+            `tandem.data.files.ids`.
         shared: options of `FileSource`.
 
     Attributes:
@@ -89,6 +97,8 @@ class Folder(FileSource):
         name: str = "folder",
         grey_range: Sequence[float] | None = None,
         background: str = "black",
+        window: str | None = None,
+        spacing: str | float | Sequence[float] | None = None,
         table: str | None = None,
         columns: Mapping[str, Any] = COLUMNS,
         missing: Sequence[str] | None = None,
@@ -99,6 +109,7 @@ class Folder(FileSource):
         no_mask: str = "missing",
         near_duplicates: bool | str = "auto",
         resplit: bool = False,
+        ids: str = "plain",
         **shared: Any,
     ) -> None:
         if not re.fullmatch(r"[\w-]+", str(name)):
@@ -125,10 +136,10 @@ class Folder(FileSource):
             }
             self.rows_from = Layout(Template(images, "data.images"), forms, no_mask, named=classes is not None)
             self.offered = _targets(tuple(forms), values, (), ())
-        options = ReadOptions(background=rgb(background, "data.background"))
+        options = ReadOptions(rgb(background, "data.background"), shown_through(window))
         self.decoder = Decoder(self.size, self.channels, self.offered.mask_depth, values, options)
-        self.grey_range = checked_range(grey_range)
-        self.resplit, self.near_duplicates = resplit, near_duplicates
+        self.grey_range, self.spacing = checked_range(grey_range), read_spacing(spacing)
+        self.resplit, self.near_duplicates, self.ids = resplit, near_duplicates, read_ids(ids)
         self.found_classes: tuple[str, ...] | None = None
         self.listed: tuple[Path, list[ImageRow], list[str]] | None = None
 
@@ -147,7 +158,8 @@ class Folder(FileSource):
             _, rows, faults = self._list()
             self.found_classes = in_order(row.label for row in rows if row.label)
             if len(self.found_classes) < 2 and self.on_error == "fail":  # else a task would blame the classes
-                refuse(faults, len(rows) + len(faults))
+                with self.ids.concealing(self._list()[0], {row.id: row.id for row in rows}):
+                    refuse(faults, len(rows) + len(faults))
         return self.found_classes
 
     @property
@@ -169,14 +181,19 @@ class Folder(FileSource):
         noted = Faults(self.on_error)
         noted.found += faults
         records = self._records(rows, noted)
+        with self.ids.concealing(root, owners_of(records)):
+            return self._read(root, records, noted)
+
+    def _read(self, root: Path, records: list[Record], noted: Faults) -> dict[str, Samples]:
         decoder = self.decoder if self.targets.mask_depth else Decoder(**{**vars(self.decoder), "mask_depth": 0})
-        self.records, self.files_root, self.lists = tuple(records), root, self._lists(root)
+        self.files_root, self.lists = root, self._lists(root)
         builder = FileDatasetBuilder(
             self.name, self.targets, decoder, self.division, self.resplit, self.near_duplicates, self.storage,
-            self.grey_range, self.allow_overlap,
+            self.grey_range, self.allow_overlap, self.ids,
         )  # fmt: skip
         read = builder.read(records, self.classes, root, noted)
-        self.files_fingerprint, self.levels, self.skipped = read.fingerprint, read.levels, tuple(noted.found)
+        self.files_fingerprint, self.levels = read.fingerprint, read.levels
+        self.skipped = self.conceal(records, root, noted.found)
         self._note(root, read.overlap)
         return read.splits
 
@@ -215,7 +232,8 @@ class Folder(FileSource):
             if not root.is_dir():
                 raise DataError(f"data.root={self.root!r} is not a folder: give the folder with the images")
             faults = Faults(self.on_error)
-            self.listed = (root, self.rows_from.rows(root, faults), faults.found)
+            with self.ids.concealing(root, {}):
+                self.listed = (root, self.rows_from.rows(root, faults), faults.found)
         return self.listed
 
     def _records(self, rows: Sequence[ImageRow], faults: Faults) -> list[Record]:
@@ -244,6 +262,7 @@ class Folder(FileSource):
                     row.findings,
                     row.columns,
                     row.place,
+                    self.spacing or row.spacing,
                 )
             )
         return records

@@ -49,6 +49,7 @@ class Samples:
         columns: numbers by column name, (N,) float32 each, nan where unknown.
         origin: (N,) int64 index of the source that each row comes from, or None.
         levels: (N, 2) float32, the levels of each image that become black and white; None: 0 and 255 for all.
+        spacing: (N, 2) float32, height and width of a pixel in millimetres, nan where unknown; None: unknown for all.
 
     Raises:
         DataError: the lengths, shapes or dtypes do not fit together.
@@ -63,6 +64,7 @@ class Samples:
     columns: Mapping[str, Tensor] = field(default_factory=dict)
     origin: Tensor | None = None
     levels: Tensor | None = None
+    spacing: Tensor | None = None
 
     def __post_init__(self) -> None:
         """Raises if the arrays do not belong together; a shifted label would otherwise train without an error."""
@@ -76,6 +78,8 @@ class Samples:
             shapes["origin"] = len(self.origin)
         if self.levels is not None:
             shapes["levels"] = len(self.levels)
+        if self.spacing is not None:
+            shapes["spacing"] = len(self.spacing)
         shapes |= {f"columns.{name}": len(column) for name, column in self.columns.items()}
         if wrong := {name: length for name, length in shapes.items() if length != n}:
             raise DataError(f"{n} ids, but {wrong}: every sample needs exactly one of each")
@@ -134,6 +138,7 @@ class Samples:
             columns={name: column[index] for name, column in self.columns.items()},
             origin=None if self.origin is None else self.origin[index],
             levels=None if self.levels is None else self.levels[index],
+            spacing=None if self.spacing is None else self.spacing[index],
         )
 
     def take(self, rows: Sequence[int] | Tensor) -> Batch:
@@ -141,6 +146,8 @@ class Samples:
         index = torch.as_tensor(rows, dtype=torch.int64)
         image = to_unit(self.images[index], None if self.levels is None else self.levels[index])
         batch = Batch(image=image, id=[self.ids[i] for i in index.tolist()])
+        if self.spacing is not None:
+            batch["spacing"] = self.spacing[index]
         batch.update(self.targets(index))  # type: ignore[typeddict-item]  # its keys are the batch's
         return batch
 
@@ -150,6 +157,7 @@ class Samples:
         further = [("findings", self.findings)] if self.findings is not None else []
         further += [(f"columns.{name}", self.columns[name]) for name in sorted(self.columns)]
         further += [("levels", self.levels)] if self.levels is not None else []
+        further += [("spacing", self.spacing)] if self.spacing is not None else []
         parts = [("", self.images), ("", self.masks), ("", self.labels), *further]
         for name, values in parts:
             digest.update(f"{name}|{tuple(values.shape)}|".encode())
@@ -165,6 +173,7 @@ def join_samples(parts: Sequence[Samples]) -> Samples:
     findings = [part.findings for part in parts if part.findings is not None]
     origins = [part.origin for part in parts if part.origin is not None]
     levels = [torch.tensor(BYTE).expand(len(part), 2) if part.levels is None else part.levels for part in parts]
+    sized = [torch.full((len(part), 2), torch.nan) if part.spacing is None else part.spacing for part in parts]
     return Samples(
         images=join([part.images for part in parts]),
         labels=torch.cat([part.labels for part in parts]),
@@ -175,4 +184,5 @@ def join_samples(parts: Sequence[Samples]) -> Samples:
         columns={name: torch.cat([part.columns[name] for part in parts]) for name in parts[0].columns},
         origin=torch.cat(origins) if origins else None,
         levels=torch.cat(levels) if any(part.levels is not None for part in parts) else None,
+        spacing=torch.cat(sized) if any(part.spacing is not None for part in parts) else None,
     )

@@ -11,6 +11,7 @@ from typing import Any
 
 from tandem.data.files.faults import check_on_error
 from tandem.data.files.file_state import names_below
+from tandem.data.files.ids import Ids, owners_of
 from tandem.data.files.raster import Levels
 from tandem.data.files.records import Record
 from tandem.data.files.unused import LEFT_OUT, Unused
@@ -99,6 +100,7 @@ class FileSource(SplitSource):
         storage: storage of the decoded images.
         files_fingerprint: after `load`, the SHA-256 of names and bytes of all files used; None before.
         allow_overlap: see the argument.
+        ids: how images are named in what is written; sources of own data have an option for it.
         records: after `load`, the files of each listed image.
         notes: after `load`, what a run keeps about its data: `unused` files, `missing` values, `overlap` of splits.
 
@@ -124,6 +126,7 @@ class FileSource(SplitSource):
         if not isinstance(allow_overlap, bool):
             raise ConfigError(f"data.allow_overlap is {allow_overlap!r}, but must be true or false")
         self.allow_overlap = allow_overlap
+        self.ids = Ids()
         self.records: tuple[Record, ...] = ()
         self.notes: dict[str, Any] = {}
 
@@ -139,5 +142,20 @@ class FileSource(SplitSource):
             unused, name_of = Unused(), names_below(root)
             used = (path for record in self.records for path in record.files)
             unused.add_rest(walk(root), map(name_of, (*used, *self.lists)), LEFT_OUT)
+        unused = unused.nameless() if self.ids.hashed else unused
         unused.report(self.name)
         self.notes = {"unused": unused.to_json(), "overlap": as_notes(overlap)}
+
+    def conceal(self, records: Sequence[Record], root: Path, faults: Sequence[str]) -> tuple[str, ...]:
+        """Names images as `ids` says, after they were read: in `records`, and in the faults, which it returns.
+
+        Args:
+            records: of all listed images.
+            root: the folder of the data set.
+            faults: a line for each that was skipped.
+        """
+        owners = owners_of(records)
+        self.records = self.ids.records(records)
+        found = tuple(self.ids.conceal(fault, root, owners) for fault in faults)
+        self.ids.keep(self.name)
+        return found

@@ -34,6 +34,7 @@ class Quantity:
         by_class: whether it is also logged for each class, as `<metric>/<class>`.
         curve: label of its curve against the threshold; empty: no curve is drawn.
         synonym: another common name of the quantity.
+        unit_label: label where the size of pixels is known, so that it is in millimetres.
     """
 
     label: str
@@ -47,6 +48,7 @@ class Quantity:
     by_class: bool = False
     curve: str = ""
     synonym: str = ""
+    unit_label: str = ""
 
     @property
     def sign(self) -> int:
@@ -94,8 +96,8 @@ _IN_ORDER: dict[str, Quantity] = {
     "dice_lesion_at_0.5": Quantity("Dice per image at 0.5", "max", group=LESION),
     "iou_lesion": _swept("IoU per image", group=LESION),
     "specificity_empty": _swept("predicted empty", group=EMPTY),
-    "hd95": _swept("HD95 in pixels", "min"),
-    "surface_dice": _swept("surface Dice"),
+    "hd95": _swept("HD95 in pixels", "min", unit_label="HD95 in mm"),
+    "surface_dice": _swept("surface Dice", unit_label="surface Dice (mm)"),
     "area_error": _swept("area error", "min"),
     "area_bias": _swept("area bias", None),  # 0 is best
     "lesion_f1": _swept("lesion F1"),

@@ -24,6 +24,9 @@ class MaskMetric(Metric):
 
     A pixel marked 255 is background in both masks; an image of 255 only is left out.
 
+    A metric with a unit (`needs_spacing`) is in millimetres if the size of pixels is known in the data set, else in
+    pixels. If it is known for some images only, the mean is nan as soon as an image without it counts.
+
     Args:
         empty: an image without lesion is left out (`skip`), or scores `perfect` if nothing is predicted and `worst`
             otherwise (`score`).
@@ -31,6 +34,8 @@ class MaskMetric(Metric):
     Attributes:
         perfect: the score of a perfect mask.
         needs_mask: whether tasks pass masks instead of probabilities.
+        needs_spacing: whether tasks pass the size of the pixels too; `score` and `worst` then take `size`, their height
+            and width, nan where unknown.
 
     Raises:
         ConfigError: an unknown policy.
@@ -38,6 +43,7 @@ class MaskMetric(Metric):
 
     full_state_update = False
     needs_mask: ClassVar[bool] = True
+    needs_spacing: ClassVar[bool] = False
     perfect: ClassVar[float]
     total: Tensor
     images: Tensor
@@ -67,10 +73,17 @@ class MaskMetric(Metric):
         """The score of a mask predicted where there is no lesion, under `empty=score`."""
         raise NotImplementedError(f"{type(self).__name__} needs `worst`")
 
-    def update(self, predicted: Tensor, target: Tensor) -> None:
-        """Adds a batch."""
+    def update(self, predicted: Tensor, target: Tensor, spacing: Tensor | None = None) -> None:
+        """Adds a batch.
+
+        Args:
+            predicted: see the class.
+            target: see the class.
+            spacing: (N, 2), height and width of a pixel in millimetres, nan where unknown; None: count in pixels.
+        """
+        sizes = [(1.0, 1.0)] * len(target) if spacing is None else [(float(h), float(w)) for h, w in spacing.tolist()]
         scores = [
-            [score for pair in zip(masks, truths, strict=True) if (score := self._image(*pair)) is not None]
+            [score for image in zip(masks, truths, sizes, strict=True) if (score := self._image(*image)) is not None]
             for masks, truths in zip(predicted.unbind(1), target.unbind(1), strict=True)
         ]
         self.total = self.total + self.total.new_tensor([sum(channel) for channel in scores])
@@ -80,12 +93,13 @@ class MaskMetric(Metric):
         """The mean over images, a scalar or (C,); nan without any."""
         return by_channel((self.total / self.images).float())
 
-    def _image(self, predicted: Tensor, target: Tensor) -> float | None:
+    def _image(self, predicted: Tensor, target: Tensor, size: tuple[float, float]) -> float | None:
         known = target != MISSING
         truth, drawn = target == 1, predicted & known
+        sized: dict[str, Any] = {"size": size} if self.needs_spacing else {}
         if truth.any():
-            return self.score(drawn, truth)
+            return self.score(drawn, truth, **sized)
         if self.empty == "skip" or not known.any():
             return None
         height, width = target.shape
-        return self.worst(height, width) if drawn.any() else self.perfect
+        return self.worst(height, width, **sized) if drawn.any() else self.perfect

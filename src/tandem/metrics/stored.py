@@ -6,7 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from tandem.errors import DataError
-from tandem.metrics.catalogue import Direction, Quantity
+from tandem.metrics.catalogue import CATALOGUE, Direction, Quantity, metric_of
 
 STORED = ("label", "direction", "group", "order", "format", "at_threshold")
 
@@ -52,16 +52,28 @@ def _read(where: str, kept: Any) -> Quantity:
 def agreed(runs: Iterable[Mapping[str, Quantity]]) -> dict[str, Quantity]:
     """Merges the quantities of several runs. If two runs contradict each other, the direction is unknown.
 
+    If some runs have a distance in millimetres and others in pixels, its label says so, and neither direction holds.
+
     Args:
         runs: quantities of each run; the first run that has a quantity gives its label.
     """
     found: dict[str, Quantity] = {}
     directions: dict[str, set[Direction]] = {}
+    labels: dict[str, set[str]] = {}
     for stored in runs:
         for key, one in stored.items():
             found.setdefault(key, one)
             directions.setdefault(key, set()).add(one.direction)
+            labels.setdefault(key, set()).add(one.label)
     known = {key: some - {None} for key, some in directions.items()}
-    return {
+    merged = {
         key: replace(one, direction=known[key].pop() if len(known[key]) == 1 else None) for key, one in found.items()
     }
+    mixed = {key for key, some in labels.items() if _units_differ(key, some)}
+    return merged | {key: replace(merged[key], label=" or ".join(sorted(labels[key])), direction=None) for key in mixed}
+
+
+def _units_differ(key: str, labels: set[str]) -> bool:
+    """Whether one label is that of millimetres and another that of pixels."""
+    metric = metric_of(f"val/{key}")
+    return metric is not None and {CATALOGUE[metric].label, CATALOGUE[metric].unit_label} <= labels

@@ -2,6 +2,7 @@
 
 import errno
 import logging
+import math
 import time
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tandem.errors import DataError
 from tandem.predict.settings import PredictSettings, read_settings
+from tandem.utils.files import shortest
 from tandem.utils.lazy_imports import load_libraries
 
 if TYPE_CHECKING:
@@ -76,7 +78,7 @@ def _predict(settings: PredictSettings) -> None:
     opened = open_folder(settings, runs, predictor.questions)
     states = ImageStates(settings.out, opened)
     table, failures = (
-        PredictionsFile(settings.out / TABLE, columns(predictor)),
+        PredictionsFile(settings.out / TABLE, columns(predictor), in_mm(predictor), any_sizes(files, settings)),
         PredictionsFile(settings.out / FAILED, ("image", "reason")),
     )
     kept = KeptRows({file.name: file for file in files}, predictor, settings, states)
@@ -147,6 +149,37 @@ def columns(predictor: "Predictor") -> list[str]:
     return ["image", "width", "height", *of_tasks]
 
 
+PIXEL = ("pixel_height_mm", "pixel_width_mm")
+"""Columns with the size of the pixels of an image."""
+
+
+def in_mm(predictor: "Predictor") -> list[str]:
+    """Returns the columns of `predictions.csv` in millimetres, which follow the others."""
+    from tandem.tasks.kinds import DenseAnswer
+
+    dense = [q for q in predictor.questions if issubclass(q.kind.answer, DenseAnswer)]
+    areas = [f"{q.name}.{column}_mm2" for q in dense for column in q.columns if column.rpartition(".")[2] == "area"]
+    return [*PIXEL, *areas]
+
+
+def any_sizes(files: "Sequence[Found]", settings: PredictSettings) -> bool:
+    """Whether the size of pixels may be known for an image, so that the table has columns in millimetres."""
+    if settings.spacing is not None:
+        return not math.isnan(settings.spacing[0])
+    return any(file.may_state_spacing for file in files)
+
+
+def areas(cells: Mapping[str, Any], spacing: tuple[float, float]) -> dict[str, float]:
+    """Returns the areas among the cells of an answer in square millimetres, by column.
+
+    Example:
+        >>> areas({"area": 12, "share": 0.5, "cyst.area": 100}, (0.5, 0.25))
+        {'area_mm2': 1.5, 'cyst.area_mm2': 12.5}
+    """
+    pixel = spacing[0] * spacing[1]
+    return {f"{key}_mm2": shortest(value * pixel) for key, value in cells.items() if key.rpartition(".")[2] == "area"}
+
+
 def _write(file: "Found", prediction: "Prediction", settings: PredictSettings) -> dict[str, Any]:
     """Writes the masks of an image; returns its row."""
     from tandem.predict.drawn import masks_of, overlay_file, write_mask, write_overlay
@@ -154,10 +187,15 @@ def _write(file: "Found", prediction: "Prediction", settings: PredictSettings) -
     from tandem.tasks.kinds import DenseAnswer
 
     row: dict[str, Any] = {"image": file.name, "width": prediction.width, "height": prediction.height}
+    spacing = prediction.spacing if settings.spacing is None else settings.spacing
+    if spacing is not None and not math.isnan(spacing[0]):
+        row |= dict(zip(PIXEL, map(shortest, spacing), strict=True))
     for task, answer in prediction.answers.items():
+        if spacing is not None and not math.isnan(spacing[0]):
+            row |= {f"{task}.{key}": value for key, value in areas(answer.cells, spacing).items()}
         row |= {f"{task}.{key}": value for key, value in answer.row.items()}
         if isinstance(answer, DenseAnswer):
-            for _, channel, column, name in masks_of([answer.question], file.stem):
+            for _, channel, column, name in masks_of([answer.question], file.stem, file.mask_ending):
                 write_mask(settings.out / name, answer.masks[channel], file.path)
                 row[column] = shown(name)
             if settings.overlays:

@@ -9,7 +9,8 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageFilter, ImageOps
 
-from tandem.data.files.images import read_raster
+from tandem.data.files import nifti_writer
+from tandem.data.files.images import NIFTI, PILLOW, read_raster, reader_of
 from tandem.data.files.raster import byte_view
 from tandem.reports.palette import rgb
 from tandem.utils.files import write_whole
@@ -32,14 +33,14 @@ STORED = {
 """The transform from the upright to the stored image, by orientation."""
 
 
-def mask_file(task: str, stem: str, channel: str = "") -> str:
+def mask_file(task: str, stem: str, channel: str = "", ending: str = ".png") -> str:
     """Returns the path of a mask below `out`.
 
     Example:
         >>> mask_file("segmentation", "benign (1)"), mask_file("segmentation", "a/b", "cyst")
         ('masks/segmentation/benign (1).png', 'masks/segmentation/cyst/a/b.png')
     """
-    return f"masks/{task}/{quote(channel, safe=' ') + '/' if channel else ''}{stem}.png"
+    return f"masks/{task}/{quote(channel, safe=' ') + '/' if channel else ''}{stem}{ending}"
 
 
 def overlay_file(task: str, stem: str) -> str:
@@ -47,30 +48,41 @@ def overlay_file(task: str, stem: str) -> str:
     return f"overlays/{task}/{stem}.png"
 
 
-def masks_of(questions: "Sequence[Question]", stem: str) -> list[tuple[str, str, str, str]]:
+def masks_of(questions: "Sequence[Question]", stem: str, ending: str = ".png") -> list[tuple[str, str, str, str]]:
     """Returns task, channel, table column and file below `out` for each mask of an image.
 
     Args:
         questions: the questions that are answered.
         stem: stem of the image's files.
+        ending: of its masks, see `Found.mask_ending`.
     """
     return [
-        (q.name, channel, f"{q.name}.{channel}.file" if channel else f"{q.name}.file", mask_file(q.name, stem, channel))
+        (
+            q.name,
+            channel,
+            f"{q.name}.{channel}.file" if channel else f"{q.name}.file",
+            mask_file(q.name, stem, channel, ending),
+        )
         for q in questions
         for channel in q.masks
     ]
 
 
 def write_mask(path: Path, mask: npt.NDArray[np.uint8], image_file: Path) -> None:
-    """Writes an 8-bit PNG that matches the stored pixels of the image, with the same orientation tag.
+    """Writes a mask that matches the stored pixels of the image: NIfTI with its axes and affine, else an 8-bit PNG.
 
-    The mask therefore fits the image both in programs that apply the tag and in those that ignore it.
+    A PNG has the orientation tag of the image, so that it fits both in programs that apply the tag and in those that
+    ignore it. That of a DICOM file has the rows and columns of its frame.
 
     Args:
         path: the file.
         mask: (height, width), upright.
         image_file: the file of the image.
     """
+    if reader_of(image_file) is NIFTI:
+        content = nifti_writer.mask_bytes(mask, image_file)
+        write_whole(path, lambda file: file.write(content))
+        return
     image, exif, tag = Image.fromarray(mask), Image.Exif(), orientation(image_file)
     if tag in STORED:
         image = image.transpose(STORED[tag])
@@ -79,7 +91,9 @@ def write_mask(path: Path, mask: npt.NDArray[np.uint8], image_file: Path) -> Non
 
 
 def orientation(image_file: Path) -> int:
-    """Returns a file's orientation tag, 1 for upright; also 1 for TIFF, whose readers apply the tag themselves."""
+    """Returns a file's orientation tag, 1 for upright; also 1 where readers turn the image themselves: TIFF, NIfTI."""
+    if reader_of(image_file) is not PILLOW:
+        return 1
     with Image.open(image_file) as opened:
         tag = 1 if opened.format == "TIFF" else opened.getexif().get(ORIENTATION)
     return int(tag) if tag in STORED else 1

@@ -34,7 +34,7 @@ class Ensemble:
         runs: at least one.
         flips: whether to average over flipped copies of the images.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        changes: data options that override those of the runs: `size`, `grey_range`, `background`.
+        changes: data options that override those of the runs: `size`, `grey_range`, `background`, `window`.
         mixed: whether runs are averaged although their data, version of tandem, device or precision differ.
 
     Attributes:

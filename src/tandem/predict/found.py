@@ -1,11 +1,14 @@
 """Finds the images of a folder, and names their output files."""
 
 import logging
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from tandem.data.files.images import NIFTI, PILLOW, reader_of
+from tandem.data.files.names import ending_of
 from tandem.errors import ConfigError
 from tandem.runs.folders import is_run
 from tandem.utils.artifacts import MANIFEST
@@ -34,6 +37,16 @@ class Found:
     name: str
     stem: str
 
+    @property
+    def mask_ending(self) -> str:
+        """Ending of its masks: NIfTI for NIfTI, since they are written in the file's own geometry, else PNG."""
+        return ".nii.gz" if reader_of(self.path) is NIFTI else ".png"
+
+    @property
+    def may_state_spacing(self) -> bool:
+        """Whether its format states the size of pixels in millimetres."""
+        return reader_of(self.path) is not PILLOW
+
 
 def find(images: Path, out: Path, is_mask: MaskRule | None = None) -> list[Found]:
     """Lists all files of a folder and its subfolders by name, links to folders included.
@@ -52,7 +65,7 @@ def find(images: Path, out: Path, is_mask: MaskRule | None = None) -> list[Found
         ConfigError: if no file is left.
     """
     if not images.is_dir():
-        return [_found(images.parent, PurePosixPath(images.name), images.stem)]
+        return [_found(images.parent, PurePosixPath(images.name), _without_ending(images.name))]
     passed: Counter[str] = Counter()
     if (what := _of_tandem(images)) is not None:
         raise ConfigError(f"images={images} is {what}: give a folder of images, or a folder in it")
@@ -106,17 +119,19 @@ def _of_tandem(folder: Path) -> str | None:
 
 def _stems(paths: Sequence[PurePosixPath]) -> list[str]:
     """Drops the extension if the result is unique, ignoring case, as some file systems do."""
-    counts = Counter(_key(path.with_suffix("")) for path in paths)
-    whole = {_key(path) for path in paths if path.suffix}
+    bare = [_without_ending(str(path)) for path in paths]
+    counts = Counter(name.casefold() for name in bare)
+    whole = {str(path).casefold() for path, name in zip(paths, bare, strict=True) if str(path) != name}
     return [
-        str(path.with_suffix("") if counts[key] == 1 and key not in whole else path)
-        for path in paths
-        for key in [_key(path.with_suffix(""))]
+        name if counts[name.casefold()] == 1 and name.casefold() not in whole else str(path)
+        for path, name in zip(paths, bare, strict=True)
     ]
 
 
-def _key(path: PurePosixPath) -> str:
-    return str(path).casefold()
+def _without_ending(name: str) -> str:
+    """A path without its ending; numbers are none, as in DICOM's names such as `1.2.840.31`."""
+    ending = ending_of(name)
+    return name if re.fullmatch(r"\.\d+", ending) else name[: len(name) - len(ending)]
 
 
 def shown(name: str) -> str:

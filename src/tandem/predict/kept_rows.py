@@ -17,6 +17,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+ENDINGS = (".png", ".nii.gz")
+"""Of masks that this command writes."""
+
 
 class KeptRows:
     """Called with a row: whether it stays, as its image has not changed and all its files exist.
@@ -52,7 +55,7 @@ class KeptRows:
             self._drop(row)
             return False
         stem = self.files[name].stem
-        masks = masks_of(self.questions, stem)
+        masks = masks_of(self.questions, stem, self.files[name].mask_ending)
         overlays = [overlay_file(task, stem) for task, *_ in masks] if self.settings.overlays else []
         right = all(row[column] == shown(file) for _, _, column, file in masks)
         if not right:  # another image with this stem has come or gone
@@ -89,7 +92,7 @@ class KeptRows:
         found = []
         for task, _, column, start in masks_of(self.questions, ""):
             name = row[column].removeprefix("./")
-            folder = start.removesuffix(".png")
-            if name.startswith(folder) and name.endswith(".png") and (out / name).resolve().is_relative_to(out):
-                found += [out / name, out / overlay_file(task, name[len(folder) : -len(".png")])]
+            folder, ending = start.removesuffix(".png"), next((end for end in ENDINGS if name.endswith(end)), "")
+            if name.startswith(folder) and ending and (out / name).resolve().is_relative_to(out):
+                found += [out / name, out / overlay_file(task, name[len(folder) : -len(ending)])]
         return list(dict.fromkeys(found))

@@ -42,11 +42,13 @@ class Prediction:
         width: width of the upright image in pixels.
         height: likewise.
         answers: answers by task; see `tandem.tasks.kinds`.
+        spacing: height and width of a pixel in millimetres; None if the file does not state them.
     """
 
     width: int
     height: int
     answers: Mapping[str, Answer]
+    spacing: tuple[float, float] | None = None
 
     def __getitem__(self, task: str) -> Any:
         """Returns the answer of a task; its class depends on the task's kind."""
@@ -55,10 +57,11 @@ class Prediction:
 
 @dataclass(frozen=True)
 class _Decoded:
-    """A decoded image: its size, and the arrays for the networks."""
+    """A decoded image: its size, that of its pixels, and the arrays for the networks."""
 
     width: int
     height: int
+    spacing: tuple[float, float] | None
     arrays: Mapping[View, NDArray[Any]]
 
 
@@ -71,7 +74,7 @@ class Predictor:
 
     def __init__(self, ensemble: Ensemble) -> None:
         self.ensemble = ensemble
-        self.backgrounds = {view.background for view in ensemble.views}
+        self.options = {view.options for view in ensemble.views}
         self.said: set[str] = set()
 
     @property
@@ -132,16 +135,17 @@ class Predictor:
     def _decode(self, source: Any) -> _Decoded | DataError:
         name = str(source) if isinstance(source, str | Path) else "in memory"
         try:
-            rasters = {background: open_any(source, background) for background in self.backgrounds}
-            arrays = {view: view.of(rasters[view.background], name) for view in self.ensemble.views}
+            rasters = {options: open_any(source, options) for options in self.options}
+            arrays = {view: view.of(rasters[view.options], name) for view in self.ensemble.views}
         except DataError as error:
             return error
         for view in self.ensemble.views:
-            for kind, line in view.remarks(rasters[view.background]).items():
+            for kind, line in view.remarks(rasters[view.options]).items():
                 if kind not in self.said:
                     self.said.add(kind)
                     log.warning("image %r %s", name, line)
-        return _Decoded(*next(iter(rasters.values())).size, arrays)
+        first = next(iter(rasters.values()))
+        return _Decoded(*first.size, first.spacing, arrays)
 
     def _answer(
         self,
@@ -177,7 +181,7 @@ class Predictor:
             if not np.isfinite(values).all():
                 raise DataError(f"the prediction of task '{question.name}' is not finite (nan); train the run again")
             answers[question.name] = question.read(values)
-        return Prediction(seen.width, seen.height, answers)
+        return Prediction(seen.width, seen.height, answers, seen.spacing)
 
 
 def _stacked(arrays: Sequence[NDArray[Any]]) -> Tensor:

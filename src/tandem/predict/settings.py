@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tandem.config.suggest import nearest
+from tandem.data.files.spacing import Spacing, read_spacing
 from tandem.errors import ConfigError
 from tandem.runs.chosen import run_folders
 from tandem.utils.outputs import check_folder
@@ -25,7 +26,8 @@ class PredictSettings:
         overlays: whether to draw the masks over the images.
         batch_size: number of images per batch.
         device: `auto`, `cpu`, `cuda` or `mps`.
-        data: data options that override those of the runs: `size`, `grey_range`, `background`.
+        data: data options that override those of the runs: `size`, `grey_range`, `background`, `window`;
+            and `spacing`, for areas.
         overwrite: whether to replace files in `out` that this command did not write.
         mixed: whether runs of other data, versions, devices or precisions are averaged.
         skip_masks: whether files are passed over that are masks of other files in the folder.
@@ -42,6 +44,11 @@ class PredictSettings:
     overwrite: bool = False
     mixed: bool = False
     skip_masks: bool = True
+
+    @property
+    def spacing(self) -> Spacing | None:
+        """Height and width of a pixel of the images in millimetres, nan if unknown; None: as each file states them."""
+        return read_spacing(self.data.get("spacing"))
 
 
 def read_settings(config: Mapping[str, Any]) -> PredictSettings:
@@ -64,6 +71,7 @@ def read_settings(config: Mapping[str, Any]) -> PredictSettings:
         )
     if config["batch_size"] < 1:
         raise ConfigError(f"batch_size is {config['batch_size']}, but must be at least 1")
+    read_spacing((config["data"] or {}).get("spacing"))
     return PredictSettings(
         runs=run_folders(config["run"]),
         images=images,

@@ -18,14 +18,17 @@ class PredictionsFile:
     Args:
         path: the file.
         columns: its header.
+        further: columns that follow them if they are wanted, or if the file has them already; empty in earlier rows.
+        wanted: whether they are.
 
     Raises:
         DataError: if the file has another header.
     """
 
-    def __init__(self, path: Path, columns: Sequence[str]) -> None:
+    def __init__(self, path: Path, columns: Sequence[str], further: Sequence[str] = (), wanted: bool = False) -> None:
         self.path = path
-        self.columns = tuple(columns)
+        self.base, whole = tuple(columns), (*columns, *further)
+        self.columns = whole if wanted or self._lines()[:1] == [list(whole)] else self.base
 
     def keep(self, wanted: Callable[[Mapping[str, str]], bool]) -> set[str]:
         """Keeps the rows that are complete and wanted, and drops the others.
@@ -64,16 +67,21 @@ class PredictionsFile:
 
     def _read(self) -> dict[str, list[str]]:
         """Reads the rows by name, without an incomplete last row."""
-        text = self.path.read_bytes().decode("utf-8", "replace") if self.path.exists() else ""
-        rows = list(csv.reader(io.StringIO(text, newline="")))
-        if not text.endswith("\n") or text.count('"') % 2:  # an odd number: cut at a line break inside quotes
-            rows = rows[:-1]
-        if rows and tuple(rows[0]) != self.columns:
+        rows = self._lines()
+        if rows and tuple(rows[0]) not in (self.columns, self.base):
             raise DataError(
                 f"{self.path} has other columns than this command writes; delete it, or set another out=..."
             )
-        known = ([from_cell(cell) for cell in row] for row in rows[1:] if len(row) == len(self.columns))
+        blank = [""] * (len(self.columns) - len(rows[0])) if rows else []
+        known = ([*map(from_cell, row), *blank] for row in rows[1:] if len(row) == len(rows[0]))
         return {row[0]: row for row in known}
+
+    def _lines(self) -> list[list[str]]:
+        """The complete lines of the file."""
+        text = self.path.read_bytes().decode("utf-8", "replace") if self.path.exists() else ""
+        rows = list(csv.reader(io.StringIO(text, newline="")))
+        cut = not text.endswith("\n") or text.count('"') % 2  # an odd number: cut at a line break inside quotes
+        return rows[:-1] if cut else rows
 
     def _write(self, rows: Sequence[Sequence[str]]) -> None:
         write_text(self.path, "".join(map(_line, [self.columns, *rows])))

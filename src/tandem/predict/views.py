@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tandem.data.files.images import ReadOptions, read_raster, rgb
+from tandem.data.files.images import PLAIN, ReadOptions, read_raster, rgb, shown_through
 from tandem.data.files.levels import checked_range
 from tandem.data.files.pillow_reader import composited, from_pillow
 from tandem.data.files.raster import Levels, Raster, fit, to_unit
@@ -31,14 +31,14 @@ class View:
         size: side of the square in pixels.
         channels: 1 for grey, 3 for RGB.
         levels: black and white of images of more than 8 bits, several pairs if the run has several.
-        background: what transparent pixels are composited on, as 8-bit RGB.
+        options: how files become pixels.
         deep: whether the run was trained on images of more than 8 bits.
     """
 
     size: int
     channels: int
     levels: tuple[Levels, ...] = (SIXTEEN_BITS,)
-    background: tuple[int, int, int] = (0, 0, 0)
+    options: ReadOptions = PLAIN
     deep: bool = False
 
     def of(self, raster: Raster, name: str) -> NDArray[Any]:
@@ -73,7 +73,7 @@ class View:
         """What a user has to know about how an image is read, by kind, so that each kind can be said once."""
         found = {}
         if raster.transparent:
-            red, green, blue = self.background
+            red, green, blue = self.options.background
             found["transparent"] = f"has transparent pixels, composited on #{red:02x}{green:02x}{blue:02x}"
         if raster.deep and not self.deep:
             found["deep"] = (
@@ -92,36 +92,39 @@ def view_of(run: "TrainedRun", changes: Mapping[str, Any]) -> View:
 
     Args:
         run: a finished run.
-        changes: `size`, `grey_range` and `background`, if they differ from training.
+        changes: `size`, `grey_range`, `background` and `window`, if they differ from training.
 
     Raises:
         ConfigError: if the size is unknown or out of range, or the grey range is invalid.
     """
     given = {key: value for key, value in changes.items() if value is not None}
     options = {**_of_source(run.config["data"]), **given}
-    size, background = options.get("size"), rgb(options.get("background") or "black", "data.background")
+    size = options.get("size")
+    read = ReadOptions(
+        rgb(options.get("background") or "black", "data.background"), shown_through(options.get("window"))
+    )
     if type(size) is not int or not 8 <= size <= 4096:
         raise ConfigError(f"data.size is {size!r} for run={run.folder}; set it to an integer from 8 to 4096")
     asked = checked_range(given.get("grey_range"))
     before = checked_range(options.get("grey_range")) or SIXTEEN_BITS  # of runs whose checkpoint holds no levels
     levels = (asked,) if asked else run.levels or (before,)
-    return View(size, run.info.channels, levels, background, bool(asked or run.levels or options.get("grey_range")))
+    return View(size, run.info.channels, levels, read, bool(asked or run.levels or options.get("grey_range")))
 
 
 def _of_source(data: Mapping[str, Any]) -> dict[str, Any]:
     """Returns the data options; for mixed sources, missing ones come from the first source."""
     first: Mapping[str, Any] = next(iter((data.get("sources") or {}).values()), {})
     own = {key: value for key, value in data.items() if value is not None}
-    return {**{key: first.get(key) for key in ("size", "grey_range", "background")}, **own}
+    return {**{key: first.get(key) for key in ("size", "grey_range", "background", "window")}, **own}
 
 
-def open_any(source: Any, background: tuple[int, int, int] = (0, 0, 0)) -> Raster:
+def open_any(source: Any, options: ReadOptions = PLAIN) -> Raster:
     """Opens an image from a file or from memory, upright.
 
     Args:
         source: a path of a file of the formats that training reads; a Pillow image; an array (H, W) or (H, W, C), or a
             tensor (H, W) or (C, H, W), of uint8, of uint16, or of floats in [0, 1], with C 1, 3 or 4.
-        background: what transparent pixels are composited on, as 8-bit RGB.
+        options: how files become pixels.
 
     Raises:
         DataError: if the source is none of these, or a file is damaged or has several pages.
@@ -129,11 +132,11 @@ def open_any(source: Any, background: tuple[int, int, int] = (0, 0, 0)) -> Raste
     from PIL import Image, ImageOps
 
     if isinstance(source, str | Path):
-        return read_raster(Path(source), ReadOptions(background))
+        return read_raster(Path(source), options)
     if isinstance(source, Image.Image):
-        return from_pillow(ImageOps.exif_transpose(source), background, "in memory")
+        return from_pillow(ImageOps.exif_transpose(source), options.background, "in memory")
     if isinstance(source, np.ndarray | Tensor):
-        return _from_array(source, background)
+        return _from_array(source, options.background)
     raise DataError(f"{type(source).__name__} is not an image; give a path, Pillow image, array or tensor")
 
 

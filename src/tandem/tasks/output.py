@@ -18,6 +18,8 @@ class TaskOutput(NamedTuple):
         logit_range: (2,) smallest and largest logit, to detect probabilities passed as logits.
         unweighted: the terms of the loss without their weights, scalars without gradient.
         ids: names of all images of the batch, of which `rows` are these; empty where they are not known.
+        spacing: (M, 2) float32, height and width of a pixel in millimetres, nan where unknown; None if it is unknown in
+            the whole data set.
     """
 
     probabilities: Tensor
@@ -27,6 +29,7 @@ class TaskOutput(NamedTuple):
     logit_range: Tensor
     unweighted: dict[str, Tensor]
     ids: Sequence[str] = ()
+    spacing: Tensor | None = None
 
     @property
     def loss(self) -> Tensor:

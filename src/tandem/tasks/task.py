@@ -222,7 +222,9 @@ class Task(nn.Module, ABC):
         extremes = torch.stack([seen.amin(), seen.amax()])
         probabilities = self.probabilities(seen)
         check_values(self.name, self.class_names, probabilities.shape)
-        return TaskOutput(probabilities, target, losses, rows, extremes, unweighted, tuple(batch.get("id", ())))
+        spacing = None if (whole := batch.get("spacing")) is None else whole[rows]
+        ids = tuple(batch.get("id", ()))
+        return TaskOutput(probabilities, target, losses, rows, extremes, unweighted, ids, spacing)
 
     def prepare(self, samples: Samples) -> dict[str, float]:
         """Computes data-dependent loss options and the bias of the last layer from the training targets.

@@ -51,7 +51,7 @@ class TaskMetrics(nn.Module):
 
     Args:
         metrics: metrics by name; they are cloned. A metric with `needs_mask` gets yes/no answers, and only when the
-            threshold is final.
+            threshold is final; one with `needs_spacing` also gets the size of the pixels.
         class_names: names of the entries of a metric with one value per class.
     """
 
@@ -86,7 +86,8 @@ class TaskMetrics(nn.Module):
             if not getattr(metric, "needs_mask", False):
                 metric.update(probabilities, output.target)
             elif threshold is not None:
-                metric.update(reached(probabilities, threshold), output.target)
+                sized = {"spacing": output.spacing} if getattr(metric, "needs_spacing", False) else {}
+                metric.update(reached(probabilities, threshold), output.target, **sized)
 
     def compute(self, where: str = "") -> dict[str, Tensor]:
         """Returns the values by name, empty if nothing was added, and resets.

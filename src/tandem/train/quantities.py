@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from tandem.tasks import Task
 
 
-def run_quantities(names: Iterable[str], tasks: "Mapping[str, Task]", config: Mapping[str, Any]) -> dict[str, Quantity]:
+def run_quantities(
+    names: Iterable[str], tasks: "Mapping[str, Task]", config: Mapping[str, Any], spaced: bool = False
+) -> dict[str, Quantity]:
     """The quantities of a run by `<task>/<metric>`.
 
     The metric's yaml comes first (`direction`, `label`), then the metric's own `higher_is_better`, then the catalogue.
@@ -20,13 +22,18 @@ def run_quantities(names: Iterable[str], tasks: "Mapping[str, Task]", config: Ma
         names: as they are logged, of any stage.
         tasks: of the run, with their metrics.
         config: the resolved configuration.
+        spaced: whether the size of pixels is known in the data, so that distances are in millimetres.
     """
     by_yaml = declared(config["tasks"])
-    return {key: _quantity(key, tasks, config, by_yaml) for key in dict.fromkeys(map(key_of, names))}
+    return {key: _quantity(key, tasks, config, by_yaml, spaced) for key in dict.fromkeys(map(key_of, names))}
 
 
 def _quantity(
-    key: str, tasks: "Mapping[str, Task]", config: Mapping[str, Any], by_yaml: Mapping[str, Declared]
+    key: str,
+    tasks: "Mapping[str, Task]",
+    config: Mapping[str, Any],
+    by_yaml: Mapping[str, Declared],
+    spaced: bool,
 ) -> Quantity:
     owner, _, name = key.partition("/")
     if owner not in tasks:
@@ -35,8 +42,11 @@ def _quantity(
     own = dict(tasks[owner].meters["val"].metrics.items()).get(metric)
     if own is None:
         return _of_channel(key, name, tasks[owner])
+    quantity = entry(metric if metric in CATALOGUE else None, name)
+    if spaced and getattr(own, "needs_spacing", False):
+        quantity = replace(quantity, label=f"{quantity.unit_label or f'{metric} in mm'}{slash}{rest}")
     found = applied(
-        entry(metric if metric in CATALOGUE else None, name),
+        quantity,
         by_yaml.get(f"{owner}/{metric}", Declared()),
         getattr(own, "higher_is_better", None),
         f"{slash}{rest}",

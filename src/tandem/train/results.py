@@ -78,6 +78,8 @@ def collect_results(
     sweeps = [callback for callback in trainer.callbacks if isinstance(callback, ThresholdSweep)]  # type: ignore[attr-defined]
     watches = [callback for callback in trainer.callbacks if isinstance(callback, CollapseWatch)]  # type: ignore[attr-defined]
     counted = [callback for callback in trainer.callbacks if isinstance(callback, Confusion)]  # type: ignore[attr-defined]
+    spaced = getattr(trainer.datamodule, "spaced", False)  # type: ignore[attr-defined]
+    quantities = run_quantities(metrics, module.tasks, config, spaced)
     decided = {name: task for name, task in module.tasks.items() if task.target_kind.thresholds}
     return {
         "schema": SCHEMA,
@@ -88,7 +90,7 @@ def collect_results(
         "best_epoch": best["epoch"],
         "epochs": trainer.current_epoch,
         "metrics": dict(metrics),
-        "quantities": {key: as_stored(one) for key, one in run_quantities(metrics, module.tasks, config).items()},
+        "quantities": {key: as_stored(one) for key, one in quantities.items()},
         "thresholds": {name: [shortest(value) for value in task.threshold.tolist()] for name, task in decided.items()},
         "warnings": [warning for watch in watches for warning in watch.warnings],
         "curves": {prefix: curve for sweep in sweeps for prefix, curve in sweep.curves.items()},

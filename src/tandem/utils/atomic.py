@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from threading import Lock
 
 before_replacing: list[Callable[[Path, Path], None]] = []
 """Called with a file and what replaces it, before it does (see `tandem.utils.written`, `tandem.utils.digests`)."""
@@ -16,6 +17,7 @@ DAY = 86_400.0
 
 _LEFTOVER = re.compile(r"\.(?P<name>.+)\.(?P<host>[^.]*)\.(?P<process>\d+)\.tmp")
 _swept: set[Path] = set()
+_sweeping = Lock()
 
 
 @contextmanager
@@ -54,17 +56,18 @@ def _synchronise(path: Path, flags: int) -> None:
 
 def _sweep(folder: Path) -> None:
     """Removes temporary files of processes of this machine that have ended, and those of other machines after a day."""
-    if (place := folder.absolute()) in _swept:
-        return
-    _swept.add(place)
-    for path in folder.glob(".*.tmp"):
-        found = _LEFTOVER.fullmatch(path.name)
-        if found is None:
-            continue
-        with suppress(OSError):
-            old = time.time() - path.stat().st_mtime > DAY
-            if old if found["host"] != _host() else not _runs(int(found["process"])):
-                path.unlink()
+    with _sweeping:  # until it is done, no other thread writes into the folder: its file would be taken for left over
+        if (place := folder.absolute()) in _swept:
+            return
+        for path in folder.glob(".*.tmp"):
+            found = _LEFTOVER.fullmatch(path.name)
+            if found is None:
+                continue
+            with suppress(OSError):
+                old = time.time() - path.stat().st_mtime > DAY
+                if old if found["host"] != _host() else not _runs(int(found["process"])):
+                    path.unlink()
+        _swept.add(place)
 
 
 def _host() -> str:

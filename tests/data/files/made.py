@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import tifffile
 from PIL import Image
+from tests.data.files.scans import dicom, nifti
 
 Write = Callable[[Path, np.ndarray], None]
 
@@ -59,6 +60,26 @@ def tiff(**settings: Any) -> Write:
 
     def write(path: Path, levels: np.ndarray) -> None:
         tifffile.imwrite(path, levels, **settings)
+
+    return write
+
+
+def scan(**tags: Any) -> Write:
+    """Writes levels as DICOM."""
+
+    def write(path: Path, levels: np.ndarray) -> None:
+        dicom(path, levels, **tags)
+
+    return write
+
+
+def slice_of(*directions: float) -> Write:
+    """Writes levels as NIfTI, whose axes run in these directions; without any, in no known direction."""
+
+    def write(path: Path, levels: np.ndarray) -> None:
+        x, y = directions or (-1, -1)
+        stored = np.swapaxes(levels, 0, 1)[:: int(-x), :: int(-y)]
+        nifti(path, stored, np.diag([x, y, 1.0, 1.0]) if directions else None)
 
     return write
 
@@ -141,6 +162,14 @@ EXACT: Mapping[str, tuple[str, Write, Callable[[int], np.ndarray]]] = {
     "jp2 grey 16": ("jp2", pillow(), grey12),
     "ppm 12": ("ppm", ppm, rgb12),
     "plain ppm 12": ("ppm", plain_ppm, rgb12),
+    "dicom grey": ("dcm", scan(), grey8),
+    "dicom 12": ("dcm", scan(BitsStored=12), grey12),
+    "dicom signed": ("dcm", scan(), lambda seed: levels(seed, 3000, "int16", least=-1000)),
+    "dicom rgb": ("dcm", scan(), rgb8),
+    "nifti grey": ("nii", slice_of(-1, -1), grey8),
+    "nifti uint16, flipped": ("nii", slice_of(1, 1), grey12),
+    "nifti int16, flipped": ("nii", slice_of(1, -1), lambda seed: levels(seed, 3000, "int16", least=-1000)),
+    "nifti float": ("nii", slice_of(), lambda seed: scene(seed).astype(np.float32) * 3 - 1),
 }
 """By name: ending, how it is written, and its levels, which must be read as they are."""
 
@@ -158,6 +187,8 @@ CHANGED: Mapping[str, tuple[str, Write, Callable[[int], np.ndarray]]] = {
     "tiff cmyk": ("tif", pillow("CMYK"), rgb8),
     "pgm 12": ("pgm", ppm, grey12),
     "tiff 16, white is 0": ("tif", tiff(photometric="miniswhite"), grey12),
+    "dicom 12, white is lowest": ("dcm", scan(BitsStored=12, PhotometricInterpretation="MONOCHROME1"), grey12),
+    "dicom rescaled": ("dcm", scan(BitsStored=12, RescaleSlope=1, RescaleIntercept=-1024), grey12),
 }
 """Files whose levels are read in another form."""
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from tandem.data.files.coco_masks import draw
 from tandem.data.files.faults import Faults
-from tandem.data.files.known_layouts import IMAGES, SPLIT
 from tandem.data.files.paths import Paths
+from tandem.data.files.vocabulary import IMAGES, SPLIT
 from tandem.data.files.walk import walk
 from tandem.errors import DataError
 from tandem.utils.files import read_json

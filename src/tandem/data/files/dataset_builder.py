@@ -2,20 +2,23 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from tandem.data.files.faults import Faults, FaultyDataError
+from tandem.data.files.ids import Ids
 from tandem.data.files.levels import settle_levels
 from tandem.data.files.raster import Levels
 from tandem.data.files.records import Decoded, Decoder, Record
+from tandem.data.files.spacing import settle_spacing
 from tandem.data.loading.storage import Storage
 from tandem.data.samples import Samples
 from tandem.data.splitting.duplicates import group_names, join, near_duplicate_groups
 from tandem.data.splitting.overlap import Overlap, check_overlap
 from tandem.data.splitting.split_spec import SplitSpec
+from tandem.data.splitting.splits import read_splits
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError
 
@@ -57,6 +60,7 @@ class FileDatasetBuilder:
         storage: where decoded images are kept.
         grey_range: levels that become black and white in images of more than 8 bits; None: see `robust_range`.
         allow_overlap: whether images that belong together may be in different published splits.
+        ids: how images are named in what is written.
     """
 
     name: str
@@ -68,6 +72,7 @@ class FileDatasetBuilder:
     storage: Storage
     grey_range: Levels | None = None
     allow_overlap: bool = False
+    ids: Ids = field(default_factory=Ids)
 
     def __post_init__(self) -> None:
         """Checks the options."""
@@ -97,7 +102,7 @@ class FileDatasetBuilder:
         published = () if self.resplit else tuple(record.split for record in kept if record.split)
         groups = self._groups(decoded, looked_for)
         rows_of = self.division.rows(
-            [record.id for record in kept],
+            self._names(kept),
             [record.label for record in kept],
             groups,
             classes,
@@ -105,13 +110,24 @@ class FileDatasetBuilder:
             published,
             left_out=bool(faults.found),
         )
+        decoded = replace(decoded, records=(kept := self.ids.records(kept)))
         overlap: list[Overlap] = []
         if not looked_for:  # otherwise near-duplicates, and so equal files, are in one split
             overlap = check_overlap(self.name, kept, rows_of, self.division, published, self.allow_overlap)
-        shown = groups if len(set(groups)) < len(groups) else ()
+        shown = tuple(map(self.ids.of, groups)) if len(set(groups)) < len(groups) else ()
         levels = settle_levels(self.name, decoded, rows_of["train"], self.grey_range)
-        splits = {split: decoded.samples(rows, shown, self.targets, levels) for split, rows in rows_of.items()}
+        spacing = settle_spacing(self.name, decoded, self.decoder.size)
+        splits = {split: decoded.samples(rows, shown, self.targets, levels, spacing) for split, rows in rows_of.items()}
         return FileDataset(splits, decoded.fingerprint, (levels,) if levels else (), overlap)
+
+    def _names(self, records: Sequence[Record]) -> list[str]:
+        """The ids by which rows are split: plain ones, so that a drawn split is the same, or as a file lists them."""
+        plain = [record.id for record in records]
+        if not self.ids.hashed or self.division.file is None:
+            return plain
+        hashed = list(map(self.ids.of, plain))
+        listed = read_splits(Path(self.division.file).expanduser())
+        return hashed if any(name in listed for name in hashed) else plain
 
     def _looks_for_duplicates(self, records: Sequence[Record]) -> bool:
         """Whether rows are split here, so that near-duplicates have to be found first."""

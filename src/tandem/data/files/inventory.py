@@ -103,7 +103,8 @@ def take_inventory(source: Any) -> Inventory | None:
 
 def _part(source: Any) -> Part | None:
     root = getattr(source, "files_root", None)
-    if root is None:
+    hidden = getattr(getattr(source, "ids", None), "hashed", False)  # names of files may be those of patients
+    if root is None or hidden:
         return None
     files = [path for record in getattr(source, "records", ()) for path in record.files]
     known = recall_digests(cache_folder(getattr(source, "cache", None)), files, root)

@@ -9,28 +9,13 @@ from shlex import quote
 from string import digits
 from typing import Any
 
-from tandem.data.files.images import ENDINGS
 from tandem.data.files.names import ending_of
 from tandem.data.files.rows import SPLIT_NAMES
 from tandem.data.files.template import typed
+from tandem.data.files.vocabulary import IMAGES, MASK_NAME, MASKS_IN, SPLIT
 from tandem.data.files.walk import Found
 from tandem.errors import DataError
 from tandem.utils.files import read_json
-
-NNUNET = re.compile(r"(images|labels)T[rs]")
-
-MASK_WORDS = (
-    "segmentations?|segs?|masks?|labels?|gts?|ground[ _]?truths?|annotations?|annos?|annots?|trimaps?|lesions?"
-    "|labelmaps?|segmentation(class|object)|superpixels?"
-)
-MASK_NAME = re.compile(rf"(?P<id>.+?)(?P<suffix>[ _.-]+(?:{MASK_WORDS})(?:[ _-]?\d+)?)", re.IGNORECASE)
-"""The name of a mask beside its image: `ISIC_0012_Segmentation`, `p1-mask`, `p1_mask_2`."""
-
-MASKS = re.compile(MASK_WORDS, re.IGNORECASE)
-MASKS_IN = re.compile(rf"(.*[ _-])?({MASK_WORDS})([ _-].*)?", re.IGNORECASE)
-IMAGES = re.compile("(jpe?g|png)?images?|imgs?|inputs?|photos?|scans?", re.IGNORECASE)
-SPLIT = re.compile(rf"({'|'.join(SPLIT_NAMES)})[ _-]?(\d{{4}})?", re.IGNORECASE)
-"""Names of folders that say what the files in them are, and not of which class."""
 
 COCO_KEYS = {"images", "annotations", "categories"}
 LARGEST_JSON = 64_000_000
@@ -50,8 +35,8 @@ class _Files:
 
 def _files(files: Sequence[Found]) -> _Files:
     kept = [found for found in files if not found.why]
-    stems = tuple(PurePosixPath(found.stem) for found in kept if found.ending in ENDINGS)
-    return _Files(stems, tuple(found.name for found in kept if found.ending not in ENDINGS))
+    stems = tuple(PurePosixPath(found.stem) for found in kept if found.read)
+    return _Files(stems, tuple(found.name for found in kept if not found.read))
 
 
 def offer(root: Path, files: Sequence[Found]) -> str:

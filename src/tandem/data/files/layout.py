@@ -8,7 +8,6 @@ from sys import intern
 from typing import Any, TypeVar
 
 from tandem.data.files.faults import Faults, refuse
-from tandem.data.files.images import ENDINGS
 from tandem.data.files.known_layouts import offer
 from tandem.data.files.layout_checks import check_layout
 from tandem.data.files.names import is_utf8, nfc, preferred
@@ -110,7 +109,7 @@ class Layout:
             image = None if found.why or mask else self.images.match(stem, ending)
             if mask is None and image is None:
                 self.unused.add_found(found, NO_MATCH)
-            elif ending not in ENDINGS:
+            elif not found.read:
                 if mask is not None:
                     matched.unread_masks.append((found, mask))
                     continue
@@ -190,7 +189,7 @@ class Layout:
 
     def _refuse_all(self, root: Path, files: list[Found]) -> None:
         """Raises, because no image matches; says why, as far as that can be seen."""
-        read = [found for found in files if not found.why and found.ending in ENDINGS]
+        read = [found for found in files if not found.why and found.read]
         both = [found for found in read if self.images.match(found.stem, found.ending) is not None]
         ready = offer(root, files)
         if both:
@@ -202,7 +201,7 @@ class Layout:
         if ready:
             refuse([f"no image below {str(root)!r} matches data.images. {ready}"], 1)
         shown = f", such as {read[0].name!r}," if read else ""
-        endings = sorted({found.ending for found in files if not found.why} - {*ENDINGS, *OTHER, ""})
+        endings = sorted({found.ending for found in files if not found.why and not found.read} - {*OTHER, ""})
         unread = f" ({', '.join(endings[:5])} files are not read)" if endings else ""
         refuse([f"no image below {str(root)!r}{shown} matches data.images{unread}: fix data.images or data.root"], 1)
 

@@ -8,8 +8,10 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 
 from tandem.data.files.faults import refuse
-from tandem.data.files.known_layouts import IMAGES, MASK_NAME, MASKS, NNUNET, SHARE, SPLIT, has_coco, offer
+from tandem.data.files.images import PILLOW, read_raster, reader_of
+from tandem.data.files.known_layouts import SHARE, has_coco, offer
 from tandem.data.files.template import Template, typed
+from tandem.data.files.vocabulary import IMAGES, MASK_NAME, MASKS, NNUNET, SPLIT
 from tandem.data.files.walk import Found
 from tandem.errors import DataError
 from tandem.utils.files import check_regular
@@ -103,8 +105,11 @@ def _like_masks(paths: Sequence[Path]) -> bool:
     for path in sorted(paths)[:LOOKED_AT]:
         try:
             check_regular(path)
-            with Image.open(path, formats=LOOKED_AT_FORMATS) as image:
-                pixels = np.asarray(image)
+            if reader_of(path) is PILLOW:
+                with Image.open(path, formats=LOOKED_AT_FORMATS) as image:
+                    pixels = np.asarray(image)
+            else:
+                pixels = read_raster(path).pixels
         except (OSError, SyntaxError, ValueError, Image.DecompressionBombError, DataError):
             continue  # who reads it reports it
         levels = np.unique(pixels.reshape(pixels.shape[0] * pixels.shape[1], -1), axis=0)

@@ -5,23 +5,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tandem.data.files.layout import Layout
+from tandem.data.files.names import ending_of
 from tandem.data.files.template import Template
-
-OWN_NAME = re.compile(
-    r"(?P<id>.+?)[ _-](mask|segmentation|segmented|seg|lesion|gt|ground_?truth|annotation)s?([ _-]?\d+)?",
-    re.IGNORECASE,
-)
-"""Names of masks whose image is `x.png`: `x_mask.png`, `x_mask_1.png`, `x_Segmentation.png`, ..."""
-
-MASK_FOLDER = re.compile(
-    r"(\w+[ _-])?(masks?|labels?|annotations?|segmentations?|gt|ground_?truth)(tr|ts)?([ _-]\w+)?", re.IGNORECASE
-)
-"""Names of folders of masks, beside a folder of images in which the same names occur."""
-
-IMAGE_FOLDER = re.compile(r"(\w+[ _-])?(images?|imgs?)(tr|ts)?([ _-]\w+)?", re.IGNORECASE)
-
-CHANNEL = re.compile(r"_\d{4}$")
-"""What nnU-Net appends to the name of an image, and not to that of its mask."""
+from tandem.data.files.vocabulary import CHANNEL, IMAGES_IN, MASK_NAME, MASKS_IN
 
 
 def masks_by_layout(layout: Layout, files: Sequence[Path]) -> set[Path]:
@@ -50,10 +36,10 @@ def masks_by_layout(layout: Layout, files: Sequence[Path]) -> set[Path]:
 
 def _match(form: Template, file: Path) -> tuple[Path, Mapping[str, str]] | None:
     """The folder above the end of a path that a template matches, and the fields."""
-    parts = file.with_suffix("").parts
+    parts = file.with_name(_stem(file)).parts
     if len(parts) <= form.depth:
         return None
-    fields = form.match("/".join(parts[-form.depth :]), file.suffix)
+    fields = form.match("/".join(parts[-form.depth :]), ending_of(file.name))
     return None if fields is None else (Path(*parts[: -form.depth]), fields)
 
 
@@ -72,19 +58,25 @@ def masks_by_name(files: Sequence[Path]) -> set[Path]:
         >>> sorted(map(str, masks_by_name([Path(name) for name in (*names, "labelsTr/z.png")])))
         ['a/x_mask.png', 'labelsTr/z.png', 'masks/y.png']
     """
-    stems = {file.stem for file in files}
-    images = {key for file in files for key in _below(file, IMAGE_FOLDER)}
-    named = {file: hit for file in files if (hit := OWN_NAME.fullmatch(file.stem))}
-    words = {(file.parent, hit[2].lower()) for file, hit in named.items() if hit["id"] in stems}
-    by_name = {file for file, hit in named.items() if (file.parent, hit[2].lower()) in words}
-    return by_name | {file for file in files if any(key in images for key in _below(file, MASK_FOLDER))}
+    stems = {_stem(file) for file in files}
+    images = {key for file in files for key in _below(file, IMAGES_IN)}
+    named = {file: hit for file in files if (hit := MASK_NAME.fullmatch(_stem(file)))}
+    words = {(file.parent, hit["word"].lower()) for file, hit in named.items() if hit["id"] in stems}
+    by_name = {file for file, hit in named.items() if (file.parent, hit["word"].lower()) in words}
+    return by_name | {file for file in files if any(key in images for key in _below(file, MASKS_IN))}
 
 
 def _below(file: Path, folder: re.Pattern[str]) -> Iterator[tuple[tuple[str, ...], str]]:
     """Where a folder of this kind above a file lies, and the names that the file may share with its image or mask."""
-    names = {file.stem, CHANNEL.sub("", file.stem)}
-    if named := OWN_NAME.fullmatch(file.stem):
+    stem = _stem(file)
+    names = {stem, CHANNEL.sub("", stem)}
+    if named := MASK_NAME.fullmatch(stem):
         names.add(named["id"])
     for place, part in enumerate(file.parts[:-1]):
         if folder.fullmatch(part):
             yield from ((file.parts[:place], name) for name in names)
+
+
+def _stem(file: Path) -> str:
+    """The name without its ending, which may have two parts."""
+    return file.name[: len(file.name) - len(ending_of(file.name))] or file.name

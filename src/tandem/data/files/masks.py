@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tandem.data.batch import MISSING_PIXEL
-from tandem.data.files.images import PILLOW, by, read_raster, reader_of
+from tandem.data.files.images import OF_MASKS, PILLOW, by, read_raster, reader_of
 from tandem.data.files.pillow_reader import open_image
 from tandem.errors import ConfigError, DataError
 
@@ -137,7 +137,12 @@ def _opened(path: Path) -> "Image":
     """Opens a mask upright; whole numbers of more than 8 bits become Pillow's mode I."""
     from PIL import Image
 
-    image = open_image(path) if reader_of(path) is PILLOW else Image.fromarray(read_raster(path).pixels)
+    if reader_of(path) is PILLOW:
+        image = open_image(path)
+    else:
+        raster = read_raster(path, OF_MASKS)
+        image = Image.fromarray(raster.pixels)
+        image.info["orientation"] = raster.orientation
     if image.mode != "F" and not image.info.get("deep_colours"):
         return image
     levels = np.asarray(image) if image.mode == "F" else _grey_of_deep(path)

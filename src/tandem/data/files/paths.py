@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from tandem.data.files.images import ENDINGS
+from tandem.data.files.images import ENDINGS, is_marked
 from tandem.data.files.names import ending_of, nfc, preferred
 from tandem.data.files.walk import walk
 from tandem.errors import DataError
@@ -62,7 +62,7 @@ class Paths:
         named = [name for name in same if ending not in ENDINGS or nfc(Path(name).name) == nfc(path.name)]
         if same and not named:
             raise DataError(f"{str(path)!r} does not exist, but {same[0]!r} does: fix its ending in the table")
-        read = [name for name in named if ending_of(name) in ENDINGS]
+        read = [name for name in named if self._read(name)]
         if len(read) > 1:
             best = preferred([ending_of(name) for name in read])
             chosen = f"{next(name for name in read if ending_of(name) == best)!r} (lossless)" if best else "one of them"
@@ -80,6 +80,10 @@ class Paths:
                 found.setdefault(nfc(last[: len(last) - len(ending_of(last))]), []).append(name)
             self._names[folder] = found
         return self._names[folder]
+
+    def _read(self, name: str) -> bool:
+        ending = ending_of(name)
+        return ending in ENDINGS or is_marked(self.root / name, ending)
 
     def _list(self, folder: str) -> Iterable[str]:
         if not folder:

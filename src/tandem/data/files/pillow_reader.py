@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tandem.data.files import deep_pixels
-from tandem.data.files.raster import Raster
+from tandem.data.files.raster import Header, Raster
 from tandem.errors import DataError
 from tandem.utils.files import check_regular
 
@@ -65,6 +65,22 @@ def open_image(path: Path, modes: Sequence[str] = (*MODES, *DEEP_MODES)) -> "Ima
             f"image {str(path)!r} is neither grey nor RGB (Pillow's mode {image.mode}): convert it to one of them"
         )
     return image
+
+
+def header(path: Path) -> Header:
+    """Returns what the header of a file says.
+
+    Raises:
+        DataError: the file cannot be opened; `read` says why.
+    """
+    from PIL import Image
+
+    check_regular(path)
+    try:
+        with Image.open(path, formats=FORMATS) as image:
+            return Header(*image.size, image.mode, str(image.format))
+    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise DataError(f"image {str(path)!r} cannot be opened") from error
 
 
 def dtype(path: Path) -> np.dtype[Any]:

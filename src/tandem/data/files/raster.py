@@ -23,6 +23,23 @@ BYTE: Levels = (0.0, 255.0)
 
 
 @dataclass(frozen=True)
+class Header:
+    """What the header of an image file says.
+
+    Attributes:
+        width: width in pixels, as stored.
+        height: height in pixels, as stored.
+        mode: how pixels are stored: Pillow's mode, DICOM's photometric interpretation, or NIfTI's kind of number.
+        format: file format, such as PNG.
+    """
+
+    width: int
+    height: int
+    mode: str
+    format: str
+
+
+@dataclass(frozen=True)
 class Raster:
     """A decoded image.
 
@@ -30,7 +47,8 @@ class Raster:
         pixels: (H, W) grey or (H, W, 3) RGB levels as the file has them, upright and without transparency: uint8 for
             files of at most 8 bits per channel, uint16 for unsigned files of up to 16 bits, float32 for all others.
         spacing: height and width of a pixel in millimetres; None if the file does not state them.
-        orientation: EXIF orientation tag that was applied, 1 to 8; 1 if there is none.
+        orientation: EXIF orientation tag that was applied, or the one with the effect of a NIfTI affine, 1 to 8; 1 if
+            there is none.
         transparent: whether the file has pixels that are not opaque.
     """
 

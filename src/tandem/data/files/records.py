@@ -21,6 +21,7 @@ from tandem.data.files.file_state import has_digests, names_below, recall, remem
 from tandem.data.files.images import DECODER, PLAIN, ReadOptions, dtype_of, read_raster
 from tandem.data.files.masks import MaskValues, square, unite
 from tandem.data.files.raster import BYTE, Levels, Raster, byte_view, fit
+from tandem.data.files.spacing import UNKNOWN, Spacing
 from tandem.data.loading.storage import BYTES, Mapped, Redecoded, Storage, as_tensor, pick, rows_at_once
 from tandem.data.samples import Samples
 from tandem.data.splitting.duplicates import THUMBNAIL
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 
 PIXELS = ("images", "masks")
 """The arrays that may not fit into memory; the others take a few bytes, or a thumbnail, for each row."""
+
+SIZES = ("spacing", "extent")
+"""The arrays with a height and a width for each row."""
 
 NO_MASK, EMPTY_MASK, FILLED_MASK = 0, 1, 2
 """State of a row's masks, for stratification."""
@@ -50,6 +54,9 @@ class Record:
         findings: 0, 1 or 255 (unknown) each.
         columns: numbers, nan where unknown.
         place: the row of the table that it comes from, for messages.
+        spacing: height and width of a pixel of the image in millimetres, nan if they are unknown; None: as its file
+            states them.
+        hidden: whether messages and pages name it by its id, and not by its file.
     """
 
     id: str
@@ -61,6 +68,13 @@ class Record:
     findings: tuple[int, ...] = ()
     columns: tuple[float, ...] = ()
     place: str = ""
+    spacing: Spacing | None = None
+    hidden: bool = False
+
+    @property
+    def shown(self) -> str:
+        """What messages and pages name it by."""
+        return self.id if self.hidden else str(self.image)
 
     @property
     def files(self) -> list[Path]:
@@ -77,7 +91,9 @@ class Decoded:
         pixels: `images` and `masks`, in memory or not.
         in_memory: whether splits hold their pixels in memory.
         arrays: grey `thumbnails`, the state of the masks (`masked`), and whether images are `coloured`, `deep` (of more
-            than 8 bits), `transparent`, or `turned` (by another orientation tag than a mask of theirs).
+            than 8 bits), `transparent`, or `turned` (by another orientation tag than a mask of theirs); the `spacing`
+            that files state (height and width of a pixel in mm, nan if they do not), and their `extent` (height and
+            width in pixels).
         fingerprint: SHA-256 of the names and bytes of all files used.
     """
 
@@ -88,7 +104,12 @@ class Decoded:
     fingerprint: str
 
     def samples(
-        self, rows: NDArray[np.int64], groups: Sequence[str], targets: Targets, levels: Levels | None = None
+        self,
+        rows: NDArray[np.int64],
+        groups: Sequence[str],
+        targets: Targets,
+        levels: Levels | None = None,
+        spacing: NDArray[np.float32] | None = None,
     ) -> Samples:
         """Returns some of the rows as a split.
 
@@ -97,6 +118,7 @@ class Decoded:
             groups: group of each row of the data set; empty if there are no groups.
             targets: the targets of the data set.
             levels: black and white of the images with more than 8 bits; None if the data set has none.
+            spacing: (N, 2) of all its images, see `settle_spacing`; None if it is unknown.
         """
         chosen = [self.records[row] for row in rows]
         index = torch.from_numpy(rows)
@@ -112,6 +134,7 @@ class Decoded:
             findings=findings if targets.findings else None,
             columns={name: columns[:, place].clone() for place, name in enumerate(targets.columns)},
             levels=None if levels is None else torch.tensor([levels if deep else BYTE for deep in self.deep[rows]]),
+            spacing=None if spacing is None else torch.from_numpy(spacing[rows]),
         )
 
     @property
@@ -121,7 +144,7 @@ class Decoded:
 
     def files(self, fact: str) -> list[str]:
         """The image files of which a fact among `arrays` holds."""
-        return [str(record.image) for record, holds in zip(self.records, self.arrays[fact], strict=True) if holds]
+        return [record.shown for record, holds in zip(self.records, self.arrays[fact], strict=True) if holds]
 
 
 @dataclass(frozen=True)
@@ -213,7 +236,7 @@ class Decoder:
 
     def dtype(self, records: Sequence[Record]) -> np.dtype[Any]:
         """The dtype that holds the levels of all images, by the headers of their files."""
-        return np.result_type(np.uint8, *{dtype_of(record.image) for record in records})
+        return np.result_type(np.uint8, *{dtype_of(record.image, self.options) for record in records})
 
     def shapes(self, count: int) -> dict[str, tuple[int, ...]]:
         """Names and shapes of the arrays that `decode` returns for `count` records."""
@@ -223,6 +246,7 @@ class Decoder:
             "thumbnails": (count, THUMBNAIL, THUMBNAIL) if self.thumbnails else (count, 0, 0),
             "masked": (count,),
             **dict.fromkeys(("coloured", "deep", "transparent", "turned", "usable"), (count,)),
+            **dict.fromkeys(SIZES, (count, 2)),
         }
 
     def decode(self, records: Sequence[Record], dtype: np.dtype[Any]) -> Arrays:
@@ -262,7 +286,7 @@ class Decoder:
             yield self.decode(records[start : start + rows], dtype)
 
     def _empty(self, count: int, dtype: np.dtype[Any]) -> Arrays:
-        kinds = {"images": dtype}
+        kinds = {"images": dtype, **dict.fromkeys(SIZES, np.dtype(np.float32))}
         return {name: np.zeros(shape, kinds.get(name, BYTES)) for name, shape in self.shapes(count).items()}
 
     def _decode_row(self, arrays: Arrays, row: int, record: Record) -> str | None:
@@ -279,6 +303,7 @@ class Decoder:
         facts = {"masked": masked, "turned": turned, "coloured": image.coloured, "deep": image.deep}
         for name, fact in {**facts, "transparent": image.transparent, "usable": 1}.items():
             arrays[name][row] = fact
+        arrays["spacing"][row], arrays["extent"][row] = image.spacing or UNKNOWN, image.pixels.shape[:2]
         return None
 
     def _masks(self, record: Record, image: Raster) -> tuple[NDArray[np.uint8], int, bool]:

@@ -30,6 +30,7 @@ class ImageRow:
         findings: 0, 1 or 255 (unknown) each.
         columns: numbers, nan where unknown.
         place: the row of the table that it comes from, for messages.
+        spacing: height and width of a pixel of the image in millimetres; None if the table does not state them.
     """
 
     id: str
@@ -41,6 +42,7 @@ class ImageRow:
     findings: tuple[int, ...] = ()
     columns: tuple[float, ...] = ()
     place: str = ""
+    spacing: tuple[float, float] | None = None
 
 
 def split_name(text: str) -> str:

@@ -14,10 +14,12 @@ from typing import Any
 from tandem.data.batch import MISSING_PIXEL
 from tandem.data.files.faults import Faults
 from tandem.data.files.file_state import names_below
+from tandem.data.files.images import ENDINGS
 from tandem.data.files.missing import MissingValues
-from tandem.data.files.names import nfc
+from tandem.data.files.names import ending_of, nfc
 from tandem.data.files.paths import Paths
 from tandem.data.files.rows import ImageRow, split_name
+from tandem.data.files.spacing import spacing_of
 from tandem.data.files.unused import UNLISTED, Unused
 from tandem.data.files.walk import walk
 from tandem.data.splitting.splits import check_once, read_table, read_text
@@ -45,6 +47,7 @@ class Columns:
         split: `train`, `val` or `test`.
         findings: yes/no questions about the image, 0 or 1.
         numbers: targets of regression.
+        spacing: size of a pixel in millimetres, as one number or height and width; or a column for each.
     """
 
     image: str
@@ -55,16 +58,17 @@ class Columns:
     split: str | None
     findings: Sequence[str]
     numbers: Sequence[str]
+    spacing: Sequence[str] = ()
 
     @property
     def needed(self) -> list[str]:
         """All columns that the table must have."""
         labels = [self.label] if isinstance(self.label, str) else list(self.label or ())
         named = [self.image, self.id, *labels, *self.masks.values(), self.group, self.split]
-        return [name for name in (*named, *self.findings, *self.numbers) if name]
+        return [name for name in (*named, *self.findings, *self.numbers, *self.spacing) if name]
 
 
-KEYS = ("image", "id", "label", "masks", "group", "split", "findings", "numbers")
+KEYS = ("image", "id", "label", "masks", "group", "split", "findings", "numbers", "spacing")
 
 
 def read_columns(given: Mapping[str, Any], channel: str) -> Columns:
@@ -81,7 +85,7 @@ def read_columns(given: Mapping[str, Any], channel: str) -> Columns:
         raise ConfigError(f"data.columns has no key '{unknown[0]}'; its keys are: {', '.join(KEYS)}")
     if not given.get("image"):
         raise ConfigError("data.columns.image has no value; give the name of the column with the image paths")
-    masks = given.get("masks") or {}
+    masks, spacing = given.get("masks") or {}, given.get("spacing") or ()
     return Columns(
         image=str(given["image"]),
         id=given.get("id"),
@@ -91,6 +95,7 @@ def read_columns(given: Mapping[str, Any], channel: str) -> Columns:
         split=given.get("split"),
         findings=tuple(given.get("findings") or ()),
         numbers=tuple(given.get("numbers") or ()),
+        spacing=(spacing,) if isinstance(spacing, str) else tuple(spacing),
     )
 
 
@@ -173,6 +178,7 @@ class SourceTable:
             findings=tuple(_finding(name, cell(name)) for name in columns.findings),
             columns=tuple(_number(name, cell(name)) for name in columns.numbers),
             place=place,
+            spacing=spacing_of(columns.spacing, [cell(name) for name in columns.spacing]),
         )
 
     def _masks(self, column: str, text: str, paths: Paths) -> tuple[Path, ...]:
@@ -199,7 +205,8 @@ class SourceTable:
 
 def _without_ending(text: str, file: Path) -> str:
     """The id of an image: its path as the table states it, without the file's ending."""
-    return text.removesuffix(Path(text).suffix) if text.endswith(file.suffix) else text
+    ending = ending_of(file.name)
+    return text[: -len(ending)] if ending in ENDINGS and text.lower().endswith(ending) else text
 
 
 NAME_COLUMNS = "name columns that the table has, such as data.columns.label=... (null: it has none)"

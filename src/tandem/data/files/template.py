@@ -1,10 +1,9 @@
 """Templates of paths, such as `{class}/{id}_mask*`."""
 
 import re
-from pathlib import PurePosixPath
 
 from tandem.data.files.images import ENDINGS
-from tandem.data.files.names import nfc
+from tandem.data.files.names import ending_of, nfc
 from tandem.errors import ConfigError
 
 FIELDS = ("id", "class", "group", "split")
@@ -39,7 +38,7 @@ class Template:
 
     def __init__(self, text: str, where: str) -> None:
         self.text, self.where = text, where
-        suffix = PurePosixPath(text).suffix.lower()
+        suffix = ending_of(text)
         self.ending = suffix if suffix in ENDINGS else ""
         pattern = ""
         self.fields: list[str] = []

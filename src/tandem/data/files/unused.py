@@ -2,10 +2,9 @@
 
 import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-from tandem.data.files.images import ENDINGS
 from tandem.data.files.names import ending_of
 from tandem.data.files.walk import CLOSED, HIDDEN, LOOP, Found
 
@@ -84,7 +83,7 @@ class Unused:
         ending = found.ending
         if found.why:
             reason = found.why
-        elif ending not in ENDINGS and reason != MASK_FORMAT:
+        elif not found.read and reason != MASK_FORMAT:
             reason = NO_IMAGE if ending in (*OTHER, "") else IMAGE_FORMAT
         self.add(found.name, reason)
 
@@ -98,6 +97,12 @@ class Unused:
     def kinds(self) -> list[Kind]:
         """What was counted: the reasons that cost data first, then the most frequent."""
         return sorted(self._kinds.values(), key=lambda kind: (REASONS.index(kind.reason), -kind.count, kind.ending))
+
+    def nameless(self) -> "Unused":
+        """The same counts, without the names of files."""
+        found = Unused()
+        found._kinds = {key: replace(kind, first=[]) for key, kind in self._kinds.items()}
+        return found
 
     def to_json(self) -> list[dict[str, Any]]:
         """Plain containers."""
@@ -127,7 +132,7 @@ def unused_line(kinds: Sequence[dict[str, Any]]) -> str:
     total = sum(kind["count"] for kind in kinds)
     parts = [
         f"{kind['count']} {kind['ending'] or 'without an ending'} ({kind['reason']}"
-        + (f"; the first: '{kind['first'][0]}')" if kind["reason"] in LOUD else ")")
+        + (f"; the first: '{kind['first'][0]}')" if kind["reason"] in LOUD and kind["first"] else ")")
         for kind in kinds
     ]
     return f"{total} {'files' if total > 1 else 'file'} below data.root not used: {', '.join(parts)}"

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tandem.data.files.images import ENDINGS, is_marked
 from tandem.data.files.names import ending_of
 from tandem.errors import DataError
 
@@ -22,9 +23,10 @@ class Found:
     Attributes:
         path: the file.
         name: its path relative to the root, with slashes.
-        ending: its ending in lower case, see `ending_of`.
+        ending: its ending in lower case, see `ending_of`; empty for DICOM files that have none.
         linked: whether a folder on the way to it is a link.
         why: `HIDDEN`, `LOOP` or `CLOSED` if it is passed over; empty for a file to use.
+        read: whether it is of a format that is read.
     """
 
     path: Path
@@ -32,6 +34,7 @@ class Found:
     ending: str
     linked: bool = False
     why: str = ""
+    read: bool = False
 
     @property
     def stem(self) -> str:
@@ -70,8 +73,7 @@ class _Walk:
         folders = {entry.name for entry in entries if _is_folder(entry)}
         for entry in entries:
             if entry.name not in folders:
-                why = HIDDEN if entry.name.startswith(".") else ""
-                yield Found(folder / entry.name, prefix + entry.name, ending_of(entry.name), linked, why)
+                yield _file(folder / entry.name, prefix + entry.name, linked)
         for entry in entries:
             if entry.name in folders:
                 yield from self._folder(entry, folder / entry.name, prefix + entry.name, (*above, here), linked)
@@ -90,6 +92,13 @@ class _Walk:
             if self.links > MOST_LINKS:
                 raise DataError(f"{str(path)!r} is one of more than {MOST_LINKS:,} linked folders: remove links")
             yield from self.below(path, f"{name}/", above, linked=True)
+
+
+def _file(path: Path, name: str, linked: bool) -> Found:
+    ending, why = ending_of(path.name), HIDDEN if path.name.startswith(".") else ""
+    if not why and ending not in ENDINGS and is_marked(path, ending):
+        return Found(path, name, "", linked, why, read=True)
+    return Found(path, name, ending, linked, why, read=ending in ENDINGS)
 
 
 def _is_folder(entry: "os.DirEntry[str]") -> bool:

@@ -16,6 +16,7 @@ from tandem.metrics.catalogue import CATALOGUE
 from tandem.tasks import Task, TaskOutput
 from tandem.tasks.kinds import Kind, Mask
 from tandem.tasks.kinds.binary import reached
+from tandem.utils.files import shortest
 
 if TYPE_CHECKING:
     from tandem.evaluate.case_viewer import CaseViewer
@@ -32,6 +33,9 @@ POLICY = {
     "1 if the predicted mask is empty and 0 otherwise",
 }
 
+AREAS = ("area_true", "area_predicted")
+"""Counts of pixels that are given in square millimetres too, where the size of pixels is known."""
+
 SHARE = "'predicted empty' is the share of these images with an empty predicted mask"
 
 
@@ -47,9 +51,11 @@ class Masks(Evaluator):
 
     @property
     def columns(self) -> Sequence[str]:
-        """Counts and overlap of each channel, and the path of the mask."""
+        """Counts and overlap of each channel, areas in mm2 if the size of pixels is known, and the path of the mask."""
         prefixes = [self._prefix(c) for c in range(len(self.channels))]
-        return [f"{prefix}{cell}" for prefix in prefixes for cell in (*COLUMNS, *(["file"] if self.folder else []))]
+        sized = [f"{name}_mm2" for name in AREAS] if self.split.samples.spacing is not None else []
+        more = [*sized, *(["file"] if self.folder else [])]
+        return [f"{prefix}{cell}" for prefix in prefixes for cell in (*COLUMNS, *more)]
 
     def _prefix(self, c: int) -> str:
         return "" if len(self.channels) == 1 else f"{self.task.class_names[c]}."
@@ -62,6 +68,9 @@ class Masks(Evaluator):
             cells = channel.see(output.probabilities[:, c], output.target[:, c])
             for place, (row, found) in enumerate(zip(rows, cells, strict=True)):
                 row |= {f"{self._prefix(c)}{key}": value for key, value in found.items()}
+                if output.spacing is not None:
+                    pixel = float(output.spacing[place].double().prod())
+                    row |= {f"{self._prefix(c)}{name}_mm2": shortest(found[name] * pixel) for name in AREAS}
                 if self.folder is not None:
                     name = file_name(self.task.name, images.ids[place], self._prefix(c).rstrip("."))
                     write_mask(self.folder / name, drawn[place, c])
