@@ -3,7 +3,7 @@
 import inspect
 from importlib import import_module
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 
 PACKAGES = (
     "tandem",
@@ -27,27 +27,22 @@ PACKAGES = (
 
 
 def public(module: ModuleType) -> list[str]:
-    """Names in `__all__`; without one, the classes and functions that the module defines."""
-    if hasattr(module, "__all__"):
-        return list(module.__all__)
-    own = [(name, value) for name, value in vars(module).items() if not name.startswith("_")]
-    defined = [name for name, value in own if getattr(value, "__module__", None) == module.__name__]
-    return [
-        name for name in defined if inspect.isclass(getattr(module, name)) or inspect.isfunction(vars(module)[name])
-    ]
+    """Classes and functions in `__all__`; without one, those that the module defines."""
+    names = getattr(module, "__all__", None)
+    if names is None:
+        own = (name for name in vars(module) if not name.startswith("_"))
+        names = [name for name in own if getattr(getattr(module, name), "__module__", None) == module.__name__]
+    return [name for name in names if isinstance(getattr(module, name), type | FunctionType)]
 
 
 def page(name: str) -> str:
     """The page of one package, in reStructuredText."""
     module = import_module(name)
-    lines = [f"``{name}``", "=" * (len(name) + 4), "", f".. automodule:: {name}", "   :no-members:", ""]
+    lines = [name, "=" * len(name), "", f".. automodule:: {name}", "   :no-members:", ""]
     for item in public(module):
         value = getattr(module, item)
-        kind = "class" if inspect.isclass(value) else "function" if callable(value) else "data"
-        home = getattr(value, "__module__", name)
-        first = home == name or home not in PACKAGES
-        lines += ["", item, "-" * len(item), "", f".. auto{kind}:: {name}.{item}"]
-        lines += [] if first else ["   :no-index:"]
+        kind = "class" if inspect.isclass(value) else "function"
+        lines += ["", f".. auto{kind}:: {name}.{item}"]
     return "\n".join([*lines, ""])
 
 

@@ -31,11 +31,12 @@ html_theme = "pydata_sphinx_theme"
 html_title = "tandem"
 html_copy_source = False
 html_show_sourcelink = False
-html_static_path = ["images"]
+html_static_path = ["static"]
+html_css_files = ["site.css"]
 html_theme_options = {
     "header_links_before_dropdown": 6,
     "navigation_with_keys": False,
-    "show_nav_level": 2,
+    "show_nav_level": 1,
     "show_toc_level": 2,
     "secondary_sidebar_items": ["page-toc"],
     "footer_start": ["copyright"],

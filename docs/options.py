@@ -38,6 +38,9 @@ GROUPS = {
 HIDDEN = ("hydra", "defaults")
 """Top-level keys that are Hydra's own."""
 
+AS_WRITTEN = ("experiment", "study", "search", "paper")
+"""Groups of which the reader wants to see the files themselves: settings and contents under a name."""
+
 UNSEEN = ("_self_", "schema_", "shared/tool")
 """Defaults that add nothing to type."""
 
@@ -67,6 +70,7 @@ class Choice:
         chosen: what it chooses from other groups, as it would be typed.
         parents: other files whose options it has too.
         whole: whether its names are those of the whole configuration.
+        text: the file without the comments at its top.
     """
 
     name: str
@@ -75,6 +79,7 @@ class Choice:
     chosen: tuple[str, ...]
     parents: tuple[str, ...]
     whole: bool
+    text: str
 
     @property
     def target(self) -> str | None:
@@ -119,6 +124,7 @@ def read(path: Path, name: str) -> Choice:
         chosen=tuple(f"{group}={value}" for group, value in chosen if value not in ("null", "stdout")),
         parents=tuple(parent for parent in parents if not parent.strip("/").startswith(UNSEEN)),
         whole="@package _global_" in "\n".join(lines[:count]),
+        text="\n".join(body).strip(),
     )
 
 
@@ -205,7 +211,14 @@ def group_page(group: str) -> str:
     """The page of one group."""
     chosen, prefix = typed(group)
     head = [f"# {group}", "", GROUPS[group], "", f"Choose with `{chosen}=NAME`.", ""]
+    if group in AS_WRITTEN:
+        return "\n".join([*head, *(as_written(choice) for choice in choices(group))])
     return "\n".join([*head, *(section(choice, choice.name, prefix) for choice in choices(group))])
+
+
+def as_written(choice: Choice) -> str:
+    """The part of a page about one choice, with its file."""
+    return "\n".join([f"## {choice.name}", "", escape(choice.about), "", "```yaml", choice.text, "```", ""])
 
 
 def command_page() -> str:
