@@ -46,7 +46,8 @@ def test_the_readme_is_short() -> None:
 def test_all_of_the_readme_works_as_typed(
     tmp_path: Path, in_process: Callable[..., Any], trees: Any, busi_tree: Callable[[int], Path]
 ) -> None:
-    Typist(tmp_path, in_process, trees, busi_tree).page(README)
+    quick = ["network.backbone=small_cnn", "logger=none"]
+    Typist(tmp_path, in_process, trees, busi_tree, quick).page(README)
     assert len(list(tmp_path.glob("runs/lesions/*/results.json"))) == 1
     assert len(list(tmp_path.glob("runs/weights/*/results.json"))) == 2
     assert (tmp_path / "runs" / "weights" / "study" / "report.html").exists()

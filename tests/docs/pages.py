@@ -4,8 +4,7 @@ import importlib
 import os
 import re
 import shlex
-import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,7 +88,7 @@ class Typist:
         in_process: the fixture of that name.
         trees: the fixture of that name, which makes data sets.
         busi_tree: the fixture of that name.
-        logger: whether runs are logged as the command says.
+        more: further options of training.
     """
 
     def __init__(
@@ -98,15 +97,9 @@ class Typist:
         in_process: Callable[..., Any],
         trees: Any,
         busi_tree: Callable[[int], Path],
-        logger: bool = False,
+        more: Sequence[str] = ("logger=none",),
     ) -> None:
-        self.folder, self.in_process, self.trees, self.busi_tree, self.logger = (
-            folder,
-            in_process,
-            trees,
-            busi_tree,
-            logger,
-        )
+        self.folder, self.in_process, self.trees, self.busi_tree, self.more = folder, in_process, trees, busi_tree, more
 
     def page(self, page: Path) -> None:
         """Does all that a page says, from top to bottom: files, commands, Python and what it prints."""
@@ -173,7 +166,7 @@ class Typist:
         if name in ("audit", "show_data"):
             words += ["data.size=32"]
         if name in TRAINING:
-            words += SMALL if self.logger else [*SMALL, "logger=none"]
+            words += [*SMALL, *self.more]
             words += [] if "PATH" in command or "data=" in command else FEW
         if "flag=breastmnist" in command:
             file = self.trees.medmnist(self.folder / "breastmnist.npz")
@@ -208,7 +201,3 @@ class Typist:
             first = min(self.folder.glob(f"{found}/*/results.json"), key=os.path.getmtime).parent
             command = command.replace(f"{found}/HASH", f"{found}/{first.name}")
         return command.replace("PATH/", f"{self.folder}/")
-
-    def clear(self) -> None:
-        """Removes the runs."""
-        shutil.rmtree(self.folder / "runs", ignore_errors=True)
