@@ -18,10 +18,11 @@ REPOSITORY = DOCS.parent
 OUTSIDE = ("CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "Dockerfile")
 """Pages and files at the top of the repository that the site has too."""
 
-MADE = {"Reference": ("options/index", "api/index")}
+MADE = {"Reference": ("Options <options/index>", "Python API <api/index>")}
 """Pages that a section has beside those that it lists."""
 
-LINK = re.compile(r"\]\(([^)#\s]+)(#[^)\s]*)?\)")
+LINK = re.compile(r"^\| \[([^\]]+)\]\(([^)\s]+)\.(?:md|ipynb)\)", flags=re.MULTILINE)
+"""The first cell of a row in the list of pages: title and page."""
 
 
 def main() -> int:
@@ -68,8 +69,7 @@ def sections(source: Path) -> None:
         title, _, body = part.partition("\n")
         name = f"part_{title.lower().replace(' ', '_')}"
         names.append(name)
-        pages = [link.removesuffix(".md").removesuffix(".ipynb") for link, _ in LINK.findall(body)]
-        pages = [*dict.fromkeys(pages), *MADE.get(title, ())]
+        pages = [f"{text} <{page}>" for text, page in LINK.findall(body)] + list(MADE.get(title, ()))
         (source / f"{name}.md").write_text(f"# {title}\n{body.rstrip()}\n\n{toctree(pages)}", encoding="utf-8")
     (source / "index.md").write_text(f"{listed.rstrip()}\n\n{toctree(names)}", encoding="utf-8")
     (source / "README.md").unlink()
