@@ -65,7 +65,7 @@ def commands(page: Path) -> list[str]:
 def lines(block: Block) -> list[str]:
     """The commands of a shell block; a backslash at the end of a line joins it to the next one."""
     joined = re.sub(r" \\\n\s*", " ", block.text)
-    typed = (line.split("   #")[0].strip() for line in joined.splitlines())
+    typed = (line.split(" # ")[0].strip() for line in joined.splitlines())
     return [line for line in typed if line and not line.startswith("#")]
 
 
