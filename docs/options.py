@@ -47,6 +47,9 @@ UNSEEN = ("_self_", "schema_", "shared/tool")
 EXAMPLES = ("segmentation", "classification", "number", "embedding")
 """Tasks that stand for all others where a group belongs to a task."""
 
+TARGET = "_target_"
+"""The key of a class."""
+
 LINE = re.compile(r"""^(?P<indent>\s*)(?P<key>"[^"]*"|[^\s:#\[{][^:#]*?):(?P<rest>\s.*|)$""")
 
 
@@ -84,7 +87,7 @@ class Choice:
     @property
     def target(self) -> str | None:
         """The class or function that it names."""
-        return next((option.default for option in self.options if option.name == "_target_"), None)
+        return next((option.default for option in self.options if option.name == TARGET), None)
 
 
 def cut_comment(text: str) -> tuple[str, str]:
@@ -192,7 +195,6 @@ def code(text: str) -> str:
 
 def section(choice: Choice, title: str, prefix: str) -> str:
     """The part of a page about one choice."""
-    rows = [option for option in choice.options if option.name != "_target_" or option.comment]
     lines = [f"## {title}", ""]
     lines += [escape(choice.about), ""] if choice.about else []
     lines += [f"Class: `{choice.target}`", ""] if choice.target else []
@@ -200,11 +202,25 @@ def section(choice: Choice, title: str, prefix: str) -> str:
         lines += [f"Chooses {', '.join(f'`{chosen}`' for chosen in choice.chosen)}.", ""]
     if choice.parents:
         lines += [f"Also has the options of {', '.join(f'`{parent}`' for parent in choice.parents)}.", ""]
-    if rows:
-        start = "" if choice.whole else prefix
+    if rows := rows_of(choice):
+        lines += [f"Options, set with `{prefix}NAME=VALUE`:", ""] if prefix and not choice.whole else []
         lines += ["| option | default | meaning |", "| --- | --- | --- |"]
-        lines += [f"| {code(start + row.name)} | {code(row.default)} | {escape(row.comment)} |" for row in rows]
+        lines += [f"| {code(row.name)} | {code(row.default)} | {escape(row.comment)} |" for row in rows]
     return "\n".join([*lines, ""])
+
+
+def rows_of(choice: Choice) -> list[Option]:
+    """The options of a table; a part of a choice has its class as default."""
+    found: dict[str, Option] = {}
+    for option in choice.options:
+        if option.name == TARGET:
+            continue
+        if option.name.endswith(f".{TARGET}"):
+            part, name = option.name.removesuffix(f".{TARGET}"), option.default.rpartition(".")[2]
+            found[part] = Option(part, name, found[part].comment if part in found else option.comment)
+        else:
+            found[option.name] = option
+    return list(found.values())
 
 
 def group_page(group: str) -> str:

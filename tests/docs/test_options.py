@@ -53,7 +53,9 @@ def test_comments_are_cut(text: str, expected: tuple[str, str]) -> None:
 
 def test_a_default_and_its_comment_stand_in_one_row() -> None:
     page = options.group_page("loss/binary")
-    assert "| `tasks.segmentation.loss.gamma` | `2.0` | focusing, \\>= 0; 0 is bce |" in page
+    assert "Options, set with `tasks.segmentation.loss.NAME=VALUE`:" in page
+    assert "| `gamma` | `2.0` | focusing, \\>= 0; 0 is bce |" in page
+    assert "| `progress` | `Progress` |  |" in options.group_page("callbacks")
 
 
 def test_a_list_below_its_key_is_its_default() -> None:
