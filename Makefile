@@ -3,7 +3,9 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-.PHONY: demo test test-full faults bench lint lock setup clean help
+PYTHONS := src scripts tests docs/build.py docs/api.py docs/options.py docs/conf.py
+
+.PHONY: demo test test-full docs faults bench lint lock setup clean help
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,8 +17,11 @@ demo: $(READY) ## set up, train on the built-in phantoms, print the table and wh
 test: $(READY) lint ## set up, check style and types, run every test
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal -m "not full"
 
-test-full: $(READY) lint ## the same, and what takes minutes: published numbers trained again
+test-full: $(READY) lint ## the same, and what takes minutes: all of the documentation, published numbers trained again
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal
+
+docs: $(READY) ## the site, into build/docs/html; warnings are errors
+	$(PYTHON) -m docs.build build/docs
 
 faults: $(READY) ## kills of drawn set-ups and damaged files: tried, survived, equal; FAULTS="2 5" for 2 set-ups, 5 kills each
 	OMP_NUM_THREADS=1 $(PYTHON) -m tests.faults.run $(FAULTS)
@@ -25,8 +30,8 @@ bench: $(READY) ## speed and memory as ratios against peers, in one run; BENCH="
 	$(PYTHON) -m tests.benchmarks.run $(BENCH)
 
 lint: $(READY) ## style and types
-	$(VENV)/bin/ruff check src scripts tests
-	$(VENV)/bin/ruff format --check src scripts tests
+	$(VENV)/bin/ruff check $(PYTHONS)
+	$(VENV)/bin/ruff format --check $(PYTHONS)
 	$(VENV)/bin/mypy
 
 setup: $(READY) ## the environment alone

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tomllib
 import zipfile
 from pathlib import Path
 
@@ -38,11 +39,11 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "bin"
 
 
-def run(installed: Path, cwd: Path, *arguments: str) -> str:
-    """Runs the installed command far from the checkout."""
+def run(installed: Path, cwd: Path, *arguments: str, command: str = "tandem-train") -> str:
+    """Runs an installed command far from the checkout."""
     variables = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
-        [installed / "tandem-train", *arguments],
+        [installed / command, *arguments],
         cwd=cwd,
         env={**variables, "OMP_NUM_THREADS": "1"},
         capture_output=True,
@@ -90,3 +91,30 @@ def test_a_small_demo_runs_from_the_wheel(installed: Path, tmp_path: Path) -> No
     shown = run(installed, tmp_path, "experiment=demo", *small)
     assert "report:" in shown
     assert len(list(tmp_path.glob("runs/demo/*/report.html"))) == 1
+
+
+COMMANDS = sorted(tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]["scripts"])
+EXAMPLES = sorted(
+    f"{group}={path.stem}" for group in ("experiment", "study") for path in (REPOSITORY / "conf" / group).glob("*.yaml")
+)
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_is_offered(command: str, installed: Path, tmp_path: Path) -> None:
+    assert "example" in run(installed, tmp_path, "--help", command=command).lower()
+    assert not list(tmp_path.iterdir()), "help leaves nothing behind"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_every_example_is_offered(example: str, installed: Path, tmp_path: Path) -> None:
+    shown = run(installed, tmp_path, example, "data.root=PATH" if "busi" in example else "seed=1", "--cfg", "job")
+    assert "tasks:" in shown
+
+
+@pytest.mark.full
+def test_python_comes_from_the_wheel(installed: Path, tmp_path: Path) -> None:
+    text = "import tandem; print(tandem.__file__, tandem.__version__)"
+    shown = run(installed, tmp_path, "-c", text, command="python").split()
+    assert shown == [str(next(installed.parent.glob("lib/*/site-packages/tandem/__init__.py"))), tandem.__version__]
