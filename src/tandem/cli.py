@@ -36,6 +36,8 @@ FULL_ERRORS = "HYDRA_FULL_ERROR"
 VALUED = {"-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"}
 """Hydra's flags that take the next argument as their value."""
 
+HELP = {"--help", "-h"}
+
 SWEEPS = ("-m", "--multirun", "hydra.mode=multirun")
 """Arguments that turn a command into a sweep, in lower case."""
 
@@ -94,6 +96,8 @@ def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on
         sys.stdout.write(f"{version_line()}\n")
         raise SystemExit(0)
     sys.argv[1:] = flags_last(sys.argv[1:])
+    if HELP & set(sys.argv[1:]):
+        _help(config_name)
     if any(word.partition("=")[0] == "--experimental-rerun" for word in sys.argv[1:]):
         _fail("--experimental-rerun reads a pickle, which can run any code; type the command again instead")
     share_store()
@@ -113,6 +117,22 @@ def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on
         if verbose:
             raise
         _fail(_explained(error))
+
+
+def _help(config_name: str) -> NoReturn:
+    """Prints the help, instead of Hydra's own: a page, or what the other words on the command line name."""
+    from tandem.config.help_text import help_text
+
+    words = sys.argv[1:]
+    named = [word.partition("=")[2] or after for word, after in zip(words, [*words[1:], ""], strict=True)
+             if word.partition("=")[0] in ("-cd", "--config-dir")]  # fmt: skip
+    asked = [word for before, word in zip(["", *words], words, strict=False)
+             if not word.startswith("-") and before not in VALUED]  # fmt: skip
+    try:
+        sys.stdout.write(f"{help_text(config_name, asked, [Path(folder) for folder in named])}\n")
+    except TandemError as error:
+        _fail(one_line(error))
+    raise SystemExit(0)
 
 
 def _explained(error: Exception) -> str:

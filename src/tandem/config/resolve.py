@@ -23,6 +23,7 @@ from tandem.config.schema import (
     EvaluateConfig,
     ExplainLossConfig,
     ExportConfig,
+    ListRunsConfig,
     PredictConfig,
     ReproduceConfig,
     ShowDataConfig,
@@ -54,6 +55,7 @@ def register(primary: str = "train") -> None:
     ConfigStore.instance().store(name="schema_show_data", node=ShowDataConfig)
     ConfigStore.instance().store(name="schema_doctor", node=DoctorConfig)
     ConfigStore.instance().store(name="schema_audit_data", node=AuditDataConfig)
+    ConfigStore.instance().store(name="schema_list_runs", node=ListRunsConfig)
     ConfigStore.instance().store(name="schema_evaluate", node=EvaluateConfig)
     ConfigStore.instance().store(name="schema_predict", node=PredictConfig)
     ConfigStore.instance().store(name="schema_reproduce", node=ReproduceConfig)

@@ -209,6 +209,20 @@ class DoctorConfig:
 
 
 @dataclass
+class ListRunsConfig:
+    """Schema of `conf/list_runs.yaml`."""
+
+    runs: str = "runs"
+    name: str | None = None
+    state: Any = None
+    compare: Any = None
+    sort: str = "when"
+    format: str = "table"
+    full: bool = False
+    delete: Any = None
+
+
+@dataclass
 class YoursConfig:
     """The reader's own paths; studies and budgets of a paper refer to them, for instance as `%data.root%`."""
 

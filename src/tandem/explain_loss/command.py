@@ -16,11 +16,12 @@ from tandem.explain_loss.settings import Setting, Typed, of_loss, read_settings
 
 def main() -> None:
     """The command of `scripts/explain_loss.py`."""
-    from tandem.cli import run
+    from tandem.cli import HELP, run
 
     typed = read_settings(sys.argv[1:])
     # Hydra reads the command line itself; it gets the first setting of the loss, and the job composes the others
-    sys.argv[1:] = typed.arguments
+    if not HELP & set(sys.argv[1:]):
+        sys.argv[1:] = typed.arguments
     run(partial(explain_job, typed=typed), "explain_loss")
 
 
