@@ -15,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 import tandem
 from tandem.config.hydra_internals import check_directory, share_store
 from tandem.config.hydra_section import guard_hydra
+from tandem.config.own_paths import use_cache
 from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 from tandem.config.slots import own_modules_remembered
@@ -108,6 +109,7 @@ def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on
     application = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)(job)
     try:
         guard_hydra()
+        use_cache()
         with own_modules_remembered(), kept():
             install()
             application()

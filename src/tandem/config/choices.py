@@ -7,8 +7,8 @@ from pathlib import Path
 
 from tandem.config.shipped import config_folder
 
-PARTS = "shared"
-"""Name of the folders with parts of other options, which nobody chooses."""
+PARTS = ("shared", "local")
+"""Names of the folders with parts of other options, and a person's own paths, which nobody chooses."""
 
 _DEFAULT = re.compile(r"^  - (?:override )?/?([\w/]+(?:@[\w.]+)?): ([^#]+?)\s*(?:# (.*))?$")
 _KEY = re.compile(r"^(?:# )?([A-Za-z]\w*):(?: ([^#]*?))?\s*(?:# (.*))?$")
@@ -64,7 +64,7 @@ class Shelf:
     def groups(self) -> list[str]:
         """Every group, such as `data` and `loss/binary`."""
         below = {path.parent.relative_to(folder) for folder in self.folders for path in folder.rglob("*.yaml")}
-        return sorted(str(group.as_posix()) for group in below if group.parts and group.parts[-1] != PARTS)
+        return sorted(str(group.as_posix()) for group in below if group.parts and group.parts[-1] not in PARTS)
 
     def options(self, group: str) -> dict[str, Path]:
         """The options of a group by name; those of its subgroups are not among them."""

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from tandem.config.asked import register_names
 from tandem.config.identity import run_hash
 from tandem.config.monitor import OFFERS, resolved_monitor
+from tandem.config.own_paths import hint
 from tandem.config.schema import (
     EXTENDED,
     AuditDataConfig,
@@ -157,7 +158,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise ConfigError(explain(error)) from error
     if missing:
-        raise ConfigError(f"{missing[0]} has no value; give it, for instance {missing[0]}=VALUE")
+        raise ConfigError(f"{missing[0]} has no value; give it, for instance {missing[0]}=VALUE{hint(missing[0])}")
     name = str(plain.get("name", "-"))
     if not name.strip() or ".." in Path(name).parts or Path(name).is_absolute():
         raise ConfigError(f"name is '{name}', but must be the name of a folder below '{plain.get('runs')}'")
