@@ -3,11 +3,15 @@
 import logging
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTheme
+from rich import get_console
+from rich.progress import BarColumn
 
+from tandem.callbacks.bar_width import BAR, NARROW, fitting, room
 from tandem.callbacks.collapse import CollapseWatch
 
 log = logging.getLogger(__name__)
@@ -47,7 +51,18 @@ class Progress(RichProgressBar):
             short = _short(key)
             shown[key if short in shown else short] = float(known[key])
         marks = [callback.mark for callback in trainer.callbacks if isinstance(callback, CollapseWatch)]  # type: ignore[attr-defined]
-        return shown | ({"!": marks[0]} if any(marks) else {})
+        shown |= {"!": marks[0]} if any(marks) else {}
+        if self.progress is None:
+            return shown
+        return fitting(shown, room(self.progress.console.width, trainer.max_epochs or 0, trainer.num_training_batches))
+
+    def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
+        """The parts of a line, so short that values fit beside them; in a narrow terminal without the speed."""
+        columns = super().configure_columns(trainer)
+        for column in columns:
+            if isinstance(column, BarColumn):
+                column.bar_width = BAR
+        return columns if get_console().width >= NARROW else columns[:-1]
 
 
 def _short(key: str) -> str:

@@ -10,13 +10,14 @@ from omegaconf import DictConfig
 
 from tandem.config.resolve import resolve
 from tandem.config.suggest import explain
+from tandem.config.typed import HELP
 from tandem.errors import ConfigError
 from tandem.explain_loss.settings import Setting, Typed, of_loss, read_settings
 
 
 def main() -> None:
     """The command of `scripts/explain_loss.py`."""
-    from tandem.cli import HELP, run
+    from tandem.cli import run
 
     typed = read_settings(sys.argv[1:])
     # Hydra reads the command line itself; it gets the first setting of the loss, and the job composes the others

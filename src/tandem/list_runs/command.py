@@ -11,6 +11,7 @@ from typing import Any
 
 from tandem.config.schema import ListRunsConfig
 from tandem.config.suggest import nearest
+from tandem.config.typed import HELP
 from tandem.errors import ConfigError
 from tandem.list_runs.cleanup import check_states, removable, remove, size, why_not
 from tandem.list_runs.filters import Filters, keep, split_words
@@ -23,7 +24,7 @@ SORTS, FORMATS = ("when", "name", "best"), ("table", "csv", "json")
 
 def main() -> None:
     """The command of `scripts/list_runs.py`."""
-    from tandem.cli import HELP, run_tool
+    from tandem.cli import run_tool
 
     filters: dict[str, tuple[str, ...]] = {}
     if not HELP & set(sys.argv[1:]):

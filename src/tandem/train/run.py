@@ -47,10 +47,13 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
     """
     from tandem.reports.run_report import REPORT, write_report
     from tandem.reports.table import print_results
+
+    plain = resolve(config)
+    if not (folder / RESULTS).exists():
+        check_config(plain)  # before the libraries are imported, which takes seconds
     from tandem.train.answer import finished_results
     from tandem.train.repair import repair
 
-    plain = resolve(config)
     repair(folder)
     known = finished_results(plain, folder)
     results = _train(plain, folder) if known is None else _as_declared_now(known, plain, folder)
