@@ -40,6 +40,30 @@ class Progress(RichProgressBar):
         """Whether the bar is visible; otherwise nothing is drawn, and nothing waits for its last update."""
         return super().is_enabled and self.seen
 
+    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Shows a bar that is gone when it ends."""
+        super().on_sanity_check_start(trainer, pl_module)
+        self._leave_nothing()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Shows a bar that is gone when it ends."""
+        super().on_train_start(trainer, pl_module)
+        self._leave_nothing()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Shows a bar that is gone when it ends."""
+        super().on_validation_start(trainer, pl_module)
+        self._leave_nothing()
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Shows a bar that is gone when it ends."""
+        super().on_test_start(trainer, pl_module)
+        self._leave_nothing()
+
+    def _leave_nothing(self) -> None:
+        if self.progress is not None:
+            self.progress.live.transient = True  # what stays on the screen are the lines of the log
+
     def get_metrics(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:

@@ -19,6 +19,7 @@ from tandem.utils.files import known_sha256
 NOT_IDENTITY = (
     "name",
     "runs",
+    "full",
     "on_changed_data",
     "checkpoint",
     "hydra",

@@ -38,6 +38,7 @@ class TrainConfig:
     name: str = MISSING
     seed: int = 0
     runs: str = "runs"
+    full: bool = False
     on_changed_data: str = "refuse"
     resume_from: str | None = None
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)

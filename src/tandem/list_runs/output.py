@@ -13,6 +13,7 @@ from tandem.list_runs.found import ListedRun
 from tandem.metrics.catalogue import describe
 from tandem.metrics.stored import agreed
 from tandem.utils.console import escape
+from tandem.utils.files import from_here
 from tandem.utils.names import as_cell, printable
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def _list_table(listed: Sequence[ListedRun], differ: Differing) -> "Table":
             time.strftime("%Y-%m-%d %H:%M", time.localtime(one.when)),
             *(escape(text) for text in (one.name, one.hash, one.state)),
             escape(f"{told}: {one.reason}".removeprefix(": ") if one.reason and one.state in TOLD else told),
-            escape(best), escape(_short(one.folder)),
+            escape(best), escape(from_here(one.folder)),
         )  # fmt: skip
     return table
 
@@ -168,9 +169,3 @@ def _csv(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
 
 def _told(differ: Mapping[str, str]) -> str:
     return " ".join(f"{key}={value}" for key, value in differ.items())
-
-
-def _short(folder: Path) -> str:
-    """A path from the working directory, where it lies below it."""
-    here = Path.cwd()
-    return str(folder.relative_to(here)) if folder.is_absolute() and folder.is_relative_to(here) else str(folder)
