@@ -56,6 +56,13 @@ def launchers() -> None:
     take_launchers()
 
 
+@pytest.fixture(autouse=True)
+def no_own_paths(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What whoever runs the tests has set for themselves stays out of them."""
+    monkeypatch.setenv("TANDEM_LOCAL", "")
+    monkeypatch.delenv("TANDEM_DATA", raising=False)
+
+
 @pytest.fixture
 def tandem_train(in_process: Callable[[Callable[[], None]], Command]) -> Command:
     """`tandem-train` in this process and in `tmp_path`: no second start of Python, torch and Lightning."""

@@ -279,7 +279,7 @@ def test_exit_code_and_line_of_the_process(command: Command, tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("arguments", "shown"),
-    [(["--help"], "loss/binary: "), (["--cfg", "job"], "\nseed: 0\n")],
+    [(["--help"], "loss/binary@"), (["--cfg", "job"], "\nseed: 0\n")],
     ids=["--help", "--cfg job"],
 )
 def test_help_and_configuration_are_shown_at_once(command: Command, arguments: list[str], shown: str) -> None:
@@ -299,7 +299,7 @@ def test_nothing_heavy_is_imported_before_a_job_begins(command: Command, monkeyp
     monkeypatch.setenv("PYTHONPROFILEIMPORTTIME", "1")
     for arguments in (["--help"], ["--cfg", "job"], ["sed=3"]):
         imported = {line.rsplit("|", 1)[-1].strip() for line in command(*arguments).err.splitlines()}
-        assert "hydra" in imported
+        assert "omegaconf" in imported
         assert not imported & {
             "torch",
             "numpy.linalg",

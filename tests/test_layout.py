@@ -24,7 +24,7 @@ ORDER = (
     "runs",
     "train evaluate predict export study audit show_data explain_loss",
     "find_lr search paper",
-    "doctor",
+    "list_runs doctor",
 )
 """Packages from low to high, as in docs/architecture.md: imports lead down, or to a package of the same line."""
 

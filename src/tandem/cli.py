@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
@@ -15,16 +15,19 @@ from omegaconf import DictConfig, OmegaConf
 import tandem
 from tandem.config.hydra_internals import check_directory, share_store
 from tandem.config.hydra_section import guard_hydra
+from tandem.config.own_paths import use_cache
 from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
 from tandem.config.slots import own_modules_remembered
 from tandem.config.suggest import explain
+from tandem.config.typed import HELP, flags_last, folders_of, home_expanded, overrides_of
 from tandem.errors import ConfigError, DataError, TandemError
 from tandem.jobs import SWEEP_VARIABLE, RunningElsewhere, one_line, run_job
 from tandem.jobs.job_process import FOLDER_VARIABLE
 from tandem.jobs.outcome import BUSY
-from tandem.jobs.process import follow_parent
+from tandem.jobs.process import PARENT_VARIABLE, follow_parent
 from tandem.jobs.refused import is_new, remove_refused
+from tandem.utils.console import announce
 from tandem.utils.names import printable
 from tandem.utils.signals import exit_code, install, kept
 
@@ -32,9 +35,6 @@ log = logging.getLogger(__name__)
 
 FULL_ERRORS = "HYDRA_FULL_ERROR"
 """Hydra's environment variable for full tracebacks; respected if the user sets it."""
-
-VALUED = {"-c", "--cfg", "-p", "--package", "-cp", "--config-path", "-cn", "--config-name", "-cd", "--config-dir"}
-"""Hydra's flags that take the next argument as their value."""
 
 SWEEPS = ("-m", "--multirun", "hydra.mode=multirun")
 """Arguments that turn a command into a sweep, in lower case."""
@@ -52,6 +52,7 @@ def run(
         config_name: the primary configuration in the shipped folder.
         on_interrupt: the message after Ctrl-C, or a signal that ends the command.
     """
+    _announce(config_name)
     verbose = os.environ.get(FULL_ERRORS) == "1"
     job = _as_job(task, verbose)
     job.command = _module(task)  # type: ignore[attr-defined]  # for launchers that start a process for each job
@@ -73,6 +74,7 @@ def run_tool(task: Callable[[dict[str, Any]], None], config_name: str, on_interr
     for word in sys.argv[1:]:  # before Hydra creates a folder for a sweep
         if word.lstrip("+").lower() in SWEEPS:
             _fail(f"{word} is for training; give this command one value for each key")
+    _announce(config_name)
     verbose = os.environ.get(FULL_ERRORS) == "1"
 
     def job(config: DictConfig) -> None:
@@ -86,6 +88,14 @@ def run_tool(task: Callable[[dict[str, Any]], None], config_name: str, on_interr
     _start(job, config_name, verbose, on_interrupt)
 
 
+def _announce(config_name: str) -> None:
+    """Says at once, in a terminal, that the command has started: libraries take seconds to import."""
+    words = sys.argv[1:]
+    asks = [word for word in words if word.partition("=")[0] in (*HELP, "--version", "--cfg", "-c", "--hydra-help")]
+    if PARENT_VARIABLE not in os.environ and not asks:
+        announce(f"tandem {config_name}: {' '.join(words) or 'as configured'}")
+
+
 def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on_interrupt: str) -> None:
     """Lets Hydra compose the configuration and call the job; prints every expected error in one line."""
     import hydra
@@ -93,7 +103,9 @@ def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on
     if "--version" in sys.argv[1:]:  # instead of Hydra's own version
         sys.stdout.write(f"{version_line()}\n")
         raise SystemExit(0)
-    sys.argv[1:] = flags_last(sys.argv[1:])
+    sys.argv[1:] = flags_last([home_expanded(word) for word in sys.argv[1:]])
+    if HELP & set(sys.argv[1:]):
+        _help(config_name)
     if any(word.partition("=")[0] == "--experimental-rerun" for word in sys.argv[1:]):
         _fail("--experimental-rerun reads a pickle, which can run any code; type the command again instead")
     share_store()
@@ -104,6 +116,7 @@ def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on
     application = hydra.main(version_base="1.3", config_path=str(config_folder()), config_name=config_name)(job)
     try:
         guard_hydra()
+        use_cache()
         with own_modules_remembered(), kept():
             install()
             application()
@@ -112,15 +125,26 @@ def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on
     except Exception as error:  # jobs of `run` handle their own errors, so this one is from composing
         if verbose:
             raise
-        _fail(_explained(error))
+        _fail(_explained(error, config_name))
 
 
-def _explained(error: Exception) -> str:
+def _help(config_name: str) -> NoReturn:
+    """Prints the help, instead of Hydra's own: a page, or what the other words on the command line name."""
+    from tandem.config.help_text import help_text
+
+    try:
+        sys.stdout.write(f"{help_text(config_name, overrides_of(sys.argv[1:]), folders_of(sys.argv[1:]))}\n")
+    except TandemError as error:
+        _fail(one_line(error))
+    raise SystemExit(0)
+
+
+def _explained(error: Exception, config_name: str) -> str:
     """An error of composing in one line; one of tandem may have been raised inside a reference."""
     inner: BaseException | None = error
     while inner is not None and not isinstance(inner, TandemError):
         inner = inner.__cause__ or inner.__context__
-    return explain(error) if inner is None else one_line(inner)
+    return explain(error, sys.argv[1:], config_name) if inner is None else one_line(inner)
 
 
 def _module(task: Callable[[DictConfig, Path], Any]) -> str | None:
@@ -139,23 +163,6 @@ def version_line() -> str:
     return f"{tandem.DISTRIBUTION} {tandem.__version__}"
 
 
-def flags_last(words: Sequence[str]) -> list[str]:
-    """The arguments of a command line with Hydra's flags moved behind the overrides: its parser fails on a mixture.
-
-    Args:
-        words: the arguments, without the program's name.
-
-    Example:
-        >>> flags_last(["seed=1", "-m", "--config-dir", "mine", "lr=1,2"])
-        ['seed=1', 'lr=1,2', '-m', '--config-dir', 'mine']
-    """
-    overrides: list[str] = []
-    flags: list[str] = []
-    for before, word in zip(["", *words], words, strict=False):
-        (flags if word.startswith("-") or before in VALUED else overrides).append(word)
-    return [*overrides, *flags]
-
-
 def _as_job(task: Callable[[DictConfig, Path], Any], verbose: bool) -> Callable[[DictConfig], Any]:
     """The function that Hydra calls for each job. A failure ends the process, but not a sweep."""
 
@@ -167,6 +174,8 @@ def _as_job(task: Callable[[DictConfig, Path], Any], verbose: bool) -> Callable[
         folder = Path(hydra_config.runtime.output_dir)
         sweep = hydra_config.mode == RunMode.MULTIRUN
         new = not sweep and SWEEP_VARIABLE not in os.environ and is_new(folder)
+        if sweep and not hydra_config.verbose:
+            _only_warnings()
         number = 0 if OmegaConf.is_missing(hydra_config.job, "num") else int(hydra_config.job.num)
         try:
             check_directory(hydra_config.job.chdir)
@@ -186,6 +195,13 @@ def _as_job(task: Callable[[DictConfig, Path], Any], verbose: bool) -> Callable[
             raise SystemExit(1) from None
 
     return job
+
+
+def _only_warnings() -> None:
+    """Keeps what a job of a sweep logs off the terminal, where the sweep logs a line for each job; its file has all."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
+            handler.setLevel(logging.WARNING)
 
 
 def _remove(folder: Path, config: DictConfig) -> None:

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import re
 import sys
 from collections.abc import Callable
 from types import SimpleNamespace
@@ -10,6 +11,7 @@ from typing import Any, cast
 import pytest
 import pytorch_lightning as pl
 import torch
+from rich.console import Console
 from torch.utils.data import DataLoader
 
 from tandem.callbacks import EpochLog, Progress, ThresholdSweep
@@ -52,6 +54,31 @@ def test_no_value_hides_another_of_the_same_short_name() -> None:
         val__segment__loss=4.0,
     )
     assert found == {"loss": 1.0, "seg loss": 2.0, "val/loss": 3.0, "val/segment/loss": 4.0}
+
+
+@pytest.mark.parametrize("columns", [80, 100])
+def test_the_bar_fits_a_line_of_its_terminal(
+    columns: int, module: Make, trainer: Make, batches: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn = io.StringIO()
+    console = Console(file=drawn, width=columns, force_terminal=True, legacy_windows=False)
+    monkeypatch.setattr("pytorch_lightning.callbacks.progress.rich_progress.get_console", lambda: console)
+    monkeypatch.setattr("tandem.callbacks.progress.get_console", lambda: console)
+    monkeypatch.setattr("tandem.callbacks.progress.in_terminal", lambda: True)
+    many = {f"val/{task}/{name}": torch.tensor(0.5) for task in ("segmentation", "classification") for name in "abcd"}
+
+    class Crowd(pl.Callback):
+        def on_train_batch_end(self, run: pl.Trainer, *given: Any) -> None:
+            run.callback_metrics.update(many)
+
+    bar = Progress(show=list(many))
+    run = trainer(Crowd(), ThresholdSweep(), bar, max_epochs=1, enable_progress_bar=True)
+    run.fit(module(), feed(batches(0)), feed(batches(1)))
+    lines = re.split(r"[\r\n]+", re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", drawn.getvalue()))
+    epochs = [line.rstrip() for line in lines if "Epoch" in line]
+    assert any("loss: " in line for line in epochs)
+    assert max(map(len, epochs)) <= columns
+    assert [line for line in lines if line.strip() and not re.match(r"\s*(Epoch|Validation|Sanity)", line)] == []
 
 
 @pytest.mark.parametrize("terminal", [True, False])

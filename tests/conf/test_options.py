@@ -69,7 +69,7 @@ METRICS = {
 }
 
 # Parts that other options are made of, not choices.
-PARTS = {"shared", "network/shared", "adversary/shared"}
+PARTS = {"shared", "local", "network/shared", "adversary/shared"}
 
 # Groups of other commands than training, and launchers of sweeps, tried in their own tests.
 OTHERS = {"paper", "refine", "hydra/launcher"}

@@ -58,7 +58,7 @@ def explained() -> Callable[..., str]:
             pytest.raises(Exception, match=r"\S") as caught,
         ):
             resolve(compose("train", overrides=list(overrides)))
-        return str(caught.value) if isinstance(caught.value, ConfigError) else explain(caught.value)
+        return str(caught.value) if isinstance(caught.value, ConfigError) else explain(caught.value, overrides)
 
     return make
 
@@ -89,6 +89,22 @@ CASES = [
         "unknown key 'augment.rotate': the chosen option of augment has no keys; choose another with augment=...",
     ),
     (["callbacks.progres=null"], "unknown key 'callbacks.progres': did you mean 'progress'? (there are: best, "),
+    # the right word in the wrong place
+    (["lr=0.1"], "unknown key 'lr': did you mean 'optimizer.lr'?"),
+    (["gamma=3"], "unknown key 'gamma': did you mean 'tasks.segmentation.loss.gamma'?"),
+    (["epochs=3"], "unknown key 'epochs': did you mean 'trainer.max_epochs'?"),
+    (["model=unet"], "unknown key 'model': did you mean 'network=unet'?"),
+    (
+        ["task.segmentation.loss=x"],
+        "unknown key 'task': task is a config group; did you mean 'tasks.segmentation.loss'?",
+    ),
+    (
+        ["loss=focal"],
+        "'loss' is chosen for each task: did you mean 'loss/multiclass@tasks.classification.loss=focal' or "
+        "'loss/binary@tasks.segmentation.loss=focal'?",
+    ),
+    (["loss=dice_bce"], "'loss' is chosen for each task: did you mean 'loss/binary@tasks.segmentation.loss=dice_bce'?"),
+    (["optimizer=0.1"], "'optimizer=0.1' is a number, but optimizer is a config group: there are: adam, adamw, sgd"),
     # unknown options
     (
         ["network=unett"],

@@ -140,7 +140,7 @@ def test_what_cannot_be_shown_is_refused_in_one_line(
 
 @pytest.mark.parametrize(
     ("typed", "shown"),
-    [(["--help"], "Choices (group=option"), (["loss/binary=focal", "loss.gamma=1,2", "--cfg", "job"], "  gamma: 1\n")],
+    [(["--help"], "Choices (--help data"), (["loss/binary=focal", "loss.gamma=1,2", "--cfg", "job"], "  gamma: 1\n")],
     ids=["--help", "--cfg job"],
 )
 def test_help_and_configuration_import_nothing_heavy(tmp_path: Path, typed: list[str], shown: str) -> None:

@@ -4,7 +4,7 @@ import io
 
 from rich.console import Console
 
-from tandem.reports.sweep_table import JobRow, outcomes, print_sweep, swept
+from tandem.reports.sweep_table import JobRow, best_jobs, outcomes, print_sweep, swept
 
 
 def job(gamma: str, dice: float | None, *more: str) -> JobRow:
@@ -50,3 +50,13 @@ def test_text_from_a_configuration_is_no_markup() -> None:
 
 def test_nothing_is_printed_if_no_job_finished() -> None:
     assert shown() == ""
+
+
+def test_of_many_jobs_the_best_are_shown_in_their_order() -> None:
+    values = [0.1, None, 0.9, 0.5, float("nan")]
+    jobs = [JobRow([f"a={place}"], {"metrics": {"val/x/dice": value}, "monitor": "val/x/dice", "mode": "max"})
+            for place, value in enumerate(values)]  # fmt: skip
+    assert [job.overrides for job in best_jobs(jobs, 2)] == [["a=2"], ["a=3"]]
+    assert best_jobs(jobs, 9) == jobs
+    least = [JobRow(job.overrides, {**job.results, "mode": "min"}) for job in jobs]
+    assert [job.overrides for job in best_jobs(least, 2)] == [["a=0"], ["a=3"]]

@@ -53,6 +53,20 @@ def test_metrics_without_empty_images_are_grouped_with_lesions() -> None:
     ]
 
 
+@pytest.mark.parametrize("full", [False, True])
+def test_the_terminal_shows_twenty_rows_of_all_groups_or_all(
+    full: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    metrics = {f"val/{task}/own_{number}": 0.5 for task in ("a", "b") for number in range(15)}
+    metrics |= {f"val/a/loss/{number}": 1.0 for number in range(5)}  # on the page alone
+    results = {"name": "x", "best_epoch": 0, "monitor": "val/loss", "metrics": metrics}
+    print_results({**results, "config": {"tasks": {"a": {}, "b": {}}}}, tmp_path / "runs" / "x", full)
+    shown = capsys.readouterr().out
+    assert shown.count("own_") == (30 if full else 20)
+    assert ("20 of 30 rows; full=true shows all" in shown) is not full
+    assert "run=" in shown.splitlines()[-1]
+
+
 def test_a_task_without_numbers_has_no_rows() -> None:
     assert list(result_groups(METRICS, {"age": {}})) == []
     assert list(result_groups({}, {"segmentation": {}})) == []

@@ -3,11 +3,15 @@
 import logging
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import RichProgressBar
 from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTheme
+from rich import get_console
+from rich.progress import BarColumn
 
+from tandem.callbacks.bar_width import BAR, NARROW, fitting, room
 from tandem.callbacks.collapse import CollapseWatch
 
 log = logging.getLogger(__name__)
@@ -36,6 +40,30 @@ class Progress(RichProgressBar):
         """Whether the bar is visible; otherwise nothing is drawn, and nothing waits for its last update."""
         return super().is_enabled and self.seen
 
+    def on_sanity_check_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Shows a bar that is gone when it ends."""
+        super().on_sanity_check_start(trainer, pl_module)
+        self._leave_nothing()
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Shows a bar that is gone when it ends."""
+        super().on_train_start(trainer, pl_module)
+        self._leave_nothing()
+
+    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Shows a bar that is gone when it ends."""
+        super().on_validation_start(trainer, pl_module)
+        self._leave_nothing()
+
+    def on_test_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Shows a bar that is gone when it ends."""
+        super().on_test_start(trainer, pl_module)
+        self._leave_nothing()
+
+    def _leave_nothing(self) -> None:
+        if self.progress is not None:
+            self.progress.live.transient = True  # what stays on the screen are the lines of the log
+
     def get_metrics(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule
     ) -> dict[str, int | str | float | dict[str, float]]:
@@ -47,7 +75,18 @@ class Progress(RichProgressBar):
             short = _short(key)
             shown[key if short in shown else short] = float(known[key])
         marks = [callback.mark for callback in trainer.callbacks if isinstance(callback, CollapseWatch)]  # type: ignore[attr-defined]
-        return shown | ({"!": marks[0]} if any(marks) else {})
+        shown |= {"!": marks[0]} if any(marks) else {}
+        if self.progress is None:
+            return shown
+        return fitting(shown, room(self.progress.console.width, trainer.max_epochs or 0, trainer.num_training_batches))
+
+    def configure_columns(self, trainer: pl.Trainer) -> list[Any]:
+        """The parts of a line, so short that values fit beside them; in a narrow terminal without the speed."""
+        columns = super().configure_columns(trainer)
+        for column in columns:
+            if isinstance(column, BarColumn):
+                column.bar_width = BAR
+        return columns if get_console().width >= NARROW else columns[:-1]
 
 
 def _short(key: str) -> str:

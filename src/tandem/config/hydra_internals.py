@@ -61,7 +61,7 @@ class Checks:
     Attributes:
         package: called with the path of a file and the package it goes to, before the file is read.
         file: called with what was read, a function that returns it at its place in the configuration, and its path.
-        whole: called with the composed configuration.
+        whole: called with the composed configuration, which it may complete.
         sweep: called with the overrides of a sweep's job.
     """
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from tandem.config.hydra_internals import Checks, guard_loader
+from tandem.config.own_paths import fill
 from tandem.config.shipped import config_folder
 from tandem.config.slots import ALLOW_VARIABLE
 from tandem.errors import ConfigError
@@ -34,12 +35,19 @@ WAY_OUT = "other files may set directories, mode, sweeper.params and launchers; 
 
 
 def guard_hydra() -> None:
-    """Makes Hydra check its own section while it composes, in this process; may be called again.
+    """Makes Hydra check its own section while it composes, and fill a person's own paths in, in this process.
+
+    May be called again.
 
     Raises:
         ConfigError: this version of Hydra cannot be guarded.
     """
-    guard_loader(Checks(check_package, check_file, check_environment, _check_job))
+    guard_loader(Checks(check_package, check_file, _finish, _check_job))
+
+
+def _finish(config: Any) -> None:
+    check_environment(config)
+    fill(config)
 
 
 def _check_job(words: Iterable[str]) -> None:

@@ -9,6 +9,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tandem.utils.files import known_sha256
 NOT_IDENTITY = (
     "name",
     "runs",
+    "full",
     "on_changed_data",
     "checkpoint",
     "hydra",
@@ -115,11 +117,16 @@ def is_neutral(key: str, value: Any) -> bool:
         >>> is_neutral("resume_from", None), is_neutral("seed", None)
         (True, False)
     """
+    return any(_same(value, LATER[entry]) for entry in _later(key))
+
+
+@cache  # lists of runs ask for the same few hundred keys, a thousand times each
+def _later(key: str) -> tuple[str, ...]:
+    """The entries of `LATER` that name a key."""
     parts = key.split(".")
-    return any(
-        _same(value, neutral) and len(name) == len(parts)
+    return tuple(
+        entry for entry in LATER if len(name := entry.split(".")) == len(parts)
         and all(one in ("*", part) for one, part in zip(name, parts, strict=True))
-        for name, neutral in ((entry.split("."), neutral) for entry, neutral in LATER.items())
     )  # fmt: skip
 
 
@@ -149,6 +156,7 @@ def _flat(node: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
         yield from _flat(value, f"{prefix}{key}.")
 
 
+@cache
 def is_presentation(key: str) -> bool:
     """Whether an option changes only how a run is shown or where it is stored, and none of its numbers.
 

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 from tandem.config.asked import register_names
 from tandem.config.identity import run_hash
 from tandem.config.monitor import OFFERS, resolved_monitor
+from tandem.config.own_paths import hint
 from tandem.config.schema import (
     EXTENDED,
     AuditDataConfig,
@@ -23,6 +24,7 @@ from tandem.config.schema import (
     EvaluateConfig,
     ExplainLossConfig,
     ExportConfig,
+    ListRunsConfig,
     PredictConfig,
     ReproduceConfig,
     ShowDataConfig,
@@ -54,6 +56,7 @@ def register(primary: str = "train") -> None:
     ConfigStore.instance().store(name="schema_show_data", node=ShowDataConfig)
     ConfigStore.instance().store(name="schema_doctor", node=DoctorConfig)
     ConfigStore.instance().store(name="schema_audit_data", node=AuditDataConfig)
+    ConfigStore.instance().store(name="schema_list_runs", node=ListRunsConfig)
     ConfigStore.instance().store(name="schema_evaluate", node=EvaluateConfig)
     ConfigStore.instance().store(name="schema_predict", node=PredictConfig)
     ConfigStore.instance().store(name="schema_reproduce", node=ReproduceConfig)
@@ -155,7 +158,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
     except OmegaConfBaseException as error:
         raise ConfigError(explain(error)) from error
     if missing:
-        raise ConfigError(f"{missing[0]} has no value; give it, for instance {missing[0]}=VALUE")
+        raise ConfigError(f"{missing[0]} has no value; give it, for instance {missing[0]}=VALUE{hint(missing[0])}")
     name = str(plain.get("name", "-"))
     if not name.strip() or ".." in Path(name).parts or Path(name).is_absolute():
         raise ConfigError(f"name is '{name}', but must be the name of a folder below '{plain.get('runs')}'")

@@ -38,6 +38,7 @@ class TrainConfig:
     name: str = MISSING
     seed: int = 0
     runs: str = "runs"
+    full: bool = False
     on_changed_data: str = "refuse"
     resume_from: str | None = None
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
@@ -206,6 +207,20 @@ class DoctorConfig:
     self_test: bool = True
     out: str | None = None
     overwrite: bool = False
+
+
+@dataclass
+class ListRunsConfig:
+    """Schema of `conf/list_runs.yaml`."""
+
+    runs: str = "runs"
+    name: str | None = None
+    state: Any = None
+    compare: Any = None
+    sort: str = "when"
+    format: str = "table"
+    full: bool = False
+    delete: Any = None
 
 
 @dataclass

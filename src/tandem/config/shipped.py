@@ -13,8 +13,17 @@ def config_folder() -> Path:
     return packaged if packaged.is_dir() else here.parents[1] / "conf"
 
 
-ELSEWHERE = ("hydra", "paper", "refine", "search", "shared")
-"""Folders that are not config groups of training: Hydra's own, those of other commands, shared parts."""
+def shipped(primary: str) -> Path:
+    """Returns the file of a command's configuration.
+
+    Args:
+        primary: its name, such as `train`.
+    """
+    return config_folder() / f"{primary}.yaml"
+
+
+ELSEWHERE = ("hydra", "local", "paper", "refine", "search", "shared")
+"""Folders that are not config groups of training: Hydra's, a person's own, those of other commands, shared parts."""
 
 
 def shipped_groups() -> list[str]:

@@ -2,9 +2,13 @@
 
 import difflib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from typing import Any
 
-from tandem.config.shipped import config_folder, shipped_groups, shipped_places
+from tandem.config.choices import choices_of
+from tandem.config.meant import dotted_keys, groups_with, inner_keys, loss_words, typed_value
+from tandem.config.shipped import config_folder, shipped, shipped_groups, shipped_places
 from tandem.errors import TandemError
 
 SHOWN = 28
@@ -26,13 +30,22 @@ def nearest(wrong: str, valid: Iterable[str]) -> str:
     return f"did you mean '{close[0]}'? (there are: {listed})" if close else f"there are: {listed}"
 
 
-def explain(error: BaseException) -> str:
+def explain(error: BaseException, words: Sequence[str] = (), primary: str = "train") -> str:
     """Explains in one line an error that was raised while composing or resolving a configuration.
 
     Args:
         error: the exception of Hydra or OmegaConf, with its chain of causes.
+        words: the command line, where it is known; it tells what else was meant.
+        primary: name of the command's configuration.
     """
-    readers = (_bad_override, _unknown_key, _unknown_choice, _wrong_count, _not_chosen, _bad_value)
+    readers: tuple[Callable[[BaseException], str | None], ...] = (
+        _bad_override,
+        partial(_unknown_key, words=words),
+        _unknown_choice,
+        partial(_wrong_count, words=words),
+        partial(_not_chosen, words=words, primary=primary),
+        _bad_value,
+    )
     lines = (reader(link) for link in _chain(error) for reader in readers)
     refused = next((str(link) for link in _chain(error) if isinstance(link, TandemError)), None)  # by a resolver
     return refused or next((line for line in lines if line), None) or _first_lines(error)
@@ -58,9 +71,9 @@ def _bad_override(error: BaseException) -> str | None:
     return f"{text} ({'; '.join(reason)}); put a value with special characters in quotes: 'key=\"a=b\"'"
 
 
-def _unknown_key(error: BaseException) -> str | None:
+def _unknown_key(error: BaseException, words: Sequence[str]) -> str | None:
     """A key that the schema or a composed yaml does not have."""
-    from omegaconf import DictConfig
+    from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError
 
     parent = getattr(error, "parent_node", None)
@@ -70,13 +83,32 @@ def _unknown_key(error: BaseException) -> str | None:
     group, _, last = wrong.rpartition(".")
     keys = {str(key) for key in parent if key != "hydra" and not str(key).startswith("_")}
     if not group:
-        return f"unknown key '{wrong}': {nearest(last, keys | set(shipped_groups()))}"
+        meant = _belongs(wrong, OmegaConf.to_container(parent, resolve=False), words)
+        return f"unknown key '{wrong}': {meant or nearest(last, keys | set(shipped_groups()))}"
     if not keys and group in shipped_groups():
         place = f"{group}/{inner[0]}" if (inner := _inner_groups(group)) else group
         return f"unknown key '{wrong}': the chosen option of {group} has no keys; choose another with {place}=..."
     hint = nearest(last, keys)
     add = "" if hint.startswith("did") else f"; to add a key that is not listed, type +{wrong}=..."
     return f"unknown key '{wrong}': {hint}{add}"
+
+
+def _belongs(wrong: str, config: Any, words: Sequence[str]) -> str | None:
+    """Where a key that is none at the root belongs, as part of a sentence; None if nothing is known."""
+    if keys := inner_keys(config, wrong):
+        return f"did you mean {_listed(keys)}?"
+    value = typed_value(words, wrong)
+    if (groups := groups_with(value)) and not difflib.get_close_matches(wrong, groups, cutoff=0.5):
+        return f"did you mean {_listed([f'{group}={value}' for group in groups])}?"
+    whole = next((word.lstrip("+~").partition("=")[0] for word in words if word.startswith(f"{wrong}.")), "")
+    if whole and wrong in shipped_groups():
+        close = difflib.get_close_matches(whole, dotted_keys(config), 1)
+        return f"{wrong} is a config group{f'; did you mean {_listed(close)}?' if close else ''}"
+    return None
+
+
+def _listed(names: Sequence[str]) -> str:
+    return " or ".join(f"'{name}'" for name in names)
 
 
 def _unknown_choice(error: BaseException) -> str | None:
@@ -92,20 +124,29 @@ def _unknown_choice(error: BaseException) -> str | None:
     return f"no option '{wrong}' in the config group '{group}': {nearest(wrong, options)}"
 
 
-def _wrong_count(error: BaseException) -> str | None:
-    """A config group without an option, or several values instead of one."""
+def _wrong_count(error: BaseException, words: Sequence[str]) -> str | None:
+    """A config group without an option, with a number for one, or several values instead of one."""
     if "Config group override must be a string or a list. Got NoneType" in str(error):
         return "a config group cannot be null; choose one of its options, such as augment=none"
+    if "Config group override must be a string or a list. Got" in str(error):
+        groups = {word.partition("=")[0]: word for word in words if word.partition("=")[0] in shipped_groups()}
+        group, word = next(((key, one) for key, one in groups.items() if re.search(r"=[-+.\d]", one)), ("", ""))
+        if group:
+            names = [path.stem for path in (config_folder() / group).glob("*.yaml")]
+            return f"'{word}' is a number, but {group} is a config group: {nearest(word.partition('=')[2], names)}"
     match = re.match(r"Ambiguous value for argument '(.*)'", str(error))
     return match and f"'{match[1]}' has several values; add -m to sweep over them, or write a list: key=[a,b]"
 
 
-def _not_chosen(error: BaseException) -> str | None:
+def _not_chosen(error: BaseException, words: Sequence[str], primary: str) -> str | None:
     """An option for a package (group@package) that does not exist in this configuration, or of another group."""
     from hydra.errors import ConfigCompositionException
 
     whole = re.match(r"Could not override '(\w+)'", str(error))
     if whole and (inner := _inner_groups(whole[1])):
+        own = any(choice.group in (f"{whole[1]}/{kind}" for kind in inner) for choice in choices_of(shipped(primary)))
+        if not own and (meant := loss_words(typed_value(words, whole[1]), words)):
+            return f"'{whole[1]}' is chosen for each task: did you mean {_listed(meant)}?"
         return f"'{whole[1]}' is chosen by kind ({', '.join(inner)}): write {whole[1]}/{inner[0]}=..."
     match = re.match(r"Could not override '([\w/]+)@([\w.]+)'", str(error))
     if not isinstance(error, ConfigCompositionException) or not match:

@@ -46,7 +46,7 @@ def doctor_job(config: Mapping[str, Any]) -> None:
         log.info("%s", render(section))
         found.append(section)
     if config["out"] is not None:
-        file = Path(config["out"])
+        file = Path(config["out"]).expanduser()
         with writing(file.parent, "doctor", config["overwrite"]):
             write_text(file, "\n".join(render(section) for section in found) + "\n")
         log.info("%s", file)

@@ -15,7 +15,10 @@ LITTLE_DISK = 1e9
 LITTLE_MEMORY = 1e9
 """Bytes below which training is likely to be killed by the system."""
 
-VARIABLES = ("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE", "TANDEM_ALLOW", "TANDEM_CACHE", "TMPDIR")
+VARIABLES = (
+    *("OMP_NUM_THREADS", "CUDA_VISIBLE_DEVICES", "HF_HUB_OFFLINE", "TMPDIR"),
+    *("TANDEM_ALLOW", "TANDEM_CACHE", "TANDEM_DATA", "TANDEM_LOCAL"),
+)
 """Environment variables that change what tandem does. None of them is a secret."""
 
 

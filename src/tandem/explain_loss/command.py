@@ -10,6 +10,7 @@ from omegaconf import DictConfig
 
 from tandem.config.resolve import resolve
 from tandem.config.suggest import explain
+from tandem.config.typed import HELP
 from tandem.errors import ConfigError
 from tandem.explain_loss.settings import Setting, Typed, of_loss, read_settings
 
@@ -20,7 +21,8 @@ def main() -> None:
 
     typed = read_settings(sys.argv[1:])
     # Hydra reads the command line itself; it gets the first setting of the loss, and the job composes the others
-    sys.argv[1:] = typed.arguments
+    if not HELP & set(sys.argv[1:]):
+        sys.argv[1:] = typed.arguments
     run(partial(explain_job, typed=typed), "explain_loss")
 
 

@@ -1,6 +1,7 @@
 """The summary after a sweep: a table of its results, the failed jobs with reasons, and the number of jobs by state."""
 
 import os
+import shlex
 import uuid
 from collections import Counter
 from collections.abc import Iterable
@@ -12,7 +13,8 @@ from omegaconf import DictConfig
 
 from tandem.jobs.status import REFUSED, STATUS, SWEEP_VARIABLE, read_status
 from tandem.utils.artifacts import RESULTS
-from tandem.utils.files import read_json
+from tandem.utils.commands import spelled
+from tandem.utils.files import from_here, read_json
 
 
 class SweepSummary(Callback):
@@ -77,6 +79,9 @@ class SweepSummary(Callback):
         states["not started"] += self.not_started
         counts = [f"{count} {state}" for state, count in states.items() if count or state in ("finished", "failed")]
         console.print(f"sweep: {', '.join(counts)}", highlight=False)
+        if done:
+            places = dict.fromkeys(from_here(folder.parent) for folder, _ in done)
+            console.print(f"next: {spelled('study')} {shlex.join(places)}", highlight=False, markup=False)
         return states.total() == states["finished"]
 
 

@@ -1,5 +1,6 @@
 """The table after a sweep: swept options and results, one line for each job."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +12,9 @@ from tandem.metrics.catalogue import Quantity, describe
 from tandem.metrics.stored import agreed, read_quantities
 from tandem.reports.table import headline
 from tandem.utils.console import escape
+
+ROWS = 20
+"""Jobs in the table; a study has all."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,23 @@ def outcomes(job: JobRow) -> dict[str, float | None]:
     return shown
 
 
+def best_jobs(jobs: Sequence[JobRow], most: int) -> list[JobRow]:
+    """The jobs with the best monitored values, in their order; all of them where there are few.
+
+    Args:
+        jobs: with their results.
+        most: number of jobs.
+    """
+
+    def rank(job: JobRow) -> float:
+        value = job.results["metrics"].get(job.results.get("monitor"))
+        sign = -1 if job.results.get("mode") == "max" else 1
+        return math.inf if value is None or math.isnan(value) else sign * value
+
+    kept = sorted(range(len(jobs)), key=lambda place: rank(jobs[place]))[:most]
+    return [jobs[place] for place in sorted(kept)]
+
+
 def print_sweep(jobs: Sequence[JobRow], console: Console) -> None:
     """Prints the table; prints nothing if no job has finished.
 
@@ -62,6 +83,7 @@ def print_sweep(jobs: Sequence[JobRow], console: Console) -> None:
     """
     if not jobs:
         return
+    total, jobs = len(jobs), best_jobs(jobs, ROWS)
     settings = swept(jobs)
     numbers = [outcomes(job) for job in jobs]
     stored = agreed(read_quantities(job.results) for job in jobs)
@@ -77,6 +99,8 @@ def print_sweep(jobs: Sequence[JobRow], console: Console) -> None:
             *(describe(name, stored).text(found.get(name)) for name in names),
         )
     console.print(table)
+    if len(jobs) < total:
+        console.print(f"the best {len(jobs)} of {total} jobs, on validation", highlight=False)
 
 
 def _title(name: str, stored: Mapping[str, Quantity]) -> str:

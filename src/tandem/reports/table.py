@@ -1,6 +1,7 @@
 """The table at the end of a run, with separate groups for images with and without a lesion."""
 
-from collections.abc import Iterable, Iterator, Mapping
+import shlex
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -11,7 +12,12 @@ from rich.table import Table
 from tandem.metrics.catalogue import ALL, EMPTY, LESION, Quantity, describe, key_of
 from tandem.metrics.declared import skips_empty
 from tandem.metrics.stored import read_quantities
+from tandem.utils.commands import spelled
 from tandem.utils.console import escape
+from tandem.utils.files import from_here
+
+ROWS = 20
+"""Rows of the table, unless all are asked for."""
 
 
 class Row(NamedTuple):
@@ -106,12 +112,32 @@ def _brief(key: str) -> bool:
     return key.count("/") < 3 or key.split("/")[2] == "recall"
 
 
-def print_results(results: Mapping[str, Any], folder: Path) -> None:
-    """Prints the table of a run, without loss terms, and the path of its report.
+def first_rows(counts: Sequence[int], most: int) -> list[int]:
+    """How many rows of each group are shown: each gets one in turn until there is no room left.
+
+    Args:
+        counts: rows of each group.
+        most: rows of all groups together.
+
+    Example:
+        >>> first_rows([14, 14, 5, 1], 20), first_rows([2, 1], 20)
+        ([7, 7, 5, 1], [2, 1])
+    """
+    shown = [0] * len(counts)
+    while sum(shown) < min(most, sum(counts)):
+        for place, count in enumerate(counts):
+            if shown[place] < count and sum(shown) < most:
+                shown[place] += 1
+    return shown
+
+
+def print_results(results: Mapping[str, Any], folder: Path, full: bool = False) -> None:
+    """Prints the table of a run, without loss terms, the path of its report, and the command that goes on from there.
 
     Args:
         results: content of `results.json`.
         folder: the run's folder.
+        full: whether all rows are shown, not the first `ROWS`.
     """
     table = Table(
         title=f"{escape(results['name'])}: best epoch {results['best_epoch']} by {escape(results['monitor'])}"
@@ -125,14 +151,21 @@ def print_results(results: Mapping[str, Any], folder: Path) -> None:
     ):
         table.add_column(column, justify=justify)  # type: ignore[arg-type]
     shown = {key: value for key, value in results["metrics"].items() if _brief(key)}
-    for task, group, rows in result_groups(shown, results["config"]["tasks"], read_quantities(results)):
-        for index, (one, val, test) in enumerate(rows):
+    groups = list(result_groups(shown, results["config"]["tasks"], read_quantities(results)))
+    total = sum(len(rows) for _, _, rows in groups)
+    counts = first_rows([len(rows) for _, _, rows in groups], total if full else ROWS)
+    for (task, group, rows), count in zip(groups, counts, strict=True):
+        for index, (one, val, test) in enumerate(rows[:count]):
             heading = (escape(task), escape(group)) if index == 0 else ("", "")
             table.add_row(*heading, escape(one.label), one.text(val), one.text(test))
         table.add_section()
     console = Console()
     console.print(table)
+    if sum(counts) < total:
+        console.print(f"{sum(counts)} of {total} rows; full=true shows all, as the report does", highlight=False)
     for warning in results.get("warnings", []):
         text = f"epoch {warning['epoch']}: {warning['saw']}; try: {warning['attempt']}"
         console.print(f"[yellow]warning[/] {escape(text)}", highlight=False, soft_wrap=True)
     console.print(f"report: {folder / 'report.html'}", highlight=False, soft_wrap=True, markup=False)
+    following = f"next: {spelled('evaluate')} run={shlex.quote(from_here(folder))}"
+    console.print(following, highlight=False, soft_wrap=True, markup=False)

@@ -2,12 +2,11 @@
 
 import logging
 import os
-import sys
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import ConfigError, TandemError
+from tandem.utils.commands import spelled
 from tandem.utils.signals import exit_code
 
 if TYPE_CHECKING:
@@ -104,8 +103,8 @@ def _lead(trials: "Trials", words: Sequence[str]) -> None:
         work(trials, words, since, bar=True)
     else:
         well = run_processes(settings.n_jobs, since)
-    print_search(trials, words, _program(), Console())
-    log.info("table: %s; runs: python scripts/study.py %s", write_trials(trials), settings.folder)
+    print_search(trials, words, spelled("train"), Console())
+    log.info("table: %s; runs: %s %s", write_trials(trials), spelled("study"), settings.folder)
     if not well:
         raise TandemError("a process of the search ended with the error above; rerun the same command to resume")
     states = [trial.state.name for trial in trials.all()]
@@ -118,9 +117,3 @@ def _announce(settings: "SearchSettings", known: int) -> None:
     log.info("search %s: %s over %s", settings.folder, aims, ", ".join(settings.space))
     if known:
         log.info("resuming after %d of %d trials", known, settings.n_trials)
-
-
-def _program() -> str:
-    """The command that trains, in the same form as this command."""
-    typed = Path(sys.argv[0])
-    return f"python {typed.with_name('train.py')}" if typed.name == "search.py" else "tandem-train"

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from tandem.errors import ConfigError, TandemError
+from tandem.utils.commands import spelled
 from tandem.utils.names import printable
 from tandem.utils.signals import exit_code, install
 from tandem.utils.walk import files_named
@@ -227,7 +228,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog="study.py",
         description="Tables (CSV, Markdown, LaTeX) and one page of a study, from the results.json of its runs.",
-        epilog="example: python scripts/study.py runs/focal_grid --baseline gamma=2 alpha=0.25",
+        epilog=f"example: {spelled('study')} runs/focal_grid --baseline gamma=2 alpha=0.25",
     )
     parser.add_argument("--version", action="version", version=version_line())
     parser.add_argument(

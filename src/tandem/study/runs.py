@@ -117,7 +117,7 @@ def read_study(folders: Sequence[Path]) -> Study:
     found = _below(folders, RESULTS, STATUS, PLAN, TRIALS)
     for path in found[RESULTS]:
         try:
-            run = _run(path)
+            run = read_run(path)
         except (OSError, ValueError, DataError) as error:
             reason = " ".join(str(error).split())
             unfinished.append(Unfinished(path.parent, "unreadable", reason, _overrides(path.with_name(STATUS))))
@@ -174,7 +174,7 @@ def _below(folders: Iterable[Path], *names: str) -> dict[str, list[Path]]:
     return {name: [paths[real] for real in sorted(paths)] for name, paths in found.items()}
 
 
-def _run(path: Path) -> Run:
+def read_run(path: Path) -> Run:
     """One finished run.
 
     Raises:

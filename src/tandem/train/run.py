@@ -45,18 +45,25 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
         config: the composed configuration.
         folder: the run's folder.
     """
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
     from tandem.reports.run_report import REPORT, write_report
     from tandem.reports.table import print_results
+
+    plain = resolve(config)
+    if not (folder / RESULTS).exists():
+        check_config(plain)  # before the libraries are imported, which takes seconds
     from tandem.train.answer import finished_results
     from tandem.train.repair import repair
 
-    plain = resolve(config)
     repair(folder)
     known = finished_results(plain, folder)
     results = _train(plain, folder) if known is None else _as_declared_now(known, plain, folder)
     if not (folder / REPORT).exists():  # also if a finished run was interrupted before its report was written
         write_report(folder)
-    print_results(results, folder)
+    if HydraConfig.get().mode != RunMode.MULTIRUN:  # the summary of a sweep has a row for each job
+        print_results(results, folder, plain["full"])
     value = results["metrics"].get(plain["monitor"])
     return None if value is None else float(value)
 

@@ -1,8 +1,24 @@
 """What reaches a terminal or a log: names from files cannot move its cursor, clear it or colour it."""
 
 import logging
+import shutil
+import sys
 
 from tandem.utils.names import printable
+
+
+def announce(line: str) -> None:
+    """Prints a line where people see it and no program reads it: to a terminal, on stderr.
+
+    Args:
+        line: what has started; cut to the width of the terminal.
+    """
+    if sys.stderr is not None and sys.stderr.isatty():
+        text = f"{printable(line)} ..."
+        width = shutil.get_terminal_size().columns
+        text = text if len(text) <= width else f"{text[: width - 4].rstrip(' .')} ..."
+        sys.stderr.write(f"{text}\n")
+        sys.stderr.flush()
 
 
 class PrintableFormatter(logging.Formatter):

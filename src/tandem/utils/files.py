@@ -17,6 +17,12 @@ LARGEST_JSON = 256_000_000
 """Bytes; what is read as JSON needs several times as much memory."""
 
 
+def from_here(path: Path) -> str:
+    """A path as a person types it here: relative, where it lies below the working directory."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_absolute() and path.is_relative_to(here) else str(path)
+
+
 def write_whole(path: Path, write: Callable[[IO[bytes]], object]) -> None:
     """Writes a file atomically: a crash leaves the old file or the new one, never an incomplete one.
 

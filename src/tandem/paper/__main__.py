@@ -1,0 +1,6 @@
+"""`python -m tandem.paper`: the command."""
+
+from tandem.paper.command import main
+
+if __name__ == "__main__":
+    main()
