@@ -1,7 +1,7 @@
 """A run's folder in Python: its state, and what it has left, read when it is asked for."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
