@@ -25,8 +25,8 @@ bench: $(READY) ## speed and memory as ratios against peers, in one run; BENCH="
 	$(PYTHON) -m tests.benchmarks.run $(BENCH)
 
 lint: $(READY) ## style and types
-	$(VENV)/bin/ruff check src scripts tests
-	$(VENV)/bin/ruff format --check src scripts tests
+	$(VENV)/bin/ruff check src scripts tests docs/examples
+	$(VENV)/bin/ruff format --check src scripts tests docs/examples
 	$(VENV)/bin/mypy
 
 setup: $(READY) ## the environment alone

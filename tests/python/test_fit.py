@@ -11,7 +11,7 @@ import torch
 
 import tandem
 from tandem.errors import ConfigError, DataError
-from tandem.python.figures import Picture
+from tandem.python.figures import FigureImage
 
 TINY = [
     *("experiment=tiny", "data.train=12", "data.val=12", "data.test=12", "data.seed=3", "trainer.max_epochs=1"),
@@ -47,7 +47,7 @@ def test_a_run_is_trained_answered_and_read(tmp_path: Path) -> None:
     assert run.history["val/loss"] == [pytest.approx(run.metrics["val/loss"], abs=1e-6)]
     curve = run.curves["val/segmentation"]
     assert max(curve["dice_global"]) == pytest.approx(run.metrics["val/segmentation/dice"], abs=1e-6)
-    assert isinstance(run.figures["loss"], Picture)
+    assert isinstance(run.figures["loss"], FigureImage)
     assert run.figures["val/segmentation"].save(tmp_path / "a.png").read_bytes().startswith(b"\x89PNG")
     assert "balanced accuracy" in run._repr_html_()
     with pytest.raises(DataError, match=r"evaluate the split with run.evaluate\('val'\)"):

@@ -1,4 +1,4 @@
-"""Figures of a run as pictures that a notebook shows; each is drawn or read when it is asked for."""
+"""Figures of a run as images that a notebook shows; each is drawn or read when it is asked for."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -9,8 +9,8 @@ from tandem.python.html import page
 
 
 @dataclass(frozen=True)
-class Picture:
-    """A picture; the last line of a notebook's cell shows it.
+class FigureImage:
+    """A figure as an image; the last line of a notebook's cell shows it.
 
     Attributes:
         name: what it shows.
@@ -21,7 +21,7 @@ class Picture:
     png: bytes
 
     def __repr__(self) -> str:
-        return f"<Picture {self.name}: {len(self.png)} bytes of PNG>"
+        return f"<FigureImage {self.name}: {len(self.png)} bytes of PNG>"
 
     def save(self, path: str | Path) -> Path:
         """Writes the PNG file, and returns its path."""
@@ -33,8 +33,8 @@ class Picture:
         return self.png
 
 
-class Figures(Mapping[str, Picture]):
-    """Pictures by name; `figures["loss"]` draws one.
+class Figures(Mapping[str, FigureImage]):
+    """FigureImages by name; `figures["loss"]` draws one.
 
     Args:
         makers: what returns the PNG file, by name.
@@ -43,8 +43,8 @@ class Figures(Mapping[str, Picture]):
     def __init__(self, makers: Mapping[str, Callable[[], bytes]]) -> None:
         self._makers = dict(makers)
 
-    def __getitem__(self, name: str) -> Picture:
-        return Picture(name, self._makers[name]())
+    def __getitem__(self, name: str) -> FigureImage:
+        return FigureImage(name, self._makers[name]())
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._makers)
