@@ -9,7 +9,7 @@ from tandem.config.hydra_internals import remove_launchers
 def config_folder() -> Path:
     """Returns the folder of the shipped configuration: in the installed package, or beside `src` in a checkout."""
     here = Path(__file__).resolve().parents[1]
-    packaged = here / "conf"
+    packaged = (here / "conf").resolve()  # a link in a checkout, which some systems cannot make
     return packaged if packaged.is_dir() else here.parents[1] / "conf"
 
 
@@ -22,7 +22,7 @@ def shipped(primary: str) -> Path:
     return config_folder() / f"{primary}.yaml"
 
 
-ELSEWHERE = ("hydra", "local", "paper", "refine", "search", "shared")
+ELSEWHERE = ("__pycache__", "hydra", "local", "paper", "refine", "search", "shared")
 """Folders that are not config groups of training: Hydra's, a person's own, those of other commands, shared parts."""
 
 
