@@ -10,6 +10,7 @@ from tandem.jobs.lock import RunningElsewhere, locked
 from tandem.jobs.status import ERROR, STOPPED, status_of_job, write_status
 from tandem.utils.artifacts import RESULTS
 from tandem.utils.files import read_json, write_text
+from tandem.utils.signals import KILL
 
 CONSOLE = "console.log"
 """The file in the job's folder with the output of its process."""
@@ -126,11 +127,11 @@ def _killed(number: int) -> str:
     except ValueError:
         name = f"signal {number}"
     likely = {
-        signal.SIGKILL: ": by hand, or by the system because memory ran out",
+        KILL: ": by hand, or by the system because memory ran out",
         signal.SIGSEGV: ": a library crashed",
         signal.SIGABRT: ": a library aborted",
     }
-    return f"killed by {name}{likely.get(number, '')}"  # type: ignore[call-overload]
+    return f"killed by {name}{likely.get(number, '')}"
 
 
 def _tail(folder: Path, lines: int) -> str:

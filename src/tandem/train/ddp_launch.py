@@ -16,6 +16,7 @@ from tandem import errors
 from tandem.errors import TandemError
 from tandem.utils.artifacts import RESULTS
 from tandem.utils.files import read_json
+from tandem.utils.machine import usable_cores
 
 log = logging.getLogger(__name__)
 
@@ -91,7 +92,7 @@ def error_file(place: Path, number: int) -> Path:
 
 
 def _start(job: Mapping[str, Any], number: int) -> "subprocess.Popen[bytes]":
-    threads = max(1, len(os.sched_getaffinity(0)) // job["count"]) if hasattr(os, "sched_getaffinity") else 1
+    threads = max(1, usable_cores() // job["count"])
     variables = {
         "OMP_NUM_THREADS": str(threads),
         "TORCH_CPP_LOG_LEVEL": "ERROR",  # DDP warns if no head was unused in the first step
