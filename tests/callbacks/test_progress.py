@@ -4,19 +4,23 @@ import io
 import logging
 import re
 import sys
+import warnings
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import EarlyStopping
 from rich.console import Console
 from torch.utils.data import DataLoader
 
-from tandem.callbacks import EpochLog, Progress, ThresholdSweep
+from tandem.callbacks import BestCheckpoint, EpochLog, Progress, ThresholdSweep
 from tandem.callbacks.progress import in_terminal
 from tandem.data.batch import Batch
+from tandem.utils.console import ConsoleHandler, warnings_logged
 
 Make = Callable[..., Any]
 
@@ -122,10 +126,9 @@ def test_without_stdout_there_is_no_terminal(monkeypatch: pytest.MonkeyPatch) ->
     assert in_terminal() is False
 
 
-@pytest.mark.parametrize(("terminal", "level"), [(False, logging.INFO), (True, logging.DEBUG)])
+@pytest.mark.parametrize("terminal", [False, True])
 def test_a_line_an_epoch_goes_to_the_log(
     terminal: bool,
-    level: int,
     module: Make,
     trainer: Make,
     batches: Make,
@@ -133,11 +136,45 @@ def test_a_line_an_epoch_goes_to_the_log(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal, raising=False)
-    caplog.set_level(logging.DEBUG, "tandem")
-    run = trainer(ThresholdSweep(), EpochLog(show=["val/segmentation/dice", "val/absent"]), max_epochs=2)
+    caplog.set_level(logging.INFO, "tandem")
+    stop = EarlyStopping("val/loss", patience=1, min_delta=10)
+    run = trainer(ThresholdSweep(), EpochLog(show=["val/segmentation/dice", "val/absent"]), stop, max_epochs=9)
     run.fit(module(), feed(batches(0)), feed(batches(1)))
-    lines = [record for record in caplog.records if record.name == "tandem.callbacks.progress"]
-    value = f"{run.callback_metrics['val/segmentation/dice'].item():.4f}"
-    expected = [f"epoch {epoch}/1  val/segmentation/dice {value}" for epoch in (0, 1)]
-    assert [record.getMessage() for record in lines] == expected
-    assert {record.levelno for record in lines} == {level}
+    lines = [record.getMessage() for record in caplog.records if record.name == "tandem.callbacks.progress"]
+    assert [re.sub(r"\d+\.\d+", "_", line) for line in lines] == [
+        "training starts at epoch 0",
+        "epoch 0/8  _ s  val/segmentation/dice _  val/loss _",
+        "epoch 1/8  _ s  val/segmentation/dice _  val/loss _",
+        "early stopping after epoch 1: val/loss has not improved for 1 validated epochs",
+    ]
+    assert f"val/segmentation/dice {run.callback_metrics['val/segmentation/dice'].item():.4f}" in lines[-2]
+
+
+def test_the_line_of_the_best_epoch_says_so(
+    module: Make, trainer: Make, batches: Make, caplog: pytest.LogCaptureFixture, tmp_path: Path
+) -> None:
+    class Worse(pl.Callback):
+        def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+            pl_module.log("val/score", torch.tensor([1.0, 3.0, 2.0, float("nan")])[trainer.current_epoch])
+
+    caplog.set_level(logging.INFO, "tandem")
+    saved = BestCheckpoint(tmp_path, "val/score", "max")
+    run = trainer(Worse(), EpochLog(), saved, max_epochs=4, enable_checkpointing=True)
+    run.fit(module(), feed(batches(0)), feed(batches(1)))
+    lines = [record.getMessage() for record in caplog.records if record.name == "tandem.callbacks.progress"]
+    assert [line.endswith("best") for line in lines[1:]] == [True, True, False, False]
+    assert torch.load(saved.best_model_path, weights_only=True)["epoch"] == 1
+
+
+def test_log_lines_go_to_what_stdout_is_and_a_warning_of_a_library_is_one_of_them(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handler = ConsoleHandler()
+    monkeypatch.setattr(sys, "stdout", above := io.StringIO())
+    handler.emit(logging.LogRecord("x", logging.INFO, "", 0, "line", (), None))
+    assert above.getvalue() == "line\n"
+    with warnings.catch_warnings(), warnings_logged():
+        warnings.simplefilter("always")
+        for _ in range(2):
+            warnings.warn("slow\n  loader", stacklevel=1)
+    assert [record.getMessage() for record in caplog.records] == ["UserWarning: slow loader"]

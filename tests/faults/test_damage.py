@@ -1,6 +1,7 @@
 """A damaged file of a run is noticed: written again, or refused in one line; a short form of `make faults`."""
 
 import logging
+import re
 import shutil
 from pathlib import Path
 
@@ -8,9 +9,16 @@ import pytest
 from tests.faults.damage import outcome
 from tests.faults.setups import PHANTOM, again, killed, left, run
 
+import tandem
 from tandem.errors import DataError
+from tandem.jobs import SWEEP_VARIABLE, SweepSummary
+from tandem.jobs.outcome import SweepJob, monitored
+from tandem.paper.archive import without_paths
+from tandem.runs.folders import state_of
 from tandem.runs.restore import restore
+from tandem.study.runs import read_study
 from tandem.utils.digests import DamagedError
+from tandem.utils.files import write_json
 
 WORDS = [*PHANTOM, "trainer.max_epochs=2"]
 
@@ -116,3 +124,39 @@ def test_data_that_change_under_a_run_stop_it(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"b.png' was removed while"):
         decoded.pixels["images"][[1]]
     assert bool((decoded.pixels["images"][[0]] == 100).all())
+
+
+def test_a_changed_digit_of_a_result_enters_no_table(
+    finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "runs" / "run"
+    shutil.copytree(finished, folder)
+    text = (folder / "results.json").read_text()
+    digit = text.index("0.", text.index('"val/segmentation/dice"')) + 2
+    changed = str((int(text[digit]) + 1) % 10)
+    (folder / "results.json").write_text(text[:digit] + changed + text[digit + 1 :])
+    write_json(folder / "status.json", {"state": "finished", "sweep": "s", "job": 0, "overrides": ["seed=1"]})
+
+    job = SweepJob(0, "seed=1", ("seed=1",), (), str(folder), str(tmp_path), "s", "val/segmentation/dice")
+    assert monitored(job) is None
+    monkeypatch.setenv(SWEEP_VARIABLE, "s")
+    assert not SweepSummary().print_summary([tmp_path / "runs"])
+    printed = capsys.readouterr()
+    assert "sweep: 0 finished, 1 failed" in printed.err
+    assert "results.json is damaged" in " ".join(printed.err.split())
+    assert read_study([tmp_path / "runs"]).runs == ()
+    assert state_of(folder).state == "unreadable"
+    with pytest.raises(DamagedError):
+        without_paths(folder / "results.json")
+    with pytest.raises(DamagedError):
+        restore(folder)
+
+
+def test_results_are_read_in_one_way() -> None:
+    """Whoever reads the results of a run compares their digest; the self-test trains the run that it reads itself."""
+    found = {
+        path.name
+        for path in Path(tandem.__file__).parent.rglob("*.py")
+        if re.search(r"read_json\([^()]*RESULTS", path.read_text())
+    }
+    assert found == {"self_test.py"}

@@ -1,18 +1,22 @@
-"""Progress of training: a bar in a terminal, and one log line per epoch."""
+"""Progress of training: a bar in a terminal; and one line of the log for each epoch, and for its start and end."""
 
 import logging
+import math
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import RichProgressBar
+from pytorch_lightning.callbacks import EarlyStopping, ModelCheckpoint, RichProgressBar
 from pytorch_lightning.callbacks.progress.rich_progress import RichProgressBarTheme
 from rich import get_console
 from rich.progress import BarColumn
 
 from tandem.callbacks.bar_width import BAR, NARROW, fitting, room
 from tandem.callbacks.collapse import CollapseWatch
+from tandem.callbacks.split import validated
+from tandem.module import MultiTaskModule
 
 log = logging.getLogger(__name__)
 
@@ -101,7 +105,10 @@ def in_terminal() -> bool:
 
 
 class EpochLog(pl.Callback):
-    """Logs one line per epoch, so that a run without a terminal shows its progress too.
+    """Logs a line when training starts, one for each epoch, and one when it ends, each with its reason or duration.
+
+    The line of an epoch has its seconds, chosen values, the monitored value, and `best` if no epoch was better so far.
+    In a terminal it stays above the bar.
 
     Args:
         show: logged values in the line, if they exist.
@@ -109,11 +116,46 @@ class EpochLog(pl.Callback):
 
     def __init__(self, show: Sequence[str] = ()) -> None:
         self.show = tuple(show)
+        self.began = math.nan
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Logs where training starts, or goes on."""
+        place = f"epoch {trainer.current_epoch} after {trainer.global_step} steps" if trainer.global_step else "epoch 0"
+        _log(trainer, f"training {'goes on' if trainer.global_step else 'starts'} at {place}")
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Takes the time."""
+        self.began = time.monotonic()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Logs the losses and the chosen values of the epoch."""
-        known = trainer.callback_metrics
-        values = [f"{key} {float(known[key]):.4f}" for key in self.show if key in known]
-        # in a terminal the bar shows the same values, and log lines would break it
-        level = logging.DEBUG if in_terminal() else logging.INFO
-        log.log(level, "epoch %d/%d  %s", trainer.current_epoch, (trainer.max_epochs or 0) - 1, "  ".join(values))
+        """Logs the epoch."""
+        assert isinstance(pl_module, MultiTaskModule)
+        known, fresh = trainer.callback_metrics, validated(trainer)  # without validation, its values are of before
+        keys = [key for key in dict.fromkeys((*self.show, pl_module.monitor)) if key in known]
+        values = [f"{key} {float(known[key]):.4f}" for key in keys if fresh or not key.startswith("val/")]
+        last = "" if trainer.max_epochs in (None, -1) else f"/{trainer.max_epochs - 1}"
+        words = [f"epoch {trainer.current_epoch}{last}", f"{time.monotonic() - self.began:.1f} s", *values]
+        _log(trainer, "  ".join([*words, *(["best"] if fresh and _is_best(trainer) else [])]))
+
+    def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Logs why training ended before its last epoch."""
+        for callback in trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, EarlyStopping) and callback.stopped_epoch:
+                _log(
+                    trainer,
+                    f"early stopping after epoch {callback.stopped_epoch}: {callback.monitor} has not improved for "
+                    f"{callback.wait_count} validated epochs",
+                )
+
+
+def _is_best(trainer: pl.Trainer) -> bool:
+    """Whether the checkpoint that follows becomes the best one."""
+    saved = trainer.checkpoint_callback
+    if not isinstance(saved, ModelCheckpoint) or saved.monitor not in trainer.callback_metrics:
+        return False
+    return saved.check_monitor_top_k(trainer, trainer.callback_metrics[saved.monitor])
+
+
+def _log(trainer: pl.Trainer, line: str) -> None:
+    if trainer.is_global_zero:
+        log.info("%s", line)

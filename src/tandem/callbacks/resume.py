@@ -3,6 +3,7 @@
 import logging
 import signal
 import threading
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -45,16 +46,28 @@ class Resume(pl.Callback):
         folder: of the run.
         identity: hash of the run. A run that continues another one does not stop where that did.
         every: steps between two checkpoints; None saves at the end of each epoch only.
+        began: when this start of the run began (`time.monotonic`); None: now.
+
+    Attributes:
+        before: seconds of earlier starts of the run, each until its last checkpoint.
+        starts: how often the run was started until now.
     """
 
-    def __init__(self, folder: Path, identity: str, every: int | None = None) -> None:
+    def __init__(self, folder: Path, identity: str, every: int | None = None, began: float | None = None) -> None:
         self.folder, self.identity, self.every = folder, identity, every
+        self.began = time.monotonic() if began is None else began
+        self.before, self.starts = 0.0, 1
         self.stopped = False
         self.done = 0
         self.gathered: dict[str, Any] = {}
         self.means: dict[str, Any] = {}
         self.logged: dict[str, Any] = {}
         self.handlers: dict[signal.Signals, Any] = {}
+
+    @property
+    def seconds(self) -> float:
+        """Duration of the run so far, over all its starts."""
+        return self.before + time.monotonic() - self.began
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Asks the module to call when all of a batch is done."""
@@ -112,6 +125,7 @@ class Resume(pl.Callback):
         """Adds the decision to stop, and inside of an epoch what was gathered over it."""
         logged = {key: value.detach().cpu() for key, value in trainer.callback_metrics.items()}
         checkpoint[KEY] = {"stopped": self.identity if trainer.should_stop else "", "logged": logged}
+        checkpoint[KEY] |= {"identity": self.identity, "seconds": self.seconds, "starts": self.starts}
         if within_epoch(checkpoint):
             checkpoint[KEY] |= {"gathered": _gathered(trainer, pl_module), "means": running_means(trainer)}
 
@@ -124,6 +138,8 @@ class Resume(pl.Callback):
         self.done = settle(checkpoint)
         kept = checkpoint.get(KEY, {})
         self.stopped = kept.get("stopped") == self.identity
+        if kept.get("identity") == self.identity:
+            self.before, self.starts = float(kept["seconds"]), int(kept["starts"]) + 1
         self.logged = dict(kept.get("logged", {}))
         self.gathered, self.means = dict(kept.get("gathered", {})), dict(kept.get("means", {}))
 

@@ -14,7 +14,7 @@ def device_count(config: Mapping[str, Any]) -> int:
     """How many devices a run uses, each with its own process.
 
     Args:
-        config: the resolved configuration, of which `trainer` and `loader` are read.
+        config: the resolved configuration, of which `trainer`, `loader` and `checkpoint` are read.
 
     Raises:
         ConfigError: options that several devices do not support.
@@ -46,6 +46,12 @@ def device_count(config: Mapping[str, Any]) -> int:
         raise ConfigError(
             f"trainer.devices is {count}, more than the {batch} rows of loader.batch_size, which they share; "
             "raise the one or lower the other"
+        )
+    steps = (config.get("checkpoint") or {}).get("every_n_steps")
+    if count > 1 and steps is not None:  # each process has meters of its own inside of an epoch
+        raise ConfigError(
+            f"checkpoint.every_n_steps is {steps}, but a run on {count} devices is saved at the end of each epoch; set "
+            "it to null, or trainer.devices=1"
         )
     return count
 

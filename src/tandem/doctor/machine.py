@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tandem.doctor.section import Line, Section
+from tandem.utils.locks import NoLocks, take
+from tandem.utils.machine import usable_cores
 
 LITTLE_DISK = 1e9
 """Bytes below which a disk is nearly full: a run of a large network and its two checkpoints."""
@@ -30,7 +32,7 @@ def devices() -> Section:
 
     free = free_memory()
     lines = [
-        Line("processor", f"{_processor()}, {os.cpu_count()} cores, {len(_usable())} usable"),
+        Line("processor", f"{_processor()}, {os.cpu_count()} cores, {usable_cores()} usable"),
         Line("threads", f"{torch.get_num_threads()} of torch"),
         Line(
             "memory",
@@ -64,10 +66,6 @@ def _processor() -> str:
     return named or platform.processor() or platform.machine()
 
 
-def _usable() -> set[int]:
-    return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else set(range(os.cpu_count() or 1))
-
-
 def _accelerators() -> Iterator[Line]:
     import torch
 
@@ -97,10 +95,8 @@ def _folder(name: str, place: Path) -> Line:
 
 
 def _lock_fault(file: int) -> str:
-    import fcntl
-
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+        take(file)
+    except NoLocks as error:
         return f"its file system has no locks ({error.strerror}), so never start the same run twice"
     return ""

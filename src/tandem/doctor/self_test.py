@@ -4,7 +4,6 @@ import logging
 import math
 import multiprocessing
 import os
-import signal
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.doctor.section import Line, Section
+from tandem.utils.signals import KILL
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
@@ -167,7 +167,7 @@ def _train_and_die(config: Mapping[str, Any], folder: Path) -> None:
 
         def on_train_epoch_start(self, trainer: "pl.Trainer", pl_module: "pl.LightningModule") -> None:
             if trainer.current_epoch == 1:
-                os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+                os.kill(os.getpid(), KILL)
 
     logging.disable(logging.WARNING)
     train(config, folder, [Kill()])

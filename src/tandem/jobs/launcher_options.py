@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tandem.errors import ConfigError
+from tandem.utils.machine import usable_cores
 
 
 def check(options: Mapping[str, Any]) -> None:
@@ -44,6 +45,5 @@ def thread_variables(threads: int | None, n_jobs: int) -> dict[str, str]:
     """
     if threads is None and "OMP_NUM_THREADS" in os.environ:
         return {}
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    count = str(threads or max(1, cores // n_jobs))
+    count = str(threads or max(1, usable_cores() // n_jobs))
     return {"OMP_NUM_THREADS": count, "MKL_NUM_THREADS": count}

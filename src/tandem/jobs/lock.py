@@ -1,18 +1,21 @@
 """A lock in a job's folder, so that only one process runs the job. The lock ends with the process that holds it."""
 
-import fcntl
 import logging
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tandem.errors import TandemError
+from tandem.utils.locks import LOCKED_BYTES, Locked, NoLocks, holding, is_held
 
 log = logging.getLogger(__name__)
 
 LOCK = ".lock"
+
+PATIENCE = 0.2
+"""Seconds to wait: a command that only asks whether a job runs holds its lock for a moment."""
 
 
 class RunningElsewhere(TandemError):  # noqa: N818 (a state of the job, not an error)
@@ -21,7 +24,7 @@ class RunningElsewhere(TandemError):  # noqa: N818 (a state of the job, not an e
 
 @contextmanager
 def locked(folder: Path) -> Iterator[None]:
-    """Holds a folder's lock. The system releases it when the process ends, however it ends (`flock(2)`).
+    """Holds a folder's lock. The system releases it when the process ends, however it ends.
 
     The lock file stays and contains the id of the last process that held the lock. On a network file system, machines
     exclude each other only if that system supports locks.
@@ -42,29 +45,28 @@ def locked(folder: Path) -> Iterator[None]:
         tandem.jobs.lock.RunningElsewhere: ... is being run by process ... on ...: not run again
     """
     folder.mkdir(parents=True, exist_ok=True)
-    with (folder / LOCK).open("ab+", buffering=0) as file:
+    with ExitStack() as stack:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            file.seek(0)
-            holder = file.read().decode().strip() or "another process"
-            raise RunningElsewhere(f"{folder} is being run by {holder}: not run again") from None
-        except OSError as error:  # some network file systems have no locks
+            file = stack.enter_context(holding(folder / LOCK, PATIENCE))
+        except Locked:
+            raise RunningElsewhere(f"{folder} is being run by {_holder(folder)}: not run again") from None
+        except NoLocks as error:  # some network file systems have no locks
             log.warning("cannot lock %s (%s): a second launch at the same time would run the same jobs", folder, error)
-        # a forked process, such as a data loader's worker, would keep the lock after its parent was killed
-        os.register_at_fork(after_in_child=file.close)
-        file.truncate(0)
-        file.write(f"process {os.getpid()} on {socket.gethostname()}\n".encode())
+        else:
+            file.truncate(0)
+            file.write(b"\n" * LOCKED_BYTES + f"process {os.getpid()} on {socket.gethostname()}\n".encode())
         yield
 
 
 def is_locked(folder: Path) -> bool:
     """Whether a process holds a folder's lock; False if that cannot be found out."""
     try:
-        with (folder / LOCK).open("rb") as file:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
+        return is_held(folder / LOCK)
     except OSError:
         return False
-    return False
+
+
+def _holder(folder: Path) -> str:
+    with (folder / LOCK).open("rb", buffering=0) as file:
+        file.seek(LOCKED_BYTES)
+        return (file.read() or b"").decode(errors="replace").strip() or "another process"

@@ -6,10 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tandem.errors import DataError
 from tandem.jobs.lock import RunningElsewhere, locked
 from tandem.jobs.status import ERROR, STOPPED, status_of_job, write_status
 from tandem.utils.artifacts import RESULTS
-from tandem.utils.files import read_json, write_text
+from tandem.utils.digests import read_artifact
+from tandem.utils.files import write_text
+from tandem.utils.signals import KILL
 
 CONSOLE = "console.log"
 """The file in the job's folder with the output of its process."""
@@ -113,10 +116,14 @@ def write_outcome(job: SweepJob, outcome: JobOutcome) -> JobOutcome:
 
 
 def monitored(job: SweepJob) -> float | None:
-    """The monitored value of a finished job; None if there is none."""
+    """The monitored value of a finished job; None if there is none, or if its results are damaged."""
     file = Path(job.folder) / RESULTS
-    finished = status_of_job(file.parent, job.sweep, job.number).get("state") == "finished"
-    value = read_json(file).get("metrics", {}).get(job.monitor) if finished and file.exists() else None
+    if status_of_job(file.parent, job.sweep, job.number).get("state") != "finished" or not file.exists():
+        return None
+    try:
+        value = read_artifact(file).get("metrics", {}).get(job.monitor)
+    except DataError:  # the summary names it
+        return None
     return None if value is None else float(value)
 
 
@@ -126,11 +133,11 @@ def _killed(number: int) -> str:
     except ValueError:
         name = f"signal {number}"
     likely = {
-        signal.SIGKILL: ": by hand, or by the system because memory ran out",
+        KILL: ": by hand, or by the system because memory ran out",
         signal.SIGSEGV: ": a library crashed",
         signal.SIGABRT: ": a library aborted",
     }
-    return f"killed by {name}{likely.get(number, '')}"  # type: ignore[call-overload]
+    return f"killed by {name}{likely.get(number, '')}"
 
 
 def _tail(folder: Path, lines: int) -> str:

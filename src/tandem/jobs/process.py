@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from tandem.utils.signals import install
+from tandem.utils.signals import KILL, install
 
 PARENT_VARIABLE = "TANDEM_PARENT"
 """Environment variable with the id of the process that supervises this one."""
@@ -16,7 +16,7 @@ PARENT_VARIABLE = "TANDEM_PARENT"
 Steps = Sequence[tuple[float, signal.Signals]]
 """How a process is stopped: seconds after which it gets a signal, if it is still running."""
 
-STEPS: Steps = ((0, signal.SIGINT), (10, signal.SIGTERM), (15, signal.SIGKILL))
+STEPS: Steps = ((0, signal.SIGINT), (10, signal.SIGTERM), (15, KILL))
 """The default."""
 
 POLL = 0.1
@@ -31,7 +31,8 @@ def follow_parent() -> None:
     # a shell's `&` ignores the signal, and some workers block it
     signal.signal(signal.SIGINT, signal.default_int_handler)
     install()
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     if sys.platform == "linux":
         import ctypes
 
@@ -97,7 +98,7 @@ class _Process:
             return self._code
         self._code = self._popen.poll()
         if self._code is not None:
-            self._signal(signal.SIGKILL)  # what it has left behind
+            self._signal(KILL)  # what it has left behind
             return self._code
         if self._limit is not None and self.seconds > self._limit:
             self.stop("timed out")
@@ -119,6 +120,9 @@ class _Process:
         return code
 
     def _signal(self, number: signal.Signals) -> None:
+        if not hasattr(os, "killpg"):  # Windows has no groups of processes, and knows only one way to end one
+            self._popen.terminate()
+            return
         try:
             os.killpg(self._popen.pid, number)
         except (ProcessLookupError, PermissionError):  # all of them have ended

@@ -6,15 +6,20 @@ import uuid
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
+from tandem.errors import DataError
 from tandem.jobs.status import REFUSED, STATUS, SWEEP_VARIABLE, read_status
 from tandem.utils.artifacts import RESULTS
 from tandem.utils.commands import spelled
-from tandem.utils.files import from_here, read_json
+from tandem.utils.digests import read_artifact
+from tandem.utils.files import from_here
+
+if TYPE_CHECKING:
+    from tandem.reports.sweep_table import JobRow
 
 
 class SweepSummary(Callback):
@@ -53,15 +58,13 @@ class SweepSummary(Callback):
         """
         from rich.console import Console
 
-        from tandem.reports.sweep_table import JobRow, print_sweep
+        from tandem.reports.sweep_table import print_sweep
         from tandem.utils.console import escape
 
         sweep = os.environ.pop(SWEEP_VARIABLE, "")
-        jobs = sweep_jobs(folders, sweep)
-        # a job that was refused may lie in the folder of another run, whose results are not its own
-        finished = [job for job in jobs if job[1]["state"] == "finished"]
-        done = [(folder, status) for folder, status in finished if (folder / RESULTS).exists()]
-        print_sweep([JobRow(status["overrides"], read_json(folder / RESULTS)) for folder, status in done], Console())
+        judged = [_judged(folder, status) for folder, status in sweep_jobs(folders, sweep)]
+        jobs = [(folder, status) for folder, status, _ in judged]
+        print_sweep([row for _, _, row in judged if row is not None], Console())
         console = Console(stderr=True, soft_wrap=True)
         states = Counter({"finished": 0, "failed": 0})  # always shown
         for folder, status in jobs:
@@ -79,10 +82,23 @@ class SweepSummary(Callback):
         states["not started"] += self.not_started
         counts = [f"{count} {state}" for state, count in states.items() if count or state in ("finished", "failed")]
         console.print(f"sweep: {', '.join(counts)}", highlight=False)
-        if done:
+        if done := [(folder, status) for folder, status in jobs if status["state"] == "finished"]:
             places = dict.fromkeys(from_here(folder.parent) for folder, _ in done)
             console.print(f"next: {spelled('study')} {shlex.join(places)}", highlight=False, markup=False)
         return states.total() == states["finished"]
+
+
+def _judged(folder: Path, status: dict[str, Any]) -> "tuple[Path, dict[str, Any], JobRow | None]":
+    """A job with its row of the table, if it has one; a job whose results are damaged has failed."""
+    from tandem.reports.sweep_table import JobRow
+
+    # a job that was refused may lie in the folder of another run, whose results are not its own
+    if status["state"] != "finished" or not (folder / RESULTS).exists():
+        return folder, status, None
+    try:
+        return folder, status, JobRow(status["overrides"], read_artifact(folder / RESULTS))
+    except DataError as error:
+        return folder, {**status, "state": "failed", "error": str(error)}, None
 
 
 def sweep_jobs(folders: Iterable[Path], sweep: str) -> list[tuple[Path, dict[str, Any]]]:

@@ -20,6 +20,7 @@ from tandem.config.hydra_internals import JobComposer, check_directory, sweep_ca
 from tandem.config.monitor import chosen_monitor
 from tandem.config.places import stored_config
 from tandem.config.shipped import config_folder
+from tandem.errors import DataError
 from tandem.jobs.lock import RunningElsewhere, locked
 from tandem.jobs.outcome import CARRIED, JobOutcome, SweepJob, monitored
 from tandem.jobs.plan import write_plan
@@ -28,7 +29,7 @@ from tandem.jobs.progress import Progress, distinct
 from tandem.jobs.status import ERROR, SWEEP_VARIABLE, status_of_job, write_status
 from tandem.jobs.summary import SweepSummary
 from tandem.utils.artifacts import RESULTS
-from tandem.utils.files import read_json
+from tandem.utils.digests import read_artifact
 
 if TYPE_CHECKING:
     from tandem.data.unchanged import DataState
@@ -214,11 +215,11 @@ def _data_state(folder: Path) -> "DataState | None":
     from tandem.data.unchanged import glance
 
     try:
-        results = read_json(folder / RESULTS)
+        results = read_artifact(folder / RESULTS)
         if results["hash"] != folder.name:
             return None
         data = stored_config(results)["data"]
-    except (OSError, ValueError, KeyError, TypeError):  # damaged: the job says what to do
+    except (OSError, ValueError, KeyError, TypeError, DataError):  # damaged: the job says what to do
         return None
     return glance(data, folder)
 

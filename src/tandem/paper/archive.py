@@ -17,6 +17,7 @@ from tandem.paper.jobs import PaperJob
 from tandem.paper.outcome import Outcome
 from tandem.study.statistics import RULES
 from tandem.utils.artifacts import PAPER, RESULTS
+from tandem.utils.digests import read_artifact
 from tandem.utils.files import as_json, read_json, write_whole
 
 OF_RUN = (RESULTS, "status.json", "config.yaml", "metrics.csv", str(IMAGES))
@@ -135,7 +136,7 @@ def _files(outcome: Outcome, out: Path) -> Iterator[tuple[str, bytes]]:
 
 def without_paths(file: Path) -> bytes:
     """A run's `results.json` without the absolute paths of this machine, which tell others nothing but names."""
-    results = read_json(file)
+    results = read_artifact(file)
     return file.read_bytes() if results.pop(STORED, None) is None else as_json(results).encode()
 
 

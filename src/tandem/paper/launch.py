@@ -4,9 +4,9 @@ import signal
 from collections.abc import Sequence
 
 from tandem.jobs.process import Steps, start_process
-from tandem.utils.signals import Terminated
+from tandem.utils.signals import KILL, Terminated
 
-STEPS: Steps = ((0, signal.SIGINT), (60, signal.SIGTERM), (75, signal.SIGKILL))
+STEPS: Steps = ((0, signal.SIGINT), (60, signal.SIGTERM), (75, KILL))
 """Seconds and signals that stop training after Ctrl-C; a sweep first gets time to stop its own jobs."""
 
 ENDED = (130, 143)

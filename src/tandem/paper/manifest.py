@@ -14,6 +14,7 @@ from tandem.paper.outcome import Outcome
 from tandem.paper.plan import Paper
 from tandem.runs.provenance import git_state
 from tandem.utils.files import sha256
+from tandem.utils.machine import total_memory
 
 LOCK = "requirements.lock"
 HOME = Path(__file__).resolve().parents[1]
@@ -118,7 +119,7 @@ def hardware() -> dict[str, Any]:
     return {
         "processor": _processor(),
         "cores": os.cpu_count(),
-        "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
+        "memory_gb": None if (memory := total_memory()) is None else round(memory / 1e9, 1),
         "gpus": _gpus(),
         "platform": platform.platform(),
         "threads_asked_for": os.environ.get("OMP_NUM_THREADS"),

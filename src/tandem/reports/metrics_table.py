@@ -6,13 +6,19 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from tandem.utils.digests import check_intact
 from tandem.utils.files import write_text
 
 
 def read_metrics(path: Path) -> list[dict[str, str]]:
-    """Reads the rows of a `metrics.csv`; returns none if the file does not exist."""
+    """Reads the rows of a `metrics.csv`; returns none if the file does not exist.
+
+    Raises:
+        DamagedError: it is not as the run wrote it.
+    """
     if not path.exists():
         return []
+    check_intact(path)
     with path.open(newline="", encoding="utf-8") as file:
         return list(csv.DictReader(file))
 

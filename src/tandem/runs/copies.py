@@ -5,9 +5,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tandem.errors import ConfigError
+from tandem.errors import ConfigError, DataError
 from tandem.utils.artifacts import BEST, RESULTS
-from tandem.utils.files import known_sha256, read_json
+from tandem.utils.digests import read_artifact
+from tandem.utils.files import known_sha256
 
 log = logging.getLogger(__name__)
 
@@ -90,7 +91,7 @@ def _same_weights(one: Path, other: Path) -> bool:
 
 def _results(folder: Path) -> dict[str, Any]:
     try:
-        found = read_json(folder / RESULTS)
-    except (OSError, ValueError):  # reported by whoever restores it
+        found = read_artifact(folder / RESULTS)
+    except (OSError, DataError):  # reported by whoever restores it
         return {}
     return found if isinstance(found, dict) else {}

@@ -7,7 +7,7 @@ from tandem.errors import DataError
 from tandem.jobs.lock import is_locked
 from tandem.jobs.status import STATUS, read_status
 from tandem.utils.artifacts import BEST, FIND_LR, MANIFEST, PAPER, PREDICTIONS, RESULTS
-from tandem.utils.files import read_json
+from tandem.utils.digests import read_artifact
 from tandem.utils.written import written_by
 
 FINISHED, NO_RUN = "finished", "no run"
@@ -38,7 +38,7 @@ def state_of(folder: Path) -> FolderState:
     """
     if (folder / RESULTS).is_file():
         try:
-            results = read_json(folder / RESULTS)
+            results = read_artifact(folder / RESULTS)
         except (OSError, ValueError, DataError) as error:
             return FolderState("unreadable", f"{RESULTS}: {' '.join(str(error).split())}")
         whole = isinstance(results, dict) and isinstance(results.get("config"), dict)

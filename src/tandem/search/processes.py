@@ -7,6 +7,7 @@ import time
 
 from tandem.jobs.launcher_options import thread_variables
 from tandem.jobs.process import Steps, start_process, stop_processes
+from tandem.utils.signals import KILL
 
 log = logging.getLogger(__name__)
 
@@ -16,7 +17,7 @@ SINCE = "TANDEM_SEARCH_SINCE"
 LOOK = 0.2
 """Seconds between two looks at the processes."""
 
-STEPS: Steps = ((0, signal.SIGINT), (10, signal.SIGINT), (20, signal.SIGKILL))
+STEPS: Steps = ((0, signal.SIGINT), (10, signal.SIGINT), (20, KILL))
 """How a process is stopped after Ctrl-C. Until then it puts its trial back into the queue. Python can lose the first
 SIGINT; the trial of a killed process is resumed, too."""
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from tandem.errors import ConfigError
-from tandem.search.presence import Presence, file_lock
+from tandem.search.presence import Presence
 from tandem.search.settings import SearchSettings
+from tandem.utils.locks import holding
 from tandem.utils.optional import load
 
 DATABASE = "search.db"
@@ -48,7 +49,7 @@ class Trials:
         locks = settings.folder / LOCKS
         self._lock = locks / "lock"
         self.distributions = {key: each.distribution() for key, each in settings.space.items()}
-        with file_lock(self._lock):  # two processes that create the tables at the same time break the database
+        with holding(self._lock):  # two processes that create the tables at the same time break the database
             self.study = self._open(words, base)
         self.presence = Presence(locks)
 
@@ -105,7 +106,7 @@ class Trials:
         Returns:
             Optuna's trial, with its values.
         """
-        with file_lock(self._lock):
+        with holding(self._lock):
             for trial in self.all():
                 if trial.state.name == "RUNNING" and not self.presence.alive(trial.user_attrs.get("process")):
                     self._again(trial, killed=True)
@@ -139,7 +140,7 @@ class Trials:
 
     def put_back(self, trial: Any) -> None:
         """Queues an interrupted trial of this process again."""
-        with file_lock(self._lock):
+        with holding(self._lock):
             self._again(next(each for each in self.all() if each.number == trial.number), killed=False)
 
     def _again(self, trial: Any, killed: bool) -> None:

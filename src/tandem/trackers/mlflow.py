@@ -15,6 +15,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from tandem.trackers.tracker import STATUS, Tracker, distinguishing
 from tandem.utils.files import write_text
+from tandem.utils.locks import holding
 from tandem.utils.optional import load
 
 if TYPE_CHECKING:
@@ -165,13 +166,9 @@ def _artifacts(tracking_uri: str) -> str | None:
 @contextlib.contextmanager
 def _one_at_a_time(tracking_uri: str) -> Iterator[None]:
     """Locks a database file while this process creates its tables."""
-    import fcntl
-
     database = _database(tracking_uri)
     if database is None:
         yield
         return
-    database.parent.mkdir(parents=True, exist_ok=True)
-    with database.with_name(f".{database.name}.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # released when the file is closed, also if the process dies
+    with holding(database.with_name(f".{database.name}.lock")):
         yield

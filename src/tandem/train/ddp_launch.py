@@ -3,24 +3,30 @@
 import json
 import logging
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from tandem import errors
 from tandem.errors import TandemError
 from tandem.utils.artifacts import RESULTS
+from tandem.utils.digests import read_artifact
 from tandem.utils.files import read_json
+from tandem.utils.machine import usable_cores
 
 log = logging.getLogger(__name__)
 
 COMMAND = (sys.executable, "-m", "tandem.train.ddp_worker")
 """The command that is run for each device."""
+
+PLACE = ".devices"
+"""Folder in that of the run, for files that last as long as the processes; after a kill the next start removes it."""
 
 MEETING = "meeting"
 """File through which the processes find each other."""
@@ -65,12 +71,12 @@ def train_on_devices(config: Mapping[str, Any], folder: Path, count: int) -> dic
     """
     rows = config["loader"]["batch_size"]
     log.info("training on %d devices, one process each; every batch of %d is divided among them", count, rows)
-    with TemporaryDirectory(prefix="tandem-") as place:
+    with _place(folder) as place:
         job = {
             "config": dict(config),
             "folder": str(folder.absolute()),
             "count": count,
-            "place": place,
+            "place": str(place),
             "level": logging.getLogger().getEffectiveLevel(),
             "log": [h.baseFilename for h in logging.getLogger().handlers if isinstance(h, logging.FileHandler)],
         }
@@ -80,9 +86,21 @@ def train_on_devices(config: Mapping[str, Any], folder: Path, count: int) -> dic
         finally:
             _end(processes)
         if failed:
-            raise _error(failed, Path(place))
-    found: dict[str, Any] = read_json(folder / RESULTS)
+            raise _error(failed, place)
+    found: dict[str, Any] = read_artifact(folder / RESULTS)
     return found
+
+
+@contextmanager
+def _place(folder: Path) -> Iterator[Path]:
+    """An empty folder in that of the run, which this process alone works on."""
+    place = folder.absolute() / PLACE
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir(parents=True)
+    try:
+        yield place
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
 
 
 def error_file(place: Path, number: int) -> Path:
@@ -91,7 +109,7 @@ def error_file(place: Path, number: int) -> Path:
 
 
 def _start(job: Mapping[str, Any], number: int) -> "subprocess.Popen[bytes]":
-    threads = max(1, len(os.sched_getaffinity(0)) // job["count"]) if hasattr(os, "sched_getaffinity") else 1
+    threads = max(1, usable_cores() // job["count"])
     variables = {
         "OMP_NUM_THREADS": str(threads),
         "TORCH_CPP_LOG_LEVEL": "ERROR",  # DDP warns if no head was unused in the first step

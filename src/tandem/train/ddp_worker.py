@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tandem.train.ddp_launch import MEETING, error_file
+from tandem.utils.console import ConsoleHandler
 from tandem.utils.files import write_json
 from tandem.utils.signals import NAMES
 
@@ -78,7 +79,7 @@ def _configure_logging(job: Mapping[str, Any]) -> None:
         logging.disable(logging.CRITICAL)
         warnings.simplefilter("ignore")
         return
-    logging.basicConfig(level=job["level"], format="%(message)s", stream=sys.stdout)
+    logging.basicConfig(level=job["level"], format="%(message)s", handlers=[ConsoleHandler()])
     for name in job["log"]:
         handler = logging.FileHandler(name)
         handler.setFormatter(logging.Formatter("[%(asctime)s][%(name)s][%(levelname)s] %(message)s"))

@@ -17,6 +17,7 @@ from tandem.factory import make_data, make_module, make_trainer
 from tandem.jobs.slurm import requeue
 from tandem.metrics.catalogue import metric_of
 from tandem.utils.artifacts import LAST, RESULTS
+from tandem.utils.console import warnings_logged
 from tandem.utils.digests import recorded
 from tandem.utils.files import write_json, write_text
 from tandem.utils.lazy_imports import load_libraries
@@ -125,9 +126,9 @@ def train(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.Callb
     from tandem.train.ddp_launch import train_on_devices
 
     check_config(config)
+    count = device_count(config)
     with recorded(folder):
         continue_run(config, folder)
-    count = device_count(config)
     if count == 1:
         return train_here(config, folder, callbacks)
     if callbacks:
@@ -141,7 +142,7 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
     Returns:
         The content of `results.json`; empty on ranks other than 0, which write no file.
     """
-    with recorded(folder):
+    with recorded(folder), warnings_logged():
         return _train_here(config, folder, callbacks)
 
 
@@ -163,12 +164,12 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
     from tandem.train.continuation import resumed_from, write_identity
     from tandem.train.results import collect_results, evaluate_best
 
-    started = time.time()
+    began = time.monotonic()
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     data = make_data(config)
     module = make_module(config, data.info)
     hash_ = run_hash(config)
-    resume = Resume(folder, hash_, (config.get("checkpoint") or {}).get("every_n_steps"))
+    resume = Resume(folder, hash_, (config.get("checkpoint") or {}).get("every_n_steps"), began)
     trainer = make_trainer(config, folder, [*callbacks, MonitorWatch(config["monitor"]), resume])
     first = get_rank() == 0
     module.balance.check_devices(trainer.world_size)  # repeated here so that errors come before the data are read
@@ -205,15 +206,22 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
         known["resumed_from"] = resumed_from(folder)
         results = collect_results(config, trainer, module, metrics, known, folder)
         log_results(trainer, results, folder)
-    except BaseException:
+    except BaseException as stop:
+        if first and (signalled := interruption(stop)) is not None:
+            log.info("interrupted after %.1f s%s", resume.seconds, f": {signalled}" if str(signalled) else "")
         finish(trainer, failed=True)
         raise
     finish(trainer)
     results["computed"] = computed
     results["resumed"] = resumed
-    results["seconds"] = round(time.time() - started, 1)
+    results["seconds"] = round(resume.seconds, 1)
     write_json(folder / RESULTS, results)
     write_report(folder)
+    log.info(
+        "finished in %.1f s%s; best epoch %d of %d, %s %s", resume.seconds,
+        f" over {resume.starts} starts" if resume.starts > 1 else "",
+        results["best_epoch"], results["epochs"], config["monitor"], results["metrics"].get(config["monitor"]),
+    )  # fmt: skip
     return results
 
 
@@ -347,6 +355,7 @@ def quieten() -> None:
         r".*The number of training batches .* is smaller than the logging interval.*",
         r".*`training_step` returned `None`.*",  # a batch without any target is skipped, as documented
         r".*sync_dist=True\)` when logging on epoch level.*",  # every rank logs the values of the whole split
+        r"You're resuming from a checkpoint that ended before the epoch ended.*",  # `DataModule` starts at the position
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",  # Lightning's own
     ):
         warnings.filterwarnings("ignore", message=message)

@@ -65,7 +65,7 @@ def _sweep(folder: Path) -> None:
                 continue
             with suppress(OSError):
                 old = time.time() - path.stat().st_mtime > DAY
-                if old if found["host"] != _host() else not _runs(int(found["process"])):
+                if old if found["host"] != _host() or os.name == "nt" else not _runs(int(found["process"])):
                     path.unlink()
         _swept.add(place)
 
@@ -75,6 +75,7 @@ def _host() -> str:
 
 
 def _runs(process: int) -> bool:
+    """Whether a process runs. Not to be called on Windows, where signal 0 is Ctrl-C."""
     if process == os.getpid():
         return False  # nothing of this process is left when it first writes into a folder
     try:

@@ -3,8 +3,14 @@
 import logging
 import shutil
 import sys
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TextIO
 
 from tandem.utils.names import printable
+
+log = logging.getLogger(__name__)
 
 
 def announce(line: str) -> None:
@@ -27,6 +33,36 @@ class PrintableFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         """The record as text."""
         return printable(super().format(record))
+
+
+class ConsoleHandler(logging.StreamHandler[TextIO]):
+    """Writes to what stdout is at the moment: while a progress bar is shown, its lines stay above the bar."""
+
+    def __init__(self, stream: object = None) -> None:
+        super().__init__(sys.stdout)
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Writes a record."""
+        self.stream = sys.stdout
+        super().emit(record)
+
+
+@contextmanager
+def warnings_logged() -> Iterator[None]:
+    """Inside, a warning of a library is one line of the log, and each is logged once."""
+    seen: set[str] = set()
+
+    def show(message: Warning | str, category: type[Warning], *place: object, **more: object) -> None:
+        line = f"{category.__name__}: {' '.join(str(message).split())}"
+        if line not in seen:
+            seen.add(line)
+            log.warning("%s", line)
+
+    before, warnings.showwarning = warnings.showwarning, show
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 def escape(text: str) -> str:

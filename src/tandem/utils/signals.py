@@ -10,6 +10,10 @@ NAMES = ("SIGTERM", "SIGUSR1")
 """Signals that end a command as Ctrl-C does: sent by `kill`, Slurm and `docker stop`."""
 
 
+KILL = getattr(signal, "SIGKILL", signal.SIGTERM)
+"""Ends a process at once. Windows has no SIGKILL, and its SIGTERM does the same."""
+
+
 class Terminated(KeyboardInterrupt):
     """A signal ended the command. Code that stops in order at Ctrl-C does so here too.
 

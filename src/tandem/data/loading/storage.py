@@ -4,7 +4,6 @@ All three are indexed in the same way, a whole batch in one operation.
 """
 
 import mmap
-import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,9 +16,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tandem.errors import ConfigError
+from tandem.utils.machine import total_memory
 
 CHUNK = 2**22
 """Bytes processed at once, so that an iteration over all images needs no second copy of them."""
+
+UNKNOWN_MEMORY = 4_000_000_000
+"""Bytes that are taken for free where the system does not say; `data.memory_gb` overrules it."""
 
 FREE_SHARE = 0.5
 """Share of the free memory that decoded images may use if no limit is given."""
@@ -64,7 +67,7 @@ class Storage:
 
 def free_memory() -> int:
     """Returns the available memory in bytes: that of the machine, or of the container (cgroup) if it is less."""
-    free = [os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")]
+    free = [total_memory() or UNKNOWN_MEMORY]
     if (machine := Path("/proc/meminfo")).is_file():
         lines = dict(line.split(":") for line in machine.read_text().splitlines())
         free.append(1024 * int(lines["MemAvailable"].split()[0]))
