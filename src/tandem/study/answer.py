@@ -65,7 +65,7 @@ def _noise(analysis: Analysis) -> str:
 
 
 def _effects(effects: list[Effect]) -> str:
-    """What the data show of each hyperparameter; a test that shows nothing does not show that there is nothing."""
+    """What the data show of each hyperparameter. No effect shown is less than no effect: the test may be too weak."""
     few = [effect for effect in effects if effect.n < LEAST]
     if len(few) == len(effects):
         return f"What matters cannot be judged from fewer than {LEAST} seeds or folds."
