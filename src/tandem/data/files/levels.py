@@ -81,8 +81,8 @@ def _remarks(decoded: "Decoded") -> Iterator[str]:
     if turned := decoded.files("turned"):
         yield (
             f"images that differ from a mask in the EXIF orientation tag: {len(turned)} (first: {turned[0]!r}); each "
-            "file is rotated by its own tag (NIfTI: by its affine), so if masks were drawn on the stored pixels, remove "
-            "the tag of the images"
+            "file is rotated by its own tag (NIfTI: by its affine), so if masks were drawn on the stored pixels, "
+            "remove the tag of the images"
         )
 
 
