@@ -32,8 +32,8 @@ Value = TypeVar("Value", bound=tuple[Found, Any])
 class _Matched:
     """Files by what they are: images by stem, masks by stem, and files in formats that are not read.
 
-    `doubtful` has the stems of images and the owners of masks that two files claim; `beside` has masks with the name of a
-    scan.
+    `doubtful` has the stems of images and the owners of masks that two files claim; `beside` has masks with the name
+    of a scan.
     """
 
     images: dict[str, tuple[Found, dict[str, str]]] = field(default_factory=dict)
