@@ -363,3 +363,11 @@ def test_the_real_division_is_what_it_was(real: tuple[Path, dict[str, Samples]])
     groups = [name for split in SPLITS for name in real[1][split].groups]
     rows = split_rows(labels, groups, {"train": 0.7, "val": 0.15, "test": 0.15}, seed=0)
     assert all({names[row] for row in rows[split]} == set(real[1][split].ids) for split in SPLITS)
+
+
+@pytest.mark.parametrize("option", ["subset", "groups"])
+def test_a_list_that_is_gone_is_named_before_images_are_read(busi_tree: Tree, tmp_path: Path, option: str) -> None:
+    with pytest.raises(
+        DataError, match=rf"^data\.{option}='.*gone\.csv' is no file: give its place with data\.{option}="
+    ):
+        BUSI(str(busi_tree(4)), size=16, **{option: str(tmp_path / "gone.csv")}).load()

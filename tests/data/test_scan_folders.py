@@ -57,6 +57,23 @@ def test_class_folders_of_scans_with_masks_of_any_format_beside_them(tmp_path: P
         assert np.corrcoef(found[name][0].ravel(), grey12(seed).ravel())[0, 1] > 0.99
 
 
+@pytest.mark.parametrize("ending", ["png", "bmp"])
+def test_a_mask_may_have_the_name_of_its_scan(ending: str, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO")
+    root = tmp_path / "d"
+    for seed in range(12):
+        dicom(root / "ab"[seed % 2] / f"{seed}.dcm", grey12(seed))
+        Image.fromarray(square(seed) * 255).save(root / "ab"[seed % 2] / f"{seed}.{ending}")
+    found = load(root)
+    assert len(found) == 12
+    np.testing.assert_array_equal(found["a/4"][1], square(4))
+    assert "with the name of a DICOM or NIfTI image are its mask: 12" in caplog.text
+    assert load(root, images="{class}/{id}.dcm", masks=f"{{class}}/{{id}}.{ending}").keys() == found.keys()
+    Image.fromarray((grey12(4) >> 4).astype("u1")).save(root / "a" / f"4.{ending}")  # the image again, no mask
+    with pytest.raises(DataError, match="are both 'a/4'"):
+        load(root)
+
+
 def test_nnunet_slices_in_nifti_are_offered_and_read(tmp_path: Path) -> None:
     root = tmp_path / "d"
     for seed in range(12):

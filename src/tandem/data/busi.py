@@ -83,6 +83,7 @@ class BUSI(FileSource):
             DataError: the root is wrong, files cannot be used (the message counts them and names ten), or a split has
                 no image of a class.
         """
+        self._check_lists()
         root = find_root(self.root if self.root is None else str(folder_of(self.root, self.cache)))
         faults = Faults(self.on_error)
         everything = scan(root, faults)
@@ -109,6 +110,13 @@ class BUSI(FileSource):
         levels = settle_levels("busi", decoded, rows["train"], None)
         self.levels = (levels,) if levels else ()
         return {split: decoded.samples(part, shown, self.targets, levels) for split, part in rows.items()}
+
+    def _check_lists(self) -> None:
+        """Raises if a file that names rows or groups is gone, before images are read."""
+        for option in ("subset", "groups"):
+            given = getattr(self, option)
+            if given not in (None, NO_GROUPS) and not Path(given).expanduser().is_file():
+                raise DataError(f"data.{option}={given!r} is no file: give its place with data.{option}=...")
 
     def _lists(self) -> tuple[Path, ...]:
         """The files that name rows or groups, and the archive that the root was unpacked from."""

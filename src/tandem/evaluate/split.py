@@ -76,7 +76,10 @@ def read_split(run: TrainedRun, settings: EvaluateSettings) -> Split:
         try:
             data.setup()
         except DataError as error:
-            raise DataError(f"{error} (if the data were moved, give their folder with data.root=...)") from error
+            moved = (
+                "" if " with data." in str(error) else " (if the data were moved, give their folder with data.root=...)"
+            )
+            raise DataError(f"{error}{moved}") from error
     if data.levels and not run.levels:
         raise DataError(
             f"data '{data.info.name}' have images of more than 8 bits, which the version of tandem that trained "

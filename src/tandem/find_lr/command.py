@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from omegaconf import DictConfig
 
 from tandem.config.resolve import resolve
-from tandem.errors import ConfigError
+from tandem.errors import ConfigError, DataError
 from tandem.factory import make_data, make_module, make_trainer
 from tandem.utils.artifacts import FIND_LR
 from tandem.utils.files import read_json, write_json, write_text, write_whole
@@ -50,12 +50,14 @@ class Suggestion(NamedTuple):
         rates: the rates tried, increasing.
         losses: the loss at each rate.
         smooth: the smoothed loss at each rate, up to the point of divergence.
+        data: fingerprint of the data; empty if it is not known.
     """
 
     rate: float
     rates: list[float]
     losses: list[float]
     smooth: list[float]
+    data: Mapping[str, str] = {}
 
 
 def main() -> None:
@@ -73,12 +75,37 @@ def find_lr_job(config: DictConfig, folder: Path) -> float:
         folder: where the files go.
     """
     plain = resolve(config)
-    if not (folder / FIND_LR).exists():
+    if not (folder / FIND_LR).exists() or not answers(plain, folder):
         write_suggestion(find_lr(plain, folder), folder)
     rate = float(read_json(folder / FIND_LR)["suggestion"])
     log.info("suggested learning rate: optimizer.lr=%g (currently %g)", rate, plain["optimizer"]["lr"])
     log.info("curve: %s and %s", folder / FIGURE, folder / CURVE)
     return rate
+
+
+def answers(config: Mapping[str, Any], folder: Path) -> bool:
+    """Whether an earlier result is one of the present data; a warning says why not, or that it was not checked.
+
+    Args:
+        config: the resolved configuration.
+        folder: with the result.
+    """
+    before = read_json(folder / FIND_LR).get("data")
+    data = make_data(config)
+    if getattr(data.source, "formula", False):
+        return True
+    if before is None:
+        log.warning("%s does not say of which data it is: remove it to search again", folder / FIND_LR)
+        return True
+    try:
+        data.setup()
+    except DataError as error:
+        log.warning("data not checked (%s); the rate is that of an earlier search", " ".join(str(error).split()))
+        return True
+    if data.fingerprint() == before:
+        return True
+    log.warning("the data have changed since the search in %s: searching again", folder)
+    return False
 
 
 def find_lr(config: Mapping[str, Any], folder: Path) -> Suggestion:
@@ -118,7 +145,8 @@ def find_lr(config: Mapping[str, Any], folder: Path) -> Suggestion:
         log.info("parameters.lr_factors are ignored here: all parameters have the same rate")
     for stray in folder.glob(".lr_find_*.ckpt"):  # left by a search that was killed
         stray.unlink()
-    return suggest(*_search(trainer, module, data, low, high, steps))
+    found = suggest(*_search(trainer, module, data, low, high, steps))
+    return found._replace(data=data.fingerprint())
 
 
 def _bare(config: Mapping[str, Any], steps: int) -> dict[str, Any]:
@@ -226,4 +254,5 @@ def write_suggestion(found: Suggestion, folder: Path) -> None:
     write_text(folder / CURVE, table.getvalue())
     figure = lr_figure(found.rates, found.losses, found.smooth, found.rate)
     write_whole(folder / FIGURE, lambda file: figure.savefig(file, format="png", dpi=110, metadata={"Software": None}))
-    write_json(folder / FIND_LR, {"suggestion": found.rate, "low": found.rates[0], "high": found.rates[-1]})
+    known = {"suggestion": found.rate, "low": found.rates[0], "high": found.rates[-1]}
+    write_json(folder / FIND_LR, {**known, **({"data": dict(found.data)} if found.data else {})})

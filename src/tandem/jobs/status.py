@@ -9,6 +9,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from tandem.errors import ConfigError, DataError, TandemError
+from tandem.jobs.hydra_files import put_back
 from tandem.jobs.lock import locked
 from tandem.utils.artifacts import RESULTS
 from tandem.utils.files import read_json, write_json, write_text
@@ -72,6 +73,7 @@ def _run_recorded(
     except Exception as error:
         if before and isinstance(error, ConfigError | DataError):  # the results are those of the run of before
             write_json(folder / STATUS, before)
+            put_back(folder)
             write_json(folder / REFUSED, _status("failed", sweep, number, overrides) | {"error": one_line(error)})
             raise
         write_text(folder / ERROR, traceback.format_exc())

@@ -12,6 +12,7 @@ from hydra.experimental.callback import Callback
 from omegaconf import DictConfig
 
 from tandem.errors import DataError
+from tandem.jobs.hydra_files import remember_run, remember_sweep
 from tandem.jobs.status import REFUSED, STATUS, SWEEP_VARIABLE, read_status
 from tandem.utils.artifacts import RESULTS
 from tandem.utils.commands import spelled
@@ -39,6 +40,11 @@ class SweepSummary(Callback):
     def on_multirun_start(self, config: DictConfig, **kwargs: Any) -> None:
         """Gives this sweep an identity, which distinguishes its jobs from those of earlier launches."""
         os.environ[SWEEP_VARIABLE] = uuid.uuid4().hex
+        remember_sweep(config)
+
+    def on_run_start(self, config: DictConfig, **kwargs: Any) -> None:
+        """Remembers the files of a run, whose folder Hydra writes into before the job can refuse it."""
+        remember_run(config)
 
     def on_multirun_end(self, config: DictConfig, **kwargs: Any) -> None:
         """Prints the summary.

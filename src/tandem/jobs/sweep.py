@@ -20,7 +20,8 @@ from tandem.config.hydra_internals import JobComposer, check_directory, sweep_ca
 from tandem.config.monitor import chosen_monitor
 from tandem.config.places import stored_config
 from tandem.config.shipped import config_folder
-from tandem.errors import DataError
+from tandem.errors import ConfigError, DataError
+from tandem.jobs.hydra_files import remember_job, remove_empty_sweep
 from tandem.jobs.lock import RunningElsewhere, locked
 from tandem.jobs.outcome import CARRIED, JobOutcome, SweepJob, monitored
 from tandem.jobs.plan import write_plan
@@ -78,7 +79,11 @@ class Sweep:
         configure_log(self.config.hydra.hydra_logging, self.config.hydra.verbose)
         check_directory(self.config.hydra.job.chdir)
         jobs = self._jobs(overrides, first)
-        write_plan(jobs)
+        try:
+            write_plan(jobs)
+        except ConfigError:
+            remove_empty_sweep(Path(self.config.hydra.sweep.dir), Path(str(self.config.get("runs", "runs"))))
+            raise
         summary = self._summary()
         summary.folders |= {Path(job.folder) for job in jobs}
         outcomes = {job.number: outcome for job in jobs if (outcome := answer(job)) is not None}
@@ -112,11 +117,12 @@ class Sweep:
         return self.launch(overrides, first, 1, run)
 
     def _here(self, job: SweepJob, words: list[str]) -> JobOutcome:
-        started = time.monotonic()
+        started, config = time.monotonic(), self._composed(words, job.number)
+        remember_job(Path(job.folder), config.hydra.output_subdir)
         returned = run_job(
             hydra_context=self.context,
             task_function=self.task,
-            config=self._composed(words, job.number),
+            config=config,
             job_dir_key="hydra.sweep.dir",
             job_subdir_key="hydra.sweep.subdir",
         )

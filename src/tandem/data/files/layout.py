@@ -1,5 +1,6 @@
 """Data sets described by their folder and file names, through templates such as `{class}/{id}_mask*`."""
 
+import logging
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -8,8 +9,9 @@ from sys import intern
 from typing import Any, TypeVar
 
 from tandem.data.files.faults import Faults, refuse
+from tandem.data.files.images import PILLOW, reader_of
 from tandem.data.files.known_layouts import offer
-from tandem.data.files.layout_checks import check_layout
+from tandem.data.files.layout_checks import check_layout, has_two_levels
 from tandem.data.files.names import is_utf8, nfc, preferred
 from tandem.data.files.rows import ImageRow, split_name
 from tandem.data.files.template import Template
@@ -17,6 +19,8 @@ from tandem.data.files.unused import LINKED_TWICE, MASK_FORMAT, NO_MATCH, OTHER,
 from tandem.data.files.walk import Found, walk
 
 __all__ = ["Layout", "Template"]
+
+log = logging.getLogger(__name__)
 
 Owner = tuple[str, ...]
 """A mask channel, and the values of the fields that its template shares with that of the images."""
@@ -28,7 +32,8 @@ Value = TypeVar("Value", bound=tuple[Found, Any])
 class _Matched:
     """Files by what they are: images by stem, masks by stem, and files in formats that are not read.
 
-    `doubtful` has the stems of images and the owners of masks that two files claim.
+    `doubtful` has the stems of images and the owners of masks that two files claim; `beside` has masks with the name
+    of a scan.
     """
 
     images: dict[str, tuple[Found, dict[str, str]]] = field(default_factory=dict)
@@ -36,6 +41,7 @@ class _Matched:
     unread_images: dict[Owner, Found] = field(default_factory=dict)
     unread_masks: list[tuple[Found, Owner]] = field(default_factory=list)
     doubtful: set[str | Owner] = field(default_factory=set)
+    beside: list[Found] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ class Layout:
 
         A file that matches a mask template is a mask, even if it also matches the template of images. A mask belongs to
         the image with the same values in all fields that both templates have. Of two files that differ in their ending
-        only, none is chosen.
+        only, none is chosen, unless one is DICOM or NIfTI and the other a picture of two levels: that is its mask.
 
         Args:
             root: the folder that paths are relative to.
@@ -95,6 +101,10 @@ class Layout:
                 continue
             label, group = (intern(fields.get(name, "")) for name in ("class", "group"))  # one string for all rows
             rows.append(ImageRow(stem, found.path, masks, label, group, split))
+        if matched.beside:
+            log.info(
+                "pictures of two levels with the name of a DICOM or NIfTI image are its mask: %d", len(matched.beside)
+            )
         self._check_owners(matched, times, faults)
         self._count_unread(matched, owned, owners, faults)
         return rows
@@ -125,12 +135,37 @@ class Layout:
             elif mask is not None:
                 if not self._keep(matched.masks, (found, mask), self.masks[mask[0]], "mask", faults):
                     matched.doubtful.add(mask)
+            elif image and self._is_mask_of_scan(matched, found, image):
+                continue
             elif image and not self._keep(matched.images, (found, image), self.images, "image", faults):
                 matched.doubtful.add(nfc(stem))
         for stem, (_, mask) in matched.masks.items():  # a copy of a mask with an ending that data.masks excludes
             if stem in matched.images and mask not in self._owners(matched.images[stem][1]):
                 self.unused.add_found(matched.images.pop(stem)[0], NO_MATCH)
         return matched
+
+    def _is_mask_of_scan(self, matched: _Matched, found: Found, fields: dict[str, str]) -> bool:
+        """Whether a file and an earlier one are a scan and a picture of its name with two levels: its mask; keeps both.
+
+        Args:
+            matched: the files so far.
+            found: matches the template of images.
+            fields: what it matches.
+        """
+        key = nfc(found.stem)
+        if key not in matched.images or len(self.masks) != 1:
+            return False
+        first = matched.images[key][0]
+        scans = [file for file in (first, found) if reader_of(file.path) is not PILLOW]
+        if len(scans) != 1:
+            return False
+        (picture,) = (file for file in (first, found) if file not in scans)
+        if not has_two_levels(picture.path):
+            return False
+        matched.images[key] = (scans[0], fields)
+        matched.masks[key] = (picture, self._owners(fields)[0])
+        matched.beside.append(picture)
+        return True
 
     def _mask(self, stem: str, ending: str) -> Owner | None:
         for channel, template in self.masks.items():

@@ -119,6 +119,15 @@ def _like_masks(paths: Sequence[Path]) -> bool:
     return True
 
 
+def has_two_levels(path: Path) -> bool:
+    """Whether a picture has black and at most one more level, as a mask has."""
+    try:
+        levels = np.unique(read_raster(path).pixels)
+    except DataError:  # who reads it reports it
+        return False
+    return len(levels) <= 2 and levels[0] == 0
+
+
 def _no_classes(folders: Sequence[str]) -> bool:
     """Whether the names of folders are those of splits, of images and masks, or nnU-Net's.
 
