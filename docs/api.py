@@ -35,14 +35,25 @@ def public(module: ModuleType) -> list[str]:
     return [name for name in names if isinstance(getattr(module, name), type | FunctionType)]
 
 
+def home(value: object) -> str:
+    """The package of this list that an object belongs to: the longest name that its module begins with."""
+    module = f"{getattr(value, '__module__', '')}."
+    return max((name for name in PACKAGES if module.startswith(f"{name}.")), key=len, default="")
+
+
 def page(name: str) -> str:
-    """The page of one package, in reStructuredText."""
+    """The page of one package, in reStructuredText; what a package below it has too is described there."""
     module = import_module(name)
     lines = [name, "=" * len(name), "", f".. automodule:: {name}", "   :no-members:", ""]
+    below: dict[str, list[str]] = {}
     for item in public(module):
         value = getattr(module, item)
-        kind = "class" if inspect.isclass(value) else "function"
-        lines += ["", f".. auto{kind}:: {name}.{item}"]
+        if (owner := home(value)) != name and owner.startswith(f"{name}."):
+            below.setdefault(owner, []).append(item)
+        else:
+            lines += ["", f".. auto{'class' if inspect.isclass(value) else 'function'}:: {name}.{item}"]
+    for owner, items in below.items():
+        lines += ["", f"Also from :doc:`{owner}`: {', '.join(f'``{item}``' for item in items)}."]
     return "\n".join([*lines, ""])
 
 
