@@ -62,7 +62,7 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
     results = _train(plain, folder) if known is None else _as_declared_now(known, plain, folder)
     if not (folder / REPORT).exists():  # also if a finished run was interrupted before its report was written
         write_report(folder)
-    if HydraConfig.get().mode != RunMode.MULTIRUN:  # the summary of a sweep has a row for each job
+    if not (HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN):  # whose summary has a row
         print_results(results, folder, plain["full"])
     value = results["metrics"].get(plain["monitor"])
     return None if value is None else float(value)
