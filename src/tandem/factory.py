@@ -111,8 +111,9 @@ def make_trainer(config: Mapping[str, Any], folder: Path, more: "Sequence[pl.Cal
 
     from tandem.callbacks.checkpoint_files import CheckpointFiles
     from tandem.distributed.gather import get_rank, is_distributed
+    from tandem.trackers.label import run_label
 
-    placed = _place(config, folder)
+    placed = _place(config, folder, run_label(folder, config))
     for name in ("callbacks", "trainer"):
         check_outputs(placed[name] or {}, name, folder)
     check_outputs(placed["logger"] or {}, "logger", folder, Path(config["runs"]))
@@ -171,12 +172,12 @@ def _strategy() -> dict[str, Any]:
     return trainer_settings()
 
 
-def _place(node: Any, folder: Path) -> Any:
-    """Replaces `{run}` in every string by the run's folder, and `{hash}` by the folder's name, the run's hash."""
+def _place(node: Any, folder: Path, label: str) -> Any:
+    """Replaces `{run}` in every string by the run's folder, `{hash}` by its name, and `{label}` by what varies."""
     if isinstance(node, Mapping):
-        return {key: _place(value, folder) for key, value in node.items()}
+        return {key: _place(value, folder, label) for key, value in node.items()}
     if isinstance(node, list):
-        return [_place(value, folder) for value in node]
+        return [_place(value, folder, label) for value in node]
     if isinstance(node, str):
-        return node.replace("{run}", str(folder)).replace("{hash}", folder.name)
+        return node.replace("{run}", str(folder)).replace("{hash}", folder.name).replace("{label}", label)
     return node

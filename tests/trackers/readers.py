@@ -32,6 +32,22 @@ def typed(seen: Seen) -> set[str]:
     return {name.removeprefix("overrides.") for name in seen.config if name.startswith("overrides.")}
 
 
+def computed(seen: Seen) -> set[str]:
+    """Settings that were computed from the data."""
+    return {name for name in seen.config if name.startswith("computed.")}
+
+
+def in_table(text: str) -> dict[str, Any]:
+    """Results by their logged names, of a Markdown table with a column for each stage."""
+    head, _, *lines = [[cell.strip() for cell in line.strip("|").split("|")] for line in text.splitlines()]
+    return {
+        f"best/{stage}/{name}": float(value)
+        for name, *values in lines
+        for stage, value in zip(head[1:], values, strict=True)
+        if value
+    }
+
+
 def seen_in_csv(folder: Path) -> Seen:
     """By the csv and json modules."""
     seen, home = Seen(), folder / "csv"
@@ -55,7 +71,8 @@ def seen_in_tensorboard(folder: Path) -> Seen:
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
     from tensorboard.plugins.hparams import metadata
 
-    events = EventAccumulator(str(folder / "tensorboard"), size_guidance={"images": 0, "scalars": 0, "tensors": 0})
+    (home,) = {path.parent for path in (folder / "tensorboard").rglob("events.out.tfevents.*")}
+    events = EventAccumulator(str(home), size_guidance={"images": 0, "scalars": 0, "tensors": 0})
     events.Reload()
     seen = Seen()
     for name in events.Tags()["scalars"]:
@@ -70,8 +87,8 @@ def seen_in_tensorboard(folder: Path) -> Seen:
     if metadata.SESSION_START_INFO_TAG in events.summary_metadata:
         content = events.summary_metadata[metadata.SESSION_START_INFO_TAG].plugin_data.content
         shown = {str(name) for name in metadata.parse_session_start_info_plugin_data(content).hparams}
-        assert shown == typed(seen), "the table is of what was typed"
-        seen.summary = {name: values[-1][1] for name, values in seen.scalars.items() if name.startswith("best/")}
+        assert shown == typed(seen) | computed(seen), "the table is of what was typed, and computed"
+        seen.summary = in_table(seen.texts["results"])
         seen.summary["checkpoint"] = seen.texts["checkpoint"]
     seen.status = seen.texts["status"]
     return seen
@@ -119,17 +136,19 @@ def seen_in_mlflow(folder: Path) -> Seen:
     """By MLflow's client."""
     client = mlflow_client(folder.parents[1] / "mlflow.db")
     home = client.get_experiment_by_name(folder.parent.name)
-    (run,) = [run for run in client.search_runs([home.experiment_id]) if run.info.run_name == folder.name]
+    (run,) = [run for run in client.search_runs([home.experiment_id]) if run.data.tags["hash"] == folder.name]
     seen = Seen(texts=dict(run.data.tags), status=run.info.status.lower())
     seen.config = json.loads(Path(client.download_artifacts(run.info.run_id, "config.json")).read_text())
-    assert {name.replace("@", "_") for name in typed(seen)} == run.data.params.keys() or not typed(seen)
+    told = {name.replace("@", "_") for name in typed(seen) | computed(seen)}
+    assert told == run.data.params.keys() or not typed(seen)
     for name in run.data.metrics:
         for entry in client.get_metric_history(run.info.run_id, name):
             seen.add(name, entry.step, entry.value)
     for artifact in client.list_artifacts(run.info.run_id, "images"):
         name, _, step, *_ = Path(artifact.path).name.split("+")
         seen.images.add((name.replace("~", "/"), int(step)))
-    seen.summary = {name: value for name, value in run.data.metrics.items() if name.startswith("best/")}
+    if "results.json" in {artifact.path for artifact in client.list_artifacts(run.info.run_id)}:
+        seen.summary = json.loads(Path(client.download_artifacts(run.info.run_id, "results.json")).read_text())
     seen.summary["checkpoint"] = seen.texts.get("checkpoint")
     return seen
 

@@ -59,11 +59,35 @@ def test_the_summary_is_results_json_and_names_the_checkpoint(name: str, tracked
     seen = tracked.seen[name]
     metrics = tracked.results["metrics"]
     found = [seen.summary[f"best/{key}"] for key in metrics]
-    assert_equal_in_single_precision(found, list(metrics.values()))
+    if name == "tensorboard":  # a table for people
+        assert found == pytest.approx(list(metrics.values()), rel=1e-5, nan_ok=True)
+    else:
+        assert_equal_in_single_precision(found, list(metrics.values()))
     best = tracked.folder.parents[1] / seen.summary["checkpoint"]
     assert best == tracked.folder / "best.ckpt"
     assert best.exists()
     assert seen.status == "finished"
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
+def test_few_numbers_without_a_curve_stand_behind_the_curves(name: str, tracked: Tracked) -> None:
+    scalars = tracked.seen[name].scalars
+    single = {key: values[0][1] for key, values in scalars.items() if key.startswith(("best/", "with_best/"))}
+    mains = ("classification/balanced_accuracy", "segmentation/dice")
+    wanted = {f"with_best/{stage}/{main}": tracked.results["metrics"][f"{stage}/{main}"] for main in mains
+              for stage in ("val", "test")}  # fmt: skip
+    assert single == pytest.approx(wanted)
+    assert max(scalars.keys() - single.keys()) < min(single)
+
+
+@pytest.mark.parametrize("name", ["tensorboard", "mlflow"])
+def test_a_run_is_named_by_what_was_typed(name: str, tracked: Tracked) -> None:
+    said = "experiment=tiny,loss=dice_bce,fractions=-train- 0.5-"
+    if name == "tensorboard":
+        (events,) = (tracked.folder / "tensorboard").rglob("events.*")
+        assert events.parent == tracked.folder / "tensorboard" / said
+    else:
+        assert tracked.seen[name].texts["mlflow.runName"] == said
 
 
 @every_tracker

@@ -39,6 +39,22 @@ def write_plan(jobs: Sequence[SweepJob]) -> None:
                 write_json(place / PLAN, now)
 
 
+def planned_overrides(folder: Path) -> dict[str, tuple[str, ...]]:
+    """The overrides of all jobs that sweeps have planned beside a job, and its own, by the names of their folders.
+
+    Args:
+        folder: of a job; empty, if no sweep has planned it.
+    """
+    planned = _read(folder.parent)
+    if folder.name not in planned:
+        return {}
+    return {
+        name: tuple(map(str, entry.get("overrides") or ()))
+        for name, entry in planned.items()
+        if isinstance(entry, dict)
+    }
+
+
 def never_started(places: Iterable[Path], command: str) -> Iterator[tuple[Path, tuple[str, ...]]]:
     """Yields folder and overrides of each job that was planned and has left neither results nor a state.
 

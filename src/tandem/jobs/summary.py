@@ -90,7 +90,8 @@ class SweepSummary(Callback):
         console.print(f"sweep: {', '.join(counts)}", highlight=False)
         if done := [(folder, status) for folder, status in jobs if status["state"] == "finished"]:
             places = dict.fromkeys(from_here(folder.parent) for folder, _ in done)
-            console.print(f"next: {spelled('study')} {shlex.join(places)}", highlight=False, markup=False)
+            following = f"next: {spelled('study')} {shlex.join(places)}"
+            Console(soft_wrap=True).print(following, highlight=False, markup=False)
         return states.total() == states["finished"]
 
 

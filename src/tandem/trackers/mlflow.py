@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning.utilities import rank_zero_only
 
-from tandem.trackers.tracker import STATUS, Tracker, distinguishing
+from tandem.trackers.tracker import STATUS, Tracker, distinguishing, headlines, results_table
 from tandem.utils.files import write_text
 from tandem.utils.locks import holding
 from tandem.utils.optional import load
@@ -114,8 +114,10 @@ class MLflow(Tracker):
         self.client.log_image(self.run, image, key=_allowed(name), step=step)
 
     def summary(self, best: Mapping[str, float], checkpoint: str, step: int) -> None:
-        """Logs metrics and a tag."""
-        self.log_metrics(best)  # without a step, so that MLflow shows them as bars
+        """Logs the main results as metrics, all of them as a table among the artifacts, and a tag."""
+        self.log_metrics(headlines(best))  # without a step, so that MLflow shows them as bars
+        self.client.log_text(self.run, results_table(best), "results.md")
+        self.client.log_dict(self.run, dict(best), "results.json")
         self.text("checkpoint", checkpoint, step)
 
     def finish(self, failed: bool, step: int) -> None:
@@ -125,7 +127,8 @@ class MLflow(Tracker):
 
     def _opened(self) -> str:
         home = self.client.get_experiment_by_name(self.experiment_name)
-        made: str = self.client.create_run(home.experiment_id, run_name=self.run_name).info.run_id
+        hash_ = {"hash": self.kept.parent.name}
+        made: str = self.client.create_run(home.experiment_id, run_name=self.run_name, tags=hash_).info.run_id
         write_text(self.kept, made)
         return made
 

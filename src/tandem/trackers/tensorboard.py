@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from tandem.trackers.tracker import STATUS, Tracker, distinguishing
+from tandem.trackers.tracker import STATUS, Tracker, distinguishing, headlines, results_table
 
 if TYPE_CHECKING:
     from tandem.reports.panels import RGBImage
@@ -20,10 +20,13 @@ class TensorBoard(Tracker, TensorBoardLogger):
 
     Args:
         folder: where the event files go.
+        name: of the run on the dashboard: a folder below it. One that a run has begun with stays.
     """
 
-    def __init__(self, folder: str | Path) -> None:
-        super().__init__(save_dir=folder, name="", version="", default_hp_metric=False)
+    def __init__(self, folder: str | Path, name: str = "") -> None:
+        begun = next(Path(folder).rglob("events.out.tfevents.*"), None)
+        version = name if begun is None else begun.parent.relative_to(folder).as_posix()
+        super().__init__(save_dir=folder, name="", version="" if version == "." else version, default_hp_metric=False)
 
     @rank_zero_only
     def log_hyperparams(
@@ -48,11 +51,12 @@ class TensorBoard(Tracker, TensorBoardLogger):
         self.experiment.add_image(name, image, step, dataformats="HWC")
 
     def summary(self, best: Mapping[str, float], checkpoint: str, step: int) -> None:
-        """Logs the best metrics on the HParams page, with the typed settings if known, and the checkpoint as text."""
+        """Logs the main results on the HParams page, with the settings that distinguish runs; all results as text."""
         # as JSON, because TensorBoard leaves out null and containers
         plain, settings = int | float | str, distinguishing(dict(self.hparams))
         shown = {key: v if isinstance(v, plain) else json.dumps(v) for key, v in settings.items()}
-        self.log_hyperparams(shown, dict(best), step)
+        self.log_hyperparams(shown, headlines(best), step)
+        self.text("results", results_table(best), step)
         self.text("checkpoint", checkpoint, step)
 
     def finish(self, failed: bool, step: int) -> None:

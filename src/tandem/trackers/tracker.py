@@ -9,6 +9,8 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from pytorch_lightning.loggers import Logger
 
+from tandem.reports.table import headline
+
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
@@ -19,6 +21,12 @@ STATUS = {False: "finished", True: "failed"}
 
 TYPED = "overrides."
 """Prefix of the names under which typed overrides are logged."""
+
+COMPUTED = "computed."
+"""Prefix of the names of options that were computed from the training data."""
+
+BEHIND = "with_best/"
+"""Prefix of the results that a dashboard shows as numbers; it comes after `train` and `val` in the alphabet."""
 
 
 class Tracker(Logger):
@@ -74,17 +82,56 @@ class Tracker(Logger):
 
 
 def distinguishing(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Selects the settings that distinguish runs in a table: the typed ones, if known, else all.
+    """Selects the settings that distinguish runs in a table: the typed and the computed ones, if any was typed, or all.
 
     Args:
         settings: as logged by `log_settings`.
 
     Example:
-        >>> distinguishing({"seed": 1, "optimizer.lr": 0.1, "overrides.seed": "1"}), distinguishing({"seed": 1})
-        ({'seed': '1'}, {'seed': 1})
+        >>> distinguishing({"seed": 1, "lr": 0.1, "computed.weight": 2.0, "overrides.seed": "1"})
+        {'seed': '1', 'computed.weight': 2.0}
+        >>> distinguishing({"seed": 1})
+        {'seed': 1}
     """
     typed = {key.removeprefix(TYPED): value for key, value in settings.items() if key.startswith(TYPED)}
-    return typed or dict(settings)
+    computed = {key: value for key, value in settings.items() if key.startswith(COMPUTED)}
+    return {**typed, **computed} if typed else dict(settings)
+
+
+def headlines(best: Mapping[str, float]) -> dict[str, float]:
+    """The few results by which runs are compared, under a name that dashboards sort behind the curves.
+
+    Each task has its main metric, on validation and test data. The others are in a table: one diagram each, with one
+    point, would stand before every curve.
+
+    Args:
+        best: all metrics of the best checkpoint, as `best/<logged name>`.
+
+    Example:
+        >>> headlines({"best/val/lesion/dice": 0.5, "best/test/lesion/dice": 0.25, "best/val/lesion/iou": 0.4})
+        {'with_best/val/lesion/dice': 0.5, 'with_best/test/lesion/dice': 0.25}
+    """
+    metrics = {name.removeprefix("best/"): value for name, value in best.items()}
+    tasks = dict.fromkeys(name.split("/")[1] for name in metrics if name.count("/") > 1)
+    mains = [(task, headline(metrics, task)) for task in tasks]
+    names = [f"{stage}/{task}/{main}" for task, main in mains if main for stage in ("val", "test")]
+    return {f"{BEHIND}{name}": metrics[name] for name in names if name in metrics}
+
+
+def results_table(best: Mapping[str, float]) -> str:
+    """All metrics of the best checkpoint as a Markdown table, a line for each with its values on validation and test.
+
+    Args:
+        best: as of `headlines`.
+    """
+    metrics = {name.removeprefix("best/").partition("/")[::2]: value for name, value in best.items()}
+    names = dict.fromkeys(name for _, name in metrics)
+    stages = [stage for stage in ("val", "test") if any(stage == one for one, _ in metrics)]
+    lines = [f"| metric | {' | '.join(stages)} |", f"|---|{'---:|' * len(stages)}"]
+    for name in names:
+        values = (metrics.get((stage, name)) for stage in stages)
+        lines.append(f"| {name} | {' | '.join('' if value is None else f'{value:.6g}' for value in values)} |")
+    return "\n".join(lines)
 
 
 def render(figure: "Figure") -> "RGBImage":

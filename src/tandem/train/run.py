@@ -53,7 +53,7 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
 
     plain = resolve(config)
     results = train_or_answer(plain, folder)
-    if HydraConfig.get().mode != RunMode.MULTIRUN:  # the summary of a sweep has a row for each job
+    if not (HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN):  # whose summary has a row
         print_results(results, folder, plain["full"])
     value = results["metrics"].get(plain["monitor"])
     return None if value is None else float(value)
