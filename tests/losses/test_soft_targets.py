@@ -189,6 +189,7 @@ def test_other_losses_refuse_with_a_reason(loss: nn.Module) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.full
 def test_shapes_and_classes_refuse_too() -> None:
     logits, target = case(2, 3, 4, 4)
     pytest.importorskip("monai")

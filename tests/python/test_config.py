@@ -58,13 +58,13 @@ def test_values_are_copies_so_that_the_hash_stays_true() -> None:
     [
         (["sed=1"], "unknown key 'sed': did you mean 'seed'"),
         (["loss=focal"], "write loss/binary=..."),
-        (["data=nope"], "no option 'nope' in the config group 'data'"),
-        (["seed"], "write key=value"),
+        pytest.param(["data=nope"], "no option 'nope' in the config group 'data'", marks=pytest.mark.full),
+        pytest.param(["seed"], "write key=value", marks=pytest.mark.full),
         (["seed=-1"], "seed is -1, but must be at least 0"),
-        (["monitor=test/loss"], "chosen on validation data"),
-        (["runs="], "runs is empty"),
+        pytest.param(["monitor=test/loss"], "chosen on validation data", marks=pytest.mark.full),
+        pytest.param(["runs="], "runs is empty", marks=pytest.mark.full),
         (["trainer.max_epochs=three"], "trainer.max_epochs is 'three'"),
-        (["hydra.run.dir=${nothing}"], "nothing"),
+        pytest.param(["hydra.run.dir=${nothing}"], "nothing", marks=pytest.mark.full),
     ],
 )
 def test_mistakes_are_told_in_the_words_of_the_command(words: list[str], told: str, tandem_train: Any) -> None:

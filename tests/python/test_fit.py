@@ -76,10 +76,11 @@ def test_the_run_is_that_of_the_command(tandem_train: Any) -> None:
     assert prediction["segmentation"].mask.shape == (1, 40, 48)
 
 
-def test_a_refused_run_leaves_no_folder(tmp_path: Path) -> None:
+def test_a_refused_run_leaves_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tandem.compose(["data=folder", "data.root=nowhere", "name=a/b"])
     with pytest.raises(DataError, match="nowhere"):
         tandem.fit(config)
+    assert capsys.readouterr().err == "", "an exception says it all"
     assert not (tmp_path / "runs").exists()
 
 

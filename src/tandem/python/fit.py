@@ -14,6 +14,7 @@ from tandem.errors import ConfigError, DataError
 from tandem.python.config import PRIMARY, Config, application, composed_run
 from tandem.python.run import Run
 from tandem.utils.console import PrintableFormatter
+from tandem.utils.lazy_imports import load_libraries
 
 
 def fit(config: Config) -> Run:
@@ -23,7 +24,10 @@ def fit(config: Config) -> Run:
     with application(config.config_dir) as hydra:
         _check_same(config, composed_run(hydra, config.overrides))
         with _as_it_was():
-            hydra.run(PRIMARY, _job, [*config.overrides, "hydra.mode=RUN"], with_log_configuration=False)
+            words = [*config.overrides, "hydra.mode=RUN"]
+            error = hydra.run(PRIMARY, _job, words, with_log_configuration=False).return_value
+    if error is not None:
+        raise error
     return Run(config.folder)
 
 
@@ -35,8 +39,12 @@ def _check_same(config: Config, composed: DictConfig) -> None:
         )
 
 
-def _job(config: DictConfig) -> None:
-    """What Hydra calls, as for the command: the same lock, state and results; errors are raised."""
+def _job(config: DictConfig) -> Exception | None:
+    """What Hydra calls, as for the command: the same lock, state and results.
+
+    Returns:
+        An error; Hydra would print a line of its own for one that is raised.
+    """
     from hydra.core.hydra_config import HydraConfig
 
     from tandem.config.hydra_internals import check_directory
@@ -56,10 +64,11 @@ def _job(config: DictConfig) -> None:
         with _logged(section):
             check_directory(section.job.chdir)
             run_job(task, config, folder, list(section.overrides.task))
-    except (ConfigError, DataError):
-        if new:
+    except Exception as error:
+        if new and isinstance(error, ConfigError | DataError):
             remove_refused_job(folder, config)
-        raise
+        return error
+    return None
 
 
 @contextmanager
@@ -92,6 +101,7 @@ def _logged(section: Any) -> Iterator[None]:
 @contextmanager
 def _as_it_was() -> Iterator[None]:
     """Restores what training sets for the whole process: random states, deterministic algorithms, warning filters."""
+    load_libraries()
     import torch
     from pytorch_lightning.utilities.seed import isolate_rng
 

@@ -9,8 +9,8 @@ from tandem.errors import DataError
 from tandem.python.html import page, table
 from tandem.utils.names import from_cell
 
-SHOWN = 20
-"""Number of rows that a notebook shows."""
+SHOWN, WIDE = 20, 12
+"""Numbers of rows and of columns that a notebook shows."""
 
 Column = Sequence[Any]
 
@@ -55,9 +55,11 @@ class Table(Mapping[str, list[Any]]):
         return [dict(zip(self._columns, row, strict=True)) for row in zip(*self._columns.values(), strict=True)]
 
     def _repr_html_(self) -> str:
-        body = list(zip(*self._columns.values(), strict=True))
-        left = f"<p>and {len(body) - SHOWN} more rows</p>" if len(body) > SHOWN else ""
-        return page(self.title, table(list(self), body[:SHOWN]), left)
+        names = list(self)[:WIDE]
+        body = list(zip(*(self._columns[name][:SHOWN] for name in names), strict=True))
+        left = {"rows": self.height - SHOWN, "columns": len(self) - WIDE}
+        more = " and ".join(f"{count} more {what}" for what, count in left.items() if count > 0)
+        return page(self.title, table(names, body), f"<p>and {more}</p>" if more else "")
 
 
 def read_table(path: Path, title: str) -> Table:
