@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.data.files.scans import dicom
 
 from tandem.audit.audit import audit
 from tandem.audit.command import skipping
@@ -17,6 +18,7 @@ from tandem.audit.remarks import remarks
 from tandem.audit.tables import classes, columns, findings, levels, masks, modes, sizes
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
 from tandem.data.files.records import Record
+from tandem.data.folder import Folder
 from tandem.data.samples import SPLITS, Samples
 from tandem.data.targets import Targets
 
@@ -208,3 +210,14 @@ def test_files_of_different_depth_are_remarked_upon_with_their_classes(splits: d
     assert lines[0].endswith("which need 12 bits; 16 becomes black and 4000 white")
     assert "files differ in depth, which may give away the class (8 bits, 0 to 255: 6 benign, 0 malignant;" in lines[1]
     assert len(thumbnails_of(splits)) == 12
+
+
+def test_the_size_of_pixels_is_remarked_upon(tmp_path: Path) -> None:
+    for number in range(12):
+        pixels = np.random.default_rng(number).integers(0, 255, (8, 8)).astype("u1")
+        dicom(
+            tmp_path / "d" / "ab"[number % 2] / f"{number}.dcm", pixels, **({"PixelSpacing": [1, 1]} if number else {})
+        )
+    source = Folder(str(tmp_path / "d"), size=8, masks=None, cache=str(tmp_path / "c"))
+    lines = remarks(audit(source, source.load()))
+    assert "images whose size of pixels is known: 11 of 12; distances are nan where one without counts" in lines

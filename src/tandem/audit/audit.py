@@ -68,6 +68,7 @@ class Audit:
         unused: the files below the root that are not used, by ending and reason, as from `Unused.to_json`.
         missing: the number of missing values, by column and by how they are written.
         overlap: images that belong together and are in different splits, as from `as_notes`.
+        spaced: how many images state the size of their pixels.
     """
 
     name: str
@@ -83,6 +84,7 @@ class Audit:
     unused: tuple[Mapping[str, Any], ...] = ()
     missing: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     overlap: tuple[Mapping[str, Any], ...] = ()
+    spaced: int = 0
 
 
 def audit(
@@ -123,6 +125,7 @@ def audit(
         unused=tuple(kind for one in each for kind in one.get("unused", ())),
         missing={column: words for one in each for column, words in one.get("missing", {}).items()},
         overlap=tuple(notes.get("overlap", ())),
+        spaced=sum(int(one.spacing.isfinite().all(1).sum()) for one in splits.values() if one.spacing is not None),
     )
 
 

@@ -68,6 +68,11 @@ def _files(audit: Audit) -> list[str]:
         found.append(f"things that cannot be used: {len(audit.faults)}; their rows are left out below")
     if flat := [row.id for row in audit.rows if row.flat]:
         found.append(f"images with a single grey value: {len(flat)}, the first: {flat[0]}")
+    if audit.spaced:
+        unit = (
+            "distances are in mm" if audit.spaced == len(audit.rows) else "distances are nan where one without counts"
+        )
+        found.append(f"images whose size of pixels is known: {audit.spaced} of {len(audit.rows)}; {unit}")
     return [*found, *_levels(audit)]
 
 

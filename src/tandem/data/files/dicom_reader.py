@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tandem.data.files.dicom_levels import COLOURS, GREYS, WHAT, coloured, kept_as, padding, rescaled, spacing, windowed
-from tandem.data.files.limits import check_pixels, check_room
+from tandem.data.files.limits import check_pixels, check_room, most_pixels
 from tandem.data.files.raster import Header, Raster
 from tandem.errors import ConfigError, DataError
 from tandem.utils import optional
@@ -190,7 +190,7 @@ def _check_inflated(path: Path, marked: bool) -> None:
     meta = read_file_meta_info(path)
     if meta.get("TransferSyntaxUID") != DeflatedExplicitVRLittleEndian:
         return
-    most = LARGEST_HEADER + 4 * check_pixels(path, 1, 1)
+    most = LARGEST_HEADER + 4 * most_pixels()
     with path.open("rb") as file:
         file.seek(132 + 12 + int(meta.FileMetaInformationGroupLength))
         engine, size = zlib.decompressobj(-zlib.MAX_WBITS), 0

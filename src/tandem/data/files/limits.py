@@ -5,20 +5,24 @@ from pathlib import Path
 from tandem.errors import DataError
 
 
-def check_pixels(path: Path, width: int, height: int) -> int:
-    """Returns the largest number of pixels of an image, that of Pillow.
-
-    Raises:
-        DataError: the image has more, or none.
-    """
+def most_pixels() -> int:
+    """The largest number of pixels of an image, that of Pillow."""
     from PIL import Image
 
-    most = Image.MAX_IMAGE_PIXELS or 2**27
+    return Image.MAX_IMAGE_PIXELS or 2**27
+
+
+def check_pixels(path: Path, width: int, height: int) -> None:
+    """Checks the size that a header states.
+
+    Raises:
+        DataError: the image has more pixels than `most_pixels`, or none.
+    """
+    most = most_pixels()
     if width < 1 or height < 1:
         raise DataError(f"image {str(path)!r} has no pixels ({width}x{height}): export it again")
     if width * height > most:
         raise DataError(f"image {str(path)!r} is too large ({width}x{height}, more than {most} pixels): shrink it")
-    return most
 
 
 def check_room(path: Path, has: int, needs: int, line: int) -> None:
