@@ -112,15 +112,15 @@ def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on
     except Exception as error:  # jobs of `run` handle their own errors, so this one is from composing
         if verbose:
             raise
-        _fail(_explained(error))
+        _fail(_explained(error, sys.argv[1:]))
 
 
-def _explained(error: Exception) -> str:
+def _explained(error: Exception, words: Sequence[str]) -> str:
     """An error of composing in one line; one of tandem may have been raised inside a reference."""
     inner: BaseException | None = error
     while inner is not None and not isinstance(inner, TandemError):
         inner = inner.__cause__ or inner.__context__
-    return explain(error) if inner is None else one_line(inner)
+    return explain(error, words) if inner is None else one_line(inner)
 
 
 def _module(task: Callable[[DictConfig, Path], Any]) -> str | None:
@@ -193,9 +193,8 @@ def _remove(folder: Path, config: DictConfig) -> None:
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler):
             handler.close()
-    name, runs = str(config.get("name", "")), Path(str(config.get("runs", "runs"))).absolute()
-    below = [runs, *(runs.joinpath(*Path(name).parts[: depth + 1]) for depth in range(len(Path(name).parts)))]
-    remove_refused(folder, [place for place in reversed(below) if place in folder.absolute().parents])
+    runs = Path(str(config.get("runs", "runs"))).absolute()
+    remove_refused(folder, [place for place in folder.absolute().parents if place.is_relative_to(runs)])
 
 
 def _check_folder(folder: Path) -> None:

@@ -26,12 +26,15 @@ def nearest(wrong: str, valid: Iterable[str]) -> str:
     return f"did you mean '{close[0]}'? (there are: {listed})" if close else f"there are: {listed}"
 
 
-def explain(error: BaseException) -> str:
+def explain(error: BaseException, words: Iterable[str] = ()) -> str:
     """Explains in one line an error that was raised while composing or resolving a configuration.
 
     Args:
         error: the exception of Hydra or OmegaConf, with its chain of causes.
+        words: the typed overrides, of which one may be to blame.
     """
+    if (line := _no_name(error, words)) is not None:
+        return line
     readers = (_bad_override, _unknown_key, _unknown_choice, _wrong_count, _not_chosen, _bad_value)
     lines = (reader(link) for link in _chain(error) for reader in readers)
     refused = next((str(link) for link in _chain(error) if isinstance(link, TandemError)), None)  # by a resolver
@@ -88,14 +91,25 @@ def _unknown_choice(error: BaseException) -> str | None:
     group, _, wrong = str(error.missing_cfg_file).rpartition("/")
     options = error.options or [path.stem for path in (config_folder() / group).glob("*.yaml") if group]
     if not options:
-        return f"no config '{error.missing_cfg_file}' in the shipped folder or in --config-dir"
+        what = f"no config '{error.missing_cfg_file}' in the shipped folder or in --config-dir"
+        return f"{what}; leave out --config-name, or give --config-dir"
     return f"no option '{wrong}' in the config group '{group}': {nearest(wrong, options)}"
 
 
+def _no_name(error: BaseException, words: Iterable[str]) -> str | None:
+    """A value of a config group that cannot be the name of one of its options; Hydra does not say of which group."""
+    said = any("Config group override must be a string or a list" in str(link) for link in _chain(error))
+    if not said and not any(isinstance(link, TypeError) for link in _chain(error)):
+        return None
+    for word in words:
+        key, _, value = word.lstrip("+").partition("=")
+        if key.partition("@")[0] in shipped_groups() and (value == "null" or not re.search(r"[A-Za-z]", value)):
+            return f"{key} is {value or 'empty'}, but must be the name of one of its options, such as augment=none"
+    return "a config group cannot be null; choose one of its options, such as augment=none" if said else None
+
+
 def _wrong_count(error: BaseException) -> str | None:
-    """A config group without an option, or several values instead of one."""
-    if "Config group override must be a string or a list. Got NoneType" in str(error):
-        return "a config group cannot be null; choose one of its options, such as augment=none"
+    """Several values instead of one."""
     match = re.match(r"Ambiguous value for argument '(.*)'", str(error))
     return match and f"'{match[1]}' has several values; add -m to sweep over them, or write a list: key=[a,b]"
 

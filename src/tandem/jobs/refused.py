@@ -6,7 +6,9 @@ from pathlib import Path
 
 from tandem.utils.artifacts import BEST, FAULTS, LAST, RESULTS
 
-HYDRAS = (".hydra", "train.log")
+LOGS = ("train.log", "find_lr.log")
+
+HYDRAS = (".hydra", *LOGS)
 """What Hydra writes into a folder before a job starts."""
 
 TRAINED = (LAST, BEST, RESULTS, "metrics.csv")
@@ -20,8 +22,8 @@ def is_new(folder: Path) -> bool:
         folder: as a job finds it when it starts.
     """
     names = {path.name for path in folder.iterdir()}
-    logged = folder / HYDRAS[1]
-    return names <= {*HYDRAS, FAULTS} and not (logged.exists() and logged.stat().st_size)
+    logged = [folder / name for name in LOGS if (folder / name).exists()]
+    return names <= {*HYDRAS, FAULTS} and not any(file.stat().st_size for file in logged)
 
 
 def remove_refused(folder: Path, above: Sequence[Path] = ()) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
 from tandem.runs.chosen import run_folders
-from tandem.utils.outputs import check_folder
+from tandem.utils.outputs import check_folder, named
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -53,7 +53,7 @@ def read_settings(config: Mapping[str, Any]) -> PredictSettings:
     Raises:
         ConfigError: if a value is invalid.
     """
-    images, out = Path(config["images"]).expanduser(), Path(config["out"]).expanduser()
+    images, out = named(config, "images"), named(config)
     if not images.exists():
         raise ConfigError(f"images={images}: no such folder or file")
     check_folder(out)
