@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 
 PYTHONS := src scripts tests docs/build.py docs/api.py docs/options.py docs/conf.py docs/examples
 
-.PHONY: demo test test-full docs faults bench lint lock setup clean help
+.PHONY: demo test test-full test-gpu docs faults bench lint lock setup clean help
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -15,7 +15,7 @@ demo: $(READY) ## set up, train on the built-in phantoms, print the table and wh
 
 # two processes of one thread each; with more threads they would wait for each other
 test: $(READY) lint ## set up, check style and types, run every test
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal -m "not full"
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal -m "not full and not gpu"
 
 test-full: $(READY) lint ## the same, and what takes minutes: all of the documentation, published numbers trained again
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -n 2 --dist worksteal
@@ -23,7 +23,10 @@ test-full: $(READY) lint ## the same, and what takes minutes: all of the documen
 docs: $(READY) ## the site, into build/docs/html; warnings are errors
 	$(PYTHON) -m docs.build build/docs
 
-faults: $(READY) ## kills of drawn set-ups and damaged files: tried, survived, equal; FAULTS="2 5" for 2 set-ups, 5 kills each
+test-gpu: $(READY) ## what needs a GPU (CUDA, or mps of macOS); skipped with the reason where there is none
+	$(PYTHON) -m pytest -m gpu tests
+
+faults: $(READY) ## kills, damaged files, bad inputs, hostile cases; FAULTS="inputs hostile" for parts, "kills 2 5" for 2 set-ups of 5 kills
 	OMP_NUM_THREADS=1 $(PYTHON) -m tests.faults.run $(FAULTS)
 
 bench: $(READY) ## speed and memory as ratios against peers, in one run; BENCH="losses sweep" for some

@@ -544,7 +544,7 @@ def test_a_partial_that_fails_inside_another_object_keeps_its_own_key() -> None:
     """A task makes its metrics itself; the message must not carry the task's key in front of the metric's."""
     from tandem.data.datamodule import DataInfo
 
-    metric = {"_target_": "torchmetrics.classification.MulticlassAccuracy", "_partial_": True, "average": "wrong"}
+    metric = {"_target_": "torchmetrics.classification.MulticlassAccuracy", "_partial_": True, "top_k": 99}
     node = {
         "_target_": "tandem.tasks.ClassificationTask",
         "loss": {"_target_": "tandem.losses.multiclass.CrossEntropy"},

@@ -1,12 +1,13 @@
-"""`make faults`: kills of drawn set-ups and damaged files, with a table of what was tried, survived and equal.
+"""`make faults`: kills of drawn set-ups, damaged files, bad inputs and hostile cases, with a table of what was tried.
 
-python -m tests.faults.run [SET-UPS] [KILLS]
+python -m tests.faults.run [PARTS] [SET-UPS] [KILLS]
 """
 
 import logging
 import shutil
 import sys
 import tempfile
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +15,11 @@ import torch
 from rich.console import Console
 from rich.table import Table
 from tests.faults.damage import FILES, KINDS, compare, outcome
+from tests.faults.inputs import generated, refused, stated
 from tests.faults.setups import PHANTOM, again, draw, killed, left, run
+from tests.security.hostile import KEPT, TABLES, fault
 
+import tandem
 from tandem.config.shipped import take_launchers
 
 DAMAGED = [*PHANTOM, "checkpoint.every_n_steps=2"]
@@ -70,23 +74,87 @@ def damages(place: Path) -> tuple[int, int, int, list[str]]:
     return tried, handled, equal, faults
 
 
+Rows = list[tuple[str, ...]]
+
+
+def kill_rows(place: Path, setups: int, count: int, console: Console) -> tuple[Rows, list[str]]:
+    """A row of the table for each drawn set-up, and what was lost."""
+    rows: Rows = []
+    lost: list[str] = []
+    for seed in range(setups):
+        ended, equal, faults = kills(seed, count, place / str(seed))
+        rows.append((f"kill, set-up {seed}", str(count), str(ended), str(equal), " ".join(draw(seed))))
+        lost += [f"set-up {seed}, {fault}" for fault in faults]
+        console.print(f"set-up {seed}: {equal} of {count} equal")
+    return rows, lost
+
+
+def damage_rows(place: Path) -> tuple[Rows, list[str]]:
+    """The row of damaged files."""
+    tried, handled, equal, faults = damages(place)
+    about = "the others: one line with the way out"
+    return [("damaged file", str(tried), str(handled), str(equal), about)], faults
+
+
+def input_rows(place: Path) -> tuple[Rows, list[str]]:
+    """A row for each command: how many bad inputs were tried, and how many were refused well."""
+    place.mkdir()
+    tried: Counter[str] = Counter()
+    lost: dict[str, list[str]] = {}
+    for number, case in enumerate([*stated(), *generated()]):
+        tried[case.command] += 1
+        if fault := refused(case, place / str(number)):
+            lost.setdefault(case.command, []).append(f"{case}: {fault}")
+    rows: Rows = [
+        (f"bad input, {command}", str(count), str(count - len(lost.get(command, []))), "", "one line, no folder left")
+        for command, count in tried.items()
+    ]
+    rows.append(("bad input, all", str(tried.total()), str(tried.total() - sum(map(len, lost.values()))), "", ""))
+    return rows, [fault for faults in lost.values() for fault in faults]
+
+
+def hostile_rows(place: Path) -> tuple[Rows, list[str]]:
+    """A row for each table of hostile cases."""
+    tandem.load(KEPT, device="cpu")  # libraries are imported before the seconds of a case count
+    rows: Rows = []
+    lost: list[str] = []
+    for name, cases in TABLES.items():
+        found = {f"{name}: {case}": fault(case, place / f"{name}-{number}") for number, case in enumerate(cases)}
+        bad = [f"{case}: {said}" for case, said in found.items() if said]
+        rows.append((f"hostile, {name}", str(len(cases)), str(len(cases) - len(bad)), "", "nothing got out"))
+        lost += bad
+    return rows, lost
+
+
+PARTS = ("kills", "damage", "inputs", "hostile")
+
+
 def main() -> None:
     """Prints the table; exits with 1 if anything was lost."""
     logging.disable(logging.CRITICAL)
     torch.set_num_threads(1)
     take_launchers()
-    setups, count = (int(word) for word in (sys.argv[1:] + ["12", "20"][len(sys.argv) - 1 :]))
-    table, lost = Table("fault", "tried", "survived", "equal", "options"), []
+    numbers = [int(word) for word in sys.argv[1:] if word.isdigit()]
+    parts = [word for word in sys.argv[1:] if not word.isdigit()] or PARTS
+    if unknown := [part for part in parts if part not in PARTS]:
+        raise SystemExit(f"error: no part {unknown[0]!r}; there are: {', '.join(PARTS)}")
+    setups, count = (*numbers, *(12, 20)[len(numbers) :])[:2]
+    table, lost = Table("fault", "tried", "survived, or refused well", "equal", "about"), []
     console = Console()
     with tempfile.TemporaryDirectory() as root:
-        for seed in range(setups):
-            ended, equal, faults = kills(seed, count, Path(root) / str(seed))
-            table.add_row(f"kill, set-up {seed}", str(count), str(ended), str(equal), " ".join(draw(seed)))
-            lost += [f"set-up {seed}, {fault}" for fault in faults]
-            console.print(f"set-up {seed}: {equal} of {count} equal")
-        tried, handled, equal, faults = damages(Path(root) / "damage")
-        table.add_row("damaged file", str(tried), str(handled), str(equal), "the others: one line with the way out")
-        lost += faults
+        place = Path(root)
+        made = {
+            "kills": lambda: kill_rows(place, setups, count, console),
+            "damage": lambda: damage_rows(place / "damage"),
+            "inputs": lambda: input_rows(place / "inputs"),
+            "hostile": lambda: hostile_rows(place / "hostile"),
+        }
+        for part in PARTS:
+            if part in parts:
+                rows, faults = made[part]()
+                lost += faults
+                for row in rows:
+                    table.add_row(*row)
     console.print(table)
     for line in lost:
         console.print(line, highlight=False)

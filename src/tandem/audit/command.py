@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from tandem.errors import ConfigError
@@ -32,9 +31,10 @@ def audit_job(config: Mapping[str, Any]) -> None:
     from tandem.audit.report.terminal import print_audit
     from tandem.audit.report.writer import PAGE, write_audit
     from tandem.config.instantiate import build
+    from tandem.utils.outputs import named
     from tandem.utils.written import writing
 
-    source, out = build(skipping(config["data"]), "data"), Path(config["out"]).expanduser()
+    source, out = build(skipping(config["data"]), "data"), named(config)
     with writing(out, "audit_data", config["overwrite"], PAGE):
         splits = source.load()
         found = audit(source, splits, config["distance"], config["correlation"], config["compare_up_to"])

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from typing import Any, Unpack, get_args, get_origin, get_type_hints
 
+from tandem.config.plain_values import must_be
 from tandem.config.slots import ALLOW_VARIABLE, Slot, slot_at
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError, TandemError
@@ -143,8 +144,8 @@ def _check_arguments(where: str, node: Mapping[str, Any], slot: Slot, arguments:
                 choices = [name for name in parameters if name not in arguments]
                 raise ConfigError(f"unknown key '{where}.{key}': {nearest(key, choices)}")
     for key in given:
-        if key in parameters and isinstance(node[key], str) and _numeric(parameters[key].annotation):
-            raise ConfigError(f"{where}.{key} is {node[key]!r}, but must be a number")
+        if key in parameters and (kind := must_be(parameters[key], node[key])) is not None:
+            raise ConfigError(f"{where}.{key} is {node[key]!r}, but must be {kind}")
     if not node.get("_partial_") and not node.get("_args_"):
         for name, p in parameters.items():
             named = p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)
@@ -171,12 +172,6 @@ def _unpacked(parameters: Mapping[str, inspect.Parameter]) -> Mapping[str, inspe
             for key, annotation in get_type_hints(described).items():
                 found[key] = inspect.Parameter(key, p.KEYWORD_ONLY, default=None, annotation=annotation)
     return found
-
-
-def _numeric(annotation: Any) -> bool:
-    """Whether an annotation admits numbers but no strings."""
-    names = {getattr(kind, "__name__", "") for kind in get_args(annotation) or (annotation,)}
-    return bool(names & {"int", "float"}) and names <= {"int", "float", "bool", "NoneType", "Tensor"}
 
 
 def _make(node: Mapping[str, Any], where: str, slot: Slot, arguments: Mapping[str, Any] | None = None) -> Any:

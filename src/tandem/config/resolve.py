@@ -67,7 +67,16 @@ def register(primary: str = "train") -> None:
 
 
 def _run_hash(*, _root_: DictConfig) -> str:
-    return run_hash(_plain(_root_))
+    """The hash; it is part of the folder's name, so that a bad name is refused before Hydra creates a folder."""
+    plain = _plain(_root_)
+    _check_name(plain)
+    return run_hash(plain)
+
+
+def _check_name(plain: Mapping[str, Any]) -> None:
+    name = str(plain.get("name", "-"))
+    if not name.strip() or ".." in Path(name).parts or Path(name).is_absolute():
+        raise ConfigError(f"name is '{name}', but must be the name of a folder below '{plain.get('runs')}'")
 
 
 def _runs_folder(runs: Any) -> str:
@@ -159,9 +168,7 @@ def resolve(config: DictConfig) -> dict[str, Any]:
         raise ConfigError(explain(error)) from error
     if missing:
         raise ConfigError(f"{missing[0]} has no value; give it, for instance {missing[0]}=VALUE{hint(missing[0])}")
-    name = str(plain.get("name", "-"))
-    if not name.strip() or ".." in Path(name).parts or Path(name).is_absolute():
-        raise ConfigError(f"name is '{name}', but must be the name of a folder below '{plain.get('runs')}'")
+    _check_name(plain)
     return plain
 
 

@@ -38,11 +38,13 @@ def explain(error: BaseException, words: Sequence[str] = (), primary: str = "tra
         words: the command line, where it is known; it tells what else was meant.
         primary: name of the command's configuration.
     """
+    if (line := _no_name(error, words)) is not None:
+        return line
     readers: tuple[Callable[[BaseException], str | None], ...] = (
         _bad_override,
         partial(_unknown_key, words=words),
         _unknown_choice,
-        partial(_wrong_count, words=words),
+        _wrong_count,
         partial(_not_chosen, words=words, primary=primary),
         _bad_value,
     )
@@ -120,20 +122,30 @@ def _unknown_choice(error: BaseException) -> str | None:
     group, _, wrong = str(error.missing_cfg_file).rpartition("/")
     options = error.options or [path.stem for path in (config_folder() / group).glob("*.yaml") if group]
     if not options:
-        return f"no config '{error.missing_cfg_file}' in the shipped folder or in --config-dir"
+        what = f"no config '{error.missing_cfg_file}' in the shipped folder or in --config-dir"
+        return f"{what}; leave out --config-name, or give --config-dir"
     return f"no option '{wrong}' in the config group '{group}': {nearest(wrong, options)}"
 
 
-def _wrong_count(error: BaseException, words: Sequence[str]) -> str | None:
-    """A config group without an option, with a number for one, or several values instead of one."""
-    if "Config group override must be a string or a list. Got NoneType" in str(error):
-        return "a config group cannot be null; choose one of its options, such as augment=none"
-    if "Config group override must be a string or a list. Got" in str(error):
-        groups = {word.partition("=")[0]: word for word in words if word.partition("=")[0] in shipped_groups()}
-        group, word = next(((key, one) for key, one in groups.items() if re.search(r"=[-+.\d]", one)), ("", ""))
-        if group:
+def _no_name(error: BaseException, words: Iterable[str]) -> str | None:
+    """A value of a config group that cannot be the name of one of its options; Hydra does not say of which group."""
+    said = any("Config group override must be a string or a list" in str(link) for link in _chain(error))
+    if not said and not any(isinstance(link, TypeError) for link in _chain(error)):
+        return None
+    for word in words:
+        key, _, value = word.lstrip("+").partition("=")
+        if (group := key.partition("@")[0]) not in shipped_groups():
+            continue
+        if re.fullmatch(r"[-+.\d]+(e[-+\d]+)?", value):
             names = [path.stem for path in (config_folder() / group).glob("*.yaml")]
-            return f"'{word}' is a number, but {group} is a config group: {nearest(word.partition('=')[2], names)}"
+            return f"'{word}' is a number, but {group} is a config group: {nearest(value, names)}"
+        if value == "null" or not re.search(r"[A-Za-z]", value):
+            return f"{key} is {value or 'empty'}, but must be the name of one of its options, such as augment=none"
+    return "a config group cannot be null; choose one of its options, such as augment=none" if said else None
+
+
+def _wrong_count(error: BaseException) -> str | None:
+    """Several values instead of one."""
     match = re.match(r"Ambiguous value for argument '(.*)'", str(error))
     return match and f"'{match[1]}' has several values; add -m to sweep over them, or write a list: key=[a,b]"
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tandem.config.resolve import check_runs
 from tandem.doctor.data import data
 from tandem.doctor.machine import devices, folders
 from tandem.doctor.packages import extras, versions
@@ -40,6 +41,7 @@ def doctor_job(config: Mapping[str, Any]) -> None:
     from tandem.utils.files import write_text
     from tandem.utils.written import writing
 
+    check_runs(config["runs"])
     load_libraries()
     found = []
     for section in sections(config):

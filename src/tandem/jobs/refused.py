@@ -10,7 +10,9 @@ from omegaconf import DictConfig
 
 from tandem.utils.artifacts import BEST, FAULTS, LAST, RESULTS
 
-HYDRAS = (".hydra", "train.log")
+LOGS = ("train.log", "find_lr.log")
+
+HYDRAS = (".hydra", *LOGS)
 """What Hydra writes into a folder before a job starts."""
 
 TRAINED = (LAST, BEST, RESULTS, "metrics.csv")
@@ -24,8 +26,8 @@ def is_new(folder: Path) -> bool:
         folder: as a job finds it when it starts.
     """
     names = {path.name for path in folder.iterdir()}
-    logged = folder / HYDRAS[1]
-    return names <= {*HYDRAS, FAULTS} and not (logged.exists() and logged.stat().st_size)
+    logged = [folder / name for name in LOGS if (folder / name).exists()]
+    return names <= {*HYDRAS, FAULTS} and not any(file.stat().st_size for file in logged)
 
 
 def remove_refused(folder: Path, above: Sequence[Path] = ()) -> None:
@@ -63,6 +65,5 @@ def remove_refused_job(folder: Path, config: DictConfig) -> None:
     for handler in handlers:
         if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == folder.absolute():
             handler.close()
-    name, runs = str(config.get("name", "")), Path(str(config.get("runs", "runs"))).absolute()
-    below = [runs, *(runs.joinpath(*Path(name).parts[: depth + 1]) for depth in range(len(Path(name).parts)))]
-    remove_refused(folder, [place for place in reversed(below) if place in folder.absolute().parents])
+    runs = Path(str(config.get("runs", "runs"))).absolute()
+    remove_refused(folder, [place for place in folder.absolute().parents if place.is_relative_to(runs)])

@@ -29,7 +29,7 @@ from tandem.network.weights import (
 )
 
 REFUSALS = (
-    *(TypeError, ValueError, KeyError, RuntimeError, AssertionError),
+    *(TypeError, ValueError, KeyError, RuntimeError, AssertionError, AttributeError),
     *(OSError, EOFError, UnpicklingError, SafetensorError),
 )
 """Errors that the libraries raise for incompatible parts, and for files that they cannot read."""

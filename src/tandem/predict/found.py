@@ -78,7 +78,8 @@ def find(images: Path, out: Path, is_mask: MaskRule | None = None) -> list[Found
         passed[what] = len(relative) - len(kept)
     lines = [f"{count} {what}" for what, count in passed.items()]
     if not kept:
-        raise ConfigError(f"images={images} contains no files" + (f" but {', '.join(lines)}" if lines else ""))
+        but = f" but {', '.join(lines)}" if lines else ""
+        raise ConfigError(f"images={images} contains no files{but}; give a folder with images, or an image")
     for line in lines:
         log.warning("images=%s: passed over %s", images, printable(line))
     return [_found(images, path, stem) for path, stem in zip(kept, _stems(kept), strict=True)]

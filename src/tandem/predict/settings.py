@@ -9,7 +9,7 @@ from tandem.config.suggest import nearest
 from tandem.data.files.spacing import Spacing, read_spacing
 from tandem.errors import ConfigError
 from tandem.runs.chosen import run_folders
-from tandem.utils.outputs import check_folder
+from tandem.utils.outputs import check_folder, named
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -60,7 +60,7 @@ def read_settings(config: Mapping[str, Any]) -> PredictSettings:
     Raises:
         ConfigError: if a value is invalid.
     """
-    images, out = Path(config["images"]).expanduser(), Path(config["out"]).expanduser()
+    images, out = named(config, "images"), named(config)
     if not images.exists():
         raise ConfigError(f"images={images}: no such folder or file")
     check_folder(out)

@@ -74,7 +74,7 @@ def matches(pattern: str) -> list[Path]:
     found = sorted(map(Path, glob.glob(pattern, recursive=True)))  # noqa: PTH207 (absolute ones too)
     folders = [path for path in found if path.is_dir() or (path.is_symlink() and not path.exists())]
     if not folders:
-        raise ConfigError(f"run={pattern}: no folder matches this pattern")
+        raise ConfigError(f"run={pattern}: no folder matches this pattern; give the folder that training printed")
     states = {folder: _usable(folder) for folder in folders}
     taken = [folder for folder, state in states.items() if state.state == FINISHED]
     left = [f"{folder} ({state})" for folder, state in states.items() if state.state != FINISHED]

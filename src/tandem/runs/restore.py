@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from math import nan
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
 from tandem.errors import ConfigError, DataError
@@ -85,9 +86,11 @@ def restore(folder: str | Path) -> TrainedRun:
     check_intact(file)
     try:
         checkpoint = torch.load(file, weights_only=True, map_location="cpu")
-    except (RuntimeError, EOFError) as error:
+    except (RuntimeError, EOFError, UnpicklingError) as error:
         reason = " ".join(str(error).split())[:120]
         raise DataError(f"{file} is cut or damaged ({reason}); copy it again, or train the run again") from error
+    if not isinstance(checkpoint, dict) or not {"state_dict", "epoch"} <= checkpoint.keys():
+        raise DataError(f"{file} is no checkpoint of a run; copy it again, or train the run again")
     check_schema(checkpoint.get(SCHEMA_KEY), file)
     if _is_double(module, checkpoint["state_dict"]):
         module.double().register_forward_pre_hook(_in_its_precision)

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import Mapping
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.config.suggest import nearest
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LIMITS = {"pictures": (1, 50), "versions": (0, 20)}
+LIMITS = {"pictures": (1, 50), "versions": (0, 20), "seed": (0, 2**32 - 1)}
 
 
 def main() -> None:
@@ -42,10 +41,12 @@ def show_job(config: Mapping[str, Any]) -> None:
     from tandem.data.samples import SPLITS, describe_split
     from tandem.show_data.figure import sheet
     from tandem.utils.files import write_whole
-    from tandem.utils.outputs import check_file
+    from tandem.utils.outputs import check_file, named
     from tandem.utils.written import writing
 
-    file = check_file(Path(config["out"]).expanduser())
+    file = check_file(named(config))
+    if file.suffix.lower() != ".png":
+        raise ConfigError(f"out={file} is to be a figure in PNG; give a name that ends with .png")
     if config["split"] not in SPLITS:
         raise ConfigError(f"split is '{config['split']}': {nearest(config['split'], SPLITS)}")
     with writing(file.parent, "show_data", config["overwrite"], file.name):

@@ -306,7 +306,9 @@ def check_config(config: Mapping[str, Any]) -> None:
     if not rest:
         raise ConfigError(f"monitor is '{config['monitor']}', but must be like val/<task>/<metric> or val/loss")
     if stage != "val":
-        raise ConfigError(f"monitor is '{config['monitor']}'; the best epoch is chosen on validation data, so val/...")
+        raise ConfigError(
+            f"monitor is '{config['monitor']}'; the best epoch is chosen on validation data, so val/...; give another"
+        )
     if config["mode"] == "max" and metric_of(config["monitor"]) == "loss":
         raise ConfigError(f"monitor '{config['monitor']}' is a loss; set mode=min")
     task = rest.split("/")[0]

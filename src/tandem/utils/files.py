@@ -82,11 +82,15 @@ def read_json(path: Path) -> Any:
 
     Raises:
         DataError: no plain file, or one too large.
+        ValueError: no JSON, or lists in lists without an end.
     """
     check_regular(path)
     if (size := path.stat().st_size) > LARGEST_JSON:
         raise DataError(f"{path} has {size:,} bytes, more than the {LARGEST_JSON:,} that are read: do not trust it")
-    return json.loads(path.read_text(encoding="utf-8"))
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except RecursionError:
+        raise ValueError(f"{path} has lists in lists deeper than Python reads: do not trust it") from None
 
 
 def sha256(path: Path) -> str:

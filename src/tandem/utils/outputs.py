@@ -1,8 +1,22 @@
 """Checks where a command is asked to write, before it does the work."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from tandem.errors import ConfigError
+
+
+def named(config: Mapping[str, Any], key: str = "out") -> Path:
+    """The path that an option names.
+
+    Raises:
+        ConfigError: it names nothing, which would be the working directory.
+    """
+    text = str(config[key] or "")
+    if not text.strip():
+        raise ConfigError(f"{key} is empty; give the path of a folder or file")
+    return Path(text).expanduser()
 
 
 def check_file(path: Path, key: str = "out") -> Path:

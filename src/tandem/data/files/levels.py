@@ -30,9 +30,9 @@ def checked_range(given: Sequence[float] | None) -> Levels | None:
     """
     if given is None:
         return None
-    ends = tuple(given)
-    if len(ends) != 2 or not ends[0] < ends[1]:
-        raise ConfigError(f"data.grey_range is {list(given)}, but must be [black, white] with black < white")
+    ends = tuple(given) if isinstance(given, list | tuple) else ()
+    if len(ends) != 2 or not all(isinstance(end, int | float) for end in ends) or not ends[0] < ends[1]:
+        raise ConfigError(f"data.grey_range is {given}, but must be [black, white] with black < white")
     return float(ends[0]), float(ends[1])
 
 

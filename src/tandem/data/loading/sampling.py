@@ -161,7 +161,9 @@ def class_shares(sampling: Any, classes: Sequence[str]) -> list[float] | None:
         raise ConfigError(f"loader.sampling is {sampling}, but must be uniform, balanced or a list of weights >= 0")
     if len(weights) != len(classes):
         names = ", ".join(classes)
-        raise ConfigError(f"loader.sampling has {len(weights)} weights for {len(classes)} classes ({names})")
+        raise ConfigError(
+            f"loader.sampling has {len(weights)} weights for {len(classes)} classes ({names}); give one for each class"
+        )
     return [float(weight) for weight in weights]
 
 

@@ -33,6 +33,7 @@ RULES = (
     Rule("trainer.overfit_batches", lambda value: value == 0, "0: it validates other data; use data.train=N instead"),
     Rule("trainer.barebones", one_of(False), "false, since it keeps no checkpoint to make results of"),
     Rule("trainer.enable_checkpointing", one_of(True), "true, since results are made of the best checkpoint"),
+    Rule("trainer.enable_progress_bar", one_of(True, False), "true or false"),
     Rule("trainer.min_epochs", whole(0), "a whole number of at least 0"),
     Rule("trainer.min_steps", whole(0), "a whole number of at least 0"),
     Rule("callbacks.*.patience", whole(0), "a whole number of at least 0"),
