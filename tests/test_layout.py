@@ -25,6 +25,7 @@ ORDER = (
     "train evaluate predict export study audit show_data explain_loss",
     "find_lr search paper",
     "doctor",
+    "python",
 )
 """Packages from low to high, as in docs/architecture.md: imports lead down, or to a package of the same line."""
 

@@ -24,7 +24,7 @@ from tandem.jobs import SWEEP_VARIABLE, RunningElsewhere, one_line, run_job
 from tandem.jobs.job_process import FOLDER_VARIABLE
 from tandem.jobs.outcome import BUSY
 from tandem.jobs.process import follow_parent
-from tandem.jobs.refused import is_new, remove_refused
+from tandem.jobs.refused import is_new, remove_refused_job
 from tandem.utils.names import printable
 from tandem.utils.signals import exit_code, install, kept
 
@@ -182,20 +182,10 @@ def _as_job(task: Callable[[DictConfig, Path], Any], verbose: bool) -> Callable[
             if sweep:
                 return None
             if new and isinstance(error, ConfigError | DataError):
-                _remove(folder, config)
+                remove_refused_job(folder, config)
             raise SystemExit(1) from None
 
     return job
-
-
-def _remove(folder: Path, config: DictConfig) -> None:
-    """Removes the folder that Hydra made for a job that was refused before training."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.FileHandler):
-            handler.close()
-    name, runs = str(config.get("name", "")), Path(str(config.get("runs", "runs"))).absolute()
-    below = [runs, *(runs.joinpath(*Path(name).parts[: depth + 1]) for depth in range(len(Path(name).parts)))]
-    remove_refused(folder, [place for place in reversed(below) if place in folder.absolute().parents])
 
 
 def _check_folder(folder: Path) -> None:

@@ -164,7 +164,7 @@ def test_the_identity_of_an_unfinished_configuration_can_be_asked_for(composed: 
 def test_a_jobs_folder_is_named_by_the_hash(
     tandem_train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tandem.cli.remove_refused", lambda folder, above: None)
+    monkeypatch.setattr("tandem.cli.remove_refused_job", lambda folder, config: None)
     tandem_train("experiment=tiny", "mode=none")  # refused, after its folder was made
     register()
     with initialize_config_dir(str(config_folder()), version_base="1.3"):

@@ -1,11 +1,13 @@
 """One part of each sort from outside the package: one Python file, one yaml, and the module's name in TANDEM_ALLOW.
 
-The files in `own/` and `conf/` are what a user would write. Each part is trained, evaluated, predicted with, exported
-and studied by the commands themselves.
+The files are the examples of the documentation, `docs/examples`. Each part is trained by the command of its `run.sh`,
+then evaluated, predicted with, exported and studied by the commands themselves.
 """
 
 import csv
 import json
+import shlex
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,33 +22,14 @@ from tandem.export import main as export
 from tandem.predict import main as predict
 from tandem.study import main as study
 
-HERE = Path(__file__).parent
+EXAMPLES = Path(__file__).parents[2] / "docs" / "examples"
 
-TINY = (
-    "experiment=tiny",
-    "data.train=12",
-    "data.val=12",
-    "data.test=12",
-    "data.seed=3",
-    "trainer.enable_progress_bar=false",
-    "logger=none",
-)
+PARTS = ("loss", "metric", "source", "augmentation", "balance", "callback", "tracker", "decoder", "network", "task")
+
+SMALL = ("data.train=12", "data.val=12", "data.test=12", "data.seed=3")
+QUIET = ("trainer.enable_progress_bar=false", "trainer.max_epochs=1", "trainer.accelerator=cpu")
 
 LOSS, METRICS = "loss/binary@tasks.segmentation.loss=own", "metrics@tasks.segmentation.metrics=own"
-
-PARTS: dict[str, tuple[str, ...]] = {
-    "loss": (*TINY, LOSS),
-    "metric": (*TINY, METRICS),
-    "source": ("experiment=tiny", "data=own", *TINY[5:]),
-    "augmentation": (*TINY, "augment=own"),
-    "balance": (*TINY, "balance=own"),
-    "callback": (*TINY, "callbacks=own"),
-    "tracker": (*TINY[:-1], "logger=own"),
-    "decoder": (*TINY, "network=own_decoder"),
-    "network": (*TINY[1:], "data.size=32", "trainer.max_epochs=1", "trainer.accelerator=cpu", "network=own_network"),
-    "task": (*TINY, "task=[own,segmentation]"),
-}
-"""What is typed to use each part."""
 
 TOGETHER = (
     "experiment=tiny", "data=own", "trainer.enable_progress_bar=false", LOSS, METRICS, "augment=own", "balance=own",
@@ -58,14 +41,32 @@ Commands = Callable[[Callable[[], None]], Callable[..., Any]]
 
 
 @pytest.fixture
-def own(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The user's folder on Python's path, its modules admitted by name, and forgotten at the end."""
-    modules = sorted(path.stem for path in (HERE / "own").glob("*.py"))
-    monkeypatch.syspath_prepend(str(HERE / "own"))
-    monkeypatch.setenv("TANDEM_ALLOW", ",".join(modules))
-    yield
-    for module in modules:
-        sys.modules.pop(module, None)
+def own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[..., Path]]:
+    """Copies examples into the user's folder, on Python's path, and admits their modules by name; gives the folder."""
+    place, known = tmp_path / "own", set(sys.modules)
+
+    def copied(*parts: str) -> Path:
+        for part in parts:
+            shutil.copytree(EXAMPLES / part, place, dirs_exist_ok=True)
+        monkeypatch.setenv("TANDEM_ALLOW", ",".join(path.stem for path in place.glob("*.py")))
+        return place
+
+    monkeypatch.syspath_prepend(str(place))
+    yield copied
+    for module in set(sys.modules) - known:
+        if module.startswith("own_"):
+            sys.modules.pop(module)
+
+
+def typed(part: str) -> tuple[str, ...]:
+    """The command of an example, without what a shell does, small and quiet."""
+    (line,) = (line for line in (EXAMPLES / part / "run.sh").read_text().splitlines() if not line.startswith("#"))
+    module = next((EXAMPLES / part).glob("*.py")).stem
+    allow, path, program, *words = shlex.split(line)
+    assert (allow, path, program) == (f"TANDEM_ALLOW={module}", "PYTHONPATH=.", "tandem-train")
+    assert words[0] == "--config-dir=conf"
+    small = () if part == "source" else SMALL
+    return (*words[1:], *small, *QUIET, *(() if part == "tracker" else ("logger=none",)))
 
 
 def done(outcome: Any) -> str:
@@ -76,7 +77,7 @@ def done(outcome: Any) -> str:
 
 def through_every_command(words: tuple[str, ...], commands: Commands, train: Callable[..., Any], folder: Path) -> Path:
     """Trains, then runs the other commands on the run; gives its folder."""
-    done(train(*words, "name=own", f"--config-dir={HERE / 'conf'}"))
+    done(train(*words, "name=own", f"--config-dir={folder / 'own' / 'conf'}"))
     (run,) = (path.parent for path in folder.glob("runs/own/*/results.json"))
     place = run.relative_to(folder)
     done(commands(evaluate)(f"run={place}", "samples=20", "cases=1"))
@@ -104,14 +105,16 @@ def through_every_command(words: tuple[str, ...], commands: Commands, train: Cal
 @pytest.mark.full
 @pytest.mark.parametrize("part", PARTS)
 def test_one_file_and_one_yaml_are_enough(
-    part: str, own: None, in_process: Commands, tandem_train: Callable[..., Any], tmp_path: Path
+    part: str, own: Callable[..., Path], in_process: Commands, tandem_train: Callable[..., Any], tmp_path: Path
 ) -> None:
-    through_every_command(PARTS[part], in_process, tandem_train, tmp_path)
+    own(part)
+    through_every_command(typed(part), in_process, tandem_train, tmp_path)
 
 
 def test_all_of_them_in_one_run(
-    own: None, in_process: Commands, tandem_train: Callable[..., Any], tmp_path: Path
+    own: Callable[..., Path], in_process: Commands, tandem_train: Callable[..., Any], tmp_path: Path
 ) -> None:
+    own(*(part for part in PARTS if part != "network"))
     run = through_every_command(TOGETHER, in_process, tandem_train, tmp_path)
     results = json.loads((run / "results.json").read_text())
     assert 0 <= results["metrics"]["test/segmentation/volumetric_similarity"] <= 1
@@ -126,10 +129,11 @@ def test_all_of_them_in_one_run(
 
 
 def test_without_the_module_s_name_nothing_is_imported(
-    own: None, tandem_train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+    own: Callable[..., Path], tandem_train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    place = own("loss")
     monkeypatch.delenv("TANDEM_ALLOW")
-    outcome = tandem_train(*PARTS["loss"], f"--config-dir={HERE / 'conf'}")
+    outcome = tandem_train(*typed("loss"), f"--config-dir={place / 'conf'}")
     assert outcome.code == 1
     assert "TANDEM_ALLOW=own_loss" in outcome.err
     assert "own_loss" not in sys.modules

@@ -224,6 +224,6 @@ def test_bad_options_are_refused(build: type[nn.Module], params: dict[str, objec
     assert "\n" not in str(refusal.value)
 
 
-def test_probabilities_as_a_target_are_refused() -> None:
-    with pytest.raises(DataError, match=r"holds 0\.5"):
-        Brier()(torch.zeros(1, 1), torch.full((1, 1), 0.5))
+def test_percentages_as_a_target_are_refused() -> None:
+    with pytest.raises(DataError, match=r"holds 50\.5"):
+        Brier()(torch.zeros(1, 1), torch.full((1, 1), 50.5))

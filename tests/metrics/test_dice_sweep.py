@@ -60,7 +60,8 @@ def swept(p: Tensor, target: Tensor, thresholds: Sequence[float] = GRID, batch: 
     for start in range(0, len(p), batch or len(p)):
         stop = start + (batch or len(p))
         sweep.update(p[start:stop], target[start:stop])
-    return sweep.compute()
+    result: SweepResult = sweep.compute()
+    return result
 
 
 def expect_equal(found: SweepResult, expected: SweepResult) -> None:

@@ -26,7 +26,8 @@ def images(count: int, seed: int = 0, channels: int = 1, skill: float = 1.0) -> 
 def swept(p: Tensor, target: Tensor, thresholds: Any = GRID, **params: Any) -> SweepResult:
     sweep = DiceSweep(thresholds, images=True, **params)
     sweep.update(p, target)
-    return sweep.compute()
+    result: SweepResult = sweep.compute()
+    return result
 
 
 def scores(p: Tensor, target: Tensor, rows: npt.NDArray[np.int64], params: dict[str, Any]) -> tuple[float, Tensor]:

@@ -13,7 +13,7 @@ class MetricsCSV(pl.Callback):
     """Writes every logged value of every epoch to one table.
 
     Lightning's own CSV logger overwrites its file when a run resumes. This callback appends, and drops only the rows
-    of epochs that are trained again.
+    of epochs that are trained again. It works in any LightningModule.
 
     Args:
         path: the file.
@@ -43,7 +43,8 @@ class MetricsCSV(pl.Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Stores the learning rate of the epoch."""
-        self.rate = float(trainer.optimizers[0].param_groups[0]["lr"])
+        groups = [group for optimizer in trainer.optimizers for group in optimizer.param_groups]
+        self.rate = float(groups[0]["lr"]) if groups else float("nan")
         self.validated = False
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -53,7 +54,7 @@ class MetricsCSV(pl.Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Adds the epoch's row and writes the table."""
         known = trainer.callback_metrics
-        fresh = [key for key in known if self.validated or not key.startswith("val/")]
+        fresh = [key for key in known if self.validated or not key.startswith(("val/", "val_"))]
         values = {key: shortest(float(known[key])) for key in fresh if not key.endswith("step_loss")}
         self.rows.append({"epoch": trainer.current_epoch, "step": trainer.global_step, "lr": self.rate, **values})
         if trainer.is_global_zero:

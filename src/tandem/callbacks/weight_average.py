@@ -19,7 +19,7 @@ class WeightAverage(WeightAveraging):
 
     Lightning's own callback restores w when a checkpoint is tested after training, so that validation and test would
     use different networks; this one keeps the loaded weights. It runs after the other callbacks, since what they set
-    at the end of an epoch belongs to the average.
+    at the end of an epoch belongs to the average. It works in any LightningModule, as the last of the callbacks.
 
     Args:
         decay: share of the average that a step keeps, in [0, 1); about the last 1 / (1 - decay) steps count.

@@ -7,7 +7,8 @@ is slower.
 
 import copy
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial, update_wrapper
 from typing import TYPE_CHECKING, Any
@@ -117,6 +118,24 @@ def guard_loader(checks: Checks) -> None:
     for name, method in zip(GUARDED, methods, strict=True):
         setattr(loader, name, update_wrapper(method, getattr(loader, name)))
     loader._guarded_by_tandem = True
+
+
+@contextmanager
+def loader_guarded(checks: Checks) -> Iterator[None]:
+    """As `guard_loader`, and at the end Hydra's loader is as it was: for programs that compose other files too."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+
+    loader: Any = ConfigLoaderImpl
+    before = {name: value for name in (*GUARDED, "_guarded_by_tandem") if (value := vars(loader).get(name)) is not None}
+    guard_loader(checks)
+    try:
+        yield
+    finally:
+        for name in (*GUARDED, "_guarded_by_tandem"):
+            if name in before:
+                setattr(loader, name, before[name])
+            elif name in vars(loader):
+                delattr(loader, name)
 
 
 # ----------------------------------------------------------------------------------------------- configurations of jobs

@@ -7,9 +7,10 @@ may set directories, the mode, what a sweep varies, and the launcher with the re
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
-from tandem.config.hydra_internals import Checks, guard_loader
+from tandem.config.hydra_internals import Checks, guard_loader, loader_guarded
 from tandem.config.shipped import config_folder
 from tandem.config.slots import ALLOW_VARIABLE
 from tandem.errors import ConfigError
@@ -39,7 +40,16 @@ def guard_hydra() -> None:
     Raises:
         ConfigError: this version of Hydra cannot be guarded.
     """
-    guard_loader(Checks(check_package, check_file, check_environment, _check_job))
+    guard_loader(_checks())
+
+
+def hydra_guarded() -> AbstractContextManager[None]:
+    """As `guard_hydra`, for the time of a `with` block alone."""
+    return loader_guarded(_checks())
+
+
+def _checks() -> Checks:
+    return Checks(check_package, check_file, check_environment, _check_job)
 
 
 def _check_job(words: Iterable[str]) -> None:
@@ -102,7 +112,8 @@ def is_shipped(provider: str, path: str) -> bool:
     """
     installed = path.startswith(("pkg://hydra.", "pkg://hydra_plugins."))
     named = provider == "command-line" or provider.startswith("hydra.searchpath")
-    return path.startswith("structured://") or path == f"file://{config_folder()}" or (installed and not named)
+    own = path in (f"file://{config_folder()}", "pkg://tandem.conf")
+    return path.startswith("structured://") or own or (installed and not named)
 
 
 def check_section(config: Any, where: str) -> None:

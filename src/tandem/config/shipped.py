@@ -9,11 +9,11 @@ from tandem.config.hydra_internals import remove_launchers
 def config_folder() -> Path:
     """Returns the folder of the shipped configuration: in the installed package, or beside `src` in a checkout."""
     here = Path(__file__).resolve().parents[1]
-    packaged = here / "conf"
+    packaged = (here / "conf").resolve()  # a link in a checkout, which some systems cannot make
     return packaged if packaged.is_dir() else here.parents[1] / "conf"
 
 
-ELSEWHERE = ("hydra", "paper", "refine", "search", "shared")
+ELSEWHERE = ("__pycache__", "hydra", "paper", "refine", "search", "shared")
 """Folders that are not config groups of training: Hydra's own, those of other commands, shared parts."""
 
 

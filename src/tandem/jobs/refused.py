@@ -1,8 +1,12 @@
 """Removes the folder of a command that was refused before training."""
 
+import logging
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig
 
 from tandem.utils.artifacts import BEST, FAULTS, LAST, RESULTS
 
@@ -46,3 +50,19 @@ def remove_refused(folder: Path, above: Sequence[Path] = ()) -> None:
         if parent.resolve() in kept or parent.is_symlink() or any(parent.iterdir()):
             return
         parent.rmdir()
+
+
+def remove_refused_job(folder: Path, config: DictConfig) -> None:
+    """Removes the folder that Hydra made for a job that was refused, and the folders above it that were made for it.
+
+    Args:
+        folder: of the job; it was new.
+        config: of the job, with its `name` and the folder of `runs`.
+    """
+    handlers: list[Any] = logging.getLogger().handlers
+    for handler in handlers:
+        if isinstance(handler, logging.FileHandler) and Path(handler.baseFilename).parent == folder.absolute():
+            handler.close()
+    name, runs = str(config.get("name", "")), Path(str(config.get("runs", "runs"))).absolute()
+    below = [runs, *(runs.joinpath(*Path(name).parts[: depth + 1]) for depth in range(len(Path(name).parts)))]
+    remove_refused(folder, [place for place in reversed(below) if place in folder.absolute().parents])

@@ -102,7 +102,32 @@ def embedding_shapes(embeddings: Tensor, labels: Tensor) -> None:
 # --------------------------------------------------------------------------------------------------------------- values
 
 
-def binary_valid(target: Tensor, wait: bool = True) -> Tensor | None:
+def soft_valid(target: Tensor, wait: bool = True) -> tuple[Tensor | None, bool]:
+    """Where a binary target in [0, 1] is valid, as in `binary_valid`, and whether it may lie between 0 and 1.
+
+    Whole numbers never do. Floating-point targets on a GPU are not looked at, so they may.
+
+    Args:
+        target: values in [0, 1] and 255, any dtype.
+        wait: as in `binary_valid`.
+
+    Raises:
+        DataError: for any other value, naming up to three.
+    """
+    if not target.is_floating_point():
+        return binary_valid(target, wait), False
+    if wait and target.numel() and not target.is_cuda:
+        if _yes_no(target):
+            return None, False
+        if not bool(target.frac().any()):
+            return binary_valid(target, wait), False
+    valid = target != MISSING_PIXEL
+    wrong = valid & ~((target >= 0) & (target <= 1))
+    _refuse(target, wrong, "binary", f"0 to 1 and {MISSING_PIXEL} (counts nowhere)", wait)
+    return valid, True
+
+
+def binary_valid(target: Tensor, wait: bool = True, reason: str = "") -> Tensor | None:
     """Where a binary target is valid; None if everywhere.
 
     On a GPU never None, so that a step computes the same bits whether or not its call was the first, which waits.
@@ -111,6 +136,7 @@ def binary_valid(target: Tensor, wait: bool = True) -> Tensor | None:
         target: values 0, 1 and 255, any dtype.
         wait: look at the values now (which waits for a GPU). If not, a wrong value fails later, as an assertion on the
             device.
+        reason: why values between 0 and 1 are refused, for the message.
 
     Raises:
         DataError: for any other value, naming up to three.
@@ -131,7 +157,8 @@ def binary_valid(target: Tensor, wait: bool = True) -> Tensor | None:
                 return target != MISSING_PIXEL
     valid = target != MISSING_PIXEL
     wrong = valid & (target != 0) & (target != 1)
-    _refuse(target, wrong, "binary", f"0, 1 and {MISSING_PIXEL} (counts nowhere)", wait)
+    soft = f" ({reason})" if reason and wait and bool((wrong & (target > 0) & (target < 1)).any()) else ""
+    _refuse(target, wrong, "binary", f"0, 1 and {MISSING_PIXEL} (counts nowhere){soft}", wait)
     return valid
 
 

@@ -1,7 +1,7 @@
 """Several losses as one: named terms, each with a weight and each logged."""
 
 from collections.abc import Iterator, Mapping
-from typing import TypeVar
+from typing import TypeGuard, TypeVar
 
 from torch import Tensor, nn
 
@@ -94,10 +94,12 @@ class Composite(Loss):
     def forward(self, logits: Tensor, target: Tensor) -> dict[str, Tensor]:
         """The unweighted terms by name, each a scalar; shapes and errors are those of the terms."""
         values: dict[str, Tensor] = {}
-        cleaned: tuple[Tensor, Tensor, Tensor | None] | None = None
+        alike = [term for term in self.terms.values() if _shares_cleaning(term)]
+        cleaner = next((term for term in alike if term.hard), alike[0] if alike else None)  # the strictest of them
+        cleaned = cleaner.clean(logits, target) if cleaner is not None else None  # once, as they share a kind
         for name, term in self.terms.items():
-            if isinstance(term, CleanedLoss) and type(term).forward is CleanedLoss.forward:
-                cleaned = cleaned or term.clean(logits, target)  # once for all terms, as they share a kind
+            if cleaner is not None and cleaned is not None and _shares_cleaning(term):
+                term.fractional = cleaner.fractional
                 values[name] = term.compute(*cleaned)
             else:
                 values |= _named(name, term(logits, target))
@@ -108,6 +110,10 @@ class Composite(Loss):
             labels = _named(name, getattr(term, "weights", 1.0))
             inner = {f"{name}/{label}" for label in getattr(term, "moving", ())}
             yield from labels if self._outer[name].moves else (label for label in labels if label in inner)
+
+
+def _shares_cleaning(term: nn.Module) -> TypeGuard[CleanedLoss]:
+    return isinstance(term, CleanedLoss) and type(term).forward is CleanedLoss.forward
 
 
 def _kind(name: object, term: object) -> Kind:

@@ -47,7 +47,15 @@ def _upcast(logits: Tensor) -> Tensor:
 
 
 class CleanedLoss(Loss):
-    """Base of the losses that compute on cleaned input, so that several of them can share the cleaning."""
+    """Base of the losses that compute on cleaned input, so that several of them can share the cleaning.
+
+    Attributes:
+        hard: why a target must be one class, or yes or no; empty for losses that take soft targets in [0, 1] too.
+        fractional: whether the target of the present call may lie between 0 and 1; set by `clean`.
+    """
+
+    hard: str = "its equation asks whether an element is foreground or not"
+    fractional: bool = False
 
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Check, upcast, blank out what has no target, and compute."""
@@ -70,7 +78,8 @@ class BinaryLoss(CleanedLoss):
 
     Shapes:
         logits: (N, C) or (N, C, *spatial), any floating dtype.
-        target: the same shape, any dtype; 0, 1, or 255 where it is missing (the logit may then be NaN).
+        target: the same shape, any dtype; 0, 1, or 255 where it is missing (the logit may then be NaN). A loss with an
+            empty `hard` takes every value in [0, 1], as label smoothing, mixup, several readers and distillation give.
 
     If there is no valid target at all, the value is 0, connected to the graph, with the gradient 0; tasks skip such
     batches.
@@ -91,7 +100,11 @@ class BinaryLoss(CleanedLoss):
     def clean(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Check, upcast, and blank out what has no target."""
         checks.binary_shapes(logits, target)
-        valid = checks.binary_valid(target, self._wait(target.device))
+        wait = self._wait(target.device)
+        if self.hard:
+            valid = checks.binary_valid(target, wait, f"{type(self).__name__} takes no soft targets: {self.hard}")
+        else:
+            valid, self.fractional = checks.soft_valid(target, wait)
         logits = _upcast(logits)
         target = target.to(logits.dtype)
         if valid is not None:
@@ -105,7 +118,7 @@ class BinaryLoss(CleanedLoss):
 
         Args:
             logits: (N, C, *spatial), float32 or float64.
-            target: the same shape and dtype, 0 or 1.
+            target: the same shape and dtype, 0 or 1; in [0, 1] where `fractional` is true.
             valid: the same shape, bool, False where nothing counts; None: all counts.
 
         Returns:

@@ -20,7 +20,7 @@ def binary_cross_entropy(logits: Tensor, target: Tensor) -> Tensor:
 
     Args:
         logits: any shape.
-        target: the same shape and dtype, 0 or 1.
+        target: the same shape and dtype, in [0, 1].
 
     Returns:
         The same shape.
@@ -69,6 +69,27 @@ def sigmoid_focal(logits: Tensor, target: Tensor, gamma: float | Tensor, alpha: 
     cross_entropy = binary_cross_entropy(logits, target)
     log_wrong = logits * (1 - 2 * target) - cross_entropy
     focal = cross_entropy * torch.exp(gamma * log_wrong)
+    return focal if alpha is None else weigh(focal, target, alpha)
+
+
+def quality_focal(logits: Tensor, target: Tensor, gamma: float, alpha: float | None = None) -> Tensor:
+    """-a |y - p|^gamma (y log p + (1 - y) log(1 - p)) for soft targets; for y = 0 and 1 it is `sigmoid_focal`.
+
+    Args:
+        logits: any shape.
+        target: the same shape and dtype, in [0, 1].
+        gamma: at least 0; 0 is the cross-entropy.
+        alpha: a is alpha y + (1 - alpha) (1 - y); None: 1.
+
+    Returns:
+        The same shape.
+
+    Example:
+        >>> right, half = torch.logit(torch.tensor([0.5])), torch.tensor([0.5])
+        >>> quality_focal(right, half, gamma=2.0), quality_focal(right, torch.ones(1), gamma=2.0)
+        (tensor([0.]), tensor([0.1733]))
+    """
+    focal = binary_cross_entropy(logits, target) * power((target - torch.sigmoid(logits)).abs(), gamma)
     return focal if alpha is None else weigh(focal, target, alpha)
 
 
@@ -225,7 +246,7 @@ def overlap_mean(cells: Overlap, loss: Callable[[Overlap], Tensor]) -> Tensor:
 
     Args:
         cells: the counts.
-        loss: an equation for cells with T >= 1, such as `dice`.
+        loss: an equation for cells with T > 0, such as `dice`.
 
     Returns:
         A scalar; 0, connected to the graph, if no cell has a valid pixel.
@@ -234,7 +255,7 @@ def overlap_mean(cells: Overlap, loss: Callable[[Overlap], Tensor]) -> Tensor:
         return masked_mean(loss(cells), None)
     foreground = cells.actual > 0
     # Both sides of a `where` are differentiated: T = 1 keeps the unused side free of 0 / 0.
-    costs = torch.where(foreground, loss(cells._replace(actual=cells.actual.clamp_min(1))), empty(cells))
+    costs = torch.where(foreground, loss(cells._replace(actual=cells.actual.where(foreground, 1.0))), empty(cells))
     return masked_mean(costs, cells.pixels > 0)
 
 

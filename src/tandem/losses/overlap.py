@@ -45,10 +45,12 @@ class OverlapLoss(CleanedLoss):
 
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
         """Count each cell, and average."""
-        return functional.overlap_mean(overlap(*self.cells(logits, target, valid), self.per), self.cell)
+        return functional.overlap_mean(
+            overlap(*self.cells(logits, target, valid), self.per, self.fractional), self.cell
+        )
 
     def cell(self, counts: Overlap) -> Tensor:
-        """The loss of each cell with foreground (T >= 1), in the shape of the counts."""
+        """The loss of each cell with foreground (T > 0), in the shape of the counts."""
         raise NotImplementedError(f"{type(self).__name__} needs `cell`")
 
 

@@ -49,7 +49,7 @@ class Overlap(NamedTuple):
     """Soft counts of a prediction against a target, one for each cell: (N, C) per image, (C,) per batch.
 
     Attributes:
-        intersection: I, sum of probability x target.
+        intersection: I, sum of probability x target; for a soft target the sum of the smaller of the two.
         predicted: P, sum of probability.
         actual: T, sum of target.
         pixels: n, number of valid pixels.
@@ -61,7 +61,7 @@ class Overlap(NamedTuple):
     pixels: Tensor
 
 
-def overlap(probability: Tensor, target: Tensor, valid: Tensor | None, per: str) -> Overlap:
+def overlap(probability: Tensor, target: Tensor, valid: Tensor | None, per: str, fractional: bool = False) -> Overlap:
     """Count a prediction against a target, in plain sums (no matrix product, which might run in TF32).
 
     Args:
@@ -69,6 +69,7 @@ def overlap(probability: Tensor, target: Tensor, valid: Tensor | None, per: str)
         target: the same shape, 0 or 1, and 0 where not valid.
         valid: bool, the same shape or (N, 1, *spatial); None: all count.
         per: `"image"` or `"batch"`.
+        fractional: whether the target may lie between 0 and 1.
     """
     dims = tuple(range(2, probability.ndim))
     if per == "batch":
@@ -78,7 +79,8 @@ def overlap(probability: Tensor, target: Tensor, valid: Tensor | None, per: str)
         pixels = torch.full_like(predicted, probability.numel() / max(predicted.numel(), 1))
     else:
         pixels = masked_sum(valid.expand_as(probability).to(probability.dtype), None, dims)
-    return Overlap(masked_sum(probability * target, None, dims), predicted, masked_sum(target, None, dims), pixels)
+    shared = torch.minimum(probability, target) if fractional else probability * target
+    return Overlap(masked_sum(shared, None, dims), predicted, masked_sum(target, None, dims), pixels)
 
 
 def pooled(values: Tensor, per: str) -> Tensor:

@@ -21,6 +21,12 @@ GRID = tuple(round(0.1 + 0.01 * index, 9) for index in range(81))
 """0.10, 0.11, ..., 0.90."""
 
 
+VALUES = ("score", "dice", "iou", "threshold", "dice_at_0.5")
+"""Numbers that `compute` can return: at the best threshold the objective, Dice and IoU; the threshold; Dice at 0.5."""
+
+FIXED = 0.5
+
+
 class DiceSweep(Metric):
     """Keeps histograms of probabilities by class of pixel, from which Dice at any threshold is computed.
 
@@ -44,6 +50,9 @@ class DiceSweep(Metric):
         empty: images without foreground in a mean over images: `skip` (left out) or `score` (1 if the prediction is
             empty, 0 otherwise).
         images: whether to keep counts by image, which intervals need; None: only if `aggregate` is `per_image`.
+        value: None: `compute` returns the whole `SweepResult`. One of `VALUES`: it returns this number, a float32
+            scalar, the mean over several channels that leaves out undefined ones. So the metric can be given to
+            `self.log` of any LightningModule, and to a `MetricCollection`.
 
     Raises:
         ConfigError: thresholds are invalid, a name is unknown, or a number is out of range.
@@ -54,6 +63,8 @@ class DiceSweep(Metric):
         >>> result = sweep.compute()
         >>> round(float(result.threshold), 2), float(result.dice), result.curve.dice
         (0.3, 1.0, tensor([1.0000, 0.6667], dtype=torch.float64))
+        >>> DiceSweep([0.3, 0.5], value="dice")(torch.tensor([[0.4], [0.9]]), torch.tensor([[1], [1]]))
+        tensor(1.)
     """
 
     full_state_update = False
@@ -71,8 +82,11 @@ class DiceSweep(Metric):
         specificity: float = 0.9,
         empty: Empty = "skip",
         images: bool | None = None,
+        value: str | None = None,
         **options: Any,
     ) -> None:
+        if value is not None and value not in VALUES:
+            raise ConfigError(f"value is '{value}', but must be one of {', '.join(VALUES)}, or None for all of them")
         super().__init__(**{"compute_with_cache": False, **options})  # a cache would ignore the arguments of `compute`
         self.objective = Objective(objective, aggregate, beta, specificity, empty)
         self.images = aggregate == "per_image" if images is None else images
@@ -80,6 +94,9 @@ class DiceSweep(Metric):
             raise ConfigError("images=False, but a mean over images needs counts by image; set images=True")
         self.register_buffer("thresholds", _grid(thresholds), persistent=False)
         self.buckets = Buckets(self.thresholds)
+        self.value = value
+        if value == "dice_at_0.5" and FIXED not in self.thresholds:
+            raise ConfigError("value is 'dice_at_0.5', but 0.5 is not among the thresholds; add it")
         self.width: int | None = None
         # flat, because torchmetrics gathers only tensors with equally many dimensions, and a rank may have no batch
         self.add_state("counted", default=[], dist_reduce_fx="cat")
@@ -119,8 +136,10 @@ class DiceSweep(Metric):
         else:
             self.counted = [sum(self.counted, start=counted)]
 
-    def compute(self, ci: bool = False, samples: int = 1000, level: float = 0.95, seed: int = 0) -> SweepResult:
+    def compute(self, ci: bool = False, samples: int = 1000, level: float = 0.95, seed: int = 0) -> Any:
         """Computes the best threshold of each class, and the metrics at every threshold.
+
+        Returns a `SweepResult`, or the number that `value` names.
 
         A probability that is nan, where the target is known, makes every number nan, of every class.
 
@@ -147,7 +166,12 @@ class DiceSweep(Metric):
         result = SweepResult(self.thresholds.cpu(), counts, self.objective, self.images)
         if ci:
             result.interval = result.bootstrap(samples, level, seed)
-        return result
+        return result if self.value is None else self._number(result)
+
+    def _number(self, result: SweepResult) -> Tensor:
+        """One number of all channels, where Lightning expects it: on the metric's device."""
+        found: Tensor = result.dice_at(FIXED) if self.value == "dice_at_0.5" else getattr(result, str(self.value))
+        return found.nanmean().to(self.thresholds.device, torch.float32)
 
     def reset(self) -> None:
         """Reset all counts."""

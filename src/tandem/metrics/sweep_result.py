@@ -49,6 +49,9 @@ class SweepResult:
         self.images = images
         self.interval: Interval | None = None
 
+    def __repr__(self) -> str:
+        return f"<SweepResult of {len(self)} classes; for one number make the metric with DiceSweep(value='dice')>"
+
     def __len__(self) -> int:
         """Number of classes."""
         return self.counts.tp.shape[1]

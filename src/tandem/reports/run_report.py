@@ -1,10 +1,10 @@
 """Writes one self-contained HTML page for a run, from the files in its folder."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tandem.metrics.stored import read_quantities
 from tandem.reports.confusion_table import STYLE as CONFUSION_STYLE
@@ -14,6 +14,9 @@ from tandem.reports.page import details, document, figure, image
 from tandem.reports.table import result_groups
 from tandem.utils.digests import read_artifact
 from tandem.utils.files import write_text
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 REPORT = "report.html"
 
@@ -116,19 +119,27 @@ def _matrices(results: Mapping[str, Any]) -> list[str]:
 
 
 def _history(rows: Sequence[Mapping[str, str]], best: int) -> list[str]:
-    from tandem.reports.figures import history_figure
-
     if not rows:
         return ["<p class='note'>No epoch was recorded.</p>"]
+    return [figure(drawn, caption) for caption, drawn in history_figures(rows, best)]
+
+
+def history_figures(rows: Sequence[Mapping[str, str]], best: int | None) -> "Iterator[tuple[str, Figure]]":
+    """Draws the learning curves of a run: the losses, and the scores on validation data.
+
+    Args:
+        rows: of `metrics.csv`, at least one.
+        best: the best epoch.
+    """
+    from tandem.reports.figures import history_figure
+
     epochs = [int(row["epoch"]) for row in rows]
     columns = [key for key in rows[-1] if "/" in key]
     losses = [key for key in columns if key.endswith("/loss")]
     scores = [key for key in columns if re.fullmatch(SCORES, key)]
-    figures = []
     for caption, keys in (("loss", losses), ("validation scores", scores)):
         lines = {key: [float(row[key]) if row[key] else float("nan") for row in rows] for key in keys}
-        figures.append(figure(history_figure(epochs, lines, caption, best), caption))
-    return figures
+        yield caption, history_figure(epochs, lines, caption, best)
 
 
 def _panels(folder: Path) -> list[str]:

@@ -45,20 +45,32 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
         config: the composed configuration.
         folder: the run's folder.
     """
-    from tandem.reports.run_report import REPORT, write_report
     from tandem.reports.table import print_results
-    from tandem.train.answer import finished_results
-    from tandem.train.repair import repair
 
     plain = resolve(config)
-    repair(folder)
-    known = finished_results(plain, folder)
-    results = _train(plain, folder) if known is None else _as_declared_now(known, plain, folder)
-    if not (folder / REPORT).exists():  # also if a finished run was interrupted before its report was written
-        write_report(folder)
+    results = train_or_answer(plain, folder)
     print_results(results, folder)
     value = results["metrics"].get(plain["monitor"])
     return None if value is None else float(value)
+
+
+def train_or_answer(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """The results of a run: read from its folder if it is finished, otherwise it is trained, or trained further.
+
+    Args:
+        config: the resolved configuration as plain containers.
+        folder: the run's folder.
+    """
+    from tandem.reports.run_report import REPORT, write_report
+    from tandem.train.answer import finished_results
+    from tandem.train.repair import repair
+
+    repair(folder)
+    known = finished_results(config, folder)
+    results = _train(config, folder) if known is None else _as_declared_now(known, config, folder)
+    if not (folder / REPORT).exists():  # also if a finished run was interrupted before its report was written
+        write_report(folder)
+    return results
 
 
 def _train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:

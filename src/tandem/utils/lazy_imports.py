@@ -3,6 +3,7 @@
 import atexit
 import gc
 import sys
+import warnings
 from importlib import import_module
 
 LIBRARIES = ("pytorch_lightning", "timm", "matplotlib.figure")
@@ -23,8 +24,10 @@ def load_libraries() -> None:
         return
     gc.disable()
     try:
-        for name in LIBRARIES:
-            import_module(name)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm, in notebooks without ipywidgets
+            for name in LIBRARIES:
+                import_module(name)
     finally:
         gc.enable()
     gc.collect()

@@ -20,6 +20,10 @@ class Focal(BinaryLoss):
     Easy pixels (p_t near 1) have less weight, the less the larger gamma is; gamma = 0 without alpha is `BCE`. Value
     and gradient are finite for every gamma, also where p_t rounds to 1. Shapes and errors: `BinaryLoss`.
 
+    Soft targets y in [0, 1]: the mean of -a |y - p|^gamma (y log p + (1 - y) log(1 - p)), which is the same for y = 0
+    and 1; a = alpha y + (1 - alpha) (1 - y) (quality focal loss: Li et al., Generalized Focal Loss, 2020). It is 0 at
+    p = y for gamma above 0.
+
     Source: Lin et al., Focal Loss for Dense Object Detection (RetinaNet), 2017. There the sum is divided by the
     number of anchors on an object; here by the number of elements with a target, as is usual for masks.
 
@@ -35,6 +39,8 @@ class Focal(BinaryLoss):
         tensor(0.1475)
     """
 
+    hard = ""
+
     def __init__(self, gamma: float = 2.0, alpha: float | None = None) -> None:
         super().__init__()
         self.gamma = number("gamma", gamma, 0.0, inf, _GAMMA)
@@ -42,6 +48,8 @@ class Focal(BinaryLoss):
 
     def element(self, logits: Tensor, target: Tensor) -> Tensor:
         """-a_t (1 - p_t)^gamma log p_t."""
+        if self.fractional:
+            return functional.quality_focal(logits, target, self.gamma, self.alpha)
         return functional.sigmoid_focal(logits, target, self.gamma, self.alpha)
 
 
@@ -100,6 +108,8 @@ class Asymmetric(BinaryLoss):
         >>> Asymmetric()(torch.zeros(1, 1), torch.tensor([[1]])), Asymmetric()(torch.zeros(1, 1), torch.tensor([[0]]))
         (tensor(0.3466), tensor(0.0245))
     """
+
+    hard = "positives and negatives have exponents of their own, and a value between has none"
 
     def __init__(self, gamma_pos: float = 1.0, gamma_neg: float = 4.0, clip: float = 0.05) -> None:
         super().__init__()

@@ -24,9 +24,15 @@ class OverlapLoss(overlap.OverlapLoss, BinaryLoss):
             are counted together, so large lesions dominate, and the value depends on the batch; for flat (N, C) logits
             take this one, as an image has only one element there.
 
+    Soft targets: I is the sum of min(p, y), which is that of p y for y = 0 and 1. So the loss is 0 at p = y and nowhere
+    else; with p y it would be lowest at some p of 0 and 1 (Wang et al., Dice Semimetric Losses: Optimizing the Dice
+    Score with Soft Labels, 2023). FP = P - I and FN = T - I. With label smoothing no cell is empty.
+
     Raises:
         tandem.errors.ConfigError: for another `per`; when called, see `BinaryLoss`.
     """
+
+    hard = ""
 
     def cells(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> overlap.Cells:
         """The sigmoid of each logit against its target."""
@@ -159,6 +165,8 @@ class Lovasz(overlap.Lovasz, OverlapLoss):
         >>> Lovasz()(torch.tensor([[[[2.0, 2.0, -2.0]]]]), torch.tensor([[[[1, 0, 0]]]]))
         tensor(1.5000)
     """
+
+    hard = "it is the Lovasz extension of a function of the set of wrong pixels, and a pixel is in it or not"
 
     def values(self, logits: Tensor, probability: Tensor) -> Tensor:
         """The logits."""

@@ -17,7 +17,7 @@ from tandem.losses.validation import balance
 class BCE(BinaryLoss):
     """Binary cross-entropy: the mean of -y log p - (1 - y) log(1 - p) over what has a target.
 
-    y: target, 0 or 1. p: sigmoid of the logit. Shapes and errors: `BinaryLoss`.
+    y: target, in [0, 1]. p: sigmoid of the logit. Shapes and errors: `BinaryLoss`.
 
     Source: Good, Rational Decisions, 1952 (the logarithmic score).
 
@@ -26,6 +26,8 @@ class BCE(BinaryLoss):
         >>> BCE()(one_pixel, torch.tensor([[1]]))
         tensor(1.2040)
     """
+
+    hard = ""
 
     def element(self, logits: Tensor, target: Tensor) -> Tensor:
         """-y log p - (1 - y) log(1 - p)."""
@@ -56,6 +58,8 @@ class BalancedBCE(BinaryLoss, DataDependentLoss):
         tensor(1.0715)
     """
 
+    hard = "beta balances the numbers of pixels that are lesion and background"
+
     beta: float | Tensor | None
 
     def __init__(self, beta: float | Literal["auto"] = 0.9) -> None:
@@ -85,8 +89,8 @@ class BalancedBCE(BinaryLoss, DataDependentLoss):
 class Brier(BinaryLoss):
     """Brier score: the mean of (p - y)^2 over what has a target, the squared error of the probability.
 
-    p: sigmoid of the logit. y: target, 0 or 1. Like the cross-entropy it is a proper score, but a pixel costs at most
-    1, so a wrong mask has less influence; a confidently wrong pixel has nearly no gradient. Shapes and errors:
+    p: sigmoid of the logit. y: target, in [0, 1]. Like the cross-entropy it is a proper score, but a pixel costs at
+    most 1, so a wrong mask has less influence; a confidently wrong pixel has nearly no gradient. Shapes and errors:
     `BinaryLoss`.
 
     Source: Brier, Verification of Forecasts Expressed in Terms of Probability, 1950.
@@ -95,6 +99,8 @@ class Brier(BinaryLoss):
         >>> Brier()(torch.zeros(1, 1), torch.tensor([[1]]))
         tensor(0.2500)
     """
+
+    hard = ""
 
     def element(self, logits: Tensor, target: Tensor) -> Tensor:
         """(p - y)^2."""
@@ -113,6 +119,8 @@ class Hinge(BinaryLoss):
         >>> Hinge()(torch.tensor([[0.25], [3.0]]), torch.tensor([[1], [1]]))
         tensor(0.3750)
     """
+
+    hard = "the margin is on one of two sides"
 
     def element(self, logits: Tensor, target: Tensor) -> Tensor:
         """max(0, 1 - s z)."""

@@ -35,6 +35,7 @@ class ShapeLoss(BinaryLoss):
     """
 
     needs_maps = True
+    hard = "it measures borders or skeletons, which a soft mask does not have"
 
     def __init__(self, kernel: Kernel) -> None:
         super().__init__()

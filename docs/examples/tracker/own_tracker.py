@@ -34,9 +34,9 @@ class Diary(Tracker):
         """A text."""
         self._write(f"text {name}")
 
-    def image(self, name: str, picture: Any, step: int) -> None:
+    def image(self, name: str, image: Any, step: int) -> None:
         """An image."""
-        self._write(f"image {name} {picture.shape}")
+        self._write(f"image {name} {image.shape}")
 
     def summary(self, best: Mapping[str, float], checkpoint: str, step: int) -> None:
         """The best checkpoint."""

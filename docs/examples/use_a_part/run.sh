@@ -1,0 +1,2 @@
+# in this folder
+python own_module.py

@@ -1,0 +1,142 @@
+"""Finds runs below folders, by name, state and options."""
+
+import glob
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from tandem.errors import ConfigError, DataError
+from tandem.jobs.status import STATUS
+from tandem.python.html import page, table
+from tandem.python.run import Run
+from tandem.python.table import Table
+from tandem.reports.table import headline
+from tandem.runs.folders import FINISHED, is_run
+from tandem.utils.artifacts import RESULTS
+from tandem.utils.walk import files_named
+
+
+class Runs(Sequence[Run]):
+    """Runs in the order of their folders; a notebook shows them as a table.
+
+    Args:
+        runs: the runs.
+    """
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._runs = tuple(runs)
+
+    def __getitem__(self, index: Any) -> Any:
+        return Runs(self._runs[index]) if isinstance(index, slice) else self._runs[index]
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __repr__(self) -> str:
+        return f"<Runs: {', '.join(map(repr, self._runs)) or 'none'}>"
+
+    def table(self, *metrics: str) -> Table:
+        """Folder, state, what was typed, and metrics of each run, as columns.
+
+        Args:
+            metrics: logged names, such as `val/segmentation/dice`; by default the monitored value of each run, and
+                the headline metric of each task on validation data.
+        """
+        found = [run.metrics if run.state.state == FINISHED else {} for run in self]
+        names = metrics or tuple(dict.fromkeys(name for run in self for name in _shown(run)))
+        columns: dict[str, Sequence[Any]] = {
+            "run": [f"{run.folder.parent.name}/{run.folder.name}" for run in self],
+            "state": [run.state.state for run in self],
+            "overrides": [" ".join(run.overrides) for run in self],
+        }
+        return Table({**columns, **{name: [one.get(name, float("nan")) for one in found] for name in names}}, "runs")
+
+    def _repr_html_(self) -> str:
+        shown = self.table()
+        return page(f"{len(self)} runs", table(list(shown), [list(row.values()) for row in shown.rows()]))
+
+
+def find_runs(
+    folders: str | Path | Sequence[str | Path] = "runs",
+    name: str | None = None,
+    state: str | None = FINISHED,
+    where: Sequence[str] | Mapping[str, Any] = (),
+) -> Runs:
+    """Implements `tandem.find_runs`, its public name."""
+    wanted = _read(where)
+    found: dict[Path, Path] = {}
+    for folder in _folders([folders] if isinstance(folders, str | Path) else folders):
+        for path in files_named(folder, RESULTS, STATUS):
+            if is_run(path.parent):
+                found.setdefault(path.parent.resolve(), path.parent)
+    runs = (Run(place) for place in sorted(found.values()))
+    return Runs([run for run in runs if _fits(run, name, state, wanted)])
+
+
+def _folders(given: Sequence[str | Path]) -> Iterator[Path]:
+    for entry in given:
+        pattern = str(Path(entry).expanduser())
+        matched = sorted(map(Path, glob.glob(pattern, recursive=True)))  # noqa: PTH207 (absolute ones too)
+        folders = [path for path in matched if path.is_dir()]
+        if not folders:
+            raise ConfigError(f"there is no folder '{entry}'; give a folder of runs, such as runs, or runs/focal_*")
+        yield from folders
+
+
+def _read(where: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
+    """Options by dotted key, from `key=value` as one types them, or from a dict."""
+    if isinstance(where, Mapping):
+        return dict(where)
+    words = [where] if isinstance(where, str) else list(where)
+    if unread := [word for word in words if not _typed([word])]:
+        raise ConfigError(f"'{unread[0]}' is no filter; write key=value, such as seed=0 or data=busi")
+    return _typed(words)
+
+
+def _typed(words: Sequence[str]) -> dict[str, Any]:
+    """Values by key, as Hydra reads what is typed; what it cannot read is left out."""
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+    from hydra.errors import HydraException
+
+    found = {}
+    for word in words:
+        with suppress(HydraException):
+            one = OverridesParser.create().parse_override(word)
+            found[one.get_key_element().lstrip("+~")] = None if one.is_sweep_override() else one.value()
+    return found
+
+
+def _fits(run: Run, name: str | None, state: str | None, wanted: Mapping[str, Any]) -> bool:
+    found = run.state.state
+    if state is not None and found != state:
+        return False
+    try:
+        if name is not None and (run.name if found == FINISHED else run.folder.parent.name) != name:
+            return False
+        return all(_has(run, key, value, found) for key, value in wanted.items())
+    except DataError:  # one damaged run hides no other
+        return False
+
+
+def _has(run: Run, key: str, value: Any, state: str) -> bool:
+    """Whether an option was typed with this value, or has it in the resolved configuration."""
+    typed = _typed(run.overrides)
+    if key in typed and typed[key] == value:
+        return True
+    if state != FINISHED:
+        return False
+    node: Any = run.config
+    for part in key.split("."):
+        if not isinstance(node, Mapping) or part not in node:
+            return False
+        node = node[part]
+    return bool(node == value)
+
+
+def _shown(run: Run) -> Iterator[str]:
+    if run.state.state == FINISHED:
+        yield str(run.results["monitor"])
+        for task in run.config["tasks"]:
+            if metric := headline(run.results["metrics"], task):
+                yield f"val/{task}/{metric}"
