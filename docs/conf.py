@@ -18,6 +18,7 @@ nb_execution_mode = "force"  # notebooks are stored without results
 nb_execution_in_temp = True
 nb_execution_raise_on_error = True
 nb_execution_timeout = 600
+nb_merge_streams = True
 suppress_warnings = ["toc.empty_glob"]  # a section may have no page of a kind
 
 autodoc_member_order = "bysource"
