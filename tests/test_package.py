@@ -58,6 +58,7 @@ def test_the_wheel_carries_the_whole_configuration(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     shipped = {f"tandem/{path.relative_to(REPOSITORY).as_posix()}" for path in (REPOSITORY / "conf").rglob("*.yaml")}
     assert shipped <= names
+    assert "tandem/conf/__init__.py" in names, "Hydra's own compose imports it"
 
 
 def test_the_wheel_has_a_name_of_its_own(wheel: Path) -> None:
