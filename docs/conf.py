@@ -6,8 +6,8 @@ from importlib.metadata import version as installed
 from sphinx.application import Sphinx
 
 project = "tandem"
-author = "the contributors of tandem"
-copyright = "the contributors of tandem. MIT licence"
+author = "The tandem developers"
+copyright = "the tandem developers, MIT licence"
 release = version = installed("tandem-mtl")
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
