@@ -3,7 +3,7 @@ VENV := .venv
 PYTHON := $(VENV)/bin/python
 READY := $(VENV)/.ready
 
-PYTHONS := src scripts tests docs/build.py docs/api.py docs/options.py docs/conf.py docs/examples
+PYTHONS := src scripts tests docs/*.py docs/examples
 
 .PHONY: demo test test-full test-gpu docs faults bench lint lock setup clean help
 

@@ -6,15 +6,19 @@ from importlib.metadata import version as installed
 from sphinx.application import Sphinx
 
 project = "tandem"
-author = "the contributors of tandem"
-copyright = "the contributors of tandem. MIT licence"
+author = "The tandem developers"
+copyright = "the tandem developers, MIT licence"
 release = version = installed("tandem-mtl")
 
 extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 exclude_patterns = ["examples/**", "**/README.md"]
 root_doc = "index"
 myst_heading_anchors = 3
-nb_execution_mode = "off"  # the notebooks carry their results; the tests run them
+nb_execution_mode = "force"  # notebooks are stored without results
+nb_execution_in_temp = True
+nb_execution_raise_on_error = True
+nb_execution_timeout = 600
+nb_merge_streams = True
 suppress_warnings = ["toc.empty_glob"]  # a section may have no page of a kind
 
 autodoc_member_order = "bysource"

@@ -66,6 +66,7 @@ def test_the_wheel_carries_the_whole_configuration(wheel: Path) -> None:
     shipped = {f"tandem/{path.relative_to(REPOSITORY).as_posix()}" for path in (REPOSITORY / "conf").rglob("*.yaml")}
     assert {name for name in shipped if not name.startswith("tandem/conf/local/")} <= names
     assert [name for name in names if name.startswith("tandem/conf/local/")] == []
+    assert "tandem/conf/__init__.py" in names, "Hydra's own compose imports it"
 
 
 def test_the_wheel_has_a_name_of_its_own(wheel: Path) -> None:

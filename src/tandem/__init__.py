@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # keeps `import tandem` fast, so that --help prints at once
     from collections.abc import Mapping, Sequence
+    from os import PathLike
     from pathlib import Path
 
     from tandem.predict.predictor import Predictor
@@ -48,8 +49,8 @@ def compose(overrides: "Sequence[str]" = (), config_dir: "str | Path | None" = N
 
     Example:
         >>> config = compose(["experiment=tiny", "optimizer.lr=0.01"])
-        >>> config["optimizer"]["lr"], config["task_weight"] if "task_weight" in config else None
-        (0.01, None)
+        >>> config["optimizer"]["lr"]
+        0.01
         >>> compose(["experiment=tiny"]).hash == compose(["experiment=tiny", "seed=0", "name=other"]).hash
         True
     """
@@ -110,7 +111,7 @@ def find_runs(
 
 
 def load(
-    run: "str | Path | Sequence[str | Path]",
+    run: "str | PathLike[str] | Sequence[str | PathLike[str]]",
     flips: bool = False,
     device: str = "auto",
     data: "Mapping[str, Any] | None" = None,
@@ -121,7 +122,7 @@ def load(
     Several runs, such as folds, must have the same tasks and classes. Their probabilities and thresholds are averaged.
 
     Args:
-        run: one run folder, a list of run folders, or a pattern such as `runs/folds/*`.
+        run: one run folder or `Run`, a list of them, or a pattern such as `runs/folds/*`.
         flips: whether to average over each image and its flipped copies (left-right, top-down, both).
         device: `auto`, `cpu`, `cuda` or `mps`.
         data: data options that override those of the runs: `size`, `grey_range`, `background`, `window`.

@@ -136,7 +136,8 @@ class Typist:
         words = [word for word in words if not word.startswith("scripts/")]
         main = importlib.import_module(f"tandem.{name}").main
         done = self.in_process(main)(*words, *self.small(name, command))
-        assert done.code == 0, command + done.out[-3000:] + done.err[-3000:]
+        without_runs = name == "paper" and "curated_busi" in command  # which it says, and ends with 1
+        assert done.code == without_runs, command + done.out[-3000:] + done.err[-3000:]
         shown = any(flag in command for flag in ("--help", "--cfg", "hydra/launcher=", "dermamnist"))
         assert name != "train" or shown or "report:" in done.out, command + done.out
         return str(done.out)

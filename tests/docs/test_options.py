@@ -16,7 +16,8 @@ def leaves(node: Any, start: str = "") -> set[str]:
     return {name for key, value in node.items() for name in leaves(value, f"{start}.{key}" if start else str(key))}
 
 
-FILES = sorted(options.CONF.rglob("*.yaml"))
+FILES = sorted(path for path in options.CONF.rglob("*.yaml") if path.parent.name != "local")
+"""All but a person's own."""
 
 
 def missing(path: Path) -> set[str]:

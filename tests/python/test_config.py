@@ -78,7 +78,8 @@ def test_mistakes_are_told_in_the_words_of_the_command(words: list[str], told: s
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["study=seeds"], "several runs"),
+        (["study=seeds"], r"several runs \(a study\)"),
+        (["experiment=tiny", "seed=0,1"], r"several runs \(seed=0,1\)"),
         (["-m"], "a flag of the command line"),
         ("seed=1", "a list of texts"),
     ],

@@ -9,6 +9,8 @@ import pytest
 import tandem
 from tandem.errors import ConfigError
 from tandem.python.find import Runs
+from tandem.utils.digests import recorded
+from tandem.utils.files import read_json, write_json
 
 Make = Callable[..., Path]
 
@@ -74,6 +76,17 @@ def test_a_damaged_run_hides_no_other(make: Make) -> None:
     assert hashes(tandem.find_runs("runs/a")) == "12"
     (broken,) = tandem.find_runs("runs/a", state="unreadable")
     assert broken.folder.name == "5"
+
+
+def test_a_run_whose_results_were_changed_is_told(make: Make, caplog: pytest.LogCaptureFixture) -> None:
+    results = make("a/6", 0, 0.1) / "results.json"
+    with recorded(results.parent):
+        write_json(results, read_json(results))
+    results.write_text(results.read_text().replace("0.1", "0.9"))
+    runs = tandem.find_runs("runs/a")
+    assert dict(zip(runs.table()["run"], runs.table()["state"], strict=True))["a/6"] == "damaged"
+    assert hashes(tandem.find_runs("runs/a", name="a")) == "12"
+    assert "left out: " in caplog.text
 
 
 def test_mistakes_are_told(make: Make) -> None:

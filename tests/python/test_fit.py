@@ -73,6 +73,8 @@ def test_the_run_is_that_of_the_command(tandem_train: Any) -> None:
     assert found["metrics"]["val/segmentation/dice"] == pytest.approx(run.metrics["val/segmentation/dice"], abs=1e-6)
     assert run.predictions("val").height == 12
     (prediction,) = run.load(device="cpu").predict(torch.zeros(1, 40, 48))
+    (same,) = tandem.load(tandem.find_runs("runs", name="python"), device="cpu").predict(torch.zeros(1, 40, 48))
+    assert (same["segmentation"].mask == prediction["segmentation"].mask).all()
     assert prediction["segmentation"].mask.shape == (1, 40, 48)
 
 

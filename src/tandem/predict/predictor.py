@@ -212,7 +212,7 @@ def resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def load(
-    run: str | Path | Sequence[str | Path],
+    run: str | os.PathLike[str] | Sequence[str | os.PathLike[str]],
     flips: bool = False,
     device: str = "auto",
     data: Mapping[str, Any] | None = None,

@@ -102,16 +102,19 @@ def composed_run(hydra: "Application", words: Sequence[str]) -> DictConfig:
     Raises:
         ConfigError: an override or a file is wrong, or they describe several runs.
     """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
     from hydra.types import RunMode
 
     if flags := [word for word in words if word.startswith("-")]:
         raise ConfigError(f"'{flags[0]}' is a flag of the command line; give overrides only, such as 'seed=1'")
     with _in_one_line():
-        config = hydra.compose_config(PRIMARY, list(words), RunMode.RUN)
-        if config.hydra.mode == RunMode.MULTIRUN:
+        parsed = OverridesParser.create().parse_overrides(list(words))
+        swept = [str(one.input_line) for one in parsed if one.is_sweep_override()]
+        config = hydra.compose_config(PRIMARY, [word for word in words if word not in swept], RunMode.RUN)
+        if swept or config.hydra.mode == RunMode.MULTIRUN:
             raise ConfigError(
-                "these overrides describe several runs (a study, or hydra.mode=MULTIRUN), but one is composed here; "
-                "run the study with tandem-train, or compose each of its runs"
+                f"these overrides describe several runs ({', '.join(swept) or 'a study'}), but one is composed here; "
+                "type them with tandem-train, or compose each run"
             )
         _ = config.hydra.run.dir  # computes the hash, so that a wrong reference shows here
     return config

@@ -1,6 +1,7 @@
 """Finds runs below folders, by name, state and options."""
 
 import glob
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -15,6 +16,8 @@ from tandem.reports.table import headline
 from tandem.runs.folders import FINISHED, is_run
 from tandem.utils.artifacts import RESULTS
 from tandem.utils.walk import files_named
+
+log = logging.getLogger(__name__)
 
 
 class Runs(Sequence[Run]):
@@ -43,11 +46,13 @@ class Runs(Sequence[Run]):
             metrics: logged names, such as `val/segmentation/dice`; by default the monitored value of each run, and
                 the headline metric of each task on validation data.
         """
-        found = [run.metrics if run.state.state == FINISHED else {} for run in self]
-        names = metrics or tuple(dict.fromkeys(name for run in self for name in _shown(run)))
+        states = [_readable(run) for run in self]
+        known = [run for run, state in zip(self, states, strict=True) if state == FINISHED]
+        found = [run.metrics if run in known else {} for run in self]
+        names = metrics or tuple(dict.fromkeys(name for run in known for name in _shown(run)))
         columns: dict[str, Sequence[Any]] = {
             "run": [f"{run.folder.parent.name}/{run.folder.name}" for run in self],
-            "state": [run.state.state for run in self],
+            "state": states,
             "overrides": [" ".join(run.overrides) for run in self],
         }
         return Table({**columns, **{name: [one.get(name, float("nan")) for one in found] for name in names}}, "runs")
@@ -115,7 +120,8 @@ def _fits(run: Run, name: str | None, state: str | None, wanted: Mapping[str, An
         if name is not None and (run.name if found == FINISHED else run.folder.parent.name) != name:
             return False
         return all(_has(run, key, value, found) for key, value in wanted.items())
-    except DataError:  # one damaged run hides no other
+    except DataError as error:  # one damaged run hides no other
+        log.warning("left out: %s", error)
         return False
 
 
@@ -134,9 +140,16 @@ def _has(run: Run, key: str, value: Any, state: str) -> bool:
     return bool(node == value)
 
 
+def _readable(run: Run) -> str:
+    """The state of a run, or `damaged`."""
+    try:
+        return FINISHED if run.state.state == FINISHED and run.results else run.state.state
+    except DataError:
+        return "damaged"
+
+
 def _shown(run: Run) -> Iterator[str]:
-    if run.state.state == FINISHED:
-        yield str(run.results["monitor"])
-        for task in run.config["tasks"]:
-            if metric := headline(run.results["metrics"], task):
-                yield f"val/{task}/{metric}"
+    yield str(run.results["monitor"])
+    for task in run.config["tasks"]:
+        if metric := headline(run.results["metrics"], task):
+            yield f"val/{task}/{metric}"

@@ -11,7 +11,7 @@ from typing import Any
 from omegaconf import DictConfig
 
 from tandem.errors import ConfigError, DataError
-from tandem.python.config import PRIMARY, Config, application, composed_run
+from tandem.python.config import PRIMARY, Config, application, compose
 from tandem.python.run import Run
 from tandem.utils.console import PrintableFormatter
 from tandem.utils.lazy_imports import load_libraries
@@ -21,22 +21,18 @@ def fit(config: Config) -> Run:
     """Implements `tandem.fit`, its public name."""
     if not isinstance(config, Config):
         raise ConfigError(f"fit takes what tandem.compose returns, not a {type(config).__name__}; compose it first")
-    with application(config.config_dir) as hydra:
-        _check_same(config, composed_run(hydra, config.overrides))
-        with _as_it_was():
-            words = [*config.overrides, "hydra.mode=RUN"]
-            error = hydra.run(PRIMARY, _job, words, with_log_configuration=False).return_value
+    now = compose(config.overrides, config.config_dir)
+    if (now.hash, now.folder) != (config.hash, config.folder):  # a file of options or the working directory
+        raise ConfigError(
+            f"the configuration has changed since it was composed: its folder would now be {now.folder}, its hash "
+            f"{now.hash}; compose it again"
+        )
+    words = [*config.overrides, "hydra.mode=RUN"]  # as the command adds it
+    with application(config.config_dir) as hydra, _as_it_was():
+        error = hydra.run(PRIMARY, _job, words, with_log_configuration=False).return_value
     if error is not None:
         raise error
     return Run(config.folder)
-
-
-def _check_same(config: Config, composed: DictConfig) -> None:
-    """Raises if these overrides now mean another run: a file of options, or the working directory, has changed."""
-    if (now := Path(str(composed.hydra.run.dir)).expanduser().absolute()) != config.folder:
-        raise ConfigError(
-            f"the configuration has changed since it was composed: its folder would now be {now}; compose it again"
-        )
 
 
 def _job(config: DictConfig) -> Exception | None:

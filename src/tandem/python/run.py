@@ -40,6 +40,10 @@ class Run:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder).expanduser().absolute()
 
+    def __fspath__(self) -> str:
+        """The folder, so that a run can stand wherever a path does: `tandem.load(run)`, `tandem.load(runs)`."""
+        return str(self.folder)
+
     def __repr__(self) -> str:
         return f"<Run {self.folder.parent.name}/{self.folder.name}: {self.state}>"
 

@@ -3,6 +3,7 @@
 import glob
 import logging
 from collections.abc import Sequence
+from os import PathLike
 from pathlib import Path
 
 from tandem.errors import ConfigError
@@ -15,7 +16,7 @@ SHOWN = 10
 """Number of folders that the log names."""
 
 
-def run_folders(given: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
+def run_folders(given: str | PathLike[str] | Sequence[str | PathLike[str]]) -> tuple[Path, ...]:
     """Returns the folders that `run` names: one, several, or those that match patterns, in the given order.
 
     A pattern takes finished runs with weights. What else it matches is logged, with state and reason. Copies of a run
@@ -28,8 +29,8 @@ def run_folders(given: str | Path | Sequence[str | Path]) -> tuple[Path, ...]:
         ConfigError: if a pattern matches no finished run, a folder is named twice, runs of one hash differ, or there
             is none.
     """
-    listed = [given] if isinstance(given, str | Path) else given
-    if not isinstance(listed, Sequence) or not all(isinstance(entry, str | Path) for entry in listed) or not listed:
+    listed = [given] if isinstance(given, str | PathLike) else given
+    if not isinstance(listed, Sequence) or not all(isinstance(entry, str | PathLike) for entry in listed) or not listed:
         raise ConfigError(f"run is {given!r}, but must be a run folder or a list of run folders")
     found: list[tuple[Path, bool]] = []
     for entry in listed:
