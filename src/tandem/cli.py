@@ -209,9 +209,8 @@ def _remove(folder: Path, config: DictConfig) -> None:
     for handler in logging.getLogger().handlers:
         if isinstance(handler, logging.FileHandler):
             handler.close()
-    name, runs = str(config.get("name", "")), Path(str(config.get("runs", "runs"))).absolute()
-    below = [runs, *(runs.joinpath(*Path(name).parts[: depth + 1]) for depth in range(len(Path(name).parts)))]
-    remove_refused(folder, [place for place in reversed(below) if place in folder.absolute().parents])
+    runs = Path(str(config.get("runs", "runs"))).absolute()
+    remove_refused(folder, [place for place in folder.absolute().parents if place.is_relative_to(runs)])
 
 
 def _check_folder(folder: Path) -> None:

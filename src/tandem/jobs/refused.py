@@ -6,8 +6,8 @@ from pathlib import Path
 
 from tandem.utils.artifacts import BEST, FAULTS, LAST, RESULTS
 
-HYDRAS = (".hydra", "train.log")
-"""What Hydra writes into a folder before a job starts."""
+HYDRAS = ".hydra"
+"""What Hydra writes into a folder before a job starts, beside the log of the command, which is empty."""
 
 TRAINED = (LAST, BEST, RESULTS, "metrics.csv")
 """Files that only training writes."""
@@ -19,9 +19,8 @@ def is_new(folder: Path) -> bool:
     Args:
         folder: as a job finds it when it starts.
     """
-    names = {path.name for path in folder.iterdir()}
-    logged = folder / HYDRAS[1]
-    return names <= {*HYDRAS, FAULTS} and not (logged.exists() and logged.stat().st_size)
+    others = [path for path in folder.iterdir() if path.name not in (HYDRAS, FAULTS)]
+    return all(path.suffix == ".log" and path.is_file() and not path.stat().st_size for path in others)
 
 
 def remove_refused(folder: Path, above: Sequence[Path] = ()) -> None:
