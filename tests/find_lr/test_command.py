@@ -146,10 +146,13 @@ def test_the_command_prints_the_option_and_reuses_its_result(search: Command, tm
         (["experimnt=tiny"], "experimnt"),
     ],
 )
-def test_a_mistake_is_one_line(typed: list[str], message: str, search: Command) -> None:
+def test_a_mistake_is_one_line_and_leaves_no_folder(
+    typed: list[str], message: str, search: Command, tmp_path: Path
+) -> None:
     outcome = search(*TINY, *typed)
     assert outcome.code == 1
     assert message in outcome.error
+    assert not (tmp_path / "runs").exists()
 
 
 def test_training_rejects_the_options_of_the_search(tandem_train: Command) -> None:

@@ -87,7 +87,8 @@ def seen_in_tensorboard(folder: Path) -> Seen:
     if metadata.SESSION_START_INFO_TAG in events.summary_metadata:
         content = events.summary_metadata[metadata.SESSION_START_INFO_TAG].plugin_data.content
         shown = {str(name) for name in metadata.parse_session_start_info_plugin_data(content).hparams}
-        assert shown == typed(seen) | computed(seen), "the table is of what was typed, and computed"
+        told = {f"{name.removeprefix('computed.')} (computed)" for name in computed(seen)}
+        assert shown == typed(seen) | told, "the table is of what was typed, and computed"
         seen.summary = in_table(seen.texts["results"])
         seen.summary["checkpoint"] = seen.texts["checkpoint"]
     seen.status = seen.texts["status"]

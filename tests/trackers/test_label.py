@@ -42,3 +42,6 @@ def test_within_a_sweep_only_what_varies_is_said(tmp_path: Path) -> None:
     write_json(tmp_path / "planned.json", planned)
     assert run_label(tmp_path / "hash1", {}) == "gamma=1 s1"
     assert run_label(tmp_path / "other", {}) == "other"
+    write_json(tmp_path / "planned.json", {name: {"overrides": ["seed=1", name]} for name in jobs})
+    write_status(tmp_path / "hash1", "running", None, 0, ["seed=1", "loss.gamma=2"])
+    assert run_label(tmp_path / "hash1", {}) == "gamma=2 s1"

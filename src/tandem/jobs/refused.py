@@ -10,10 +10,8 @@ from omegaconf import DictConfig
 
 from tandem.utils.artifacts import BEST, FAULTS, LAST, RESULTS
 
-LOGS = ("train.log", "find_lr.log")
-
-HYDRAS = (".hydra", *LOGS)
-"""What Hydra writes into a folder before a job starts."""
+HYDRAS = ".hydra"
+"""What Hydra writes into a folder before a job starts, beside the log of the command, which is empty."""
 
 TRAINED = (LAST, BEST, RESULTS, "metrics.csv")
 """Files that only training writes."""
@@ -25,9 +23,8 @@ def is_new(folder: Path) -> bool:
     Args:
         folder: as a job finds it when it starts.
     """
-    names = {path.name for path in folder.iterdir()}
-    logged = [folder / name for name in LOGS if (folder / name).exists()]
-    return names <= {*HYDRAS, FAULTS} and not any(file.stat().st_size for file in logged)
+    others = [path for path in folder.iterdir() if path.name not in (HYDRAS, FAULTS)]
+    return all(path.suffix == ".log" and path.is_file() and not path.stat().st_size for path in others)
 
 
 def remove_refused(folder: Path, above: Sequence[Path] = ()) -> None:

@@ -111,7 +111,7 @@ class Sweep:
 
         def run(jobs: list[SweepJob]) -> Outcomes:
             for job in jobs:
-                log.info("job %d starts: %s", job.number + 1, job.label)
+                log.debug("job %d starts: %s", job.number + 1, job.label)
                 yield job, self._here(job, list(overrides[job.number - first]))
 
         return self.launch(overrides, first, 1, run)

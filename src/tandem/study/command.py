@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from tandem.errors import ConfigError, TandemError
 from tandem.utils.commands import spelled
+from tandem.utils.console import announce
 from tandem.utils.names import printable
 from tandem.utils.signals import exit_code, install
 from tandem.utils.walk import files_named
@@ -36,6 +37,7 @@ def main() -> None:
     install()
     try:
         typed = _parser().parse_args()
+        announce(f"tandem study: {' '.join(map(str, typed.folders))}")
         if typed.watch:
             watch_study(typed.folders, typed.baseline, typed.metrics, typed.every, typed.overwrite, typed.mixed)
         else:

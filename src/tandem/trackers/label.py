@@ -26,7 +26,8 @@ def run_label(folder: Path, config: Mapping[str, Any]) -> str:
     planned = planned_overrides(folder)
     own = own or list(planned.get(folder.name, ()))
     shared = set.intersection(*map(set, planned.values())) if len(planned) > 1 else set()
-    return label([word for word in own if word not in shared], tuple(config.get("tasks") or ())) or folder.name
+    told = [word for word in own if word not in shared or word.startswith("seed=")]
+    return label(told, tuple(config.get("tasks") or ())) or folder.name
 
 
 def label(words: Sequence[str], tasks: Sequence[str] = ()) -> str:

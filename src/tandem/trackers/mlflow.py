@@ -1,6 +1,7 @@
 """MLflow: one database for all runs, sqlite by default."""
 
 import contextlib
+import logging
 import os
 import re
 import time
@@ -13,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from pytorch_lightning.utilities import rank_zero_only
 
-from tandem.trackers.tracker import STATUS, Tracker, distinguishing, headlines, results_table
+from tandem.trackers.tracker import STATUS, Tracker, behind, distinguishing, headlines, results_table
 from tandem.utils.files import write_text
 from tandem.utils.locks import holding
 from tandem.utils.optional import load
@@ -69,6 +70,7 @@ class MLflow(Tracker):
         warnings.filterwarnings(
             "ignore", message=".*``noload`` loader strategy is deprecated.*"
         )  # MLflow's own warning
+        logging.getLogger("mlflow.store.db.utils").setLevel(logging.WARNING)  # its lines are about its own tables
         with _one_at_a_time(self.tracking_uri):
             client = self.mlflow.MlflowClient(self.tracking_uri)
             if client.get_experiment_by_name(self.experiment_name) is None:
@@ -111,7 +113,7 @@ class MLflow(Tracker):
 
     def image(self, name: str, image: "RGBImage", step: int) -> None:
         """Logs an image, shown in the image grid with a slider for steps."""
-        self.client.log_image(self.run, image, key=_allowed(name), step=step)
+        self.client.log_image(self.run, image, key=_allowed(behind(name)), step=step)
 
     def summary(self, best: Mapping[str, float], checkpoint: str, step: int) -> None:
         """Logs the main results as metrics, all of them as a table among the artifacts, and a tag."""

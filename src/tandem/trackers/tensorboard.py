@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
-from tandem.trackers.tracker import STATUS, Tracker, distinguishing, headlines, results_table
+from tandem.trackers.tracker import COMPUTED, STATUS, Tracker, behind, distinguishing, headlines, results_table
 
 if TYPE_CHECKING:
     from tandem.reports.panels import RGBImage
@@ -48,13 +48,13 @@ class TensorBoard(Tracker, TensorBoardLogger):
 
     def image(self, name: str, image: "RGBImage", step: int) -> None:
         """Logs an image, on the Images page."""
-        self.experiment.add_image(name, image, step, dataformats="HWC")
+        self.experiment.add_image(behind(name), image, step, dataformats="HWC")
 
     def summary(self, best: Mapping[str, float], checkpoint: str, step: int) -> None:
         """Logs the main results on the HParams page, with the settings that distinguish runs; all results as text."""
         # as JSON, because TensorBoard leaves out null and containers
         plain, settings = int | float | str, distinguishing(dict(self.hparams))
-        shown = {key: v if isinstance(v, plain) else json.dumps(v) for key, v in settings.items()}
+        shown = {_sorted(key): v if isinstance(v, plain) else json.dumps(v) for key, v in settings.items()}
         self.log_hyperparams(shown, headlines(best), step)
         self.text("results", results_table(best), step)
         self.text("checkpoint", checkpoint, step)
@@ -64,3 +64,8 @@ class TensorBoard(Tracker, TensorBoardLogger):
         if self._experiment is not None:
             self.text("status", STATUS[failed], step)
             self._experiment.close()
+
+
+def _sorted(key: str) -> str:
+    """A computed setting under the name of its option: the page shows the first names alone, and typed ones matter."""
+    return f"{key.removeprefix(COMPUTED)} (computed)" if key.startswith(COMPUTED) else key

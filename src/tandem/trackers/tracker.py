@@ -118,6 +118,16 @@ def headlines(best: Mapping[str, float]) -> dict[str, float]:
     return {f"{BEHIND}{name}": metrics[name] for name in names if name in metrics}
 
 
+def behind(name: str) -> str:
+    """The name of an image of the best checkpoint on a dashboard that sorts by names: behind the curves.
+
+    Example:
+        >>> behind("best/val/lesion/panels"), behind("val/lesion/panels")
+        ('with_best/val/lesion/panels', 'val/lesion/panels')
+    """
+    return f"{BEHIND}{name.removeprefix('best/')}" if name.startswith("best/") else name
+
+
 def results_table(best: Mapping[str, float]) -> str:
     """All metrics of the best checkpoint as a Markdown table, a line for each with its values on validation and test.
 
