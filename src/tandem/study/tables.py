@@ -154,12 +154,14 @@ def choice_lines(analysis: Analysis) -> list[str]:
         lines.append(
             "Bold: best mean of its column. No cell is chosen on validation data: monitors differ or are unknown."
         )
+    if most < LEAST:
+        return [*lines, f"n = {most}: differences cannot be judged (≈); train more seeds."]
     if analysis.noise:
         lines.append(
-            f"≈ within noise of the best, {len(analysis.noise)} of {len(analysis.cells) - 1}: the 95 % interval of the "
-            f"paired difference in {monitor_of(analysis.cells)} includes 0, or there are fewer than 3 pairs."
+            f"≈ within noise of the best, {len(analysis.noise)} of {len(analysis.cells) - 1}: by the paired t test in "
+            f"{monitor_of(analysis.cells)} with Holm's correction, or because there are fewer than 3 pairs."
         )
-    return [*lines, "n = 1: differences cannot be judged; train more seeds."] if most == 1 else lines
+    return lines
 
 
 def _notes(analysis: Analysis) -> Iterator[str]:
