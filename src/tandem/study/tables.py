@@ -38,13 +38,13 @@ def main_table(analysis: Analysis) -> ResultTable:
             number_of(cell, name, cell in best[name], analysis.quantity(name).digits) for name in analysis.metrics
         ]
         rows.append([*params, len(cell.runs), *numbers, *(_fact(cell, key) for key in FACTS)])
-    head = [*(analysis.params.values() or ["cell"]), "n", *map(analysis.words, analysis.metrics), *FACTS]
+    head = [*(analysis.params.values() or ["cell"]), "n", *map(analysis.words, analysis.metrics), *FACTS.values()]
     names = [*(analysis.params or ["cell"]), "n", *analysis.metrics, *FACTS]
     return ResultTable(title_of(analysis), head, rows, list(_notes(analysis)), names)
 
 
-FACTS = ("seconds", "parameters")
-"""What a run costs: columns of the main table, by their keys in `results.json`."""
+FACTS = {"seconds": "training time (s)", "parameters": "parameters"}
+"""What a run costs: heads of columns of the main table, by their keys in `results.json`."""
 
 
 def _fact(cell: Cell, key: str) -> Number:
