@@ -67,7 +67,7 @@ def test_matrices_are_added_over_seeds_and_have_shares_of_the_true_class(make: A
     chart = confusion_matrices(analysed(make))
     assert chart is not None
     assert [trace["z"] for trace in chart.data] == [[[0.625, 0.375], [0.25, 0.75]], [[1, 0], [0, 0]]]
-    assert chart.data[0]["customdata"][1][0] == "true malignant&lt;b&gt;, taken for benign: 1 of 4 (25.0%)"
+    assert chart.data[0]["customdata"][1][0] == "true malignant&lt;b&gt;, predicted benign: 1 of 4 (25.0%)"
     assert [note["text"] for note in chart.layout["annotations"]] == ["gamma=1", "gamma=2"]
 
 

@@ -205,7 +205,7 @@ def test_validation_data_choose_the_cell(make: Any) -> None:
         row for row in table.rows if "†" in str(row[0]) or any(isinstance(one, Number) and one.best for one in row)
     ]
     assert [row[0] for row in named] == ["1 †"], "bold and dagger name one winner"
-    assert table.notes[-1] == "n = 1: differences cannot be judged; train more seeds."
+    assert table.notes[-1] == "n = 1: differences cannot be judged (≈); train more seeds."
 
 
 def test_of_equal_cells_one_is_chosen(make: Any) -> None:
@@ -221,7 +221,7 @@ def test_cells_within_noise_of_the_best_are_named(make: Any) -> None:
             make({GAMMA: gamma, "seed": seed}, {"val/segmentation/dice": 0.6 + seed / 10 + value, DICE: 0.5})
     table = main_table(analysed(make))
     assert [row[0] for row in table.rows] == ["1 †", "2 ≈", "3", "4 ≈"]
-    assert any(note.startswith("≈ within noise of the best, 2 of 3: the 95 % interval") for note in table.notes)
+    assert any(note.startswith("≈ within noise of the best, 2 of 3: by the paired t test") for note in table.notes)
     assert "n = 1: no interval; it needs at least 3 runs." in table.notes
     assert not any("cannot be judged" in note for note in table.notes)
 

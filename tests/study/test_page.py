@@ -7,10 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from matplotlib.colors import to_rgb
 
+from tandem.reports.palette import DASHES
 from tandem.study.analysis import Analysis, analyse, focused
 from tandem.study.command import write_study
-from tandem.study.report.charts import Chart, chart_html, colours
+from tandem.study.report.charts import RISING, Chart, chart_html, colours
 from tandem.study.report.grids import heat_maps, main_effects, parallel
 from tandem.study.report.lines import forest, front, learning_curves, threshold_curves
 from tandem.study.runs import read_study
@@ -135,9 +137,30 @@ def test_charts_end_no_script_whatever_they_hold() -> None:
     assert json.loads(found[1]) == [{"name": HOSTILE}]
 
 
-@pytest.mark.parametrize("count", [1, 10, 27])
-def test_colours_are_all_different(count: int) -> None:
-    assert len(set(colours(count))) == count
+@pytest.mark.parametrize("count", [1, 10, 35])
+def test_lines_differ_in_colour_or_dashes(count: int) -> None:
+    assert len({(colour, DASHES[place % len(DASHES)]) for place, colour in enumerate(colours(count))}) == count
+
+
+@pytest.mark.parametrize("ground", ["#ffffff", "#16181b"], ids=["light", "dark"])
+@pytest.mark.parametrize("colour", [*colours(7), *(str(colour) for _, colour in RISING)])
+def test_lines_are_seen_on_light_and_dark_pages(ground: str, colour: str) -> None:
+    """Contrast as in WCAG 2.1; 2 is the palest line of Okabe and Ito's on white."""
+
+    def luminance(code: str) -> float:
+        parts = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in to_rgb(code)]
+        return 0.2126 * parts[0] + 0.7152 * parts[1] + 0.0722 * parts[2]
+
+    low, high = sorted((luminance(ground), luminance(colour)))
+    assert (high + 0.05) / (low + 0.05) > 2
+
+
+def test_validation_data_come_first(make: Any) -> None:
+    make.grid(seeds=1)
+    for chart in (front(analysed(make)), threshold_curves(analysed(make))):
+        assert chart is not None
+        assert chart.layout["updatemenus"][0]["buttons"][0]["label"].startswith("val")
+    assert "val segmentation: Dice over all pixels" in str(threshold_curves(analysed(make)))
 
 
 @pytest.fixture
@@ -192,6 +215,11 @@ def test_the_page_works_in_a_browser(page: Path, browser_page: Callable[[Path], 
     assert chart.evaluate("chart => chart.data.map(trace => trace.visible)") != before
     assert here.locator("a", has_text="000000000001").get_attribute("href") == "../000000000001/report.html"
     assert opened.errors == []
+    here.emulate_media(color_scheme="dark")
+    chart.locator(".updatemenu-header").click()
+    option = chart.locator(".updatemenu-dropdown-button").nth(0).locator("rect")
+    ink = option.evaluate("item => getComputedStyle(item).fill")
+    assert ink == "rgb(22, 24, 27)", "plotly's own is near white, as is the text"
     assert opened.badly_shown() == []
 
 

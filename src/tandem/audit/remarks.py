@@ -32,7 +32,7 @@ def verdict(audit: Audit) -> str:
         )
     if conflicts := sum(pair.conflict for pair in audit.alike or ()):
         problems.append(f"pairs of near-duplicates with different classes: {conflicts}")
-    first = f"Fix first: {'; '.join(problems)}." if problems else "Nothing was found that biases an evaluation."
+    first = f"Fix first: {'; '.join(problems)}." if problems else _searched(audit)
     counts = Counter(row.label for row in audit.rows if row.label)
     classes = (
         f" of {len(counts)} classes ({', '.join(f'{name} {counts[name]:,}' for name in counts)})" if counts else ""
@@ -41,6 +41,14 @@ def verdict(audit: Audit) -> str:
     known = states[FILLED] + states[EMPTY]
     masks = f"; {states[FILLED]:,} of the {known:,} masks hold a lesion" if known else ""
     return f"{first} {len(audit.rows):,} images{classes}{masks}."
+
+
+def _searched(audit: Audit) -> str:
+    """What was looked for and not found; more is not known of the data."""
+    found = "No file, image or group is in two splits"
+    if audit.alike is None or not audit.compared:
+        return f"{found}; near-duplicates were not searched for."
+    return f"{found}, and no near-duplicates are."
 
 
 def _unused(audit: Audit) -> list[str]:

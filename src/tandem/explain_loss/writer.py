@@ -20,7 +20,9 @@ PAGE, FIGURE = "explain_loss.html", "explain_loss.png"
 CURVES, SHARES = "curves.csv", "shares.csv"
 
 STYLE = """
-img.wide { width: 100%; } figure { margin-right: 0; } p { max-width: 52rem; }
+img.wide { width: 100%; }
+@media (max-width: 40rem) { figure:has(> img.wide) { overflow-x: auto; } img.wide { width: 46rem; max-width: none; } }
+figure { margin-right: 0; } p { max-width: 52rem; }
 table { font-size: .85rem; margin: .6rem 0; } td, th { padding-right: 1.1rem; } td { white-space: nowrap; }
 tr.moment td { font-weight: 600; border-top: 1px solid var(--faint); }
 """
@@ -131,7 +133,11 @@ def _in_words(explanation: Explanation) -> str:
     ]
     pixels = of_region(moment.pixels, "background")
     listed = f"{', '.join(shares[:-1])} and {shares[-1]}" if len(shares) > 1 else "".join(shares) or "no gradient"
-    return f"Half-trained, the background has {pixels:.0%} of the pixels, and {listed}."
+    masks = explanation.masks.partition(":")[0]
+    return (
+        f"In the masks of {masks}, background is {pixels:.0%} of the pixels. "
+        f"With a synthetic prediction, as of a half-trained network, it has {listed}."
+    )
 
 
 def _paragraph(html: str) -> str:

@@ -33,7 +33,7 @@ def task_answers(
     Example:
         >>> found = {"test/lesion/dice": 0.8512, "test/lesion/threshold": 0.5}
         >>> task_answers(found, ["lesion"], "test", {}, {"test/lesion/dice": (0.83, 0.87)})
-        ['lesion: Dice 0.851 [0.830, 0.870] at threshold 0.5 from validation']
+        ['Lesion: Dice 0.851 [0.830, 0.870] at threshold 0.5 from validation']
     """
     own = {name: value for name, value in metrics.items() if name.startswith(f"{stage}/")}
     found = []
@@ -43,12 +43,26 @@ def task_answers(
             continue
         key = f"{stage}/{task}/{name}"
         one = describe(key, stored)
-        said = f"{task}: {one.column_label.partition(' (')[0]} {shown(one, own[key], intervals.get(key))}"
+        words = _over(own, f"{stage}/{task}/", stored) if name == "dice" else one.column_label.partition(" (")[0]
+        said = f"{task}: {words} {shown(one, own[key], intervals.get(key))}"
         threshold = own.get(f"{stage}/{task}/threshold")
         if one.at_threshold and threshold is not None:
             said += f" at threshold {threshold:.3g}" + (" from validation" if stage == "test" else ", chosen on them")
-        found.append(said + _weakest(own, f"{stage}/{task}/{RECALL}", stored, intervals))
+        said += _weakest(own, f"{stage}/{task}/{RECALL}", stored, intervals)
+        found.append(f"{said[:1].upper()}{said[1:]}")
     return found
+
+
+def _over(metrics: Mapping[str, float | None], prefix: str, stored: Mapping[str, Quantity]) -> str:
+    """What the official Dice is over: it equals Dice over all pixels, or the mean per image with a lesion."""
+    value = metrics[f"{prefix}dice"]
+    same = [
+        key for key in ("dice_global", "dice_lesion") if value is not None and metrics.get(f"{prefix}{key}") == value
+    ]
+    return describe(f"{prefix}{same[0]}", stored).label if len(same) == 1 else "Dice"
+
+
+BRACKETS = "[low, high]: 95 % interval over images."
 
 
 def shown(one: Quantity, value: float | None, interval: Interval | None) -> str:
@@ -106,4 +120,5 @@ def run_answer(results: Mapping[str, Any], stored: Mapping[str, Quantity], image
         return "This run has no metric of a task."
     split = {"val": "validation"}.get(stage, stage)
     count = f"{images[stage]:,} {split} images" if stage in images else f"{split} images"
-    return f"On {count}, {'. '.join(said)}. This is one run: evaluate.py adds intervals over images."
+    brackets = f" {BRACKETS}" if any(" [" in sentence for sentence in said) else ""
+    return f"On {count}. {'. '.join(said)}.{brackets} This is one run: evaluate.py adds the other intervals."

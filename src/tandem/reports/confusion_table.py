@@ -7,9 +7,9 @@ STEPS = 10
 """Number of shades of a cell, by the share of the true class."""
 
 STYLE = (
-    "table.confusion td { text-align: center; padding: .3rem .8rem; } table.confusion small { opacity: .75; }\n"
+    "table.confusion td { text-align: center; padding: .3rem .8rem; } table.confusion small { opacity: .9; }\n"
     + "\n".join(
-        f"td.s{step} {{ background: rgba(33, 113, 181, {step / STEPS}); {'color: #fff; ' if step > 6 else ''}}}"
+        f"td.s{step} {{ background: rgba(33, 113, 181, {step / STEPS}); {'color: #fff; ' if step > 8 else ''}}}"
         for step in range(STEPS + 1)
     )
 )

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from matplotlib.figure import Figure
 
 from tandem.metrics.catalogue import CATALOGUE
-from tandem.reports.palette import colour, style
+from tandem.reports.palette import colour, marker, style
 
 
 def sweep_figure(curve: Mapping[str, Sequence[float]], chosen: float | None = None) -> Figure:
@@ -79,12 +79,15 @@ def history_figure(epochs: Sequence[int], lines: Mapping[str, Sequence[float]], 
         best: the best epoch, marked if given.
     """
     figure, axes = _axes("epoch", unit)
-    colours: dict[str, str] = {}
+    lines_of: dict[str, int] = {}
     for name, values in lines.items():
         stage, _, rest = name.partition("/")
-        drawn = colours.setdefault(rest, colour(len(colours)))
+        index = lines_of.setdefault(rest, len(lines_of))
         dashes = "--" if stage == "train" else "-"
-        axes.plot(epochs, values, dashes, color=drawn, label=name, marker="." if len(epochs) < 12 else None)
+        few = max(1, len(epochs) // 10)  # markers that still tell lines apart where there are many epochs
+        axes.plot(
+            epochs, values, dashes, color=colour(index), label=name, marker=marker(index), markersize=4, markevery=few
+        )
     axes.xaxis.get_major_locator().set_params(integer=True, min_n_ticks=1)
     if best is not None:
         axes.axvline(best, color="0.4", linestyle="--", linewidth=1, label=f"best epoch {best}")
@@ -119,7 +122,7 @@ def confusion_figure(matrix: npt.NDArray[np.int64], names: Sequence[str], counts
 
 def legend(axes: Any, **options: Any) -> None:
     """Adds a legend whose names are not parsed as formulas, since they may come from the data."""
-    for text in axes.legend(frameon=False, **options).get_texts():
+    for text in axes.legend(framealpha=0.8, edgecolor="none", **options).get_texts():
         text.set_parse_math(False)
 
 

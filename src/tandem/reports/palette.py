@@ -14,7 +14,7 @@ UNKNOWN: RGB = (90, 90, 90)
 ERRORS = "blue: true positive, orange: false negative, magenta: false positive, grey: no truth"
 """What the colours of the errors mean, in words."""
 
-LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#333333")
+LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a7a7a")
 """Colours of lines, in order."""
 
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")

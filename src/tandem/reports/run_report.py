@@ -31,6 +31,11 @@ SCORES = r"val/[^/]+/(dice|dice_lesion|balanced_accuracy)"
 """Logged values that the learning curves show besides the losses."""
 
 
+CASES = f"Image, true mask, predicted mask, errors: {ERRORS}."
+
+EARLIER = "Of an earlier version: the first cases; green: true positive, orange: false negative, red: false positive."
+
+
 def write_report(folder: Path) -> Path:
     """Writes `report.html` into a run's folder from `results.json`, `metrics.csv`, `config.yaml` and `panels/`.
 
@@ -46,7 +51,6 @@ def write_report(folder: Path) -> Path:
         *_warnings(results),
         *_tables(results),
         "<h2>Cases with the lowest Dice</h2>",
-        f"<p class='note'>Image, true mask, predicted mask, errors: {ERRORS}.</p>",
         *_panels(folder / "panels"),
         *_matrices(results),
         "<h2>Dice against threshold</h2>",
@@ -171,11 +175,11 @@ def _panels(folder: Path) -> list[str]:
     for sheet in sorted(folder.glob("*.png")):
         listed = sheet.with_suffix(".json")
         if not listed.exists():
-            parts.append(image(sheet.read_bytes(), sheet.stem, css="panels"))
+            parts += [f"<p class='note'>{EARLIER}</p>", image(sheet.read_bytes(), sheet.stem, css="panels")]
             continue
         cases = read_json(listed)
         stage, _, task = sheet.stem.partition("_")
-        parts.append(f"<h3>{escape(f'{stage} {task}')}</h3>")
+        parts.append(f"<h3>{escape(f'{stage} {task}')}</h3><p class='note'>{CASES}</p>")
         parts += [
             image(drawn, _caption(case), css="panels")
             for drawn, case in zip(_rows(sheet, len(cases)), cases, strict=True)

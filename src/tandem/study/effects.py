@@ -2,8 +2,9 @@
 
 import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from tandem.study.cells import Cell
 from tandem.study.comparison import differences
@@ -19,19 +20,35 @@ class Effect:
 
     Attributes:
         label: its label.
-        n: seeds, or folds where these differ, of the pair of values with the most of them.
-        p: of its clearest pair of values, after Holm's correction over all pairs of all hyperparameters; nan below
-            three seeds or folds.
+        n: seeds, or folds where these differ, of the pair of values with the most of them; 0: no two cells differ in it
+            alone.
+        p: of one pair of values, on average over the other hyperparameters, after Holm's correction over all pairs of
+            all hyperparameters: of the pair with the largest difference beyond noise, else of that with the lowest p;
+            nan below three seeds or folds.
+        one: the first value of this pair.
+        other: its second value.
+        difference: the second minus the first, in the metric.
+        alone: p of such a pair of cells that differ in it alone, after Holm's correction over all such pairs of
+            all hyperparameters; nan where that is the average.
     """
 
     label: str
     n: int
     p: float
+    one: Any = None
+    other: Any = None
+    difference: float = math.nan
+    alone: float = math.nan
 
     @property
     def shown(self) -> bool:
-        """Whether some two values differ beyond noise."""
+        """Whether some two values differ beyond noise, on average over the other hyperparameters."""
         return self.p < LEVEL
+
+    @property
+    def depends(self) -> bool:
+        """Whether values differ beyond noise only at some values of the other hyperparameters."""
+        return not self.shown and self.alone < LEVEL
 
 
 def effects_of(metric: str, cells: Sequence[Cell], labels: Sequence[str]) -> list[Effect]:
@@ -39,23 +56,52 @@ def effects_of(metric: str, cells: Sequence[Cell], labels: Sequence[str]) -> lis
 
     For two values of a hyperparameter, cells that are equal in everything else are compared: for each seed and fold the
     mean of their differences is one number, and the paired t test of `tandem.study.statistics.paired` is over these.
+    Effects that cancel in this mean show in the same test of single pairs of cells.
 
     Args:
         metric: by its logged name.
         cells: of the study.
         labels: of the hyperparameters, in the order of the cells' values.
     """
-    tests: list[tuple[int, Paired]] = []
+    means: list[_Test] = []
+    singles: list[_Test] = []
     for place in range(len(labels)):
-        for one, other in itertools.combinations(_by_value(cells, place).values(), 2):
-            tests.append((place, _difference(metric, one, other)))
-    corrected = holm([found.p for _, found in tests])
+        for (one, first), (other, second) in itertools.combinations(_by_value(cells, place).items(), 2):
+            shared = sorted(first.keys() & second.keys(), key=str)
+            means.append(
+                _Test(place, one, other, _difference(metric, [(first[rest], second[rest]) for rest in shared]))
+            )
+            if len(shared) > 1:
+                pairs = ([(first[rest], second[rest])] for rest in shared)
+                singles += [_Test(place, one, other, _difference(metric, pair)) for pair in pairs]
+    clear, alone = _clearest(means), _clearest(singles)
+    nothing = paired([])
     found = []
     for place, label in enumerate(labels):
-        own = [(pair.n, p) for (owner, pair), p in zip(tests, corrected, strict=True) if owner == place]
-        known = [p for _, p in own if not math.isnan(p)]
-        found.append(Effect(label, max((n for n, _ in own), default=0), min(known, default=math.nan)))
+        test, p = clear.get(place, (_Test(place, None, None, nothing), math.nan))
+        n = max((test.found.n for test in means if test.place == place), default=0)
+        single = alone[place][1] if place in alone else math.nan
+        found.append(Effect(label, n, p, test.one, test.other, test.found.difference, single))
     return found
+
+
+class _Test(NamedTuple):
+    """Two values of the hyperparameter at a place, and their difference."""
+
+    place: int
+    one: Any
+    other: Any
+    found: Paired
+
+
+def _clearest(tests: Sequence[_Test]) -> dict[int, tuple[_Test, float]]:
+    """By place the largest of the differences beyond noise, else the one with the lowest p, with Holm's p."""
+    corrected = holm([test.found.p for test in tests])
+    known = [(test, p) for test, p in zip(tests, corrected, strict=True) if not math.isnan(p)]
+    ranked = sorted(
+        known, key=lambda pair: (pair[1] < LEVEL, abs(pair[0].found.difference) if pair[1] < LEVEL else -pair[1])
+    )
+    return {test.place: (test, p) for test, p in ranked}
 
 
 Rest = tuple[object, ...]
@@ -71,12 +117,13 @@ def _by_value(cells: Sequence[Cell], place: int) -> dict[object, dict[Rest, Cell
     return found
 
 
-def _difference(metric: str, one: Mapping[Rest, Cell], other: Mapping[Rest, Cell]) -> Paired:
+def _difference(metric: str, pairs: Sequence[tuple[Cell, Cell]]) -> Paired:
+    """The second cells minus the first ones, a mean over the pairs for each seed and fold."""
     by_replicate: dict[Replicate, list[float]] = {}
     runs: dict[Replicate, Run] = {}
-    for rest in one.keys() & other.keys():
-        runs |= one[rest].runs
-        for replicate, value in differences(metric, other[rest], one[rest]).items():
+    for one, other in pairs:
+        runs |= one.runs
+        for replicate, value in differences(metric, other, one).items():
             by_replicate.setdefault(replicate, []).append(value)
     if not by_replicate:
         return paired([])

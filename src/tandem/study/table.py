@@ -38,15 +38,21 @@ class Number:
 
     def text(self, between: str = " ± ") -> str:
         """As a person reads it; a dash where it is unknown."""
-        if math.isnan(self.mean):
-            return "-"
+        ends = f" {self.ends()}" if self.ends() else ""
+        fewer = f" (n={self.n})" if self.of is not None and self.n != self.of else ""
+        return f"{self.middle(between)}{ends}{fewer}" if not math.isnan(self.mean) else "-"
+
+    def middle(self, between: str = " ± ") -> str:
+        """The mean with its deviation."""
         smallest = 10.0**-self.digits
         if 0 < self.mean < smallest / 2 and math.isnan(self.std):
             return f"<{smallest:.{self.digits}f}"
         spread = "" if math.isnan(self.std) else f"{between}{self.std:.{self.digits}f}"
-        fewer = f" (n={self.n})" if self.of is not None and self.n != self.of else ""
-        ends = "" if math.isnan(self.low) else f" [{self.low:.{self.digits}f}, {self.high:.{self.digits}f}]"
-        return f"{self.mean:.{self.digits}f}{spread}{ends}{fewer}"
+        return f"{self.mean:{'' if self.digits else ','}.{self.digits}f}{spread}"
+
+    def ends(self) -> str:
+        """The interval; empty where there is none."""
+        return "" if math.isnan(self.low) else f"[{self.low:.{self.digits}f}, {self.high:.{self.digits}f}]"
 
 
 Entry = str | int | Number
@@ -165,7 +171,7 @@ def _latex(text: str) -> str:
 def _latex_entry(entry: Entry) -> str:
     if not isinstance(entry, Number):
         return _latex(str(entry))
-    text = entry.text(r" \pm ")
+    text = entry.text(r" \pm ") if entry.digits else entry.text().replace(",", "{,}")
     if text == "-":
         return "--"
     return rf"$\mathbf{{{text}}}$" if entry.best else f"${text}$"

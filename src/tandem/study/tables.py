@@ -38,13 +38,13 @@ def main_table(analysis: Analysis) -> ResultTable:
             number_of(cell, name, cell in best[name], analysis.quantity(name).digits) for name in analysis.metrics
         ]
         rows.append([*params, len(cell.runs), *numbers, *(_fact(cell, key) for key in FACTS)])
-    head = [*(analysis.params.values() or ["cell"]), "n", *map(analysis.words, analysis.metrics), *FACTS]
+    head = [*(analysis.params.values() or ["cell"]), "n", *map(analysis.words, analysis.metrics), *FACTS.values()]
     names = [*(analysis.params or ["cell"]), "n", *analysis.metrics, *FACTS]
     return ResultTable(title_of(analysis), head, rows, list(_notes(analysis)), names)
 
 
-FACTS = ("seconds", "parameters")
-"""What a run costs: columns of the main table, by their keys in `results.json`."""
+FACTS = {"seconds": "training time (s)", "parameters": "parameters"}
+"""What a run costs: heads of columns of the main table, by their keys in `results.json`."""
 
 
 def _fact(cell: Cell, key: str) -> Number:
@@ -154,12 +154,14 @@ def choice_lines(analysis: Analysis) -> list[str]:
         lines.append(
             "Bold: best mean of its column. No cell is chosen on validation data: monitors differ or are unknown."
         )
+    if most < LEAST:
+        return [*lines, f"n = {most}: differences cannot be judged (≈); train more seeds."]
     if analysis.noise:
         lines.append(
-            f"≈ within noise of the best, {len(analysis.noise)} of {len(analysis.cells) - 1}: the 95 % interval of the "
-            f"paired difference in {monitor_of(analysis.cells)} includes 0, or there are fewer than 3 pairs."
+            f"≈ within noise of the best, {len(analysis.noise)} of {len(analysis.cells) - 1}: by the paired t test in "
+            f"{monitor_of(analysis.cells)} with Holm's correction, or because there are fewer than 3 pairs."
         )
-    return [*lines, "n = 1: differences cannot be judged; train more seeds."] if most == 1 else lines
+    return lines
 
 
 def _notes(analysis: Analysis) -> Iterator[str]:

@@ -93,7 +93,7 @@ class ClassMasks(Evaluator):
         scored = np.flatnonzero(~np.isnan(dice))
         scored = scored[np.argsort(-dice[scored], kind="stable")]
         middle = max(0, (len(scored) - count) // 2)
-        groups = {"Best": scored[:count], "Median": scored[middle : middle + count], "Worst": scored[-count:][::-1]}
+        groups = {"Worst": scored[-count:][::-1], "Median": scored[middle : middle + count], "Best": scored[:count]}
         return [
             viewer.class_masks(
                 self.task,

@@ -164,7 +164,7 @@ class Masks(Evaluator):
         middle = max(0, (len(scored) - count) // 2)
         without = np.flatnonzero(np.isnan(dice) & (channel.counts[:, 2] > 0))
         without = without[np.argsort(-channel.counts[without, 2], kind="stable")][:count]
-        groups = {"Best": scored[:count], "Median": scored[middle : middle + count], "Worst": scored[-count:][::-1]}
+        groups = {"Worst": scored[-count:][::-1], "Median": scored[middle : middle + count], "Best": scored[:count]}
         cases = {
             f"{title} by Dice": [
                 (self.places[row], f"{self._who(row)}: Dice {dice[row]:.3f}, IoU {iou[row]:.3f}")

@@ -10,7 +10,7 @@ from PIL import Image
 from tandem.evaluate.findings import Findings, Score, ScoreTable, Shown
 from tandem.evaluate.report.rows import ReportRow, leading_rows, rows_of
 from tandem.metrics.stored import read_quantities
-from tandem.reports.answers import task_answers
+from tandem.reports.answers import BRACKETS, task_answers
 from tandem.reports.page import answer, details, document, figure, folded, image, scroll
 from tandem.reports.table import format_value
 from tandem.utils.files import write_text
@@ -72,7 +72,11 @@ def _answer(evaluation: Mapping[str, Any]) -> str:
     tasks, stored = list(evaluation["tasks"]), read_quantities(evaluation)
     said = task_answers(evaluation["metrics"], tasks, split, stored, intervals)
     words = {"val": "validation", "train": "training"}.get(split, split)
-    return f"On {evaluation['images']:,} {words} images, {'. '.join(said)}." if said else "No task has a metric here."
+    return (
+        f"On {evaluation['images']:,} {words} images. {'. '.join(said)}. {BRACKETS}"
+        if said
+        else "No task has a metric here."
+    )
 
 
 def _warnings(warnings: Sequence[str]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from html import escape
 from typing import Any
 
-from tandem.reports.palette import LINES
+from tandem.reports.palette import colour
 
 Trace = dict[str, Any]
 
@@ -16,6 +16,9 @@ SCALE = [[0, "#f4f8fc"], [0.5, "#9ecae1"], [1, "#2171b5"]]
 
 NEUTRAL = [[0, "#fcf6ec"], [0.5, "#d9b98a"], [1, "#8c6d46"]]
 """From low to high, where neither is known to be better."""
+
+RISING = [[0, "#c46200"], [0.5, "#808080"], [1, "#2f86c9"]]
+"""Of lines from worse to better, on light and dark pages."""
 
 THEME = """
 function tandemTheme(name) {
@@ -112,13 +115,8 @@ def switched(groups: Mapping[str, Sequence[Trace]], base: Mapping[str, Any]) -> 
 
 
 def colours(count: int) -> list[str]:
-    """As many colours that can be told apart; of many, a scale from violet to green."""
-    if count <= len(LINES):
-        return list(LINES[:count])
-    from matplotlib import colormaps
-    from matplotlib.colors import to_hex
-
-    return [to_hex(colormaps["viridis"](0.92 * place / (count - 1))) for place in range(count)]
+    """A colour for each cell; they begin again after seven. With five dashes 35 lines differ in one or the other."""
+    return [colour(place) for place in range(count)]
 
 
 def safe(text: str) -> str:

@@ -7,7 +7,7 @@ from typing import Any
 
 from tandem.study.analysis import Analysis
 from tandem.study.cells import Cell, show_replicate
-from tandem.study.report.charts import NEUTRAL, SCALE, Chart, Trace, axis, known, layout, safe, switched
+from tandem.study.report.charts import NEUTRAL, RISING, SCALE, Chart, Trace, axis, known, layout, safe, switched
 from tandem.study.swept_params import ABSENT, order_of, show_value
 
 ACROSS = 3
@@ -109,11 +109,12 @@ def parallel(analysis: Analysis) -> Chart | None:
     shown = analysis.metrics[0]
     bar = {"thickness": 12, "title": {"text": safe(analysis.words(shown)), "side": "right"}}
     line = {
-        "color": [cell.summary(shown).mean for cell in cells], "colorscale": "Viridis", "showscale": True,
+        "color": [cell.summary(shown).mean for cell in cells], "colorscale": RISING, "showscale": True,
         "reversescale": analysis.quantity(shown).sign < 0, "colorbar": bar,
     }  # fmt: skip
-    trace = {"type": "parcoords", "dimensions": dimensions, "line": line, "labelangle": -12}
-    return Chart([trace], layout(460, margin={"l": 70, "r": 30, "t": 90, "b": 30}))
+    trace = {"type": "parcoords", "dimensions": dimensions, "line": line, "labelangle": -16}
+    left = max((len(text) for one in dimensions for text in one.get("ticktext", ())), default=0)
+    return Chart([trace], layout(480, margin={"l": max(70, min(7 * left, 200)), "r": 30, "t": 110, "b": 30}))
 
 
 def _axes_of(analysis: Analysis) -> tuple[int, int]:

@@ -17,6 +17,9 @@ from tandem.study.runs import Run
 SYMBOLS = dict(zip(DASHES, ("circle", "square", "triangle-up", "diamond", "x"), strict=True))
 """The marker that goes with each dash."""
 
+FAINT = "rgba(128, 128, 128, 0.45)"
+"""Of bars behind dots, on light and dark pages."""
+
 FEW = 12
 """Below so many epochs each has its tick."""
 
@@ -66,8 +69,8 @@ def threshold_curves(analysis: Analysis) -> Chart | None:
                     place = min(range(len(x)), key=lambda index: abs(x[index] - chosen))
                     dot = {**_line(cell, style, [x[place]], [y[place]]), "mode": "markers", "customdata": [told[place]]}
                     traces.append({**dot, "marker": {"size": 8, "color": style["color"]}})
-                groups.setdefault(f"{prefix.replace('/', ' ')}: {name}", []).extend(traces)
-    ordered = dict(sorted(groups.items(), key=lambda item: not item[0].startswith("test")))
+                groups.setdefault(analysis.words(f"{prefix}/{name}"), []).extend(traces)
+    ordered = dict(sorted(groups.items(), key=lambda item: not item[0].startswith("val ")))
     base = layout(480, xaxis=axis("threshold"), yaxis=axis(""), legend=_legend(analysis))
     return switched(_with_legend(ordered), base) if groups else None
 
@@ -82,7 +85,7 @@ def front(analysis: Analysis) -> Chart | None:
     if len(names) < 2:
         return None
     groups = {}
-    for stage, words in (("test", "test data"), ("val", "validation data")):
+    for stage, words in (("val", "validation data"), ("test", "test data")):
         x, y = (stage + name.removeprefix("test") for name in names)
         cells = [cell for cell in analysis.cells if cell.summary(x).n and cell.summary(y).n]
         if len(cells) > 1:
@@ -151,9 +154,12 @@ def _front(analysis: Analysis, x: str, y: str, cells: Sequence[Cell]) -> list[Tr
     dots = {
         "type": "scatter", "mode": "markers", "customdata": told, **hover,
         "x": [at for at, _ in means], "y": [at for _, at in means],
-        "error_x": {"type": "data", "array": [std for std, _ in spread], "color": "#ddd", "width": 0},
-        "error_y": {"type": "data", "array": [std for _, std in spread], "color": "#ddd", "width": 0},
-        "marker": {"size": 10, "color": ["#d55e00" if place in best else "#56b4e9" for place in range(len(cells))]},
+        "error_x": {"type": "data", "array": [std for std, _ in spread], "color": FAINT, "width": 0},
+        "error_y": {"type": "data", "array": [std for _, std in spread], "color": FAINT, "width": 0},
+        "marker": {
+            "size": 10, "color": ["#d55e00" if place in best else "#56b4e9" for place in range(len(cells))],
+            "symbol": ["diamond" if place in best else "circle" for place in range(len(cells))],
+        },
     }  # fmt: skip
     line = {
         "type": "scatter", "mode": "lines", "hoverinfo": "skip",

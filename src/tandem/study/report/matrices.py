@@ -42,7 +42,7 @@ def confusion_matrices(analysis: Analysis) -> Chart | None:
     base = layout(110 + rows * (ROOM + 26 * min(WRITTEN, max(len(one.classes) for one in found))), annotations=[])
     for number, one in enumerate(found):
         suffix, x, y = _panel(number, rows, columns)
-        titles = ("taken for" if number + columns >= len(found) else "", "true" if number % columns == 0 else "")
+        titles = ("predicted" if number + columns >= len(found) else "", "true" if number % columns == 0 else "")
         base[f"xaxis{suffix}"] = _names(titles[0], one, domain=x, anchor=f"y{suffix}", tickangle=-30)
         base[f"yaxis{suffix}"] = _names(titles[1], one, domain=y, anchor=f"x{suffix}", autorange="reversed")
         base["annotations"].append(heading(f"{one.task}: {one.cell.label}" if several else one.cell.label, x, y))
@@ -68,7 +68,7 @@ def _heat(matrix: Matrix, number: int) -> Trace:
     shares = matrix.counts / np.maximum(total, 1)
     hover = [
         [
-            f"true {true}, taken for {taken}: {count} of {total[row, 0]} ({shares[row, column]:.1%})"
+            f"true {true}, predicted {taken}: {count} of {total[row, 0]} ({shares[row, column]:.1%})"
             for column, (taken, count) in enumerate(zip(matrix.classes, counts, strict=True))
         ]
         for row, (true, counts) in enumerate(zip(matrix.classes, matrix.counts.tolist(), strict=True))

@@ -22,13 +22,16 @@ from tandem.utils.optional import load
 STYLE = """
 body { max-width: 76rem; } nav { margin: 1rem 0; } nav a { margin-right: 1rem; display: inline-block; }
 .chart { width: 100%; min-height: 20rem; }
-.scroll { overflow: auto; max-height: 44rem; border-bottom: 1px solid var(--faint); }
+.scroll { overflow: auto; max-height: 56rem; border-bottom: 1px solid var(--faint); }
 table { font-size: .88rem; } thead th { position: sticky; top: 0; background: var(--page); vertical-align: bottom; }
 th button { all: unset; cursor: pointer; } th button:hover, th button:focus-visible { color: var(--link); }
 th[aria-sort=ascending] button::after { content: " ▲"; } th[aria-sort=descending] button::after { content: " ▼"; }
 tbody tr:hover { background: var(--row); } td:not(.long) { white-space: nowrap; } td.long { min-width: 18rem; }
 td.best { font-weight: 600; }
-td.n[title] { cursor: help; }
+td.n[title] { cursor: help; } td.n small { color: var(--soft); } thead th.n { white-space: normal; }
+text.updatemenu-header-arrow { fill: var(--text) !important; }
+.updatemenu-dropdown-button:hover rect.updatemenu-item-rect { fill: var(--row) !important; }
+rect.updatemenu-item-rect { fill: var(--page) !important; }
 p.live { background: var(--answer); border-left: 4px solid var(--answer-edge); padding: .4rem .8rem; }
 """
 
@@ -47,11 +50,11 @@ def study_page(analysis: Analysis, tables: Mapping[str, ResultTable], out: Path,
     """
     plotly: str = load("plotly.offline", "study", "the page of a study (its tables are written)").get_plotlyjs()
     sections = list(_sections(analysis, tables))
+    sections.append(("runs", "Every run", _runs(analysis, out)))
     links = "".join(f"<a href='#{name}'>{escape(title)}</a>" for name, title, _ in sections)
     parts = [f"<script>{plotly}</script><script>{THEME}</script>", *_heading(analysis, reload), f"<nav>{links}</nav>"]
     parts += [f"<h2 id='{name}'>{escape(title)}</h2>{html}" for name, title, html in sections]
-    parts += [f"<h2 id='runs'>Every run</h2>{_runs(analysis, out)}", f"<script>{SORT}</script>"]
-    return document(f"tandem: {title_of(analysis)}", parts, STYLE)
+    return document(f"tandem: {title_of(analysis)}", [*parts, f"<script>{SORT}</script>"], STYLE)
 
 
 Section = tuple[str, str, str]
@@ -95,7 +98,7 @@ def _charts(analysis: Analysis) -> list[Section]:
         ),
         (
             "front", "What is traded for what", front(analysis),
-            "A dot a cell, with its standard deviation; orange: no other cell is better in both.",
+            "A dot a cell, with its standard deviation; orange diamonds: no other cell has better means in both.",
         ),
         (
             "thresholds", "Scores against threshold", threshold_curves(analysis),

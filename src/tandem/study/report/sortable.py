@@ -60,4 +60,7 @@ def _cell(entry: Entry, number: bool) -> str:
         return f"<td{css}>{escape(str(entry))}</td>"
     value = "" if math.isnan(entry.mean) else repr(entry.mean)
     title = f" title='{escape(entry.detail)}'" if entry.detail else ""
-    return f"<td class='n{' best' if entry.best else ''}' data-value='{value}'{title}>{escape(entry.text())}</td>"
+    text = escape(entry.text())
+    if ends := escape(entry.ends()):  # on a line of its own, so that a page holds more columns
+        text = text.replace(f" {ends}", f"<br><small>{ends}</small>")
+    return f"<td class='n{' best' if entry.best else ''}' data-value='{value}'{title}>{text}</td>"
