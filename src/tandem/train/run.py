@@ -17,6 +17,7 @@ from tandem.factory import make_data, make_module, make_trainer
 from tandem.jobs.slurm import requeue
 from tandem.metrics.catalogue import metric_of
 from tandem.utils.artifacts import LAST, RESULTS
+from tandem.utils.console import only_warnings
 from tandem.utils.digests import recorded
 from tandem.utils.files import write_json, write_text
 from tandem.utils.lazy_imports import load_libraries
@@ -51,6 +52,9 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
     from tandem.reports.run_report import REPORT, write_report
     from tandem.reports.table import print_results
 
+    sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    if sweep and not HydraConfig.get().verbose:
+        only_warnings()
     plain = resolve(config)
     if not (folder / RESULTS).exists():
         check_config(plain)  # before the libraries are imported, which takes seconds
@@ -62,7 +66,7 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
     results = _train(plain, folder) if known is None else _as_declared_now(known, plain, folder)
     if not (folder / REPORT).exists():  # also if a finished run was interrupted before its report was written
         write_report(folder)
-    if not (HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN):  # whose summary has a row
+    if not sweep:  # whose summary has a row for each job
         print_results(results, folder, plain["full"])
     value = results["metrics"].get(plain["monitor"])
     return None if value is None else float(value)
