@@ -174,8 +174,6 @@ def _as_job(task: Callable[[DictConfig, Path], Any], verbose: bool) -> Callable[
         folder = Path(hydra_config.runtime.output_dir)
         sweep = hydra_config.mode == RunMode.MULTIRUN
         new = not sweep and SWEEP_VARIABLE not in os.environ and is_new(folder)
-        if sweep and not hydra_config.verbose:
-            _only_warnings()
         number = 0 if OmegaConf.is_missing(hydra_config.job, "num") else int(hydra_config.job.num)
         try:
             check_directory(hydra_config.job.chdir)
@@ -197,11 +195,6 @@ def _as_job(task: Callable[[DictConfig, Path], Any], verbose: bool) -> Callable[
     return job
 
 
-def _only_warnings() -> None:
-    """Keeps what a job of a sweep logs off the terminal, where the sweep logs a line for each job; its file has all."""
-    for handler in logging.getLogger().handlers:
-        if isinstance(handler, logging.StreamHandler) and not isinstance(handler, logging.FileHandler):
-            handler.setLevel(logging.WARNING)
 
 
 def _check_folder(folder: Path) -> None:

@@ -17,7 +17,7 @@ from tandem.factory import make_data, make_module, make_trainer
 from tandem.jobs.slurm import requeue
 from tandem.metrics.catalogue import metric_of
 from tandem.utils.artifacts import LAST, RESULTS
-from tandem.utils.console import warnings_logged
+from tandem.utils.console import only_warnings, warnings_logged
 from tandem.utils.digests import recorded
 from tandem.utils.files import write_json, write_text
 from tandem.utils.lazy_imports import load_libraries
@@ -51,9 +51,12 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
 
     from tandem.reports.table import print_results
 
+    sweep = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    if sweep and not HydraConfig.get().verbose:
+        only_warnings()
     plain = resolve(config)
     results = train_or_answer(plain, folder)
-    if not (HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN):  # whose summary has a row
+    if not sweep:  # whose summary has a row for each job
         print_results(results, folder, plain["full"])
     value = results["metrics"].get(plain["monitor"])
     return None if value is None else float(value)
