@@ -72,6 +72,7 @@ def test_masks_have_the_geometry_of_the_image(run: Path, tmp_path: Path, predict
     assert not (tmp_path / "out" / "overlays" / "segmentation" / "a.png").exists()
 
 
+@pytest.mark.full
 def test_a_given_size_holds_for_all_images(run: Path, tmp_path: Path, predict: Command) -> None:
     (tmp_path / "images").mkdir()
     Image.fromarray(blob(40, 28)).save(tmp_path / "images" / "c.png")
