@@ -68,7 +68,7 @@ def test_half_precision_trains_with_each_balance(device: str, balance: str, tmp_
     found = left(tmp_path)
     assert all(bool(value.isfinite().all()) for value in found.weights.values())
     assert math.isfinite(found.results["metrics"]["val/loss"])
-    assert found.results["device"].startswith(device) or device == "cuda"
+    assert not [each for each in found.results["warnings"] if each["name"] == "not_finite"]
     if HALF[device] == "16-mixed":
         saved = torch.load(tmp_path / "last.ckpt", weights_only=True, map_location="cpu")
         assert saved["MixedPrecision"]["scale"] > 1

@@ -161,7 +161,7 @@ STATED: Mapping[str, tuple[str, ...]] = {
             "RUN --baseline nothing=1",
             "RUN --watch --every 0",
         ),
-        *("RUN --metrics nothing", "--nothing", "RUN --every abc", "RUN nowhere"),
+        *("RUN --metrics nothing", "RUN --nothing", "RUN --every abc", "RUN nowhere"),
     ),
 }
 """Words that are wrong, by command; FILE is a file, EMPTY a folder, RUN a finished run, IMAGES a folder of images."""
@@ -303,7 +303,9 @@ def refused(case: Case, root: Path) -> str:
 
 FIX = re.compile(
     r"\b(must|should|set|give|choose|name a|begin it|did you mean|there (are|is)|add|omit|remove|install|lower|raise|"
-    r"leave|use|needs?|expects?|only|allowed|see|copy|rerun|type|spread|cannot|is not|no such|unknown|available)\b"
+    r"leave|use|needs?|expects?|only|allowed|see|copy|rerun|type|spread|cannot|is not|no such|not found|"
+    r"write|unknown|available)\b",
+    re.IGNORECASE,
 )
 """Words with which a line says what to do, or what is allowed."""
 

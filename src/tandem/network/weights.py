@@ -149,7 +149,10 @@ def check_arrived(encoder: nn.Module, weights: str) -> None:
     """
     from timm.models import load_state_dict
 
-    held = {_mark(tensor) for tensor in load_state_dict(weights).values() if tensor.is_floating_point()}
+    found = load_state_dict(weights).values()
+    if not all(isinstance(tensor, Tensor) for tensor in found):
+        raise ConfigError(f"network.weights: '{weights}' holds no tensors by name; give a .safetensors or .pth file")
+    held = {_mark(tensor) for tensor in found if tensor.is_floating_point()}
     parameters = list(encoder.named_parameters())[1:]
     absent = [name for name, parameter in parameters if _mark(parameter) not in held]
     if len(absent) > len(parameters) / 2:

@@ -79,7 +79,7 @@ def read_settings(config: Mapping[str, Any], **more: Any) -> PaperSettings:
         raise ConfigError("rerun=true trains the runs of an archive again; add archive=FILE")
     count = USUAL if verify is True else verify
     if not isinstance(count, int) or count < 0:
-        raise ConfigError(f"verify is {verify}, but must be a number of runs of at least 0")
+        raise ConfigError(f"verify is {verify}, but must be at least 0, a whole number")
     if config["seed"] < 0:
         raise ConfigError(f"seed is {config['seed']}, but must be at least 0")
     if not config["tolerance"] >= 0:

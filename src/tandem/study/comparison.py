@@ -48,7 +48,7 @@ def find_baseline(typed: Sequence[str], cells: Sequence[Cell], labels: Mapping[s
         name, equals, text = word.partition("=")
         place = next((keys.index(key) for key in keys if name in (key, labels[key])), None)
         if not equals:
-            raise ConfigError(f"baseline '{word}' is no key=value")
+            raise ConfigError(f"baseline '{word}' is no key=value; give one, such as seed=1")
         if place is None:
             raise ConfigError(f"baseline '{word}': '{name}' was not swept; {nearest(name, labels.values())}")
         known = {show_value(cell.values[place]) for cell in cells}

@@ -116,7 +116,8 @@ class CollapseWatch(SplitCallback):
         counted = {name: value for name, value in pl_module.losses.items() if name in trained(pl_module)}
         if self._due(trainer) and len(counted) > 1:
             gram = shared_gram(loss, counted, list(pl_module.network.parameters()))
-            self.grams.append((tuple(counted), gram))
+            if not _skipped(trainer, gram):
+                self.grams.append((tuple(counted), gram))
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
@@ -125,7 +126,9 @@ class CollapseWatch(SplitCallback):
         if self._due(trainer):
             parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
             found = [parameter.grad for parameter in parameters if parameter.grad is not None]
-            self.norms.append(torch.nn.utils.get_total_norm(found))
+            norm = torch.nn.utils.get_total_norm(found)
+            if not _skipped(trainer, norm):
+                self.norms.append(norm)
 
     def begin(self, trainer: pl.Trainer, module: MultiTaskModule, stage: str) -> None:
         """Resets the counts; reports a loss that was not finite now, since metrics would raise on its outputs."""
@@ -230,6 +233,11 @@ class CollapseWatch(SplitCallback):
         if trainer.strategy.reduce_boolean_decision(bool(fatal), all=False):
             log.warning("warning: the run stops here because of callbacks.collapse.stop: %s", ", ".join(fatal))
             trainer.should_stop = True
+
+
+def _skipped(trainer: pl.Trainer, measured: Tensor) -> bool:
+    """Whether the scaler of half precision leaves out the step: gradients overflow until its scale fits."""
+    return trainer.precision == "16-mixed" and not bool(measured.isfinite().all())
 
 
 def _without_epoch(entry: Mapping[str, Any]) -> dict[str, Any]:
