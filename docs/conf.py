@@ -53,11 +53,15 @@ def setup(app: Sphinx) -> None:
     app.connect("autodoc-process-docstring", translate, priority=100)
 
 
-def translate(_app: Sphinx, _what: str, _name: str, _value: object, _options: object, lines: list[str]) -> None:
+def translate(_app: Sphinx, what: str, _name: str, _value: object, _options: object, lines: list[str]) -> None:
     """Turns what docstrings have of Markdown into reStructuredText.
 
     `code` becomes literal, `*` and `|` mean themselves, and a block that is indented after a colon is code.
     """
+    if (
+        what in ("property", "attribute") and lines and ": " in lines[0]
+    ):  # else what stands before it is taken for a type
+        lines[:1] = [f"{lines[0].partition(': ')[0]}:", lines[0].partition(": ")[2]]
     blocks: list[str] = []
     code = False
     for block in re.split(r"\n\s*\n", "\n".join(lines)):
