@@ -195,8 +195,6 @@ def _as_job(task: Callable[[DictConfig, Path], Any], verbose: bool) -> Callable[
     return job
 
 
-
-
 def _check_folder(folder: Path) -> None:
     """Raises if the configuration has changed since the sweep began, so that this would be another job."""
     expected = os.environ.pop(FOLDER_VARIABLE, None)
