@@ -24,8 +24,8 @@ COPY src src
 RUN if [ "$DEVICE" = cuda ]; then uv pip install --no-cache --no-deps --no-build-isolation .; \
     else uv pip install --no-cache --torch-backend cpu '.[study,search,export,explain]'; fi
 
-RUN useradd --create-home --uid 1000 tandem && install -d -o tandem /work
+RUN useradd --create-home --uid 1000 tandem
 USER tandem
-WORKDIR /work
+WORKDIR /home/tandem
 STOPSIGNAL SIGTERM
 CMD ["tandem-train", "--help"]
