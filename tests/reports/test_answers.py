@@ -18,23 +18,23 @@ TWO = {
 @pytest.mark.parametrize(
     ("metrics", "tasks", "stage", "expected"),
     [
-        (TWO, ["lesion"], "test", ["lesion: Dice 0.851 at threshold 0.4 from validation"]),
+        (TWO, ["lesion"], "test", ["Lesion: Dice 0.851 at threshold 0.4 from validation"]),
         (
             TWO,
             ["kind", "lesion"],
             "test",
             [
-                "kind: balanced accuracy 0.700 [0.600, 0.800]; recall of benign 0.600 is the weakest",
-                "lesion: Dice 0.851 at threshold 0.4 from validation",
+                "Kind: balanced accuracy 0.700 [0.600, 0.800]; recall of benign 0.600 is the weakest",
+                "Lesion: Dice 0.851 at threshold 0.4 from validation",
             ],
         ),
-        (TWO, ["kind"], "val", ["kind: balanced accuracy 0.900"]),
+        (TWO, ["kind"], "val", ["Kind: balanced accuracy 0.900"]),
         ({"val/lesion/dice": 0.5, "val/lesion/threshold": 0.3}, ["lesion"], "val",
-         ["lesion: Dice 0.500 at threshold 0.3, chosen on them"]),
-        ({"test/lesion/dice": math.nan}, ["lesion"], "test", ["lesion: Dice -"]),
-        ({"test/lesion/dice": None}, ["lesion"], "test", ["lesion: Dice -"]),
+         ["Lesion: Dice 0.500 at threshold 0.3, chosen on them"]),
+        ({"test/lesion/dice": math.nan}, ["lesion"], "test", ["Lesion: Dice -"]),
+        ({"test/lesion/dice": None}, ["lesion"], "test", ["Lesion: Dice -"]),
         ({"test/k/accuracy": 0.5, "test/k/recall/a": math.nan, "test/k/recall/b": 0.5}, ["k"], "test",
-         ["k: accuracy 0.500"]),
+         ["K: accuracy 0.500"]),
         ({"val/loss": 1.0}, ["lesion"], "test", []),
         ({}, [], "test", []),
     ],
@@ -56,7 +56,28 @@ def test_recalls_have_wilson_intervals() -> None:
 def test_the_answer_of_a_run_says_that_it_is_one() -> None:
     results = {"metrics": {"test/lesion/dice": 0.5}, "config": {"tasks": {"lesion": {}}}}
     assert run_answer(results, {}, {"test": 1234}) == (
-        "On 1,234 test images, lesion: Dice 0.500. This is one run: evaluate.py adds intervals over images."
+        "On 1,234 test images. Lesion: Dice 0.500. This is one run: evaluate.py adds the other intervals."
     )
-    assert run_answer({**results, "metrics": {"val/lesion/dice": 0.5}}, {}, {}).startswith("On validation images, ")
+    assert run_answer({**results, "metrics": {"val/lesion/dice": 0.5}}, {}, {}).startswith("On validation images. ")
     assert run_answer({**results, "metrics": {}}, {}, {}) == "This run has no metric of a task."
+
+
+@pytest.mark.parametrize(
+    ("over", "words"),
+    [
+        ({"dice_global": 0.8, "dice_lesion": 0.7}, "Lesion: Dice over all pixels 0.800"),
+        ({"dice_global": 0.9, "dice_lesion": 0.8}, "Lesion: Dice per image 0.800"),
+        ({"dice_global": 0.8, "dice_lesion": 0.8}, "Lesion: Dice 0.800"),
+        ({}, "Lesion: Dice 0.800"),
+    ],
+)
+def test_dice_says_what_it_is_over(over: dict[str, float], words: str) -> None:
+    metrics = {"test/lesion/dice": 0.8, **{f"test/lesion/{name}": value for name, value in over.items()}}
+    assert task_answers(metrics, ["lesion"], "test", {}, {}) == [words]
+
+
+def test_brackets_are_explained_where_there_are_any() -> None:
+    metrics = {"test/kind/accuracy": 0.7, "test/kind/recall/no": 0.9, "test/kind/recall/yes": 0.5}
+    counts = {"test/kind": {"classes": ["no", "yes"], "counts": [[9, 1], [5, 5]]}}
+    results = {"metrics": metrics, "config": {"tasks": {"kind": {}}}, "confusion": counts}
+    assert " is the weakest. [low, high]: 95 % interval over images. This is" in run_answer(results, {}, {})

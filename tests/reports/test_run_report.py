@@ -225,9 +225,12 @@ def test_a_page_begins_with_its_answer(run: Callable[..., Page]) -> None:
     counts = {"test/classification": {"classes": ["no", "yes"], "counts": [[9, 1], [5, 5]]}}
     page = run("classification", "segmentation", confusion=counts)
     assert page.text.startswith(
-        "tandem: minemineOn test images, classification: balanced accuracy 0.750. segmentation: "
+        "tandem: minemineOn test images. Classification: balanced accuracy 0.750. Segmentation: "
     )
-    assert "Dice 0.810 at threshold 0.42 from validation. This is one run: evaluate.py adds intervals" in page.text
+    assert (
+        "Dice 0.810 at threshold 0.42 from validation. This is one run: evaluate.py adds the other intervals"
+        in page.text
+    )
 
 
 def test_cases_have_their_captions(run: Callable[..., Page], tmp_path: Path) -> None:

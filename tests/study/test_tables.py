@@ -151,3 +151,20 @@ def test_latex_is_a_table(make: Any) -> None:
     lines = [line for line in latex.splitlines() if line.endswith(r"\\")]
     assert all(line.count(" & ") + 1 == len(columns) for line in lines)
     assert r"$\mathbf{0.276 \pm 0.001}$" in latex
+
+
+def test_runs_that_change_one_thing_each_are_grouped_by_what_varies(make: Any) -> None:
+    lr, epochs, loss = "optimizer.lr", "trainer.max_epochs", "tasks.segmentation.loss"
+    changes: list[dict[str, Any]] = [
+        {epochs: 9},
+        {lr: 0.01},
+        {},
+        {loss: {"_target_": "x.Dice"}},
+        {lr: 0.1},
+        {epochs: 20},
+    ]
+    for change in changes:
+        make(change, {"val/segmentation/dice": 0.5, "test/segmentation/dice": 0.5})
+    cells = analyse(read_study([make.folder])).cells
+    labels = [cell.label for cell in cells]
+    assert labels == ["common setting", "loss=Dice", "lr=0.01", "lr=0.1", "max_epochs=9", "max_epochs=20"]

@@ -1,6 +1,7 @@
 """Runs that differ in seed and fold only, taken together: the cells of a study's table."""
 
 import itertools
+import math
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +27,8 @@ class Cell:
 
     Attributes:
         values: of the hyperparameters, in their order.
-        label: the choice in words; of hyperparameters that vary together, the first one.
+        label: the choice in words; of hyperparameters that vary together, the first one; where the runs are no grid,
+            what differs from the common setting, see `common_of`.
         runs: by seed and fold.
     """
 
@@ -74,10 +76,44 @@ def cells_of(runs: Sequence[Run], labels: Mapping[str, str]) -> list[Cell]:
         found.setdefault(values, {}).setdefault(replicate_of(run, keys), run)
     places, names = telling(list(found)), list(labels.values())
     shown = [name if place in places else "" for place, name in enumerate(names)]
+    common = common_of(list(found), places)
+
+    def changed(values: tuple[Any, ...]) -> list[int]:
+        """Places of the values that are not the common ones."""
+        return [place for place in places if values[place] != common[place]] if common else []
+
+    def label(values: tuple[Any, ...]) -> str:
+        if not common:
+            return _label(values, shown)
+        own = [f"{names[place]}={show_value(values[place])}" for place in changed(values)]
+        return ", ".join(own) or "common setting"
+
+    ordered = sorted(found, key=lambda values: (changed(values), [order_of(value) for value in values]))
     return [
-        Cell(values, _label(values, shown), dict(sorted(found[values].items(), key=lambda item: _order(item[0]))))
-        for values in sorted(found, key=lambda values: [order_of(value) for value in values])
+        Cell(values, label(values), dict(sorted(found[values].items(), key=lambda item: _order(item[0]))))
+        for values in ordered
     ]
+
+
+def common_of(choices: Sequence[tuple[Any, ...]], places: Sequence[int]) -> tuple[Any, ...]:
+    """The most frequent value of each hyperparameter, where runs change one thing here and another there; else nothing.
+
+    That is so where three hyperparameters or more differ and fewer than half of all combinations are present.
+
+    Args:
+        choices: values of the hyperparameters of each cell.
+        places: of the hyperparameters that count; see `telling`.
+
+    Example:
+        >>> common_of([(1, 1, 1, 1), (2, 1, 1, 1), (1, 2, 1, 1), (1, 1, 2, 1)], [0, 1, 2])
+        ()
+        >>> common_of([(1, "a", 8), (2, "a", 8), (3, "a", 8), (1, "b", 8), (1, "a", 9), (1, "a", 7)], [0, 1, 2])
+        (1, 'a', 8)
+    """
+    columns = list(zip(*choices, strict=True))
+    if len(places) < 3 or 2 * len(choices) >= math.prod(len(set(columns[place])) for place in places):
+        return ()
+    return tuple(max(column, key=column.count) for column in columns)
 
 
 def telling(choices: Sequence[tuple[Any, ...]]) -> list[int]:

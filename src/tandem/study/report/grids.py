@@ -113,7 +113,7 @@ def parallel(analysis: Analysis) -> Chart | None:
         "reversescale": analysis.quantity(shown).sign < 0, "colorbar": bar,
     }  # fmt: skip
     trace = {"type": "parcoords", "dimensions": dimensions, "line": line, "labelangle": -16}
-    left = max((len(text) for one in dimensions for text in one.get("ticktext", ())), default=0)
+    left = max((len(show_value(cell.values[0])) for cell in cells), default=0)
     return Chart([trace], layout(480, margin={"l": max(70, min(7 * left, 200)), "r": 30, "t": 110, "b": 30}))
 
 
