@@ -98,7 +98,8 @@ def cells_of(runs: Sequence[Run], labels: Mapping[str, str]) -> list[Cell]:
 def common_of(choices: Sequence[tuple[Any, ...]], places: Sequence[int]) -> tuple[Any, ...]:
     """The most frequent value of each hyperparameter, where runs change one thing here and another there; else nothing.
 
-    That is so where three hyperparameters or more differ and fewer than half of all combinations are present.
+    That is so where three hyperparameters or more differ and fewer than half of all combinations are
+    present, and two thirds of the cells differ from the common setting in one value at most.
 
     Args:
         choices: values of the hyperparameters of each cell.
@@ -113,7 +114,9 @@ def common_of(choices: Sequence[tuple[Any, ...]], places: Sequence[int]) -> tupl
     columns = list(zip(*choices, strict=True))
     if len(places) < 3 or 2 * len(choices) >= math.prod(len(set(columns[place])) for place in places):
         return ()
-    return tuple(max(column, key=column.count) for column in columns)
+    common = tuple(max(column, key=column.count) for column in columns)
+    single = sum(sum(choice[place] != common[place] for place in places) < 2 for choice in choices)
+    return common if 3 * single >= 2 * len(choices) else ()
 
 
 def telling(choices: Sequence[tuple[Any, ...]]) -> list[int]:
