@@ -210,7 +210,7 @@ def test_findings_are_in_results_report_and_trackers(
     }
     page = (tmp_path / "run" / "report.html").read_text(encoding="utf-8")
     assert "it &lt;is&gt; there. Try: nothing" in page
-    events = EventAccumulator(str(tmp_path / "run" / "tensorboard"))
+    events = EventAccumulator(str(next((tmp_path / "run" / "tensorboard").rglob("events.*")).parent))
     events.Reload()
     assert [entry.value for entry in events.Scalars("collapse/always/segmentation")] == [1.0]
     assert any(name.startswith("collapse/always/segmentation") for name in events.Tags()["tensors"])

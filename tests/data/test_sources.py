@@ -1,5 +1,6 @@
 """Every source trains and is evaluated end to end on a small copy of its files."""
 
+import re
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -196,7 +197,7 @@ def test_medmnist(
     assert answered(results) == tasks
     weak = any("otsu" in word for word in said)
     assert ("weak" in results["data"]["name"]) == weak
-    assert ("weak" in (tmp_path / "run" / "report.html").read_text()) == weak
+    assert bool(re.search("weak(?!est)", (tmp_path / "run" / "report.html").read_text())) == weak
 
 
 def test_mixed_sources_share_what_they_have(run: Any, trees: Any, tmp_path: Path) -> None:

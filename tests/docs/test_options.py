@@ -61,4 +61,4 @@ def test_a_default_and_its_comment_stand_in_one_row() -> None:
 
 def test_a_list_below_its_key_is_its_default() -> None:
     shown = options.read(options.CONF / "callbacks" / "default.yaml", "default").options
-    assert next(option.default for option in shown if option.name == "epoch_log.show").startswith("[train/loss, val/")
+    assert next(option.default for option in shown if option.name == "epoch_log.show").startswith("[val/loss]")

@@ -176,7 +176,7 @@ def test_a_good_sweep_is_counted_and_goes_on(sweep: DictConfig, capsys: pytest.C
     leave("runs/study/old", "failed", "another sweep", error="long ago")
     leave("runs/study/alone", "failed", None, error="alone")
     summary.on_multirun_end(sweep)
-    assert capsys.readouterr() == ("", "sweep: 3 finished, 0 failed\n")
+    assert capsys.readouterr() == ("next: tandem-study runs/study\n", "sweep: 3 finished, 0 failed\n")
     assert SWEEP_VARIABLE not in os.environ
 
 
@@ -193,7 +193,7 @@ def test_failures_are_named_with_what_was_typed_and_end_in_exit_code_1(
         summary.on_multirun_end(sweep)
     assert caught.value.code == 1
     out, err = capsys.readouterr()
-    assert out == ""
+    assert out == "next: tandem-study runs/study\n"
     assert err.splitlines() == [
         f"failed runs/study/b (alpha=[1] g=2): alpha [bold]is[/] wrong {'x' * 200}",
         "failed runs/study/c (no overrides): still marked 'running': it was killed",

@@ -135,7 +135,7 @@ def test_a_study_is_a_table_with_a_row_a_choice_and_a_heat_map(make: Any, paper:
     made = paper(change)
     tables, _, cells = all_tables(made, "small", make.outcome())
     assert set(tables) == {"grid", "grid_comparison"}
-    assert [row[-1].mean for row in tables["grid"].rows if isinstance(row[-1], Number)] == [1.3, 1.8, 2.3, 2.8]
+    assert [row[-3].mean for row in tables["grid"].rows if isinstance(row[-3], Number)] == [1.3, 1.8, 2.3, 2.8]
     for table in tables.values():
         assert "Budget 'small': no budget at all." in table.notes
     figure = paper_figures(made, make.outcome(), cells)["map"]

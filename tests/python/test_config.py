@@ -57,7 +57,7 @@ def test_values_are_copies_so_that_the_hash_stays_true() -> None:
     ("words", "told"),
     [
         (["sed=1"], "unknown key 'sed': did you mean 'seed'"),
-        (["loss=focal"], "write loss/binary=..."),
+        (["loss=focal"], "did you mean 'loss/multiclass@tasks.classification.loss=focal' or 'loss/binary@"),
         pytest.param(["data=nope"], "no option 'nope' in the config group 'data'", marks=pytest.mark.full),
         pytest.param(["seed"], "write key=value", marks=pytest.mark.full),
         (["seed=-1"], "seed is -1, but must be at least 0"),

@@ -13,7 +13,7 @@ from tandem.python.html import page, table
 from tandem.python.run import Run
 from tandem.python.table import Table
 from tandem.reports.table import headline
-from tandem.runs.folders import FINISHED, is_run
+from tandem.runs.folders import FINISHED, UNREADABLE, is_run
 from tandem.utils.artifacts import RESULTS
 from tandem.utils.walk import files_named
 
@@ -46,7 +46,7 @@ class Runs(Sequence[Run]):
             metrics: logged names, such as `val/segmentation/dice`; by default the monitored value of each run, and
                 the headline metric of each task on validation data.
         """
-        states = [_readable(run) for run in self]
+        states = [run.state.state for run in self]
         known = [run for run, state in zip(self, states, strict=True) if state == FINISHED]
         found = [run.metrics if run in known else {} for run in self]
         names = metrics or tuple(dict.fromkeys(name for run in known for name in _shown(run)))
@@ -113,8 +113,11 @@ def _typed(words: Sequence[str]) -> dict[str, Any]:
 
 
 def _fits(run: Run, name: str | None, state: str | None, wanted: Mapping[str, Any]) -> bool:
-    found = run.state.state
+    kept = run.state
+    found = kept.state
     if state is not None and found != state:
+        if found == UNREADABLE:
+            log.warning("left out: %s is unreadable: %s", run.folder, kept.reason)
         return False
     try:
         if name is not None and (run.name if found == FINISHED else run.folder.parent.name) != name:
@@ -138,14 +141,6 @@ def _has(run: Run, key: str, value: Any, state: str) -> bool:
             return False
         node = node[part]
     return bool(node == value)
-
-
-def _readable(run: Run) -> str:
-    """The state of a run, or `damaged`."""
-    try:
-        return FINISHED if run.state.state == FINISHED and run.results else run.state.state
-    except DataError:
-        return "damaged"
 
 
 def _shown(run: Run) -> Iterator[str]:

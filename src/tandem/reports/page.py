@@ -44,6 +44,10 @@ pre { background: var(--code); padding: .8rem; overflow-x: auto; font-size: .8re
 """Style of all pages: light or dark as the reader's system asks; wide tables scroll inside the page."""
 
 
+GAP = 4
+"""Pixels between two cases of a sheet of panels, which a page shows one by one."""
+
+
 def document(title: str, parts: Sequence[str], style: str = "") -> str:
     """Returns a complete page that loads nothing from elsewhere.
 

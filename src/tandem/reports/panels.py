@@ -6,10 +6,8 @@ import torch
 from torch import Tensor
 
 from tandem.data.batch import MISSING_PIXEL
+from tandem.reports.page import GAP
 from tandem.reports.palette import FALSE, HIT, MISS, UNKNOWN
-
-GAP = 4
-"""Pixels between two cases of a sheet."""
 
 RGBImage = npt.NDArray[np.uint8]
 

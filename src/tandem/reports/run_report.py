@@ -14,9 +14,8 @@ from tandem.reports.answers import run_answer
 from tandem.reports.confusion_table import STYLE as CONFUSION_STYLE
 from tandem.reports.confusion_table import confusion_table
 from tandem.reports.metrics_table import read_metrics
-from tandem.reports.page import answer, details, document, figure, folded, image, scroll
+from tandem.reports.page import GAP, answer, details, document, figure, folded, image, scroll
 from tandem.reports.palette import ERRORS
-from tandem.reports.panels import GAP
 from tandem.reports.table import Row, leading, result_groups
 from tandem.utils.artifacts import SPLITS_FILE
 from tandem.utils.digests import read_artifact

@@ -10,7 +10,7 @@ from tandem.utils.artifacts import BEST, FIND_LR, MANIFEST, PAPER, PREDICTIONS, 
 from tandem.utils.digests import read_artifact
 from tandem.utils.written import written_by
 
-FINISHED, NO_RUN = "finished", "no run"
+FINISHED, NO_RUN, UNREADABLE = "finished", "no run", "unreadable"
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,9 @@ def state_of(folder: Path) -> FolderState:
         try:
             results = read_artifact(folder / RESULTS)
         except (OSError, ValueError, DataError) as error:
-            return FolderState("unreadable", f"{RESULTS}: {' '.join(str(error).split())}")
+            return FolderState(UNREADABLE, f"{RESULTS}: {' '.join(str(error).split())}")
         whole = isinstance(results, dict) and isinstance(results.get("config"), dict)
-        return FolderState(FINISHED) if whole else FolderState("unreadable", f"{RESULTS} holds no configuration")
+        return FolderState(FINISHED) if whole else FolderState(UNREADABLE, f"{RESULTS} holds no configuration")
     if (other := what_else(folder)) is not None:
         return FolderState(NO_RUN, other)
     status = read_status(folder)

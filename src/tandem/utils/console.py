@@ -27,13 +27,6 @@ def announce(line: str) -> None:
         sys.stderr.flush()
 
 
-def only_warnings() -> None:
-    """Keeps what a job of a sweep logs off the terminal, where the sweep logs a line for each job; its file has all."""
-    for handler in logging.getLogger().handlers:
-        if type(handler) is logging.StreamHandler:  # files are written by a subclass
-            handler.setLevel(logging.WARNING)
-
-
 class PrintableFormatter(logging.Formatter):
     """Formats records, with control characters in them escaped; the configuration of the log names it."""
 
@@ -52,6 +45,13 @@ class ConsoleHandler(logging.StreamHandler[TextIO]):
         """Writes a record."""
         self.stream = sys.stdout
         super().emit(record)
+
+
+def only_warnings() -> None:
+    """Keeps what a job of a sweep logs off the terminal, where the sweep logs a line for each job; its file has all."""
+    for handler in logging.getLogger().handlers:
+        if isinstance(handler, ConsoleHandler) or type(handler) is logging.StreamHandler:  # files: a subclass
+            handler.setLevel(logging.WARNING)
 
 
 @contextmanager

@@ -67,7 +67,7 @@ class Layout:
 
         A file that matches a mask template is a mask, even if it also matches the template of images. A mask belongs to
         the image with the same values in all fields that both templates have. Of two files that differ in their ending
-        only, none is chosen, unless one is DICOM or NIfTI and the other a picture of two levels: that is its mask.
+        only, none is chosen, unless one is DICOM or NIfTI and the other an image file of two levels: that is its mask.
 
         Args:
             root: the folder that paths are relative to.
@@ -103,7 +103,8 @@ class Layout:
             rows.append(ImageRow(stem, found.path, masks, label, group, split))
         if matched.beside:
             log.info(
-                "pictures of two levels with the name of a DICOM or NIfTI image are its mask: %d", len(matched.beside)
+                "image files of two levels with the name of a DICOM or NIfTI image are its mask: %d",
+                len(matched.beside),
             )
         self._check_owners(matched, times, faults)
         self._count_unread(matched, owned, owners, faults)
@@ -145,7 +146,7 @@ class Layout:
         return matched
 
     def _is_mask_of_scan(self, matched: _Matched, found: Found, fields: dict[str, str]) -> bool:
-        """Whether a file and an earlier one are a scan and a picture of its name with two levels: its mask; keeps both.
+        """Whether a file and an earlier one are a scan and an image of its name with two levels: its mask; keeps both.
 
         Args:
             matched: the files so far.
@@ -159,12 +160,12 @@ class Layout:
         scans = [file for file in (first, found) if reader_of(file.path) is not PILLOW]
         if len(scans) != 1:
             return False
-        (picture,) = (file for file in (first, found) if file not in scans)
-        if not has_two_levels(picture.path):
+        (drawn,) = (file for file in (first, found) if file not in scans)
+        if not has_two_levels(drawn.path):
             return False
         matched.images[key] = (scans[0], fields)
-        matched.masks[key] = (picture, self._owners(fields)[0])
-        matched.beside.append(picture)
+        matched.masks[key] = (drawn, self._owners(fields)[0])
+        matched.beside.append(drawn)
         return True
 
     def _mask(self, stem: str, ending: str) -> Owner | None:

@@ -120,7 +120,7 @@ def _like_masks(paths: Sequence[Path]) -> bool:
 
 
 def has_two_levels(path: Path) -> bool:
-    """Whether a picture has black and at most one more level, as a mask has."""
+    """Whether an image has black and at most one more level, as a mask has."""
     try:
         levels = np.unique(read_raster(path).pixels)
     except DataError:  # who reads it reports it
