@@ -107,7 +107,7 @@ def composed_run(hydra: "Application", words: Sequence[str]) -> DictConfig:
 
     if flags := [word for word in words if word.startswith("-")]:
         raise ConfigError(f"'{flags[0]}' is a flag of the command line; give overrides only, such as 'seed=1'")
-    with _in_one_line():
+    with _in_one_line(words):
         parsed = OverridesParser.create().parse_overrides(list(words))
         swept = [str(one.input_line) for one in parsed if one.is_sweep_override()]
         config = hydra.compose_config(PRIMARY, [word for word in words if word not in swept], RunMode.RUN)
@@ -132,7 +132,7 @@ def tool_options(primary: str, options: Mapping[str, Any]) -> dict[str, Any]:
     """
     from hydra.types import RunMode
 
-    with application(None) as hydra, _in_one_line():
+    with application(None) as hydra, _in_one_line(primary=primary):
         composed = _without_hydra(hydra.compose_config(primary, [], RunMode.RUN))
         for key, value in options.items():
             OmegaConf.update(composed, key, value)
@@ -146,11 +146,11 @@ def _without_hydra(config: DictConfig) -> DictConfig:
 
 
 @contextmanager
-def _in_one_line() -> Iterator[None]:
+def _in_one_line(words: Sequence[str] = (), primary: str = PRIMARY) -> Iterator[None]:
     """Turns what Hydra raises into one line, as on the command line; an error of tandem may hide in a reference."""
     try:
         yield
     except TandemError:
         raise
     except Exception as error:  # errors of Hydra, OmegaConf and YAML have no common base
-        raise ConfigError(explain(error)) from error
+        raise ConfigError(explain(error, words, primary)) from error
