@@ -178,7 +178,10 @@ def test_penalties_are_logged_each_epoch(finished: Path) -> None:
         (["loader.sampling=balancd"], "did you mean 'balanced'"),
         (["loader.sampling=[1,2]"], "has 2 weights for 3 classes"),
         (["tasks.classification.loss.weight=balance"], "weight is 'balance', but must be balanced or a list or null"),
-        (["loss/binary@tasks.segmentation.loss=balanced_bce", "tasks.segmentation.loss.beta=auot"], "beta is 'auot', but must be auto or a number"),
+        (
+            ["loss/binary@tasks.segmentation.loss=balanced_bce", "tasks.segmentation.loss.beta=auot"],
+            "beta is 'auot', but must be auto or a number",
+        ),
         (["tasks.segmentation.prior_bias=yes"], "must be true or false or a number"),
         (["tasks.segmentation.prior_bias=2"], r"prior_bias is 2, but must be true, false or the share"),
         (["tasks.segmentation.dropout=1"], "dropout is 1, but must lie in"),
