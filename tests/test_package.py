@@ -22,9 +22,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A wheel of a copy of this checkout in which somebody has paths of their own, built without a network."""
     folder = tmp_path_factory.mktemp("dist")
     copy = tmp_path_factory.mktemp("checkout")
-    for name in ("src", "conf", "pyproject.toml", "README.md", "LICENSE", ".gitignore"):
+    for name in ("src", "conf", "docs/examples", "pyproject.toml", "README.md", "LICENSE", ".gitignore"):
         path = REPOSITORY / name
-        shutil.copytree(path, copy / name) if path.is_dir() else shutil.copy(path, copy / name)
+        shutil.copytree(path, copy / name, symlinks=True) if path.is_dir() else shutil.copy(path, copy / name)
     (copy / "conf" / "local").mkdir(exist_ok=True)
     (copy / "conf" / "local" / "mine.yaml").write_text("cache: /home/somebody\n")
     build = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(copy)]
@@ -50,9 +50,9 @@ def run(installed: Path, cwd: Path, *arguments: str, command: str = "tandem-trai
     """Runs an installed command far from the checkout."""
     variables = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
-        [installed / command, *arguments],
+        [installed / command if (installed / command).exists() else command, *arguments],
         cwd=cwd,
-        env={**variables, "OMP_NUM_THREADS": "1"},
+        env={**variables, "OMP_NUM_THREADS": "1", "PATH": f"{installed}{os.pathsep}{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         timeout=300,
@@ -67,6 +67,8 @@ def test_the_wheel_carries_the_whole_configuration(wheel: Path) -> None:
     assert {name for name in shipped if not name.startswith("tandem/conf/local/")} <= names
     assert [name for name in names if name.startswith("tandem/conf/local/")] == []
     assert "tandem/conf/__init__.py" in names, "Hydra's own compose imports it"
+    own = (path for path in (REPOSITORY / "docs/examples").rglob("*") if path.suffix in (".py", ".yaml", ".sh"))
+    assert {f"tandem/{path.relative_to(REPOSITORY / 'docs').as_posix()}" for path in own} <= names
 
 
 def test_the_wheel_has_a_name_of_its_own(wheel: Path) -> None:
@@ -120,6 +122,19 @@ def test_every_command_is_offered(command: str, installed: Path, tmp_path: Path)
 def test_every_example_is_offered(example: str, installed: Path, tmp_path: Path) -> None:
     shown = run(installed, tmp_path, example, "data.root=PATH" if "busi" in example else "seed=1", "--cfg", "job")
     assert "tasks:" in shown
+
+
+@pytest.mark.full
+def test_an_own_part_of_the_wheel_works(installed: Path, tmp_path: Path) -> None:
+    (examples,) = installed.parent.glob("lib/*/site-packages/tandem/examples")
+    shutil.copytree(examples / "loss", tmp_path / "loss")
+    script = (
+        (tmp_path / "loss" / "run.sh")
+        .read_text(encoding="utf-8")
+        .replace("experiment=tiny", "experiment=tiny --cfg job")
+    )
+    shown = run(installed, tmp_path / "loss", "-c", script, command="bash")
+    assert "_target_: own_loss." in shown
 
 
 @pytest.mark.full
