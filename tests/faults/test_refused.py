@@ -8,12 +8,6 @@ import pytest
 TINY = ("experiment=tiny", "data.train=24", "data.val=12", "data.test=12", "data.seed=3", "logger=none")
 
 
-@pytest.fixture(autouse=True)
-def no_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A sweep in this process leaves its identity in the environment, and jobs of sweeps keep their folders."""
-    monkeypatch.delenv("TANDEM_SWEEP", raising=False)
-
-
 @pytest.mark.parametrize(
     ("words", "message"),
     [

@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 import tandem
 from tandem.config.hydra_internals import GUARDED
 from tandem.config.resolve import resolve
+from tandem.config.shipped import take_launchers
 from tandem.errors import ConfigError
 
 TINY = ["experiment=tiny", "data.train=12", "optimizer.lr=0.01"]
@@ -132,6 +133,7 @@ def test_a_program_that_uses_hydra_itself_is_left_as_it_was(tmp_path: Path, ungu
 
 
 def test_hydras_own_compose_finds_the_options(tmp_path: Path) -> None:
+    take_launchers()  # another test may have given Hydra its own ones back
     with initialize_config_module("tandem.conf", version_base="1.3"):
         config = hydras_compose("train", TINY)
         whole = hydras_compose("train", TINY, return_hydra_config=True)
