@@ -40,7 +40,18 @@ def _lose(path: Path, generator: np.random.Generator) -> None:
     path.unlink()
 
 
-KINDS: dict[str, Damage] = {"bit": _flip, "cut": _cut, "empty": _empty, "garbled": _garble, "lost": _lose}
+def _double(path: Path, generator: np.random.Generator) -> None:
+    path.write_bytes(2 * path.read_bytes())
+
+
+KINDS: dict[str, Damage] = {
+    "bit": _flip,
+    "cut": _cut,
+    "empty": _empty,
+    "garbled": _garble,
+    "lost": _lose,
+    "doubled": _double,
+}
 
 
 def outcome(words: Sequence[str], whole: Path, folder: Path, name: str, kind: str, seed: int) -> str:
