@@ -212,8 +212,8 @@ def test_findings_are_in_results_report_and_trackers(
     assert "it &lt;is&gt; there. Try: nothing" in page
     events = EventAccumulator(str(next((tmp_path / "run" / "tensorboard").rglob("events.*")).parent))
     events.Reload()
-    assert [entry.value for entry in events.Scalars("collapse/always/segmentation")] == [1.0]
-    assert any(name.startswith("collapse/always/segmentation") for name in events.Tags()["tensors"])
+    assert [entry.value for entry in events.Scalars("warnings/always/segmentation")] == [1.0]
+    assert any(name.startswith("warnings/always/segmentation") for name in events.Tags()["tensors"])
     assert events.Scalars("train/segmentation/gradient_share")
 
 

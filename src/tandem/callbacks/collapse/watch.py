@@ -44,7 +44,7 @@ DETECTORS: tuple[Detector, ...] = (
 class CollapseWatch(SplitCallback):
     """Reports each problem of a run once: what was observed, the numbers, and a suggested fix.
 
-    A finding goes to the log (a warning), the progress bar (a mark), the trackers (`collapse/<what>/<task>`),
+    A finding goes to the log (a warning), the progress bar (a mark), the trackers (`warnings/<what>/<task>`),
     `results.json` and the report. The watch does not change the numbers of a run, unless it stops the run.
 
     Args:
@@ -223,8 +223,8 @@ class CollapseWatch(SplitCallback):
             self.findings[finding.label] = (epoch.number, finding)
             if trainer.is_global_zero:
                 log.warning("warning: epoch %d, %s: %s", epoch.number, finding.name, finding)
-                log_numbers(trainer, {f"collapse/{finding.label}": 1.0})
-                log_text(trainer, f"collapse/{finding.label}", str(finding))
+                log_numbers(trainer, {f"warnings/{finding.label}": 1.0})
+                log_text(trainer, f"warnings/{finding.label}", str(finding))
 
     def _stop_if_fatal(self, trainer: pl.Trainer) -> None:
         if not self.stop:
