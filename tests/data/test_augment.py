@@ -183,7 +183,11 @@ def test_image_and_mask_move_together(numbers: list[float], size: tuple[int, int
     batch["draw"][:] = torch.tensor(numbers)
     moves = {name: value for name, value in ALL.items() if name not in ("brightness", "contrast")}
     changed = Augment(**moves)(batch)
-    assert overlap(changed["image"] > 0.5, changed["mask"] == 1) > 0.9
+    image, mask = changed["image"] > 0.5, changed["mask"] == 1
+    apart = int((image != mask).sum())
+    assert apart <= max(6, 0.1 * int((image | mask).sum())), (
+        "they differ at the edge only, also of a disc that is cut off"
+    )
 
 
 @settings(max_examples=40, deadline=None)
