@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from tandem.config.choices import choices_of
+
 CONF = Path(__file__).parents[1] / "conf"
 
 GROUPS = {
@@ -117,14 +119,11 @@ def read(path: Path, name: str) -> Choice:
     body = lines[count:]
     start = "\n".join(body)
     parents = re.findall(r"^  - ([\w/]+?)(?:@_here_)?$", start, flags=re.MULTILINE)
-    chosen = re.findall(
-        r"^  - (?:override )?/?([\w/]+(?:@[\w.]+)?): ([^\s#]+|\[.*?\])(?: +#.*)?$", start, flags=re.MULTILINE
-    )
     return Choice(
         name=name,
         about=about,
         options=tuple(_options(body)),
-        chosen=tuple(f"{group}={value}" for group, value in chosen if value not in ("null", "stdout")),
+        chosen=tuple(f"{one.place}={one.chosen}" for one in choices_of(path) if one.chosen != "null"),
         parents=tuple(parent for parent in parents if not parent.strip("/").startswith(UNSEEN)),
         whole="@package _global_" in "\n".join(lines[:count]),
         text="\n".join(body).strip(),

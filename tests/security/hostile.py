@@ -125,8 +125,8 @@ def _hidden(program: Mapping[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]
     }
 
 
-def _run_with(key: str, value: Any, folder: Path) -> Path:
-    run = Path(shutil.copytree(KEPT, folder / "run"))
+def change(run: Path, key: str, value: Any) -> None:
+    """Writes a value into `results.json` of a run, at a dotted key."""
     results = read_json(run / "results.json")
     *parents, last = key.split(".")
     node = results
@@ -135,6 +135,11 @@ def _run_with(key: str, value: Any, folder: Path) -> Path:
         node = node[parent]
     node[last] = value
     (run / "results.json").write_text(json.dumps(results))
+
+
+def _run_with(key: str, value: Any, folder: Path) -> Path:
+    run = Path(shutil.copytree(KEPT, folder / "run"))
+    change(run, key, value)
     return run
 
 

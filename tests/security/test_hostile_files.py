@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
+from tests.security.hostile import KEPT, change
 
 import tandem
 from tandem.config.instantiate import build
@@ -20,8 +21,6 @@ from tandem.errors import ConfigError, DataError, TandemError
 from tandem.paper.archive import open_archive
 from tandem.paper.jobs import filled
 from tandem.paper.reading import read_paper
-
-KEPT = Path(__file__).parents[1] / "golden" / "run_0.1.0"
 
 CANARY = "canary"
 
@@ -118,17 +117,6 @@ def _takes(slot: Slot, target: str) -> bool:
 def run(tmp_path: Path) -> Path:
     """A copy of a finished run."""
     return Path(shutil.copytree(KEPT, tmp_path / "runs" / "kept" / "run"))
-
-
-def change(run: Path, key: str, value: Any) -> None:
-    results = json.loads((run / "results.json").read_text())
-    *parents, last = key.split(".")
-    node = results
-    for parent in parents:
-        node[parent] = node.get(parent) or {}
-        node = node[parent]
-    node[last] = value
-    (run / "results.json").write_text(json.dumps(results))
 
 
 KEYS = (

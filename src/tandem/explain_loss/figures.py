@@ -14,9 +14,9 @@ from tandem.explain_loss.regions import REGIONS
 from tandem.explain_loss.shares import HARDNESS, Moment, Shares
 from tandem.explain_loss.tables import PIXELS
 from tandem.explain_loss.worked import worked_mask
-from tandem.reports.palette import LINES
+from tandem.reports.palette import BLUE, LINES, ORANGE, VERMILION
 
-COLOURS = {"lesion": "#d55e00", "border": "#e69f00", "background": "#0072b2"}
+COLOURS = {"lesion": VERMILION, "border": ORANGE, "background": BLUE}
 """Colour of each region; easy pixels have a light shade of it."""
 
 WIDTH = 11.0

@@ -88,8 +88,7 @@ class SweepSummary(Callback):
         states["not started"] += self.not_started
         counts = [f"{count} {state}" for state, count in states.items() if count or state in ("finished", "failed")]
         console.print(f"sweep: {', '.join(counts)}", highlight=False)
-        if done := [(folder, status) for folder, status in jobs if status["state"] == "finished"]:
-            places = dict.fromkeys(from_here(folder.parent) for folder, _ in done)
+        if places := dict.fromkeys(from_here(folder.parent) for folder, one in jobs if one["state"] == "finished"):
             following = f"next: {spelled('study')} {shlex.join(places)}"
             Console(soft_wrap=True).print(following, highlight=False, markup=False)
         return states.total() == states["finished"]

@@ -16,7 +16,8 @@ from tandem.config.shipped import config_folder
 from tandem.config.slots import own_modules_remembered
 from tandem.config.suggest import explain
 from tandem.errors import ConfigError, TandemError
-from tandem.python.html import page, rows, text
+from tandem.python.html import page, rows
+from tandem.reports.page import details
 
 if TYPE_CHECKING:
     from tandem.config.hydra_application import Application
@@ -63,7 +64,7 @@ class Config(Mapping[str, Any]):
 
     def _repr_html_(self) -> str:
         facts = {"hash": self.hash, "folder": self.folder, "overrides": " ".join(self.overrides) or "none"}
-        return page(f"{self['name']}: a configuration", rows(facts), text("all options", self.yaml))
+        return page(f"{self['name']}: a configuration", rows(facts), details("all options", self.yaml))
 
 
 def compose(overrides: Sequence[str] = (), config_dir: str | Path | None = None) -> Config:

@@ -1,7 +1,6 @@
 """Trains a run in Python, in the folder and in the way of the command."""
 
 import logging
-import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,7 +12,7 @@ from omegaconf import DictConfig
 from tandem.errors import ConfigError, DataError
 from tandem.python.config import PRIMARY, Config, application, compose
 from tandem.python.run import Run
-from tandem.utils.console import PrintableFormatter
+from tandem.utils.console import ConsoleHandler, PrintableFormatter
 from tandem.utils.lazy_imports import load_libraries
 
 
@@ -80,7 +79,7 @@ def _logged(section: Any) -> Iterator[None]:
             handlers.append(logging.FileHandler(str(wanted.handlers.file.filename)))
             handlers[-1].setFormatter(formats.get(str(wanted.handlers.file.formatter)))
         if "console" in names and not before:
-            handlers.append(logging.StreamHandler(sys.stdout))
+            handlers.append(ConsoleHandler())
             handlers[-1].setFormatter(formats.get(str(wanted.handlers.console.formatter)))
         root.setLevel(min(level, logging.INFO) if level else logging.INFO)
     for handler in handlers:

@@ -36,11 +36,6 @@ def rows(facts: Mapping[str, Any]) -> str:
     return f"<table>{''.join(lines)}</table>"
 
 
-def text(title: str, content: str) -> str:
-    """Plain text that is shown when its title is clicked."""
-    return f"<details><summary>{escape(title)}</summary><pre>{escape(content)}</pre></details>"
-
-
 def _cell(value: Any) -> str:
     if isinstance(value, float):
         return f'<td style="text-align:right">{"-" if math.isnan(value) else f"{value:.3f}"}</td>'

@@ -10,6 +10,9 @@ from tandem.utils.resampling import wilson
 
 Interval = tuple[float | None, float | None]
 
+SPLITS = {"val": "validation", "train": "training"}
+"""Names of splits in a sentence, where they are longer."""
+
 RECALL = "recall/"
 """Beginning of the names of recalls of single classes."""
 
@@ -104,6 +107,22 @@ def recall_intervals(confusion: Mapping[str, Any]) -> Iterator[tuple[str, Interv
             yield f"{place}/{RECALL}{name}", (low, high)
 
 
+def on_images(split: str, count: int | None, said: Sequence[str]) -> str:
+    """The answers of the tasks behind the images that they are about.
+
+    Args:
+        split: such as `val`.
+        count: number of its images; None: unknown.
+        said: of `task_answers`.
+
+    Example:
+        >>> on_images("val", 1200, ["Lesion: Dice 0.851"])
+        'On 1,200 validation images. Lesion: Dice 0.851.'
+    """
+    number = "" if count is None else f"{count:,} "
+    return f"On {number}{SPLITS.get(split, split)} images. {'. '.join(said)}."
+
+
 def run_answer(results: Mapping[str, Any], stored: Mapping[str, Quantity], images: Mapping[str, int]) -> str:
     """The answer of a run: its numbers on test data, or on validation data where there is no test.
 
@@ -118,7 +137,6 @@ def run_answer(results: Mapping[str, Any], stored: Mapping[str, Quantity], image
     said = task_answers(metrics, list(results["config"]["tasks"]), stage, stored, intervals)
     if not said:
         return "This run has no metric of a task."
-    split = {"val": "validation"}.get(stage, stage)
-    count = f"{images[stage]:,} {split} images" if stage in images else f"{split} images"
     brackets = f" {BRACKETS}" if any(" [" in sentence for sentence in said) else ""
-    return f"On {count}. {'. '.join(said)}.{brackets} This is one run: evaluate.py adds the other intervals."
+    more = "This is one run: evaluate.py adds the other intervals."
+    return f"{on_images(stage, images.get(stage), said)}{brackets} {more}"

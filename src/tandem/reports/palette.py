@@ -17,6 +17,9 @@ ERRORS = "blue: true positive, orange: false negative, magenta: false positive, 
 LINES = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7a7a7a")
 """Colours of lines, in order."""
 
+BLUE, VERMILION, GREEN, PINK, ORANGE, SKY, GREY = LINES
+"""The same by name."""
+
 DASHES = ("solid", "dash", "dot", "dashdot", "longdash")
 """Dashes of a chart's lines, in plotly's words; they change with each line, so that no line is told by colour alone."""
 

@@ -107,12 +107,13 @@ def _warnings(results: Mapping[str, Any]) -> list[str]:
 def _tables(results: Mapping[str, Any]) -> list[str]:
     """The leading metrics, and all of them to be unfolded."""
     groups = list(result_groups(results["metrics"], results["config"]["tasks"], read_quantities(results)))
-    first, left = leading(groups)
+    first = list(leading(groups))
+    shown, total = (sum(len(rows) for *_, rows in part) for part in (first, groups))
     note = (
         "<p class='note'>The threshold was chosen on validation data, on which Dice is therefore optimistic, "
         "and applied to test data. Means per image are over images with a lesion; a dash: not defined.</p>"
     )
-    more = [folded(f"All {left + sum(len(rows) for *_, rows in first)} metrics", _table(groups))] if left else []
+    more = [folded(f"All {total} metrics", _table(groups))] if shown < total else []
     return ["<h2>Results of the best checkpoint</h2>", _table(first), note, *more]
 
 

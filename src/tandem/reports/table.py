@@ -57,20 +57,14 @@ LEADING = {ALL: 4, LESION: 2}
 """How many metrics of a group of images lead a page, in the order of tables; of every other group one."""
 
 
-def leading(
-    groups: Iterable[tuple[str, str, list[Row]]],
-) -> tuple[list[tuple[str, str, list[Row]]], int]:
-    """Returns the first metrics of each group, and how many are left out.
+def leading(groups: Iterable[tuple[str, str, list[Row]]]) -> Iterator[tuple[str, str, list[Row]]]:
+    """Yields the first metrics of each group.
 
     Args:
         groups: of `result_groups`.
     """
-    found, left = [], 0
     for task, group, rows in groups:
-        count = LEADING.get(group, 1)
-        found.append((task, group, rows[:count]))
-        left += len(rows[count:])
-    return found, left
+        yield task, group, rows[: LEADING.get(group, 1)]
 
 
 def _quantity(name: str, settings: Mapping[str, Any], stored: Mapping[str, Quantity] | None) -> Quantity:

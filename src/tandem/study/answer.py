@@ -28,7 +28,7 @@ def study_answer(analysis: Analysis) -> str:
         few = f"fewer than {LEAST} seeds or folds"
         return f"{said} Whether that is more than noise, and what matters, cannot be judged from {few}."
     one = analysis.quantity(name)
-    return " ".join(part for part in (said, _noise(analysis), _effects(effects, one)) if part)
+    return " ".join(part for part in (said, _noise(analysis, len(pairs)), _effects(effects, one)) if part)
 
 
 def _best(analysis: Analysis) -> str:
@@ -67,9 +67,9 @@ def _count(cell: Cell) -> str:
     return f"{len(cell.runs)} {word}{'' if len(cell.runs) == 1 else 's'}"
 
 
-def _noise(analysis: Analysis) -> str:
-    """How many cells noise may explain, of those whose monitor is known."""
-    others, noise = len(against_best(analysis.chosen, analysis.cells)), len(analysis.noise)
+def _noise(analysis: Analysis, others: int) -> str:
+    """How many cells noise may explain, of the other ones whose monitor is known."""
+    noise = len(analysis.noise)
     if unknown := len(analysis.cells) - 1 - others:
         left = "1 cell without this number is" if unknown == 1 else f"{unknown} cells without this number are"
         return f"{noise} of {others} other cells are within noise of it; {left} left out."

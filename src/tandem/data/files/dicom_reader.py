@@ -17,7 +17,8 @@ from numpy.typing import NDArray
 from tandem.data.files.dicom_levels import COLOURS, GREYS, WHAT, coloured, kept_as, padding, rescaled, spacing, windowed
 from tandem.data.files.limits import check_pixels, check_room, most_pixels
 from tandem.data.files.raster import Header, Raster
-from tandem.errors import ConfigError, DataError
+from tandem.data.files.scan_errors import scan_errors
+from tandem.errors import DataError
 from tandem.utils import optional
 from tandem.utils.files import check_regular
 
@@ -250,16 +251,11 @@ def _shown(syntax: Any) -> str:
 
 @contextmanager
 def _errors(path: Path) -> Iterator[None]:
-    """Turns whatever a damaged file raises into one line, which quotes nothing of the file."""
-    try:
-        yield
-    except (DataError, ConfigError):
-        raise
-    except FileNotFoundError as error:
-        raise DataError(f"image {str(path)!r} does not exist: restore the file") from error
-    except Exception as error:  # decoders may raise anything for a damaged file
-        if type(error).__name__ == "InvalidDicomError":
+    """Errors in one line; another kind of file is told apart from a damaged one."""
+    with scan_errors(path):
+        try:
+            yield
+        except Exception as error:  # the library is imported only where it is needed, so its class is told by its name
+            if type(error).__name__ != "InvalidDicomError":
+                raise
             raise DataError(f"{str(path)!r} is not a DICOM file: export it again, or leave it out") from None
-        raise DataError(
-            f"image {str(path)!r} is truncated or damaged ({type(error).__name__}): export it again"
-        ) from None

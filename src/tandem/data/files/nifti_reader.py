@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from tandem.data.files.limits import check_pixels, check_room
 from tandem.data.files.raster import Header, Raster
-from tandem.errors import ConfigError, DataError
+from tandem.data.files.scan_errors import scan_errors
+from tandem.errors import DataError
 from tandem.utils import optional
 from tandem.utils.files import check_regular
 
@@ -277,16 +278,9 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
 
 @contextmanager
 def _errors(path: Path) -> Iterator[None]:
-    """Turns whatever a damaged file raises into one line."""
-    try:
-        yield
-    except (DataError, ConfigError):
-        raise
-    except FileNotFoundError as error:
-        raise DataError(f"image {str(path)!r} does not exist: restore the file") from error
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise DataError(f"image {str(path)!r} is truncated or damaged (gzip): export it again") from error
-    except Exception as error:  # nibabel may raise anything for a damaged header
-        raise DataError(
-            f"image {str(path)!r} is truncated or damaged ({type(error).__name__}): export it again"
-        ) from error
+    """Errors in one line; those of the compression say so."""
+    with scan_errors(path):
+        try:
+            yield
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise DataError(f"image {str(path)!r} is truncated or damaged (gzip): export it again") from error

@@ -61,24 +61,10 @@ def reliability(lines: Lines) -> Figure:
     axes, below = figure.subplots(2, 1, sharex=True, height_ratios=(4, 1))
     axes.plot([0, 1], [0, 1], color="0.75", linewidth=1)
     for index, (name, line) in enumerate(lines.items()):
-        axes.plot(
-            line["probability"],
-            line["share"],
-            marker=marker(index),
-            linestyle=style(index),
-            markersize=4,
-            color=colour(index),
-            label=name,
-        )
+        drawn = {"marker": marker(index), "linestyle": style(index), "color": colour(index)}
+        axes.plot(line["probability"], line["share"], markersize=4, label=name, **drawn)
         _band(axes, line, "probability", "share", colour(index))
-        below.plot(
-            line["probability"],
-            line["count"],
-            marker=marker(index),
-            linestyle=style(index),
-            markersize=3,
-            color=colour(index),
-        )
+        below.plot(line["probability"], line["count"], markersize=3, **drawn)
     axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="observed frequency")
     below.set(xlabel="mean predicted probability", ylabel="count")
     if any(line["count"] for line in lines.values()):
@@ -123,15 +109,7 @@ def against_size(area: npt.NDArray[np.float64], dice: npt.NDArray[np.float64], c
     names = np.array(classes)
     for index, name in enumerate(dict.fromkeys(names[shown].tolist())):
         these = shown & (names == name)
-        axes.plot(
-            area[these],
-            dice[these],
-            marker(index),
-            color=colour(index),
-            markersize=4,
-            alpha=0.6,
-            label=name or "unknown class",
-        )
+        _dots(axes, index, name or "unknown class", area[these], dice[these])
     order = np.flatnonzero(shown)[np.argsort(area[shown])]
     for index, third in enumerate(part for part in np.array_split(order, 3) if len(part)):
         label = "mean of each third by area" if index == 0 else None
@@ -156,8 +134,7 @@ def agreement(predicted: npt.NDArray[np.float64], true: npt.NDArray[np.float64],
     names = np.array(classes)
     for index, name in enumerate(dict.fromkeys(names.tolist())):
         these = names == name
-        dots = {"color": colour(index), "markersize": 4, "alpha": 0.6, "label": name or "images"}
-        axes.plot(true[these], predicted[these], marker(index), **dots)
+        _dots(axes, index, name or "images", true[these], predicted[these])
     ends = [float(min(true.min(), predicted.min())), float(max(true.max(), predicted.max()))]
     axes.plot(ends, ends, color="0.75", linewidth=1)
     legend(axes, fontsize=8)
@@ -174,10 +151,14 @@ def places(points: npt.NDArray[np.float64], classes: Sequence[str]) -> Figure:
     figure, axes = _axes("first principal component", "second principal component")
     names = np.array(classes)
     for index, name in enumerate(dict.fromkeys(names.tolist())):
-        dots = {"color": colour(index), "markersize": 4, "alpha": 0.6, "label": name}
-        axes.plot(*points[names == name].T, marker(index), **dots)
+        _dots(axes, index, name, *points[names == name].T)
     legend(axes, fontsize=8)
     return figure
+
+
+def _dots(axes: Any, index: int, name: str, x: Any, y: Any) -> None:
+    """Draws the images of one class."""
+    axes.plot(x, y, marker(index), color=colour(index), markersize=4, alpha=0.6, label=name)
 
 
 def _band(axes: Any, line: Mapping[str, Any], x: str, y: str, colour: str) -> None:

@@ -8,9 +8,9 @@ from typing import Any
 from PIL import Image
 
 from tandem.evaluate.findings import Findings, Score, ScoreTable, Shown
-from tandem.evaluate.report.rows import ReportRow, leading_rows, rows_of
+from tandem.evaluate.report.rows import ReportRow, rows_of
 from tandem.metrics.stored import read_quantities
-from tandem.reports.answers import BRACKETS, task_answers
+from tandem.reports.answers import BRACKETS, on_images, task_answers
 from tandem.reports.page import answer, details, document, figure, folded, image, scroll
 from tandem.reports.table import format_value
 from tandem.utils.files import write_text
@@ -71,12 +71,7 @@ def _answer(evaluation: Mapping[str, Any]) -> str:
     intervals = {name: (ends[0], ends[1]) for name, ends in evaluation["intervals"].items()}
     tasks, stored = list(evaluation["tasks"]), read_quantities(evaluation)
     said = task_answers(evaluation["metrics"], tasks, split, stored, intervals)
-    words = {"val": "validation", "train": "training"}.get(split, split)
-    return (
-        f"On {evaluation['images']:,} {words} images. {'. '.join(said)}. {BRACKETS}"
-        if said
-        else "No task has a metric here."
-    )
+    return f"{on_images(split, evaluation['images'], said)} {BRACKETS}" if said else "No task has a metric here."
 
 
 def _warnings(warnings: Sequence[str]) -> list[str]:
@@ -107,7 +102,7 @@ def _looks(evaluation: Mapping[str, Any]) -> list[str]:
 def _numbers(evaluation: Mapping[str, Any]) -> list[str]:
     split = evaluation["split"]
     rows = list(rows_of(evaluation))
-    first = list(leading_rows(rows))
+    first = list(rows_of(evaluation, lead=True))
     empty = " ".join(dict.fromkeys(evaluation["empty"].values()))
     note = (
         f"{empty} Intervals: bootstrap over {evaluation['bootstrap']['over']} (assumed independent), "

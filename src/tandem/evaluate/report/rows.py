@@ -1,11 +1,11 @@
 """The rows of an evaluation's table, for the report and the terminal."""
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from tandem.metrics.catalogue import CATALOGUE, Quantity
 from tandem.metrics.stored import read_quantities
-from tandem.reports.table import LEADING, result_groups
+from tandem.reports.table import leading, result_groups
 
 
 class ReportRow(NamedTuple):
@@ -26,11 +26,12 @@ class ReportRow(NamedTuple):
     interval: tuple[float | None, float | None] | None
 
 
-def rows_of(evaluation: Mapping[str, Any]) -> Iterator[ReportRow]:
+def rows_of(evaluation: Mapping[str, Any], lead: bool = False) -> Iterator[ReportRow]:
     """The metrics in display order, without terms of losses and values of single classes.
 
     Args:
         evaluation: content of its `metrics.json`.
+        lead: whether only the first metrics of each group are wanted.
     """
     split, intervals = evaluation["split"], evaluation["intervals"]
     names = [key for key in evaluation["metrics"] if key.count("/") == 2]
@@ -42,26 +43,13 @@ def rows_of(evaluation: Mapping[str, Any]) -> Iterator[ReportRow]:
         values[f"val{rest}"] = evaluation["metrics"][key]
         ends |= {f"val{rest}": low, f"test{rest}": high}
     tasks, stored = evaluation["tasks"], read_quantities(evaluation)
-    pairs = zip(result_groups(values, tasks, stored), result_groups(ends, tasks, stored), strict=True)
-    for (task, group, rows), (_, _, intervals_of) in pairs:
+    both = (result_groups(slots, tasks, stored) for slots in (values, ends))
+    for (task, group, rows), (_, _, intervals_of) in zip(
+        *(leading(part) if lead else part for part in both), strict=True
+    ):
         for index, ((one, value, _), (_, low, high)) in enumerate(zip(rows, intervals_of, strict=True)):
             interval = None if low is None and high is None else (low, high)
             yield ReportRow(task if index == 0 else "", group if index == 0 else "", _label(one), value, interval)
-
-
-def leading_rows(rows: Iterable[ReportRow]) -> Iterator[ReportRow]:
-    """The first rows of each group of images; see `tandem.reports.table.LEADING`.
-
-    Args:
-        rows: of `rows_of`.
-    """
-    group, place = "", 0
-    for row in rows:
-        if row.images:
-            group, place = row.images, 0
-        if place < LEADING.get(group, 1):
-            yield row
-        place += 1
 
 
 def _label(one: Quantity) -> str:

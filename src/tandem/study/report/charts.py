@@ -25,7 +25,8 @@ function tandemTheme(name) {
   const dark = matchMedia("(prefers-color-scheme: dark)");
   const apply = () => {
     const place = document.getElementById(name), on = dark.matches;
-    const text = on ? "#e4e4e4" : "#222", grid = on ? "#3a3d42" : "#eee", paper = on ? "#16181b" : "#fff";
+    const page = getComputedStyle(document.documentElement), colour = name => page.getPropertyValue(name).trim();
+    const text = colour("--text"), paper = colour("--page"), grid = on ? colour("--faint") : "#eee";
     const changes = { paper_bgcolor: paper, plot_bgcolor: paper, "font.color": text,
       "hoverlabel.bgcolor": paper, "hoverlabel.font.color": text };
     for (const key of Object.keys(place.layout)) {
@@ -41,7 +42,7 @@ function tandemTheme(name) {
   if (dark.matches) apply();
 }
 """
-"""Turns a chart dark where the reader's system is; stands once on a page, before the charts."""
+"""Gives a chart the colours of its page, which is dark where the reader's system is; stands once, before the charts."""
 
 CONFIG = {"responsive": True, "displaylogo": False, "modeBarButtonsToRemove": ["lasso2d", "select2d"]}
 

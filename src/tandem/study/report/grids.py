@@ -5,6 +5,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
+from tandem.reports.palette import BLUE, SKY
 from tandem.study.analysis import Analysis
 from tandem.study.cells import Cell, show_replicate
 from tandem.study.report.charts import NEUTRAL, RISING, SCALE, Chart, Trace, axis, known, layout, safe, switched
@@ -187,7 +188,7 @@ def _effect(name: str, analysis: Analysis, place: int) -> list[Trace]:
         "type": "scatter", "mode": "markers", "x": [safe(show_value(cell.values[place])) for cell, *_ in runs],
         "y": [value for *_, value in runs],
         "customdata": [f"{safe(cell.label)}<br>{safe(show_replicate(key))}: {value:.4f}" for cell, key, value in runs],
-        "marker": {"color": "#56b4e9", "size": 6, "opacity": 0.6}, **axes,
+        "marker": {"color": SKY, "size": 6, "opacity": 0.6}, **axes,
     }  # fmt: skip
     ticks = _values(analysis.cells, place)
     numeric = all(order_of(cell.values[place])[0] == 0 for cell in found)
@@ -199,7 +200,7 @@ def _effect(name: str, analysis: Analysis, place: int) -> list[Trace]:
         "type": "scatter", "mode": "lines+markers" if numeric else "markers",
         "x": ticks, "y": [known(mean) for mean, _ in means],
         "customdata": [f"mean of {count} cells: {mean:.4f}" for mean, count in means],
-        "line": {"color": "#0072b2", "width": 2}, "marker": {"size": 10, "symbol": "diamond"}, **axes,
+        "line": {"color": BLUE, "width": 2}, "marker": {"size": 10, "symbol": "diamond"}, **axes,
     }  # fmt: skip
     return [dots, line]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from tandem.reports.metrics_table import read_metrics
-from tandem.reports.palette import DASHES
+from tandem.reports.palette import DASHES, SKY, VERMILION
 from tandem.study.analysis import Analysis
 from tandem.study.cells import Cell, show_replicate
 from tandem.study.pareto import pareto
@@ -157,14 +157,14 @@ def _front(analysis: Analysis, x: str, y: str, cells: Sequence[Cell]) -> list[Tr
         "error_x": {"type": "data", "array": [std for std, _ in spread], "color": FAINT, "width": 0},
         "error_y": {"type": "data", "array": [std for _, std in spread], "color": FAINT, "width": 0},
         "marker": {
-            "size": 10, "color": ["#d55e00" if place in best else "#56b4e9" for place in range(len(cells))],
+            "size": 10, "color": [VERMILION if place in best else SKY for place in range(len(cells))],
             "symbol": ["diamond" if place in best else "circle" for place in range(len(cells))],
         },
     }  # fmt: skip
     line = {
         "type": "scatter", "mode": "lines", "hoverinfo": "skip",
         "x": [means[place][0] for place in best], "y": [means[place][1] for place in best],
-        "line": {"color": "#d55e00", "width": 1, "dash": "dot"},
+        "line": {"color": VERMILION, "width": 1, "dash": "dot"},
     }  # fmt: skip
     return [line, dots]
 
