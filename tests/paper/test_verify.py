@@ -15,7 +15,8 @@ JOB = PaperJob("one", ("seed=0",), {}, "made/0")
 
 THEN: dict[str, Any] = {
     "metrics": {"test/s/dice": 0.5, "test/loss": 4.0, "test/s/recall": None}, "thresholds": {"s": [0.3]},
-    "best_epoch": 3, "device": "x86_64", "threads": 1, "platform": "linux", "versions": {"torch": "2.15"},
+    "best_epoch": 3, "device": "x86_64", "processor": "Intel", "threads": 1, "platform": "linux",
+    "versions": {"torch": "2.15"},
 }  # fmt: skip
 
 
@@ -44,6 +45,11 @@ def after(change: Callable[[dict[str, Any]], object]) -> dict[str, Any]:
         (lambda now: (now.update(threads=2), now["metrics"].update({"test/s/dice": 0.51})), "within tolerance", False),
         (lambda now: (now.update(threads=2), now["metrics"].update({"test/loss": 4.07})), "within tolerance", False),
         (lambda now: (now.update(threads=2), now["metrics"].update({"test/s/dice": 0.53})), "differs", False),
+        (
+            lambda now: (now.update(processor="AMD"), now["metrics"].update({"test/s/dice": 0.51})),
+            "within tolerance",
+            False,
+        ),
         (lambda now: (now.update(platform="mac"), now["metrics"].update({"test/s/recall": 0.1})), "differs", False),
         (lambda now: (now.update(versions={}), now.update(best_epoch=2)), "within tolerance", False),
     ],
@@ -62,6 +68,11 @@ def test_numbers_that_one_run_lacks_are_counted() -> None:
 def test_on_a_graphics_card_nothing_is_asked_bit_for_bit() -> None:
     card = after(lambda now: now.update(device="NVIDIA H100"))
     assert not compare(JOB, card, card, 0.02).exact
+
+
+def test_a_run_that_does_not_name_its_processor_may_be_of_another_one() -> None:
+    unknown = after(lambda now: now.pop("processor"))
+    assert not compare(JOB, unknown, unknown, 0.02).exact
 
 
 def test_the_sample_is_drawn_by_its_seed() -> None:

@@ -105,7 +105,7 @@ def test_several_changes_are_all_named(tmp_path: Path, tiny_source: Any) -> None
 
 def test_the_environment_is_json_and_names_the_packages() -> None:
     found = environment()
-    assert set(found) == {"versions", "device", "threads", "platform", "git"}
+    assert set(found) == {"versions", "device", "processor", "threads", "platform", "git"}
     assert set(found["versions"]) == {"python", *PACKAGES}
     assert found["versions"]["torch"] == torch.__version__.split("+")[0]
     assert found["versions"]["numpy"] == np.__version__

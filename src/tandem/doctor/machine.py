@@ -1,7 +1,6 @@
 """Devices, threads, memory, and the folders that tandem writes to."""
 
 import os
-import platform
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from pathlib import Path
 
 from tandem.doctor.section import Line, Section
 from tandem.utils.locks import NoLocks, take
-from tandem.utils.machine import usable_cores
+from tandem.utils.machine import processor, usable_cores
 
 LITTLE_DISK = 1e9
 """Bytes below which a disk is nearly full: a run of a large network and its two checkpoints."""
@@ -32,7 +31,7 @@ def devices() -> Section:
 
     free = free_memory()
     lines = [
-        Line("processor", f"{_processor()}, {os.cpu_count()} cores, {usable_cores()} usable"),
+        Line("processor", f"{processor()}, {os.cpu_count()} cores, {usable_cores()} usable"),
         Line("threads", f"{torch.get_num_threads()} of torch"),
         Line(
             "memory",
@@ -55,15 +54,6 @@ def folders(runs: Path) -> Section:
 
     places = {"runs": runs.absolute(), "cache": cache_folder(None), "temporary": Path(tempfile.gettempdir())}
     return Section("folders", [_folder(name, place) for name, place in places.items()])
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    named = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), "")
-    return named or platform.processor() or platform.machine()
 
 
 def _accelerators() -> Iterator[Line]:

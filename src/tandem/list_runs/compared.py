@@ -11,6 +11,9 @@ from tandem.metrics.catalogue import describe
 from tandem.metrics.stored import agreed
 from tandem.study.swept_params import ABSENT, show_value
 
+FACTS = ("data", "device", "processor", "threads", "versions")
+"""Circumstances of a run that can change its numbers."""
+
 
 @dataclass(frozen=True)
 class Comparison:
@@ -42,7 +45,7 @@ def compare(listed: Sequence[ListedRun], named: Sequence[str]) -> Comparison:
     one, other = (_one(listed, name) for name in named)
     keys = dict.fromkeys([*one.settings, *other.settings])
     values = [(key, *(show_value(run.settings.get(key, ABSENT)) for run in (one, other))) for key in keys]
-    facts = [(key, *(_fact(run, key) for run in (one, other))) for key in ("data", "device", "threads", "versions")]
+    facts = [(key, *(_fact(run, key) for run in (one, other))) for key in FACTS]
     names = sorted({*_metrics(one), *_metrics(other)}, key=lambda name: _order(name, one, other))
     return Comparison(
         (one, other),

@@ -14,7 +14,7 @@ from tandem.paper.outcome import Outcome
 from tandem.paper.plan import Paper
 from tandem.runs.provenance import git_state
 from tandem.utils.files import sha256
-from tandem.utils.machine import total_memory
+from tandem.utils.machine import processor, total_memory
 
 LOCK = "requirements.lock"
 HOME = Path(__file__).resolve().parents[1]
@@ -22,7 +22,7 @@ HOME = Path(__file__).resolve().parents[1]
 
 RUN_KEYS = (
     *("seed", "seconds", "epochs", "best_epoch", "resumed", "weights"),
-    *("threads", "device", "platform", "versions", "git"),
+    *("threads", "device", "processor", "platform", "versions", "git"),
 )
 """Keys of `results.json` that the manifest copies for each finished run."""
 
@@ -59,7 +59,7 @@ def manifest(paper: Paper, budget: str, outcome: Outcome, command: Sequence[str]
 
 
 def mixed(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
-    """Finds what differs between runs but should not: commit, threads, device, platform or versions.
+    """Finds what differs between runs but should not: commit, threads, device, processor, platform or versions.
 
     Args:
         runs: entries of the manifest.
@@ -68,7 +68,7 @@ def mixed(runs: Sequence[Mapping[str, Any]]) -> dict[str, list[str]]:
         The different values of each such key.
     """
     found = {}
-    for key in ("git", "threads", "device", "platform", "versions"):
+    for key in ("git", "threads", "device", "processor", "platform", "versions"):
         values = list(dict.fromkeys(str(run.get(key)) for run in runs))
         if len(values) > 1:
             found[key] = values
@@ -117,7 +117,7 @@ def packages() -> dict[str, str]:
 def hardware() -> dict[str, Any]:
     """Processor, cores, memory and GPUs of this machine."""
     return {
-        "processor": _processor(),
+        "processor": processor(),
         "cores": os.cpu_count(),
         "memory_gb": None if (memory := total_memory()) is None else round(memory / 1e9, 1),
         "gpus": _gpus(),
@@ -142,15 +142,6 @@ def _data(runs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         one = found.setdefault(str(run["data"]), {**run["data"], "runs": 0})
         one["runs"] += 1
     return list(found.values())
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.machine()
 
 
 def _gpus() -> list[str]:

@@ -25,7 +25,7 @@ class PaperSettings:
         launch: whether to run what is missing.
         verify: number of runs to train again and compare; 0: none; None: all.
         seed: seed of the choice of these runs.
-        tolerance: largest allowed difference if machine, threads or versions differ.
+        tolerance: largest allowed difference if processor, threads or versions differ.
         archive: whether to write a zip file.
         source: a zip file from which everything is read.
         against: a published folder whose runs are trained again and compared, such as `results/curated_busi`.

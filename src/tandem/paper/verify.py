@@ -27,7 +27,8 @@ class Check:
     Attributes:
         job: its overrides in one line.
         verdict: `identical`, `within tolerance`, `differs` or `not finished`.
-        exact: whether the numbers must agree bit for bit: both on a CPU, with equal threads, platform and versions.
+        exact: whether the numbers must agree bit for bit: both on one kind of processor, with equal threads,
+            platform and versions.
         compared: number of values that both runs have.
         largest: largest difference, relative for values above 1.
         where: the value that differs most, in both runs; empty if none differs.
@@ -71,7 +72,7 @@ def verify(
         jobs: pairs of the original job and the same job here (another data folder changes its hash and its place).
         before: the original outcome.
         out: folder of the paper; runs go to its `verify/`, the report to its `verify.json`.
-        tolerance: largest allowed difference if machine, threads or versions differ.
+        tolerance: largest allowed difference if processor, threads or versions differ.
         train: trains a job in `verify/` with the given number of threads.
     """
     report, scratch = out / REPORT, out / "verify"
@@ -121,12 +122,19 @@ def compare(job: PaperJob, then: Mapping[str, Any], now: Mapping[str, Any] | Non
 
 
 def same_place(then: Mapping[str, Any], now: Mapping[str, Any]) -> bool:
-    """Whether two runs must agree bit for bit: both on a CPU, with the same threads, platform and packages.
+    """Whether two runs must agree bit for bit: both on one kind of processor, with equal threads, platform, packages.
 
-    The version of tandem is ignored: verification checks that a new version gives the numbers of the old one.
+    Runs of earlier versions do not name their processor; it may have been another one. The version of tandem is
+    ignored: verification checks that a new version gives the numbers of the old one.
     """
-    alike = all(then.get(key) == now.get(key) for key in ("device", "threads", "platform"))
-    return alike and _packages(then) == _packages(now) and not _on_gpu(then) and not _on_gpu(now)
+    alike = all(then.get(key) == now.get(key) for key in ("device", "processor", "threads", "platform"))
+    return (
+        alike
+        and then.get("processor") is not None
+        and _packages(then) == _packages(now)
+        and not _on_gpu(then)
+        and not _on_gpu(now)
+    )
 
 
 def _packages(results: Mapping[str, Any]) -> dict[str, Any]:

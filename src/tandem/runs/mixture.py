@@ -27,6 +27,7 @@ NOT_FILES = (
 KINDS = {
     "versions of tandem": lambda results: _tandem(results.get("versions") or {}),
     "devices": lambda results: results.get("device"),
+    "processors": lambda results: results.get("processor"),
     "precisions": lambda results: ((results.get("config") or {}).get("trainer") or {}).get("precision"),
 }
 

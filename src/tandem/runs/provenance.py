@@ -13,6 +13,7 @@ from tandem.errors import DataError
 from tandem.utils.artifacts import DATA, FAULTS, SPLITS_FILE
 from tandem.utils.digests import read_artifact
 from tandem.utils.files import write_json, write_text
+from tandem.utils.machine import processor
 
 if TYPE_CHECKING:
     from tandem.data.datamodule import DataModule
@@ -111,13 +112,17 @@ def describe_data(data: "DataModule", fingerprint: Mapping[str, str], folder: Pa
 
 
 def environment() -> dict[str, Any]:
-    """Returns package versions, device, threads, platform and the git state of the code."""
+    """Returns package versions, device, processor, threads, platform and the git state of the code.
+
+    The processor is given with the vector instructions that torch uses: both decide how numbers are rounded.
+    """
     import torch
 
     device = torch.cuda.get_device_name() if torch.cuda.is_available() else platform.processor() or platform.machine()
     return {
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in PACKAGES}},
         "device": device,
+        "processor": f"{processor()}, {torch.backends.cpu.get_cpu_capability()}",
         "threads": torch.get_num_threads(),
         "platform": platform.platform(),
         "git": git_state(Path(__file__).parent),

@@ -1,6 +1,8 @@
 """What this machine has; None where the system does not say."""
 
 import os
+import platform
+from pathlib import Path
 
 
 def usable_cores() -> int:
@@ -11,3 +13,13 @@ def usable_cores() -> int:
 def total_memory() -> int | None:
     """Bytes of memory; None on Windows, which has no `sysconf`."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") if hasattr(os, "sysconf") else None
+
+
+def processor() -> str:
+    """Name of the processor; its architecture where the system does not tell the name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # not Linux
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, "") or platform.processor() or platform.machine()
