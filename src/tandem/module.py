@@ -14,6 +14,7 @@ from tandem.optim.schedule import Resumable, with_scheduler
 from tandem.penalties import Penalties, Penalty
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.task import Task
+from tandem.trackers.logged import log_mean, shows_step
 
 Outputs = dict[str, TaskOutput]
 
@@ -49,8 +50,7 @@ class MultiTaskModule(Resumable):
         self.tasks = dict(tasks)
         self.task_modules = nn.ModuleDict(self.tasks)  # registers the same objects for Lightning and checkpoints
         self.balance = balance
-        self.make_optimizer = optimizer
-        self.make_scheduler = scheduler
+        self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.monitor = monitor
         self.seed = seed
         self.losses: dict[str, Tensor] = {}  # of the current training step, by task, with their graph
@@ -89,12 +89,12 @@ class MultiTaskModule(Resumable):
         outputs = self.shared_step(batch, "train")
         if not outputs:
             return {"loss": no_loss(self.parameters()), "outputs": {}} if is_distributed() else None
-        self.batch = batch
-        self.losses = {name: output.loss for name, output in outputs.items()}
+        self.batch, self.losses = batch, {name: output.loss for name, output in outputs.items()}
         self.terms = {name: output.losses for name, output in outputs.items()}
         loss = self.balance(self.losses)
-        self.log("train/step_loss", loss.detach())
-        self.log_dict({f"train/{name}/step_loss": value.detach() for name, value in self.losses.items()})
+        if shows_step(self.trainer):
+            steps = {f"train/{name}/step_loss": value.detach() for name, value in self.losses.items()}
+            self.log_dict({"train/step_loss": loss.detach(), **steps})
         return {"loss": loss, "outputs": outputs}
 
     def _seed_batch(self) -> None:
@@ -122,7 +122,7 @@ class MultiTaskModule(Resumable):
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Lightning hook, once per step and before clipping: adds the gradients of the penalties."""
-        self.log_dict(self.penalties.add_gradients(optimizer), on_step=False, on_epoch=True, batch_size=1)
+        log_mean(self, self.penalties.add_gradients(optimizer))
 
     def validation_step(self, batch: Mapping[str, Any], batch_idx: int) -> Outputs:
         """Returns each task's output, for callbacks."""
@@ -138,7 +138,7 @@ class MultiTaskModule(Resumable):
         losses = {name: values[key] for name in self.tasks if (key := f"{stage}/{name}/loss") in values}
         if losses:
             values[f"{stage}/loss"] = self.balance.weighted_sum(losses)
-        self.log_dict(values, on_step=False, on_epoch=True, batch_size=1)
+        log_mean(self, values)
         return losses
 
     def begin_epoch(self, epoch: int) -> None:
@@ -166,8 +166,7 @@ class MultiTaskModule(Resumable):
         for name, output in (outputs or {}).get("outputs", {}).items():
             self.tasks[name].after_step(output, batch)
         if (outputs or {}).get("outputs"):
-            weights = {f"train/{name}/weight": weight for name, weight in self.balance.effective.items()}
-            self.log_dict(weights, on_step=False, on_epoch=True, batch_size=1)
+            log_mean(self, {f"train/{name}/weight": weight for name, weight in self.balance.effective.items()})
         if self.trainer.is_last_batch:
             self.balance.on_epoch_end(self.log_stage("train"))
         self.after_batch()

@@ -1,13 +1,17 @@
 """What the benchmarks share: alternating timings, medians, ratios, a table that says which bar holds."""
 
+import math
 import random
 import statistics
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 from rich.console import Console
 from rich.table import Table
+
+Timed = TypeVar("Timed")
 
 
 @dataclass(frozen=True)
@@ -73,6 +77,47 @@ def at_least(what: str, ours: float, peer: str, theirs: float, limit: float, uni
     """How many times faster ours is than one peer; the ratio peer / ours must be `limit` at least."""
     ratio = theirs / ours
     return Row(what, f"{ours:.3g} {unit}", f"{peer} {theirs:.3g} {unit}", ratio, f">= {limit}", ratio >= limit)
+
+
+def in_turns(turns: Mapping[str, Callable[[], list[Timed]]], repeats: int) -> dict[str, list[Timed]]:
+    """What each contender measured of itself, in rounds of one turn each, in an order drawn anew for each round."""
+    found: dict[str, list[Timed]] = {name: [] for name in turns}
+    order = random.Random(0)  # noqa: S311  # no secret
+    for _ in range(repeats):
+        for name, turn in order.sample(list(turns.items()), len(turns)):
+            found[name] += turn()
+    return found
+
+
+def paired(what: str, peer: str, ours: Sequence[float], theirs: Sequence[float], least: float | None = None) -> Row:
+    """How many times faster ours is than a peer: the median over pairs of their ratios, with its interval.
+
+    The interval lies between order statistics of the ratios and covers the median in at least 95 % of cases, for any
+    distribution (from six pairs on).
+
+    Args:
+        what: was measured.
+        peer: its name.
+        ours: seconds.
+        theirs: seconds, measured in the same rounds.
+        least: the ratio that is asked for; None: no bar.
+    """
+    ratios = sorted(b / a for a, b in zip(ours, theirs, strict=True))
+    ratio, rank = statistics.median(ratios), order_rank(len(ratios))
+    interval = f" [{ratios[rank]:.3f}, {ratios[-1 - rank]:.3f}]"
+    texts = f"{statistics.median(ours):.3g} s", f"{peer} {statistics.median(theirs):.3g} s{interval}"
+    if least is None:
+        return Row(what, *texts, ratio)
+    return Row(what, *texts, ratio, f">= {least}", ratio >= least)
+
+
+def order_rank(n: int) -> int:
+    """How many of n sorted values lie outside of each end of a 95 % interval of their median (binomial)."""
+    tail, rank = 0.5**n, 0
+    while tail + math.comb(n, rank + 1) * 0.5**n <= 0.025:
+        rank += 1
+        tail += math.comb(n, rank) * 0.5**n
+    return rank
 
 
 def show(title: str, rows: Sequence[Row]) -> bool:

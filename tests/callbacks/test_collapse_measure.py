@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from tandem.callbacks.collapse.measure import Predictions, shared_gram, shares_and_cosines
+from tandem.callbacks.collapse.measure import Predictions, SharedGramOfStep, shared_gram, shares_and_cosines
 from tandem.tasks import TaskOutput
 from tandem.tasks.kinds import kind_of
 
@@ -49,6 +49,19 @@ def test_the_gram_matrix_is_that_of_weighted_gradients_of_shared_parameters(netw
     assert shares == pytest.approx({"a": norms[0] / sum(norms), "b": norms[1] / sum(norms)})
     cosine = torch.nn.functional.cosine_similarity(rows[0], rows[1], dim=0)
     assert cosines == {"a/b": pytest.approx(float(cosine))}
+
+
+@pytest.mark.parametrize("left", ["a", "b"])
+def test_the_gradient_that_the_step_leaves_gives_the_same_matrix(network: TwoHeads, left: str) -> None:
+    """Also where one task alone reaches a parameter, whichever is left."""
+    x, parameters = torch.randn(5, 4, dtype=torch.float64), list(network.parameters())
+    losses = network.losses(x)
+    total = 0.3 * losses["a"] + 2.0 * losses["b"]
+    expected = shared_gram(total, losses, parameters)
+    begun = SharedGramOfStep(total, losses, parameters, left)
+    assert all(parameter.grad is None for parameter in parameters)
+    total.backward()  # type: ignore[no-untyped-call]
+    assert torch.allclose(begun.after_backward(), expected, rtol=1e-12, atol=0)
 
 
 def test_a_parameter_that_some_tasks_reach_counts_for_them_alone(network: TwoHeads) -> None:

@@ -35,6 +35,10 @@ class BinnedCounts(Metric):
         """Reset the state for this number of channels, which the task sets."""
         self.add_state("state", zoom.empty(channels), zoom.merged)
 
+    def counts_key(self) -> int:
+        """Number of channels: all of these metrics count alike."""
+        return len(self.state)
+
     def update(self, probabilities: Tensor, target: Tensor) -> None:
         """Adds a batch."""
         self.state = zoom.added(self.state, probabilities, target)

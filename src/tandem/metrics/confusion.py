@@ -32,6 +32,10 @@ class Confusion(Metric):
         # the last column counts rows without a predicted class
         self.add_state("cells", torch.zeros(num_classes, num_classes + 1, dtype=torch.int64), "sum")
 
+    def counts_key(self) -> tuple[int, int | None]:
+        """Number of classes, and the target value that is left out."""
+        return self.num_classes, self.ignore_index
+
     def update(self, probabilities: Tensor, target: Tensor) -> None:
         """Adds a batch."""
         predicted = probabilities

@@ -88,6 +88,10 @@ class LesionDetection(Metric):
         """Reset the state for this number of channels, which the task sets."""
         self.add_state("counts", torch.zeros(3, channels, dtype=torch.int64), "sum")
 
+    def counts_key(self) -> tuple[int, float]:
+        """Number of channels, and the overlap of a match; the quantity follows from the counts."""
+        return self.counts.shape[1], self.overlap
+
     def update(self, predicted: Tensor, target: Tensor) -> None:
         """Adds a batch."""
         drawn, truth = (predicted & (target != MISSING)).cpu().numpy(), (target == 1).cpu().numpy()

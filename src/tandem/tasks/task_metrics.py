@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
+from tandem.metrics.shared_counts import first_of_each, take_counts
 from tandem.tasks.kinds.binary import reached
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.undefined import UndefinedRows
@@ -63,6 +64,7 @@ class TaskMetrics(nn.Module):
         self.metrics = MetricCollection(
             {name: metric.clone() for name, metric in metrics.items()}, compute_groups=False
         )
+        self.first = first_of_each(self._metrics())
         self.class_names = tuple(class_names)
         for part in self.metrics.modules():  # a metric may contain others
             if isinstance(part, Metric):
@@ -82,7 +84,7 @@ class TaskMetrics(nn.Module):
         self.losses.update(torch.stack(list(values.values())), len(output.rows))
         self.undefined.see(output)
         probabilities = output.probabilities.nan_to_num(0.0)  # of other libraries' metrics some would raise an error
-        for metric in self._metrics().values():
+        for metric in (self.metrics[name] for name in set(self.first.values())):
             if not getattr(metric, "needs_mask", False):
                 metric.update(probabilities, output.target)
             elif threshold is not None:
@@ -100,7 +102,10 @@ class TaskMetrics(nn.Module):
             means = self.losses.compute().view(-1)  # torchmetrics returns a single mean as a scalar
             found = dict(zip(self.names, means.unbind(), strict=True))
             undefined = self.undefined.found(where)
-            for name, metric in self._metrics().items():
+            metrics = self._metrics()
+            for name, metric in metrics.items():
+                if (counted := metrics[self.first[name]]) is not metric:
+                    take_counts(metric, counted)
                 if metric.update_called:
                     value = metric.compute()
                     found |= self._named(name, torch.full_like(value, torch.nan) if undefined else value)

@@ -29,13 +29,56 @@ def shared_gram(loss: Tensor, losses: Mapping[str, Tensor], parameters: Sequence
     Returns:
         (T, T) float64 on the CPU.
     """
-    found = torch.autograd.grad(loss, list(losses.values()), retain_graph=True, allow_unused=True)
-    pairs = zip(losses.items(), found, strict=True)
-    weights = {name: torch.zeros_like(value) if weight is None else weight for (name, value), weight in pairs}
-    gradients = task_gradients(losses, parameters, weights, keep_graph=True)
+    gradients = task_gradients(losses, parameters, _weights(loss, losses), keep_graph=True)
     shared = shared_parameters(gradients)
     rows = [[row[index] for index in shared] for row in gradients.values()]  # None if the task does not depend on it
     return gramian([[value if value is None else mean_over_devices(value) for value in row] for row in rows])
+
+
+class SharedGramOfStep:
+    """The same as `shared_gram` with one backward pass less: the gradient of one task is what the step's leaves.
+
+    The other tasks' gradients are computed before the backward pass of the step, and subtracted from its result. So the
+    result must be the weighted sum of the tasks' gradients, and `.grad` must be empty before.
+
+    Args:
+        loss: the scalar to minimise.
+        losses: losses of the tasks, with their graph.
+        parameters: parameters of the network.
+        left: the task whose backward pass is saved.
+    """
+
+    def __init__(
+        self, loss: Tensor, losses: Mapping[str, Tensor], parameters: Sequence[nn.Parameter], left: str
+    ) -> None:
+        self.names, self.parameters = tuple(losses), parameters
+        others = {name: value for name, value in losses.items() if name != left}
+        self.rows = task_gradients(others, parameters, _weights(loss, others), keep_graph=True)
+
+    def after_backward(self) -> Tensor:
+        """(T, T) float64 on the CPU, from the `.grad` of the parameters."""
+        columns = zip(self.parameters, *self.rows.values(), strict=True)
+        left = [_rest(parameter.grad, parts) for parameter, *parts in columns]
+        rows = {name: self.rows.get(name, left) for name in self.names}
+        shared = shared_parameters(rows)
+        return gramian([[row[index] for index in shared] for row in rows.values()])
+
+
+def _weights(loss: Tensor, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """`dL/dL_t` of each task."""
+    found = torch.autograd.grad(loss, list(losses.values()), retain_graph=True, allow_unused=True)
+    pairs = zip(losses.items(), found, strict=True)
+    return {name: torch.zeros_like(value) if weight is None else weight for (name, value), weight in pairs}
+
+
+def _rest(whole: Tensor | None, parts: Sequence[Tensor | None]) -> Tensor | None:
+    """What these parts leave of a gradient; None if nothing: the task that is left does not reach the parameter."""
+    if whole is None:
+        return None
+    rest = whole
+    for part in parts:
+        rest = rest if part is None else rest - part
+    return rest if bool(rest.any()) else None
 
 
 def shares_and_cosines(names: Sequence[str], gram: Tensor) -> tuple[dict[str, float], dict[str, float]]:

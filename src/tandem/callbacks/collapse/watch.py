@@ -11,10 +11,11 @@ import pytorch_lightning as pl
 import torch
 from torch import Tensor
 
+from tandem.balance.balance import Balance
 from tandem.callbacks.collapse import gradients, losses, predictions
 from tandem.callbacks.collapse.finding import Finding
 from tandem.callbacks.collapse.history import Epoch, History, Limits
-from tandem.callbacks.collapse.measure import Predictions, shared_gram, shares_and_cosines
+from tandem.callbacks.collapse.measure import Predictions, SharedGramOfStep, shared_gram, shares_and_cosines
 from tandem.callbacks.collapse.reading import base_rate, by_task, dice_by_task, ends_linear, mean_over, trained
 from tandem.callbacks.split import SplitCallback
 from tandem.errors import ConfigError
@@ -48,7 +49,8 @@ class CollapseWatch(SplitCallback):
     `results.json` and the report. The watch does not change the numbers of a run, unless it stops the run.
 
     Args:
-        every: steps between two measurements of the gradients, at least 1. Each costs a backward pass per task.
+        every: steps between two measurements of the gradients, at least 1. Each costs a backward pass for every task
+            but one; for every task if a balance changes gradients, or several batches or devices make a step.
         warm_up: number of epochs at the start that are not judged, at least 0; a problem that no later epoch can fix is
             reported at once.
         patience: number of consecutive epochs that must look bad, at least 1.
@@ -86,6 +88,7 @@ class CollapseWatch(SplitCallback):
         self.grams: list[tuple[tuple[str, ...], Tensor]] = []
         self.finite: dict[str, Tensor] = {}
         self.validated = False
+        self.begun: SharedGramOfStep | None = None
 
     @property
     def warnings(self) -> list[dict[str, Any]]:
@@ -114,10 +117,20 @@ class CollapseWatch(SplitCallback):
                 self.history.start.setdefault(name, float(value.detach()))
             self.finite[name] = self.finite.get(name, True) & value.detach().isfinite()
         counted = {name: value for name, value in pl_module.losses.items() if name in trained(pl_module)}
-        if self._due(trainer) and len(counted) > 1:
-            gram = shared_gram(loss, counted, list(pl_module.network.parameters()))
-            if not _skipped(trainer, gram):
-                self.grams.append((tuple(counted), gram))
+        if not self._due(trainer) or len(counted) < 2:
+            return
+        network = list(pl_module.network.parameters())
+        if _adds_up(trainer, pl_module):
+            longest = max(counted, key=lambda name: pl_module.tasks[name].dense)
+            self.begun = SharedGramOfStep(loss, counted, network, longest)
+        else:
+            self._keep(trainer, tuple(counted), shared_gram(loss, counted, network))
+
+    def on_after_backward(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Ends the measurement of the tasks' gradients, where the step's own are part of it."""
+        if self.begun is not None:
+            self._keep(trainer, self.begun.names, self.begun.after_backward())
+            self.begun = None
 
     def on_before_optimizer_step(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, optimizer: torch.optim.Optimizer
@@ -189,6 +202,10 @@ class CollapseWatch(SplitCallback):
         """Restores them."""
         self.norms, self.grams, self.finite = list(state["norms"]), list(state["grams"]), dict(state["finite"])
 
+    def _keep(self, trainer: pl.Trainer, names: tuple[str, ...], gram: Tensor) -> None:
+        if not _skipped(trainer, gram):
+            self.grams.append((names, gram))
+
     def _due(self, trainer: pl.Trainer) -> bool:
         return trainer.global_step % self.every == 0
 
@@ -233,6 +250,12 @@ class CollapseWatch(SplitCallback):
         if trainer.strategy.reduce_boolean_decision(bool(fatal), all=False):
             log.warning("warning: the run stops here because of callbacks.collapse.stop: %s", ", ".join(fatal))
             trainer.should_stop = True
+
+
+def _adds_up(trainer: pl.Trainer, module: MultiTaskModule) -> bool:
+    """Whether the backward pass leaves in `.grad` the weighted sum of this step's task gradients, and nothing else."""
+    by_loss = type(module.balance).backward is Balance.backward
+    return by_loss and trainer.accumulate_grad_batches == 1 and trainer.world_size == 1
 
 
 def _skipped(trainer: pl.Trainer, measured: Tensor) -> bool:
