@@ -36,6 +36,7 @@ NOT_IDENTITY = (
     "loader.workers",
     "trainer.enable_progress_bar",
     "trainer.log_every_n_steps",
+    "trainer.collective_timeout_min",
     "tasks.*.metrics.*.direction",
     "tasks.*.metrics.*.label",
 )

@@ -12,6 +12,7 @@ from tandem.config.identity import run_hash
 from tandem.config.monitor import AUTO
 from tandem.config.resolve import resolve
 from tandem.config.suggest import nearest
+from tandem.distributed.world import first_failure, tell, told, world
 from tandem.errors import ConfigError, TrainingError
 from tandem.factory import make_data, make_module, make_trainer
 from tandem.jobs.slurm import requeue
@@ -35,8 +36,9 @@ log = logging.getLogger(__name__)
 def main() -> None:
     """The command `tandem-train`."""
     from tandem.cli import run
+    from tandem.distributed.count import device_count
 
-    run(train_job, "train")
+    run(train_job, "train", processes=device_count)
 
 
 def train_job(config: DictConfig, folder: Path) -> float | None:
@@ -55,11 +57,23 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
     if sweep and not HydraConfig.get().verbose:
         only_warnings()
     plain = resolve(config)
-    results = train_or_answer(plain, folder)
+    with first_failure():
+        if world().rank:
+            return _follow(plain, folder)
+        results = train_or_answer(plain, folder)
+        tell("answered")
     if not sweep:  # whose summary has a row for each job
         print_results(results, folder, plain["full"])
     value = results["metrics"].get(plain["monitor"])
     return None if value is None else float(value)
+
+
+def _follow(config: Mapping[str, Any], folder: Path) -> None:
+    """What ranks above 0 do: they train if rank 0 says so, and end if the run is finished or has failed."""
+    if (word := told()) == "train":
+        train_here(config, folder)
+    elif word == "failed":
+        raise SystemExit(1)
 
 
 def train_or_answer(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -132,7 +146,13 @@ def train(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.Callb
     count = device_count(config)
     with recorded(folder):
         continue_run(config, folder)
-    if count == 1:
+    if (here := world()).size > 1:
+        log.info(
+            "%s started %d processes, %d on each machine; every batch of %d is divided among them",
+            here.starter, here.size, here.here, config["loader"]["batch_size"],
+        )  # fmt: skip
+        tell("train")
+    if count == 1 or here.size > 1:
         return train_here(config, folder, callbacks)
     if callbacks:
         raise ConfigError(f"trainer.devices is {count}, but each trial of a search uses one device; set it to 1")
@@ -218,6 +238,8 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
     results["computed"] = computed
     results["resumed"] = resumed
     results["seconds"] = round(resume.seconds, 1)
+    if trainer.world_size > 1:
+        results["processes"] = trainer.world_size
     write_json(folder / RESULTS, results)
     write_report(folder)
     log.info(
@@ -359,6 +381,7 @@ def quieten() -> None:
         r".*Checkpoint directory .* exists and is not empty.*",  # a resumed run's own folder
         r".*The number of training batches .* is smaller than the logging interval.*",
         r".*`training_step` returned `None`.*",  # a batch without any target is skipped, as documented
+        r"The `srun` command is available on your system but is not used.*",  # `world` sees whether it is
         r".*sync_dist=True\)` when logging on epoch level.*",  # every rank logs the values of the whole split
         r"You're resuming from a checkpoint that ended before the epoch ended.*",  # `DataModule` starts at the position
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",  # Lightning's own

@@ -34,6 +34,7 @@ RULES = (
     Rule("trainer.barebones", one_of(False), "false, since it keeps no checkpoint to make results of"),
     Rule("trainer.enable_checkpointing", one_of(True), "true, since results are made of the best checkpoint"),
     Rule("trainer.enable_progress_bar", one_of(True, False), "true or false"),
+    Rule("trainer.collective_timeout_min", lambda value: is_number(value) and value > 0, "a number of minutes above 0"),
     Rule("trainer.min_epochs", whole(0), "a whole number of at least 0"),
     Rule("trainer.min_steps", whole(0), "a whole number of at least 0"),
     Rule("callbacks.*.patience", whole(0), "a whole number of at least 0"),
