@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from tandem.module import MultiTaskModule
     from tandem.network import SharedNetwork
 
-OWN = ("strategy", "num_nodes", "collective_timeout_min")
+OWN = ("strategy", "num_nodes", "collective_timeout_min", "share", "sync_batchnorm")
 """Settings of the trainer that are not Lightning's, or that follow from how the processes were started."""
 
 

@@ -60,6 +60,8 @@ LATER: dict[str, Any] = {
     "data.ids": "plain",
     "data.allow_overlap": False,
     "data.missing": None,
+    "trainer.share": "rows",
+    "trainer.sync_batchnorm": True,
 }
 """Options added after release 0.1.0, by dotted key, with the neutral value that reproduces the earlier behaviour.
 

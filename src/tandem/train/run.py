@@ -177,7 +177,6 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
     from tandem.callbacks.monitor_watch import MonitorWatch
     from tandem.callbacks.resume import Resume
     from tandem.distributed.gather import get_rank, rank_zero_first
-    from tandem.distributed.sync_batchnorm import convert_batchnorm
     from tandem.network.weights import origin
     from tandem.reports.run_report import write_report
     from tandem.runs.provenance import keep_data, read_data
@@ -199,7 +198,7 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
     for task in module.tasks.values():
         task.check_devices(trainer.world_size)
     if trainer.world_size > 1:
-        convert_batchnorm(module, gpu=trainer.strategy.root_device.type == "cuda")
+        _share(config["trainer"], module, trainer)
     with rank_zero_first():
         read_data(data, folder)
     known: dict[str, Any] = {"hash": hash_, "weights": origin(config["network"])}
@@ -248,6 +247,21 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
         results["best_epoch"], results["epochs"], config["monitor"], results["metrics"].get(config["monitor"]),
     )  # fmt: skip
     return results
+
+
+def _share(settings: Mapping[str, Any], module: "MultiTaskModule", trainer: "pl.Trainer") -> None:
+    """Sets how several devices share a batch: its losses, and the statistics of batch normalisation."""
+    from tandem.distributed.sync_batchnorm import convert_batchnorm
+    from tandem.tasks.by_rows import computed_by_rows
+
+    module.share = settings.get("share", "rows")
+    if settings.get("sync_batchnorm", True):
+        convert_batchnorm(module, gpu=trainer.strategy.root_device.type == "cuda")
+    else:
+        log.info("trainer.sync_batchnorm=false: each device has batch statistics of its own, so their number counts")
+    for name, task in module.tasks.items():
+        if module.share == "rows" and not computed_by_rows(task):
+            log.info("the loss of task '%s' is one of the whole batch, which every device gathers", name)
 
 
 def _fit(trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", last: Path | None) -> None:
