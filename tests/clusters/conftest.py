@@ -89,8 +89,14 @@ class Slurm:
 
     def ended(self, job: str) -> str:
         """Waits for a job's end; gives its state."""
-        self.wait(f"job {job} ends", lambda: self.state(job) not in ("PENDING", "RUNNING", "COMPLETING"))
+        self.wait(f"job {job} ends", lambda: self._now(job) not in ("PENDING", "RUNNING", "COMPLETING"))
         return self.state(job)
+
+    def _now(self, job: str) -> str:
+        """A job's state; one that was queued again need not wait for two minutes, as Slurm has it."""
+        if (state := self.state(job)) == "PENDING":
+            self.run("scontrol", "update", f"JobId={job}", "StartTime=now", check=False)
+        return state
 
     def left(self, name: str, runs: str = "runs") -> dict[str, Any]:
         """A file of the one run below a folder; empty if there is none."""

@@ -1,12 +1,16 @@
 """Real Slurm, two nodes emulated on one machine: equal numbers, honest endings, requeue from the last checkpoint."""
 
 import math
+import re
 import shlex
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tandem.utils.files import read_json
 
 pytestmark = pytest.mark.full
 
@@ -79,6 +83,35 @@ def test_scancel_is_an_interruption(tasks: int, slurm: Any) -> None:
     slurm.wait("the status", lambda: slurm.left("status.json")["state"] != "running", 60)
     assert slurm.left("status.json")["state"] == "interrupted", slurm.said()
     assert "Traceback" not in slurm.said()
+
+
+SWEEP = [
+    *("-m", "seed=0,1", "trainer.max_epochs=4", "hydra/launcher=submitit_slurm", "hydra.launcher.timeout_min=20"),
+    *("hydra.launcher.cpus_per_task=1", "hydra.launcher.nodes=2", "hydra.launcher.array_parallelism=1"),
+]
+"""Two runs on two nodes each, one after the other."""
+
+
+def test_a_sweep_of_runs_on_two_nodes_outlives_its_head_and_is_not_queued_twice(
+    slurm: Any, alone: dict[str, Any]
+) -> None:
+    pytest.importorskip("submitit")
+    head = subprocess.Popen(train(*SWEEP), cwd=slurm.directory, env=slurm.variables, stdout=subprocess.DEVNULL)
+    slurm.wait("the first job", lambda: len(list(slurm.directory.glob("runs/*/*/status.json"))) == 1)
+    head.kill()
+    head.wait()
+    before = slurm.run("squeue", "--noheader", "--array", "--format=%i").split()
+    said = slurm.run(*train(*SWEEP))
+    assert re.search("[12] of the jobs still in Slurm's queue: not queued again", said)
+    assert "sweep: 2 finished, 0 failed" in said
+    assert "sacct" not in said
+    found = sorted(slurm.directory.glob("runs/*/*/results.json"))
+    assert len(before) == len(found) == 2
+    results = [read_json(path) for path in found]
+    assert [each["processes"] for each in results] == [2, 2]
+    assert any(same(each, alone) for each in results if each["seed"] == 0)
+    arrays = set(re.findall(r"ArrayJobId=(\d+)", slurm.run("scontrol", "show", "jobs", "-o")))
+    assert len(arrays) == 1
 
 
 def test_what_contradicts_srun_is_one_line_before_the_lock(slurm: Any) -> None:

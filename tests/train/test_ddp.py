@@ -70,6 +70,14 @@ CASES = {
         "balance=famo",
         "network.freeze=until_epoch_1",
     ],
+    # every loss by the rows of each device, with denominators of other kinds than the number of rows
+    "by rows": [
+        *PARTLY,
+        "loss/binary@tasks.segmentation.loss=unified_focal",
+        "tasks.classification.loss.weight=[1,2,5]",
+        "callbacks=early_stopping",
+        "balance=uncertainty",
+    ],
     "drawn": [
         "task=[classification,embedding,regression,yes_no]",
         "loss/embedding@tasks.embedding.loss=triplet",  # triplets of the whole batch
