@@ -5,7 +5,7 @@ import logging
 import os
 import sys
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NoReturn
@@ -21,13 +21,14 @@ from tandem.config.shipped import config_folder
 from tandem.config.slots import own_modules_remembered
 from tandem.config.suggest import explain
 from tandem.config.typed import HELP, flags_last, folders_of, home_expanded, overrides_of
+from tandem.distributed.world import ElsewhereError, world
 from tandem.errors import ConfigError, DataError, TandemError
 from tandem.jobs import SWEEP_VARIABLE, RunningElsewhere, one_line, run_job
 from tandem.jobs.job_process import FOLDER_VARIABLE
 from tandem.jobs.outcome import BUSY
 from tandem.jobs.process import PARENT_VARIABLE, follow_parent
 from tandem.jobs.refused import is_new, remove_refused_job
-from tandem.utils.console import announce
+from tandem.utils.console import announce, silence
 from tandem.utils.names import printable
 from tandem.utils.signals import exit_code, install, kept
 
@@ -44,6 +45,7 @@ def run(
     task: Callable[[DictConfig, Path], Any],
     config_name: str,
     on_interrupt: str = "interrupted; rerun the same command to resume",
+    processes: Callable[[Mapping[str, Any]], int] | None = None,
 ) -> None:
     """Runs a task under Hydra, alone or as the jobs of a multirun, and exits with 1 if something failed.
 
@@ -51,10 +53,13 @@ def run(
         task: called with the job's configuration and folder; returns the job's objective.
         config_name: the primary configuration in the shipped folder.
         on_interrupt: the message after Ctrl-C, or a signal that ends the command.
+        processes: checks a configuration for the processes that torchrun or srun has started together with this one;
+            None: the task is for one process.
     """
+    _check_processes(processes is not None)
     _announce(config_name)
     verbose = os.environ.get(FULL_ERRORS) == "1"
-    job = _as_job(task, verbose)
+    job = _as_job(task, verbose, processes)
     job.command = _module(task)  # type: ignore[attr-defined]  # for launchers that start a process for each job
     try:
         follow_parent()
@@ -71,9 +76,9 @@ def run_tool(task: Callable[[dict[str, Any]], None], config_name: str, on_interr
         config_name: the primary configuration in the shipped folder; it includes `tool`.
         on_interrupt: the message after Ctrl-C, or a signal that ends the command.
     """
-    for word in sys.argv[1:]:  # before Hydra creates a folder for a sweep
-        if word.lstrip("+").lower() in SWEEPS:
-            _fail(f"{word} is for training; give this command one value for each key")
+    _check_processes(several=False)
+    if sweep := _sweep_word():  # before Hydra creates a folder for a sweep
+        _fail(f"{sweep} is for training; give this command one value for each key")
     _announce(config_name)
     verbose = os.environ.get(FULL_ERRORS) == "1"
 
@@ -88,8 +93,33 @@ def run_tool(task: Callable[[dict[str, Any]], None], config_name: str, on_interr
     _start(job, config_name, verbose, on_interrupt)
 
 
+def _sweep_word() -> str:
+    """The argument that makes a sweep of the command; empty if there is none."""
+    return next((word for word in sys.argv[1:] if word.lstrip("+").lower() in SWEEPS), "")
+
+
+def _check_processes(several: bool) -> None:
+    """Refuses several processes where one does the work; of those of a run, only rank 0 prints, logs and has files."""
+    try:
+        here = world()
+    except TandemError as error:
+        _fail(one_line(error))
+    if here.rank:
+        silence()
+        sys.argv += ["hydra.job_logging.root=null", "hydra.hydra_logging.root=null", "hydra.output_subdir=null"]
+    if here.size > 1 and not several:
+        _fail(f"{here.starter} started {here.size} processes, but this command is one; start it without {here.starter}")
+    if here.size > 1 and _sweep_word():
+        _fail(
+            f"{here.starter} started {here.size} processes, but a sweep is one, which starts its jobs; start it "
+            f"without {here.starter}, with hydra/launcher=..."
+        )
+
+
 def _announce(config_name: str) -> None:
     """Says at once, in a terminal, that the command has started: libraries take seconds to import."""
+    if world().rank:
+        return
     words = sys.argv[1:]
     asks = [word for word in words if word.partition("=")[0] in (*HELP, "--version", "--cfg", "-c", "--hydra-help")]
     if PARENT_VARIABLE not in os.environ and not asks:
@@ -163,7 +193,11 @@ def version_line() -> str:
     return f"{tandem.DISTRIBUTION} {tandem.__version__}"
 
 
-def _as_job(task: Callable[[DictConfig, Path], Any], verbose: bool) -> Callable[[DictConfig], Any]:
+def _as_job(
+    task: Callable[[DictConfig, Path], Any],
+    verbose: bool,
+    processes: Callable[[Mapping[str, Any]], int] | None = None,
+) -> Callable[[DictConfig], Any]:
     """The function that Hydra calls for each job. A failure ends the process, but not a sweep."""
 
     def job(config: DictConfig) -> Any:
@@ -178,6 +212,8 @@ def _as_job(task: Callable[[DictConfig, Path], Any], verbose: bool) -> Callable[
         try:
             check_directory(hydra_config.job.chdir)
             _check_folder(folder)
+            if processes is not None and world().size > 1:  # before the lock, which rank 0 alone takes
+                processes(resolve(config))
             return run_job(task, config, folder, list(hydra_config.overrides.task), number)
         except RunningElsewhere as error:
             if not sweep:  # the log file belongs to the other process
@@ -188,7 +224,7 @@ def _as_job(task: Callable[[DictConfig, Path], Any], verbose: bool) -> Callable[
             _report(error, folder, verbose)
             if sweep:
                 return None
-            if new and isinstance(error, ConfigError | DataError):
+            if new and not world().rank and isinstance(error, ConfigError | DataError):
                 remove_refused_job(folder, config)
             raise SystemExit(1) from None
 
@@ -209,7 +245,8 @@ def _report(error: Exception, folder: Path, verbose: bool) -> None:
     line = f"error: {one_line(error)}"
     if not isinstance(error, TandemError):
         line += f" (traceback: {folder / 'error.txt'})"
-    sys.stderr.write(f"{printable(line)}\n")
+    if not isinstance(error, ElsewhereError):
+        sys.stderr.write(f"{printable(line)}\n")
     if verbose:
         traceback.print_exception(error)
     for handler in logging.getLogger().handlers:
@@ -218,5 +255,6 @@ def _report(error: Exception, folder: Path, verbose: bool) -> None:
 
 
 def _fail(message: str, code: int = 1) -> NoReturn:
-    sys.stderr.write(f"error: {printable(message)}\n")
+    if not world().rank:  # all processes of a run fail for the same reason here
+        sys.stderr.write(f"error: {printable(message)}\n")
     raise SystemExit(code)

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from tandem.module import MultiTaskModule
     from tandem.network import SharedNetwork
 
+OWN = ("strategy", "num_nodes", "collective_timeout_min", "share", "sync_batchnorm")
+"""Settings of the trainer that are not Lightning's, or that follow from how the processes were started."""
+
 
 def make_data(config: Mapping[str, Any]) -> "DataModule":
     """Builds the data module; no file is read yet."""
@@ -120,9 +123,9 @@ def make_trainer(config: Mapping[str, Any], folder: Path, more: "Sequence[pl.Cal
     callbacks = _averaged_last([*_callbacks(placed["callbacks"]).values(), *more])
     # Lightning rejects a bar callback when the bar is switched off, and adds its own when there is none
     shown = placed["trainer"].get("enable_progress_bar", True) and any(isinstance(c, ProgressBar) for c in callbacks)
-    settings = {key: value for key, value in placed["trainer"].items() if key != "strategy"}  # see `device_count`
+    settings = {key: value for key, value in placed["trainer"].items() if key not in OWN}  # see `device_count`
     trainer: pl.Trainer = build(
-        {**settings, "enable_progress_bar": shown},
+        {**settings, "enable_progress_bar": shown, **_devices(settings)},
         "trainer",
         callbacks=[callback for callback in callbacks if shown or not isinstance(callback, ProgressBar)],
         logger=(get_rank() == 0 and list(build_each(placed["logger"], "logger").values())) or False,
@@ -159,6 +162,17 @@ def _averaged_last(callbacks: "list[pl.Callback]") -> "list[pl.Callback]":
     from tandem.callbacks import WeightAverage
 
     return sorted(callbacks, key=lambda callback: isinstance(callback, WeightAverage))
+
+
+def _devices(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """The number of devices of each machine; empty on a single device."""
+    from tandem.distributed.gather import is_distributed
+
+    if not is_distributed():
+        return {}
+    from tandem.distributed.strategy import device_setting
+
+    return {"devices": device_setting(settings.get("devices"))}
 
 
 def _strategy() -> dict[str, Any]:

@@ -12,6 +12,7 @@ from tandem.distributed.gather import backward_noop, gather_batch, is_distribute
 from tandem.network.protocol import SharedNetwork, begin_epoch
 from tandem.optim.schedule import Resumable, with_scheduler
 from tandem.penalties import Penalties, Penalty
+from tandem.tasks.by_rows import answer_by_rows
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.task import Task
 from tandem.trackers.logged import log_mean, shows_step
@@ -32,7 +33,12 @@ class MultiTaskModule(Resumable):
         seed: the random state of each training batch is set from (seed, batch index), so that a resumed run gives the
             same numbers as an uninterrupted one. Batches accumulated into one step have different random states.
         penalties: penalties by name. They add to the gradient but not to the logged loss.
+
+    Attributes:
+        share: what each of several devices computes the losses of: its own `rows`, or the whole `batch`.
     """
+
+    share = "rows"
 
     def __init__(
         self,
@@ -73,14 +79,18 @@ class MultiTaskModule(Resumable):
             stage: `train`, `val` or `test`.
             thresholds_final: whether thresholds are final; only then are mask metrics updated.
         """
-        outputs = self._outputs(batch)
+        outputs = self._outputs(batch, stage)
         for name, output in outputs.items():
             self.tasks[name].update(output, stage, thresholds_final)
         return outputs
 
-    def _outputs(self, batch: Mapping[str, Any]) -> Outputs:
-        logits, batch = gather_batch(self, batch)
-        answers = {name: task.answer(logits[name], batch) for name, task in self.tasks.items()}
+    def _outputs(self, batch: Mapping[str, Any], stage: str = "train") -> Outputs:
+        answers: Mapping[str, TaskOutput | None]
+        if stage == "train" and self.share == "rows" and is_distributed():
+            answers = answer_by_rows(self, self.tasks, batch)
+        else:
+            logits, batch = gather_batch(self, batch)
+            answers = {name: task.answer(logits[name], batch) for name, task in self.tasks.items()}
         return {name: output for name, output in answers.items() if output is not None}
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> dict[str, Any] | None:

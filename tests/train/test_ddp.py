@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -22,9 +23,10 @@ from tandem.config.shipped import config_folder
 from tandem.data.loading.loading import loader
 from tandem.distributed.count import device_count
 from tandem.distributed.sync_batchnorm import SharedBatchNorm, convert_batchnorm
+from tandem.distributed.world import ProcessError, World, world
 from tandem.errors import ConfigError, DataError, TandemError
 from tandem.train import ddp_launch as launch
-from tandem.train.ddp_launch import WorkerError, train_on_devices
+from tandem.train.ddp_launch import train_on_devices
 from tandem.train.run import train, train_here
 from tandem.utils.files import read_json
 
@@ -67,6 +69,14 @@ CASES = {
         "data.val=5",
         "balance=famo",
         "network.freeze=until_epoch_1",
+    ],
+    # every loss by the rows of each device, with denominators of other kinds than the number of rows
+    "by rows": [
+        *PARTLY,
+        "loss/binary@tasks.segmentation.loss=unified_focal",
+        "tasks.classification.loss.weight=[1,2,5]",
+        "callbacks=early_stopping",
+        "balance=uncertainty",
     ],
     "drawn": [
         "task=[classification,embedding,regression,yes_no]",
@@ -134,13 +144,14 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     epoch = {**unbroken, "trainer": {**unbroken["trainer"], "max_epochs": 1}}
     asked |= {"unbroken": [unbroken], "resumed": [epoch, unbroken]}
     (two / "cases.json").write_text(json.dumps(asked))
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR", "NODE_RANK": "0"}
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR", "GROUP_RANK": "0"}
+    environment |= {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}
     if sys.platform == "linux":
         environment["GLOO_SOCKET_IFNAME"] = "lo"
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", PROCESS, str(number), str(two)],
-            env={**environment, "LOCAL_RANK": str(number)},
+            env={**environment, "LOCAL_RANK": str(number), "RANK": str(number)},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -257,7 +268,7 @@ def test_devices_are_counted_as_lightning_would(trainer: dict[str, Any], count: 
         ({"devices": "two"}, "trainer.devices is 'two'"),
         ({"devices": 2, "strategy": "fsdp"}, "trainer.strategy is fsdp, but several devices use ddp"),
         ({"strategy": "ddp_spawn"}, "trainer.strategy is ddp_spawn"),
-        ({"devices": 2, "num_nodes": 2}, "trainer.num_nodes is 2, but a run is on one machine"),
+        ({"devices": 2, "num_nodes": 2}, "trainer.num_nodes is 2, but this process was started alone"),
     ],
 )
 def test_what_devices_cannot_do_is_refused_in_one_line(trainer: dict[str, Any], words: str) -> None:
@@ -267,10 +278,126 @@ def test_what_devices_cannot_do_is_refused_in_one_line(trainer: dict[str, Any], 
     assert "\n" not in str(refusal.value)
 
 
-def test_the_processes_of_torchrun_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WORLD_SIZE", "2")
-    with pytest.raises(ConfigError, match=r"WORLD_SIZE is 2, as torchrun sets it.*start it with plain python"):
-        device_count({"trainer": {"devices": 2}, "loader": {"batch_size": 4}})
+TORCHRUN = {"RANK": "3", "WORLD_SIZE": "4", "LOCAL_RANK": "1", "LOCAL_WORLD_SIZE": "2"}
+
+SRUN = {"SLURM_PROCID": "3", "SLURM_STEP_NUM_TASKS": "4", "SLURM_STEP_NUM_NODES": "2", "SLURM_LOCALID": "1"}
+
+
+@pytest.mark.parametrize(
+    ("variables", "found"),
+    [
+        ({}, World()),
+        (TORCHRUN, World(3, 4, 2, "torchrun")),
+        (SRUN, World(3, 4, 2, "srun")),
+        ({**SRUN, **TORCHRUN, "LOCAL_WORLD_SIZE": "4"}, World(3, 4, 4, "torchrun")),  # torchrun inside of srun
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "2", "SLURM_JOB_ID": "7"}, World()),  # a batch script without srun
+        ({**SRUN, "SLURM_STEP_NUM_TASKS": "1", "SLURM_STEP_NUM_NODES": "1"}, World()),  # a job of a sweep
+        ({"RANK": "0", "WORLD_SIZE": "1"}, World()),
+    ],
+)
+def test_processes_that_were_started_together_know_each_other(
+    variables: dict[str, str], found: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _started(variables, monkeypatch)
+    assert world() == found
+
+
+def _started(variables: Mapping[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in os.environ if name.startswith("SLURM_") or name in TORCHRUN]:
+        monkeypatch.delenv(name)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "count"),
+    [({"devices": 1}, 4), ({"devices": 2}, 4), ({"devices": "auto"}, 4), ({"devices": 2, "num_nodes": 2}, 4)],
+)
+def test_devices_and_machines_come_from_what_started_the_processes(
+    trainer: dict[str, Any], count: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for variables in (TORCHRUN, SRUN):
+        _started(variables, monkeypatch)
+        assert device_count({"trainer": trainer, "loader": {"batch_size": 4}}) == count
+
+
+@pytest.mark.parametrize(
+    ("trainer", "words"),
+    [
+        ({"devices": 4}, "trainer.devices is 4, but srun started 2 processes on each machine; leave"),
+        (
+            {"devices": 2, "num_nodes": 3},
+            "trainer.num_nodes is 3, but srun started 2 machines; leave",
+        ),
+        ({"devices": 1, "strategy": "fsdp"}, "trainer.strategy is fsdp"),
+    ],
+)
+def test_what_contradicts_the_started_processes_is_one_line(
+    trainer: dict[str, Any], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _started(SRUN, monkeypatch)
+    with pytest.raises(ConfigError, match=words):
+        device_count({"trainer": trainer, "loader": {"batch_size": 4}})
+    monkeypatch.setenv("SLURM_STEP_TASKS_PER_NODE", "3,1")
+    with pytest.raises(ConfigError, match="srun started 4 tasks on 2 nodes, not the same number on each"):
+        world()
+
+
+def test_other_commands_and_sweeps_are_for_one_process(
+    tandem_train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _started({**TORCHRUN, "RANK": "0"}, monkeypatch)
+    assert tandem_train("-m", "seed=1,2").error.startswith("torchrun started 4 processes, but a sweep is one")
+    _started(TORCHRUN, monkeypatch)
+    assert tandem_train("-m", "seed=1,2").err == "", "rank 0 says it"
+
+
+ERRS = """
+import sys
+from tandem.cli import run
+from tandem.errors import DataError
+from tandem.distributed.world import first_failure, tell, told, world
+def task(config, folder):
+    with first_failure():
+        if world().rank:
+            assert told() == "train"
+            raise DataError("scan.png is torn")
+        tell("train")
+        import torch.distributed as dist
+        dist.barrier()
+task.command = None
+run(task, "train", processes=lambda config: 2)
+"""
+
+
+@pytest.mark.full
+def test_the_first_failure_is_one_line_whatever_rank(tmp_path: Path) -> None:
+    script = tmp_path / "errs.py"
+    script.write_text(ERRS)
+    common = {**os.environ, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"}
+    common |= {"MASTER_PORT": str(_free_port()), "OMP_NUM_THREADS": "1"}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, str(script), "experiment=tiny"],
+            env={**common, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    said = [process.communicate(timeout=120)[1] for process in processes]
+    assert [process.returncode for process in processes] == [1, 1]
+    assert said == ["", "error: scan.png is torn\n"]
+    (status,) = (read_json(path) for path in tmp_path.glob("runs/tiny/*/status.json"))
+    assert (status["state"], status["error"]) == ("failed", "scan.png is torn")
+    assert len(list(tmp_path.glob("runs/tiny/*/.hydra"))) == 1
+
+
+def _free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
 
 
 def test_a_search_is_told_that_its_trials_are_on_one_device(tmp_path: Path) -> None:
@@ -282,11 +409,11 @@ WORKER = """
 import json, os, signal, sys, time
 from pathlib import Path
 job = json.loads(sys.stdin.buffer.readline())
-number, place = job["number"], Path(job["place"])
+number = int(os.environ["RANK"])
 def fail(kind, message, after=0.0):
     time.sleep(after)
-    found = {"time": time.time(), "type": kind, "message": message, "traceback": "Traceback: far away"}
-    (place / f"{number}.json").write_text(json.dumps(found))
+    found = {"rank": number, "type": kind, "message": message, "traceback": "Traceback: far away"}
+    Path(job["place"], "failure.json").write_text(json.dumps(found))
     sys.exit(1)
 """
 """What a process of a device does first, without the libraries; a test defines what follows."""
@@ -309,7 +436,7 @@ WAITS = "\nsys.stdin.buffer.read()"
 
 
 def test_the_first_device_s_results_are_given(job: Callable[[str], dict[str, Any]]) -> None:
-    found = "{'count': job['count'], 'rank': os.environ['LOCAL_RANK']}"
+    found = "{'count': int(os.environ['WORLD_SIZE']), 'rank': os.environ['LOCAL_RANK']}"
     write = f"if number == 0: Path(job['folder'], 'results.json').write_text(json.dumps({found}))"
     assert job(write) == {"count": 2, "rank": "0"}
 
@@ -319,9 +446,9 @@ def test_an_error_of_one_device_ends_the_others_and_is_raised_unchanged(job: Cal
     with pytest.raises(DataError) as error:
         job("if number: fail('DataError', 'mask.png is torn')" + WAITS)
     assert str(error.value) == "mask.png is torn"
-    with pytest.raises(WorkerError) as unforeseen:
-        job("fail('KeyError', 'what', after=0.1 * number)")
-    assert str(unforeseen.value) == "KeyError: what (device 0)"
+    with pytest.raises(ProcessError) as unforeseen:
+        job("if not number: fail('KeyError', 'what')" + WAITS)
+    assert str(unforeseen.value) == "KeyError: what (process 0)"
     assert "far away" in str(unforeseen.value.__cause__)
     assert time.monotonic() - begun < launch.GRACE
 

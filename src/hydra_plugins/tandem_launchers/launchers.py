@@ -81,23 +81,6 @@ class Processes(_JobProcesses):
         return run_local(jobs, **self.options)
 
 
-class Joblib(_JobProcesses):
-    """Runs jobs with joblib: `hydra/launcher=joblib`."""
-
-    def prepare(self) -> None:
-        """Checks the options and imports joblib."""
-        from tandem.utils.optional import load
-
-        super().prepare()
-        load("joblib", "joblib", "hydra/launcher=joblib")
-
-    def run(self, jobs: "list[SweepJob]") -> "Outcomes":
-        """Runs the jobs with joblib."""
-        from tandem.jobs.remote import run_joblib
-
-        return run_joblib(jobs, **self.options)
-
-
 class SubmititLocal(_JobProcesses):
     """Runs jobs with submitit on this machine: `hydra/launcher=submitit_local`."""
 

@@ -20,16 +20,6 @@ class ProcessesOptions:
 
 
 @dataclass
-class JoblibOptions:
-    """Workers of joblib."""
-
-    _target_: str = "hydra_plugins.tandem_launchers.launchers.Joblib"
-    n_jobs: int = MISSING
-    threads: int | None = None
-    timeout_min: float | None = None
-
-
-@dataclass
 class SubmititOptions:
     """Options that both submitit launchers share."""
 
@@ -59,6 +49,11 @@ class SubmititSlurmOptions(SubmititOptions):
     account: str | None = None
     qos: str | None = None
     constraint: str | None = None
+    nodes: int = MISSING
+    tasks_per_node: int = MISSING
+    gres: str | None = None
+    exclude: str | None = None
+    signal_delay_s: int = MISSING
     array_parallelism: int = MISSING
     setup: list[str] | None = None
     additional_parameters: dict[str, Any] = MISSING
@@ -80,7 +75,6 @@ class RayOptions:
 # Hydra imports this package to find the launchers, and reads their types from its store
 for name, node in {
     "processes": ProcessesOptions,
-    "joblib": JoblibOptions,
     "submitit_local": SubmititLocalOptions,
     "submitit_slurm": SubmititSlurmOptions,
     "ray": RayOptions,

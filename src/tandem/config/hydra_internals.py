@@ -354,7 +354,7 @@ def remove_launchers(names: Sequence[str]) -> None:
     Where such a package is installed, Hydra would check tandem's launcher of the same name against the other's types.
 
     Args:
-        names: of the files, such as `joblib.yaml`.
+        names: of the files, such as `ray.yaml`.
     """
     from hydra.core.config_store import ConfigStore
     from hydra.core.plugins import Plugins

@@ -17,8 +17,9 @@ from tandem.config.slots import ALLOW_VARIABLE
 from tandem.errors import ConfigError
 
 LAUNCHER_OPTIONS = (
-    *("account", "array_parallelism", "constraint", "cpus", "cpus_per_task", "devices", "gpus", "gpus_per_node"),
-    *("keep_going", "max_num_timeout", "mem_gb", "n_jobs", "partition", "qos", "retries", "threads", "timeout_min"),
+    *("account", "array_parallelism", "constraint", "cpus", "cpus_per_task", "devices", "exclude", "gpus"),
+    *("gpus_per_node", "gres", "keep_going", "max_num_timeout", "mem_gb", "n_jobs", "nodes", "partition", "qos"),
+    *("retries", "signal_delay_s", "tasks_per_node", "threads", "timeout_min"),
 )
 """Amounts and places in a queue; the others name commands, programs' options, addresses or folders."""
 

@@ -36,6 +36,7 @@ NOT_IDENTITY = (
     "loader.workers",
     "trainer.enable_progress_bar",
     "trainer.log_every_n_steps",
+    "trainer.collective_timeout_min",
     "tasks.*.metrics.*.direction",
     "tasks.*.metrics.*.label",
 )
@@ -59,6 +60,8 @@ LATER: dict[str, Any] = {
     "data.ids": "plain",
     "data.allow_overlap": False,
     "data.missing": None,
+    "trainer.share": "rows",
+    "trainer.sync_batchnorm": True,
 }
 """Options added after release 0.1.0, by dotted key, with the neutral value that reproduces the earlier behaviour.
 

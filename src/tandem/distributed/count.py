@@ -1,9 +1,9 @@
 """How many devices a run uses; torch is imported only where it is needed."""
 
-import os
 from collections.abc import Mapping
 from typing import Any
 
+from tandem.distributed.world import World, world
 from tandem.errors import ConfigError
 
 ALL = ("auto", "-1", -1)
@@ -23,24 +23,22 @@ def device_count(config: Mapping[str, Any]) -> int:
         >>> device_count({"trainer": {"devices": 2}, "loader": {"batch_size": 16}})
         2
     """
-    if os.environ.get("WORLD_SIZE", "1") != "1":
-        raise ConfigError(
-            f"WORLD_SIZE is {os.environ['WORLD_SIZE']}, as torchrun sets it, so the run would be trained several times "
-            "at once; start it with plain python, which starts one process for each of trainer.devices"
-        )
-    trainer = config["trainer"]
+    trainer, started = config["trainer"], world()
     strategy = trainer.get("strategy", "auto")
     if strategy not in ("auto", "ddp", None):
         raise ConfigError(
             f"trainer.strategy is {strategy}, but several devices use ddp, and one device needs no strategy; "
             "remove it, and set trainer.devices"
         )
-    if trainer.get("num_nodes", 1) != 1:
+    nodes = trainer.get("num_nodes", 1)
+    if started.size > 1:
+        _check_started(trainer, nodes, started)
+    elif nodes != 1:
         raise ConfigError(
-            f"trainer.num_nodes is {trainer['num_nodes']}, but a run is on one machine; "
-            "spread the runs of a study over machines instead (hydra/launcher=submitit_slurm or ray)"
+            f"trainer.num_nodes is {nodes}, but this process was started alone; start the run on each machine, with "
+            f"torchrun --nnodes={nodes} or srun --nodes={nodes}"
         )
-    count = _devices(trainer)
+    count = started.size if started.size > 1 else _devices(trainer)
     batch = config["loader"]["batch_size"]
     if count > batch >= 1:  # the loader reports fewer than one row
         raise ConfigError(
@@ -54,6 +52,20 @@ def device_count(config: Mapping[str, Any]) -> int:
             "it to null, or trainer.devices=1"
         )
     return count
+
+
+def _check_started(trainer: Mapping[str, Any], nodes: Any, started: World) -> None:
+    """Processes that were started elsewhere are as many as asked for; 1, the default, asks for as many as there are."""
+    devices = 1 if trainer.get("devices") in ALL else _devices(trainer)
+    for key, asked, found, what in (
+        ("devices", devices, started.here, "processes on each machine"),
+        ("num_nodes", nodes, started.size // started.here, "machines"),
+    ):
+        if asked not in (1, found):
+            raise ConfigError(
+                f"trainer.{key} is {trainer[key]}, but {started.starter} started {found} {what}; leave trainer.{key} "
+                "out, or start as many"
+            )
 
 
 def _devices(trainer: Mapping[str, Any]) -> int:

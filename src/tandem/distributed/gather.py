@@ -44,6 +44,13 @@ def gather_batch(
         return forward(batch["image"]), batch
     with per_rank_rng():
         logits = forward(batch["image"])
+    return gather_logits(logits, batch)
+
+
+def gather_logits(
+    logits: Mapping[str, Tensor], batch: Mapping[str, Any]
+) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
+    """The logits and targets of all devices' rows; arguments and result as of `gather_batch`."""
     some = next(iter(logits.values()))
     own = torch.tensor([len(some)], device=some.device)
     counts = [torch.empty_like(own) for _ in range(dist.get_world_size())]
@@ -120,6 +127,16 @@ class _Gather(torch.autograd.Function):
 
 def _gathered(own: Tensor, rows: Sequence[int]) -> Tensor:
     return _Gather.apply(own, rows) if own.requires_grad else _all_rows(own, rows)
+
+
+def all_rows(own: Tensor, rows: Sequence[int]) -> Tensor:
+    """The rows of all devices, without gradient.
+
+    Args:
+        own: (n, ...) of this device.
+        rows: number of rows of each device.
+    """
+    return _all_rows(own, rows)
 
 
 def _all_rows(own: Tensor, rows: Sequence[int]) -> Tensor:

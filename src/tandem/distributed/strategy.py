@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from lightning_fabric.plugins.environments.lightning import LightningEnvironment
 from pytorch_lightning.strategies import DDPStrategy
+
+from tandem.distributed.world import environment, world
 
 
 class SharedSteps(DDPStrategy):
@@ -13,7 +14,7 @@ class SharedSteps(DDPStrategy):
     """
 
     def __init__(self) -> None:
-        super().__init__(cluster_environment=LightningEnvironment(), find_unused_parameters=True)
+        super().__init__(cluster_environment=environment(), find_unused_parameters=True)
 
     def configure_ddp(self) -> None:
         """Wrap the module with all of its parameters."""
@@ -27,5 +28,11 @@ class SharedSteps(DDPStrategy):
 
 
 def trainer_settings() -> dict[str, Any]:
-    """Arguments of the trainer: the strategy, and no distributed sampler, since the loaders split each batch."""
-    return {"strategy": SharedSteps(), "use_distributed_sampler": False}
+    """Arguments of the trainer: strategy and nodes; no distributed sampler, since the loaders split each batch."""
+    nodes = world().size // world().here
+    return {"strategy": SharedSteps(), "use_distributed_sampler": False, "num_nodes": nodes}
+
+
+def device_setting(given: Any) -> Any:
+    """`trainer.devices` for Lightning: a list of GPUs as it is given, or the number of processes of this machine."""
+    return given if isinstance(given, list) else world().here

@@ -58,6 +58,7 @@ def make_trainer(split: Split, callbacks: "list[pl.Callback]") -> "pl.Trainer":
         ConfigError: the device is not available.
     """
     import pytorch_lightning as pl
+    from lightning_fabric.plugins.environments.lightning import LightningEnvironment
     from lightning_fabric.utilities.exceptions import MisconfigurationException
 
     from tandem.callbacks import Progress
@@ -66,7 +67,7 @@ def make_trainer(split: Split, callbacks: "list[pl.Callback]") -> "pl.Trainer":
     try:
         return pl.Trainer(
             **split.trainer, devices=1, logger=False, enable_checkpointing=False, enable_model_summary=False,
-            callbacks=[*callbacks, Progress()],
+            callbacks=[*callbacks, Progress()], plugins=[LightningEnvironment()],  # one process, also under Slurm
         )  # fmt: skip
     except MisconfigurationException as error:
         reason = " ".join(str(error).split())

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from tandem.distributed.world import world
 from tandem.jobs.outcome import CONSOLE, JobOutcome, SweepJob, conclude
 from tandem.jobs.process import start_process
 from tandem.jobs.status import SWEEP_VARIABLE
@@ -15,7 +16,7 @@ class _JobProcess:
     """A running job. Private, so that no configuration can name it as a `_target_`; see `start_job`."""
 
     def __init__(self, job: SweepJob, minutes: float | None, environment: Mapping[str, str]) -> None:
-        self.job, self.minutes = job, minutes
+        self.job, self.minutes, self.rank = job, minutes, world().rank
         variables = {
             SWEEP_VARIABLE: job.sweep,
             FOLDER_VARIABLE: job.folder,
@@ -28,7 +29,7 @@ class _JobProcess:
             job.arguments,
             {**job.environment, **environment, **variables},
             job.directory,
-            folder / CONSOLE,
+            folder / (f"{Path(CONSOLE).stem}.{self.rank}.log" if self.rank else CONSOLE),
             None if minutes is None else 60 * minutes,
         )
 
@@ -50,6 +51,8 @@ class _JobProcess:
             raise
 
     def _outcome(self, code: int) -> JobOutcome:
+        if self.rank:  # one of several processes of the job: rank 0 writes how it ended
+            return JobOutcome("failed" if code else "finished", seconds=self.process.seconds)
         return conclude(self.job, code, self.process.seconds, self.process.why, self.minutes)
 
 

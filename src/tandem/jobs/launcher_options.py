@@ -23,6 +23,7 @@ def check(options: Mapping[str, Any]) -> None:
         tandem.errors.ConfigError: hydra.launcher.n_jobs is 0, but must be at least 1
     """
     minimum = {"n_jobs": 1, "threads": 1, "cpus_per_task": 1, "retries": 0, "cpus": 0, "gpus": 0}
+    minimum |= {"nodes": 1, "tasks_per_node": 1, "signal_delay_s": 1}
     for key, least in minimum.items():
         if (value := options.get(key)) is not None and value < least:
             raise ConfigError(f"hydra.launcher.{key} is {value}, but must be at least {least}")

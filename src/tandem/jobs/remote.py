@@ -1,49 +1,24 @@
-"""Runs jobs with joblib, submitit (Slurm) or Ray. Each worker starts the job in a process of its own and watches it."""
+"""Runs jobs with submitit (Slurm) or Ray. Each worker starts the job in a process of its own and watches it."""
 
+import logging
 import os
 import signal
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from tandem.errors import ConfigError
-from tandem.jobs.job_process import run_in_process
+from tandem.jobs.job_process import run_in_process, start_job
 from tandem.jobs.launcher_options import thread_variables
 from tandem.jobs.lock import RunningElsewhere, locked
 from tandem.jobs.outcome import JobOutcome, SweepJob, write_outcome
-from tandem.jobs.pool import PATIENCE, POLL, Outcomes, pool
+from tandem.jobs.pool import PATIENCE, POLL, Outcomes, Running, pool
+from tandem.jobs.queue import queued_before, remember, still_queued
 from tandem.jobs.status import STOPPED, one_line, read_status
 
-
-def run_joblib(jobs: Sequence[SweepJob], n_jobs: int, threads: int | None, timeout_min: float | None) -> Outcomes:
-    """Runs the jobs with joblib's workers.
-
-    Args:
-        jobs: in their order.
-        n_jobs: number of jobs that run at the same time.
-        threads: of each; None: an equal share of the cores.
-        timeout_min: minutes after which a job is stopped; None: no limit.
-    """
-    import joblib
-
-    jobs = [_with(job, thread_variables(threads, n_jobs)) for job in jobs]
-    left = {job.number: job for job in jobs}
-    workers = joblib.Parallel(n_jobs=n_jobs, backend="loky", return_as="generator_unordered", pre_dispatch=n_jobs)
-    try:
-        for number, outcome in workers(joblib.delayed(_numbered)(job, timeout_min) for job in jobs):
-            yield left.pop(number), outcome
-    except KeyboardInterrupt:
-        _wait_for(left.values())
-        raise
-    except Exception as error:  # a worker that is killed takes the others with it
-        for job in left.values():
-            yield job, lost(job, error)
-
-
-def _numbered(job: SweepJob, minutes: float | None) -> tuple[int, JobOutcome]:
-    return job.number, run_in_process(job, minutes)
+log = logging.getLogger(__name__)
 
 
 class Resumable:
@@ -51,20 +26,36 @@ class Resumable:
 
     def __call__(self, job: SweepJob) -> JobOutcome:
         """Runs the job."""
-        return run_in_process(job)
+        self.running = start_job(job)
+        return self.running.wait()
 
     def checkpoint(self, job: SweepJob) -> Any:
-        """The same job again: submitit calls this when Slurm preempts the job, or at the time limit."""
+        """The same job again: submitit calls this when Slurm preempts the job, or before the time limit.
+
+        The job's process is stopped first, and saves where it is.
+        """
         from submitit.helpers import DelayedSubmission
 
-        return DelayedSubmission(self, job)
+        self.running.stop("interrupted")
+        until = time.monotonic() + PATIENCE
+        while self.running.ended() is None and time.monotonic() < until:
+            time.sleep(POLL)
+        return DelayedSubmission(Resumable(), job)
 
 
 class _Submitted:
-    """A job that was given to submitit."""
+    """A job that was given to submitit.
 
-    def __init__(self, job: SweepJob, handle: Any, local: bool) -> None:
+    Args:
+        job: the job.
+        handle: submitit's.
+        local: whether it runs on this machine.
+        earlier: whether an earlier launch has given it to Slurm, in the name of another sweep.
+    """
+
+    def __init__(self, job: SweepJob, handle: Any, local: bool, earlier: bool = False) -> None:
         self.job, self.handle, self.local, self.stopping = job, handle, local, False
+        self.earlier = earlier
 
     def stop(self, why: str) -> None:
         self.stopping = True
@@ -77,15 +68,35 @@ class _Submitted:
     def ended(self) -> JobOutcome | None:
         if self.stopping:
             return _stopped(self.job)
-        if not self.handle.done():
+        file = self.handle.paths.result_pickle
+        if not file.exists() and (not self.handle.done() if self.local else still_queued(self.handle.job_id)):
             return None
         try:
-            outcome: JobOutcome = self.handle.result()
+            outcome: JobOutcome = self.handle.result() if self.local else _result(self.handle, file)
         except Exception as error:
-            timed_out = "timed-out" in str(error)
+            if read_status(Path(self.job.folder)).get("state") == "interrupted":  # by scancel
+                return JobOutcome("interrupted", STOPPED)
+            timed_out = "timed-out" in str(error) or "timed out" in str(error)
             limit = JobOutcome("timed out", "stopped at the time limit (timeout_min)")
             return write_outcome(self.job, limit) if timed_out else lost(self.job, error)
-        return outcome
+        return write_outcome(self.job, outcome) if self.earlier and outcome.state != "running elsewhere" else outcome
+
+
+def _result(handle: Any, file: Path) -> JobOutcome:
+    """What the job's first process has returned.
+
+    Raises:
+        RuntimeError: it has failed, or left nothing.
+    """
+    from submitit.core.utils import pickle_load
+
+    if not file.exists():
+        raise RuntimeError(f"job {handle.job_id} of Slurm has left the queue without a result; its log: {file.parent}")
+    word, value = pickle_load(file)
+    if word != "success":
+        raise RuntimeError(str(value).strip().splitlines()[-1])
+    outcome: JobOutcome = value
+    return outcome
 
 
 def run_submitit(
@@ -110,14 +121,36 @@ def run_submitit(
         executor = submitit.AutoExecutor(folder=folder, cluster=cluster, **retries)
     except RuntimeError as error:
         raise ConfigError(f"hydra/launcher=submitit_{cluster} must run on a Slurm login node: {error}") from error
-    common = {"timeout_min", "cpus_per_task", "gpus_per_node", "mem_gb"}
+    common = {"timeout_min", "cpus_per_task", "gpus_per_node", "mem_gb", "nodes", "tasks_per_node"}
     named = {key if key in common else f"{cluster}_{key}": value for key, value in parameters.items()}
     executor.update_parameters(name="tandem", **{key: value for key, value in named.items() if value is not None})
     jobs = [_with(job, thread_variables(parameters["cpus_per_task"], 1)) for job in jobs]
     if cluster == "slurm":
-        handles = dict(zip((job.number for job in jobs), executor.map_array(Resumable(), jobs), strict=True))
-        return pool(jobs, lambda job: _Submitted(job, handles[job.number], local=False), None)
+        return pool(jobs, _submit(executor, jobs).__getitem__, None)
     return pool(jobs, lambda job: _Submitted(job, executor.submit(Resumable(), job), local=True), n_jobs)
+
+
+def _submit(executor: Any, jobs: Sequence[SweepJob]) -> "_Handles":
+    """Queues the jobs as one array, without those that an earlier launch has queued, which are waited for."""
+    import submitit
+
+    before = queued_before(jobs)
+    if before:
+        log.info("%d of the jobs still in Slurm's queue: not queued again", len(before))
+    new = [job for job in jobs if job.number not in before]
+    handles = dict(zip((job.number for job in new), executor.map_array(Resumable(), new) if new else (), strict=True))
+    for job in new:
+        remember(job, handles[job.number].job_id)
+    earlier = {number: submitit.SlurmJob(executor.folder, job_id=name) for number, name in before.items()}
+    return _Handles({**handles, **earlier}, set(before))
+
+
+class _Handles:
+    def __init__(self, handles: Mapping[int, Any], earlier: set[int]) -> None:
+        self.handles, self.earlier = handles, earlier
+
+    def __getitem__(self, job: SweepJob) -> Running:
+        return _Submitted(job, self.handles[job.number], local=False, earlier=job.number in self.earlier)
 
 
 class _Task:
@@ -203,12 +236,3 @@ def _stopped(job: SweepJob) -> JobOutcome | None:
         return None
     outcome = JobOutcome("interrupted", STOPPED)
     return write_outcome(job, outcome) if _begun(job) else outcome
-
-
-def _wait_for(jobs: Iterable[SweepJob]) -> None:
-    """Waits until stopped jobs have released the locks of their folders, at most `PATIENCE`."""
-    until = time.monotonic() + PATIENCE
-    waiting = list(jobs)
-    while waiting and time.monotonic() < until:
-        waiting = [job for job in waiting if _stopped(job) is None]
-        time.sleep(POLL)

@@ -8,6 +8,7 @@ from typing import Any
 
 from omegaconf import DictConfig
 
+from tandem.distributed.world import joined
 from tandem.errors import ConfigError, DataError, TandemError
 from tandem.jobs.hydra_files import put_back
 from tandem.jobs.lock import locked
@@ -47,8 +48,11 @@ def run_job(
         KeyboardInterrupt: the user or a signal stopped it, even if a library turned that into an exit.
         Exception: whatever the task raised, after it was recorded.
     """
-    with locked(folder):
-        return _run_recorded(task, config, folder, overrides, number)
+    with joined(config.get("trainer") or {}) as here:
+        if here.rank:  # rank 0 has the lock, the status and the log
+            return task(config, folder)
+        with locked(folder):
+            return _run_recorded(task, config, folder, overrides, number)
 
 
 def _run_recorded(

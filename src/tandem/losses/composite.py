@@ -81,6 +81,11 @@ class Composite(Loss):
         self.weights: dict[str, float] = {}
         self.set_epoch(0)
 
+    @property
+    def by_rows(self) -> bool:
+        """Whether all of its terms are."""
+        return all(getattr(term, "by_rows", False) for term in self.terms.values())
+
     def set_epoch(self, epoch: int) -> None:
         """Set `weights`, and those of composites among the terms, to their values at an epoch, counted from 0."""
         self.weights = {}

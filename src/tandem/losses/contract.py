@@ -27,6 +27,14 @@ class Loss(nn.Module):
     kind: Kind
     needs_maps: bool = False
 
+    @property
+    def by_rows(self) -> bool:
+        """Whether it is made of `masked_mean`s over rows, pixels or cells of single images.
+
+        Then a part of a batch can be computed alone: sums and numbers add up. Any other loss needs the whole batch.
+        """
+        return False
+
     def __init__(self) -> None:
         super().__init__()
         self._called = False
@@ -60,6 +68,11 @@ class CleanedLoss(Loss):
     def forward(self, logits: Tensor, target: Tensor) -> Tensor:
         """Check, upcast, blank out what has no target, and compute."""
         return self.compute(*self.clean(logits, target))
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether `element` alone defines it."""
+        return type(self).compute in (BinaryLoss.compute, MulticlassLoss.compute)
 
     def clean(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
         """Logits, target and validity as `compute` takes them; the same for all losses of a kind."""
@@ -197,6 +210,11 @@ class RegressionLoss(Loss):
     """
 
     kind: Kind = "regression"
+
+    @property
+    def by_rows(self) -> bool:
+        """Whether `element` alone defines it."""
+        return type(self).forward is RegressionLoss.forward
 
     def forward(self, prediction: Tensor, target: Tensor) -> Tensor:
         """Check, upcast, blank out what has no target, and average."""

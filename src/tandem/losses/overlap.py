@@ -39,6 +39,11 @@ class OverlapLoss(CleanedLoss):
         super().__init__()
         self.per = pooling(per)
 
+    @property
+    def by_rows(self) -> bool:
+        """Whether each image has cells of its own."""
+        return self.per == "image"
+
     def cells(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Cells:
         """Probabilities, one target for each of them, and validity."""
         raise NotImplementedError(f"{type(self).__name__} needs `cells`")

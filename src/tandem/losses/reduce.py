@@ -1,5 +1,7 @@
 """Means over the elements that have a target."""
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Literal, NamedTuple, get_args
 
 import torch
@@ -9,6 +11,29 @@ Per = Literal["image", "batch"]
 """What one overlap is measured on: each image separately, or the whole batch."""
 
 PER: tuple[str, ...] = get_args(Per)
+
+
+Divide = Callable[[Tensor, Tensor], Tensor]
+"""A sum and the number of values in it, both scalars, to their mean."""
+
+
+class _Means:
+    divide: Divide | None = None
+
+
+@contextmanager
+def means_by(divide: Divide) -> Iterator[None]:
+    """Inside, the means of losses are computed by a function, such as one that adds up the rows of all devices."""
+    _Means.divide = divide
+    try:
+        yield
+    finally:
+        _Means.divide = None
+
+
+def means_are_own() -> bool:
+    """Whether a loss may compute its means by any function; False inside of `means_by`."""
+    return _Means.divide is None
 
 
 def masked_sum(values: Tensor, valid: Tensor | None, dims: tuple[int, ...]) -> Tensor:
@@ -39,6 +64,9 @@ def masked_mean(values: Tensor, valid: Tensor | None) -> Tensor:
         >>> masked_mean(torch.tensor([1.0, 3.0, 100.0]), torch.tensor([True, True, False]))
         tensor(2.)
     """
+    if _Means.divide is not None:
+        count = values.new_full((), values.numel()) if valid is None else valid.sum()
+        return _Means.divide(masked_sum(values, valid, tuple(range(values.ndim))), count)
     if valid is None:
         # The gradient of a sum is one number that is read everywhere; that of a mean would be written out.
         return values.sum() / max(values.numel(), 1)

@@ -10,6 +10,7 @@ from torchmetrics import Metric, MetricCollection
 
 from tandem.data.datamodule import DataInfo
 from tandem.data.samples import Samples
+from tandem.distributed.rows import labelled_rows
 from tandem.errors import ConfigError
 from tandem.losses.data_dependent import deferred_losses
 from tandem.network.features import FeatureChannels, Features
@@ -208,10 +209,11 @@ class Task(nn.Module, ABC):
         if target is None:
             return None
         rows = self.labelled(target).nonzero().squeeze(1)
-        if len(rows) == 0:
+        if not labelled_rows(self.name, len(rows)):
             return None
-        if len(rows) < len(target):
-            logits, target = logits[rows], target[rows]
+        taken = rows if len(rows) else rows.new_zeros(1)  # a row without target, if only other devices have some
+        if len(taken) < len(target):
+            logits, target = logits[taken], target[taken]
         terms = self.loss(logits, target)
         if isinstance(terms, Tensor):
             terms = {"": terms}
@@ -220,11 +222,16 @@ class Task(nn.Module, ABC):
         unweighted = {name: term.detach() for name, term in terms.items()}
         seen = logits.detach().float()
         extremes = torch.stack([seen.amin(), seen.amax()])
-        probabilities = self.probabilities(seen)
+        probabilities, target = self.probabilities(seen)[: len(rows)], target[: len(rows)]
         check_values(self.name, self.class_names, probabilities.shape)
         spacing = None if (whole := batch.get("spacing")) is None else whole[rows]
         ids = tuple(batch.get("id", ()))
         return TaskOutput(probabilities, target, losses, rows, extremes, unweighted, ids, spacing)
+
+    def count_labelled(self, batch: Mapping[str, Any]) -> int:
+        """Returns how many rows of a batch have this task's target."""
+        target = self.read_target(batch)
+        return 0 if target is None else int(self.labelled(target).sum())
 
     def prepare(self, samples: Samples) -> dict[str, float]:
         """Computes data-dependent loss options and the bias of the last layer from the training targets.

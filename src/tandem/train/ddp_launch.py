@@ -1,4 +1,4 @@
-"""Starts one process per device of a run, and ends all of them if one fails."""
+"""Starts one process per device of a run on this machine, as torchrun would, and ends all of them if one fails."""
 
 import json
 import logging
@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from tandem import errors
+from tandem.distributed.world import ProcessError, as_error
 from tandem.errors import TandemError
 from tandem.utils.artifacts import RESULTS
 from tandem.utils.digests import read_artifact
@@ -28,27 +28,19 @@ COMMAND = (sys.executable, "-m", "tandem.train.ddp_worker")
 PLACE = ".devices"
 """Folder in that of the run, for files that last as long as the processes; after a kill the next start removes it."""
 
-MEETING = "meeting"
-"""File through which the processes find each other."""
+MEETING, FAILURE = "meeting", "failure.json"
+"""Files through which the processes find each other, and in which they report which of them failed first, and how."""
 
 POLL = 0.05
 """Seconds between two checks of the processes."""
 
 PATIENCE = 1.0
-"""Seconds that the other processes have to report an error after one has failed; the earliest error counts."""
+"""Seconds that the others have to end after one has failed, to see which of them was killed."""
 
 GRACE = 10.0
 """Seconds that processes have to end on request; then they are killed."""
 
 Processes = Sequence["subprocess.Popen[bytes]"]
-
-
-class WorkerError(Exception):
-    """An unexpected error in the process of one of several devices."""
-
-
-class _Elsewhere(Exception):  # noqa: N818 (a traceback, shown as the cause)
-    """The traceback of another process."""
 
 
 def train_on_devices(config: Mapping[str, Any], folder: Path, count: int) -> dict[str, Any]:
@@ -67,7 +59,7 @@ def train_on_devices(config: Mapping[str, Any], folder: Path, count: int) -> dic
 
     Raises:
         TandemError: the error of the first process that raised one; or if a process was killed.
-        WorkerError: if a process raised any other error.
+        ProcessError: if a process raised any other error.
     """
     rows = config["loader"]["batch_size"]
     log.info("training on %d devices, one process each; every batch of %d is divided among them", count, rows)
@@ -75,18 +67,17 @@ def train_on_devices(config: Mapping[str, Any], folder: Path, count: int) -> dic
         job = {
             "config": dict(config),
             "folder": str(folder.absolute()),
-            "count": count,
             "place": str(place),
             "level": logging.getLogger().getEffectiveLevel(),
             "log": [h.baseFilename for h in logging.getLogger().handlers if isinstance(h, logging.FileHandler)],
         }
-        processes = [_start(job, number) for number in range(count)]
+        processes = [_start(job, number, count) for number in range(count)]
         try:
             failed = _wait(processes)
         finally:
             _end(processes)
         if failed:
-            raise _error(failed, place)
+            raise _error(failed, place / FAILURE)
     found: dict[str, Any] = read_artifact(folder / RESULTS)
     return found
 
@@ -103,25 +94,15 @@ def _place(folder: Path) -> Iterator[Path]:
         shutil.rmtree(place, ignore_errors=True)
 
 
-def error_file(place: Path, number: int) -> Path:
-    """Returns the file in which a device's process reports its error."""
-    return place / f"{number}.json"
-
-
-def _start(job: Mapping[str, Any], number: int) -> "subprocess.Popen[bytes]":
-    threads = max(1, usable_cores() // job["count"])
-    variables = {
-        "OMP_NUM_THREADS": str(threads),
-        "TORCH_CPP_LOG_LEVEL": "ERROR",  # DDP warns if no head was unused in the first step
-        **os.environ,
-        "LOCAL_RANK": str(number),  # tells Lightning that the processes exist
-        "NODE_RANK": "0",
-    }
+def _start(job: Mapping[str, Any], number: int, count: int) -> "subprocess.Popen[bytes]":
+    ranks = {"RANK": number, "LOCAL_RANK": number, "WORLD_SIZE": count, "LOCAL_WORLD_SIZE": count, "GROUP_RANK": 0}
+    threads = {"OMP_NUM_THREADS": str(max(1, usable_cores() // count))}
+    variables = {**threads, **os.environ, **{key: str(value) for key, value in ranks.items()}}
     process = subprocess.Popen(COMMAND, stdin=subprocess.PIPE, env=variables, bufsize=0)  # noqa: S603 (fixed words)
     assert process.stdin is not None
     try:
         # the pipe stays open: when it closes, the process knows that this one is gone
-        process.stdin.write(json.dumps({**job, "number": number}).encode() + b"\n")
+        process.stdin.write(json.dumps(job).encode() + b"\n")
     except BrokenPipeError:  # it ended at once; `_wait` detects that
         log.debug("the process of device %d ended before it got its job", number)
     return process
@@ -153,8 +134,8 @@ def _end(processes: Processes) -> None:
             process.wait()
 
 
-def _error(failed: Mapping[int, int], place: Path) -> Exception:
-    """Returns the first cause: a killed process, whose loss the others would report; otherwise the earliest error."""
+def _error(failed: Mapping[int, int], report: Path) -> Exception:
+    """Returns the first cause: a killed process, whose loss the others would report; otherwise the first failure."""
     for number, code in failed.items():
         if code < 0:
             name = signal.Signals(-code).name
@@ -162,14 +143,7 @@ def _error(failed: Mapping[int, int], place: Path) -> Exception:
                 f"the process of device {number} was ended by {name} (out of memory?), so the others were stopped; "
                 "rerun the same command to resume"
             )
-    reported = {number: read_json(error_file(place, number)) for number in failed if error_file(place, number).exists()}
-    if not reported:
-        number, code = next(iter(failed.items()))
-        return WorkerError(f"the process of device {number} ended with {code}")
-    number, first = min(reported.items(), key=lambda item: float(item[1]["time"]))
-    kind = getattr(errors, first["type"], None)
-    if isinstance(kind, type) and issubclass(kind, TandemError):
-        return kind(first["message"])
-    error = WorkerError(f"{first['type']}: {first['message']} (device {number})")
-    error.__cause__ = _Elsewhere(f"\n{first['traceback']}")
-    return error
+    if report.exists():
+        return as_error(read_json(report))
+    number, code = next(iter(failed.items()))
+    return ProcessError(f"the process of device {number} ended with {code}")

@@ -12,6 +12,7 @@ from tandem.config.identity import run_hash
 from tandem.config.monitor import AUTO
 from tandem.config.resolve import resolve
 from tandem.config.suggest import nearest
+from tandem.distributed.world import first_failure, tell, told, world
 from tandem.errors import ConfigError, TrainingError
 from tandem.factory import make_data, make_module, make_trainer
 from tandem.jobs.slurm import requeue
@@ -35,8 +36,9 @@ log = logging.getLogger(__name__)
 def main() -> None:
     """The command `tandem-train`."""
     from tandem.cli import run
+    from tandem.distributed.count import device_count
 
-    run(train_job, "train")
+    run(train_job, "train", processes=device_count)
 
 
 def train_job(config: DictConfig, folder: Path) -> float | None:
@@ -55,11 +57,23 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
     if sweep and not HydraConfig.get().verbose:
         only_warnings()
     plain = resolve(config)
-    results = train_or_answer(plain, folder)
+    with first_failure():
+        if world().rank:
+            return _follow(plain, folder)
+        results = train_or_answer(plain, folder)
+        tell("answered")
     if not sweep:  # whose summary has a row for each job
         print_results(results, folder, plain["full"])
     value = results["metrics"].get(plain["monitor"])
     return None if value is None else float(value)
+
+
+def _follow(config: Mapping[str, Any], folder: Path) -> None:
+    """What ranks above 0 do: they train if rank 0 says so, and end if the run is finished or has failed."""
+    if (word := told()) == "train":
+        train_here(config, folder)
+    elif word == "failed":
+        raise SystemExit(1)
 
 
 def train_or_answer(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
@@ -132,7 +146,13 @@ def train(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.Callb
     count = device_count(config)
     with recorded(folder):
         continue_run(config, folder)
-    if count == 1:
+    if (here := world()).size > 1:
+        log.info(
+            "%s started %d processes, %d on each machine; every batch of %d is divided among them",
+            here.starter, here.size, here.here, config["loader"]["batch_size"],
+        )  # fmt: skip
+        tell("train")
+    if count == 1 or here.size > 1:
         return train_here(config, folder, callbacks)
     if callbacks:
         raise ConfigError(f"trainer.devices is {count}, but each trial of a search uses one device; set it to 1")
@@ -157,7 +177,6 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
     from tandem.callbacks.monitor_watch import MonitorWatch
     from tandem.callbacks.resume import Resume
     from tandem.distributed.gather import get_rank, rank_zero_first
-    from tandem.distributed.sync_batchnorm import convert_batchnorm
     from tandem.network.weights import origin
     from tandem.reports.run_report import write_report
     from tandem.runs.provenance import keep_data, read_data
@@ -179,7 +198,7 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
     for task in module.tasks.values():
         task.check_devices(trainer.world_size)
     if trainer.world_size > 1:
-        convert_batchnorm(module, gpu=trainer.strategy.root_device.type == "cuda")
+        _share(config["trainer"], module, trainer)
     with rank_zero_first():
         read_data(data, folder)
     known: dict[str, Any] = {"hash": hash_, "weights": origin(config["network"])}
@@ -218,6 +237,8 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
     results["computed"] = computed
     results["resumed"] = resumed
     results["seconds"] = round(resume.seconds, 1)
+    if trainer.world_size > 1:
+        results["processes"] = trainer.world_size
     write_json(folder / RESULTS, results)
     write_report(folder)
     log.info(
@@ -226,6 +247,21 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
         results["best_epoch"], results["epochs"], config["monitor"], results["metrics"].get(config["monitor"]),
     )  # fmt: skip
     return results
+
+
+def _share(settings: Mapping[str, Any], module: "MultiTaskModule", trainer: "pl.Trainer") -> None:
+    """Sets how several devices share a batch: its losses, and the statistics of batch normalisation."""
+    from tandem.distributed.sync_batchnorm import convert_batchnorm
+    from tandem.tasks.by_rows import computed_by_rows
+
+    module.share = settings.get("share", "rows")
+    if settings.get("sync_batchnorm", True):
+        convert_batchnorm(module, gpu=trainer.strategy.root_device.type == "cuda")
+    else:
+        log.info("trainer.sync_batchnorm=false: each device has batch statistics of its own, so their number counts")
+    for name, task in module.tasks.items():
+        if module.share == "rows" and not computed_by_rows(task):
+            log.info("the loss of task '%s' is one of the whole batch, which every device gathers", name)
 
 
 def _fit(trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", last: Path | None) -> None:
@@ -359,6 +395,7 @@ def quieten() -> None:
         r".*Checkpoint directory .* exists and is not empty.*",  # a resumed run's own folder
         r".*The number of training batches .* is smaller than the logging interval.*",
         r".*`training_step` returned `None`.*",  # a batch without any target is skipped, as documented
+        r"The `srun` command is available on your system but is not used.*",  # `world` sees whether it is
         r".*sync_dist=True\)` when logging on epoch level.*",  # every rank logs the values of the whole split
         r"You're resuming from a checkpoint that ended before the epoch ended.*",  # `DataModule` starts at the position
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",  # Lightning's own

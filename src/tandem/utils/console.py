@@ -54,6 +54,12 @@ def only_warnings() -> None:
             handler.setLevel(logging.WARNING)
 
 
+def silence() -> None:
+    """Keeps all that is logged or warned of to itself: in a process that says the same as another."""
+    logging.disable(logging.CRITICAL)
+    warnings.simplefilter("ignore")
+
+
 @contextmanager
 def warnings_logged() -> Iterator[None]:
     """Inside, a warning of a library is one line of the log, and each is logged once."""

@@ -6,8 +6,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-NAMES = ("SIGTERM", "SIGUSR1")
-"""Signals that end a command as Ctrl-C does: sent by `kill`, Slurm and `docker stop`."""
+NAMES = ("SIGTERM", "SIGUSR1", "SIGUSR2")
+"""Signals that end a command as Ctrl-C does: sent by `kill`, Slurm (submitit asks it for SIGUSR2) and `docker stop`."""
 
 
 KILL = getattr(signal, "SIGKILL", signal.SIGTERM)

@@ -186,7 +186,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
             done
             echo Submitted batch job 7""",
         "srun": """while case $1 in --output|--error) shift;; --*) ;; *) false;; esac; do shift; done; exec "$@" """,
-        "sacct": """echo 'JobID|State|NodeList'""",
+        "squeue": "seq -f '7_%g RUNNING' 0 9",
     }
     for name, text in commands.items():
         path = tmp_path / "bin" / name
@@ -198,7 +198,6 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 OPTIONS = {
-    "joblib": ["hydra.launcher.n_jobs=2"],
     "submitit_local": ["hydra.launcher.n_jobs=2"],
     "submitit_slurm": [
         "hydra.launcher.partition=gpu",
@@ -209,9 +208,8 @@ OPTIONS = {
 }
 
 
-@pytest.mark.parametrize(
-    "launcher", [pytest.param(name, marks=() if name == "joblib" else pytest.mark.full) for name in OPTIONS]
-)
+@pytest.mark.full
+@pytest.mark.parametrize("launcher", OPTIONS)
 def test_a_sweep_through_another_library(launcher: str, start: Callable[..., Any], jobs: Any, cluster: Path) -> None:
     sweep = start("seed=1,2,101,3", f"hydra/launcher={launcher}", *OPTIONS[launcher], "-m")
     _, said = sweep.communicate(timeout=200)
@@ -222,7 +220,8 @@ def test_a_sweep_through_another_library(launcher: str, start: Callable[..., Any
     assert jobs.results(3)["environment"]["OMP_NUM_THREADS"] == ("4" if launcher == "submitit_slurm" else "1")
     if launcher == "submitit_slurm":
         asked = cluster.read_text()
-        for line in ("--array=0-3%4", "--partition=gpu", "--time=30", "--cpus-per-task=4", "--job-name=tandem"):
+        asked_for = ("--partition=gpu", "--time=30", "--cpus-per-task=4", "--job-name=tandem", "--signal=USR2@120")
+        for line in ("--array=0-3%4", "--nodes=1", "--ntasks-per-node=1", *asked_for):
             assert f"#SBATCH {line}\n" in asked
 
 

@@ -41,6 +41,8 @@ class ShapeLoss(BinaryLoss):
         super().__init__()
         self.kernel = kernel
 
+    by_rows = True  # each image has cells of its own
+
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
         """Measure each cell, and average."""
         name = f"{type(self).__name__} loss"

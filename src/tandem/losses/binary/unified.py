@@ -101,6 +101,11 @@ class TwoSidedTversky(BinaryLoss):
         self.asymmetric = asymmetric
         self.per = pooling(per)
 
+    @property
+    def by_rows(self) -> bool:
+        """Whether each image has cells of its own."""
+        return self.per == "image"
+
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
         """The mean over cells of (b + f) / 2."""
         front = overlap(torch.sigmoid(logits), target, valid, self.per)

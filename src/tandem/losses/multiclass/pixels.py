@@ -12,7 +12,7 @@ from tandem.errors import ConfigError
 from tandem.losses import functional
 from tandem.losses.contract import MulticlassLoss
 from tandem.losses.data_dependent import DataDependentLoss, balanced_weights
-from tandem.losses.reduce import masked_mean
+from tandem.losses.reduce import masked_mean, means_are_own
 from tandem.losses.validation import class_count, class_weights, number
 
 
@@ -82,10 +82,12 @@ class CrossEntropy(ClassWeighted):
         self.take_weights("weight", weight)
         self.label_smoothing = number("label_smoothing", label_smoothing, 0.0, 1.0, "0 is none, 0.1 is usual")
 
+    by_rows = True  # a ratio of two means
+
     def compute(self, logits: Tensor, target: Tensor, valid: Tensor | None) -> Tensor:
         """The weighted mean."""
         weight = self.weights_for("weight", logits)
-        if valid is None and target.numel() and weight is None:
+        if valid is None and target.numel() and weight is None and means_are_own():
             # torch's own mean is the fastest; of nothing it would be NaN, and so with weights that are all 0
             return F.cross_entropy(logits, target, label_smoothing=self.label_smoothing)
         if weight is None and self.label_smoothing == 0:
