@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tandem.config.asked import typed_keys
 from tandem.evaluate.settings import EvaluateSettings, read_settings
 from tandem.utils.lazy_imports import load_libraries
 
@@ -28,7 +29,7 @@ def evaluate_job(config: Mapping[str, Any]) -> None:
     """
     from tandem.evaluate.report.terminal import print_evaluation
 
-    settings = read_settings(config)
+    settings = read_settings(config, typed_keys())
     load_libraries()
     evaluation = evaluate_run(settings)
     print_evaluation(evaluation)
@@ -62,6 +63,8 @@ def evaluate_run(settings: EvaluateSettings) -> dict[str, Any]:
 def _evaluate(run: "TrainedRun", settings: EvaluateSettings) -> dict[str, Any]:
     from tandem.evaluate.bootstrap import BootstrapSamples
     from tandem.evaluate.case_viewer import CaseViewer
+    from tandem.evaluate.external.comparison import compare, described
+    from tandem.evaluate.external.prepare import read_external
     from tandem.evaluate.report.page import write_page
     from tandem.evaluate.results import begin, collect, record_look
     from tandem.evaluate.run_split import run_split
@@ -70,15 +73,18 @@ def _evaluate(run: "TrainedRun", settings: EvaluateSettings) -> dict[str, Any]:
     from tandem.utils.files import write_json
 
     run.module.begin_epoch(run.results["best_epoch"])  # the weights of some losses depend on the epoch
-    split = read_split(run, settings)
+    external = read_external(run, settings) if settings.other else None
+    split = external.split if external else read_split(run, settings)
     thresholds = set_thresholds(run, split, settings)
     folder = begin(settings.folder)
-    log.info("%s on %d images of %s", run.results["name"], len(split.samples), settings.split)
+    log.info("%s on %d images of %s", run.results["name"], len(split.samples), settings.where)
     metrics, parts = run_split(run.module, split, settings, folder)
     looks = record_look(folder, run, settings, thresholds)
     draws = BootstrapSamples(settings.samples, settings.seed, split.groups)
     findings = {name: part.findings(draws.of(part.places), settings.split != "test") for name, part in parts}
     evaluation = collect(run, settings, split, thresholds, metrics, findings, looks, draws.over)
+    if external:
+        evaluation |= described(evaluation, external, compare(run, settings, external, dict(parts)))
     write_json(folder / "curves.json", {name: found.lines for name, found in findings.items()})
     if settings.page:
         viewer = CaseViewer(run.module, split.samples)
