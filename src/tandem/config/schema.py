@@ -154,6 +154,8 @@ class EvaluateConfig:
     data: Any = None
     classes: Any = None
     overlap: str = "refuse"
+    by: Any = None
+    table: str | None = None
     site: str | None = None
 
 

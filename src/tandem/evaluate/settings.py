@@ -8,6 +8,7 @@ from typing import Any
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
 from tandem.evaluate.external.options import OtherData, read_other
+from tandem.evaluate.groups.options import Grouping, read_by
 from tandem.runs.chosen import one_run
 
 SPLITS = ("test", "val", "train")
@@ -32,6 +33,8 @@ class EvaluateSettings:
         seed: seed of the bootstrap.
         data: data options that differ from the run's, such as `root` if the data were moved.
         other: another set to test on; None: the run's own data.
+        by: columns by which images are grouped.
+        table: a table with these columns; None: the data's own.
     """
 
     run: Path
@@ -46,6 +49,8 @@ class EvaluateSettings:
     seed: int
     data: Mapping[str, Any]
     other: OtherData | None = None
+    by: tuple[Grouping, ...] = ()
+    table: str | None = None
 
     @property
     def folder(self) -> Path:
@@ -86,7 +91,14 @@ def read_settings(config: Mapping[str, Any], typed: Collection[str] = ()) -> Eva
     moved = {key: value for key, value in given.items() if value is not None}
     known = {key: config[key] for key in ("split", "threshold", "batch_size", "device", "masks", "cases", "page")}
     return EvaluateSettings(
-        run=one_run(config["run"]), **known, samples=config["samples"], seed=config["seed"], data=moved, other=other
+        run=one_run(config["run"]),
+        **known,
+        samples=config["samples"],
+        seed=config["seed"],
+        data=moved,
+        other=other,
+        by=read_by(config),
+        table=config.get("table"),
     )
 
 

@@ -4,7 +4,7 @@ import csv
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -40,6 +40,8 @@ class Split:
         batch_size: images per batch.
         trainer: the options of the run's trainer that can affect the numbers.
         sweep: the run's threshold sweep, which applies the thresholds.
+        source: the data set that the images come from, after it was loaded; None if it is not needed.
+        train: the run's training images; None if they are not here.
     """
 
     name: str
@@ -49,6 +51,8 @@ class Split:
     batch_size: int
     trainer: Mapping[str, Any]
     sweep: ThresholdSweep
+    source: Any = None
+    train: "Samples | None" = None
 
     @property
     def groups(self) -> npt.NDArray[np.str_]:
@@ -70,7 +74,8 @@ def read_split(run: TrainedRun, settings: EvaluateSettings) -> Split:
     """
     data = read_data(run, settings.data)
     known = read_artifact(run.folder / DATA)["fingerprint"][settings.split]
-    return make_split(run, settings, data.splits[settings.split], data.info.classes, known)
+    split = make_split(run, settings, data.splits[settings.split], data.info.classes, known)
+    return replace(split, source=data.source, train=data.splits["train"])
 
 
 def read_data(run: TrainedRun, changes: Mapping[str, Any]) -> "DataModule":

@@ -35,7 +35,7 @@ def test_what_cannot_work_is_refused(changes: dict[str, Any], message: str) -> N
 
 
 def test_each_set_has_a_folder_of_its_own_and_a_name(tmp_path: Path) -> None:
-    sets = [
+    sets: list[dict[str, Any]] = [
         {},
         {"data": {**PHANTOM, "seed": 5}},
         {"split": "val"},

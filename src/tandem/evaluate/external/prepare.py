@@ -1,7 +1,7 @@
 """Prepares an external test: the other images, what they lack, and the run's own test to compare with."""
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from tandem.errors import ConfigError, DataError
@@ -79,6 +79,7 @@ def read_external(run: "TrainedRun", settings: "EvaluateSettings") -> ExternalTe
     remarks += said
     classes = run.info.classes if labelled else found.info.classes
     split = make_split(run, settings, samples, classes, samples.fingerprint())
+    split = replace(split, source=found.source, train=own.splits["train"] if own else None)
     internal = None
     if own is not None:
         mine = own.splits["test"]

@@ -56,11 +56,13 @@ class OtherSet:
     Attributes:
         samples: its images, at the run's size and grey levels, with their own targets.
         info: what they are.
+        source: where they come from, after it was loaded.
         remarks: lines that a reader of the results needs.
     """
 
     samples: Samples
     info: DataInfo
+    source: Any
     remarks: tuple[str, ...]
 
 
@@ -98,7 +100,7 @@ def read_set(run: "TrainedRun", other: OtherData) -> OtherSet:
     samples, remarks = _with_levels(samples, run, other, info.name)
     if data.skipped:
         remarks.append(f"{len(data.skipped)} faults of the other set were skipped, the first: {data.skipped[0]}")
-    return OtherSet(samples, info, tuple(remarks))
+    return OtherSet(samples, info, source, tuple(remarks))
 
 
 def _as_trained(node: Mapping[str, Any], run: "TrainedRun", typed: Any, where: str = "data") -> dict[str, Any]:

@@ -9,6 +9,7 @@ from PIL import Image
 
 from tandem.evaluate.findings import Findings, Score, ScoreTable, Shown
 from tandem.evaluate.report.external import external_answer, external_parts, external_title
+from tandem.evaluate.report.groups import group_parts
 from tandem.evaluate.report.rows import ReportRow, rows_of
 from tandem.metrics.stored import read_quantities
 from tandem.reports.answers import BRACKETS, on_images, task_answers
@@ -40,6 +41,7 @@ def write_page(
     """
     parts = [_heading(evaluation), *_warnings(evaluation["warnings"]), *_looks(evaluation)]
     parts += [*external_parts(evaluation), *_numbers(evaluation)]
+    parts += group_parts(evaluation)
     for name, found in findings.items():
         parts.append(f"<h2>{escape(name)}</h2>")
         parts += [f"<p class='note'>{escape(note)}</p>" for note in found.notes]

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from tandem.evaluate.report.external import difference_sentences, external_title
+from tandem.evaluate.report.groups import gap_sentences
 from tandem.evaluate.report.rows import rows_of
 from tandem.reports.table import format_value
 from tandem.utils.console import escape
@@ -33,11 +34,11 @@ def print_evaluation(evaluation: Mapping[str, Any]) -> None:
         table.add_row(escape(row.task), row.images, escape(row.metric), format_value(row.value), ends)
     console = Console()
     console.print(table)
-    for sentence in difference_sentences(evaluation):
+    for sentence in (*difference_sentences(evaluation), *gap_sentences(evaluation)):
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     for warning in evaluation["warnings"]:
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-    for name in ("images.csv", "metrics.json", "report.html"):
+    for name in ("images.csv", "groups.csv", "metrics.json", "report.html"):
         if (folder / name).exists():
             console.print(f"{folder / name}", highlight=False, soft_wrap=True, markup=False)
 
