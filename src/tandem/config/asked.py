@@ -91,5 +91,13 @@ def _typed() -> list[str]:
     return list(HydraConfig.get().overrides.task)
 
 
+def typed_keys() -> set[str]:
+    """The dotted keys that were typed for a command; empty where it is called from Python."""
+    from hydra.core.hydra_config import HydraConfig
+
+    words = _typed() if HydraConfig.initialized() else []
+    return {word.lstrip("+~").partition("=")[0] for word in words}
+
+
 def _chosen_out() -> bool:
     return any(word.lstrip("+").startswith("out=") for word in _typed())

@@ -142,7 +142,7 @@ class EvaluateConfig:
     """Schema of `conf/evaluate.yaml`."""
 
     run: str = MISSING
-    split: str = "test"
+    split: str | None = None
     threshold: Any = "stored"
     batch_size: int | None = None
     device: str | None = None
@@ -152,6 +152,11 @@ class EvaluateConfig:
     samples: int = 1000
     seed: int = 0
     data: Any = None
+    classes: Any = None
+    overlap: str = "refuse"
+    by: Any = None
+    table: str | None = None
+    site: str | None = None
 
 
 @dataclass

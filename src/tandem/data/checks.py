@@ -37,14 +37,30 @@ def check_splits(
     for split in SPLITS:
         if split not in splits or len(splits[split]) == 0:
             raise DataError(f"data '{name}': the split '{split}' is empty; add images to it")
-        _check_offered(name, split, splits[split], targets)
-        _check_masks(name, split, splits[split], targets.mask_values)
-        _check_labels(name, split, splits[split], len(classes))
-        _check_further(name, split, splits[split])
+        check_samples(name, split, splits[split], classes, targets)
         _check_classes(name, split, splits[split], classes)
     _check_apart(name, {split: samples.ids for split, samples in splits.items()}, "image")
     if apart:
         _check_apart(name, {split: samples.groups for split, samples in splits.items()}, "group")
+
+
+def check_samples(name: str, split: str, samples: Samples, classes: Sequence[str], targets: Targets = ONE_MASK) -> None:
+    """Raises if the targets of some rows are not those that their data set declares; a class may be absent.
+
+    Args:
+        name: the data set, for messages.
+        split: name of the rows, for messages.
+        samples: the rows.
+        classes: names of the classes.
+        targets: the targets that rows may have besides their class.
+
+    Raises:
+        DataError: a target value is not allowed.
+    """
+    _check_offered(name, split, samples, targets)
+    _check_masks(name, split, samples, targets.mask_values)
+    _check_labels(name, split, samples, len(classes))
+    _check_further(name, split, samples)
 
 
 def _check_offered(name: str, split: str, samples: Samples, targets: Targets) -> None:

@@ -17,11 +17,11 @@ class Collector(SplitCallback):
 
     Args:
         parts: evaluators by name of the task.
-        rows: the file to write to.
+        rows: the file to write to; None: no rows are written.
         classes: names of the classes.
     """
 
-    def __init__(self, parts: Mapping[str, Evaluator], rows: RowsFile, classes: Sequence[str]) -> None:
+    def __init__(self, parts: Mapping[str, Evaluator], rows: RowsFile | None, classes: Sequence[str]) -> None:
         self.parts = parts
         self.rows = rows
         self.classes = classes
@@ -43,7 +43,8 @@ class Collector(SplitCallback):
             for row, cells in zip(rows, part.see(outputs[name], images), strict=True):
                 table[row] |= {f"{name}.{column}": value for column, value in cells.items()}
         self.seen += len(ids)
-        self.rows.write(table)
+        if self.rows is not None:
+            self.rows.write(table)
 
     def _labels(self, batch: Mapping[str, Any]) -> list[str]:
         """Class name of each image; empty where it is unknown."""

@@ -4,6 +4,8 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from tandem.config.asked import typed_keys
+from tandem.evaluate.groups.options import as_list
 from tandem.evaluate.settings import EvaluateSettings, read_settings
 from tandem.utils.lazy_imports import load_libraries
 
@@ -15,8 +17,11 @@ log = logging.getLogger(__name__)
 
 def main() -> None:
     """Runs the command of `scripts/evaluate.py`."""
+    import sys
+
     from tandem.cli import run_tool
 
+    sys.argv[1:] = [as_list(word) for word in sys.argv[1:]]
     run_tool(evaluate_job, "evaluate", "interrupted; run the same command to start again")
 
 
@@ -28,7 +33,7 @@ def evaluate_job(config: Mapping[str, Any]) -> None:
     """
     from tandem.evaluate.report.terminal import print_evaluation
 
-    settings = read_settings(config)
+    settings = read_settings(config, typed_keys())
     load_libraries()
     evaluation = evaluate_run(settings)
     print_evaluation(evaluation)
@@ -62,23 +67,35 @@ def evaluate_run(settings: EvaluateSettings) -> dict[str, Any]:
 def _evaluate(run: "TrainedRun", settings: EvaluateSettings) -> dict[str, Any]:
     from tandem.evaluate.bootstrap import BootstrapSamples
     from tandem.evaluate.case_viewer import CaseViewer
+    from tandem.evaluate.external.comparison import compare, described
+    from tandem.evaluate.external.prepare import read_external
+    from tandem.evaluate.groups.assign import assign, write_groups
+    from tandem.evaluate.groups.scores import score_groups
     from tandem.evaluate.report.page import write_page
     from tandem.evaluate.results import begin, collect, record_look
     from tandem.evaluate.run_split import run_split
     from tandem.evaluate.split import read_split
     from tandem.evaluate.thresholds import set_thresholds
+    from tandem.metrics.stored import read_quantities
     from tandem.utils.files import write_json
 
     run.module.begin_epoch(run.results["best_epoch"])  # the weights of some losses depend on the epoch
-    split = read_split(run, settings)
+    external = read_external(run, settings) if settings.other else None
+    split = external.split if external else read_split(run, settings)
+    groups = assign(settings.by, split.samples, split.classes, split.source, settings.table, split.train)
     thresholds = set_thresholds(run, split, settings)
     folder = begin(settings.folder)
-    log.info("%s on %d images of %s", run.results["name"], len(split.samples), settings.split)
+    log.info("%s on %d images of %s", run.results["name"], len(split.samples), settings.where)
     metrics, parts = run_split(run.module, split, settings, folder)
     looks = record_look(folder, run, settings, thresholds)
     draws = BootstrapSamples(settings.samples, settings.seed, split.groups)
     findings = {name: part.findings(draws.of(part.places), settings.split != "test") for name, part in parts}
     evaluation = collect(run, settings, split, thresholds, metrics, findings, looks, draws.over)
+    evaluation["groups"] = [score_groups(of, dict(parts), draws, read_quantities(evaluation)) for of in groups]
+    if external:
+        evaluation |= described(evaluation, external, compare(run, settings, external, dict(parts)))
+    if groups:
+        write_groups(folder, split.samples.ids, groups)
     write_json(folder / "curves.json", {name: found.lines for name, found in findings.items()})
     if settings.page:
         viewer = CaseViewer(run.module, split.samples)

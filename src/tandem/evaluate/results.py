@@ -23,7 +23,7 @@ TOLERANCE = 1e-4
 def begin(folder: Path) -> Path:
     """Creates the folder and removes the files of an earlier evaluation, except the record of test evaluations."""
     folder.mkdir(parents=True, exist_ok=True)
-    left = [folder / name for name in ("report.html", "metrics.json", "curves.json", "images.csv")]
+    left = [folder / name for name in ("report.html", "metrics.json", "curves.json", "images.csv", "groups.csv")]
     for file in (*left, *folder.glob(".*.tmp")):  # a killed evaluation leaves .tmp files
         file.unlink(missing_ok=True)
     shutil.rmtree(folder / "masks", ignore_errors=True)
@@ -51,7 +51,7 @@ def record_look(
     now = datetime.now().astimezone().isoformat(timespec="seconds")
     if file.exists():
         looks = read_json(file)
-    elif any(key.startswith("test/") for key in run.results["metrics"]):
+    elif not settings.other and any(key.startswith("test/") for key in run.results["metrics"]):
         looks = [
             {"thresholds": run.results["thresholds"], "times": 1, "first": "end of training", "last": "end of training"}
         ]
@@ -154,6 +154,7 @@ def _of_difference(
 ) -> list[str]:
     """Warns if a metric differs from its value at the end of training, for the same thresholds and batch size."""
     same = thresholds == run.results["thresholds"] and split.batch_size == run.config["loader"]["batch_size"]
+    same = same and settings.other is None
     before = run.results["metrics"]
     off = {
         key: (before[key], value)

@@ -1,12 +1,14 @@
 """Options of an evaluation, checked before heavy libraries are imported."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
+from tandem.evaluate.external.options import OtherData, read_other
+from tandem.evaluate.groups.options import Grouping, read_by
 from tandem.runs.chosen import one_run
 
 SPLITS = ("test", "val", "train")
@@ -30,6 +32,9 @@ class EvaluateSettings:
         samples: number of bootstrap samples.
         seed: seed of the bootstrap.
         data: data options that differ from the run's, such as `root` if the data were moved.
+        other: another set to test on; None: the run's own data.
+        by: columns by which images are grouped.
+        table: a table with these columns; None: the data's own.
     """
 
     run: Path
@@ -43,22 +48,35 @@ class EvaluateSettings:
     samples: int
     seed: int
     data: Mapping[str, Any]
+    other: OtherData | None = None
+    by: tuple[Grouping, ...] = ()
+    table: str | None = None
 
     @property
     def folder(self) -> Path:
         """Output folder."""
-        return self.run / "evaluation" / self.split
+        return self.run / "evaluation" / (self.other.folder if self.other else self.split)
+
+    @property
+    def where(self) -> str:
+        """What is evaluated, in words."""
+        return self.other.label if self.other else self.split
 
 
-def read_settings(config: Mapping[str, Any]) -> EvaluateSettings:
+def read_settings(config: Mapping[str, Any], typed: Collection[str] = ()) -> EvaluateSettings:
     """Checks a resolved configuration.
 
     Args:
         config: of `conf/evaluate.yaml`.
+        typed: dotted keys that were typed.
 
     Raises:
         ConfigError: a value is not allowed, or a threshold would be fitted on test data.
     """
+    other = read_other(config, typed)
+    if other:  # its images are a test, whatever its source calls them
+        config = {**config, "split": "test" if config["split"] in SPLITS else config["split"]}
+    config = {**config, "split": config["split"] or "test"}
     if config["split"] not in SPLITS:
         raise ConfigError(f"split is '{config['split']}': {nearest(str(config['split']), SPLITS)}")
     if config["device"] not in (None, *DEVICES):
@@ -69,10 +87,18 @@ def read_settings(config: Mapping[str, Any]) -> EvaluateSettings:
     threshold = config["threshold"]
     for value in threshold.values() if isinstance(threshold, Mapping) else (threshold,):
         _check_threshold(value, config["split"])
-    moved = {key: value for key, value in (config["data"] or {}).items() if value is not None}
+    given = {} if other else config["data"] or {}
+    moved = {key: value for key, value in given.items() if value is not None}
     known = {key: config[key] for key in ("split", "threshold", "batch_size", "device", "masks", "cases", "page")}
     return EvaluateSettings(
-        run=one_run(config["run"]), **known, samples=config["samples"], seed=config["seed"], data=moved
+        run=one_run(config["run"]),
+        **known,
+        samples=config["samples"],
+        seed=config["seed"],
+        data=moved,
+        other=other,
+        by=read_by(config),
+        table=config.get("table"),
     )
 
 

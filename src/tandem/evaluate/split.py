@@ -2,9 +2,9 @@
 
 import csv
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from tandem.utils.digests import read_artifact
 from tandem.utils.names import as_cell
 
 if TYPE_CHECKING:
+    from tandem.data.datamodule import DataModule
     from tandem.data.samples import Samples
 
 
@@ -39,6 +40,8 @@ class Split:
         batch_size: images per batch.
         trainer: the options of the run's trainer that can affect the numbers.
         sweep: the run's threshold sweep, which applies the thresholds.
+        source: the data set that the images come from, after it was loaded; None if it is not needed.
+        train: the run's training images; None if they are not here.
     """
 
     name: str
@@ -48,6 +51,8 @@ class Split:
     batch_size: int
     trainer: Mapping[str, Any]
     sweep: ThresholdSweep
+    source: Any = None
+    train: "Samples | None" = None
 
     @property
     def groups(self) -> npt.NDArray[np.str_]:
@@ -67,11 +72,26 @@ def read_split(run: TrainedRun, settings: EvaluateSettings) -> Split:
         ConfigError: the source of the data has no such option.
         DataError: the data cannot be read, or differ from the run's.
     """
+    data = read_data(run, settings.data)
+    known = read_artifact(run.folder / DATA)["fingerprint"][settings.split]
+    split = make_split(run, settings, data.splits[settings.split], data.info.classes, known)
+    return replace(split, source=data.source, train=data.splits["train"])
+
+
+def read_data(run: TrainedRun, changes: Mapping[str, Any]) -> "DataModule":
+    """Reads all splits of a run's data, and checks that they are the data that it was trained on.
+
+    Args:
+        run: a finished run.
+        changes: data options that differ from the run's.
+
+    Raises:
+        ConfigError: the source of the data has no such option.
+        DataError: the data cannot be read, or differ from the run's.
+    """
     config = stored_config(run.results)
     loader = {**config["loader"], "sampling": "uniform", "workers": 0}
-    loader["batch_size"] = settings.batch_size or loader["batch_size"]
-    source = _merged(config["data"], settings.data)
-    with own_splits(source, run.folder, settings.data) as placed:
+    with own_splits(_merged(config["data"], changes), run.folder, changes) as placed:
         data = make_data({**config, "augment": None, "loader": loader, "data": placed})
         try:
             data.setup()
@@ -85,16 +105,30 @@ def read_split(run: TrainedRun, settings: EvaluateSettings) -> Split:
             f"data '{data.info.name}' have images of more than 8 bits, which the version of tandem that trained "
             f"{run.folder} rounded to 8 bits, so its metrics would not be comparable: train it again"
         )
-    now = data.fingerprint()
-    _check_same(now, read_artifact(run.folder / DATA)["fingerprint"], data.info.name)
+    _check_same(data.fingerprint(), read_artifact(run.folder / DATA)["fingerprint"], data.info.name)
+    return data
+
+
+def make_split(
+    run: TrainedRun, settings: EvaluateSettings, samples: "Samples", classes: Sequence[str], fingerprint: str
+) -> Split:
+    """Prepares images for the pass.
+
+    Args:
+        run: a finished run.
+        settings: options of the evaluation: split, size of batches, device.
+        samples: the images.
+        classes: names of their classes.
+        fingerprint: of these images.
+    """
+    config = run.results["config"]
     node = config["callbacks"].get("threshold_sweep")
     sweep = build(node, "callbacks.threshold_sweep") if node else ThresholdSweep()
-    samples = data.splits[settings.split]
     trainer = {key: config["trainer"][key] for key in ("accelerator", "precision") if key in config["trainer"]}
     if settings.device is not None:
         trainer["accelerator"] = settings.device
-    name = settings.split
-    return Split(name, samples, data.info.classes, now[name], loader["batch_size"], trainer, sweep)
+    batch_size = settings.batch_size or config["loader"]["batch_size"]
+    return Split(settings.split, samples, tuple(classes), fingerprint, batch_size, trainer, sweep)
 
 
 @contextmanager

@@ -85,6 +85,10 @@ class ClassMasks(Evaluator):
         )
         return Findings(scores, [table], [drawing], {"confusion": matrix.tolist()})
 
+    def measure(self) -> "OverlapMeasure | None":
+        """See `Evaluator`."""
+        return OverlapMeasure(np.stack(self.kept), self.task.class_names) if self.kept else None
+
     def show(self, viewer: "CaseViewer", count: int) -> list[Shown]:
         """Shows the best, median and worst images by mean Dice of the foreground classes that are present."""
         if not self.kept or not count:

@@ -93,6 +93,10 @@ class Classes(Evaluator):
             {"confusion": matrix.tolist(), "ranking": curves, "operating": points, "reliability": sure},
         )
 
+    def measure(self) -> "ClassMeasure | None":
+        """See `Evaluator`."""
+        return ClassMeasure(*self._arrays(), self.task.class_names) if self.kept else None
+
     def show(self, viewer: "CaseViewer", count: int) -> list[Shown]:
         """Shows Grad-CAM maps of the most confident wrong and right predictions."""
         if not self.kept or not count:

@@ -10,6 +10,7 @@ from tandem.evaluate.findings import Findings, Shown
 from tandem.tasks import Task, TaskOutput
 from tandem.tasks.kinds import Kind
 from tandem.tasks.undefined import undefined_rows
+from tandem.utils.resampling import Statistic
 
 if TYPE_CHECKING:
     from tandem.evaluate.case_viewer import CaseViewer
@@ -111,6 +112,13 @@ class Evaluator(ABC):
             draws: bootstrap samples of the images with a target.
             choosing: whether other thresholds may be scored; False on test data.
         """
+
+    def measure(self) -> Statistic | None:
+        """Every score of `finish` as a function of the weight of each image with a target, see `places`.
+
+        None if there is none: nothing was collected, or this kind has no such scores.
+        """
+        return None
 
     def show(self, viewer: "CaseViewer", count: int) -> list[Shown]:
         """Draws single cases.

@@ -17,6 +17,7 @@ from tandem.tasks import Task, TaskOutput
 from tandem.tasks.kinds import Kind, Mask
 from tandem.tasks.kinds.binary import reached
 from tandem.utils.files import shortest
+from tandem.utils.resampling import Statistic
 
 if TYPE_CHECKING:
     from tandem.evaluate.case_viewer import CaseViewer
@@ -95,6 +96,13 @@ class Masks(Evaluator):
             if choosing:
                 estimates[name] = channel.optimism(draws)
         return Findings(scores, tables, drawings, lines, estimates, empty=self._policy(self.channels[0]))
+
+    def measure(self) -> Statistic | None:
+        """See `Evaluator`."""
+        if not self.ids:
+            return None
+        parts = [(self._prefix(c).replace(".", "/"), self._measure(channel)) for c, channel in enumerate(self.channels)]
+        return lambda weights: {f"{prefix}{key}": v for prefix, part in parts for key, v in part(weights).items()}
 
     def show(self, viewer: "CaseViewer", count: int) -> list[Shown]:
         """Shows the best, median and worst lesion images and the largest false positives, for each channel."""

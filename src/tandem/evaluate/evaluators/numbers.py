@@ -14,6 +14,7 @@ from tandem.metrics.catalogue import CATALOGUE
 from tandem.tasks import Task, TaskOutput
 from tandem.tasks.kinds import Kind, Number
 from tandem.utils.files import shortest
+from tandem.utils.resampling import Statistic
 
 if TYPE_CHECKING:
     from tandem.evaluate.split import Split
@@ -51,6 +52,14 @@ class Numbers(Evaluator):
             for row, truth in zip(predicted, true, strict=True)
         ]
 
+    def measure(self) -> Statistic | None:
+        """See `Evaluator`."""
+        if not self.kept:
+            return None
+        predicted, true = (np.concatenate([part[which] for part in self.kept]) for which in (0, 1))
+        parts = [(self._prefix(c), ErrorMeasure(predicted[:, c], true[:, c])) for c in range(self.task.channels)]
+        return lambda weights: {f"{prefix}{key}": v for prefix, part in parts for key, v in part(weights).items()}
+
     def finish(self, draws: BootstrapSamples, choosing: bool) -> Findings:
         """Computes errors with intervals."""
         if not self.kept:
@@ -61,22 +70,7 @@ class Numbers(Evaluator):
         drawings = []
         for c in range(self.task.channels):
             p, y = predicted[:, c], true[:, c]
-
-            def measure(weights: Array, p: Array = p, y: Array = y) -> dict[str, Array]:
-                total = mean_of(weights, y)[:, None]
-                square = mean_of(weights, (p - y) ** 2)
-                spread = ratio((weights * (y - total) ** 2).sum(1), weights.sum(1))
-                drawn = weights > 0
-                equal = np.where(drawn, y, np.inf).min(1) == np.where(drawn, y, -np.inf).max(1)
-                spread = np.where(equal, 0.0, spread)  # not the rounding errors of their mean
-                return {
-                    "mae": mean_of(weights, np.abs(p - y)),
-                    "rmse": np.sqrt(square),
-                    "bias": mean_of(weights, p - y),
-                    "r2": 1 - ratio(square, spread),
-                }
-
-            found = estimate(measure, draws)
+            found = estimate(ErrorMeasure(p, y), draws)
             scores |= {f"{self._prefix(c)}{key}": score for key, score in found.items()}
             rows.append([self._prefix(c).rstrip(".") or self.task.name, len(y), *(found[key] for key in SHOWN)])
             drawings.append(Drawing(figures.agreement(p, y, self.classes), "Predicted against true value"))
@@ -85,3 +79,31 @@ class Numbers(Evaluator):
         )
         table = ScoreTable("Errors", ["number", "images", *(CATALOGUE[key].one_label for key in SHOWN)], rows, note)
         return Findings(scores, [table], drawings)
+
+
+class ErrorMeasure:
+    """Every error of a number as a function of the weight of each image.
+
+    Args:
+        p: (M,) predicted values.
+        y: (M,) true values.
+    """
+
+    def __init__(self, p: Array, y: Array) -> None:
+        self.p, self.y = p, y
+
+    def __call__(self, weights: Array) -> dict[str, Array]:
+        """(R,) values by name, for (R, M) weights."""
+        p, y = self.p, self.y
+        total = mean_of(weights, y)[:, None]
+        square = mean_of(weights, (p - y) ** 2)
+        spread = ratio((weights * (y - total) ** 2).sum(1), weights.sum(1))
+        drawn = weights > 0
+        equal = np.where(drawn, y, np.inf).min(1) == np.where(drawn, y, -np.inf).max(1)
+        spread = np.where(equal, 0.0, spread)  # not the rounding errors of their mean
+        return {
+            "mae": mean_of(weights, np.abs(p - y)),
+            "rmse": np.sqrt(square),
+            "bias": mean_of(weights, p - y),
+            "r2": 1 - ratio(square, spread),
+        }

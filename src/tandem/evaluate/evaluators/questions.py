@@ -25,6 +25,7 @@ from tandem.reports.figures import confusion_figure
 from tandem.tasks import Task, TaskOutput
 from tandem.tasks.kinds import Kind, YesNo
 from tandem.utils.files import shortest
+from tandem.utils.resampling import Statistic
 
 if TYPE_CHECKING:
     from tandem.evaluate.case_viewer import CaseViewer
@@ -111,6 +112,22 @@ class Questions(Evaluator):
             "By question", ["question", "yes", "no", *(CATALOGUE[key].one_label for key in OF_QUESTION)], rows, note
         )
         return Findings(scores, [table], [*self._curves(lines), *drawings], lines, estimates)
+
+    def measure(self) -> Statistic | None:
+        """See `Evaluator`."""
+        names = self.task.class_names
+        asked = [c for c in range(len(names)) if self.kept and self._known(c).any()]
+        measures = {c: QuestionMeasure(*self._question(c), self.thresholds[c]) for c in asked}
+        known = {c: self._known(c) for c in asked}
+
+        def measure(weights: Array) -> dict[str, Array]:
+            return {
+                key if len(names) == 1 else f"{names[c]}/{key}": values
+                for c in asked
+                for key, values in measures[c](weights[:, known[c]]).items()
+            }
+
+        return measure if asked else None
 
     def show(self, viewer: "CaseViewer", count: int) -> list[Shown]:
         """Shows Grad-CAM maps of the most confident wrong and right answers to the first question."""

@@ -8,6 +8,8 @@ from typing import Any
 from PIL import Image
 
 from tandem.evaluate.findings import Findings, Score, ScoreTable, Shown
+from tandem.evaluate.report.external import external_answer, external_parts, external_title
+from tandem.evaluate.report.groups import group_parts
 from tandem.evaluate.report.rows import ReportRow, rows_of
 from tandem.metrics.stored import read_quantities
 from tandem.reports.answers import BRACKETS, on_images, task_answers
@@ -37,7 +39,9 @@ def write_page(
     Returns:
         Path of the report.
     """
-    parts = [_heading(evaluation), *_warnings(evaluation["warnings"]), *_looks(evaluation), *_numbers(evaluation)]
+    parts = [_heading(evaluation), *_warnings(evaluation["warnings"]), *_looks(evaluation)]
+    parts += [*external_parts(evaluation), *_numbers(evaluation)]
+    parts += group_parts(evaluation)
     for name, found in findings.items():
         parts.append(f"<h2>{escape(name)}</h2>")
         parts += [f"<p class='note'>{escape(note)}</p>" for note in found.notes]
@@ -47,7 +51,7 @@ def write_page(
         parts += [_shown(part) for part in shown[name]]
     parts += [details("Versions and data", _provenance(evaluation))]
     page = folder / REPORT
-    write_text(page, document(f"tandem: {evaluation['name']} on {evaluation['split']}", parts, STYLE))
+    write_text(page, document(f"tandem: {_title(evaluation)}", parts, STYLE))
     return page
 
 
@@ -61,8 +65,11 @@ def _heading(evaluation: Mapping[str, Any]) -> str:
         f"run {evaluation['hash']}; data: {evaluation['data']['name']}, {evaluation['images']} images of "
         f"{evaluation['split']}; thresholds: {thresholds or 'none'}; {evaluation['date']}"
     )
-    title = f"{evaluation['name']} on {evaluation['split']} data"
-    return f"<h1>{escape(title)}</h1>{answer(_answer(evaluation))}<p class='note'>{escape(facts)}</p>"
+    return f"<h1>{escape(_title(evaluation))}</h1>{answer(_answer(evaluation))}<p class='note'>{escape(facts)}</p>"
+
+
+def _title(evaluation: Mapping[str, Any]) -> str:
+    return external_title(evaluation) or f"{evaluation['name']} on {evaluation['split']} data"
 
 
 def _answer(evaluation: Mapping[str, Any]) -> str:
@@ -71,6 +78,8 @@ def _answer(evaluation: Mapping[str, Any]) -> str:
     intervals = {name: (ends[0], ends[1]) for name, ends in evaluation["intervals"].items()}
     tasks, stored = list(evaluation["tasks"]), read_quantities(evaluation)
     said = task_answers(evaluation["metrics"], tasks, split, stored, intervals)
+    if evaluation.get("external"):
+        return external_answer(evaluation, said, BRACKETS)
     return f"{on_images(split, evaluation['images'], said)} {BRACKETS}" if said else "No task has a metric here."
 
 

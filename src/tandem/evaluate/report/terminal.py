@@ -7,6 +7,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tandem.evaluate.report.external import difference_sentences, external_title
+from tandem.evaluate.report.groups import gap_sentences
 from tandem.evaluate.report.rows import rows_of
 from tandem.reports.table import format_value
 from tandem.utils.console import escape
@@ -18,8 +20,8 @@ def print_evaluation(evaluation: Mapping[str, Any]) -> None:
     Args:
         evaluation: content of the evaluation's `metrics.json`.
     """
-    folder = Path(evaluation["run"]) / "evaluation" / evaluation["split"]
-    title = f"{evaluation['name']} on {evaluation['split']}, {evaluation['images']} images"
+    folder = Path(evaluation["run"]) / "evaluation" / evaluation.get("folder", evaluation["split"])
+    title = f"{external_title(evaluation) or _own_title(evaluation)}, {evaluation['images']} images"
     table = Table(title=escape(title))
     for column in ("task", "images", "metric"):
         table.add_column(column)
@@ -32,8 +34,14 @@ def print_evaluation(evaluation: Mapping[str, Any]) -> None:
         table.add_row(escape(row.task), row.images, escape(row.metric), format_value(row.value), ends)
     console = Console()
     console.print(table)
+    for sentence in (*difference_sentences(evaluation), *gap_sentences(evaluation)):
+        console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     for warning in evaluation["warnings"]:
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
-    for name in ("images.csv", "metrics.json", "report.html"):
+    for name in ("images.csv", "groups.csv", "metrics.json", "report.html"):
         if (folder / name).exists():
             console.print(f"{folder / name}", highlight=False, soft_wrap=True, markup=False)
+
+
+def _own_title(evaluation: Mapping[str, Any]) -> str:
+    return f"{evaluation['name']} on {evaluation['split']}"
