@@ -72,7 +72,7 @@ class Fingerprint:
     options: frozenset[str] = frozenset()
     given: Mapping[str, Any] = field(default_factory=dict)
     files: bool = False
-    machine: Machine = Machine()
+    machine: Machine = field(default_factory=Machine)
     budget: float = 1800.0
     speed: float = 2.0
     measured: bool = False

@@ -12,7 +12,9 @@ from tandem.plan.precision import DICE_SPREAD, RECALL, RUN_SPREAD
 from tandem.plan.rules import Decision
 from tandem.reports.page import answer, details, document, scroll
 
-STYLE = "td.why { max-width: 34rem; } td { vertical-align: top; }"
+STYLE = """
+td { vertical-align: top; } table.choices td { min-width: 8rem; } table.choices td:nth-child(3) { min-width: 18rem; }
+"""
 
 
 def plan_page(
@@ -62,16 +64,17 @@ def _parts(
 ) -> Iterator[str]:
     yield f"<h1>A plan for {escape(found.name)}</h1>{answer(sentence(found, decisions, outlook))}"
     yield "<h2>Next</h2>" + f"<pre>{escape(chr(10).join(commands))}</pre>"
-    yield "<h2>The data</h2>" + _table(("fact", "value"), facts(found))
+    yield "<h2>The data</h2>" + table(("fact", "value"), facts(found))
     yield "<h2>The choices</h2>"
     fired = [one for one in decisions if one.choice.fired]
-    yield _table(
+    yield table(
         ("question", "choice", "why", "source"),
         [(one.rule.question, _chosen(one), one.choice.reason, one.rule.source) for one in fired],
+        css_class="choices",
     )
     yield "<h3>Rules that changed nothing</h3>"
     silent = [(one.rule.question, one.choice.reason, one.rule.range) for one in decisions if not one.choice.fired]
-    yield _table(("question", "why not", "may choose"), silent)
+    yield table(("question", "why not", "may choose"), silent)
     yield from _outlook(outlook)
     yield details("the experiment", text)
 
@@ -116,18 +119,18 @@ def _outlook(outlook: Outlook) -> Iterator[str]:
     if outlook.dice is not None:
         n, units, width, four = outlook.dice
         rows.append(("mean Dice of lesion images", n, units, _width(width), _width(four)))
-    yield _table(head, rows, 1)
+    yield table(head, rows, 1)
     yield (
-        f"<p class='note'>At a recall of {RECALL:g}, and a deviation of {DICE_SPREAD:g} of Dice between images, as in "
-        "results/curated_busi. Where images of one group differ, the widths are upper bounds.</p>"
+        f"<p class='note'>Assumed: a recall of {RECALL:g}, and a deviation of {DICE_SPREAD:g} of Dice between images, "
+        "about that of results/curated_busi. Where images of one group differ, the widths are upper bounds.</p>"
     )
     yield "<h3>Which difference between two losses could be seen?</h3>"
     differences = [(seeds, runs, "none: fewer than three pairs" if math.isnan(seen) else f"{seen:.3f}")
                    for seeds, runs, seen in outlook.differences]  # fmt: skip
-    yield _table(("seeds", "pairs of runs", "smallest difference in Dice"), differences, 0)
+    yield table(("seeds", "pairs of runs", "smallest difference in Dice"), differences, 0)
     yield (
-        f"<p class='note'>Seen in 80 % of cases, at p &lt; 0.05, if paired differences deviate by {RUN_SPREAD:g}; folds "
-        "share training images, which is corrected for (Nadeau and Bengio 2003). Smaller differences are noise.</p>"
+        f"<p class='note'>Seen in 80 % of cases, at p &lt; 0.05, if paired differences deviate by {RUN_SPREAD:g}; "
+        "folds share training images, which is corrected for (Nadeau and Bengio 2003). Less is noise.</p>"
     )
     yield f"<p>What would narrow this: {escape(outlook.remedy)}.</p>"
 
@@ -138,29 +141,31 @@ def _width(value: float) -> str:
 
 def _chosen(decision: Decision) -> str:
     parts = {**decision.choice.groups, **decision.choice.values}
-    return ", ".join(f"{_short(key)}={_plain(value)}" for key, value in parts.items())
+    return ", ".join(f"{_short(key)} = {_plain(value)}" for key, value in parts.items())
 
 
 def _short(key: str) -> str:
-    return key.removeprefix("tasks.").removeprefix("callbacks.")
+    return "loss" if "@" in key else key.rpartition(".")[2]
 
 
 def _plain(value: Any) -> str:
     return f"[{', '.join(map(str, value))}]" if isinstance(value, list) else str(value)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[object]], numbers_from: int | None = None) -> str:
+def table(
+    head: Sequence[str], rows: Iterable[Sequence[object]], numbers_from: int | None = None, css_class: str = "plain"
+) -> str:
     """A table; columns from `numbers_from` on are aligned right."""
 
     def css(place: int) -> str:
-        return " class='n'" if numbers_from is not None and place >= numbers_from else " class='why'"
+        return " class='n'" if numbers_from is not None and place >= numbers_from else ""
 
     top = "".join(f"<th{css(place)}>{escape(cell)}</th>" for place, cell in enumerate(head))
     body = "".join(
         "<tr>" + "".join(f"<td{css(place)}>{escape(str(cell))}</td>" for place, cell in enumerate(row)) + "</tr>"
         for row in rows
     )
-    return scroll(f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>")
+    return scroll(f"<table class='{css_class}'><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>")
 
 
 def printed(found: Fingerprint, decisions: Sequence[Decision], outlook: Outlook) -> list[str]:

@@ -6,7 +6,7 @@ from tandem.plan.rules.tasks import learnt
 from tandem.plan.rules.threshold import lesions_in_val
 
 FEW = 12
-"""Independent lesion images, or images of the rarest class, in validation below which a loss is steadier than a rate."""
+"""Independent images in validation, with a lesion or of the rarest class, below which a loss is steadier."""
 
 
 def choose(found: Fingerprint) -> Choice:
