@@ -53,7 +53,7 @@ TABLE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("image_size", FREE | {"widths": (0.004, 0.2)}, {"data.size": 256}),
     ("image_size", FREE | {"widths": (math.nan, math.nan)}, {"data.size": 128}),
     ("image_size", FREE | {"side": 28}, {"data.size": 32}),
-    ("image_size", {"budget": 120.0}, {"data.size": 48}),
+    ("image_size", {"budget": 120.0}, {"data.size": 64}),
     ("image_size", FREE | {"given": {"data.size": 64}}, {}),
     ("image_size", FREE | {"files": False}, {}),
     ("fit", {}, {}),

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from tandem.plan.fingerprint import Fingerprint
+from tandem.plan.rules.image_size import millions
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,7 @@ def measured(draft: str, name: str, found: Fingerprint) -> dict[str, Any]:
         )
         train, val, side = time_steps(config, Path(folder))
     share = found.splits.get("val", 0) / max(1, found.train)
-    speed = BEYOND * (train + share * val) / (side * side / 1e6)
+    speed = BEYOND * (train + share * val) / millions(side)
     log.info(
         "calibrated: %.3g ms for a training image of %d pixels, %.3g ms for validation", 1e3 * train, side, 1e3 * val
     )

@@ -1,10 +1,15 @@
-"""Ends a run when its share of the budget is used up: its best epoch so far is its result."""
+"""Ends a run when its share of the budget is used up: its best epoch so far is its result.
+
+The seconds of an epoch are measured anew after each one. Where fewer epochs fit than were planned, a cosine of the
+learning rate is shortened, so that it ends with the run: where others use the machine, a run is slow, but has its end.
+"""
 
 import logging
 import time
 from typing import Any
 
 import pytorch_lightning as pl
+from torch.optim.lr_scheduler import CosineAnnealingLR
 
 log = logging.getLogger(__name__)
 
@@ -34,9 +39,17 @@ class Deadline(pl.Callback):
         now = time.monotonic()
         self.seconds = (now - self.began) / self.epochs
         last = trainer.current_epoch + 1 >= (trainer.max_epochs or 0)
+        self._shorten(trainer, trainer.current_epoch + 1 + int(max(0.0, self.limit - now) / self.seconds))
         if not last and now + self.seconds > self.limit:
             self.cut, trainer.should_stop = True, True
             log.info("stopped after epoch %d: the budget is used up", trainer.current_epoch + 1)
+
+    def _shorten(self, trainer: pl.Trainer, fit: int) -> None:
+        """Lets each cosine end with the last epoch that fits; its next rates follow from the present one."""
+        for entry in trainer.lr_scheduler_configs:
+            scheduler = entry.scheduler
+            if isinstance(scheduler, CosineAnnealingLR) and entry.interval == "epoch":
+                scheduler.T_max = max(scheduler.last_epoch + 1, min(fit, trainer.max_epochs or fit))
 
     def state_dict(self) -> dict[str, Any]:
         """Nothing is kept in checkpoints."""

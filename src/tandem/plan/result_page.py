@@ -58,8 +58,8 @@ def _parts(name: str, outcome: Outcome, state: Mapping[str, Any], predict: str, 
         yield f"<ul class='warnings'><li>{cut} of {outcome.folds} runs were cut short by the budget</li></ul>"
     yield f"<h2>Use it</h2><pre>{escape(predict)}</pre>"
     yield (
-        "<p class='note'>[low, high]: 95 % interval over independent images. The ensemble averages all runs; its "
-        "single members were tested, so it is expected to be no worse.</p>"
+        "<p class='note'>[low, high]: 95 % interval over independent images. The ensemble averages all runs; it cannot "
+        "be tested on these images, of which each member has seen most: its members were.</p>"
         if outcome.folds > 1
         else "<p class='note'>[low, high]: 95 % interval over independent images.</p>"
     )

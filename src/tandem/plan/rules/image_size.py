@@ -17,13 +17,24 @@ PIXELS = 4
 FEWEST_EPOCHS = 20
 """Epochs that have to fit into the budget."""
 
+LEAST = 64
+"""Smallest side for the sake of a budget; below, an image costs hardly less, and lesions lose their contour."""
+
+BESIDE = 64 * 64
+"""Pixels that an image costs beside its own: reading, augmentation, the parts of a step that do not grow with it."""
+
 USED = 0.75
 """Share of the budget for training; the rest is for reading, calibration, evaluation and pages."""
 
 
 def epoch_seconds(found: Fingerprint, side: int) -> float:
     """Seconds of an epoch of training and validation at a size."""
-    return max(1, found.train) * found.speed * side * side / 1e6
+    return max(1, found.train) * found.speed * millions(side)
+
+
+def millions(side: int) -> float:
+    """What an image costs, in millions of pixels."""
+    return (side * side + BESIDE) / 1e6
 
 
 def wanted(found: Fingerprint) -> int:
@@ -39,7 +50,7 @@ def side_of(found: Fingerprint) -> int:
         return found.size or USUAL
     most = max(SIDES[0], found.side or SIDES[-1])
     affordable = [s for s in SIDES if FEWEST_EPOCHS * epoch_seconds(found, s) <= USED * found.budget]
-    return min(wanted(found), max([s for s in SIDES if s <= most] or [SIDES[0]]), max(affordable or [SIDES[0]]))
+    return min(wanted(found), max(s for s in SIDES if s <= most), max([LEAST, *affordable]))
 
 
 def chosen(found: Fingerprint) -> bool:
