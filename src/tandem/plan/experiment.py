@@ -4,7 +4,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from tandem.plan.fingerprint import Fingerprint
 from tandem.plan.rules import Decision
@@ -88,5 +88,5 @@ def _comment(text: str, indent: int, first: str = "# ", then: str = "# ") -> lis
 
 def _scalar(value: Any) -> str:
     """A value in YAML's flow style, on one line."""
-    text = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=True)
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=float("inf"), allow_unicode=True)
     return text.removesuffix("...\n").strip()

@@ -26,9 +26,9 @@ COLOURS = 48
 SPECK = 4
 """Pixels below which a part of a mask is a speck of the drawing and no lesion."""
 
-SLOW, FAST = 3.0, 0.05
-"""Seconds of training and validation for each image of a million pixels: a core (780 images of 128 pixels take 25 s an
-epoch, docs/start.md), and a GPU. A calibration replaces them."""
+SLOW, FAST = 3.5, 0.05
+"""Seconds of training and validation for each image of a million pixels: a core (measured, see
+`rules/image_size.py`), and a GPU. A calibration replaces them."""
 
 
 def fingerprint_of(
@@ -133,6 +133,7 @@ def lesion_widths(source: "Source", splits: Mapping[str, "Samples"]) -> Iterator
     from tandem.data.batch import MISSING_PIXEL
 
     decoder = getattr(source, "decoder", None)
+    values = None if decoder is None else decoder.values
     records = [r for r in getattr(source, "records", ()) if any(r.masks)] if decoder is not None else []
     if records:
         from tandem.data.files.images import reader_of
@@ -143,7 +144,7 @@ def lesion_widths(source: "Source", splits: Mapping[str, "Samples"]) -> Iterator
             says = reader_of(record.image).header(record.image)
             for paths in filter(None, record.masks):
                 try:
-                    mask, _ = unite(paths, (says.width, says.height), decoder.values)
+                    mask, _ = unite(paths, (says.width, says.height), values)
                 except DataError:  # turned by its orientation tag; the audit names what cannot be used
                     continue
                 yield widths_of((mask > 0) & (mask != MISSING_PIXEL))

@@ -1,6 +1,7 @@
 """Backbone, its depth and its weights."""
 
 import math
+from typing import Any
 
 from tandem.plan.choice import Choice, Rule
 from tandem.plan.fingerprint import Fingerprint
@@ -41,7 +42,7 @@ def choose(found: Fingerprint) -> Choice:
     """Backbone and depth."""
     name, why = backbone_of(found)
     depth = depth_of(side_of(found))
-    values = {"network.backbone": name}
+    values: dict[str, Any] = {"network.backbone": name}
     if name != "small_cnn":
         depth = 5
     if depth < 5:
