@@ -26,6 +26,7 @@ ORDER = (
     "find_lr search paper",
     "list_runs doctor",
     "python",
+    "plan",
 )
 """Packages from low to high, as in docs/architecture.md: imports lead down, or to a package of the same line."""
 

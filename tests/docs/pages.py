@@ -24,6 +24,7 @@ SHARES = ["data.fractions={train: 0.5, val: 0.25, test: 0.25}"]
 MADE_SMALL = {
     "evaluate": ["samples=20", "cases=1"],
     "export": ["format=torch"],
+    "plan": ["calibrate=false"],
     "search": ["search.n_trials=1", "network.backbone=small_cnn"],
     "find_lr": ["network.backbone=small_cnn"],
     "explain_loss": ["pictures=8", "data.size=32", *FEW],

@@ -25,6 +25,7 @@ from tandem.config.schema import (
     ExplainLossConfig,
     ExportConfig,
     ListRunsConfig,
+    PlanConfig,
     PredictConfig,
     ReproduceConfig,
     ShowDataConfig,
@@ -57,6 +58,7 @@ def register(primary: str = "train") -> None:
     ConfigStore.instance().store(name="schema_doctor", node=DoctorConfig)
     ConfigStore.instance().store(name="schema_audit_data", node=AuditDataConfig)
     ConfigStore.instance().store(name="schema_list_runs", node=ListRunsConfig)
+    ConfigStore.instance().store(name="schema_plan", node=PlanConfig)
     ConfigStore.instance().store(name="schema_evaluate", node=EvaluateConfig)
     ConfigStore.instance().store(name="schema_predict", node=PredictConfig)
     ConfigStore.instance().store(name="schema_reproduce", node=ReproduceConfig)

@@ -204,6 +204,20 @@ class AuditDataConfig:
 
 
 @dataclass
+class PlanConfig:
+    """Schema of `conf/plan.yaml`."""
+
+    data: Any = MISSING
+    name: str = MISSING
+    out: str = "plans"
+    budget: Any = "30m"
+    calibrate: bool = True
+    run: bool = False
+    runs: str = "runs"
+    overwrite: bool = False
+
+
+@dataclass
 class DoctorConfig:
     """Schema of `conf/doctor.yaml`."""
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from tandem.errors import ConfigError
 from tandem.runs.copies import without_copies
+from tandem.runs.ensemble_file import is_ensemble, runs_in
 from tandem.runs.folders import FINISHED, NO_RUN, FolderState, lacks_weights, state_of
 
 log = logging.getLogger(__name__)
@@ -17,13 +18,13 @@ SHOWN = 10
 
 
 def run_folders(given: str | PathLike[str] | Sequence[str | PathLike[str]]) -> tuple[Path, ...]:
-    """Returns the folders that `run` names: one, several, or those that match patterns, in the given order.
+    """Returns the folders that `run` names: one, several, those that match patterns, or those of a zip file, in order.
 
     A pattern takes finished runs with weights. What else it matches is logged, with state and reason. Copies of a run
     are logged and counted once.
 
     Args:
-        given: a folder, a pattern with `*`, `?` or `[`, or a list of them.
+        given: a folder, a pattern with `*`, `?` or `[`, a zip file of runs (`tandem-plan`), or a list of them.
 
     Raises:
         ConfigError: if a pattern matches no finished run, a folder is named twice, runs of one hash differ, or there
@@ -35,7 +36,10 @@ def run_folders(given: str | PathLike[str] | Sequence[str | PathLike[str]]) -> t
     found: list[tuple[Path, bool]] = []
     for entry in listed:
         path = Path(entry).expanduser()
-        found += [(folder, True) for folder in matches(str(path))] if is_pattern(path) else [(path, False)]
+        if is_ensemble(path):
+            found += [(folder, False) for folder in runs_in(path)]
+        else:
+            found += [(folder, True) for folder in matches(str(path))] if is_pattern(path) else [(path, False)]
     return tuple(without_copies(_once(found)))
 
 
@@ -49,6 +53,11 @@ def one_run(given: str | Path) -> Path:
         ConfigError: several runs match.
     """
     path = Path(given).expanduser()
+    if is_ensemble(path):
+        inside = runs_in(path)
+        if len(inside) > 1:
+            raise ConfigError(f"run={given} holds {len(inside)} runs; this command takes one, such as run={inside[0]}")
+        return inside[0]
     if not is_pattern(path):
         return path
     folders = without_copies(_once([(folder, True) for folder in matches(str(path))]))

@@ -17,6 +17,7 @@ FIND_LR = "find_lr.json"  # exists once a learning-rate search has finished, in 
 TRIALS = "trials.csv"  # the trials of a search, in its folder
 PREDICTIONS = "predictions.csv"  # one row per image, in the folder of a prediction
 PAPER = "paper.json"  # describes the archive of a paper
+ENSEMBLE = "ensemble.json"  # the runs in a zip file of runs, and their hashes
 MANIFEST = "manifest.json"  # how a folder of predictions, or of a paper, was made
 
 METRICS = "metrics.csv"  # a row for each epoch

@@ -18,6 +18,7 @@ SCRIPTS = {
     "explain_loss": "explain_loss",
     "list_runs": "list_runs",
     "doctor": "doctor",
+    "plan": "plan",
 }
 """The package of each command, and its script in `scripts/`."""
 

@@ -1,0 +1,98 @@
+"""The fingerprint of a data set on a machine: pure data, all that the rules of a plan may read."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from math import nan
+from typing import Any
+
+from tandem.plan.machine import Machine
+
+
+@dataclass(frozen=True)
+class Fingerprint:
+    """What is known before a plan is made.
+
+    Attributes:
+        name: of the data set.
+        images: number of images that can be read.
+        splits: number of images in each split.
+        classes: number of labelled images of each class, those without any included.
+        filled: masks with marked pixels.
+        empty: masks without.
+        missing: images whose mask is unknown.
+        units: independent units: groups, and images without a group.
+        units_of: units of each class.
+        units_filled: units with a filled mask.
+        areas: 5 %, 50 % and 95 % quantile of the marked share of the filled masks.
+        widths: 5 % and 50 % quantile of the lesions' widths, relative to the longer side of their image; the width is
+            the diameter of the largest circle inside.
+        side: median of the shorter sides of the image files in pixels; 0 if unknown.
+        aspect: median of longer over shorter side.
+        size: side in pixels that the configuration asks for.
+        coloured: share of images with colour; nan if unknown.
+        upright: mean over standard deviation of the images' difference in brightness between upper and lower half:
+            far from 0, images have an orientation.
+        near_duplicates: pairs of near-duplicates; -1 if they were not searched for.
+        published: whether the data come with a split of their own.
+        mask_channels: names of the yes/no questions about each pixel.
+        mask_classes: names of the classes of a multiclass mask.
+        findings: number of yes/no questions about the image.
+        options: keys of the data's own options, such as `size` and `folds`.
+        given: options of the data that were typed, by dotted key.
+        files: whether images are files, whose size can be chosen.
+        machine: what it has.
+        budget: seconds.
+        speed: seconds of training and validation for each image of a million pixels; measured, or estimated.
+        measured: whether `speed` was measured on this machine.
+    """
+
+    name: str = "data"
+    images: int = 0
+    splits: Mapping[str, int] = field(default_factory=dict)
+    classes: Mapping[str, int] = field(default_factory=dict)
+    filled: int = 0
+    empty: int = 0
+    missing: int = 0
+    units: int = 0
+    units_of: Mapping[str, int] = field(default_factory=dict)
+    units_filled: int = 0
+    areas: tuple[float, float, float] = (nan, nan, nan)
+    widths: tuple[float, float] = (nan, nan)
+    side: int = 0
+    aspect: float = 1.0
+    size: int = 0
+    coloured: float = nan
+    upright: float = nan
+    near_duplicates: int = -1
+    published: bool = False
+    mask_channels: tuple[str, ...] = ()
+    mask_classes: tuple[str, ...] = ()
+    findings: int = 0
+    options: frozenset[str] = frozenset()
+    given: Mapping[str, Any] = field(default_factory=dict)
+    files: bool = False
+    machine: Machine = field(default_factory=Machine)
+    budget: float = 1800.0
+    speed: float = 2.0
+    measured: bool = False
+
+    @property
+    def train(self) -> int:
+        """Images of the training split; a share of 0.7 where no split is known."""
+        return self.splits.get("train", round(0.7 * self.images))
+
+    @property
+    def labelled(self) -> int:
+        """Images with a class."""
+        return sum(self.classes.values())
+
+    @property
+    def present(self) -> dict[str, int]:
+        """The classes that occur, with their images."""
+        return {name: count for name, count in self.classes.items() if count}
+
+    def to_json(self) -> dict[str, Any]:
+        """As plain containers, without what was typed, which may hold paths."""
+        plain = {**asdict(self), "options": sorted(self.options), "given": sorted(self.given)}
+        return dict(json.loads(json.dumps(plain)))

@@ -1,0 +1,128 @@
+"""The page of a trained plan: the answer, tables by class and size, worst cases, calibration, a model card."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from html import escape
+from typing import Any
+
+from tandem.plan.outcome import Interval, Outcome
+from tandem.plan.writer import table
+from tandem.reports.page import answer, document
+
+
+def summary(outcome: Outcome) -> str:
+    """The answer in a sentence.
+
+    Args:
+        outcome: of the test.
+    """
+    parts = []
+    if outcome.dice is not None:
+        parts.append(f"the mask has a mean Dice of {shown(outcome.dice)} over {outcome.lesions} images with a lesion")
+    if outcome.balanced is not None:
+        weakest = min(outcome.recalls.items(), key=lambda item: item[1][1][0])
+        parts.append(
+            f"the class has a balanced accuracy of {shown(outcome.balanced)}, and is weakest for {weakest[0]} "
+            f"(recall {shown(weakest[1][1])})"
+        )
+    text = "; ".join(parts) or "no task has a result"
+    how = f"each by the one of {outcome.folds} folds that had not seen it" if outcome.folds > 1 else "the test split"
+    return f"{text[:1].upper()}{text[1:]}. Tested once on {outcome.images} images, {how}."
+
+
+def shown(value: Interval) -> str:
+    """A value with its interval.
+
+    Example:
+        >>> shown((0.8, 0.7, 0.9))
+        '0.800 [0.700, 0.900]'
+    """
+    return f"{value[0]:.3f} [{value[1]:.3f}, {value[2]:.3f}]"
+
+
+def result_page(name: str, outcome: Outcome, state: Mapping[str, Any], predict: str, cut: int) -> str:
+    """The page.
+
+    Args:
+        name: of the plan.
+        outcome: of the test.
+        state: the plan's fingerprint and choices.
+        predict: the command to type.
+        cut: number of runs that the budget ended before their last epoch.
+    """
+    return document(f"tandem: {name}", list(_parts(name, outcome, state, predict, cut)))
+
+
+def _parts(name: str, outcome: Outcome, state: Mapping[str, Any], predict: str, cut: int) -> Iterator[str]:
+    yield f"<h1>{escape(name)}</h1>{answer(summary(outcome))}"
+    if cut:
+        yield f"<ul class='warnings'><li>{cut} of {outcome.folds} runs were cut short by the budget</li></ul>"
+    yield f"<h2>Use it</h2><pre>{escape(predict)}</pre>"
+    yield (
+        "<p class='note'>[low, high]: 95 % interval over independent images. The ensemble averages all runs; it cannot "
+        "be tested on these images, of which each member has seen most: its members were.</p>"
+        if outcome.folds > 1
+        else "<p class='note'>[low, high]: 95 % interval over independent images.</p>"
+    )
+    if outcome.recalls:
+        yield "<h2>Classes</h2>"
+        yield table(("class", "images", "recall"), [(k, n, shown(v)) for k, (n, v) in outcome.recalls.items()], 1)
+    if outcome.dice is not None:
+        yield "<h2>Masks</h2>"
+        rows: list[Sequence[object]] = [("all with a lesion", outcome.lesions, shown(outcome.dice))]
+        rows += [(kind, count, shown(value)) for kind, (count, value) in outcome.dice_of.items()]
+        rows += [
+            (f"{size} lesions (up to {most:.2%} of the image)", count, shown(value))
+            for size, (count, most, value) in outcome.dice_by_size.items()
+        ]
+        yield table(("images", "number", "mean Dice"), rows, 1)
+        if outcome.empty is not None:
+            count, value = outcome.empty
+            yield f"<p>Of {count} images without a lesion, the predicted mask is empty for {shown(value)}.</p>"
+    yield from _cases(outcome)
+    yield from _calibration(outcome)
+    yield from _card(outcome, state)
+
+
+def _cases(outcome: Outcome) -> Iterator[str]:
+    yield "<h2>Worst cases</h2>"
+    if outcome.worst:
+        rows = [(case, f"{dice:.3f}", f"{a:.2%}", f"{b:.2%}") for case, dice, a, b in outcome.worst]
+        yield table(("lowest Dice", "Dice", "true area", "predicted area"), rows, 1)
+    if outcome.wrong:
+        rows = [(case, true, guess, f"{sure:.2f}") for case, true, guess, sure in outcome.wrong]
+        yield table(("wrong, and most sure of it", "true", "predicted", "probability"), rows, 3)
+
+
+def _calibration(outcome: Outcome) -> Iterator[str]:
+    if not outcome.bins:
+        return
+    pairs = list(zip(*(outcome.bins[key] for key in ("probability", "share", "count")), strict=True))
+    total = sum(count for *_, count in pairs)
+    error = sum(count * abs(share - probability) for probability, share, count in pairs) / total
+    yield "<h2>Calibration of the class</h2>"
+    yield f"<p>The probability of the predicted class is off by {error:.3f} on average (ECE, 15 bins).</p>"
+    rows = [(f"{probability:.2f}", f"{share:.2f}", f"{count:.0f}") for probability, share, count in pairs]
+    yield table(("mean probability", "share of right answers", "images"), rows, 0)
+
+
+def _card(outcome: Outcome, state: Mapping[str, Any]) -> Iterator[str]:
+    found = state["fingerprint"]
+    classes = ", ".join(f"{name} {count}" for name, count in found["classes"].items()) or "none"
+    unlike = [
+        "images of other devices, people or diseases than these",
+        "volumes and video",
+        "any decision about a person",
+    ]
+    if min((count for count, _ in outcome.recalls.values()), default=100) < 30:
+        unlike.append("the rarest class, of which fewer than 30 images were tested")
+    yield "<h2>Model card</h2>"
+    rows = [
+        ("data", f"{found['name']}: {found['images']} images, {found['units']} of them independent"),
+        ("classes", classes),
+        ("masks", f"{found['filled']} with a lesion, {found['empty']} empty, {found['missing']} missing"),
+        ("licence of the data", "not known to tandem: write it here before you hand the model on"),
+        ("intended use", "research on images like these"),
+        ("not for", "; ".join(unlike)),
+        ("tested on", f"{outcome.images} images of the same data set; no other data set"),
+    ]
+    yield table(("about", "what"), rows)

@@ -1,0 +1,123 @@
+"""The command: from a folder to an experiment and a page; what cannot be planned is refused in one line."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tandem.plan import main
+from tandem.plan.budget import seconds_of, words_of
+from tandem.python.config import compose
+
+FAST = "calibrate=false"
+
+
+@pytest.fixture
+def plan(in_process: Callable[..., Any]) -> Callable[..., Any]:
+    """`tandem-plan` in this process."""
+    return lambda *words: in_process(main)(*words)
+
+
+def test_a_folder_becomes_an_experiment_that_trains_here_and_elsewhere(
+    plan: Callable[..., Any], trees: Any, tmp_path: Path, browser_page: Callable[..., Any],
+    tandem_train: Callable[..., Any],
+) -> None:  # fmt: skip
+    trees.folders(tmp_path / "set", 9)
+    outcome = plan("data=folder", "data.root=set", "name=mine", "data.no_mask=empty", FAST)
+    assert outcome.code == 0, outcome.err
+    assert outcome.out.splitlines()[-1].endswith("--config-dir plans experiment=mine")
+    text = (tmp_path / "plans" / "experiment" / "mine.yaml").read_text()
+    assert str(tmp_path) not in text
+    assert "# left at the default:" in text
+    config = compose(["experiment=mine"], tmp_path / "plans")
+    assert list(config["tasks"]) == ["classification", "segmentation"]
+    assert config["data"]["no_mask"] == "empty"
+    assert config["data"]["folds"] == 5
+    opened = browser_page(tmp_path / "plans" / "mine.html")
+    assert opened.errors == []
+    assert opened.badly_shown() == []
+    assert "What can be learnt from so few?" in opened.page.locator("body").text_content()
+    other = tmp_path / "other"
+    shutil.copytree(tmp_path / "plans", other / "plans")
+    shutil.copytree(tmp_path / "set", other / "images")
+    words = ("--config-dir", "other/plans", "experiment=mine", "data.root=other/images", "trainer.max_epochs=1")
+    done = tandem_train(*words, "logger=none", "trainer.enable_progress_bar=false", "trainer.accelerator=cpu")
+    assert done.code == 0, done.err
+
+
+def test_an_edited_plan_stays(plan: Callable[..., Any], trees: Any, tmp_path: Path) -> None:
+    trees.folders(tmp_path / "set", 9)
+    words = ("data=folder", "data.root=set", FAST)
+    assert plan(*words).code == 0
+    assert plan(*words).code == 0
+    file = tmp_path / "plans" / "experiment" / "plan_folder.yaml"
+    file.write_text(file.read_text().replace("max_epochs:", "max_epochs: 3 #"))
+    assert "add overwrite=true" in plan(*words).error
+    assert plan(*words, "overwrite=true").code == 0
+
+
+def test_the_calibration_measures(plan: Callable[..., Any], tmp_path: Path) -> None:
+    outcome = plan("data.train=40", "data.val=20", "data.test=20", "data.size=32")
+    assert outcome.code == 0, outcome.err
+    assert "calibrated: " in outcome.out
+    assert "(measured)" in outcome.out
+    assert sorted(path.name for path in (tmp_path / "plans").glob("*.*")) == [
+        *(".tandem_files.json", "plan_phantom.html", "plan_phantom.json")
+    ]
+
+
+def flat(trees: Any, root: Path, count: int) -> None:
+    for number in range(count):
+        trees.save(root / f"a{number}.png", trees.noise(number))
+
+
+def test_what_cannot_be_planned_is_refused_in_one_line(
+    plan: Callable[..., Any], trees: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("data=folder", FAST)
+    flat(trees, tmp_path / "flat", 16)
+    neither = plan(*words, "data.root=flat", "data.images='{id}'", "data.masks=null").error
+    assert "neither classes nor masks" in neither
+    flat(trees, tmp_path / "one" / "benign", 16)
+    assert "one class (benign), and there are no masks" in plan(*words, "data.root=one").error
+    flat(trees, tmp_path / "blank" / "benign", 16)
+    for number in range(16):
+        mask = np.zeros((20, 24), np.uint8)
+        trees.save(tmp_path / "blank" / "benign" / f"a{number}_mask.png", mask)
+    assert "all 16 masks are empty" in plan(*words, "data.root=blank").error
+    trees.folders(tmp_path / "four", 2)
+    assert plan(*words, "data.root=four").error
+    trees.folders(tmp_path / "set", 9)
+    assert "give at least 2m" in plan(*words, "data.root=set", "budget=20s").error
+    assert "10m, 1h or night" in plan(*words, "data.root=set", "budget=soon").error
+    assert "name is 'a/b'" in plan(*words, "data.root=set", "name=a/b").error
+    usage = shutil.disk_usage(tmp_path)
+    monkeypatch.setattr("tandem.plan.machine.shutil.disk_usage", lambda _: usage._replace(free=10**6))
+    assert "GB free, but the plan needs" in plan(*words, "data.root=set").error
+    assert not (tmp_path / "plans" / "experiment").exists()
+
+
+def test_volumes_are_refused_in_one_line(plan: Callable[..., Any], tmp_path: Path) -> None:
+    nibabel = pytest.importorskip("nibabel")
+    for name in ("benign", "malignant"):
+        for number in range(6):
+            (tmp_path / "set" / name).mkdir(parents=True, exist_ok=True)
+            volume = nibabel.Nifti1Image(np.ones((8, 8, 5), np.uint8), np.eye(4))
+            nibabel.save(volume, tmp_path / "set" / name / f"v{number}.nii.gz")
+    assert "slices" in plan("data=folder", "data.root=set", FAST).error
+
+
+def test_one_class_with_masks_is_a_mask_task(plan: Callable[..., Any], trees: Any, tmp_path: Path) -> None:
+    trees.folders(tmp_path / "set", 16)
+    shutil.rmtree(tmp_path / "set" / "malignant")
+    outcome = plan("data=folder", "data.root=set", FAST)
+    assert outcome.code == 0, outcome.err
+    assert list(compose(["experiment=plan_folder"], tmp_path / "plans")["tasks"]) == ["segmentation"]
+
+
+def test_budgets() -> None:
+    assert [seconds_of(text) for text in ("2m", "1H", "90 min", "night")] == [120, 3600, 5400, 28800]
+    assert words_of(1800) == "30 minutes"
