@@ -28,7 +28,7 @@ from tandem.jobs.job_process import FOLDER_VARIABLE
 from tandem.jobs.outcome import BUSY
 from tandem.jobs.process import PARENT_VARIABLE, follow_parent
 from tandem.jobs.refused import is_new, remove_refused_job
-from tandem.utils.console import announce, silence
+from tandem.utils.console import announce, silence, warnings_logged
 from tandem.utils.names import printable
 from tandem.utils.signals import exit_code, install, kept
 
@@ -84,7 +84,8 @@ def run_tool(task: Callable[[dict[str, Any]], None], config_name: str, on_interr
 
     def job(config: DictConfig) -> None:
         try:
-            task(resolve(config))
+            with warnings_logged():
+                task(resolve(config))
         except Exception as error:  # here, because Hydra would first print a line of its own
             if verbose:
                 traceback.print_exception(error)

@@ -128,6 +128,10 @@ def test_the_command_prints_the_option_and_reuses_its_result(search: Command, tm
     first = search(*FALLS)
     assert first.code == 0, first.err
     assert re.search(r"^suggested learning rate: optimizer.lr=[\d.e-]+ \(currently 0.0001\)$", first.out, re.MULTILINE)
+    assert re.search(r"is lowest at [\d.e-]+; one search of 24 steps, seed 0$", first.out, re.MULTILINE)
+    following = re.findall(r"^next: tandem-train (.*)$", first.out, re.MULTILINE)
+    assert "optimizer.lr=" in following[0]
+    assert "find_lr" not in following[0]
     (folder,) = (tmp_path / "runs" / "find_lr").iterdir()
     kept = {path.name for path in folder.iterdir() if path.is_file()}
     assert kept == {"curve.csv", "curve.png", "find_lr.json", "find_lr.log", "status.json", ".lock"}

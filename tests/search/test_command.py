@@ -82,6 +82,14 @@ def test_a_search_runs_is_cut_goes_on_and_is_answered(
 
     best = max(runs, key=lambda run: run["metrics"]["val/segmentation/dice"])
     command = re.findall(r"^rerun the best in .*, trial \d: tandem-train (.*)$", done.out, flags=re.MULTILINE)
+    dice = best["metrics"]["val/segmentation/dice"]
+    assert f"best of 3 complete trials: val/segmentation/dice {dice:.4f} at gamma=" in done.out
+    assert "one run each, and the best of many is too good by chance" in done.out
+    seeds = re.findall(r"^the same with seeds that did not choose it: tandem-train (.*)$", done.out, re.MULTILINE)
+    assert shlex.split(seeds[0])[0] == "-m"
+    assert shlex.split(seeds[0])[-1] == "seed=1,2,3"
+    assert set(shlex.split(command[0])) - set(shlex.split(seeds[0])) == {"name=mine"}
+    assert "name=mine_best" in shlex.split(seeds[0])
     shown = tandem_train(*shlex.split(command[0]))
     assert "already finished, answered from" in shown.out
     assert best["hash"] in shown.out

@@ -6,6 +6,8 @@ import io
 import itertools
 import logging
 import math
+import re
+import shlex
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +19,7 @@ from tandem.config.resolve import resolve
 from tandem.errors import ConfigError, DataError
 from tandem.factory import make_data, make_module, make_trainer
 from tandem.utils.artifacts import FIND_LR
+from tandem.utils.commands import spelled
 from tandem.utils.files import read_json, write_json, write_text, write_whole
 from tandem.utils.lazy_imports import load_libraries
 
@@ -68,7 +71,7 @@ def main() -> None:
 
 
 def find_lr_job(config: DictConfig, folder: Path) -> float:
-    """Runs one range test, unless its result exists; logs the rate as an option and the paths of the curve.
+    """Runs one range test, unless its result exists; logs the rate as an option, the curve, and the next command.
 
     Args:
         config: the composed configuration.
@@ -76,11 +79,26 @@ def find_lr_job(config: DictConfig, folder: Path) -> float:
     """
     plain = resolve(config)
     if not (folder / FIND_LR).exists() or not answers(plain, folder):
-        write_suggestion(find_lr(plain, folder), folder)
-    rate = float(read_json(folder / FIND_LR)["suggestion"])
+        write_suggestion(find_lr(plain, folder), folder, plain["optimizer"]["lr"])
+    found = read_json(folder / FIND_LR)
+    rate = float(found["suggestion"])
     log.info("suggested learning rate: optimizer.lr=%g (currently %g)", rate, plain["optimizer"]["lr"])
+    if "lowest" in found:  # not in a search of an earlier version
+        log.info(
+            "the smoothed training loss falls fastest there, and is lowest at %.2g; one search of %d steps, seed %d",
+            found["lowest"], found["steps"], plain["seed"],
+        )  # fmt: skip
     log.info("curve: %s and %s", folder / FIGURE, folder / CURVE)
+    log.info("next: %s %s", spelled("train"), shlex.join([*_training_words(), f"optimizer.lr={rate:g}"]))
     return rate
+
+
+def _training_words() -> list[str]:
+    """The words that were typed, without those of the search and the rate."""
+    from hydra.core.hydra_config import HydraConfig
+
+    typed = HydraConfig.get().overrides.task if HydraConfig.initialized() else []
+    return [word for word in typed if not re.match(r"[+~]*(find_lr\.|optimizer\.lr=)", word)]
 
 
 def answers(config: Mapping[str, Any], folder: Path) -> bool:
@@ -237,14 +255,15 @@ def _smooth(losses: Sequence[float]) -> list[float]:
     return means[:end]
 
 
-def write_suggestion(found: Suggestion, folder: Path) -> None:
+def write_suggestion(found: Suggestion, folder: Path, present: float | None = None) -> None:
     """Writes the curve as figure and table, then `find_lr.json`, which marks the search as finished.
 
     Args:
         found: the suggestion.
         folder: where the files go.
+        present: the learning rate of the configuration, for the figure.
     """
-    from tandem.find_lr.figure import lr_figure
+    from tandem.find_lr.figure import lowest_at, lr_figure
 
     table = io.StringIO()
     rows = csv.writer(table, lineterminator="\n")
@@ -252,7 +271,8 @@ def write_suggestion(found: Suggestion, folder: Path) -> None:
     rest = [math.nan] * (len(found.rates) - len(found.smooth))
     rows.writerows(zip(found.rates, found.losses, [*found.smooth, *rest], strict=True))
     write_text(folder / CURVE, table.getvalue())
-    figure = lr_figure(found.rates, found.losses, found.smooth, found.rate)
+    figure = lr_figure(found.rates, found.losses, found.smooth, found.rate, present)
     write_whole(folder / FIGURE, lambda file: figure.savefig(file, format="png", dpi=110, metadata={"Software": None}))
     known = {"suggestion": found.rate, "low": found.rates[0], "high": found.rates[-1]}
+    known |= {"lowest": lowest_at(found.rates, found.smooth), "steps": len(found.rates)}
     write_json(folder / FIND_LR, {**known, **({"data": dict(found.data)} if found.data else {})})

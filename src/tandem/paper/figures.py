@@ -13,6 +13,7 @@ from tandem.paper.outcome import Outcome, columns_by_key
 from tandem.paper.plan import Drawn, Paper, RowTable, StudyTable
 from tandem.paper.tables import study_analysis
 from tandem.paper.verdict import summary_of
+from tandem.reports.palette import BLUE, VERMILION
 from tandem.study.analysis import Analysis
 from tandem.study.cells import Cell
 from tandem.study.statistics import Summary
@@ -84,9 +85,9 @@ def points(
             place.plot(values, [row - 0.22] * len(values), ".", color="0.6", markersize=4)
             if mean.n:
                 spread = None if math.isnan(mean.std) else mean.std
-                place.errorbar(mean.mean, row, xerr=spread, fmt="o", color="C0", markersize=4, capsize=2)
+                place.errorbar(mean.mean, row, xerr=spread, fmt="o", color=BLUE, markersize=4, capsize=2)
             if theirs := published.get((row, metric)):
-                place.plot(theirs.mean, row + 0.28, "D", color="C1", markersize=4, clip_on=False)
+                place.plot(theirs.mean, row + 0.28, "D", color=VERMILION, markersize=4, clip_on=False)
         place.set_title(titles[metric], fontsize=9)
         place.tick_params(labelsize=8)
         place.locator_params(axis="x", nbins=5)  # more ticks would overlap
@@ -94,7 +95,10 @@ def points(
         place.spines[["top", "right"]].set_visible(False)
     axes[0].set_yticks(range(len(labels)), labels, fontsize=8)
     axes[0].set_ylim(len(labels) - 0.4, -0.6)
-    note = "mean ± sample standard deviation; grey: runs" + ("; diamonds: published" if published else "")
+    counts = sorted({n for cells in panels.values() for cell in cells if (n := len(cell.runs))})
+    of = f" (n = {counts[0]}{f' to {counts[-1]}' if len(counts) > 1 else ''})" if counts else ""
+    note = f"mean ± sample standard deviation over runs{of}, not an interval; grey: each run"
+    note += "; diamonds: published mean" if published else ""
     figure.supxlabel(note, size=8)
     return figure
 

@@ -109,14 +109,16 @@ def _title(name: str, stored: Mapping[str, Quantity]) -> str:
 
 
 def short_key(key: str, keys: Sequence[str]) -> str:
-    """Returns the shortest end of a dotted key that distinguishes it from the others.
+    """Returns the shortest end of a dotted key that distinguishes it from the others; a task's weight keeps its word.
 
     Example:
         >>> short_key("tasks.segmentation.loss.gamma", ["seed"])
         'gamma'
+        >>> short_key("balance.weights.segmentation", ["seed"])
+        'weights.segmentation'
     """
     parts = key.split(".")
-    for length in range(1, len(parts)):
+    for length in range(2 if parts[-2:-1] == ["weights"] else 1, len(parts)):
         short = ".".join(parts[-length:])
         if not any(other != key and (other == short or other.endswith(f".{short}")) for other in keys):
             return short

@@ -14,7 +14,7 @@ from rich.table import Table
 from tandem.search.settings import SearchSettings
 from tandem.search.space import as_overrides
 from tandem.search.trials import Trials
-from tandem.search.work import short_value
+from tandem.search.work import short_value, short_values
 from tandem.utils.artifacts import TRIALS
 from tandem.utils.console import escape
 from tandem.utils.files import write_text
@@ -27,7 +27,7 @@ ENOUGH = 10
 
 
 def print_search(trials: Trials, words: Sequence[str], program: str, console: Console) -> None:
-    """Prints the best trials or the Pareto front, the importance of each key, and the command line of the best.
+    """Prints the answer in a sentence, the best trials or the Pareto front, the importance of each key, and commands.
 
     Args:
         trials: of the search.
@@ -46,12 +46,34 @@ def print_search(trials: Trials, words: Sequence[str], program: str, console: Co
     if not best:
         return
     front = len(settings.objectives) > 1
+    console.print(_answer(best, settings, states.count("complete")), **_PLAIN)
     console.print(_table(best if front else best[:SHOWN], settings, "Pareto front" if front else "best trials"))
     for line in _importances(trials):
         console.print(line, **_PLAIN)
     for label, trial in _best_to_rerun(best, settings):
-        command = shlex.join([*words, *as_overrides({key: trial.params[key] for key in settings.space})])
-        console.print(f"{label}, trial {trial.number}: {program} {command}", **_PLAIN)
+        chosen = as_overrides({key: trial.params[key] for key in settings.space})
+        console.print(f"{label}, trial {trial.number}: {program} {shlex.join([*words, *chosen])}", **_PLAIN)
+        console.print(f"the same with seeds that did not choose it: {program} {_with_seeds(words, chosen)}", **_PLAIN)
+
+
+def _answer(best: Sequence[Any], settings: SearchSettings, complete: int) -> str:
+    """What the search has found, in a sentence, and how sure it is."""
+    many = f"{complete} complete trial{'' if complete == 1 else 's'}"
+    if len(settings.objectives) > 1:
+        said = f"{len(best)} of {many} on the Pareto front of {' and '.join(settings.objectives)}"
+    else:
+        values = short_values({key: best[0].params[key] for key in settings.space})
+        said = f"best of {many}: {settings.objectives[0]} {best[0].values[0]:.4f} at {values}"
+    return f"{said}; one run each, and the best of many is too good by chance"
+
+
+def _with_seeds(words: Sequence[str], chosen: Sequence[str]) -> str:
+    """The words of a sweep that repeats a trial with seeds other than its own, in a folder of its own."""
+    typed = dict(word.split("=", 1) for word in words if word.startswith(("name=", "seed=")))
+    first = int(typed.get("seed", "0")) + 1 if typed.get("seed", "0").isdecimal() else 1
+    others = [word for word in words if not word.startswith(("name=", "seed="))]
+    seeds = ",".join(str(first + place) for place in range(3))
+    return shlex.join(["-m", *others, f"name={typed.get('name', 'search')}_best", *chosen, f"seed={seeds}"])
 
 
 _PLAIN: dict[str, Any] = {"markup": False, "highlight": False, "soft_wrap": True}
@@ -106,8 +128,9 @@ def _table(shown: Sequence[Any], settings: SearchSettings, title: str) -> Table:
 
     table = Table(title=title, title_justify="left")
     table.add_column("trial", justify="right")
-    for name in settings.objectives:
-        table.add_column(escape(name.replace("/", "\n")), justify="right")
+    for name, way in zip(settings.objectives, settings.directions, strict=True):
+        better = "higher is better" if way == "maximize" else "lower is better"
+        table.add_column(escape(name.replace("/", "\n") + f"\n({better})"), justify="right")
     for key in settings.space:
         table.add_column(escape(short_key(key, list(settings.space))), justify="right", overflow="fold")
     table.add_column("run", no_wrap=True)

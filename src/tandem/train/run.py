@@ -1,6 +1,7 @@
 """Trains one network on all tasks, evaluates the best checkpoint and writes the results."""
 
 import logging
+import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -402,6 +403,8 @@ def quieten() -> None:
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",  # Lightning's own
     ):
         warnings.filterwarnings("ignore", message=message)
+    if "SLURM_JOB_ID" not in os.environ:  # outside a job of Slurm there is nothing for srun to start
+        warnings.filterwarnings("ignore", message=r".*The `srun` command is available.*")
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     logging.getLogger("pytorch_lightning.accelerators.cuda").setLevel(logging.WARNING)
     logging.getLogger("pytorch_lightning.trainer.connectors.checkpoint_connector").setLevel(logging.WARNING)
