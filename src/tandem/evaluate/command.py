@@ -62,23 +62,27 @@ def evaluate_run(settings: EvaluateSettings) -> dict[str, Any]:
 def _evaluate(run: "TrainedRun", settings: EvaluateSettings) -> dict[str, Any]:
     from tandem.evaluate.bootstrap import BootstrapSamples
     from tandem.evaluate.case_viewer import CaseViewer
+    from tandem.evaluate.decide import set_decisions, write_decisions
     from tandem.evaluate.report.page import write_page
     from tandem.evaluate.results import begin, collect, record_look
     from tandem.evaluate.run_split import run_split
     from tandem.evaluate.split import read_split
     from tandem.evaluate.thresholds import set_thresholds
+    from tandem.runs.decisions import plain
     from tandem.utils.files import write_json
 
     run.module.begin_epoch(run.results["best_epoch"])  # the weights of some losses depend on the epoch
     split = read_split(run, settings)
+    decisions = set_decisions(run, settings, split)
     thresholds = set_thresholds(run, split, settings)
     folder = begin(settings.folder)
     log.info("%s on %d images of %s", run.results["name"], len(split.samples), settings.split)
     metrics, parts = run_split(run.module, split, settings, folder)
-    looks = record_look(folder, run, settings, thresholds)
+    looks = record_look(folder, run, settings, thresholds, plain(decisions))
     draws = BootstrapSamples(settings.samples, settings.seed, split.groups)
     findings = {name: part.findings(draws.of(part.places), settings.split != "test") for name, part in parts}
-    evaluation = collect(run, settings, split, thresholds, metrics, findings, looks, draws.over)
+    evaluation = collect(run, settings, split, thresholds, metrics, findings, looks, draws.over, decisions)
+    write_decisions(folder, run, decisions)
     write_json(folder / "curves.json", {name: found.lines for name, found in findings.items()})
     if settings.page:
         viewer = CaseViewer(run.module, split.samples)

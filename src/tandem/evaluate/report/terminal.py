@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tandem.evaluate.decided_table import print_decided
 from tandem.evaluate.report.rows import rows_of
 from tandem.reports.table import format_value
 from tandem.utils.console import escape
@@ -32,6 +33,9 @@ def print_evaluation(evaluation: Mapping[str, Any]) -> None:
         table.add_row(escape(row.task), row.images, escape(row.metric), format_value(row.value), ends)
     console = Console()
     console.print(table)
+    for name, words in evaluation.get("decided", {}).items():
+        console.print(f"decision of {name}: {words}", markup=False, highlight=False, soft_wrap=True)
+    print_decided(console, evaluation)
     for warning in evaluation["warnings"]:
         console.print(f"warning: {warning}", style="yellow", markup=False, highlight=False, soft_wrap=True)
     for name in ("images.csv", "metrics.json", "report.html"):
