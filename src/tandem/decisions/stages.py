@@ -12,7 +12,7 @@ from tandem.decisions.steps import processed
 if TYPE_CHECKING:
     from tandem.decisions.decision import Decision
 
-THRESHOLD, RANKDICE, PROCESSED = "at the threshold", "rankdice", "post-processed"
+THRESHOLD, RANKDICE, PROCESSED = "at the given threshold", "rankdice", "post-processed"
 """Names of the stages, as tables show them."""
 
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
 from torch import Tensor
 
 from tandem.data.batch import MISSING_PIXEL
@@ -15,13 +16,14 @@ from tandem.evaluate.findings import Score, ScoreTable
 from tandem.metrics.objective import Objective
 from tandem.metrics.overlap import dice_parts
 from tandem.tasks import Task
+from tandem.tasks.kinds.binary import reached
 
 if TYPE_CHECKING:
     from rich.console import Console
 
     from tandem.module import MultiTaskModule
 
-FIXED = "at 0.5"
+FIXED, SWEPT = "at 0.5", "at the swept threshold"
 
 TITLE = "Decisions"
 
@@ -32,6 +34,15 @@ ROWS = {
     "official.difference": "difference",
     "empty": "predicted empty",
 }
+
+
+SHOWN = (
+    ("lesion", "Dice per image"),
+    ("lesion.difference", "difference"),
+    ("official", "Dice (official)"),
+    ("official.difference", "difference"),
+)
+"""What the terminal shows of them, a row for each decision."""
 
 
 class DecidedCounts:
@@ -56,7 +67,10 @@ class DecidedCounts:
         """
         if self.task.decision.neutral:
             return
-        masks = {FIXED: probabilities >= 0.5, **stages}
+        at, swept = self.task.threshold, self.task.threshold if self.task.swept is None else self.task.swept
+        masks = {FIXED: probabilities >= 0.5, SWEPT: reached(probabilities, swept), **stages}
+        if torch.equal(swept, at):
+            del masks[THRESHOLD]
         self.names = tuple(masks)
         known, true = (target != MISSING_PIXEL).flatten(2), (target == 1).flatten(2)
         counted = [known.sum(2), true.sum(2)]
@@ -80,7 +94,7 @@ class DecidedCounts:
         rows: list[list[str | int | float | Score]] = [
             [
                 label,
-                *("" if name == THRESHOLD and "difference" in key else found[f"{name}/{key}"] for name in self.names),
+                *("" if name == SWEPT and "difference" in key else found[f"{name}/{key}"] for name in self.names),
             ]
             for key, label in ROWS.items()
         ]
@@ -90,8 +104,8 @@ class DecidedCounts:
     def _note(self, c: int, draws: BootstrapSamples) -> str:
         decision = self.task.decision
         parts = [
-            f"Each column changes the mask of the one before, but the first. Differences are to '{THRESHOLD}' "
-            f"({float(self.task.threshold[c]):.3g}), image by image, with 95 % bootstrap intervals over {draws.over}. "
+            f"Each column but the first changes the mask of the one before. Differences are to '{SWEPT}', image by "
+            f"image, with 95 % bootstrap intervals over {draws.over}. Threshold: {float(self.task.threshold[c]):.3g}. "
             "Dice per image: over images with a lesion; 'predicted empty': share of those without."
         ]
         if decision.rule == RANKDICE:
@@ -135,7 +149,7 @@ class StageMeasure:
                 found[f"{name}/official"] = mean_of(weights, scored)
         for name in self.names:
             for key in ("lesion", "official"):
-                found[f"{name}/{key}.difference"] = found[f"{name}/{key}"] - found[f"{THRESHOLD}/{key}"]
+                found[f"{name}/{key}.difference"] = found[f"{name}/{key}"] - found[f"{SWEPT}/{key}"]
         return found
 
 
@@ -181,11 +195,11 @@ def print_decided(console: "Console", evaluation: Mapping[str, Any]) -> None:
             if not one["title"].startswith(TITLE) or name not in evaluation.get("decided", {}):
                 continue
             shown = Table(title=escape(f"{name}: {one['title']}"))
-            for head in one["head"]:
-                shown.add_column(head, justify="right" if head else "left", no_wrap=bool(head))
-            for row in one["rows"]:
-                cells = (_cell(value, format_value) for value in row[1:])
-                shown.add_row(row[0], *cells)
+            for head in ("decision", *[label for _, label in SHOWN]):
+                shown.add_column(head, justify="left" if head == "decision" else "right")
+            rows = {row[0]: row[1:] for row in one["rows"]}
+            for index, stage in enumerate(one["head"][1:]):
+                shown.add_row(stage, *(_cell(rows[ROWS[key]][index], format_value) for key, _ in SHOWN))
             console.print(shown)
 
 

@@ -12,6 +12,7 @@ from tandem.data.datamodule import DataInfo
 from tandem.data.samples import Samples
 from tandem.decisions.decision import NEUTRAL, Decision
 from tandem.decisions.stages import decided
+from tandem.decisions.temperature import mapped
 from tandem.errors import ConfigError
 from tandem.losses.data_dependent import deferred_losses
 from tandem.network.features import FeatureChannels, Features
@@ -57,6 +58,7 @@ class Task(nn.Module, ABC):
         threshold: (channels,), a probability at or above it counts as yes; found on validation data, stored in the
             checkpoint.
         decision: what makes the answer beside the threshold; set by `decide_by`, and neutral in training.
+        swept: (channels,), the threshold found in training, as it is at the decision's temperature; None in training.
 
     Raises:
         ConfigError: if the loss has another kind or none, a name is not allowed, or a value is out of range.
@@ -113,6 +115,7 @@ class Task(nn.Module, ABC):
             self.add_module(f"{stage}_meters", meters)
         self.register_buffer("threshold", torch.full((self.channels,), 0.5))
         self.decision = NEUTRAL
+        self.swept: Tensor | None = None
 
     @property
     def target_kind(self) -> Kind:
@@ -153,7 +156,8 @@ class Task(nn.Module, ABC):
         """
 
     def decide_by(self, decision: Decision) -> None:
-        """Sets the decision, with its thresholds if it has any."""
+        """Sets the decision, with its thresholds if it has any; `swept` keeps what they were, at its temperature."""
+        self.swept = mapped(self.threshold.clone(), decision.temperature)
         if decision.thresholds:
             self.threshold.copy_(torch.tensor(decision.thresholds))
         self.decision = decision

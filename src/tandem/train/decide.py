@@ -43,7 +43,7 @@ def fit_decisions(
         folder: the run's folder, with the checkpoint.
 
     Returns:
-        What `results.json` says of them: `decisions` by task; empty if there are none.
+        What `results.json` says of them: `decisions` by task, and in words `decided`; empty if there are none.
     """
     from tandem.callbacks import ThresholdSweep
     from tandem.callbacks.checkpoint_files import CheckpointFiles
@@ -62,11 +62,13 @@ def fit_decisions(
     module.to(trainer.strategy.root_device)
     sweep = sweeps[0] if sweeps else ThresholdSweep()
     validation = Validation(batches, len(val), sweep, trainer.precision_plugin.forward_context)
-    found = plain(fit(module, validation, asked, wanted_of(module, asked, None), {}))
+    decisions = fit(module, validation, asked, wanted_of(module, asked, None), {})
+    found = plain(decisions)
     files = CheckpointFiles()
     checkpoint = files.load_checkpoint(folder / BEST)
     files.save_checkpoint({**checkpoint, KEY: found}, folder / BEST)
-    return {"decisions": found} if found else {}
+    said = {name: str(decisions[name]) for name in found}
+    return {"decisions": found, "decided": said} if found else {}
 
 
 def _asked(config: Mapping[str, Any]) -> Asked:
