@@ -13,7 +13,7 @@ ORDER = (
     "utils",
     "config",
     "data",
-    "losses metrics network optim distributed balance refine",
+    "losses metrics decisions network optim distributed balance refine",
     "adversarial penalties reports",
     "jobs",
     "cli",

@@ -116,6 +116,8 @@ def load(
     device: str = "auto",
     data: "Mapping[str, Any] | None" = None,
     mixed: bool = False,
+    threshold: "Any" = "stored",
+    decide: "Any" = "stored",
 ) -> "Predictor":
     """Loads a finished run, or several runs as an ensemble, for prediction: `tandem.load(run).predict(images)`.
 
@@ -127,6 +129,9 @@ def load(
         device: `auto`, `cpu`, `cuda` or `mps`.
         data: data options that override those of the runs: `size`, `grey_range`, `background`, `window`.
         mixed: whether runs are averaged although their data, version of tandem, device or precision differ.
+        threshold: `stored`, a number, such as `sensitivity:0.95` (chosen on the run's validation data), or one of these
+            by task.
+        decide: `stored`, `threshold`, `rankdice`, ... as of `tandem-predict`, or a file of decisions.
 
     Raises:
         ConfigError: if a run is not finished, runs differ in tasks or classes, or the device is not available.
@@ -140,4 +145,4 @@ def load(
     """
     from tandem.predict.predictor import load
 
-    return load(run, flips, device, data, mixed)
+    return load(run, flips, device, data, mixed, threshold, decide)

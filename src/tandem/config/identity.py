@@ -62,6 +62,7 @@ LATER: dict[str, Any] = {
     "data.missing": None,
     "trainer.share": "rows",
     "trainer.sync_batchnorm": True,
+    "decide": "threshold",
 }
 """Options added after release 0.1.0, by dotted key, with the neutral value that reproduces the earlier behaviour.
 

@@ -39,6 +39,7 @@ class TrainConfig:
     seed: int = 0
     runs: str = "runs"
     full: bool = False
+    decide: Any = "threshold"
     on_changed_data: str = "refuse"
     resume_from: str | None = None
     checkpoint: CheckpointConfig = field(default_factory=CheckpointConfig)
@@ -132,6 +133,8 @@ class ExportConfig:
 
     run: str = MISSING
     format: str = "onnx"
+    threshold: Any = "stored"
+    decide: Any = "stored"
     out: str | None = None
     overwrite: bool = False
     tolerance: float = 1e-4
@@ -144,6 +147,7 @@ class EvaluateConfig:
     run: str = MISSING
     split: str | None = None
     threshold: Any = "stored"
+    decide: Any = "stored"
     batch_size: int | None = None
     device: str | None = None
     masks: bool = True
@@ -166,6 +170,8 @@ class PredictConfig:
     run: Any = MISSING
     images: str = MISSING
     out: str = MISSING
+    threshold: Any = "stored"
+    decide: Any = "stored"
     flips: bool = False
     overlays: bool = False
     batch_size: int = 16

@@ -12,7 +12,6 @@ from tandem.errors import ConfigError
 from tandem.evaluate.findings import Shown
 from tandem.reports.palette import ERRORS
 from tandem.reports.panels import panel_row
-from tandem.tasks.kinds.binary import reached
 
 if TYPE_CHECKING:
     from tandem.data.samples import Samples
@@ -50,7 +49,7 @@ class CaseViewer:
         """
         images = []
         for image, target, probabilities, caption in self._cases(task, picked):
-            drawn = reached(probabilities, task.threshold)[0, channel].cpu()
+            drawn = task.masks(probabilities)[0, channel].cpu()
             images.append((panel_row(image, target[channel], drawn), caption))
         return Shown(title, PANELS, images)
 
@@ -128,7 +127,7 @@ class CaseViewer:
         return {key: value.to(self.device) if isinstance(value, Tensor) else value for key, value in batch.items()}
 
     def _probabilities(self, task: "Task", batch: dict[str, Any]) -> Tensor:
-        return task.probabilities(task(self.module.network(batch["image"])).float())
+        return task.tempered(task(self.module.network(batch["image"])).float())
 
 
 def _inside(heat: Tensor, mask: Tensor | None) -> str:

@@ -71,31 +71,35 @@ def _evaluate(run: "TrainedRun", settings: EvaluateSettings) -> dict[str, Any]:
     from tandem.evaluate.external.prepare import read_external
     from tandem.evaluate.groups.assign import assign, write_groups
     from tandem.evaluate.groups.scores import score_groups
+    from tandem.evaluate.decide import set_decisions, write_decisions
     from tandem.evaluate.report.page import write_page
     from tandem.evaluate.results import begin, collect, record_look
     from tandem.evaluate.run_split import run_split
     from tandem.evaluate.split import read_split
     from tandem.evaluate.thresholds import set_thresholds
     from tandem.metrics.stored import read_quantities
+    from tandem.runs.decisions import plain
     from tandem.utils.files import write_json
 
     run.module.begin_epoch(run.results["best_epoch"])  # the weights of some losses depend on the epoch
     external = read_external(run, settings) if settings.other else None
     split = external.split if external else read_split(run, settings)
     groups = assign(settings.by, split.samples, split.classes, split.source, settings.table, split.train)
+    decisions = set_decisions(run, settings, None if external else split)
     thresholds = set_thresholds(run, split, settings)
     folder = begin(settings.folder)
     log.info("%s on %d images of %s", run.results["name"], len(split.samples), settings.where)
     metrics, parts = run_split(run.module, split, settings, folder)
-    looks = record_look(folder, run, settings, thresholds)
+    looks = record_look(folder, run, settings, thresholds, plain(decisions))
     draws = BootstrapSamples(settings.samples, settings.seed, split.groups)
     findings = {name: part.findings(draws.of(part.places), settings.split != "test") for name, part in parts}
-    evaluation = collect(run, settings, split, thresholds, metrics, findings, looks, draws.over)
+    evaluation = collect(run, settings, split, thresholds, metrics, findings, looks, draws.over, decisions)
     evaluation["groups"] = [score_groups(of, dict(parts), draws, read_quantities(evaluation)) for of in groups]
     if external:
         evaluation |= described(evaluation, external, compare(run, settings, external, dict(parts)))
     if groups:
         write_groups(folder, split.samples.ids, groups)
+    write_decisions(folder, run, decisions)
     write_json(folder / "curves.json", {name: found.lines for name, found in findings.items()})
     if settings.page:
         viewer = CaseViewer(run.module, split.samples)

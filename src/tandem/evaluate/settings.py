@@ -6,13 +6,15 @@ from pathlib import Path
 from typing import Any
 
 from tandem.config.suggest import nearest
+from tandem.decisions.asked import STORED, Asked, read_asked
+from tandem.decisions.wanted import check_threshold, read_threshold
 from tandem.errors import ConfigError
 from tandem.evaluate.external.options import OtherData, read_other
 from tandem.evaluate.groups.options import Grouping, read_by
 from tandem.runs.chosen import one_run
 
 SPLITS = ("test", "val", "train")
-STORED, FIT = "stored", "fit"
+FIT = "fit"
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -23,7 +25,9 @@ class EvaluateSettings:
     Attributes:
         run: folder of a finished run.
         split: `test`, `val` or `train`.
-        threshold: `stored`, `fit` (not on test data), a number inside (0, 1), or one of these for each task by name.
+        threshold: `stored`, `fit` (not on test data), a number inside (0, 1), what it must reach on validation data, or
+            one of these for each task by name.
+        decide: what to decide beside the threshold; None: as the checkpoint says.
         batch_size: images per batch; None: as in training.
         device: `auto`, `cpu`, `cuda` or `mps`; None: as in training.
         masks: whether to write predicted masks.
@@ -51,6 +55,7 @@ class EvaluateSettings:
     other: OtherData | None = None
     by: tuple[Grouping, ...] = ()
     table: str | None = None
+    decide: Asked | None = None
 
     @property
     def folder(self) -> Path:
@@ -84,30 +89,34 @@ def read_settings(config: Mapping[str, Any], typed: Collection[str] = ()) -> Eva
     for key, least in (("batch_size", 1), ("cases", 0), ("samples", 10), ("seed", 0)):
         if config[key] is not None and config[key] < least:
             raise ConfigError(f"{key} is {config[key]}, but must be at least {least}")
-    threshold = config["threshold"]
+    threshold = read_threshold(config["threshold"])
+    decide = read_asked(config.get("decide", STORED))
+    check_threshold(threshold, (STORED, FIT))
     for value in threshold.values() if isinstance(threshold, Mapping) else (threshold,):
-        _check_threshold(value, config["split"])
+        _check_fit(value, config["split"])
+        if value == FIT and decide is not None and decide.fitted:
+            raise ConfigError(
+                "threshold=fit with decide=...: what is fitted on validation data must not follow a threshold of "
+                "another split; leave threshold=fit out, or give a number"
+            )
     given = {} if other else config["data"] or {}
     moved = {key: value for key, value in given.items() if value is not None}
-    known = {key: config[key] for key in ("split", "threshold", "batch_size", "device", "masks", "cases", "page")}
+    known = {key: config[key] for key in ("split", "batch_size", "device", "masks", "cases", "page", "samples", "seed")}
     return EvaluateSettings(
         run=one_run(config["run"]),
-        **known,
-        samples=config["samples"],
-        seed=config["seed"],
+        threshold=threshold,
         data=moved,
+        decide=decide,
         other=other,
         by=read_by(config),
         table=config.get("table"),
+        **known,
     )
 
 
-def _check_threshold(value: Any, split: str) -> None:
+def _check_fit(value: Any, split: str) -> None:
     if value == FIT and split == "test":
         raise ConfigError(
             "threshold=fit with split=test: fitting a threshold on test data makes its score optimistic; use split=val "
             "or threshold=stored"
         )
-    number = isinstance(value, int | float) and not isinstance(value, bool) and 0 < value < 1
-    if value not in (STORED, FIT) and not number:
-        raise ConfigError(f"threshold is {value!r}, but must be 'stored', 'fit' or a number inside (0, 1)")

@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tandem.config.suggest import nearest
+from tandem.decisions.asked import STORED, read_source
+from tandem.decisions.wanted import check_threshold, read_threshold
 from tandem.errors import ConfigError, DataError
 from tandem.utils.lazy_imports import load_libraries
 
@@ -15,6 +17,7 @@ if TYPE_CHECKING:
 
     from tandem.export.formats import Ask
     from tandem.runs.inference import Inference
+    from tandem.runs.restore import TrainedRun
 
 log = logging.getLogger(__name__)
 
@@ -37,14 +40,21 @@ def export_job(config: Mapping[str, Any]) -> None:
     load_libraries()
     out = None if config["out"] is None else Path(config["out"]).expanduser()
     file, difference = export_run(
-        one_run(config["run"]), config["format"], out, config["tolerance"], config["overwrite"]
-    )
+        one_run(config["run"]), config["format"], out, config["tolerance"], config["overwrite"],
+        config.get("threshold", STORED), config.get("decide", STORED),
+    )  # fmt: skip
     size = file.stat().st_size / 1e6
     log.info("%s: %.1f MB, largest difference from PyTorch %.1e", file, size, difference)
 
 
 def export_run(
-    folder: Path, format_name: str = "onnx", out: Path | None = None, tolerance: float = 1e-4, overwrite: bool = False
+    folder: Path,
+    format_name: str = "onnx",
+    out: Path | None = None,
+    tolerance: float = 1e-4,
+    overwrite: bool = False,
+    threshold: Any = STORED,
+    decide: Any = STORED,
 ) -> tuple[Path, float]:
     """Writes one file with preprocessing, network, probabilities, thresholded answers, and metadata.
 
@@ -54,6 +64,8 @@ def export_run(
         out: the file; None: `export/model.onnx` or `export/model.pt2` in the run's folder.
         tolerance: largest allowed difference of a probability from PyTorch's.
         overwrite: whether to replace a file that this command did not write.
+        threshold: as of `tandem-predict`.
+        decide: as of `tandem-predict`; the file holds temperature and threshold.
 
     Returns:
         The file, and the largest difference of a probability from PyTorch's.
@@ -62,6 +74,7 @@ def export_run(
         ConfigError: if the format is unknown, the folder is not a run folder, or a library is missing.
         DataError: if the network cannot be exported, or the result differs from PyTorch; no file is written.
     """
+    from tandem.evaluate.decide import decide_run
     from tandem.export.formats import FORMATS
     from tandem.export.program import metadata, trace
     from tandem.network.protocol import network_stride
@@ -73,12 +86,16 @@ def export_run(
 
     if format_name not in FORMATS:
         raise ConfigError(f"format is '{format_name}': {nearest(format_name, list(FORMATS))}")
+    wanted, asked = read_threshold(threshold), read_source(decide)
+    check_threshold(wanted)
     if not 0 < tolerance < math.inf:
         raise ConfigError(f"tolerance is {tolerance}, but must be above 0")
     kind = FORMATS[format_name]()
     file = check_file(out or folder / "export" / f"model{kind.suffix}")
     with writing(file.parent, "export", overwrite, file.name):
         run = restore(folder)
+        decide_run(run, wanted, asked)
+        check_plain(run)
         inference = Inference(run.module.float(), run.levels)  # runtimes lack float64 for some operations
         stride = network_stride(run.module.network)
         size = int(run.config["data"].get("size") or 4 * stride)
@@ -95,6 +112,20 @@ def export_run(
             )
         write_whole(file, lambda place: place.write(content))
     return file, difference
+
+
+def check_plain(run: "TrainedRun") -> None:
+    """Raises if a mask is made by more than a threshold.
+
+    Raises:
+        ConfigError: by rankdice or post-processing, which are no operations of ONNX.
+    """
+    for name, task in run.module.tasks.items():
+        if not task.decision.plain:
+            raise ConfigError(
+                f"task '{name}' is decided by {task.decision}, but an exported file holds temperature and threshold "
+                "alone; add decide=threshold, or decide=temperature"
+            )
 
 
 def largest_difference(inference: "Inference", ask: "Ask", channels: int, sides: Sequence[tuple[int, int]]) -> float:

@@ -62,6 +62,7 @@ def predict_folder(settings: PredictSettings) -> None:
 
 
 def _predict(settings: PredictSettings) -> None:
+    from tandem.evaluate.decide import decide_run
     from tandem.predict.ensemble import Ensemble
     from tandem.predict.found import find
     from tandem.predict.image_state import ImageStates
@@ -73,6 +74,8 @@ def _predict(settings: PredictSettings) -> None:
     from tandem.runs.restore import restore
 
     runs = [restore(folder) for folder in settings.runs]
+    for run in runs:
+        decide_run(run, settings.threshold, settings.decide, settings.device)
     files = find(settings.images, settings.out, mask_rule(runs) if settings.skip_masks else None)
     predictor = Predictor(Ensemble(runs, settings.flips, settings.device, settings.data, settings.mixed))
     opened = open_folder(settings, runs, predictor.questions)

@@ -124,10 +124,21 @@ def agreed(asked: "Sequence[tuple[TrainedRun, tuple[Question, ...]]]") -> tuple[
                     f"run={run.folder} and run={first.folder} differ in the task '{unlike[0].name}' ({names}), so "
                     "their answers cannot be averaged; give runs of the same tasks and classes"
                 )
+        if other := _other_decision(questions, found):
+            raise ConfigError(
+                f"run={run.folder} and run={first.folder} decide '{other}' differently, so there is no common "
+                "mask; add decide=threshold, or another decide=... for all"
+            )
         if embedded := [question.name for question in found if not question.kind.averaged]:
             raise ConfigError(f"embeddings of several runs cannot be averaged (task '{embedded[0]}'); give one run")
     tables = [{question.name: question.thresholds for question in found} for _, found in asked]
     return tuple(replace(q, thresholds=tuple(_means([table[q.name] for table in tables]))) for q in questions)
+
+
+def _other_decision(one: Sequence[Question], other: Sequence[Question]) -> str | None:
+    """Name of the first task with another rule or other steps; temperatures are applied to each run."""
+    decided = {question.name: (question.decision.rule, question.decision.steps) for question in other}
+    return next((q.name for q in one if (q.decision.rule, q.decision.steps) != decided[q.name]), None)
 
 
 def _of_task(question: Question) -> tuple[Any, ...]:

@@ -87,6 +87,14 @@ def _read(file: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _decided(runs: "Sequence[TrainedRun]") -> dict[str, Any]:
+    """The decisions of each run, if there are any, so that folders of runs without them stay as they were."""
+    from tandem.runs.decisions import plain
+
+    found = [plain({name: task.decision for name, task in run.module.tasks.items()}) for run in runs]
+    return {"decisions": found} if any(found) else {}
+
+
 def _manifest(
     settings: "PredictSettings", runs: "Sequence[TrainedRun]", questions: "Sequence[Question]"
 ) -> dict[str, Any]:
@@ -100,6 +108,7 @@ def _manifest(
             "flips": settings.flips,
             "overlays": settings.overlays,
             "data": {key: value for key, value in settings.data.items() if value is not None},
+            **_decided(runs),
         },
         "thresholds": {q.name: [shortest(value) for value in q.thresholds] for q in questions if q.thresholds},
     }

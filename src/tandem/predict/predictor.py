@@ -19,8 +19,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tandem.data.files.raster import to_unit
+from tandem.decisions.asked import STORED, read_source
+from tandem.decisions.wanted import check_threshold, read_threshold
 from tandem.errors import ConfigError, DataError
 from tandem.predict.ensemble import Ensemble, Parts
+from tandem.predict.settings import check_one
 from tandem.predict.views import View, open_any
 from tandem.runs.chosen import run_folders
 from tandem.tasks.kinds import Answer, Question
@@ -217,11 +220,20 @@ def load(
     device: str = "auto",
     data: Mapping[str, Any] | None = None,
     mixed: bool = False,
+    threshold: Any = STORED,
+    decide: Any = STORED,
 ) -> Predictor:
     """Implements `tandem.load`, its public name."""
+    from tandem.evaluate.decide import decide_run
     from tandem.runs.restore import restore
 
-    return Predictor(Ensemble([restore(folder) for folder in run_folders(run)], flips, device, data, mixed))
+    wanted, asked = read_threshold(threshold), read_source(str(decide) if isinstance(decide, Path) else decide)
+    check_threshold(wanted)
+    runs = [restore(folder) for folder in run_folders(run)]
+    check_one(asked, len(runs))
+    for one in runs:
+        decide_run(one, wanted, asked, device)
+    return Predictor(Ensemble(runs, flips, device, data, mixed))
 
 
 def _ahead(pool: ThreadPoolExecutor, work: Callable[[S], T], sources: Iterable[S], count: int) -> Iterator[tuple[S, T]]:

@@ -7,6 +7,8 @@ from typing import Any
 
 from tandem.config.suggest import nearest
 from tandem.data.files.spacing import Spacing, read_spacing
+from tandem.decisions.asked import STORED, Asked, read_source
+from tandem.decisions.wanted import check_threshold, read_threshold
 from tandem.errors import ConfigError
 from tandem.runs.chosen import run_folders
 from tandem.utils.outputs import check_folder, named
@@ -30,6 +32,8 @@ class PredictSettings:
             and `spacing`, for areas.
         overwrite: whether to replace files in `out` that this command did not write.
         mixed: whether runs of other data, versions, devices or precisions are averaged.
+        threshold: `stored`, a number, what it must reach on validation data, or one of these by task.
+        decide: what to decide beside the threshold; a file of decisions; None: as the checkpoints say.
         skip_masks: whether files are passed over that are masks of other files in the folder.
     """
 
@@ -44,6 +48,8 @@ class PredictSettings:
     overwrite: bool = False
     mixed: bool = False
     skip_masks: bool = True
+    threshold: Any = STORED
+    decide: Asked | Path | None = None
 
     @property
     def spacing(self) -> Spacing | None:
@@ -72,8 +78,12 @@ def read_settings(config: Mapping[str, Any]) -> PredictSettings:
     if config["batch_size"] < 1:
         raise ConfigError(f"batch_size is {config['batch_size']}, but must be at least 1")
     read_spacing((config["data"] or {}).get("spacing"))
+    threshold, decide = read_threshold(config.get("threshold", STORED)), read_source(config.get("decide", STORED))
+    check_threshold(threshold)
+    runs = run_folders(config["run"])
+    check_one(decide, len(runs))
     return PredictSettings(
-        runs=run_folders(config["run"]),
+        runs=runs,
         images=images,
         out=out,
         flips=config["flips"],
@@ -84,7 +94,19 @@ def read_settings(config: Mapping[str, Any]) -> PredictSettings:
         overwrite=config.get("overwrite", False),
         mixed=bool(config.get("mixed")),
         skip_masks=config.get("skip_masks", True),
+        threshold=threshold,
+        decide=decide,
     )
+
+
+def check_one(decide: Asked | Path | None, runs: int) -> None:
+    """Raises if a file of decisions is given for several runs.
+
+    Raises:
+        ConfigError: it belongs to one run.
+    """
+    if isinstance(decide, Path) and runs > 1:
+        raise ConfigError(f"decide={decide} holds the decisions of one run, but {runs} runs are given; give one run")
 
 
 def check_device(device: str) -> None:

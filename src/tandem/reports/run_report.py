@@ -80,6 +80,8 @@ def _heading(results: Mapping[str, Any], images: Mapping[str, int]) -> str:
         f"by {results['monitor']}; {results['parameters']:,} parameters; "
         f"{results['seconds']:.0f} s on {results['device']}"
     )
+    decided = [f"{name}: {words}" for name, words in results.get("decided", {}).items()]
+    facts += f"; decisions: {'; '.join(decided)}" if decided else ""
     said = answer(run_answer(results, read_quantities(results), images))
     return f"<h1>{escape(results['name'])}</h1>{said}<p class='note'>{escape(facts)}</p>"
 

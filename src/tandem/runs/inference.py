@@ -55,7 +55,7 @@ class Inference(nn.Module):
         logits = self.module(self._unit(image))
         found: dict[str, Tensor] = {}
         for name, task in self.module.tasks.items():
-            probabilities = task.probabilities(logits[name].float())
+            probabilities = task.tempered(logits[name].float())
             found[f"{name}_probabilities"] = probabilities
             if task.target_kind.thresholds:
                 decided = task.target_kind.decide(probabilities, task.threshold)

@@ -1,7 +1,7 @@
 """Restores the trained module from a run's folder, without its data."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from math import nan
 from pathlib import Path
 from pickle import UnpicklingError
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from tandem.data.datamodule import DataInfo
     from tandem.data.files.raster import Levels
     from tandem.module import MultiTaskModule
+    from tandem.runs.decisions import Decisions
 
 
 DATA_KEY = "DataModule"
@@ -38,7 +39,9 @@ class TrainedRun:
         results: content of its `results.json`.
         info: description of its training data.
         levels: pairs of black and white of training images of more than 8 bits; empty if there were none.
-        module: with the best checkpoint's weights and thresholds, in evaluation mode, on the CPU.
+        module: with the best checkpoint's weights, thresholds and decisions, in evaluation mode, on the CPU.
+        decisions: those of the checkpoint, by task; empty if the run fitted none.
+        swept: the checkpoint's thresholds before its decisions, by task.
     """
 
     folder: Path
@@ -47,6 +50,8 @@ class TrainedRun:
     info: "DataInfo"
     module: "MultiTaskModule"
     levels: "tuple[Levels, ...]" = ()
+    decisions: "Decisions" = field(default_factory=dict)
+    swept: "Mapping[str, Tensor]" = field(default_factory=dict)
 
 
 def restore(folder: str | Path) -> TrainedRun:
@@ -62,6 +67,7 @@ def restore(folder: str | Path) -> TrainedRun:
     import torch
 
     from tandem.factory import make_module
+    from tandem.runs.decisions import KEY, decide_by, read_decisions
 
     folder = Path(folder)
     results = read_results(folder)
@@ -100,7 +106,11 @@ def restore(folder: str | Path) -> TrainedRun:
         first = " ".join(str(error).split())[:200]
         raise DataError(f"{file} does not fit the network of {folder / RESULTS}: {first}") from error
     module.begin_epoch(checkpoint["epoch"])
-    return TrainedRun(folder, config, results, info, module.eval(), _levels(checkpoint.get(DATA_KEY), file))
+    swept = {name: task.threshold.clone() for name, task in module.tasks.items()}
+    decisions = read_decisions(checkpoint.get(KEY), module, str(file))
+    decide_by(module, decisions, swept)
+    levels = _levels(checkpoint.get(DATA_KEY), file)
+    return TrainedRun(folder, config, results, info, module.eval(), levels, decisions, swept)
 
 
 def _levels(state: Any, file: Path) -> "tuple[Levels, ...]":

@@ -10,11 +10,15 @@ from torchmetrics import Metric, MetricCollection
 
 from tandem.data.datamodule import DataInfo
 from tandem.data.samples import Samples
+from tandem.decisions.decision import NEUTRAL, Decision
+from tandem.decisions.stages import decided
+from tandem.decisions.temperature import mapped
 from tandem.distributed.rows import labelled_rows
 from tandem.errors import ConfigError
 from tandem.losses.data_dependent import deferred_losses
 from tandem.network.features import FeatureChannels, Features
 from tandem.tasks.kinds import Kind, Question, kind_of
+from tandem.tasks.kinds.binary import reached
 from tandem.tasks.kinds.values import check_values
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.target_statistics import check_prior_bias, count_answers, resolve_loss, set_prior_bias
@@ -54,6 +58,8 @@ class Task(nn.Module, ABC):
         channels: number of logits per row or pixel.
         threshold: (channels,), a probability at or above it counts as yes; found on validation data, stored in the
             checkpoint.
+        decision: what makes the answer beside the threshold; set by `decide_by`, and neutral in training.
+        swept: (channels,), the threshold found in training, as it is at the decision's temperature; None in training.
 
     Raises:
         ConfigError: if the loss has another kind or none, a name is not allowed, or a value is out of range.
@@ -109,6 +115,8 @@ class Task(nn.Module, ABC):
         for stage, meters in self.meters.items():
             self.add_module(f"{stage}_meters", meters)
         self.register_buffer("threshold", torch.full((self.channels,), 0.5))
+        self.decision = NEUTRAL
+        self.swept: Tensor | None = None
 
     @property
     def target_kind(self) -> Kind:
@@ -148,6 +156,24 @@ class Task(nn.Module, ABC):
             (N, C, *spatial), where C is the number of `class_names`.
         """
 
+    def decide_by(self, decision: Decision) -> None:
+        """Sets the decision, with its thresholds if it has any; `swept` keeps what they were, at its temperature."""
+        self.swept = mapped(self.threshold.clone(), decision.temperature)
+        if decision.thresholds:
+            self.threshold.copy_(torch.tensor(decision.thresholds))
+        self.decision = decision
+
+    def tempered(self, logits: Tensor) -> Tensor:
+        """Returns the `probabilities` of logits divided by the temperature of the decision."""
+        temperature = self.decision.temperature
+        return self.probabilities(logits if temperature == 1 else logits / temperature)
+
+    def masks(self, probabilities: Tensor) -> Tensor:
+        """Returns the answers to yes/no questions by the decision, bool, in the shape of the probabilities."""
+        if self.decision.plain:
+            return reached(probabilities, self.threshold)
+        return decided(probabilities, self.threshold, self.decision)
+
     def answer_from(self, probabilities: Tensor) -> Mapping[str, Any]:
         """Derives further values from the probabilities of one image, for the tables of images.
 
@@ -166,9 +192,10 @@ class Task(nn.Module, ABC):
         kind, names = self.target_kind, tuple(self.class_names)
         thresholds = tuple(self.threshold.tolist()) if kind.thresholds else ()
         if type(self).answer_from is Task.answer_from:
-            return Question(self.name, kind, names, thresholds)
+            return Question(self.name, kind, names, thresholds, decision=self.decision)
         trial = torch.full((len(names), 8, 8) if self.dense else (len(names),), 0.5)
-        return Question(self.name, kind, names, thresholds, self.answer_from, tuple(self.answer_from(trial)))
+        further = tuple(self.answer_from(trial))
+        return Question(self.name, kind, names, thresholds, self.answer_from, further, self.decision)
 
     def _make_metric(self, make: Any) -> Metric:
         metric = make(**self.metric_arguments())
@@ -222,7 +249,7 @@ class Task(nn.Module, ABC):
         unweighted = {name: term.detach() for name, term in terms.items()}
         seen = logits.detach().float()
         extremes = torch.stack([seen.amin(), seen.amax()])
-        probabilities, target = self.probabilities(seen)[: len(rows)], target[: len(rows)]
+        probabilities, target = self.tempered(seen)[: len(rows)], target[: len(rows)]
         check_values(self.name, self.class_names, probabilities.shape)
         spacing = None if (whole := batch.get("spacing")) is None else whole[rows]
         ids = tuple(batch.get("id", ()))
@@ -299,7 +326,7 @@ class Task(nn.Module, ABC):
             stage: `train`, `val` or `test`.
             thresholds_final: whether thresholds are final; only then are mask metrics updated.
         """
-        self.meters[stage].update(output, self.threshold if thresholds_final else None)
+        self.meters[stage].update(output, self.threshold if thresholds_final else None, self.masks)
 
     def reset(self, stage: str) -> None:
         """Discards what was added to a stage."""

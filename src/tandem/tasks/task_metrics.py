@@ -1,6 +1,6 @@
 """Accumulates the losses and metrics of a task over one split."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -70,12 +70,15 @@ class TaskMetrics(nn.Module):
             if isinstance(part, Metric):
                 part.distributed_available_fn = no_cross_rank_sync
 
-    def update(self, output: TaskOutput, threshold: Tensor | None = None) -> None:
+    def update(
+        self, output: TaskOutput, threshold: Tensor | None = None, decide: Callable[[Tensor], Tensor] | None = None
+    ) -> None:
         """Adds a batch with the same loss terms as earlier batches.
 
         Args:
             output: the task's output for the batch.
             threshold: (C,), if it is final; None while training still changes it.
+            decide: makes yes/no answers of probabilities; None: each that reaches the threshold.
         """
         values = _losses(output)
         if self.losses.update_called:
@@ -89,7 +92,8 @@ class TaskMetrics(nn.Module):
                 metric.update(probabilities, output.target)
             elif threshold is not None:
                 sized = {"spacing": output.spacing} if getattr(metric, "needs_spacing", False) else {}
-                metric.update(reached(probabilities, threshold), output.target, **sized)
+                answers = reached(probabilities, threshold) if decide is None else decide(probabilities)
+                metric.update(answers, output.target, **sized)
 
     def compute(self, where: str = "") -> dict[str, Tensor]:
         """Returns the values by name, empty if nothing was added, and resets.

@@ -13,6 +13,7 @@ from tandem.config.identity import run_hash
 from tandem.config.monitor import AUTO
 from tandem.config.resolve import resolve
 from tandem.config.suggest import nearest
+from tandem.decisions.asked import read_asked
 from tandem.distributed.world import first_failure, tell, told, world
 from tandem.errors import ConfigError, TrainingError
 from tandem.factory import make_data, make_module, make_trainer
@@ -186,6 +187,7 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
     from tandem.train.checks.fit import check_fit
     from tandem.train.class_statistics import prepare
     from tandem.train.continuation import resumed_from, write_identity
+    from tandem.train.decide import check_decide, fit_decisions
     from tandem.train.results import collect_results, evaluate_best
 
     began = time.monotonic()
@@ -199,6 +201,7 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
     module.balance.check_devices(trainer.world_size)  # repeated here so that errors come before the data are read
     for task in module.tasks.values():
         task.check_devices(trainer.world_size)
+    check_decide(config, module)
     if trainer.world_size > 1:
         _share(config["trainer"], module, trainer)
     with rank_zero_first():
@@ -223,6 +226,7 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
         metrics = evaluate_best(trainer, module, data, folder)
         if not first:
             return {}
+        known |= fit_decisions(config, trainer, module, data, folder)
         known["data"] = {"name": data.info.name, "fingerprint": fingerprint, "skipped": len(data.skipped)}
         known["data"] |= {"content": inventory.digest()} if (inventory := data.inventory()) else {}
         known["data"] |= {"levels": [list(pair) for pair in data.levels]} if data.levels else {}
@@ -361,6 +365,7 @@ def check_config(config: Mapping[str, Any]) -> None:
         raise ConfigError(
             f"monitor is '{config['monitor']}', whose direction is unknown; add mode=max (higher is better) or mode=min"
         )
+    read_asked(config.get("decide", "threshold"), stored=False)
     check_settings(config)
 
 

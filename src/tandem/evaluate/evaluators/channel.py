@@ -52,12 +52,15 @@ class Channel:
         self.ranked: list[Array] = []
         self.binned: list[Array] = []
 
-    def see(self, probabilities: Tensor, target: Tensor) -> list[Mapping[str, Any]]:
+    def see(
+        self, probabilities: Tensor, target: Tensor, masks: npt.NDArray[np.bool_] | None = None
+    ) -> list[Mapping[str, Any]]:
         """Adds a batch.
 
         Args:
             probabilities: (M, H, W) float32.
             target: (M, H, W) with 0, 1 and 255 (unlabelled).
+            masks: (M, H, W) predicted masks; None: where the probability reaches the threshold.
 
         Returns:
             Values of `COLUMNS` for each image. Dice and IoU are nan without lesion.
@@ -65,7 +68,8 @@ class Channel:
         p, truth = probabilities.cpu(), target.cpu()
         for metric in (self.sweep, self.pixels, self.calibration):
             metric.update(p[:, None], truth[:, None])
-        found = np.stack([self._count(one, mask) for one, mask in zip(p, truth, strict=True)])
+        drawn = p >= self.threshold if masks is None else torch.from_numpy(masks)
+        found = np.stack([self._count(*parts) for parts in zip(p, truth, drawn, strict=True)])
         self.counted.append(found)
         for one, mask in zip(p.numpy(), truth.numpy(), strict=True):
             known = mask != MISSING_PIXEL
@@ -76,13 +80,12 @@ class Channel:
             for d, i, row in zip(dice.tolist(), iou.tolist(), found.tolist(), strict=True)
         ]
 
-    def _count(self, p: Tensor, target: Tensor) -> npt.NDArray[np.int64]:
+    def _count(self, p: Tensor, target: Tensor, mask: Tensor) -> npt.NDArray[np.int64]:
         known, true = target != MISSING_PIXEL, target == 1
         counts = [int(known.sum()), int(true.sum())]
-        for threshold in (self.threshold, FIXED):
-            drawn = (p >= threshold) & known
+        for drawn in (mask & known, (p >= FIXED) & known):
             counts += [int(drawn.sum()), int((drawn & true).sum())]
-        matched, pieces, lesions = match_pieces(((p >= self.threshold) & known).numpy(), true.numpy(), 0.0)
+        matched, pieces, lesions = match_pieces((mask & known).numpy(), true.numpy(), 0.0)
         return np.array([*counts, lesions, pieces, matched], dtype=np.int64)
 
     def _bin(self, p: Array, true: npt.NDArray[np.bool_]) -> None:

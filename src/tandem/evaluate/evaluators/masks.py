@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from tandem.decisions.stages import stages
 from tandem.evaluate.bootstrap import BootstrapSamples, estimate
+from tandem.evaluate.decided_table import DecidedCounts
 from tandem.evaluate.evaluators.channel import COLUMNS, Channel, MaskMeasure, overlap
 from tandem.evaluate.evaluators.evaluator import Evaluator, Images
 from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable, Shown
@@ -15,7 +17,6 @@ from tandem.evaluate.report import figures
 from tandem.metrics.catalogue import CATALOGUE
 from tandem.tasks import Task, TaskOutput
 from tandem.tasks.kinds import Kind, Mask
-from tandem.tasks.kinds.binary import reached
 from tandem.utils.files import shortest
 from tandem.utils.resampling import Statistic
 
@@ -49,6 +50,7 @@ class Masks(Evaluator):
         super().__init__(task, split, folder)
         settings = split.sweep.of_task.get(task.name, split.sweep.settings)
         self.channels = [Channel(threshold, settings) for threshold in task.threshold.tolist()]
+        self.decided = DecidedCounts(task)
 
     @property
     def columns(self) -> Sequence[str]:
@@ -63,10 +65,12 @@ class Masks(Evaluator):
 
     def read(self, output: TaskOutput, images: Images) -> list[Mapping[str, Any]]:
         """Counts pixels and lesions; writes the predicted masks."""
-        drawn = reached(output.probabilities, self.task.threshold).cpu().numpy()
+        made = stages(output.probabilities, self.task.threshold, self.task.decision)
+        drawn = list(made.values())[-1].cpu().numpy()
+        self.decided.see(made, output.probabilities, output.target)
         rows: list[dict[str, Any]] = [{} for _ in images.ids]
         for c, channel in enumerate(self.channels):
-            cells = channel.see(output.probabilities[:, c], output.target[:, c])
+            cells = channel.see(output.probabilities[:, c], output.target[:, c], drawn[:, c])
             for place, (row, found) in enumerate(zip(rows, cells, strict=True)):
                 row |= {f"{self._prefix(c)}{key}": value for key, value in found.items()}
                 if output.spacing is not None:
@@ -90,7 +94,7 @@ class Masks(Evaluator):
             name, prefix = self.task.class_names[c], self._prefix(c).replace(".", "/")
             found = estimate(self._measure(channel), draws)
             scores |= {f"{prefix}{key}": score for key, score in found.items()}
-            tables.append(self._table(c, channel, draws))
+            tables += [self._table(c, channel, draws), *self.decided.tables(c, channel.goal, draws)]
             lines[name] = channel.lines(draws)
             drawings += self._drawn(self._prefix(c).rstrip("."), channel, lines[name], draws.over)
             if choosing:
@@ -134,8 +138,9 @@ class Masks(Evaluator):
             found = estimate(self._measure(channel, members), draws.of(members))
             lesions = int((channel.counts[members, 1] > 0).sum())
             rows.append([name, len(members), lesions, *(found[key] for key in OF_CLASS)])
+        said = "" if self.task.decision.plain else f" ({self.task.decision})"
         note = (
-            f"With 95 % bootstrap intervals over {draws.over}, at threshold {channel.threshold:.3g}. "
+            f"With 95 % bootstrap intervals over {draws.over}, at threshold {channel.threshold:.3g}{said}. "
             f"{self._policy(channel)} Unlabelled pixels (255) are ignored. Area bias: (predicted - true) / true."
         )
         title = "By class of image" + (f": {self.task.class_names[c]}" if len(self.channels) > 1 else "")

@@ -61,9 +61,11 @@ def _heading(evaluation: Mapping[str, Any]) -> str:
         + ("" if values == evaluation["stored_thresholds"].get(name) else " (not the stored one)")
         for name, values in evaluation["thresholds"].items()
     )
+    said = [f"{name}: {words}" for name, words in evaluation.get("decided", {}).items()]
+    decided = f"decisions: {'; '.join(said)}; " if said else ""
     facts = (
         f"run {evaluation['hash']}; data: {evaluation['data']['name']}, {evaluation['images']} images of "
-        f"{evaluation['split']}; thresholds: {thresholds or 'none'}; {evaluation['date']}"
+        f"{evaluation['split']}; thresholds: {thresholds or 'none'}; {decided}{evaluation['date']}"
     )
     return f"<h1>{escape(_title(evaluation))}</h1>{answer(_answer(evaluation))}<p class='note'>{escape(facts)}</p>"
 
@@ -90,12 +92,12 @@ def _warnings(warnings: Sequence[str]) -> list[str]:
 
 def _looks(evaluation: Mapping[str, Any]) -> list[str]:
     """How often the test data were evaluated, and with which thresholds."""
-    from tandem.evaluate.results import describe
+    from tandem.evaluate.results import describe_look
 
     if not evaluation["looks"]:
         return []
     body = "".join(
-        f"<tr><td>{escape(describe(look['thresholds']))}</td><td class='n'>{look['times']}</td>"
+        f"<tr><td>{escape(describe_look(look))}</td><td class='n'>{look['times']}</td>"
         f"<td>{escape(look['first'])}</td><td>{escape(look['last'])}</td></tr>"
         for look in evaluation["looks"]
     )

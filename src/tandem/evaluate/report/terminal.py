@@ -7,6 +7,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from tandem.evaluate.decided_table import print_decided
 from tandem.evaluate.report.external import difference_sentences, external_title
 from tandem.evaluate.report.groups import gap_sentences
 from tandem.evaluate.report.rows import rows_of
@@ -34,6 +35,9 @@ def print_evaluation(evaluation: Mapping[str, Any]) -> None:
         table.add_row(escape(row.task), row.images, escape(row.metric), format_value(row.value), ends)
     console = Console()
     console.print(table)
+    for name, words in evaluation.get("decided", {}).items():
+        console.print(f"decision of {name}: {words}", markup=False, highlight=False, soft_wrap=True)
+    print_decided(console, evaluation)
     for sentence in (*difference_sentences(evaluation), *gap_sentences(evaluation)):
         console.print(sentence, markup=False, highlight=False, soft_wrap=True)
     for warning in evaluation["warnings"]:

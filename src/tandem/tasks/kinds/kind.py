@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from tandem.decisions.decision import NEUTRAL, Decision
 from tandem.errors import DataError
 from tandem.tasks.kinds.values import Floats, check_values, plain
 
@@ -122,6 +123,7 @@ class Question:
         thresholds: one per channel, a probability at or above it counts as yes; empty if the kind has none.
         further: the task's `answer_from`, if it has one: maps the probabilities of one image to named plain values.
         further_columns: the names that `further` returns.
+        decision: what makes the answer beside the thresholds.
     """
 
     name: str
@@ -130,6 +132,7 @@ class Question:
     thresholds: tuple[float, ...] = ()
     further: Callable[[Tensor], Mapping[str, Any]] | None = field(default=None, compare=False)
     further_columns: tuple[str, ...] = ()
+    decision: Decision = NEUTRAL
 
     def prefix(self, name: str) -> str:
         """Returns the column prefix of a channel; empty if there is only one channel."""
@@ -185,6 +188,7 @@ class Question:
             "of each": self.kind.unit,
             "channels": list(self.names),
             "threshold": [round(value, 6) for value in self.thresholds] if self.kind.thresholds else None,
+            **({"temperature": self.decision.temperature} if self.decision.temperature != 1 else {}),
         }
 
 

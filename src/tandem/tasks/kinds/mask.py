@@ -7,7 +7,9 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
+from tandem.decisions.stages import decided
 from tandem.tasks.kinds.binary import Binary
 from tandem.tasks.kinds.kind import Answer, DenseAnswer, Question
 from tandem.tasks.kinds.values import area
@@ -19,8 +21,13 @@ class MaskAnswer(DenseAnswer):
 
     @cached_property
     def mask(self) -> npt.NDArray[np.bool_]:
-        """(K, height, width): whether the probability reaches its channel's threshold."""
-        reached: npt.NDArray[np.bool_] = self.values >= np.array(self.question.thresholds, np.float32)[:, None, None]
+        """(K, height, width): whether the probability reaches its channel's threshold, or what the decision makes."""
+        thresholds = np.array(self.question.thresholds, np.float32)
+        if not self.question.decision.plain:
+            values, at = torch.from_numpy(np.ascontiguousarray(self.values)), torch.from_numpy(thresholds)
+            masks: npt.NDArray[np.bool_] = decided(values[None], at, self.question.decision)[0].numpy()
+            return masks
+        reached: npt.NDArray[np.bool_] = self.values >= thresholds[:, None, None]
         return reached
 
     @staticmethod

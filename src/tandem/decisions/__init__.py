@@ -1,0 +1,1 @@
+"""Decisions: how the probabilities of an image become its answer. Plain data, fitted on validation data only."""

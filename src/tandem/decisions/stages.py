@@ -1,0 +1,45 @@
+"""From probabilities of pixels to masks, stage by stage."""
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tandem.decisions.rankdice import rankdice
+from tandem.decisions.steps import processed
+
+if TYPE_CHECKING:
+    from tandem.decisions.decision import Decision
+
+THRESHOLD, RANKDICE, PROCESSED = "at the given threshold", "rankdice", "post-processed"
+"""Names of the stages, as tables show them."""
+
+
+def stages(probabilities: Tensor, threshold: Tensor, decision: "Decision") -> dict[str, Tensor]:
+    """Makes the masks of each stage of a decision, by name of the stage; the last one is the answer.
+
+    Args:
+        probabilities: (N, C, H, W) in [0, 1].
+        threshold: (C,), a probability at or above it counts as yes.
+        decision: of the task.
+
+    Returns:
+        (N, C, H, W) bool for each stage.
+    """
+    found = {THRESHOLD: probabilities >= threshold.view(1, -1, 1, 1)}
+    if decision.rule == "rankdice":
+        found[RANKDICE] = rankdice(probabilities, threshold)
+    if decision.steps:
+        before = list(found.values())[-1]
+        masks = before.cpu().numpy().copy()
+        for image in masks:
+            for channel, steps in enumerate(decision.steps):
+                image[channel] = processed(image[channel], steps)
+        found[PROCESSED] = torch.from_numpy(np.ascontiguousarray(masks)).to(before.device)
+    return found
+
+
+def decided(probabilities: Tensor, threshold: Tensor, decision: "Decision") -> Tensor:
+    """Makes the masks of a decision, (N, C, H, W) bool; arguments as of `stages`."""
+    return list(stages(probabilities, threshold, decision).values())[-1]
