@@ -130,7 +130,8 @@ def test_numbers_and_wanted_values_meet_other_decisions(trained_masks: Path) -> 
 @pytest.mark.parametrize(
     "content",
     [
-        "{", "[]", '{"run": 1}', '{"run": "0123", "decisions": {}}', '{"run": "HASH", "decisions": {"segmentation": 5}}',
+        "{", "[]", '{"run": 1}', '{"run": "0123", "decisions": {}}',
+        '{"run": "HASH", "decisions": {"segmentation": 5}}',
         '{"run": "HASH", "decisions": {"../x": {}}}', '{"run": "HASH", "decisions": [1]}',
     ],
 )  # fmt: skip

@@ -67,11 +67,11 @@ def evaluate_run(settings: EvaluateSettings) -> dict[str, Any]:
 def _evaluate(run: "TrainedRun", settings: EvaluateSettings) -> dict[str, Any]:
     from tandem.evaluate.bootstrap import BootstrapSamples
     from tandem.evaluate.case_viewer import CaseViewer
+    from tandem.evaluate.decide import set_decisions, write_decisions
     from tandem.evaluate.external.comparison import compare, described
     from tandem.evaluate.external.prepare import read_external
     from tandem.evaluate.groups.assign import assign, write_groups
     from tandem.evaluate.groups.scores import score_groups
-    from tandem.evaluate.decide import set_decisions, write_decisions
     from tandem.evaluate.report.page import write_page
     from tandem.evaluate.results import begin, collect, record_look
     from tandem.evaluate.run_split import run_split

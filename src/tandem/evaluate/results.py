@@ -29,8 +29,7 @@ def begin(folder: Path) -> Path:
     """Creates the folder and removes the files of an earlier evaluation, except the record of test evaluations."""
     folder.mkdir(parents=True, exist_ok=True)
     left = [
-        folder / name
-        for name in ("report.html", "metrics.json", "curves.json", "images.csv", "groups.csv", DECISIONS)
+        folder / name for name in ("report.html", "metrics.json", "curves.json", "images.csv", "groups.csv", DECISIONS)
     ]
     for file in (*left, *folder.glob(".*.tmp")):  # a killed evaluation leaves .tmp files
         file.unlink(missing_ok=True)
