@@ -59,6 +59,7 @@ LATER: dict[str, Any] = {
     "data.ids": "plain",
     "data.allow_overlap": False,
     "data.missing": None,
+    "data.fit": "squash",
 }
 """Options added after release 0.1.0, by dotted key, with the neutral value that reproduces the earlier behaviour.
 
