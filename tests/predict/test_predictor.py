@@ -14,9 +14,10 @@ from PIL import Image
 from tests.predict.conftest import GOOD, Runs, blob, tagged
 
 import tandem
+from tandem.data.files.placement import Placement
 from tandem.errors import ConfigError, DataError
 from tandem.predict.ensemble import agreed
-from tandem.predict.predictor import Prediction, resized
+from tandem.predict.predictor import Prediction
 from tandem.runs.restore import restore
 from tandem.tasks.kinds import ClassLabel, Question, YesNo
 
@@ -205,9 +206,10 @@ def test_maps_grow_as_plain_bilinear_ones() -> None:
     by_pillow = np.stack(
         [np.asarray(Image.fromarray(m.numpy()).resize((50, 33), Image.Resampling.BILINEAR)) for m in maps]
     )
-    np.testing.assert_allclose(resized(maps, (33, 50)).numpy(), by_pillow, atol=1e-6)
+    grown = Placement("squash", 33, 50, 16).to_file(maps)
+    np.testing.assert_allclose(grown.numpy(), by_pillow, atol=1e-6)
     plain = torch.nn.functional.interpolate(maps[None], (33, 50), mode="bilinear")[0]
-    torch.testing.assert_close(resized(maps, (33, 50)), plain, atol=1e-6, rtol=0)
+    torch.testing.assert_close(grown, plain, atol=1e-6, rtol=0)
 
 
 def test_an_import_is_light() -> None:

@@ -63,6 +63,7 @@ LATER: dict[str, Any] = {
     "trainer.share": "rows",
     "trainer.sync_batchnorm": True,
     "decide": "threshold",
+    "data.fit": "squash",
 }
 """Options added after release 0.1.0, by dotted key, with the neutral value that reproduces the earlier behaviour.
 

@@ -32,7 +32,7 @@ class BUSI(FileSource):
     """The BUSI data set in its official layout; images are decoded once.
 
     The layout has one folder per class with `benign (195).png`, `benign (195)_mask.png`, `benign (195)_mask_1.png` and
-    so on. Several masks of an image are merged. Images of any size are stretched to a square. The split is stratified
+    so on. Several masks of an image are merged. Images of any size are fitted into a square. The split is stratified
     by class and mask, and keeps near-duplicates in one split; it does not depend on `size` or `channels`. Decoded
     images are cached on disk under a digest of the files.
 
@@ -74,7 +74,7 @@ class BUSI(FileSource):
             raise ConfigError(f"data.overlays is {overlays!r}, but must be 'keep' or 'drop'")
         super().__init__(**shared)
         self.root, self.subset, self.groups, self.overlays = root, subset, groups, overlays
-        self.decoder = Decoder(self.size, self.channels)
+        self.decoder = Decoder(self.size, self.channels, fit=self.fit)
 
     def load(self) -> dict[str, Samples]:
         """Reads the splits `train`, `val` and `test`, with rows sorted by id; `groups` is empty for `groups=none`.

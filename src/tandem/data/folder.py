@@ -50,7 +50,7 @@ class Folder(FileSource):
     target.
 
     Images are grey or RGB, PNG, JPEG, BMP, TIFF, WebP, GIF, PNM, JPEG 2000, DICOM (one frame) or NIfTI (one slice), of
-    any size, and are stretched to a square. Levels of more than 8 bits keep their precision. Images and masks are
+    any size, and are fitted into a square. Levels of more than 8 bits keep their precision. Images and masks are
     turned by their own EXIF orientation tag or affine. All faults are reported together, one line each. Files below the
     root that are not used are counted by ending and reason.
 
@@ -137,7 +137,7 @@ class Folder(FileSource):
             self.rows_from = Layout(Template(images, "data.images"), forms, no_mask, named=classes is not None)
             self.offered = _targets(tuple(forms), values, (), ())
         options = ReadOptions(rgb(background, "data.background"), shown_through(window))
-        self.decoder = Decoder(self.size, self.channels, self.offered.mask_depth, values, options)
+        self.decoder = Decoder(self.size, self.channels, self.offered.mask_depth, values, options, fit=self.fit)
         self.grey_range, self.spacing = checked_range(grey_range), read_spacing(spacing)
         self.resplit, self.near_duplicates, self.ids = resplit, near_duplicates, read_ids(ids)
         self.found_classes: tuple[str, ...] | None = None

@@ -50,7 +50,8 @@ class Mixed:
             sources that belong together and are in different splits.
 
     Raises:
-        ConfigError: there is no source, channels differ, or shares are negative or do not name exactly the sources.
+        ConfigError: there is no source, channels or `fit` differ, or shares are negative or do not name exactly the
+            sources.
         DataError: the sources have different kinds of masks.
     """
 
@@ -68,6 +69,11 @@ class Mixed:
         if len(set(depths.values())) > 1:
             raise ConfigError(f"data.sources differ in channels ({depths}); give all of them the same number")
         self.channels = next(iter(depths.values()))
+        fits = {name: source.fit for name, source in sources.items() if hasattr(source, "fit")}
+        if len(set(fits.values())) > 1:
+            raise ConfigError(
+                f"data.sources differ in fit ({fits}); give all of them the same, data.sources.NAME.fit=..."
+            )
         self.size = size
         self.name = "mixed-" + "-".join(source.name for source in sources.values())
         self.shares = None if shares is None else _checked_shares(shares, self.sources)

@@ -12,6 +12,7 @@ from typing import Any
 from tandem.data.files.faults import check_on_error
 from tandem.data.files.file_state import names_below
 from tandem.data.files.ids import Ids, owners_of
+from tandem.data.files.placement import check_fit
 from tandem.data.files.raster import Levels
 from tandem.data.files.records import Record
 from tandem.data.files.unused import LEFT_OUT, Unused
@@ -85,7 +86,10 @@ class FileSource(SplitSource):
     """Base of the sources that consist of image files, which are decoded once.
 
     Args:
-        size: side of the square images in pixels, 8 to 4096; images are stretched to it.
+        size: side of the square images in pixels, 8 to 4096.
+        fit: `squash` stretches images to the square; `pad` and `crop` keep their aspect ratio: the longer side becomes
+            `size` and the rest is black padding, whose mask is 255 (ignored); or the shorter side does, and the central
+            square is used.
         channels: 1 for grey, 3 for RGB.
         cache: folder of the disk cache; None: `$TANDEM_CACHE` or `~/.cache/tandem`.
         allow_overlap: whether to go on if images that belong together (one file, equal content, one group) are in
@@ -96,6 +100,7 @@ class FileSource(SplitSource):
 
     Attributes:
         size: see the argument.
+        fit: see the argument.
         channels: see the argument.
         storage: storage of the decoded images.
         files_fingerprint: after `load`, the SHA-256 of names and bytes of all files used; None before.
@@ -118,10 +123,11 @@ class FileSource(SplitSource):
         cache: str | None = None,
         allow_overlap: bool = False,
         memory_gb: float | None = None,
+        fit: str = "squash",
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
-        self.size, self.channels = size, channels
+        self.size, self.channels, self.fit = size, channels, check_fit(fit)
         self.cache, self.storage = cache, Storage(cache, memory_gb)
         if not isinstance(allow_overlap, bool):
             raise ConfigError(f"data.allow_overlap is {allow_overlap!r}, but must be true or false")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from tandem.data.files.placement import fit_of
 from tandem.data.files.raster import Levels
 from tandem.errors import DataError
 from tandem.network.protocol import network_stride, normalisation
@@ -19,6 +20,16 @@ if TYPE_CHECKING:
     from torch.export import ExportedProgram
 
 log = logging.getLogger(__name__)
+
+PREPARED = {
+    "squash": "stretch the image to the square; bilinear with antialiasing",
+    "pad": "keep the aspect ratio: put the image, of height H and width W, into the middle of a square of side "
+    "S = max(H, W), first row (S - H) // 2, first column (S - W) // 2; resize the square, bilinear with antialiasing; "
+    "cells outside the image are black; cut maps of answers likewise",
+    "crop": "keep the aspect ratio: take the central square of side S = min(H, W), first row (H - S) // 2, first "
+    "column (W - S) // 2, and resize it, bilinear with antialiasing; nothing is known of the rest of the image",
+}
+"""What an image needs before it enters the program, by `data.fit`."""
 
 MOST = 64
 """Largest batch size, and largest side in strides, of an exported program."""
@@ -97,6 +108,7 @@ def metadata(run: TrainedRun, inference: Inference, any_size: bool) -> dict[str,
             **({"black": run.levels[0][0], "white": run.levels[0][1]} if len(run.levels) == 1 else {}),
             "channels": run.info.channels,
             "size": size,
+            "fit": PREPARED[fit_of(run.config["data"])],
             "sides": f"any multiple of {stride} from {2 * stride}" if any_size else f"{size} alone",
         },
         "outputs": list(inference.names),

@@ -14,10 +14,10 @@ from typing import Any, TypeVar
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
+from tandem.data.files.placement import Placement
 from tandem.data.files.raster import to_unit
 from tandem.decisions.asked import STORED, read_source
 from tandem.decisions.wanted import check_threshold, read_threshold
@@ -179,8 +179,9 @@ class Predictor:
 
     def _prediction(self, seen: _Decoded, row: int, parts: Parts) -> Prediction:
         answers = {}
+        places = [view.place(seen.height, seen.width) for view in self.ensemble.views]
         for question in self.questions:
-            values = combined(parts[question.name], row, (seen.height, seen.width)).numpy()
+            values = combined(parts[question.name], row, places).numpy()
             if not np.isfinite(values).all():
                 raise DataError(f"the prediction of task '{question.name}' is not finite (nan); train the run again")
             answers[question.name] = question.read(values)
@@ -195,23 +196,18 @@ def _stacked(arrays: Sequence[NDArray[Any]]) -> Tensor:
     return torch.stack(parts)
 
 
-def combined(parts: Sequence[tuple[float, Tensor]], row: int, size: tuple[int, int]) -> Tensor:
-    """Returns one image's values, (K,) or (K, height, width): the weighted sum over views, with resized maps.
+def combined(parts: Sequence[tuple[float, Tensor]], row: int, places: Sequence[Placement]) -> Tensor:
+    """Returns one image's values, (K,) or (K, height, width): the weighted sum over views, maps in the file's size.
 
     Args:
         parts: for each view, its weight and values (N, K) or (N, K, h, w).
         row: index of the image.
-        size: height and width of the image.
+        places: for each view, where the image lies in its square.
     """
     whole = [share * values[row] for share, values in parts]
     if whole[0].ndim == 1:
         return torch.stack(whole).sum(0)
-    return torch.stack([resized(values, size) for values in whole]).sum(0)
-
-
-def resized(maps: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resizes (K, h, w) to (K, height, width), bilinear, with antialiasing when shrinking, as for images."""
-    return F.interpolate(maps[None], size, mode="bilinear", align_corners=False, antialias=True)[0]
+    return torch.stack([place.to_file(values) for place, values in zip(places, whole, strict=True)]).sum(0)
 
 
 def load(

@@ -13,6 +13,7 @@ from torch import Tensor
 from tandem.data.files.images import PLAIN, ReadOptions, read_raster, rgb, shown_through
 from tandem.data.files.levels import checked_range
 from tandem.data.files.pillow_reader import composited, from_pillow
+from tandem.data.files.placement import Placement, fit_of
 from tandem.data.files.raster import Levels, Raster, fit, to_unit
 from tandem.errors import ConfigError, DataError
 
@@ -33,6 +34,7 @@ class View:
         levels: black and white of images of more than 8 bits, several pairs if the run has several.
         options: how files become pixels.
         deep: whether the run was trained on images of more than 8 bits.
+        fit: how images of any aspect ratio become squares.
     """
 
     size: int
@@ -40,6 +42,11 @@ class View:
     levels: tuple[Levels, ...] = (SIXTEEN_BITS,)
     options: ReadOptions = PLAIN
     deep: bool = False
+    fit: str = "squash"
+
+    def place(self, height: int, width: int) -> Placement:
+        """Where an image of this size lies in the square."""
+        return Placement(self.fit, height, width, self.size)
 
     def of(self, raster: Raster, name: str) -> NDArray[Any]:
         """Prepares an image as in training; returns (channels, size, size), uint8, or float32 in [0, 1] if it is deep.
@@ -51,7 +58,7 @@ class View:
         Raises:
             DataError: levels of the image are not known to the run, or the run has several pairs of them.
         """
-        pixels = fit(raster, self.size, self.channels)
+        pixels = fit(raster, self.size, self.channels, self.fit)
         if not raster.deep:
             return pixels
         if len(self.levels) > 1:
@@ -108,7 +115,8 @@ def view_of(run: "TrainedRun", changes: Mapping[str, Any]) -> View:
     asked = checked_range(given.get("grey_range"))
     before = checked_range(options.get("grey_range")) or SIXTEEN_BITS  # of runs whose checkpoint holds no levels
     levels = (asked,) if asked else run.levels or (before,)
-    return View(size, run.info.channels, levels, read, bool(asked or run.levels or options.get("grey_range")))
+    deep = bool(asked or run.levels or options.get("grey_range"))
+    return View(size, run.info.channels, levels, read, deep, fit_of(run.config["data"]))
 
 
 def _of_source(data: Mapping[str, Any]) -> dict[str, Any]:

@@ -116,7 +116,7 @@ class FileDatasetBuilder:
             overlap = check_overlap(self.name, kept, rows_of, self.division, published, self.allow_overlap)
         shown = tuple(map(self.ids.of, groups)) if len(set(groups)) < len(groups) else ()
         levels = settle_levels(self.name, decoded, rows_of["train"], self.grey_range)
-        spacing = settle_spacing(self.name, decoded, self.decoder.size)
+        spacing = settle_spacing(self.name, decoded)
         splits = {split: decoded.samples(rows, shown, self.targets, levels, spacing) for split, rows in rows_of.items()}
         return FileDataset(splits, decoded.fingerprint, (levels,) if levels else (), overlap)
 

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from tandem.data.files.raster import Levels
+from tandem.data.files.raster import LOWEST, Levels
 from tandem.data.loading.storage import chunks, pick
 from tandem.errors import ConfigError, DataError
 
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from tandem.data.files.records import Decoded
 
 log = logging.getLogger(__name__)
+
+Frame = tuple[int, int, int, int]
+"""Top, bottom, left and right of a part of an image; the ends are exclusive."""
 
 LOW, HIGH = 0.001, 0.999
 """Shares of the training pixels that may lie below black, and at or below white."""
@@ -60,7 +63,9 @@ def settle_levels(name: str, decoded: "Decoded", train: NDArray[np.int64], given
             f"data '{name}': {int(decoded.deep.sum())} images have more than 8 bits, but none of the training split "
             "has, so their black and white are not known: set data.grey_range=[low,high]"
         )
-    found = given or robust_range(pick(decoded.pixels["images"], torch.from_numpy(rows)))
+    places = decoded.placements() if decoded.decoder.fit == "pad" else ()
+    frames = [places[row].frame for row in rows.tolist()] if places else None
+    found = given or robust_range(pick(decoded.pixels["images"], torch.from_numpy(rows)), frames)
     count, every = int(decoded.deep.sum()), len(decoded.records)
     log.info(
         "data %s: %d of %d images have more than 8 bits; level %g becomes black and %g white (%s)", name, count, every,
@@ -86,19 +91,20 @@ def _remarks(decoded: "Decoded") -> Iterator[str]:
         )
 
 
-def robust_range(images: Tensor) -> Levels:
+def robust_range(images: Tensor, frames: Sequence[Frame] | None = None) -> Levels:
     """Returns the levels of black and white: two quantiles, so that a few odd pixels do not set them.
 
     Args:
         images: (N, C, H, W) uint16 or float32, the training images of more than 8 bits, in memory or not.
+        frames: the part of each image that is not padding, as `Placement.frame`; None: all of it.
     """
-    low, high = quantiles(images, (LOW, HIGH))
+    low, high = quantiles(images, (LOW, HIGH), frames)
     if low == high:
-        low, high = quantiles(images, (0.0, 1.0))
+        low, high = quantiles(images, (0.0, 1.0), frames)
     return low, high if high > low else low + 1
 
 
-def quantiles(images: Tensor, shares: tuple[float, ...]) -> tuple[float, ...]:
+def quantiles(images: Tensor, shares: tuple[float, ...], frames: Sequence[Frame] | None = None) -> tuple[float, ...]:
     """Returns exact quantiles of all pixels (the lower one of two neighbours), with a few images in memory at a time.
 
     A radix selection: a pass over the high 16 bits of each value finds the bin of each quantile, and a pass for each
@@ -107,13 +113,14 @@ def quantiles(images: Tensor, shares: tuple[float, ...]) -> tuple[float, ...]:
     Args:
         images: (N, C, H, W) uint16 or float32, finite.
         shares: 0 to 1 each.
+        frames: see `robust_range`.
     """
-    high = _counts(keys >> 16 for keys in _keys(images))
+    high = _counts(keys >> 16 for keys in _keys(images, frames))
     found = []
     for share in shares:
         rank = int(share * (int(high.sum()) - 1))
         bin_, below = _bin_of(high, rank)
-        low = _counts(keys[keys >> 16 == bin_] & 0xFFFF for keys in _keys(images))
+        low = _counts(keys[keys >> 16 == bin_] & 0xFFFF for keys in _keys(images, frames))
         found.append(_value(bin_ << 16 | _bin_of(low, rank - below)[0]))
     return tuple(found)
 
@@ -132,9 +139,15 @@ def _bin_of(counts: NDArray[np.int64], rank: int) -> tuple[int, int]:
     return found, int(ends[found] - counts[found])
 
 
-def _keys(images: Tensor) -> Iterator[NDArray[np.int64]]:
+def _keys(images: Tensor, frames: Sequence[Frame] | None) -> Iterator[NDArray[np.int64]]:
     """Yields the bits of each pixel as float32, as whole numbers in the order of the values."""
+    left = None if frames is None else iter(frames)
     for part in chunks(images):
+        if left is not None:
+            boxes = zip(part, left, strict=False)
+            part = torch.cat([one[:, top:bottom, a:b].flatten() for one, (top, bottom, a, b) in boxes])
+        if part.dtype == torch.float32 and (padding := part == LOWEST).any():
+            part = part[~padding]
         bits = (part.float() + 0.0).numpy().reshape(-1).view(np.uint32)  # + 0.0 turns -0 into 0
         yield np.where(bits >> 31, ~bits, bits | 0x80000000).astype(np.int64)
 

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tandem.data.batch import MISSING_PIXEL
 from tandem.data.files.images import OF_MASKS, PILLOW, by, read_raster, reader_of
 from tandem.data.files.pillow_reader import open_image
+from tandem.data.files.placement import Placement
 from tandem.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -83,7 +84,8 @@ def read_mask(
     Raises:
         DataError: as in `unite`.
     """
-    return square(unite(paths, image_size, values)[0], size)
+    whole = unite(paths, image_size, values)[0]
+    return Placement("squash", *whole.shape, size).mask(whole)[None]
 
 
 def unite(
@@ -124,13 +126,6 @@ def unite(
             )
         united = np.where((mask > 0) & ((mask != MISSING_PIXEL) | (united == 0)), mask, united)
     return united, tags
-
-
-def square(mask: NDArray[np.uint8], size: int) -> NDArray[np.uint8]:
-    """Resizes (H, W) to (1, size, size) by nearest neighbour, which creates no new values."""
-    from PIL import Image
-
-    return np.array(Image.fromarray(mask).resize((size, size), Image.Resampling.NEAREST), dtype=np.uint8)[None]
 
 
 def _opened(path: Path) -> "Image":

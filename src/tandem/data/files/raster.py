@@ -1,5 +1,6 @@
 """The pixels of one image in the precision of its file, and how they become what a network sees."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -7,6 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from tandem.data.files.placement import Placement
 
 LUMA = (0.299, 0.587, 0.114)
 """ITU-R 601 weights of red, green and blue."""
@@ -20,6 +23,10 @@ Levels = tuple[float, float]
 
 BYTE: Levels = (0.0, 255.0)
 """The levels of files with 8 bits per channel."""
+
+
+LOWEST = float(np.finfo(np.float32).min)
+"""Padding of float32 images: below every level, so that it is black whatever the levels of black and white are."""
 
 
 @dataclass(frozen=True)
@@ -77,29 +84,51 @@ class Raster:
         return bool((apart > COLOURFUL * whole).mean() > 0.001)
 
 
-def fit(raster: Raster, size: int, channels: int) -> NDArray[Any]:
-    """Resizes an image to a square, bilinear with antialiasing; the aspect ratio is not kept.
+def fit(raster: Raster, size: int, channels: int, how: str = "squash") -> NDArray[Any]:
+    """Fits an image into a square, bilinear with antialiasing.
 
     Args:
         raster: the image.
         size: side of the result in pixels.
         channels: 1 for grey (ITU-R 601 luma, which keeps the levels of grey RGB images), 3 for RGB.
+        how: `squash` stretches it, `pad` and `crop` keep its aspect ratio, see `tandem.data.files.placement`. Padding
+            is 0, or `LOWEST` in float32: black, whatever the levels of black and white are.
 
     Returns:
         (channels, size, size), of the dtype of the pixels.
     """
+    pixels = raster.pixels
+    place = Placement(how, *pixels.shape[:2], size)
+    if place.stretched:
+        return _squashed(pixels, channels, (size, size))
+    if how == "crop":
+        return _squashed(place.cropped(pixels), channels, (size, size))
+    top, bottom, left, right = place.frame
+    scale, margin = place.side / size, 2 * math.ceil(max(1.0, place.side / size)) + 1
+    rows, columns = (margin, 0) if pixels.shape[0] < pixels.shape[1] else (0, margin)
+    wide = np.pad(pixels, [(rows, rows), (columns, columns), (0, 0)][: pixels.ndim], mode="edge")
+    above, beside = (start - more for start, more in zip(place.offset, (rows, columns), strict=True))
+    box = (left * scale - beside, top * scale - above, right * scale - beside, bottom * scale - above)
+    found = np.full((channels, size, size), LOWEST if pixels.dtype == np.float32 else 0, pixels.dtype)
+    found[:, top:bottom, left:right] = _squashed(wide, channels, (right - left, bottom - top), box)
+    return found
+
+
+def _squashed(
+    pixels: NDArray[Any], channels: int, size: tuple[int, int], box: tuple[float, float, float, float] | None = None
+) -> NDArray[Any]:
+    """Resizes (H, W) or (H, W, 3), or a box of it (left, top, right, bottom), to a width and height: channels first."""
     from PIL import Image
 
-    pixels = raster.pixels
-    if not raster.deep:
+    if pixels.dtype == np.uint8:
         image = Image.fromarray(np.ascontiguousarray(pixels)).convert("L" if channels == 1 else "RGB")
-        shrunk = np.asarray(image.resize((size, size), Image.Resampling.BILINEAR)).reshape(size, size, channels)
+        shrunk = np.asarray(image.resize(size, Image.Resampling.BILINEAR, box)).reshape(*size[::-1], channels)
         return np.array(shrunk.transpose(2, 0, 1), order="C")
     levels = pixels.astype(np.float32)
     if levels.ndim == 3 and channels == 1:
         levels = levels @ np.array(LUMA, np.float32)
     parts = np.moveaxis(levels, -1, 0) if levels.ndim == 3 else levels[None]
-    resized = [_resize(np.ascontiguousarray(part), size) for part in parts]
+    resized = [_resize(np.ascontiguousarray(part), size, box) for part in parts]
     found = np.stack(resized if len(resized) == channels else resized * channels)
     return np.rint(found).astype(np.uint16) if pixels.dtype == np.uint16 else found
 
@@ -136,7 +165,9 @@ def byte_view(pixels: NDArray[Any]) -> NDArray[np.uint8]:
     return found
 
 
-def _resize(levels: NDArray[np.float32], size: int) -> NDArray[np.float32]:
+def _resize(
+    levels: NDArray[np.float32], size: tuple[int, int], box: tuple[float, float, float, float] | None
+) -> NDArray[np.float32]:
     from PIL import Image
 
-    return np.asarray(Image.fromarray(levels).resize((size, size), Image.Resampling.BILINEAR))
+    return np.asarray(Image.fromarray(levels).resize(size, Image.Resampling.BILINEAR, box))

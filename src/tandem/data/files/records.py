@@ -4,7 +4,7 @@ import hashlib
 import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from tandem.data.files.cache import Arrays, cache_folder, digest, fetch
 from tandem.data.files.faults import Faults
 from tandem.data.files.file_state import has_digests, names_below, recall, remember, remember_digests, state_of
 from tandem.data.files.images import DECODER, PLAIN, ReadOptions, dtype_of, read_raster
-from tandem.data.files.masks import MaskValues, square, unite
+from tandem.data.files.masks import MaskValues, unite
+from tandem.data.files.placement import Placement, check_fit
 from tandem.data.files.raster import BYTE, Levels, Raster, byte_view, fit
 from tandem.data.files.spacing import UNKNOWN, Spacing
 from tandem.data.loading.storage import BYTES, Mapped, Redecoded, Storage, as_tensor, pick, rows_at_once
@@ -95,6 +96,7 @@ class Decoded:
             that files state (height and width of a pixel in mm, nan if they do not), and their `extent` (height and
             width in pixels).
         fingerprint: SHA-256 of the names and bytes of all files used.
+        decoder: what decoded them.
     """
 
     records: tuple[Record, ...]
@@ -102,6 +104,14 @@ class Decoded:
     in_memory: bool
     arrays: Arrays
     fingerprint: str
+    decoder: "Decoder"
+
+    def placements(self) -> list[Placement]:
+        """Where the pixels of each file lie in its square."""
+        return [
+            Placement(self.decoder.fit, height, width, self.decoder.size)
+            for height, width in self.arrays["extent"].astype(int).tolist()
+        ]
 
     def samples(
         self,
@@ -158,6 +168,7 @@ class Decoder:
         values: meaning of the mask values; None for 0 and 1 or 255.
         options: how files become pixels.
         thumbnails: whether to make grey thumbnails, which the search for near-duplicates needs.
+        fit: how images of any aspect ratio become squares, see `tandem.data.files.placement`.
 
     Raises:
         ConfigError: a value out of range.
@@ -169,9 +180,11 @@ class Decoder:
     values: MaskValues | None = None
     options: ReadOptions = PLAIN
     thumbnails: bool = True
+    fit: str = field(default="squash", repr=False)
 
     def __post_init__(self) -> None:
         """Checks the options before any file is read."""
+        check_fit(self.fit)
         if type(self.size) is not int or not 8 <= self.size <= 4096:
             raise ConfigError(f"data.size is {self.size!r}, but must be a whole number of pixels from 8 to 4096")
         if type(self.channels) is not int or self.channels not in (1, 3):
@@ -191,6 +204,7 @@ class Decoder:
 
         present, fingerprint = _fingerprint(records, root, faults, cache_folder(storage.cache))
         recipe = f"{fingerprint}|{_structure(present, root)}|{self}|{DECODER}|{PIL.__version__}"
+        recipe += "" if self.fit == "squash" else f"|{self.fit}"  # not in the text of `self`: older caches stay valid
         path = cache_folder(storage.cache) / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()}.npz"
         shapes = self.shapes(len(present))
         stored, limit = fetch(path, shapes, partial(self.parts, present)), storage.limit
@@ -209,7 +223,7 @@ class Decoder:
         if len(usable) < len(present):
             kept = {key: pick(part, torch.from_numpy(usable)) for key, part in kept.items()}
             arrays = {key: array[usable] for key, array in arrays.items()}
-        return Decoded(tuple(present[row] for row in usable), kept, need <= limit, arrays, fingerprint)
+        return Decoded(tuple(present[row] for row in usable), kept, need <= limit, arrays, fingerprint, self)
 
     def _without_cache(self, records: Sequence[Record], in_memory: bool) -> tuple[dict[str, Tensor], Arrays]:
         """Returns pixels and other arrays when nothing can be stored on disk."""
@@ -296,7 +310,7 @@ class Decoder:
             masks, masked, turned = self._masks(record, image)
         except DataError as error:
             return str(error)
-        arrays["images"][row] = fit(image, self.size, self.channels)
+        arrays["images"][row] = fit(image, self.size, self.channels, self.fit)
         if self.thumbnails:
             arrays["thumbnails"][row] = byte_view(fit(image, THUMBNAIL, 1)[0])
         arrays["masks"][row] = masks
@@ -315,7 +329,7 @@ class Decoder:
                 continue
             whole, tags = unite(paths, image.size, self.values, image.orientation)
             turned = turned or bool(tags - {image.orientation})
-            masks[channel] = square(whole, self.size)[0]
+            masks[channel] = Placement(self.fit, *whole.shape, self.size).mask(whole)
             filled = bool(((whole > 0) & (whole != MISSING_PIXEL)).any())
             masked = max(masked, FILLED_MASK if filled else EMPTY_MASK)
         return masks, masked, turned

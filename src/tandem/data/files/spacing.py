@@ -68,15 +68,14 @@ def spacing_of(names: Sequence[str], cells: Sequence[str]) -> Spacing | None:
     return numbers[0], numbers[-1]
 
 
-def settle_spacing(name: str, decoded: "Decoded", size: int) -> NDArray[np.float32] | None:
+def settle_spacing(name: str, decoded: "Decoded") -> NDArray[np.float32] | None:
     """Returns the size of a pixel of each square image in millimetres, and logs whether it is known.
 
-    An image is stretched to a square, so a pixel's height and width grow by other factors, for each image.
+    Where an image is stretched to a square, a pixel's height and width grow by other factors, for each image.
 
     Args:
         name: name of the data set.
         decoded: all its images.
-        size: side of the squares in pixels.
 
     Returns:
         (N, 2) height and width, nan where unknown; None if none is known.
@@ -96,7 +95,10 @@ def settle_spacing(name: str, decoded: "Decoded", size: int) -> NDArray[np.float
             "borders are nan where one without it counts: set data.spacing=[height,width] in mm, or data.spacing=none "
             "for distances in pixels", name, int(known.sum()), len(known), first,
         )  # fmt: skip
-    found: NDArray[np.float32] = (own * decoded.arrays["extent"] / size).astype(np.float32)
+    scale = own * decoded.arrays["extent"] / decoded.decoder.size
+    if decoded.decoder.fit != "squash":
+        scale = own * np.array([place.scale for place in decoded.placements()])
+    found: NDArray[np.float32] = scale.astype(np.float32)
     found[~known] = np.nan
     return found
 
