@@ -14,7 +14,7 @@ from tandem.explain_loss.regions import REGIONS
 from tandem.explain_loss.shares import HARDNESS, Moment, Shares
 from tandem.explain_loss.tables import PIXELS
 from tandem.explain_loss.worked import worked_mask
-from tandem.reports.palette import BLUE, LINES, ORANGE, VERMILION
+from tandem.reports.palette import BLUE, LINES, ORANGE, VERMILION, marker
 
 COLOURS = {"lesion": VERMILION, "border": ORANGE, "background": BLUE}
 """Colour of each region; easy pixels have a light shade of it."""
@@ -36,7 +36,7 @@ LABELLED = 0.06
 
 
 def draw_curves(figure: Any, explanation: Explanation) -> None:
-    """Draws loss above gradient, one column for each kind of pixel, one colour for each setting.
+    """Draws loss above gradient, one column for each kind of pixel, one colour and marker for each setting.
 
     Args:
         figure: a figure or a part of one.
@@ -45,11 +45,13 @@ def draw_curves(figure: Any, explanation: Explanation) -> None:
     curves = explanation.curves
     columns = len(next(iter(curves.values())))
     axes = figure.subplots(2, columns, sharex="col", sharey="row", squeeze=False)
-    for (label, several), colour in zip(curves.items(), _line_colours(list(curves)), strict=True):
+    for index, ((label, several), colour) in enumerate(zip(curves.items(), _line_colours(list(curves)), strict=True)):
         for column, curve in zip(axes.T, several, strict=True):
-            style = "-" if curve.alone else "--"
-            column[0].plot(curve.x, curve.loss, style, color=colour, label=label, linewidth=1.8)
-            column[1].plot(curve.x, curve.gradient, style, color=colour, linewidth=1.8)
+            drawn = {"linestyle": "-" if curve.alone else "--", "color": colour, "linewidth": 1.8}
+            if len(curves) > 1:  # markers, and not at the same places, so that no line is told by colour alone
+                drawn |= {"marker": marker(index), "markersize": 5, "markevery": _places(index, len(curves))}
+            column[0].plot(curve.x, curve.loss, label=label, **drawn)
+            column[1].plot(curve.x, curve.gradient, **drawn)
     for column, curve in zip(axes.T, next(iter(curves.values())), strict=True):
         for panel in column:
             _plain(panel)
@@ -148,6 +150,11 @@ def _line_colours(labels: Sequence[str]) -> list[Any]:
     if len(labels) <= len(LINES):
         return list(LINES[: len(labels)])
     return [mpl.colormaps["turbo"](index / (len(labels) - 1)) for index in range(len(labels))]
+
+
+def _places(index: int, lines: int) -> tuple[float, float]:
+    """Where the markers of a line are, as shares of the panel's diagonal: the first one, and the distance."""
+    return 0.03 + 0.16 * index / lines, 0.16
 
 
 def _rows(count: int) -> list[float]:

@@ -26,10 +26,12 @@ h3 { font-size: 1rem; margin: 1.4rem 0 .3rem; }
 p.note { color: var(--soft); margin-top: .2rem; }
 p.answer { font-size: 1.15rem; background: var(--answer); border-left: 4px solid var(--answer-edge);
   padding: .6rem .9rem; margin: .9rem 0; }
-.scroll { overflow-x: auto; }
+.scroll { overflow-x: auto; background: linear-gradient(to left, var(--page) 40%, transparent) right / 3rem 100% local,
+  linear-gradient(to left, var(--faint), transparent) right / 1rem 100% scroll; background-repeat: no-repeat; }
+.scroll td:first-child, .scroll th:first-child { position: sticky; left: 0; background: var(--page); }
 table { border-collapse: collapse; } td, th { padding: .2rem .9rem .2rem 0; text-align: left; }
 thead th { border-bottom: 1px solid var(--line); }
-td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; } td.n { white-space: nowrap; }
 tr.first td { border-top: 1px solid var(--faint); }
 figure { margin: 0 1rem 1rem 0; display: inline-block; vertical-align: top; max-width: 100%; }
 figcaption { color: var(--soft); font-size: .85rem; overflow-wrap: anywhere; }
@@ -39,7 +41,8 @@ img.plot, img.square, img.wide { background: #fff; border-radius: 4px; }
 ul.warnings { background: var(--warn); border-left: 4px solid var(--warn-edge); padding: .6rem .6rem .6rem 1.8rem; }
 details { margin-top: 1rem; } summary { cursor: pointer; }
 pre { background: var(--code); padding: .8rem; overflow-x: auto; font-size: .8rem; }
-@media (max-width: 40rem) { body { margin: 1rem auto; padding: 0 .7rem; } td, th { padding-right: .6rem; } }
+@media (max-width: 40rem) { body { margin: 1rem auto; padding: 0 .7rem; } td, th { padding-right: .5rem; }
+  table.numbers { font-size: .78rem; } table.numbers td.wide { white-space: normal; } }
 """
 """Style of all pages: light or dark as the reader's system asks; wide tables scroll inside the page."""
 

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from tandem.data.samples import SPLITS
 from tandem.reports.figures import legend
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
     from tandem.data.samples import Samples
 
 BINS = 30
-HATCHES = ("", "//", "..")
-"""Of the splits, so that bars are not told apart by colour alone."""
+HATCHES = ("", "//", "..", "xx", "--")
+"""Of the splits and classes, so that bars are not told apart by colour alone."""
 
 MANY = 12  # with more classes, their areas are not shown separately
 
@@ -60,9 +61,14 @@ def mask_areas(rows: Sequence["Facts"], classes: Sequence[str]) -> Figure:
     else:
         colours = [colour(index) for index in range(len(shown))]
         parts = [areas[labels == name] for name in shown]
-        axes.hist(parts, edges, stacked=True, label=[name or "unknown" for name in shown], color=colours)
+        labels_of = [name or "unknown" for name in shown]
+        hatches = [HATCHES[index % len(HATCHES)] for index in range(len(shown))]
+        axes.hist(parts, edges, stacked=True, label=labels_of, color=colours, hatch=hatches)
         legend(axes, fontsize=8)
-    axes.set(xscale="log", xlabel="marked share of the image", ylabel="masks")
+    axes.set(xscale="log", xlabel="marked share of the image (logarithmic)", ylabel="masks")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+    axes.xaxis.set_minor_locator(NullLocator())
     axes.spines[["top", "right"]].set_visible(False)
     return figure
 

@@ -81,13 +81,16 @@ class Classes(Evaluator):
             [
                 Drawing(confusion_figure(matrix, names), "Confusion matrix: images, and share of the true class"),
                 Drawing(
-                    figures.roc(curves, points), "ROC of each class against the rest; the point: the predicted class"
+                    figures.roc(curves, points),
+                    f"ROC of each class against the rest; the point: the predicted class; {figures.BANDS}",
                 ),
                 Drawing(
-                    figures.precision_recall(curves, points), "Precision and recall of each class against the rest"
+                    figures.precision_recall(curves, points),
+                    f"Precision and recall of each class against the rest; {figures.BANDS}",
                 ),
                 Drawing(
-                    figures.reliability({"predicted class": sure}), "Reliability of the predicted class's probability"
+                    figures.reliability({"predicted class": sure}),
+                    f"Reliability of the predicted class's probability; {figures.BANDS}",
                 ),
             ],
             {"confusion": matrix.tolist(), "ranking": curves, "operating": points, "reliability": sure},

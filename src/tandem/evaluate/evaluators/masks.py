@@ -162,11 +162,19 @@ class Masks(Evaluator):
                 f"{prefix}Dice against threshold, with 95 % bootstrap interval over {over}",
             ),
             Drawing(
-                figures.against_size(area, dice, self.classes), f"{prefix}Dice of each lesion image against its size"
+                figures.against_size(area, dice, self.classes, self.split.classes),
+                f"{prefix}Dice of each lesion image against its size",
             ),
-            Drawing(figures.roc(ranking, points), f"{prefix}ROC of pixels; the point: the threshold that was applied"),
-            Drawing(figures.precision_recall(ranking, points), f"{prefix}Precision and recall of pixels"),
-            Drawing(figures.reliability({"pixels": line["reliability"]}), f"{prefix}Reliability of pixels"),
+            Drawing(
+                figures.roc(ranking, points),
+                f"{prefix}ROC of pixels; the point: the threshold that was applied; {figures.BANDS}",
+            ),
+            Drawing(
+                figures.precision_recall(ranking, points), f"{prefix}Precision and recall of pixels; {figures.BANDS}"
+            ),
+            Drawing(
+                figures.reliability({"pixels": line["reliability"]}), f"{prefix}Reliability of pixels; {figures.BANDS}"
+            ),
         ]
 
     def _cases(self, channel: Channel, count: int) -> dict[str, list[tuple[int, str]]]:

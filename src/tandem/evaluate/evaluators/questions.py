@@ -170,11 +170,12 @@ class Questions(Evaluator):
         points = {name: line["operating"] for name, line in shown.items()}
         calibration = {name: line["reliability"] for name, line in list(lines.items())[:DRAWN]}
         return [
-            Drawing(figures.roc(ranking, points), "ROC; the point: the applied threshold"),
+            Drawing(figures.roc(ranking, points), f"ROC; the point: the applied threshold; {figures.BANDS}"),
             Drawing(
-                figures.precision_recall(ranking, points), "Precision and recall; the point: the applied threshold"
+                figures.precision_recall(ranking, points),
+                f"Precision and recall; the point: the applied threshold; {figures.BANDS}",
             ),
-            Drawing(figures.reliability(calibration), "Reliability of the probability of yes"),
+            Drawing(figures.reliability(calibration), f"Reliability of the probability of yes; {figures.BANDS}"),
         ]
 
     def _drawn(

@@ -6,12 +6,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
 from tandem.reports.figures import legend, where_it_varies
 from tandem.reports.palette import colour, marker, style
 
 Lines = Mapping[str, Mapping[str, Any]]
 Points = Mapping[str, Mapping[str, float]]
+
+BANDS = "bands: 95 % intervals"
+"""What the shaded parts of a curve are, for captions."""
 
 
 def roc(lines: Lines, points: Points) -> Figure:
@@ -67,8 +71,14 @@ def reliability(lines: Lines) -> Figure:
         below.plot(line["probability"], line["count"], markersize=3, **drawn)
     axes.set(xlim=(0, 1), ylim=(0, 1), ylabel="observed frequency")
     below.set(xlabel="mean predicted probability", ylabel="count")
-    if any(line["count"] for line in lines.values()):
+    counts = [count for line in lines.values() for count in line["count"] if count]
+    if counts and max(counts) > 30 * min(counts):
         below.set_yscale("log")
+        below.yaxis.set_major_locator(LogLocator(numticks=3))
+        below.yaxis.set_minor_formatter(NullFormatter())  # its labels would overlap
+    else:
+        below.set_ylim(bottom=0)
+        below.locator_params(axis="y", nbins=2)
     for part in (axes, below):
         _plain(part)
     _legend(axes, lines, "upper left")
@@ -92,24 +102,28 @@ def sweep(line: Mapping[str, Sequence[Any]], labels: Mapping[str, str], chosen: 
     axes.axvline(chosen, color="0.4", linestyle="--", linewidth=1, label=f"applied: {chosen:.3g}")
     ends = [line[f"{key}{end}"] for key in labels for end in ("", ".low", ".high") if f"{key}{end}" in line]
     axes.set_ylim(*where_it_varies([np.array(values, dtype=float).tolist() for values in ends]))
-    legend(axes)
+    legend(axes, fontsize=8, ncols=2, loc="lower left", bbox_to_anchor=(0, 1), borderaxespad=0.1)  # not over the curves
     return figure
 
 
-def against_size(area: npt.NDArray[np.float64], dice: npt.NDArray[np.float64], classes: Sequence[str]) -> Figure:
+def against_size(
+    area: npt.NDArray[np.float64], dice: npt.NDArray[np.float64], classes: Sequence[str], known: Sequence[str] = ()
+) -> Figure:
     """Dice of each image with a lesion against the lesion's relative area, with the mean of each third by area.
 
     Args:
         area: (M,) area of the lesion as a share of the image.
         dice: (M,) Dice, nan without lesion.
         classes: M class names; empty where unknown.
+        known: all class names in the data's order, so that a class has one colour on all figures of a page.
     """
-    figure, axes = _axes("lesion area as a share of the image", "Dice")
+    figure, axes = _axes("lesion area, of the image (logarithmic)", "Dice")
     shown = ~np.isnan(dice)
     names = np.array(classes)
-    for index, name in enumerate(dict.fromkeys(names[shown].tolist())):
+    for index, name in enumerate(dict.fromkeys([*known, *names[shown].tolist()])):
         these = shown & (names == name)
-        _dots(axes, index, name or "unknown class", area[these], dice[these])
+        if these.any():
+            _dots(axes, index, name or "unknown class", area[these], dice[these])
     order = np.flatnonzero(shown)[np.argsort(area[shown])]
     for index, third in enumerate(part for part in np.array_split(order, 3) if len(part)):
         label = "mean of each third by area" if index == 0 else None
@@ -117,6 +131,9 @@ def against_size(area: npt.NDArray[np.float64], dice: npt.NDArray[np.float64], c
         axes.plot(ends, [dice[third].mean()] * 2, color="black", linewidth=2, label=label)
     if shown.any():
         axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes.xaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:g} %"))
+        axes.xaxis.set_minor_locator(NullLocator())
         legend(axes, fontsize=8)
     axes.set_ylim(-0.02, 1.02)
     return figure

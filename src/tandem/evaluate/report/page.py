@@ -135,14 +135,14 @@ def _rows(rows: Sequence[ReportRow], split: str) -> str:
         f"<th>task</th><th>images</th><th>metric</th><th class='n'>{escape(split)}</th><th class='n'>95 % interval</th>"
     )
     body = "".join(map(_row, rows))
-    return scroll(f"<table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
+    return scroll(f"<table class='numbers'><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>")
 
 
 def _row(row: ReportRow) -> str:
     cells = "".join(f"<td>{escape(text)}</td>" for text in (row.task, row.images, row.metric))
     interval = "" if row.interval is None else _interval(*row.interval)
     css = " class='first'" if row.task or row.images else ""
-    return f"<tr{css}>{cells}<td class='n'>{format_value(row.value)}</td><td class='n'>{interval}</td></tr>"
+    return f"<tr{css}>{cells}<td class='n'>{format_value(row.value)}</td><td class='n wide'>{interval}</td></tr>"
 
 
 def _interval(low: float | None, high: float | None) -> str:

@@ -53,6 +53,7 @@ def rows_of(evaluation: Mapping[str, Any], lead: bool = False) -> Iterator[Repor
 
 
 def _label(one: Quantity) -> str:
-    """Label of the row. The threshold may differ from the stored one, so its label is the neutral one."""
+    """Label of the row, which says where lower is better; the threshold may not be the stored one."""
     threshold = CATALOGUE["threshold"]
-    return threshold.column if one.label == threshold.label else one.label
+    label = threshold.column if one.label == threshold.label else one.label
+    return f"{label} (lower is better)" if one.direction == "min" else label
