@@ -1,7 +1,6 @@
 """Trains one network on all tasks, evaluates the best checkpoint and writes the results."""
 
 import logging
-import os
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -184,6 +183,7 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
     from tandem.reports.run_report import write_report
     from tandem.runs.provenance import keep_data, read_data
     from tandem.trackers import finish, log_results, log_settings
+    from tandem.train.announce import announce_run
     from tandem.train.checks.fit import check_fit
     from tandem.train.class_statistics import prepare
     from tandem.train.continuation import resumed_from, write_identity
@@ -213,10 +213,7 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
     if first:
         write_identity(config, folder)
         write_config(config, folder)
-    _warn_of_moving(config["monitor"], module)
-    _warn_of_mode(config, module)
-    _warn_of_random(config["network"])
-    _log_run(config, data, module, trainer, known["weights"])
+    announce_run(config, data, module, trainer, known["weights"])
     computed = prepare(module, data, folder)
     check_fit(config, trainer, module, data)
     trainer.precision_plugin.convert_module(module)  # before a checkpoint's weights are loaded, or averages are made
@@ -292,35 +289,6 @@ def _fit(trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", l
         ) from error
 
 
-def _log_run(
-    config: Mapping[str, Any],
-    data: "DataModule",
-    module: "MultiTaskModule",
-    trainer: "pl.Trainer",
-    weights: Mapping[str, str] | None,
-) -> None:
-    """Logs tasks, splits and device before training, so that a wrong one is noticed early."""
-    from tandem.data.samples import describe_split
-
-    for split, samples in data.splits.items():
-        log.info("data %s, %s", data.info.name, describe_split(split, samples, data.info.classes))
-    parameters = sum(parameter.numel() for parameter in module.parameters())
-    device = trainer.strategy.root_device
-    log.info("tasks %s; %s parameters; on %s", ", ".join(module.tasks), f"{parameters:,}", device)
-    log.info("best epoch: %s %s", "highest" if config["mode"] == "max" else "lowest", config["monitor"])
-    if weights is not None:
-        log.info("the encoder starts from %s", ", ".join(f"{key} {value}" for key, value in weights.items()))
-
-
-def _warn_of_random(network: Mapping[str, Any]) -> None:
-    """Warns when a frozen encoder has random weights."""
-    freeze = network.get("freeze", "none")
-    if freeze != "none" and not (network.get("pretrained") or network.get("weights")):
-        log.warning(
-            "network.freeze=%s freezes random weights; set network.pretrained=true or network.weights=FILE", freeze
-        )
-
-
 def write_config(config: Mapping[str, Any], folder: Path) -> None:
     """Writes the resolved configuration to `config.yaml`."""
     from omegaconf import OmegaConf
@@ -369,30 +337,6 @@ def check_config(config: Mapping[str, Any]) -> None:
     check_settings(config)
 
 
-def _warn_of_mode(config: Mapping[str, Any], module: "MultiTaskModule") -> None:
-    """Warns where the worst epoch would be kept as the best one."""
-    from tandem.train.quantities import monitored
-
-    direction = monitored(config, module.tasks).direction
-    if direction not in (None, config["mode"]):
-        kept = "highest" if config["mode"] == "max" else "lowest"
-        log.warning(
-            "mode=%s keeps the epoch with the %s %s, but a %s value is better; set mode=%s",
-            config["mode"], kept, config["monitor"], "higher" if direction == "max" else "lower", direction,
-        )  # fmt: skip
-
-
-def _warn_of_moving(monitor: str, module: "MultiTaskModule") -> None:
-    """Warns when a monitored loss has scheduled weights, so that it may be lowest where the weights are smallest."""
-    for name, task in module.tasks.items():
-        for term in task.moving():
-            if monitor in ("val/loss", f"val/{name}/loss", f"val/{name}/loss/{term}"):
-                log.warning(
-                    "monitor=%s compares epochs with different weights of the term '%s' of task '%s'; monitor a "
-                    "metric, or val/%s/loss/%s/unweighted", monitor, term, name, name, term,
-                )  # fmt: skip
-
-
 def quieten() -> None:
     """Hides library warnings that do not apply here; errors and tandem's own warnings remain."""
     import warnings
@@ -408,8 +352,6 @@ def quieten() -> None:
         r".*`isinstance\(treespec, LeafSpec\)` is deprecated.*",  # Lightning's own
     ):
         warnings.filterwarnings("ignore", message=message)
-    if "SLURM_JOB_ID" not in os.environ:  # outside a job of Slurm there is nothing for srun to start
-        warnings.filterwarnings("ignore", message=r".*The `srun` command is available.*")
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     logging.getLogger("pytorch_lightning.accelerators.cuda").setLevel(logging.WARNING)
     logging.getLogger("pytorch_lightning.trainer.connectors.checkpoint_connector").setLevel(logging.WARNING)

@@ -1,0 +1,76 @@
+"""What a run says before it trains: its tasks, splits and device, and choices that may not be meant."""
+
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from tandem.data.samples import describe_split
+from tandem.train.quantities import monitored
+
+if TYPE_CHECKING:
+    import pytorch_lightning as pl
+
+    from tandem.data.datamodule import DataModule
+    from tandem.module import MultiTaskModule
+
+log = logging.getLogger(__name__)
+
+
+def announce_run(
+    config: Mapping[str, Any],
+    data: "DataModule",
+    module: "MultiTaskModule",
+    trainer: "pl.Trainer",
+    weights: Mapping[str, str] | None,
+) -> None:
+    """Logs tasks, splits and device, so that a wrong one is noticed early; warns of what may not be meant.
+
+    Args:
+        config: the resolved configuration.
+        data: after `setup`.
+        module: what is trained.
+        trainer: trains it.
+        weights: where the encoder's weights come from; None: they are random.
+    """
+    _warn_of_moving(config["monitor"], module)
+    _warn_of_mode(config, module)
+    _warn_of_random(config["network"])
+    for split, samples in data.splits.items():
+        log.info("data %s, %s", data.info.name, describe_split(split, samples, data.info.classes))
+    parameters = sum(parameter.numel() for parameter in module.parameters())
+    device = trainer.strategy.root_device
+    log.info("tasks %s; %s parameters; on %s", ", ".join(module.tasks), f"{parameters:,}", device)
+    log.info("best epoch: %s %s", "highest" if config["mode"] == "max" else "lowest", config["monitor"])
+    if weights is not None:
+        log.info("the encoder starts from %s", ", ".join(f"{key} {value}" for key, value in weights.items()))
+
+
+def _warn_of_random(network: Mapping[str, Any]) -> None:
+    """Warns when a frozen encoder has random weights."""
+    freeze = network.get("freeze", "none")
+    if freeze != "none" and not (network.get("pretrained") or network.get("weights")):
+        log.warning(
+            "network.freeze=%s freezes random weights; set network.pretrained=true or network.weights=FILE", freeze
+        )
+
+
+def _warn_of_mode(config: Mapping[str, Any], module: "MultiTaskModule") -> None:
+    """Warns where the worst epoch would be kept as the best one."""
+    direction = monitored(config, module.tasks).direction
+    if direction not in (None, config["mode"]):
+        kept = "highest" if config["mode"] == "max" else "lowest"
+        log.warning(
+            "mode=%s keeps the epoch with the %s %s, but a %s value is better; set mode=%s",
+            config["mode"], kept, config["monitor"], "higher" if direction == "max" else "lower", direction,
+        )  # fmt: skip
+
+
+def _warn_of_moving(monitor: str, module: "MultiTaskModule") -> None:
+    """Warns when a monitored loss has scheduled weights, so that it may be lowest where the weights are smallest."""
+    for name, task in module.tasks.items():
+        for term in task.moving():
+            if monitor in ("val/loss", f"val/{name}/loss", f"val/{name}/loss/{term}"):
+                log.warning(
+                    "monitor=%s compares epochs with different weights of the term '%s' of task '%s'; monitor a "
+                    "metric, or val/%s/loss/%s/unweighted", monitor, term, name, name, term,
+                )  # fmt: skip
