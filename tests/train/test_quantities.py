@@ -119,7 +119,7 @@ def test_a_direction_is_never_guessed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_mode_against_the_direction_is_warned_of_in_one_line(
     words: list[str], warned: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from tandem.train.run import _warn_of_mode
+    from tandem.train.announce import _warn_of_mode
 
     config = configuration(*words)
     module = make_module(config, make_data(config).info)
