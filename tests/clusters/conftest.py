@@ -1,5 +1,6 @@
 """A real Slurm with two nodes, emulated on this machine (`slurmd -N`); skipped with a reason where it cannot be."""
 
+import math
 import os
 import shutil
 import socket
@@ -48,6 +49,28 @@ NodeName=n1 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[1]} CPUs={core
 NodeName=n2 NodeHostname=localhost NodeAddr=127.0.0.1 Port={ports[2]} CPUs={cores} State=UNKNOWN
 PartitionName=debug Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
 """
+
+
+SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
+
+SMALL = [
+    *("experiment=tiny", "data.train=9", "data.val=9", "data.test=6", "data.seed=2", "loader.batch_size=4"),
+    *("network.decoder_options.decoder_channels=[8,8,4,4,4]", "+network.backbone_options.widths=[4,4,4,4,8]"),
+    *("trainer.precision=64-true", "logger=none", "callbacks.panels=null", "trainer.enable_progress_bar=false"),
+]
+
+
+def train(*words: str) -> list[str]:
+    """A small run, as it is typed."""
+    return [sys.executable, str(SCRIPT), *SMALL, *words]
+
+
+def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
+    """Whether two runs have the same metrics, to the last digit that float32 shows."""
+    return one["metrics"].keys() == other["metrics"].keys() and all(
+        math.isclose(value, other["metrics"][key], rel_tol=1e-6, abs_tol=1e-7) or math.isnan(value)
+        for key, value in one["metrics"].items()
+    )
 
 
 class Slurm:
@@ -118,7 +141,7 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, di
     place = tmp_path_factory.mktemp("slurm")
     for name in ("state", "spool.n1", "spool.n2"):
         (place / name).mkdir()
-    text = CONFIGURATION.format(place=place, ports=_free_ports(3), cores=os.cpu_count())
+    text = CONFIGURATION.format(place=place, ports=free_ports(3), cores=os.cpu_count())
     (place / "slurm.conf").write_text(text)
     (place / "key").write_bytes(os.urandom(128))
     (place / "key").chmod(0o400)
@@ -163,7 +186,8 @@ def _nodes(variables: Mapping[str, str]) -> str:
     return done.stdout
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Ports that no one listens to."""
     sockets = [socket.socket() for _ in range(count)]
     for each in sockets:
         each.bind(("127.0.0.1", 0))

@@ -1,45 +1,21 @@
 """Real Slurm, two nodes emulated on one machine: equal numbers, honest endings, requeue from the last checkpoint."""
 
-import math
 import re
 import shlex
 import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.clusters.conftest import Slurm, same, train
 
 from tandem.utils.files import read_json
 
 pytestmark = pytest.mark.full
 
-SCRIPT = Path(__file__).parents[2] / "scripts" / "train.py"
-
-SMALL = [
-    *("experiment=tiny", "data.train=9", "data.val=9", "data.test=6", "data.seed=2", "loader.batch_size=4"),
-    *("network.decoder_options.decoder_channels=[8,8,4,4,4]", "+network.backbone_options.widths=[4,4,4,4,8]"),
-    *("trainer.precision=64-true", "logger=none", "callbacks.panels=null", "trainer.enable_progress_bar=false"),
-]
-
-
-def train(*words: str) -> list[str]:
-    return [sys.executable, str(SCRIPT), *SMALL, *words]
-
-
-def same(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Whether two runs have the same metrics, to the last digit that float32 shows."""
-    return one["metrics"].keys() == other["metrics"].keys() and all(
-        math.isclose(value, other["metrics"][key], rel_tol=1e-6, abs_tol=1e-7) or math.isnan(value)
-        for key, value in one["metrics"].items()
-    )
-
 
 @pytest.fixture(scope="module")
 def alone(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Results of one process, which no Slurm has started."""
-    from tests.clusters.conftest import Slurm
-
     shell = Slurm(*cluster[:1], tmp_path_factory.mktemp("alone"), cluster[1])
     shell.run(*train("trainer.max_epochs=4"))
     return shell.left("results.json")

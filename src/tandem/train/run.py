@@ -189,6 +189,7 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
     from tandem.train.continuation import resumed_from, write_identity
     from tandem.train.decide import check_decide, fit_decisions
     from tandem.train.results import collect_results, evaluate_best
+    from tandem.train.share import share_steps
 
     began = time.monotonic()
     pl.seed_everything(config["seed"], workers=True, verbose=False)
@@ -203,7 +204,7 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
         task.check_devices(trainer.world_size)
     check_decide(config, module)
     if trainer.world_size > 1:
-        _share(config["trainer"], module, trainer)
+        share_steps(config["trainer"], module, gpu=trainer.strategy.root_device.type == "cuda")
     with rank_zero_first():
         read_data(data, folder)
     known: dict[str, Any] = {"hash": hash_, "weights": origin(config["network"])}
@@ -250,21 +251,6 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
         results["best_epoch"], results["epochs"], config["monitor"], results["metrics"].get(config["monitor"]),
     )  # fmt: skip
     return results
-
-
-def _share(settings: Mapping[str, Any], module: "MultiTaskModule", trainer: "pl.Trainer") -> None:
-    """Sets how several devices share a batch: its losses, and the statistics of batch normalisation."""
-    from tandem.distributed.sync_batchnorm import convert_batchnorm
-    from tandem.tasks.by_rows import computed_by_rows
-
-    module.share = settings.get("share", "rows")
-    if settings.get("sync_batchnorm", True):
-        convert_batchnorm(module, gpu=trainer.strategy.root_device.type == "cuda")
-    else:
-        log.info("trainer.sync_batchnorm=false: each device has batch statistics of its own, so their number counts")
-    for name, task in module.tasks.items():
-        if module.share == "rows" and not computed_by_rows(task):
-            log.info("the loss of task '%s' is one of the whole batch, which every device gathers", name)
 
 
 def _fit(trainer: "pl.Trainer", module: "MultiTaskModule", data: "DataModule", last: Path | None) -> None:
