@@ -32,19 +32,27 @@ def export_job(config: Mapping[str, Any]) -> None:
     Args:
         config: the resolved configuration of `conf/export.yaml`.
     """
-    from tandem.runs.chosen import one_run
+    from tandem.runs.chosen import one_run, run_folders
+    from tandem.runs.ensemble_file import is_ensemble
 
     load_libraries()
     out = None if config["out"] is None else Path(config["out"]).expanduser()
-    file, difference = export_run(
-        one_run(config["run"]), config["format"], out, config["tolerance"], config["overwrite"]
-    )
+    given = Path(config["run"]).expanduser()
+    runs = run_folders(given) if is_ensemble(given) else (one_run(config["run"]),)
+    if is_ensemble(given) and out is None:  # not into the cache
+        out = given.with_suffix(_kind(config["format"]).suffix)
+    file, difference = export_run(runs[0], config["format"], out, config["tolerance"], config["overwrite"], runs[1:])
     size = file.stat().st_size / 1e6
     log.info("%s: %.1f MB, largest difference from PyTorch %.1e", file, size, difference)
 
 
 def export_run(
-    folder: Path, format_name: str = "onnx", out: Path | None = None, tolerance: float = 1e-4, overwrite: bool = False
+    folder: Path,
+    format_name: str = "onnx",
+    out: Path | None = None,
+    tolerance: float = 1e-4,
+    overwrite: bool = False,
+    others: Sequence[Path] = (),
 ) -> tuple[Path, float]:
     """Writes one file with preprocessing, network, probabilities, thresholded answers, and metadata.
 
@@ -54,6 +62,7 @@ def export_run(
         out: the file; None: `export/model.onnx` or `export/model.pt2` in the run's folder.
         tolerance: largest allowed difference of a probability from PyTorch's.
         overwrite: whether to replace a file that this command did not write.
+        others: folders of further runs, whose probabilities are averaged with those of the first.
 
     Returns:
         The file, and the largest difference of a probability from PyTorch's.
@@ -62,7 +71,7 @@ def export_run(
         ConfigError: if the format is unknown, the folder is not a run folder, or a library is missing.
         DataError: if the network cannot be exported, or the result differs from PyTorch; no file is written.
     """
-    from tandem.export.formats import FORMATS
+    from tandem.export.mean import MeanInference
     from tandem.export.program import metadata, trace
     from tandem.network.protocol import network_stride
     from tandem.runs.inference import Inference
@@ -71,15 +80,16 @@ def export_run(
     from tandem.utils.outputs import check_file
     from tandem.utils.written import writing
 
-    if format_name not in FORMATS:
-        raise ConfigError(f"format is '{format_name}': {nearest(format_name, list(FORMATS))}")
+    kind = _kind(format_name)
     if not 0 < tolerance < math.inf:
         raise ConfigError(f"tolerance is {tolerance}, but must be above 0")
-    kind = FORMATS[format_name]()
     file = check_file(out or folder / "export" / f"model{kind.suffix}")
     with writing(file.parent, "export", overwrite, file.name):
         run = restore(folder)
-        inference = Inference(run.module.float(), run.levels)  # runtimes lack float64 for some operations
+        if others:
+            inference: Inference = MeanInference([run, *map(restore, others)])
+        else:
+            inference = Inference(run.module.float(), run.levels)  # runtimes lack float64 for some operations
         stride = network_stride(run.module.network)
         size = int(run.config["data"].get("size") or 4 * stride)
         log.info("tracing %s of %s", ", ".join(run.module.tasks), folder)
@@ -95,6 +105,19 @@ def export_run(
             )
         write_whole(file, lambda place: place.write(content))
     return file, difference
+
+
+def _kind(format_name: str) -> Any:
+    """The format of a name.
+
+    Raises:
+        ConfigError: it is unknown, or a library is missing.
+    """
+    from tandem.export.formats import FORMATS
+
+    if format_name not in FORMATS:
+        raise ConfigError(f"format is '{format_name}': {nearest(format_name, list(FORMATS))}")
+    return FORMATS[format_name]()
 
 
 def largest_difference(inference: "Inference", ask: "Ask", channels: int, sides: Sequence[tuple[int, int]]) -> float:

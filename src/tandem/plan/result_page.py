@@ -64,7 +64,8 @@ def _parts(
 ) -> Iterator[str]:
     yield f"<h1>{escape(name)}</h1>{answer(summary(outcome))}"
     if cut:
-        yield f"<ul class='warnings'><li>runs that the budget ended before their last epoch: {cut} of {outcome.folds}</li></ul>"
+        said = f"runs that the budget ended before their last epoch: {cut} of {outcome.folds}"
+        yield f"<ul class='warnings'><li>{said}</li></ul>"
     yield f"<h2>Use it</h2><pre>{escape(predict)}</pre>"
     yield (
         "<p class='note'>[low, high]: 95 % interval over independent images. The ensemble averages all runs; it cannot "
