@@ -170,7 +170,7 @@ class Typist:
             words += ["data.size=32"]
         if name in TRAINING:
             words += [*SMALL, *self.more]
-            words += [] if "PATH" in command or "data=" in command else FEW
+            words += [] if any(part in command for part in ("PATH", "data=", "experiment=plan_")) else FEW
         if "flag=breastmnist" in command:
             file = self.trees.medmnist(self.folder / "breastmnist.npz")
             words += ["data.download=false", "data.verify=false", f"data.file={file}", "data.size=28"]

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 import tandem
 from tandem.errors import ConfigError, DataError
@@ -48,7 +49,6 @@ def test_the_last_epoch_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_slow_machine_shortens_the_cosine_and_the_rate_still_ends_at_zero(monkeypatch: pytest.MonkeyPatch) -> None:
-    import torch
     from torch.optim.lr_scheduler import CosineAnnealingLR
 
     optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
@@ -216,7 +216,10 @@ def test_from_a_folder_to_an_ensemble_that_predicts(
     in_process: Callable[..., Any], trees: Any, tmp_path: Path, browser_page: Callable[..., Any],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:  # fmt: skip
-    from tandem import predict
+    from tandem import export, predict
+    from tandem.export.mean import MeanInference
+    from tandem.predict.ensemble import Ensemble
+    from tandem.runs.restore import restore
 
     trees.folders(tmp_path / "set", 12)
     words = ("data=folder", "data.root=set", "name=mine", "calibrate=false", "data.folds=2", "data.fold=0")
@@ -241,3 +244,18 @@ def test_from_a_folder_to_an_ensemble_that_predicts(
     (prediction,) = tandem.load(tmp_path / "plans" / "mine.zip").predict(tmp_path / "set" / "benign" / "a1.png")
     assert prediction["segmentation"].mask.shape == (1, 20, 24)
     assert str(tmp_path) not in zipfile.ZipFile(tmp_path / "plans" / "mine.zip").read("fold_0/results.json").decode()
+    exported = in_process(export.main)("run=plans/mine.zip", "format=torch")
+    assert exported.code == 0, exported.err
+    assert (tmp_path / "plans" / "mine.pt2").exists()
+    runs = [restore(folder) for folder in run_folders(tmp_path / "plans" / "mine.zip")]
+    image = torch.randint(0, 256, (3, 1, 32, 32), dtype=torch.uint8)
+    ensemble = Ensemble(runs, device="cpu")
+    expected = ensemble({view: image.clone() for view in ensemble.views})
+    mean = MeanInference([restore(folder) for folder in run_folders(tmp_path / "plans" / "mine.zip")])
+    found = dict(zip(mean.names, mean(image), strict=True))
+    for name, parts in expected.items():
+        ((share, values),) = parts
+        assert share == 1.0
+        torch.testing.assert_close(found[f"{name}_probabilities"], values)
+    thresholds = [float(run.module.tasks["segmentation"].threshold) for run in runs]
+    assert float(mean.module.tasks["segmentation"].threshold) == pytest.approx(sum(thresholds) / 2)

@@ -35,13 +35,18 @@ def export_job(config: Mapping[str, Any]) -> None:
     Args:
         config: the resolved configuration of `conf/export.yaml`.
     """
-    from tandem.runs.chosen import one_run
+    from tandem.runs.chosen import one_run, run_folders
+    from tandem.runs.ensemble_file import is_ensemble
 
     load_libraries()
     out = None if config["out"] is None else Path(config["out"]).expanduser()
+    given = Path(config["run"]).expanduser()
+    runs = run_folders(given) if is_ensemble(given) else (one_run(config["run"]),)
+    if is_ensemble(given) and out is None:  # not into the cache
+        out = given.with_suffix(_kind(config["format"]).suffix)
     file, difference = export_run(
-        one_run(config["run"]), config["format"], out, config["tolerance"], config["overwrite"],
-        config.get("threshold", STORED), config.get("decide", STORED),
+        runs[0], config["format"], out, config["tolerance"], config["overwrite"],
+        config.get("threshold", STORED), config.get("decide", STORED), runs[1:],
     )  # fmt: skip
     size = file.stat().st_size / 1e6
     log.info("%s: %.1f MB, largest difference from PyTorch %.1e", file, size, difference)
@@ -55,6 +60,7 @@ def export_run(
     overwrite: bool = False,
     threshold: Any = STORED,
     decide: Any = STORED,
+    others: Sequence[Path] = (),
 ) -> tuple[Path, float]:
     """Writes one file with preprocessing, network, probabilities, thresholded answers, and metadata.
 
@@ -66,6 +72,8 @@ def export_run(
         overwrite: whether to replace a file that this command did not write.
         threshold: as of `tandem-predict`.
         decide: as of `tandem-predict`; the file holds temperature and threshold.
+        others: folders of further runs, whose probabilities are averaged with those of the first; threshold and decision
+            are then those stored in the runs.
 
     Returns:
         The file, and the largest difference of a probability from PyTorch's.
@@ -75,7 +83,7 @@ def export_run(
         DataError: if the network cannot be exported, or the result differs from PyTorch; no file is written.
     """
     from tandem.evaluate.decide import decide_run
-    from tandem.export.formats import FORMATS
+    from tandem.export.mean import MeanInference
     from tandem.export.program import metadata, trace
     from tandem.network.protocol import network_stride
     from tandem.runs.inference import Inference
@@ -84,19 +92,25 @@ def export_run(
     from tandem.utils.outputs import check_file
     from tandem.utils.written import writing
 
-    if format_name not in FORMATS:
-        raise ConfigError(f"format is '{format_name}': {nearest(format_name, list(FORMATS))}")
+    kind = _kind(format_name)
     wanted, asked = read_threshold(threshold), read_source(decide)
     check_threshold(wanted)
+    if others and (threshold, decide) != (STORED, STORED):
+        raise ConfigError("threshold and decide are for one run, but several are averaged here; leave them out")
     if not 0 < tolerance < math.inf:
         raise ConfigError(f"tolerance is {tolerance}, but must be above 0")
-    kind = FORMATS[format_name]()
     file = check_file(out or folder / "export" / f"model{kind.suffix}")
     with writing(file.parent, "export", overwrite, file.name):
         run = restore(folder)
-        decide_run(run, wanted, asked)
-        check_plain(run)
-        inference = Inference(run.module.float(), run.levels)  # runtimes lack float64 for some operations
+        if others:
+            runs = [run, *map(restore, others)]
+            for one in runs:
+                check_plain(one)
+            inference: Inference = MeanInference(runs)
+        else:
+            decide_run(run, wanted, asked)
+            check_plain(run)
+            inference = Inference(run.module.float(), run.levels)  # runtimes lack float64 for some operations
         stride = network_stride(run.module.network)
         size = int(run.config["data"].get("size") or 4 * stride)
         log.info("tracing %s of %s", ", ".join(run.module.tasks), folder)
@@ -126,6 +140,19 @@ def check_plain(run: "TrainedRun") -> None:
                 f"task '{name}' is decided by {task.decision}, but an exported file holds temperature and threshold "
                 "alone; add decide=threshold, or decide=temperature"
             )
+
+
+def _kind(format_name: str) -> Any:
+    """The format of a name.
+
+    Raises:
+        ConfigError: it is unknown, or a library is missing.
+    """
+    from tandem.export.formats import FORMATS
+
+    if format_name not in FORMATS:
+        raise ConfigError(f"format is '{format_name}': {nearest(format_name, list(FORMATS))}")
+    return FORMATS[format_name]()
 
 
 def largest_difference(inference: "Inference", ask: "Ask", channels: int, sides: Sequence[tuple[int, int]]) -> float:

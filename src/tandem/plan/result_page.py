@@ -4,9 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from html import escape
 from typing import Any
 
+from tandem.plan.cases import Drawn
 from tandem.plan.outcome import Interval, Outcome
 from tandem.plan.writer import table
-from tandem.reports.page import answer, document
+from tandem.reports.page import answer, document, image
+from tandem.reports.palette import ERRORS
+
+STYLE = "img.case { width: 29rem; image-rendering: pixelated; } .scroll { margin-bottom: 1.2rem; }"
 
 
 def summary(outcome: Outcome) -> str:
@@ -39,7 +43,9 @@ def shown(value: Interval) -> str:
     return f"{value[0]:.3f} [{value[1]:.3f}, {value[2]:.3f}]"
 
 
-def result_page(name: str, outcome: Outcome, state: Mapping[str, Any], predict: str, cut: int) -> str:
+def result_page(
+    name: str, outcome: Outcome, state: Mapping[str, Any], predict: str, cut: int, drawn: Sequence[Drawn] = ()
+) -> str:
     """The page.
 
     Args:
@@ -48,14 +54,18 @@ def result_page(name: str, outcome: Outcome, state: Mapping[str, Any], predict: 
         state: the plan's fingerprint and choices.
         predict: the command to type.
         cut: number of runs that the budget ended before their last epoch.
+        drawn: the worst cases.
     """
-    return document(f"tandem: {name}", list(_parts(name, outcome, state, predict, cut)))
+    return document(f"tandem: {name}", list(_parts(name, outcome, state, predict, cut, drawn)), STYLE)
 
 
-def _parts(name: str, outcome: Outcome, state: Mapping[str, Any], predict: str, cut: int) -> Iterator[str]:
+def _parts(
+    name: str, outcome: Outcome, state: Mapping[str, Any], predict: str, cut: int, drawn: Sequence[Drawn]
+) -> Iterator[str]:
     yield f"<h1>{escape(name)}</h1>{answer(summary(outcome))}"
     if cut:
-        yield f"<ul class='warnings'><li>{cut} of {outcome.folds} runs were cut short by the budget</li></ul>"
+        said = f"runs that the budget ended before their last epoch: {cut} of {outcome.folds}"
+        yield f"<ul class='warnings'><li>{said}</li></ul>"
     yield f"<h2>Use it</h2><pre>{escape(predict)}</pre>"
     yield (
         "<p class='note'>[low, high]: 95 % interval over independent images. The ensemble averages all runs; it cannot "
@@ -78,13 +88,16 @@ def _parts(name: str, outcome: Outcome, state: Mapping[str, Any], predict: str, 
         if outcome.empty is not None:
             count, value = outcome.empty
             yield f"<p>Of {count} images without a lesion, the predicted mask is empty for {shown(value)}.</p>"
-    yield from _cases(outcome)
+    yield from _cases(outcome, drawn)
     yield from _calibration(outcome)
     yield from _card(outcome, state)
 
 
-def _cases(outcome: Outcome) -> Iterator[str]:
+def _cases(outcome: Outcome, drawn: Sequence[Drawn]) -> Iterator[str]:
     yield "<h2>Worst cases</h2>"
+    if drawn:
+        yield f"<p class='note'>Image, true mask, predicted mask, errors: {escape(ERRORS)}.</p>"
+        yield "".join(image(png, caption, "case") for png, caption in drawn)
     if outcome.worst:
         rows = [(case, f"{dice:.3f}", f"{a:.2%}", f"{b:.2%}") for case, dice, a, b in outcome.worst]
         yield table(("lowest Dice", "Dice", "true area", "predicted area"), rows, 1)

@@ -29,6 +29,7 @@ def train_plan(config: Mapping[str, Any], places: Places, budget: float, began: 
         began: when this call began, by `time.monotonic`.
     """
     from tandem.plan.archive import write_archive
+    from tandem.plan.cases import worst_cases
     from tandem.plan.outcome import outcome_of
     from tandem.plan.result_page import result_page, summary
     from tandem.python.config import compose
@@ -52,7 +53,9 @@ def train_plan(config: Mapping[str, Any], places: Places, budget: float, began: 
         write_archive(places.archive, runs)
         state["training"]["seconds"] = spent + time.monotonic() - began
         cut = sum(bool(entry.get("cut")) for entry in state["training"]["folds"].values())
-        write_text(places.result, result_page(places.name, outcome, state, predict, cut))
+        write_text(
+            places.result, result_page(places.name, outcome, state, predict, cut, worst_cases(outcome, rows, runs))
+        )
         write_json(places.state, state)
     log.info("%s", summary(outcome))
     log.info("%.0f of %.0f s of the budget", state["training"]["seconds"], budget)
