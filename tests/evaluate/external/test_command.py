@@ -52,7 +52,7 @@ def node(site: Path) -> dict[str, Any]:
 
 
 OPTIONS: dict[str, Any] = {
-    "split": None, "masks": False, "cases": 1, "samples": 20, "classes": {"Benign": "benign", CLASSES[2]: "malignant"},
+    "split": None, "masks": False, "cases": 0, "samples": 20, "classes": {"Benign": "benign", CLASSES[2]: "malignant"},
 }  # fmt: skip
 
 
@@ -148,6 +148,7 @@ def test_phantoms_of_training_are_refused_or_left_out(copied: Path, asked: Calla
     assert test["folder"].startswith("external-phantom-test-")
 
 
+@pytest.mark.full
 def test_tasks_without_targets_are_left_out(
     run: Path, node: dict[str, Any], asked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -162,6 +163,7 @@ def test_tasks_without_targets_are_left_out(
         evaluate_run(asked(run, data=neither, **{**options, "classes": None}))
 
 
+@pytest.mark.full
 def test_a_run_whose_own_data_are_gone_is_tested_without_the_comparison(
     copied: Path, asked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
