@@ -28,6 +28,23 @@ def column(table: Rows, name: str) -> NDArray[np.float64]:
     return np.array([float(row[name] or "nan") for row in table])
 
 
+def of_risks(confidence: NDArray[np.float64], loss: NDArray[np.float64]) -> dict[str, float]:
+    """Areas under the risk-coverage curve, an image at a time; images of equal confidence have their mean loss."""
+
+    def kept(by: NDArray[np.float64]) -> list[float]:
+        sums, total = [], 0.0
+        for value in sorted(set(by.tolist()), reverse=True):
+            tied = loss[by == value]
+            for _ in tied:
+                total += float(tied.mean())
+                sums.append(total)
+        return sums
+
+    n = len(loss)
+    aurc, best = (sum(s / k for k, s in enumerate(kept(by), start=1)) / n for by in (confidence, -loss))
+    return {"aurc": aurc, "e_aurc": aurc - best, "augrc": sum(kept(confidence)) / n**2}
+
+
 def of_masks(table: Rows) -> dict[str, float]:
     """Numbers of the masks, an image at a time."""
     names = ("area_true", "area_predicted", "intersection", "area_predicted_at_0.5", "intersection_at_0.5", "known")
@@ -61,6 +78,7 @@ def of_masks(table: Rows) -> dict[str, float]:
         "lesion_f1": 2 * matched / (pieces + lesions),
         "lesion_recall": matched / lesions,
         "lesion_precision": matched / pieces,
+        **of_risks(column(table, "segmentation.confidence")[lesion], 1 - dice),
     }
 
 
@@ -82,6 +100,7 @@ def of_classes(table: Rows) -> dict[str, float]:
         "kappa": sk.cohen_kappa_score(y, predicted),
         "mcc": sk.matthews_corrcoef(y, predicted),
         "brier": ((p - one_hot) ** 2).sum(1).mean(),
+        **of_risks(p.max(1), (predicted != y).astype(float)),
     }
     of_class = {
         "recall": sk.recall_score(y, predicted, **each),
@@ -111,6 +130,7 @@ def of_question(table: Rows) -> dict[str, float]:
         "threshold": float(threshold[0]),
         "auroc": sk.roc_auc_score(y, p),
         "average_precision": sk.average_precision_score(y, p),
+        **of_risks(np.where(predicted, (p - threshold) / (1 - threshold), 1 - p / threshold), (predicted != y) * 1.0),
     }
 
 

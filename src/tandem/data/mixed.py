@@ -135,8 +135,11 @@ class Mixed:
             for name, source in self.sources.items()
             for record in getattr(source, "records", ())
         )
-        splits = {
-            split: join_samples([self._widened(name, loaded[name][split]) for name in self.sources]) for split in SPLITS
+        having = {split: [name for name in self.sources if split in loaded[name]] for split in SPLITS}
+        splits = {  # a set that is tested whole has one split
+            split: join_samples([self._widened(name, loaded[name][split]) for name in names])
+            for split, names in having.items()
+            if names
         }
         self.notes = self._notes(splits)
         return splits

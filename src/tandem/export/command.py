@@ -72,8 +72,8 @@ def export_run(
         overwrite: whether to replace a file that this command did not write.
         threshold: as of `tandem-predict`.
         decide: as of `tandem-predict`; the file holds temperature and threshold.
-        others: folders of further runs, whose probabilities are averaged with those of the first; threshold and decision
-            are then those stored in the runs.
+        others: folders of further runs, whose probabilities are averaged with those of the first; threshold and
+            decision are then those stored in the runs.
 
     Returns:
         The file, and the largest difference of a probability from PyTorch's.

@@ -122,6 +122,9 @@ _IN_ORDER: dict[str, Quantity] = {
     "calibration_error": Quantity("calibration error", "min"),
     "brier": Quantity("Brier score", "min"),
     "loss": Quantity("loss", "min"),
+    "aurc": Quantity("AURC", "min"),
+    "e_aurc": Quantity("excess AURC", "min"),
+    "augrc": Quantity("AUGRC", "min"),
 }
 
 _BEHIND: dict[str, Quantity] = {

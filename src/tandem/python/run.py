@@ -134,12 +134,13 @@ class Run:
             raise DataError(f"there is no {path}; evaluate the split with run.evaluate({split!r})")
         return read_table(path, f"{split}: predictions")
 
-    def evaluate(self, split: str = "test", **options: Any) -> Mapping[str, Any]:
+    def evaluate(self, split: str | None = "test", **options: Any) -> Mapping[str, Any]:
         """Evaluates the best checkpoint as `evaluate.py` does, and writes the same files.
 
         Args:
-            split: `test`, `val` or `train`.
-            options: of `conf/evaluate.yaml`, such as `masks=False`, `page=False` or `threshold=0.5`.
+            split: `test`, `val` or `train`; None: test, or all images of another set.
+            options: of `conf/evaluate.yaml`, such as `masks=False`, `page=False` or `threshold=0.5`. `data` with a
+                `_target_`, as in `conf/data`, is another set to test on.
 
         Returns:
             The content of `metrics.json`: metrics with intervals, thresholds, provenance.
@@ -153,7 +154,9 @@ class Run:
         from tandem.python.config import tool_options
         from tandem.utils.lazy_imports import load_libraries
 
-        settings = read_settings(tool_options("evaluate", {"run": str(self.folder), "split": split, **options}))
+        other = options.pop("data") if "_target_" in (options.get("data") or {}) else None
+        plain = tool_options("evaluate", {"run": str(self.folder), "split": split, **options})
+        settings = read_settings(plain if other is None else {**plain, "data": dict(other)})
         load_libraries()
         return evaluate_run(settings)
 

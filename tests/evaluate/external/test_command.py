@@ -20,6 +20,7 @@ from tandem.evaluate import main
 from tandem.evaluate.command import evaluate_run
 from tandem.evaluate.external.options import OtherData
 from tandem.evaluate.external.source import read_set
+from tandem.python.run import Run
 from tandem.runs.restore import restore
 
 CLASSES = ("normal", "Benign", "<i>malignant</i>")
@@ -52,7 +53,7 @@ def node(site: Path) -> dict[str, Any]:
 
 
 OPTIONS: dict[str, Any] = {
-    "split": None, "masks": False, "cases": 1, "samples": 20, "classes": {"Benign": "benign", CLASSES[2]: "malignant"},
+    "split": None, "masks": False, "cases": 0, "samples": 20, "classes": {"Benign": "benign", CLASSES[2]: "malignant"},
 }  # fmt: skip
 
 
@@ -148,6 +149,7 @@ def test_phantoms_of_training_are_refused_or_left_out(copied: Path, asked: Calla
     assert test["folder"].startswith("external-phantom-test-")
 
 
+@pytest.mark.full
 def test_tasks_without_targets_are_left_out(
     run: Path, node: dict[str, Any], asked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -162,6 +164,7 @@ def test_tasks_without_targets_are_left_out(
         evaluate_run(asked(run, data=neither, **{**options, "classes": None}))
 
 
+@pytest.mark.full
 def test_a_run_whose_own_data_are_gone_is_tested_without_the_comparison(
     copied: Path, asked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -177,6 +180,14 @@ def test_a_run_whose_own_data_are_gone_is_tested_without_the_comparison(
     page = (copied / "evaluation" / found["folder"] / "report.html").read_text()
     assert "External test on phantom: 11 images." in page
     assert "none of them" not in page
+
+
+@pytest.mark.full
+def test_from_python(copied: Path) -> None:
+    phantom = {"_target_": "tandem.data.phantom.Phantom", "train": 1, "val": 1, "test": 9, "seed": 5}
+    found = Run(copied).evaluate(None, data=phantom, by=["class"], masks=False, page=False, samples=10)
+    assert found["images"] == 11
+    assert found["groups"][0]["column"] == "class"
 
 
 def test_the_command_as_it_is_typed(

@@ -152,6 +152,18 @@ def overlap(counts: npt.NDArray[np.int64]) -> tuple[Array, Array]:
     return dice, iou
 
 
+def scored_dice(counts: npt.NDArray[np.int64], empty: str) -> Array:
+    """(M,) Dice of each image. Without lesion: nan for `skip`; for `score` 1 if nothing is predicted, else 0.
+
+    Args:
+        counts: (M, len(COUNTS)) counts of the images.
+        empty: `skip` or `score`.
+    """
+    dice, _ = overlap(counts)
+    without = (counts[:, 1] == 0) & (counts[:, 0] > 0)
+    return np.where(without, (counts[:, 2] == 0).astype(np.float64), dice) if empty == "score" else dice
+
+
 def _where(present: Array, values: Array) -> Array:
     """(R,) values; nan where no lesion is present: there is nothing to find, and 0 would look like a failure."""
     return np.where(present > 0, values, np.nan)

@@ -12,6 +12,7 @@ from tandem.evaluate.bootstrap import Array, BootstrapSamples, estimate, mean_kn
 from tandem.evaluate.evaluators.evaluator import Evaluator, Images
 from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable, Shown
 from tandem.evaluate.mask_files import file_name, write_classes
+from tandem.evaluate.risk import Risk
 from tandem.metrics.catalogue import CATALOGUE
 from tandem.metrics.overlap import dice_parts
 from tandem.reports.figures import confusion_figure
@@ -38,6 +39,7 @@ class ClassMasks(Evaluator):
     def __init__(self, task: Task, split: "Split", folder: Path | None) -> None:
         super().__init__(task, split, folder)
         self.kept: list[npt.NDArray[np.int64]] = []
+        self.sure: list[float] = []
 
     @property
     def columns(self) -> Sequence[str]:
@@ -50,6 +52,7 @@ class ClassMasks(Evaluator):
         """Counts pixels; writes the predicted masks."""
         classes = self.task.channels
         predicted, target = output.probabilities.argmax(1).cpu().numpy(), output.target.cpu().numpy()
+        self.sure += output.probabilities.amax(1).double().flatten(1).mean(1).tolist()
         rows: list[Mapping[str, Any]] = []
         for name, drawn, truth in zip(images.ids, predicted, target, strict=True):
             known = truth != MISSING_PIXEL
@@ -84,6 +87,14 @@ class ClassMasks(Evaluator):
             note,
         )
         return Findings(scores, [table], [drawing], {"confusion": matrix.tolist()})
+
+    def risks(self) -> Sequence[Risk]:
+        """See `Evaluator`. The loss is 1 minus the mean Dice of the foreground classes that an image has."""
+        if not self.kept:
+            return ()
+        dice = mean_known(OverlapMeasure(np.stack(self.kept), self.task.class_names).dice[:, 1:])
+        measured = "the largest probability of each pixel, in the mean"
+        return [Risk("", np.array(self.sure), 1 - dice, "mean Dice of foreground classes", measured)]
 
     def measure(self) -> "OverlapMeasure | None":
         """See `Evaluator`."""

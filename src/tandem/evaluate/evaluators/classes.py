@@ -14,6 +14,7 @@ from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable, Shown
 from tandem.evaluate.ranking import areas, curves_of, rank
 from tandem.evaluate.reliability import reliability
 from tandem.evaluate.report import figures
+from tandem.evaluate.risk import Risk
 from tandem.metrics.catalogue import CATALOGUE
 from tandem.metrics.overlap import dice_parts
 from tandem.reports.figures import confusion_figure
@@ -95,6 +96,13 @@ class Classes(Evaluator):
             ],
             {"confusion": matrix.tolist(), "ranking": curves, "operating": points, "reliability": sure},
         )
+
+    def risks(self) -> Sequence[Risk]:
+        """See `Evaluator`."""
+        if not self.kept:
+            return ()
+        p, y = self._arrays()
+        return [Risk("", p.max(1), (p.argmax(1) != y).astype(np.float64), "accuracy", "the largest probability")]
 
     def measure(self) -> "ClassMeasure | None":
         """See `Evaluator`."""

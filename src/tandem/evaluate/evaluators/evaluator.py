@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from tandem.evaluate.bootstrap import BootstrapSamples
 from tandem.evaluate.findings import Findings, Shown
+from tandem.evaluate.risk import Risk, add_risks
 from tandem.tasks import Task, TaskOutput
 from tandem.tasks.kinds import Kind
 from tandem.tasks.undefined import undefined_rows
@@ -98,7 +99,7 @@ class Evaluator(ABC):
             choosing: whether thresholds may be compared.
         """
         if not self.undefined:
-            return self.finish(draws, choosing)
+            return add_risks(self.finish(draws, choosing), self.risks(), draws)
         return Findings(
             {},
             notes=[f"The probabilities of {len(self.undefined)} images are not a number, {self.undefined[0]} first."],
@@ -112,6 +113,10 @@ class Evaluator(ABC):
             draws: bootstrap samples of the images with a target.
             choosing: whether other thresholds may be scored; False on test data.
         """
+
+    def risks(self) -> Sequence[Risk]:
+        """Confidence and loss of each image, for risk-coverage curves; none if answers are not right or wrong."""
+        return ()
 
     def measure(self) -> Statistic | None:
         """Every score of `finish` as a function of the weight of each image with a target, see `places`.

@@ -9,11 +9,13 @@ import numpy as np
 from tandem.decisions.stages import stages
 from tandem.evaluate.bootstrap import BootstrapSamples, estimate
 from tandem.evaluate.decided_table import DecidedCounts
-from tandem.evaluate.evaluators.channel import COLUMNS, Channel, MaskMeasure, overlap
+from tandem.evaluate.evaluators.channel import COLUMNS, Channel, MaskMeasure, overlap, scored_dice
 from tandem.evaluate.evaluators.evaluator import Evaluator, Images
 from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable, Shown
 from tandem.evaluate.mask_files import file_name, write_mask
 from tandem.evaluate.report import figures
+from tandem.evaluate.risk import Risk
+from tandem.evaluate.risk.confidence import MEASURED, QUALITY, mask_confidences
 from tandem.metrics.catalogue import CATALOGUE
 from tandem.tasks import Task, TaskOutput
 from tandem.tasks.kinds import Kind, Mask
@@ -51,14 +53,15 @@ class Masks(Evaluator):
         settings = split.sweep.of_task.get(task.name, split.sweep.settings)
         self.channels = [Channel(threshold, settings) for threshold in task.threshold.tolist()]
         self.decided = DecidedCounts(task)
+        self.sure: list[list[float]] = [[] for _ in self.channels]
 
     @property
     def columns(self) -> Sequence[str]:
-        """Counts and overlap of each channel, areas in mm2 if the size of pixels is known, and the path of the mask."""
+        """Counts, overlap, confidence of each channel, areas in mm2 if pixels have a size, and the path of the mask."""
         prefixes = [self._prefix(c) for c in range(len(self.channels))]
         sized = [f"{name}_mm2" for name in AREAS] if self.split.samples.spacing is not None else []
         more = [*sized, *(["file"] if self.folder else [])]
-        return [f"{prefix}{cell}" for prefix in prefixes for cell in (*COLUMNS, *more)]
+        return [f"{prefix}{cell}" for prefix in prefixes for cell in (*COLUMNS, "confidence", *more)]
 
     def _prefix(self, c: int) -> str:
         return "" if len(self.channels) == 1 else f"{self.task.class_names[c]}."
@@ -71,8 +74,12 @@ class Masks(Evaluator):
         rows: list[dict[str, Any]] = [{} for _ in images.ids]
         for c, channel in enumerate(self.channels):
             cells = channel.see(output.probabilities[:, c], output.target[:, c], drawn[:, c])
+            empty = channel.goal.empty
+            sure = mask_confidences(output.probabilities[:, c], drawn[:, c], output.target[:, c], empty)
+            self.sure[c] += sure
             for place, (row, found) in enumerate(zip(rows, cells, strict=True)):
                 row |= {f"{self._prefix(c)}{key}": value for key, value in found.items()}
+                row[f"{self._prefix(c)}confidence"] = shortest(sure[place])
                 if output.spacing is not None:
                     pixel = float(output.spacing[place].double().prod())
                     row |= {f"{self._prefix(c)}{name}_mm2": shortest(found[name] * pixel) for name in AREAS}
@@ -100,6 +107,21 @@ class Masks(Evaluator):
             if choosing:
                 estimates[name] = channel.optimism(draws)
         return Findings(scores, tables, drawings, lines, estimates, empty=self._policy(self.channels[0]))
+
+    def risks(self) -> Sequence[Risk]:
+        """See `Evaluator`. The loss is `1 - Dice`; images without lesion count as the run's own Dice counts them."""
+        if not self.ids:
+            return ()
+        return [
+            Risk(
+                self._prefix(c).rstrip("."),
+                np.array(self.sure[c]),
+                1 - scored_dice(channel.counts, channel.goal.empty),
+                QUALITY[channel.goal.empty],
+                MEASURED[channel.goal.empty],
+            )
+            for c, channel in enumerate(self.channels)
+        ]
 
     def measure(self) -> Statistic | None:
         """See `Evaluator`."""

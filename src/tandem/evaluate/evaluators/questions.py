@@ -17,6 +17,8 @@ from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable, Shown
 from tandem.evaluate.ranking import areas, curves_of, rank
 from tandem.evaluate.reliability import reliability
 from tandem.evaluate.report import figures
+from tandem.evaluate.risk import Risk
+from tandem.evaluate.risk.confidence import answer_confidence
 from tandem.evaluate.sweeps import bands, threshold_optimism
 from tandem.metrics import DiceSweep
 from tandem.metrics.catalogue import CATALOGUE
@@ -112,6 +114,22 @@ class Questions(Evaluator):
             "By question", ["question", "yes", "no", *(CATALOGUE[key].one_label for key in OF_QUESTION)], rows, note
         )
         return Findings(scores, [table], [*self._curves(lines), *drawings], lines, estimates)
+
+    def risks(self) -> Sequence[Risk]:
+        """See `Evaluator`."""
+        return [self._risk(c) for c in range(len(self.task.class_names) if self.kept else 0)]
+
+    def _risk(self, c: int) -> Risk:
+        p, y = (np.concatenate([part[which][:, c] for part in self.kept]) for which in (0, 1))
+        wrong = ((p >= self.thresholds[c]) != (y == 1)).astype(np.float64)
+        names = self.task.class_names
+        return Risk(
+            names[c] if len(names) > 1 else "",
+            answer_confidence(p, float(self.thresholds[c])),
+            np.where(self._known(c), wrong, np.nan),
+            "accuracy",
+            "distance of the probability from the threshold, as a share of the largest one on its side",
+        )
 
     def measure(self) -> Statistic | None:
         """See `Evaluator`."""

@@ -126,7 +126,8 @@ def _units(members: Mapping[str, Any], best: str, worst: str, draws: BootstrapSa
 
 def _drawn(statistic: Statistic, members: Mapping[str, Any], draws: BootstrapSamples) -> dict[str, dict[str, Array]]:
     """(R,) values of each group and metric; nan in a sample without images of the group."""
-    count, parts = len(draws.groups), {name: [] for name in members}  # type: dict[str, list[Mapping[str, Array]]]
+    count = len(draws.groups)
+    parts: dict[str, list[Mapping[str, Array]]] = {name: [] for name in members}
     for weights in draws.weights() if members else ():
         for name, rows in members.items():
             found = within(statistic, rows, count)(weights[:, rows])
