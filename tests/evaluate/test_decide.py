@@ -12,9 +12,12 @@ from PIL import Image
 from tandem.data.batch import MISSING_PIXEL
 from tandem.decisions.wanted import Wanted
 from tandem.errors import ConfigError, DataError
+from tandem.evaluate.bootstrap import BootstrapSamples
 from tandem.evaluate.command import evaluate_run
 from tandem.evaluate.decide import decide_run
+from tandem.evaluate.decided_table import StageMeasure, paired
 from tandem.evaluate.settings import EvaluateSettings
+from tandem.metrics.objective import Objective
 from tandem.runs.restore import restore
 
 pytest.importorskip("rankseg", reason="the extra rankdice is not installed")
@@ -150,6 +153,22 @@ def test_without_validation_data_it_says_what_to_do(copied: Path, monkeypatch: p
     monkeypatch.setattr("tandem.evaluate.split.read_split", gone)
     with pytest.raises(DataError, match=r"^the data are gone; what is fitted needs .* decide=RUN/evaluation/SPLIT/"):
         decide_run(restore(copied), Wanted("sensitivity", 0.5))
+
+
+def test_a_difference_is_paired_and_may_lie_below_zero() -> None:
+    rng = np.random.default_rng(0)
+    true, swept = rng.integers(20, 60, 40), rng.integers(10, 60, 40)
+    hits = np.minimum(true, swept) // 2
+    counts = np.stack([np.full(40, 100), true, swept, hits, swept, hits, swept + 5, np.maximum(hits - 3, 0)], axis=1)
+    measure = StageMeasure(counts, ("at 0.5", "at the swept threshold", "rankdice"), Objective())
+    found = paired(measure.differences, BootstrapSamples(300, 0, np.arange(40)))
+    dice = [2 * counts[:, 3 + 2 * k] / (true + counts[:, 2 + 2 * k]) for k in range(3)]
+    value, low, high = found["rankdice/lesion.difference"]
+    assert value == pytest.approx((dice[2] - dice[1]).mean())
+    assert low < value < high < 0
+    error = (dice[2] - dice[1]).std(ddof=1) / np.sqrt(40)  # the interval of paired values, by the normal distribution
+    assert (high - low) == pytest.approx(2 * 2.02 * error, rel=0.2)
+    assert found["at 0.5/lesion.difference"] == (0.0, 0.0, 0.0)  # the same masks
 
 
 def test_missing_pixels_count_nowhere() -> None:

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
+from tandem.decisions.decision import Decision, as_plain
 from tandem.errors import ConfigError, DataError
 from tandem.export import export_run, formats, main
 from tandem.export.command import largest_difference
@@ -172,6 +173,35 @@ def test_what_is_wrong_is_seen(small: Path, ask: Callable[[Tensor, Inference], l
 def test_bad_settings_are_one_line(small: Path, arguments: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         export_run(small, **arguments)
+
+
+def test_it_holds_threshold_and_temperature(small: Path, tmp_path: Path) -> None:
+    run = restore(small)
+    plain = Inference(run.module)
+    before = dict(zip(plain.names, plain(make_images(3, 64, 64)), strict=True))
+    decision = as_plain(Decision(temperature=2.0, images=12))
+    content = {"run": run.results["hash"], "decisions": dict.fromkeys(run.module.tasks, decision)}
+    (tmp_path / "decisions.json").write_text(json.dumps(content))
+    decide = str(tmp_path / "decisions.json")
+    file, _ = export_run(small, out=tmp_path / "model.onnx", threshold=0.3, decide=decide)
+    session = onnxruntime.InferenceSession(file.read_bytes())
+    names = [output.name for output in session.get_outputs()]
+    found = dict(zip(names, session.run(None, {"image": make_images(3, 64, 64).numpy()}), strict=True))
+    p = before["segmentation_probabilities"].double()
+    np.testing.assert_allclose(found["segmentation_probabilities"], torch.sigmoid(torch.logit(p) / 2), atol=1e-4)
+    near = np.abs(found["segmentation_probabilities"] - 0.3) < 1e-4
+    np.testing.assert_array_equal(
+        found["segmentation_answer"][~near], found["segmentation_probabilities"][~near] >= 0.3
+    )
+    tasks = json.loads(session.get_modelmeta().custom_metadata_map["tandem.tasks"])
+    assert (tasks["segmentation"]["temperature"], tasks["segmentation"]["threshold"]) == (2.0, [0.3])
+
+
+def test_rankdice_and_post_processing_are_refused(small: Path, tmp_path: Path) -> None:
+    pytest.importorskip("rankseg", reason="the extra rankdice is not installed")
+    with pytest.raises(ConfigError, match=r"decided by rankdice, but an exported file holds .* add decide=threshold"):
+        export_run(small, out=tmp_path / "model.onnx", decide="rankdice")
+    assert not (tmp_path / "model.onnx").exists()
 
 
 def test_the_command_as_typed(small: Path, echo: type[Echo], in_process: Callable[..., Any], tmp_path: Path) -> None:

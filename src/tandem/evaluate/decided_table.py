@@ -17,6 +17,7 @@ from tandem.metrics.objective import Objective
 from tandem.metrics.overlap import dice_parts
 from tandem.tasks import Task
 from tandem.tasks.kinds.binary import reached
+from tandem.utils.resampling import Statistic, spread
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -39,8 +40,7 @@ ROWS = {
 SHOWN = (
     ("lesion", "Dice per image"),
     ("lesion.difference", "difference"),
-    ("official", "Dice (official)"),
-    ("official.difference", "difference"),
+    ("official.difference", "difference of the official Dice"),
 )
 """What the terminal shows of them, a row for each decision."""
 
@@ -90,7 +90,8 @@ class DecidedCounts:
         if not self.kept:
             return []
         counts = np.concatenate(self.kept)[:, c]
-        found = estimate(StageMeasure(counts, self.names, goal), draws)
+        measure = StageMeasure(counts, self.names, goal)
+        found = {**estimate(measure, draws), **paired(measure.differences, draws)}
         rows: list[list[str | int | float | Score]] = [
             [
                 label,
@@ -147,10 +148,28 @@ class StageMeasure:
             else:
                 scored = np.where(self.without, nothing, per_image) if self.goal.empty == "score" else per_image
                 found[f"{name}/official"] = mean_of(weights, scored)
-        for name in self.names:
-            for key in ("lesion", "official"):
-                found[f"{name}/{key}.difference"] = found[f"{name}/{key}"] - found[f"{SWEPT}/{key}"]
         return found
+
+    def differences(self, weights: Array) -> dict[str, Array]:
+        """(R,) differences to the swept threshold, by stage and name, for (R, M) weights."""
+        of = self(weights)
+        pairs = [(name, key) for name in self.names for key in ("lesion", "official")]
+        return {f"{name}/{key}.difference": of[f"{name}/{key}"] - of[f"{SWEPT}/{key}"] for name, key in pairs}
+
+
+def paired(differences: Statistic, draws: BootstrapSamples) -> dict[str, Score]:
+    """Differences on all images, with expanded percentile intervals; both sides are of the same images.
+
+    A difference may lie below 0, so it is neither a share nor a logit, which `estimate` would make of some.
+
+    Args:
+        differences: maps weights of the images to values.
+        draws: bootstrap samples of the images.
+    """
+    whole = differences(np.ones((1, len(draws.groups))))
+    drawn = [differences(weights) for weights in draws.weights()]
+    ends = {name: spread(np.concatenate([part[name] for part in drawn]), draws.units) for name in whole}
+    return {name: Score(float(value[0]), *map(float, ends[name])) for name, value in whole.items()}
 
 
 def as_decided(
@@ -196,7 +215,8 @@ def print_decided(console: "Console", evaluation: Mapping[str, Any]) -> None:
                 continue
             shown = Table(title=escape(f"{name}: {one['title']}"))
             for head in ("decision", *[label for _, label in SHOWN]):
-                shown.add_column(head, justify="left" if head == "decision" else "right")
+                left = head == "decision"
+                shown.add_column(head, justify="left" if left else "right", min_width=9 if left else 16)
             rows = {row[0]: row[1:] for row in one["rows"]}
             for index, stage in enumerate(one["head"][1:]):
                 shown.add_row(stage, *(_cell(rows[ROWS[key]][index], format_value) for key, _ in SHOWN))
