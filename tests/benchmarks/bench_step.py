@@ -137,7 +137,8 @@ def loss(logits: Mapping[str, Tensor], batch: Mapping[str, Any]) -> Tensor:
     inside = pixels.sigmoid()
     dice = 1 - (2 * (inside * mask).sum() + 1) / (inside.sum() + mask.sum() + 1)
     answer: Tensor = F.cross_entropy(logits["classification"], batch["label"])
-    return answer + F.binary_cross_entropy_with_logits(pixels, mask) + dice
+    answer = answer + F.binary_cross_entropy_with_logits(pixels, mask) + dice
+    return answer
 
 
 @torch.no_grad()
@@ -164,7 +165,8 @@ class Bare(pl.LightningModule):
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Lightning hook."""
-        return loss(self.network(batch["image"]), batch)
+        value: Tensor = loss(self.network(batch["image"]), batch)
+        return value
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Lightning hook."""

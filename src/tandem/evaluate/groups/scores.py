@@ -133,7 +133,9 @@ def _drawn(statistic: Statistic, members: Mapping[str, Any], draws: BootstrapSam
             found = within(statistic, rows, count)(weights[:, rows])
             empty = weights[:, rows].sum(1) == 0
             parts[name].append({key: np.where(empty, np.nan, values) for key, values in found.items()})
-    return {name: {key: np.concatenate([one[key] for one in of]) for key in of[0]} for name, of in parts.items()}
+    return {
+        name: {key: np.concatenate([one[key] for one in drawn]) for key in drawn[0]} for name, drawn in parts.items()
+    }
 
 
 def ordered(metrics: Sequence[str], task: str, stored: Mapping[str, Quantity]) -> list[str]:
