@@ -27,7 +27,8 @@ def expected_dice(p: Floats, masks: Floats) -> Floats:
     truths = every_mask(len(p))
     chance = np.prod(np.where(truths == 1, p, 1 - p), axis=1)
     both = masks.sum(1)[:, None] + truths.sum(1)[None]
-    return (2 * masks @ truths.T / np.maximum(both, 1)) @ chance
+    found: Floats = (2 * masks @ truths.T / np.maximum(both, 1)) @ chance
+    return found
 
 
 def decided(p: Floats, threshold: torch.Tensor = ALL) -> Floats:
@@ -52,7 +53,8 @@ def top_dice(p: Floats) -> Floats:
 @pytest.mark.parametrize("seed", range(12))
 def test_no_mask_is_much_better(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    p = rng.beta(*rng.choice([0.3, 1.0, 3.0], 2), rng.integers(1, 13)).clip(1e-3, 1 - 1e-3)
+    a, b = rng.choice([0.3, 1.0, 3.0], 2).tolist()
+    p = rng.beta(a, b, int(rng.integers(1, 13))).clip(1e-3, 1 - 1e-3)
     chosen = expected_dice(p, decided(p)[None])[0]
     assert chosen >= expected_dice(p, every_mask(len(p))).max() - 0.05
 

@@ -1,7 +1,5 @@
 """Post-processing against a flood fill pixel by pixel, and its choice against a loop over all combinations."""
 
-import itertools
-
 import numpy as np
 import pytest
 
@@ -90,13 +88,13 @@ def test_the_chosen_steps_have_the_scores_of_masks_made_one_by_one(goal: Objecti
                 (2.0 * (drawn & true).sum(), float(drawn.sum() + true.sum()), bool(true.any()), bool(drawn.any()))
             )
         if goal.aggregate == "global":
-            return sum(part for part, *_ in parts) / sum(both for _, both, *_ in parts)
+            return float(sum(part for part, *_ in parts) / sum(both for _, both, *_ in parts))
         scores = [
             part / both if some else float(not drawn)
             for part, both, some, drawn in parts
             if some or goal.empty == "score"
         ]
-        return sum(scores) / len(scores)
+        return float(np.mean(scores))
 
     np.testing.assert_allclose(counts.scores(), [score(chain) for chain in CHAINS], atol=1e-9)
     chosen, gain = counts.best()
@@ -105,7 +103,7 @@ def test_the_chosen_steps_have_the_scores_of_masks_made_one_by_one(goal: Objecti
     steps = [("holes",), *(("smallest", share) for share in SHARES), ("largest",)]
     assert all((step.name, step.share) in steps or (step.name,) in steps for step in chosen)
     for step in chosen:  # each helps where it was added
-        before = tuple(itertools.takewhile(lambda one, step=step: one != step, chosen))
+        before = chosen[: chosen.index(step)]
         assert score((*before, step)) > score(before)
 
 

@@ -30,7 +30,8 @@ IMAGE = blob(40, 50)
 @pytest.fixture
 def predict(in_process: Callable[..., Any]) -> Callable[..., Any]:
     """`scripts/predict.py` in this process."""
-    return in_process(main)
+    run: Callable[..., Any] = in_process(main)
+    return run
 
 
 @pytest.fixture

@@ -124,9 +124,9 @@ def agreed(asked: "Sequence[tuple[TrainedRun, tuple[Question, ...]]]") -> tuple[
                     f"run={run.folder} and run={first.folder} differ in the task '{unlike[0].name}' ({names}), so "
                     "their answers cannot be averaged; give runs of the same tasks and classes"
                 )
-        if decided := _other_decision(questions, found):
+        if (task := _other_decision(questions, found)) is not None:
             raise ConfigError(
-                f"run={run.folder} and run={first.folder} decide '{decided}' differently, so there is no common "
+                f"run={run.folder} and run={first.folder} decide '{task}' differently, so there is no common "
                 "mask; add decide=threshold, or another decide=... for all"
             )
         if embedded := [question.name for question in found if not question.kind.averaged]:

@@ -80,9 +80,10 @@ def _answer(evaluation: Mapping[str, Any]) -> str:
     intervals = {name: (ends[0], ends[1]) for name, ends in evaluation["intervals"].items()}
     tasks, stored = list(evaluation["tasks"]), read_quantities(evaluation)
     said = task_answers(evaluation["metrics"], tasks, split, stored, intervals)
+    other = " Decided beside the threshold, as said below." if evaluation.get("decisions") else ""
     if evaluation.get("external"):
-        return external_answer(evaluation, said, BRACKETS)
-    return f"{on_images(split, evaluation['images'], said)} {BRACKETS}" if said else "No task has a metric here."
+        return external_answer(evaluation, said, BRACKETS) + other
+    return f"{on_images(split, evaluation['images'], said)}{other} {BRACKETS}" if said else "No task has a metric here."
 
 
 def _warnings(warnings: Sequence[str]) -> list[str]:
