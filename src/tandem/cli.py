@@ -110,7 +110,7 @@ def _check_processes(several: bool) -> None:
         sys.argv += ["hydra.job_logging.root=null", "hydra.hydra_logging.root=null", "hydra.output_subdir=null"]
     if here.size > 1 and not several:
         _fail(f"{here.starter} started {here.size} processes, but this command is one; start it without {here.starter}")
-    if here.size > 1 and _sweep_word():
+    if here.size > 1 and _sweep_word() and SWEEP_VARIABLE not in os.environ:  # a job of a sweep has the word as well
         _fail(
             f"{here.starter} started {here.size} processes, but a sweep is one, which starts its jobs; start it "
             f"without {here.starter}, with hydra/launcher=..."
@@ -214,7 +214,7 @@ def _as_job(
             check_directory(hydra_config.job.chdir)
             _check_folder(folder)
             if processes is not None and world().size > 1:  # before the lock, which rank 0 alone takes
-                processes(resolve(config))
+                _check_together(processes, config)
             return run_job(task, config, folder, list(hydra_config.overrides.task), number)
         except RunningElsewhere as error:
             if not sweep:  # the log file belongs to the other process
@@ -230,6 +230,16 @@ def _as_job(
             raise SystemExit(1) from None
 
     return job
+
+
+def _check_together(processes: Callable[[Mapping[str, Any]], int], config: DictConfig) -> None:
+    """Checks a configuration for several processes; those above rank 0 end without a word that rank 0 says."""
+    try:
+        processes(resolve(config))
+    except TandemError:
+        if world().rank:
+            raise SystemExit(1) from None
+        raise
 
 
 def _check_folder(folder: Path) -> None:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.full
 @pytest.fixture(scope="module")
 def alone(cluster: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
     """Results of one process, which no Slurm has started."""
-    shell = Slurm(*cluster[:1], tmp_path_factory.mktemp("alone"), cluster[1])
+    shell = Slurm(cluster[0], tmp_path_factory.mktemp("alone"), cluster[1])
     shell.run(*train("trainer.max_epochs=4"))
     return shell.left("results.json")
 

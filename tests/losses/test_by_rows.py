@@ -23,7 +23,7 @@ FILES = [
     if "defaults:" not in path.read_text()  # made of the others
 ]
 
-GIVEN = {"balanced_bce": {"beta": 0.8}, "cross_entropy": {"weight": [1.0, 2.0, 5.0]}}
+GIVEN: dict[str, dict[str, Any]] = {"balanced_bce": {"beta": 0.8}, "cross_entropy": {"weight": [1.0, 2.0, 5.0]}}
 """Options of single losses: what is computed from training data, and a denominator that is no number of rows."""
 
 WHOLE_BATCH = {"lovasz", "dice", "jaccard", "tversky", "focal_tversky", "unified_focal"}
@@ -31,9 +31,7 @@ WHOLE_BATCH = {"lovasz", "dice", "jaccard", "tversky", "focal_tversky", "unified
 
 
 def loss_of(path: Any, **options: Any) -> Any:
-    node = OmegaConf.to_container(OmegaConf.load(path))
-    assert isinstance(node, dict)
-    node.pop("defaults", None)
+    node: Any = OmegaConf.to_container(OmegaConf.load(path))
     return build({**node, **options}, "loss")
 
 
@@ -55,8 +53,9 @@ def batch(kind: str) -> tuple[Tensor, Tensor]:
 
 
 def value_of(loss: Any, logits: Tensor, target: Tensor) -> Tensor:
-    terms = loss(logits, target)
-    return sum(terms.values(), start=torch.zeros(())) if isinstance(terms, dict) else terms
+    terms: Any = loss(logits, target)
+    value: Tensor = sum(terms.values(), start=torch.zeros(())) if isinstance(terms, dict) else terms
+    return value
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: f"{path.parent.name}/{path.stem}")
