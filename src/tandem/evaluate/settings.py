@@ -30,6 +30,7 @@ class EvaluateSettings:
         samples: number of bootstrap samples.
         seed: seed of the bootstrap.
         data: data options that differ from the run's, such as `root` if the data were moved.
+        native: whether masks are evaluated at the size of their files too: `auto` where it is not the network's.
     """
 
     run: Path
@@ -43,6 +44,7 @@ class EvaluateSettings:
     samples: int
     seed: int
     data: Mapping[str, Any]
+    native: bool | str = "auto"
 
     @property
     def folder(self) -> Path:
@@ -69,10 +71,18 @@ def read_settings(config: Mapping[str, Any]) -> EvaluateSettings:
     threshold = config["threshold"]
     for value in threshold.values() if isinstance(threshold, Mapping) else (threshold,):
         _check_threshold(value, config["split"])
+    native = config.get("native", "auto")
+    if native not in ("auto", True, False):
+        raise ConfigError(f"native is {native!r}, but must be auto, true or false")
     moved = {key: value for key, value in (config["data"] or {}).items() if value is not None}
     known = {key: config[key] for key in ("split", "threshold", "batch_size", "device", "masks", "cases", "page")}
     return EvaluateSettings(
-        run=one_run(config["run"]), **known, samples=config["samples"], seed=config["seed"], data=moved
+        run=one_run(config["run"]),
+        **known,
+        samples=config["samples"],
+        seed=config["seed"],
+        data=moved,
+        native=native,
     )
 
 

@@ -2,9 +2,9 @@
 
 import csv
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from tandem.callbacks import ThresholdSweep
 from tandem.config.instantiate import build
 from tandem.config.places import stored_config
 from tandem.data.splitting.splits import COLUMNS, read_splits
-from tandem.errors import DataError
+from tandem.errors import ConfigError, DataError
 from tandem.evaluate.settings import EvaluateSettings
 from tandem.factory import make_data
 from tandem.runs.restore import TrainedRun
@@ -24,7 +24,9 @@ from tandem.utils.digests import read_artifact
 from tandem.utils.names import as_cell
 
 if TYPE_CHECKING:
+    from tandem.data.files.own_masks import FileMasks
     from tandem.data.samples import Samples
+    from tandem.data.source import Source
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,7 @@ class Split:
         batch_size: images per batch.
         trainer: the options of the run's trainer that can affect the numbers.
         sweep: the run's threshold sweep, which applies the thresholds.
+        file_masks: the masks of each image at the size of its file, by id; empty if they are not to be evaluated.
     """
 
     name: str
@@ -48,6 +51,7 @@ class Split:
     batch_size: int
     trainer: Mapping[str, Any]
     sweep: ThresholdSweep
+    file_masks: "Mapping[str, FileMasks]" = field(default_factory=dict)
 
     @property
     def groups(self) -> npt.NDArray[np.str_]:
@@ -94,7 +98,26 @@ def read_split(run: TrainedRun, settings: EvaluateSettings) -> Split:
     if settings.device is not None:
         trainer["accelerator"] = settings.device
     name = settings.split
-    return Split(name, samples, data.info.classes, now[name], loader["batch_size"], trainer, sweep)
+    own = file_masks(data.source, samples.ids, settings.native)
+    return Split(name, samples, data.info.classes, now[name], loader["batch_size"], trainer, sweep, own)
+
+
+def file_masks(source: "Source", ids: Sequence[str], native: bool | str) -> "dict[str, FileMasks]":
+    """The masks of images at the size of their files, if they are to be evaluated.
+
+    Args:
+        source: the data, after they were read.
+        ids: the images of the split.
+        native: the option: `auto` evaluates them where a file has another size than the network's square.
+
+    Raises:
+        ConfigError: it is true, and the data have no masks in files.
+    """
+    known = getattr(source, "file_masks", {})
+    found = {name: known[name] for name in ids if name in known}
+    if native is True and not found:
+        raise ConfigError(f"native=true, but data '{source.name}' have no masks in files: set native=auto")
+    return found if native is True or (native and any(file.resized for file in found.values())) else {}
 
 
 @contextmanager
