@@ -339,7 +339,7 @@ class Decoder:
                 continue
             whole, tags = unite(paths, image.size, self.values, image.orientation)
             turned = turned or bool(tags - {image.orientation})
-            masks[channel] = Placement(self.fit, *whole.shape, self.size).mask(whole)
+            masks[channel] = Placement(self.fit, whole.shape[0], whole.shape[1], self.size).mask(whole)
             filled = bool(((whole > 0) & (whole != MISSING_PIXEL)).any())
             masked = max(masked, FILLED_MASK if filled else EMPTY_MASK)
         return masks, masked, turned

@@ -44,7 +44,7 @@ class Numbers(Evaluator):
         self.kept.append((predicted, true))
         return [
             {
-                f"{self._prefix(c)}{cell}": shortest(value)
+                f"{self._prefix(c)}{cell}": "" if np.isnan(value) else shortest(value)
                 for c in range(self.task.channels)
                 for cell, value in (("predicted", row[c]), ("true", truth[c]))
             }
@@ -60,7 +60,10 @@ class Numbers(Evaluator):
         rows: list[list[str | int | float | Score]] = []
         drawings = []
         for c in range(self.task.channels):
-            p, y = predicted[:, c], true[:, c]
+            known = np.flatnonzero(~np.isnan(true[:, c]))
+            p, y = predicted[known, c], true[known, c]
+            if not len(known):
+                continue
 
             def measure(weights: Array, p: Array = p, y: Array = y) -> dict[str, Array]:
                 total = mean_of(weights, y)[:, None]
@@ -76,10 +79,12 @@ class Numbers(Evaluator):
                     "r2": 1 - ratio(square, spread),
                 }
 
-            found = estimate(measure, draws)
-            scores |= {f"{self._prefix(c)}{key}": score for key, score in found.items()}
+            found = estimate(measure, draws.of(known))
+            scores |= {f"{self._prefix(c).replace('.', '/')}{key}": score for key, score in found.items()}
             rows.append([self._prefix(c).rstrip(".") or self.task.name, len(y), *(found[key] for key in SHOWN)])
-            drawings.append(Drawing(figures.agreement(p, y, self.classes), "Predicted against true value"))
+            of = f"{self._prefix(c).rstrip('.')}: " if self._prefix(c) else ""
+            classes = [self.classes[row] for row in known.tolist()]
+            drawings.append(Drawing(figures.agreement(p, y, classes), f"{of}Predicted against true value"))
         note = (
             f"With 95 % bootstrap intervals over {draws.over}; bias: predicted minus true. Unknown values are ignored."
         )
