@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from torch import Tensor
 
 from tandem.config.shipped import config_folder
+from tandem.metrics.regression import R2, MeanAbsoluteError, MeanSquaredError
 
 Array = npt.NDArray[Any]
 NAN = math.nan
@@ -199,6 +200,23 @@ def test_regression(name: str, given: str) -> None:
     (found,) = value_of(metric_of("regression", name), p[:, None], y[:, None])
     expected = BY_NUMBER[name](p.double().numpy(), y.double().numpy())
     assert found == pytest.approx(expected, rel=1e-6, abs=1e-6, nan_ok=True)
+
+
+def test_numbers_that_are_unknown_count_nowhere() -> None:
+    p, y = (1e3 + RNG.normal(size=(40, 2)) for _ in range(2))
+    y[::3, 0], y[::4, 1] = NAN, NAN
+    parts = [(p[:, c][~np.isnan(y[:, c])], y[:, c][~np.isnan(y[:, c])]) for c in (0, 1)]
+    whole = [np.concatenate([part[which] for part in parts]) for which in (0, 1)]
+    for metric, expected in (
+        (MeanAbsoluteError(), sk.mean_absolute_error(whole[1], whole[0])),
+        (MeanSquaredError(), sk.mean_squared_error(whole[1], whole[0])),
+        (R2(), np.mean([sk.r2_score(truth, guess) for guess, truth in parts])),
+    ):
+        if isinstance(metric, R2):
+            metric.for_channels(2)
+        for rows in (slice(7), slice(7, None)):
+            metric.update(torch.from_numpy(p[rows]), torch.from_numpy(y[rows]))
+        assert metric.compute().item() == pytest.approx(expected, rel=1e-5)
 
 
 # yes/no

@@ -58,6 +58,8 @@ def test_numbers_that_are_unknown_are_left_out() -> None:
     assert task.answer(torch.zeros(3, 1), {"label": torch.zeros(3)}) is None
     with pytest.raises(ConfigError, match=r"column is 'aeg', which data 'made up' lacks: did you mean 'age'"):
         ColumnTask("column", INFO, regression.MSE(), "aeg")
+    with pytest.raises(ConfigError, match=r"column is \['age', 'age'\], but must be one name or several"):
+        ColumnTask("column", INFO, regression.MSE(), ["age", "age"])
 
 
 def test_classes_of_pixels_and_their_metrics() -> None:

@@ -155,6 +155,7 @@ class EvaluateConfig:
     page: bool = True
     samples: int = 1000
     seed: int = 0
+    native: Any = "auto"
     data: Any = None
     classes: Any = None
     overlap: str = "refuse"

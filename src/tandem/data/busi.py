@@ -108,7 +108,7 @@ class BUSI(FileSource):
         named = dict(zip(kept.tolist(), groups, strict=True))
         shown = () if self.groups == NO_GROUPS else [named.get(row, "") for row in range(len(decoded.records))]
         levels = settle_levels("busi", decoded, rows["train"], None)
-        self.levels = (levels,) if levels else ()
+        self.levels, self.file_masks = (levels,) if levels else (), decoded.file_masks()
         return {split: decoded.samples(part, shown, self.targets, levels) for split, part in rows.items()}
 
     def _check_lists(self) -> None:

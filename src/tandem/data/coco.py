@@ -136,6 +136,7 @@ class Coco(FileSource):
         with self.ids.concealing(drawn, owners_of(records)):
             read = builder.read(records, self.classes, drawn, faults)
         self.files_fingerprint, self.levels = read.fingerprint, read.levels
+        self.file_masks = read.file_masks
         self.skipped = self.conceal(records, drawn, faults.found)
         # a change of a mask follows from one of its annotation file
         name_of = names_below(drawn / LINK)

@@ -193,6 +193,7 @@ class Folder(FileSource):
         )  # fmt: skip
         read = builder.read(records, self.classes, root, noted)
         self.files_fingerprint, self.levels = read.fingerprint, read.levels
+        self.file_masks = read.file_masks
         self.skipped = self.conceal(records, root, noted.found)
         self._note(root, read.overlap)
         return read.splits

@@ -13,6 +13,7 @@ import torch
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
 from tandem.data.files.faults import FaultyDataError
+from tandem.data.files.own_masks import FileMasks
 from tandem.data.files.raster import Levels
 from tandem.data.files.records import Record
 from tandem.data.samples import SPLITS, Samples, join_samples
@@ -46,6 +47,7 @@ class Mixed:
         skipped: after `load`, one line for each row that a source left out.
         records: after `load`, the records of all sources that have records.
         levels: after `load`, the distinct pairs of black and white of the sources' images of more than 8 bits.
+        file_masks: after `load`, the masks of all sources' images at the size of their files, by id.
         notes: after `load`, what a run keeps about the data of each source, and `overlap`: the pairs of images of all
             sources that belong together and are in different splits.
 
@@ -81,6 +83,7 @@ class Mixed:
         self.skipped: tuple[str, ...] = ()
         self.records: tuple[Record, ...] = ()
         self.levels: tuple[Levels, ...] = ()
+        self.file_masks: dict[str, FileMasks] = {}
         self.notes: dict[str, Any] = {}
 
     @property
@@ -135,6 +138,11 @@ class Mixed:
             for name, source in self.sources.items()
             for record in getattr(source, "records", ())
         )
+        self.file_masks = {
+            f"{name}/{row}": masks
+            for name, source in self.sources.items()
+            for row, masks in getattr(source, "file_masks", {}).items()
+        }
         having = {split: [name for name in self.sources if split in loaded[name]] for split in SPLITS}
         splits = {  # a set that is tested whole has one split
             split: join_samples([self._widened(name, loaded[name][split]) for name in names])

@@ -93,6 +93,7 @@ class OxfordPet(FileSource):
         self.lists = tuple(root / FOLDER / "annotations" / name for name in LISTS.values())
         read = self.builder.read(records, self.classes, root, faults)
         self.files_fingerprint, self.levels, self.skipped = read.fingerprint, read.levels, tuple(faults.found)
+        self.file_masks = read.file_masks
         self.note(root / FOLDER, read.overlap)
         return read.splits
 

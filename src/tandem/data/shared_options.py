@@ -12,6 +12,7 @@ from typing import Any
 from tandem.data.files.faults import check_on_error
 from tandem.data.files.file_state import names_below
 from tandem.data.files.ids import Ids, owners_of
+from tandem.data.files.own_masks import FileMasks
 from tandem.data.files.placement import check_fit
 from tandem.data.files.raster import Levels
 from tandem.data.files.records import Record
@@ -107,6 +108,7 @@ class FileSource(SplitSource):
         allow_overlap: see the argument.
         ids: how images are named in what is written; sources of own data have an option for it.
         records: after `load`, the files of each listed image.
+        file_masks: after `load`, the masks of each image at the size of its file, by id.
         notes: after `load`, what a run keeps about its data: `unused` files, `missing` values, `overlap` of splits.
 
     Raises:
@@ -134,6 +136,7 @@ class FileSource(SplitSource):
         self.allow_overlap = allow_overlap
         self.ids = Ids()
         self.records: tuple[Record, ...] = ()
+        self.file_masks: Mapping[str, FileMasks] = {}
         self.notes: dict[str, Any] = {}
 
     def note(self, root: Path, overlap: Sequence[Overlap], unused: Unused | None = None) -> None:

@@ -14,9 +14,10 @@ class Source(Protocol):
     `formula` (true if the images follow from the options alone, so that no file has to be compared), and, after `load`,
     `files_fingerprint` (SHA-256 of the files read), `skipped` (a line for each row left out), `records` (a `Record` for
     each listed row, if rows are files), `files_root` (their folder), `lists` (further files read, such as a table),
-    `levels` (black and white of its images of more than 8 bits, usually one pair; empty if there are none) and `notes`
-    (what a run keeps about its data). `allow_overlap` says whether groups may be in several splits, and
-    `masks_among(files)` which of some files are masks by its own names, see `masks_among`.
+    `levels` (black and white of its images of more than 8 bits, usually one pair; empty if there are none), `notes`
+    (what a run keeps about its data) and `file_masks` (a `FileMasks` for each id, the masks at the size of the files).
+    `allow_overlap` says whether groups may be in several splits, and `masks_among(files)` which of some files are masks
+    by its own names, see `masks_among`.
 
     Attributes:
         name: short name of the data set, as shown in tables.

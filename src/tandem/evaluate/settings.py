@@ -39,6 +39,8 @@ class EvaluateSettings:
         other: another set to test on; None: the run's own data.
         by: columns by which images are grouped.
         table: a table with these columns; None: the data's own.
+        decide: how masks are decided; None: as the run says.
+        native: whether masks are evaluated at the size of their files too: `auto` where it is not the network's.
     """
 
     run: Path
@@ -56,6 +58,7 @@ class EvaluateSettings:
     by: tuple[Grouping, ...] = ()
     table: str | None = None
     decide: Asked | None = None
+    native: bool | str = "auto"
 
     @property
     def folder(self) -> Path:
@@ -99,6 +102,11 @@ def read_settings(config: Mapping[str, Any], typed: Collection[str] = ()) -> Eva
                 "threshold=fit with decide=...: what is fitted on validation data must not follow a threshold of "
                 "another split; leave threshold=fit out, or give a number"
             )
+    native = config.get("native", "auto")
+    if native not in ("auto", True, False):
+        raise ConfigError(f"native is {native!r}, but must be auto, true or false")
+    if other and native is True:
+        raise ConfigError("native=true is for the run's own data, but data=... names another set; leave native=auto")
     given = {} if other else config["data"] or {}
     moved = {key: value for key, value in given.items() if value is not None}
     known = {key: config[key] for key in ("split", "batch_size", "device", "masks", "cases", "page", "samples", "seed")}
@@ -110,6 +118,7 @@ def read_settings(config: Mapping[str, Any], typed: Collection[str] = ()) -> Eva
         other=other,
         by=read_by(config),
         table=config.get("table"),
+        native=native,
         **known,
     )
 

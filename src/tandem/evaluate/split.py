@@ -4,7 +4,7 @@ import csv
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ from tandem.callbacks import ThresholdSweep
 from tandem.config.instantiate import build
 from tandem.config.places import stored_config
 from tandem.data.splitting.splits import COLUMNS, read_splits
-from tandem.errors import DataError
+from tandem.errors import ConfigError, DataError
 from tandem.evaluate.settings import EvaluateSettings
 from tandem.factory import make_data
 from tandem.runs.restore import TrainedRun
@@ -25,7 +25,9 @@ from tandem.utils.names import as_cell
 
 if TYPE_CHECKING:
     from tandem.data.datamodule import DataModule
+    from tandem.data.files.own_masks import FileMasks
     from tandem.data.samples import Samples
+    from tandem.data.source import Source
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,7 @@ class Split:
         sweep: the run's threshold sweep, which applies the thresholds.
         source: the data set that the images come from, after it was loaded; None if it is not needed.
         train: the run's training images; None if they are not here.
+        file_masks: the masks of each image at the size of its file, by id; empty if they are not to be evaluated.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Split:
     sweep: ThresholdSweep
     source: Any = None
     train: "Samples | None" = None
+    file_masks: "Mapping[str, FileMasks]" = field(default_factory=dict)
 
     @property
     def groups(self) -> npt.NDArray[np.str_]:
@@ -75,7 +79,8 @@ def read_split(run: TrainedRun, settings: EvaluateSettings) -> Split:
     data = read_data(run, settings.data)
     known = read_artifact(run.folder / DATA)["fingerprint"][settings.split]
     split = make_split(run, settings, data.splits[settings.split], data.info.classes, known)
-    return replace(split, source=data.source, train=data.splits["train"])
+    own = file_masks(data.source, split.samples.ids, settings.native)
+    return replace(split, source=data.source, train=data.splits["train"], file_masks=own)
 
 
 def read_data(run: TrainedRun, changes: Mapping[str, Any]) -> "DataModule":
@@ -129,6 +134,24 @@ def make_split(
         trainer["accelerator"] = settings.device
     batch_size = settings.batch_size or config["loader"]["batch_size"]
     return Split(settings.split, samples, tuple(classes), fingerprint, batch_size, trainer, sweep)
+
+
+def file_masks(source: "Source", ids: Sequence[str], native: bool | str) -> "dict[str, FileMasks]":
+    """The masks of images at the size of their files, if they are to be evaluated.
+
+    Args:
+        source: the data, after they were read.
+        ids: the images of the split.
+        native: the option: `auto` evaluates them where a file has another size than the network's square.
+
+    Raises:
+        ConfigError: it is true, and the data have no masks in files.
+    """
+    known = getattr(source, "file_masks", {})
+    found = {name: known[name] for name in ids if name in known}
+    if native is True and not found:
+        raise ConfigError(f"native=true, but data '{source.name}' have no masks in files: set native=auto")
+    return found if native is True or (native and any(file.resized for file in found.values())) else {}
 
 
 @contextmanager

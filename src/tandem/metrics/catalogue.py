@@ -95,6 +95,12 @@ _IN_ORDER: dict[str, Quantity] = {
     "dice_lesion": _swept("Dice per image", group=LESION, curve="mean over lesion images"),
     "dice_lesion_at_0.5": Quantity("Dice per image at 0.5", "max", group=LESION),
     "iou_lesion": _swept("IoU per image", group=LESION),
+    "dice_native": _swept("Dice at the files' size", column="Dice, files' size"),
+    "iou_native": _swept("IoU at the files' size", column="IoU, files' size"),
+    "dice_lesion_native": _swept(
+        "Dice per image at the files' size", group=LESION, column="Dice per image, files' size"
+    ),
+    "iou_lesion_native": _swept("IoU per image at the files' size", group=LESION, column="IoU per image, files' size"),
     "specificity_empty": _swept("predicted empty", group=EMPTY),
     "hd95": _swept("HD95 in pixels", "min", unit_label="HD95 in mm"),
     "surface_dice": _swept("surface Dice", unit_label="surface Dice (mm)"),
@@ -139,6 +145,9 @@ _BEHIND: dict[str, Quantity] = {
     "dice_of": Quantity("dice_of", "max", of_one="Dice over pixels", by_class=True),
     "iou_of": Quantity("iou_of", "max", of_one="IoU over pixels", by_class=True),
     "dice_image": Quantity("dice_image", "max", of_one="Dice per image", by_class=True),
+    "dice_of_native": Quantity("dice_of_native", "max", of_one="Dice over pixels, files' size", by_class=True),
+    "iou_of_native": Quantity("iou_of_native", "max", of_one="IoU over pixels, files' size", by_class=True),
+    "dice_image_native": Quantity("dice_image_native", "max", of_one="Dice per image, files' size", by_class=True),
     "step_loss": Quantity("step_loss", "min"),
     "weight": Quantity("weight"),
     "penalty": Quantity("penalty", "min"),

@@ -8,11 +8,11 @@ from torchmetrics import Metric
 
 
 class MeanError(Metric):
-    """Base of means over rows of an error; nan without any row, or if a number is nan.
+    """Base of means of an error over the known numbers; nan without any, or if a prediction is nan.
 
     Shapes:
         predicted: (N, ...), float.
-        target: the same shape.
+        target: the same shape, nan where unknown.
     """
 
     full_state_update = False
@@ -31,8 +31,10 @@ class MeanError(Metric):
 
     def update(self, predicted: Tensor, target: Tensor) -> None:
         """Adds a batch."""
-        self.total = self.total + self.error(predicted.double() - target.double()).sum()
-        self.count = self.count + target.numel()
+        known = ~target.isnan()
+        error = self.error(predicted.double() - target.double())
+        self.total = self.total + torch.where(known, error, 0.0).sum()
+        self.count = self.count + known.sum()
 
     def compute(self) -> Tensor:
         """A scalar."""
@@ -85,12 +87,12 @@ class R2(Metric):
     """Coefficient of determination, `1 - sum (p - y)^2 / sum (y - mean y)^2`; of several columns, their mean.
 
     At most 1; 0 for a constant prediction of the mean, below 0 for worse ones. nan below two rows, where all targets
-    are equal, or if a number is nan. Each batch is centred on its own mean and the moments are merged, so that targets
-    far from 0, such as years, lose no digits. Memory does not grow with the rows.
+    are equal, or if a prediction is nan. Each batch is centred on its own mean and the moments are merged, so that
+    targets far from 0, such as years, lose no digits. Memory does not grow with the rows.
 
     Shapes:
         predicted: (N,) or (N, C, ...), float.
-        target: the same shape.
+        target: the same shape, nan where unknown.
 
     Source: Chan, Golub and LeVeque, 1979, "Updating formulae and a pairwise algorithm for computing sample variances".
 
@@ -123,9 +125,12 @@ class R2(Metric):
         )
         if y.shape[1] == 0:
             return
-        mean = y.mean(1)
-        spread, error = (y - mean[:, None]).square().sum(1), (p - y).square().sum(1)
-        batch = torch.stack([torch.full_like(mean, y.shape[1]), mean, spread, error, y.amin(1), y.amax(1)], dim=1)
+        known = ~y.isnan()
+        count = known.sum(1).double()
+        mean = torch.where(known, y, 0.0).sum(1) / count.clamp(min=1)
+        spread, error = (torch.where(known, part, 0.0).square().sum(1) for part in (y - mean[:, None], p - y))
+        low, high = torch.where(known, y, torch.inf).amin(1), torch.where(known, y, -torch.inf).amax(1)
+        batch = torch.stack([count, mean, spread, error, low, high], dim=1)
         self.moments = merged(torch.stack([self.moments, batch]))
 
     def compute(self) -> Tensor:

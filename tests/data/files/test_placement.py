@@ -30,7 +30,9 @@ def padded_by_hand(pixels: np.ndarray, mode: str, **more: Any) -> np.ndarray:
     height, width = pixels.shape
     side = max(height, width)
     above, before = (side - height) // 2, (side - width) // 2
-    return np.pad(pixels, ((above, side - height - above), (before, side - width - before)), mode=mode, **more)
+    ends = ((above, side - height - above), (before, side - width - before))
+    found: np.ndarray = np.pad(pixels, ends, mode=mode, **more)  # type: ignore[call-overload]
+    return found
 
 
 def nearest_by_hand(pixels: np.ndarray, size: int) -> np.ndarray:
@@ -95,9 +97,9 @@ def test_the_way_back_ends_at_the_files_own_size(height: int, width: int) -> Non
         if how == "pad":
             np.testing.assert_allclose(found[0], square[row : row + height, column : column + width], atol=1e-5)
         else:
-            expected = np.zeros((height, width))
-            expected[row : row + side, column : column + side] = square
-            np.testing.assert_allclose(found[0], expected, atol=1e-5)
+            placed = np.zeros((height, width))
+            placed[row : row + side, column : column + side] = square
+            np.testing.assert_allclose(found[0], placed, atol=1e-5)
 
 
 @pytest.mark.parametrize("how", ["pad", "crop"])
@@ -118,7 +120,7 @@ def test_a_disc_stays_round_and_comes_back_to_its_place(how: str, height: int, w
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.float32])
 def test_padding_of_deep_images_is_black_and_does_not_shift_the_levels(dtype: type) -> None:
-    pixels = np.random.default_rng(0).uniform(900, 2000, (20, 64)).astype(dtype)
+    pixels: np.ndarray = np.random.default_rng(0).uniform(900, 2000, (20, 64)).astype(dtype)
     found = fit(Raster(pixels), SIZE, 1, "pad")
     assert found.dtype == dtype
     top, bottom, left, right = Placement("pad", 20, 64, SIZE).frame
@@ -155,6 +157,8 @@ def test_sources_fit_images_and_masks_and_caches_do_not_mix(tmp_path: Path) -> N
                 str(root), size=SIZE, fit=how, near_duplicates=False, spacing=0.5, cache=str(tmp_path / "cache")
             )
             read[how] = source.load()["train"]
+            spacing = read[how].spacing
+            assert spacing is not None
             for row, name in enumerate(read[how].ids):
                 image = np.asarray(Image.open(root / f"{name}.png"))
                 np.testing.assert_array_equal(read[how].images[row], fit(Raster(image), SIZE, 1, how))
@@ -162,10 +166,9 @@ def test_sources_fit_images_and_masks_and_caches_do_not_mix(tmp_path: Path) -> N
                 share = min(height, width) / max(height, width) if how == "pad" else 1
                 known = (read[how].masks[row] != 255).float().mean().item()
                 assert known == pytest.approx(share, abs=1 / SIZE)
-                assert read[how].spacing is not None
                 sides = np.array(image.shape) * 0.5 / SIZE
                 expected = {"squash": sides, "pad": np.full(2, sides.max()), "crop": np.full(2, sides.min())}[how]
-                np.testing.assert_allclose(read[how].spacing[row], expected, rtol=1e-6)
+                np.testing.assert_allclose(spacing[row], expected, rtol=1e-6)
     assert read["squash"].ids == read["pad"].ids == read["crop"].ids, "a split does not depend on how images are fitted"
     assert len(list((tmp_path / "cache").glob("folder-*.npz"))) == 3
 

@@ -10,6 +10,7 @@ import numpy as np
 from tandem.data.files.faults import Faults, FaultyDataError
 from tandem.data.files.ids import Ids
 from tandem.data.files.levels import settle_levels
+from tandem.data.files.own_masks import FileMasks
 from tandem.data.files.raster import Levels
 from tandem.data.files.records import Decoded, Decoder, Record
 from tandem.data.files.spacing import settle_spacing
@@ -37,12 +38,14 @@ class FileDataset:
         fingerprint: SHA-256 of the names and bytes of all files used.
         levels: black and white of its images of more than 8 bits; empty if it has none.
         overlap: images that belong together and are in different splits.
+        file_masks: the masks of each image at the size of its file, by id.
     """
 
     splits: dict[str, Samples]
     fingerprint: str
     levels: tuple[Levels, ...]
     overlap: list[Overlap]
+    file_masks: dict[str, FileMasks]
 
 
 @dataclass(frozen=True)
@@ -118,7 +121,7 @@ class FileDatasetBuilder:
         levels = settle_levels(self.name, decoded, rows_of["train"], self.grey_range)
         spacing = settle_spacing(self.name, decoded)
         splits = {split: decoded.samples(rows, shown, self.targets, levels, spacing) for split, rows in rows_of.items()}
-        return FileDataset(splits, decoded.fingerprint, (levels,) if levels else (), overlap)
+        return FileDataset(splits, decoded.fingerprint, (levels,) if levels else (), overlap, decoded.file_masks())
 
     def _names(self, records: Sequence[Record]) -> list[str]:
         """The ids by which rows are split: plain ones, so that a drawn split is the same, or as a file lists them."""

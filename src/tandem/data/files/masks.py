@@ -85,7 +85,7 @@ def read_mask(
         DataError: as in `unite`.
     """
     whole = unite(paths, image_size, values)[0]
-    return Placement("squash", *whole.shape, size).mask(whole)[None]
+    return Placement("squash", whole.shape[0], whole.shape[1], size).mask(whole)[None]
 
 
 def unite(

@@ -98,7 +98,7 @@ def fit(raster: Raster, size: int, channels: int, how: str = "squash") -> NDArra
         (channels, size, size), of the dtype of the pixels.
     """
     pixels = raster.pixels
-    place = Placement(how, *pixels.shape[:2], size)
+    place = Placement(how, pixels.shape[0], pixels.shape[1], size)
     if place.stretched:
         return _squashed(pixels, channels, (size, size))
     if how == "crop":

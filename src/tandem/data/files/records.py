@@ -20,6 +20,7 @@ from tandem.data.files.faults import Faults
 from tandem.data.files.file_state import has_digests, names_below, recall, remember, remember_digests, state_of
 from tandem.data.files.images import DECODER, PLAIN, ReadOptions, dtype_of, read_raster
 from tandem.data.files.masks import MaskValues, unite
+from tandem.data.files.own_masks import FileMasks
 from tandem.data.files.placement import Placement, check_fit
 from tandem.data.files.raster import BYTE, Levels, Raster, byte_view, fit
 from tandem.data.files.spacing import UNKNOWN, Spacing
@@ -105,6 +106,15 @@ class Decoded:
     arrays: Arrays
     fingerprint: str
     decoder: "Decoder"
+
+    def file_masks(self) -> dict[str, FileMasks]:
+        """The masks of each record at the size of its file, by id; empty if the data set has no masks."""
+        if not self.decoder.mask_depth:
+            return {}
+        return {
+            record.id: FileMasks(place, record.masks, self.decoder.values, record.image)
+            for record, place in zip(self.records, self.placements(), strict=True)
+        }
 
     def placements(self) -> list[Placement]:
         """Where the pixels of each file lie in its square."""
@@ -329,7 +339,7 @@ class Decoder:
                 continue
             whole, tags = unite(paths, image.size, self.values, image.orientation)
             turned = turned or bool(tags - {image.orientation})
-            masks[channel] = Placement(self.fit, *whole.shape, self.size).mask(whole)
+            masks[channel] = Placement(self.fit, whole.shape[0], whole.shape[1], self.size).mask(whole)
             filled = bool(((whole > 0) & (whole != MISSING_PIXEL)).any())
             masked = max(masked, FILLED_MASK if filled else EMPTY_MASK)
         return masks, masked, turned

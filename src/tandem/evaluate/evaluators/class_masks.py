@@ -8,13 +8,14 @@ import numpy as np
 import numpy.typing as npt
 
 from tandem.data.batch import MISSING_PIXEL
-from tandem.evaluate.bootstrap import Array, BootstrapSamples, estimate, mean_known, mean_of, ratio
+from tandem.evaluate.bootstrap import BootstrapSamples, estimate, mean_known
+from tandem.evaluate.evaluators.class_overlap import OverlapMeasure
 from tandem.evaluate.evaluators.evaluator import Evaluator, Images
+from tandem.evaluate.evaluators.native import NativeClasses
 from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable, Shown
 from tandem.evaluate.mask_files import file_name, write_classes
 from tandem.evaluate.risk import Risk
 from tandem.metrics.catalogue import CATALOGUE
-from tandem.metrics.overlap import dice_parts
 from tandem.reports.figures import confusion_figure
 from tandem.tasks import Task, TaskOutput
 from tandem.tasks.kinds import ClassMask, Kind
@@ -40,13 +41,17 @@ class ClassMasks(Evaluator):
         super().__init__(task, split, folder)
         self.kept: list[npt.NDArray[np.int64]] = []
         self.sure: list[float] = []
+        self.native = NativeClasses(task, split) if NativeClasses.is_wanted(task, split) else None
 
     @property
     def columns(self) -> Sequence[str]:
-        """Areas of each class, and the path of the mask."""
-        return [f"{name}.{cell}" for name in self.task.class_names for cell in CELLS] + (
-            ["file"] if self.folder else []
-        )
+        """Areas of each class, at the size of the files too if it is asked for, and the path of the mask."""
+        own = [] if self.native is None else self.native.columns
+        return [
+            *(f"{name}.{cell}" for name in self.task.class_names for cell in CELLS),
+            *own,
+            *(["file"] if self.folder else []),
+        ]
 
     def read(self, output: TaskOutput, images: Images) -> list[Mapping[str, Any]]:
         """Counts pixels; writes the predicted masks."""
@@ -65,6 +70,9 @@ class ClassMasks(Evaluator):
                 cells["file"] = file_name(self.task.name, name)
                 write_classes(self.folder / cells["file"], drawn.astype(np.uint8))
             rows.append(cells)
+        if self.native is not None:
+            self.native.see(output, images.ids)
+            rows = [{**row, **own} for row, own in zip(rows, self.native.cells(len(rows)), strict=True)]
         return rows
 
     def finish(self, draws: BootstrapSamples, choosing: bool) -> Findings:
@@ -73,8 +81,12 @@ class ClassMasks(Evaluator):
             return Findings({}, notes=["No image of this split has a mask."])
         names, matrices = self.task.class_names, np.stack(self.kept)
         scores = estimate(OverlapMeasure(matrices, names), draws)
+        shown = [*OF_CLASS]
+        if self.native is not None:
+            scores |= self.native.scores(draws)
+            shown += [f"{key}_native" for key in OF_CLASS]
         rows: list[list[str | int | float | Score]] = [
-            [name, int((matrices[:, c].sum(1) > 0).sum()), *(scores[f"{key}/{name}"] for key in OF_CLASS)]
+            [name, int((matrices[:, c].sum(1) > 0).sum()), *(scores[f"{key}/{name}"] for key in shown)]
             for c, name in enumerate(names)
         ]
         matrix = matrices.sum(0)
@@ -82,7 +94,7 @@ class ClassMasks(Evaluator):
         note = NOTE.format(over=draws.over)
         table = ScoreTable(
             "By class of pixel",
-            ["class", "images with it", *(CATALOGUE[key].one_label for key in OF_CLASS)],
+            ["class", "images with it", *(CATALOGUE[key].one_label for key in shown)],
             rows,
             note,
         )
@@ -117,32 +129,3 @@ class ClassMasks(Evaluator):
             )
             for title, rows in groups.items()
         ]
-
-
-class OverlapMeasure:
-    """Overlap of each class as a function of the weight of each image.
-
-    Args:
-        matrices: (M, C, C) confusion matrix of each image's pixels; rows are true classes.
-        names: names of the classes.
-
-    Attributes:
-        dice: (M, C) Dice of each image and class; nan where the image does not contain the class.
-    """
-
-    def __init__(self, matrices: npt.NDArray[np.int64], names: Sequence[str]) -> None:
-        self.names = names
-        self.hits = matrices.diagonal(axis1=1, axis2=2).astype(np.float64)
-        self.true, self.drawn = matrices.sum(2).astype(np.float64), matrices.sum(1).astype(np.float64)
-        self.dice = ratio(*dice_parts(self.hits, self.drawn, self.true), known=self.true)
-
-    def __call__(self, weights: Array) -> dict[str, Array]:
-        """(R,) values by name, for (R, M) weights."""
-        hits, true, drawn = (weights @ part for part in (self.hits, self.true, self.drawn))
-        dice, iou = ratio(*dice_parts(hits, drawn, true)), ratio(hits, true + drawn - hits)
-        assert not (dice < iou - 1e-12).any(), "Dice below IoU: the counts are wrong"
-        found = {"dice": mean_known(dice), "iou": mean_known(iou)}
-        for c, name in enumerate(self.names):
-            found |= {f"dice_of/{name}": dice[:, c], f"iou_of/{name}": iou[:, c]}
-            found |= {f"dice_image/{name}": mean_of(weights, self.dice[:, c])}
-        return found

@@ -11,6 +11,8 @@ from tandem.evaluate.bootstrap import BootstrapSamples, estimate
 from tandem.evaluate.decided_table import DecidedCounts
 from tandem.evaluate.evaluators.channel import COLUMNS, Channel, MaskMeasure, overlap, scored_dice
 from tandem.evaluate.evaluators.evaluator import Evaluator, Images
+from tandem.evaluate.evaluators.native import CELLS as NATIVE_CELLS
+from tandem.evaluate.evaluators.native import NativeChannels
 from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable, Shown
 from tandem.evaluate.mask_files import file_name, write_mask
 from tandem.evaluate.report import figures
@@ -54,13 +56,14 @@ class Masks(Evaluator):
         self.channels = [Channel(threshold, settings) for threshold in task.threshold.tolist()]
         self.decided = DecidedCounts(task)
         self.sure: list[list[float]] = [[] for _ in self.channels]
+        self.native = NativeChannels(task, split) if NativeChannels.is_wanted(task, split) else None
 
     @property
     def columns(self) -> Sequence[str]:
-        """Counts, overlap, confidence of each channel, areas in mm2 if pixels have a size, and the path of the mask."""
+        """Counts, overlap, confidence of each channel, those of the files, areas in mm2 if known, path of the mask."""
         prefixes = [self._prefix(c) for c in range(len(self.channels))]
         sized = [f"{name}_mm2" for name in AREAS] if self.split.samples.spacing is not None else []
-        more = [*sized, *(["file"] if self.folder else [])]
+        more = [*sized, *(NATIVE_CELLS if self.native else ()), *(["file"] if self.folder else [])]
         return [f"{prefix}{cell}" for prefix in prefixes for cell in (*COLUMNS, "confidence", *more)]
 
     def _prefix(self, c: int) -> str:
@@ -87,6 +90,9 @@ class Masks(Evaluator):
                     name = file_name(self.task.name, images.ids[place], self._prefix(c).rstrip("."))
                     write_mask(self.folder / name, drawn[place, c])
                     row[f"{self._prefix(c)}file"] = name
+        if self.native is not None:
+            for row, own in zip(rows, self.native.see(output, images.ids), strict=True):
+                row |= {f"{self._prefix(c)}{key}": value for c, cells in enumerate(own) for key, value in cells.items()}
         return list(rows)
 
     def finish(self, draws: BootstrapSamples, choosing: bool) -> Findings:
@@ -99,7 +105,7 @@ class Masks(Evaluator):
         estimates: dict[str, Any] = {}
         for c, channel in enumerate(self.channels):
             name, prefix = self.task.class_names[c], self._prefix(c).replace(".", "/")
-            found = estimate(self._measure(channel), draws)
+            found = estimate(self._measure(channel), draws) | self._native(c, draws)
             scores |= {f"{prefix}{key}": score for key, score in found.items()}
             tables += [self._table(c, channel, draws), *self.decided.tables(c, channel.goal, draws)]
             lines[name] = channel.lines(draws)
@@ -148,6 +154,11 @@ class Masks(Evaluator):
     def _measure(self, channel: Channel, rows: Any = slice(None)) -> MaskMeasure:
         return MaskMeasure(channel.counts[rows], channel.goal.aggregate, channel.goal.empty)
 
+    def _native(self, c: int, draws: BootstrapSamples, rows: Any = slice(None)) -> dict[str, Score]:
+        """The scores of a channel at the size of the files; none if they are not asked for."""
+        goal = self.channels[c].goal
+        return {} if self.native is None else self.native.scores(c, goal.aggregate, goal.empty, draws, rows)
+
     def _table(self, c: int, channel: Channel, draws: BootstrapSamples) -> ScoreTable:
         """The table by class of image, and over all images."""
         classes = np.array(self.classes)
@@ -155,11 +166,13 @@ class Masks(Evaluator):
             name for name in dict.fromkeys([*self.split.classes, *self.classes]) if name and (classes == name).any()
         ]
         groups = {name: np.flatnonzero(classes == name) for name in names} | {"all": np.arange(len(classes))}
+        shown = OF_CLASS if self.native is None else (*OF_CLASS[:2], "dice_lesion_native", *OF_CLASS[2:])
         rows: list[list[str | int | float | Score]] = []
         for name, members in groups.items():
-            found = estimate(self._measure(channel, members), draws.of(members))
+            of_members = draws.of(members)
+            found = estimate(self._measure(channel, members), of_members) | self._native(c, of_members, members)
             lesions = int((channel.counts[members, 1] > 0).sum())
-            rows.append([name, len(members), lesions, *(found[key] for key in OF_CLASS)])
+            rows.append([name, len(members), lesions, *(found[key] for key in shown)])
         said = "" if self.task.decision.plain else f" ({self.task.decision})"
         note = (
             f"With 95 % bootstrap intervals over {draws.over}, at threshold {channel.threshold:.3g}{said}. "
@@ -167,7 +180,7 @@ class Masks(Evaluator):
         )
         title = "By class of image" + (f": {self.task.class_names[c]}" if len(self.channels) > 1 else "")
         return ScoreTable(
-            title, ["class", "images", "with lesion", *(CATALOGUE[key].column_label for key in OF_CLASS)], rows, note
+            title, ["class", "images", "with lesion", *(CATALOGUE[key].column_label for key in shown)], rows, note
         )
 
     def _drawn(self, name: str, channel: Channel, line: Mapping[str, Any], over: str) -> list[Drawing]:

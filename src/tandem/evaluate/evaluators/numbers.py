@@ -39,13 +39,17 @@ class Numbers(Evaluator):
     def _prefix(self, c: int) -> str:
         return "" if self.task.channels == 1 else f"{self.task.class_names[c]}."
 
+    def _name(self, c: int) -> str:
+        """Beginning of the names of a channel's metrics."""
+        return self._prefix(c).replace(".", "/")
+
     def read(self, output: TaskOutput, images: Images) -> list[Mapping[str, Any]]:
         """Stores predicted and true values."""
         predicted, true = (part.cpu().double().numpy() for part in (output.probabilities, output.target))
         self.kept.append((predicted, true))
         return [
             {
-                f"{self._prefix(c)}{cell}": shortest(value)
+                f"{self._prefix(c)}{cell}": "" if np.isnan(value) else shortest(value)
                 for c in range(self.task.channels)
                 for cell, value in (("predicted", row[c]), ("true", truth[c]))
             }
@@ -57,8 +61,16 @@ class Numbers(Evaluator):
         if not self.kept:
             return None
         predicted, true = (np.concatenate([part[which] for part in self.kept]) for which in (0, 1))
-        parts = [(self._prefix(c), ErrorMeasure(predicted[:, c], true[:, c])) for c in range(self.task.channels)]
-        return lambda weights: {f"{prefix}{key}": v for prefix, part in parts for key, v in part(weights).items()}
+        found = [(self._name(c), self._measured(c, predicted, true)) for c in range(self.task.channels)]
+        parts = [(prefix, *part) for prefix, part in found if part is not None]
+        return lambda weights: {
+            f"{prefix}{key}": v for prefix, known, part in parts for key, v in part(weights[:, known]).items()
+        }
+
+    def _measured(self, c: int, predicted: Array, true: Array) -> "tuple[Any, ErrorMeasure] | None":
+        """The images whose number of a channel is known, and its errors; None if there are none."""
+        known = np.flatnonzero(~np.isnan(true[:, c]))
+        return (known, ErrorMeasure(predicted[known, c], true[known, c])) if len(known) else None
 
     def finish(self, draws: BootstrapSamples, choosing: bool) -> Findings:
         """Computes errors with intervals."""
@@ -69,11 +81,16 @@ class Numbers(Evaluator):
         rows: list[list[str | int | float | Score]] = []
         drawings = []
         for c in range(self.task.channels):
-            p, y = predicted[:, c], true[:, c]
-            found = estimate(ErrorMeasure(p, y), draws)
-            scores |= {f"{self._prefix(c)}{key}": score for key, score in found.items()}
+            if (measured := self._measured(c, predicted, true)) is None:
+                continue
+            known, errors = measured
+            p, y = errors.p, errors.y
+            found = estimate(errors, draws.of(known))
+            scores |= {f"{self._name(c)}{key}": score for key, score in found.items()}
             rows.append([self._prefix(c).rstrip(".") or self.task.name, len(y), *(found[key] for key in SHOWN)])
-            drawings.append(Drawing(figures.agreement(p, y, self.classes), "Predicted against true value"))
+            of = f"{self._prefix(c).rstrip('.')}: " if self._prefix(c) else ""
+            classes = [self.classes[row] for row in known.tolist()]
+            drawings.append(Drawing(figures.agreement(p, y, classes), f"{of}Predicted against true value"))
         note = (
             f"With 95 % bootstrap intervals over {draws.over}; bias: predicted minus true. Unknown values are ignored."
         )
