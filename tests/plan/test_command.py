@@ -21,6 +21,7 @@ def plan(in_process: Callable[..., Any]) -> Callable[..., Any]:
     return lambda *words: in_process(main)(*words)
 
 
+@pytest.mark.full
 def test_a_folder_becomes_an_experiment_that_trains_here_and_elsewhere(
     plan: Callable[..., Any], trees: Any, tmp_path: Path, browser_page: Callable[..., Any],
     tandem_train: Callable[..., Any],
@@ -59,6 +60,7 @@ def test_an_edited_plan_stays(plan: Callable[..., Any], trees: Any, tmp_path: Pa
     assert plan(*words, "overwrite=true").code == 0
 
 
+@pytest.mark.full
 def test_the_calibration_measures(plan: Callable[..., Any], tmp_path: Path) -> None:
     outcome = plan("data.train=40", "data.val=20", "data.test=20", "data.size=32")
     assert outcome.code == 0, outcome.err
@@ -121,3 +123,29 @@ def test_one_class_with_masks_is_a_mask_task(plan: Callable[..., Any], trees: An
 def test_budgets() -> None:
     assert [seconds_of(text) for text in ("2m", "1H", "90 min", "night")] == [120, 3600, 5400, 28800]
     assert words_of(1800) == "30 minutes"
+
+
+def test_names_of_the_data_stay_in_their_comment() -> None:
+    import yaml  # type: ignore[import-untyped]
+
+    from tandem.plan.choice import Choice, Rule
+    from tandem.plan.experiment import experiment_text
+    from tandem.plan.fingerprint import Fingerprint
+    from tandem.plan.rules import Decision
+
+    odd = "a\nseed: 7\x85seed: 8\u2028seed: 9\x1b[0m \x00 #"
+    choices = [Choice(odd, {"seed": 1}), Choice(odd, groups={"augment": "light"}), Choice(odd)]
+    decisions = [
+        Decision(str(n), Rule(odd, n, "", "", lambda _, one=choice: one), choice)  # type: ignore[misc]
+        for n, choice in enumerate(choices)
+    ]
+    text = experiment_text(
+        "x", "folder", {"data.root": "a: b # c", "data.images": "{class}/{id}"}, decisions, Fingerprint()
+    )
+    found = yaml.safe_load(text)
+    assert found == {
+        "defaults": [{"override /data": "folder"}, {"override /augment": "light"}],
+        "name": "x",
+        "data": {"root": "a: b # c", "images": "{class}/{id}"},
+        "seed": 1,
+    }

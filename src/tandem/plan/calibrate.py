@@ -13,8 +13,9 @@ from tandem.plan.rules.image_size import millions
 
 log = logging.getLogger(__name__)
 
-STEPS = 6
-"""Training steps; the first two warm up and do not count."""
+STEPS, A_STEP = (6, 40), 40.0
+"""Training steps, at least and at most, and seconds of the budget for each: on a machine that others use, few steps say
+little. The first two warm up and do not count."""
 
 BEYOND = 1.15
 """What an epoch takes beyond its steps: the threshold search, checkpoints, tables, and a machine that others use."""
@@ -37,7 +38,7 @@ def measured(draft: str, name: str, found: Fingerprint) -> dict[str, Any]:
             [f"experiment={name}", "logger=none", "data.on_error=skip"][: 3 if "on_error" in found.options else 2],
             folder,
         )
-        train, val, side = time_steps(config, Path(folder))
+        train, val, side = time_steps(config, Path(folder), steps_of(found.budget))
     share = found.splits.get("val", 0) / max(1, found.train)
     speed = BEYOND * (train + share * val) / millions(side)
     log.info(
@@ -46,12 +47,23 @@ def measured(draft: str, name: str, found: Fingerprint) -> dict[str, Any]:
     return {"speed": speed, "measured": True}
 
 
-def time_steps(config: Mapping[str, Any], folder: Path) -> tuple[float, float, int]:
+def steps_of(budget: float) -> int:
+    """Training steps of a calibration.
+
+    Example:
+        >>> steps_of(120), steps_of(600), steps_of(28800)
+        (6, 15, 40)
+    """
+    return int(min(STEPS[1], max(STEPS[0], budget / A_STEP)))
+
+
+def time_steps(config: Mapping[str, Any], folder: Path, steps: int) -> tuple[float, float, int]:
     """Seconds of an image in training and in validation, and the side of the images.
 
     Args:
         config: of a run.
         folder: for what training writes.
+        steps: of training.
     """
     from tandem.factory import make_data, make_module, make_trainer
     from tandem.train.class_statistics import prepare
@@ -84,7 +96,7 @@ def time_steps(config: Mapping[str, Any], folder: Path) -> tuple[float, float, i
         "enable_progress_bar": False,
         "num_sanity_val_steps": 0,
         "max_epochs": 1,
-        "limit_train_batches": STEPS,
+        "limit_train_batches": steps,
         "limit_val_batches": 2,
         "devices": 1,
     }

@@ -8,6 +8,7 @@ import yaml  # type: ignore[import-untyped]
 
 from tandem.plan.fingerprint import Fingerprint
 from tandem.plan.rules import Decision
+from tandem.utils.names import printable
 
 WIDE = 110
 
@@ -81,7 +82,7 @@ def _tree(node: Mapping[str, Any], notes: Mapping[str, str], prefix: str, indent
 
 
 def _comment(text: str, indent: int, first: str = "# ", then: str = "# ") -> list[str]:
-    whole = " ".join(text.split())
+    whole = printable(" ".join(text.split()))  # names of the data may hold breaks of lines and control characters
     space = " " * indent
     return textwrap.wrap(whole, WIDE, initial_indent=space + first, subsequent_indent=space + then)
 

@@ -27,7 +27,7 @@ def wilson_width(recall: float, count: int) -> float:
 
     Example:
         >>> round(wilson_width(0.8, 20), 2), round(wilson_width(0.8, 200), 2)
-        (0.34, 0.11)
+        (0.33, 0.11)
     """
     if count < 1:
         return math.nan
