@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 OWN = ("strategy", "num_nodes", "collective_timeout_min", "share", "sync_batchnorm")
 """Settings of the trainer that are not Lightning's, or that follow from how the processes were started."""
 
+SHIPPED = "tandem.network.make_network"
+"""The network that is told the images' size, for which a vision transformer is made."""
+
 
 def make_data(config: Mapping[str, Any]) -> "DataModule":
     """Builds the data module; no file is read yet."""
@@ -72,11 +75,16 @@ def _network(config: Mapping[str, Any], channels: int, dense: bool) -> "SharedNe
     node = config["network"]
     if isinstance(node, Mapping) and isinstance(decoder := node.get("decoder"), Mapping) and "_target_" in decoder:
         node = {**node, "decoder": {**decoder, "_partial_": True}}
-    network = build(node, "network", channels=channels, dense=dense)
-    if isinstance(network, Network):
-        return network
-    size = config["data"].get("size")
-    return check_network(network, channels, dense, size if isinstance(size, int) else None)
+    size = image_size(config["data"])
+    sized = {"size": size} if node.get("_target_") == SHIPPED else {}
+    network = build(node, "network", channels=channels, dense=dense, **sized)
+    return network if isinstance(network, Network) else check_network(network, channels, dense, size)
+
+
+def image_size(data: Mapping[str, Any]) -> int | None:
+    """The side of the images, of a source or of the first of several; None if no option says it."""
+    sizes = [data.get("size"), *(node.get("size") for node in (data.get("sources") or {}).values())]
+    return next((size for size in sizes if isinstance(size, int) and not isinstance(size, bool)), None)
 
 
 def _grouped(make: Callable[..., Any], settings: Mapping[str, Any]) -> Callable[..., Any]:

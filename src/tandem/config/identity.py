@@ -53,6 +53,7 @@ LATER: dict[str, Any] = {
     "callbacks.non_finite": {"_target_": "tandem.callbacks.NonFinite", "policy": "stop"},
     "resume_from": None,
     "network.weights_part": "encoder",
+    "network.pyramid_channels": 256,
     "data.background": "black",
     "data.window": None,
     "data.spacing": None,

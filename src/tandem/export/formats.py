@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 import torch
 from torch import Tensor
 
+from tandem.errors import DataError
 from tandem.export.program import quiet
 from tandem.utils.optional import load
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 
 Ask = Callable[[Tensor], list[Tensor]]
 """An exported file as a function: maps a batch to its outputs."""
+
+SILENT = 4
+"""ONNX Runtime logs fatal errors alone."""
 
 
 class Format(ABC):
@@ -67,8 +71,22 @@ class Onnx(Format):
 
     def open(self, content: bytes) -> Ask:
         """Loads the content with ONNX Runtime on the CPU."""
-        session = self.runtime.InferenceSession(content, providers=["CPUExecutionProvider"])
-        return lambda image: [torch.from_numpy(value) for value in session.run(None, {"image": image.numpy()})]
+        options = self.runtime.SessionOptions()
+        options.log_severity_level = SILENT  # an error is raised too, and becomes one line
+        try:
+            session = self.runtime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime's own classes of errors have no common base
+            raise DataError(f"ONNX Runtime cannot open this network: {' '.join(str(error).split())[:200]}") from error
+
+        def ask(image: Tensor) -> list[Tensor]:
+            try:
+                found = session.run(None, {"image": image.numpy()})
+            except Exception as error:  # as above
+                reason = " ".join(str(error).split())[:200]
+                raise DataError(f"ONNX Runtime cannot run this network ({reason}); use format=torch") from error
+            return [torch.from_numpy(value) for value in found]
+
+        return ask
 
 
 class Torch(Format):

@@ -12,6 +12,7 @@ import torch
 from tandem.data.files.placement import fit_of
 from tandem.data.files.raster import Levels
 from tandem.errors import DataError
+from tandem.export.pooling import exportable_pooling
 from tandem.network.protocol import network_stride, normalisation
 from tandem.runs.inference import Inference
 from tandem.runs.restore import TrainedRun
@@ -60,7 +61,7 @@ def trace(inference: Inference, channels: int, size: int) -> tuple["ExportedProg
     for shapes, sides in ways:
         image = torch.zeros(2, channels, *sides, dtype=inference.dtype)
         try:
-            with quiet():
+            with quiet(), exportable_pooling(inference):
                 return torch.export.export(inference, (image,), dynamic_shapes=(shapes,)), shapes is free
         except Exception as error:  # the tracer may raise anything inside a third party's network
             reason = " ".join(str(error).split())[:200]

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 
 from tandem.config.resolve import resolve
 from tandem.errors import ConfigError, DataError
-from tandem.factory import make_data, make_module, make_trainer
+from tandem.factory import image_size, make_data, make_module, make_trainer
 from tandem.utils.artifacts import FIND_LR
 from tandem.utils.commands import spelled
 from tandem.utils.files import read_json, write_json, write_text, write_whole
@@ -149,6 +149,7 @@ def find_lr(config: Mapping[str, Any], folder: Path) -> Suggestion:
     load_libraries()
     import pytorch_lightning as pl
 
+    from tandem.train.checks.shapes import check_shapes
     from tandem.train.class_statistics import prepare
     from tandem.train.run import quieten
 
@@ -156,6 +157,7 @@ def find_lr(config: Mapping[str, Any], folder: Path) -> Suggestion:
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     data = make_data(config)
     module = make_module(config, data.info)
+    check_shapes(module, data.info.channels, image_size(config["data"]), config["loader"]["batch_size"])
     trainer = make_trainer(_bare(config, steps), folder)
     data.setup()
     prepare(module, data, folder)

@@ -1,6 +1,5 @@
 """Builds a network: a timm backbone with a decoder of segmentation-models-pytorch or a custom decoder."""
 
-import inspect
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,22 +9,19 @@ from typing import Any
 
 from safetensors import SafetensorError
 from timm.layers import DropPath
-from torch import nn
 
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
 from tandem.network import small_cnn
-from tandem.network.decoder import MakeDecoder, make_decoder
+from tandem.network.decoder import MakeDecoder
 from tandem.network.freeze import first_epoch
 from tandem.network.network import Network
+from tandem.network.parts import Plan, parts
 from tandem.network.weights import (
-    check_arrived,
     check_part,
     given_statistics,
-    pretrained_options,
     statistics,
     take_decoder,
-    take_encoder,
 )
 
 REFUSALS = (
@@ -58,15 +54,17 @@ def make_network(
     freeze: str = "none",
     drop_path: float = 0.0,
     dropout: float = 0.0,
+    pyramid_channels: int = 256,
+    size: int | tuple[int, int] | None = None,
 ) -> Network:
     """Builds a timm backbone with a decoder of segmentation-models-pytorch or a custom decoder.
 
     Args:
         channels: number of image channels.
         dense: whether a task needs a dense map; otherwise no decoder is built.
-        backbone: any timm model with feature maps at strides 2 or 4 to 32, or `small_cnn`.
-        decoder: `unet`, `unetplusplus`, `fpn`, `deeplabv3plus` or another architecture of the library; or a
-            `MakeDecoder`: in a yaml, a node with `_target_`.
+        backbone: any timm model with feature maps at strides 2 or 4 to 32, a plain vision transformer, or `small_cnn`.
+        decoder: `unet`, `unetplusplus`, `fpn`, `deeplabv3plus` or another architecture of the library (`dpt` for plain
+            vision transformers alone); or a `MakeDecoder`: in a yaml, a node with `_target_`.
         decoder_options: further arguments of that architecture; those of a custom decoder belong into its node.
         backbone_options: further arguments of the timm model, for instance `drop_path_rate`.
         depth: number of feature levels to use, 3 to 5.
@@ -80,6 +78,8 @@ def make_network(
         drop_path: stochastic depth (Huang et al., 2016): probability that a residual branch of the backbone is skipped
             for an image in training, rising from 0 at the first branch to this value at the last, in [0, 1).
         dropout: share of the deepest map's channels that is dropped in training, in [0, 1).
+        pyramid_channels: channels of each level that a plain vision transformer's pyramid makes for a decoder.
+        size: side, or height and width, of the images; a vision transformer is made for it. None if it is not known.
 
     Raises:
         ConfigError: if backbone or decoder is unknown, they are incompatible, or the weights are not available.
@@ -91,26 +91,25 @@ def make_network(
     begins = first_epoch(freeze)
     check_part(weights_part, weights)
     weights = weights and str(Path(weights).expanduser())
-    loading = pretrained_options(backbone, pretrained, weights)
     given = given_statistics(normalization, channels) if normalization else None
     for name, share in (("drop_path", drop_path), ("dropout", dropout)):
         if not 0 <= share < 1:
             raise ConfigError(f"{name} is {share}, but must lie in [0, 1)")
-    path = {"drop_path_rate": drop_path} if drop_path else {}
-    encoder_options: dict[str, Any] = {"in_channels": channels, **(backbone_options or {}), **path, **(loading or {})}
-    start = True if loading is not None else None
+    plan = Plan(
+        backbone=backbone,
+        channels=channels,
+        size=(size, size) if isinstance(size, int) else size,
+        decoder=decoder if dense else None,
+        decoder_options=decoder_options or {},
+        backbone_options={**(backbone_options or {}), **({"drop_path_rate": drop_path} if drop_path else {})},
+        depth=depth,
+        output_stride=output_stride,
+        pretrained=pretrained,
+        weights=weights,
+        pyramid_channels=pyramid_channels,
+    )
     try:
-        if dense and isinstance(decoder, str):
-            body = _with_decoder(
-                decoder,
-                output_stride,
-                {"encoder_weights": start, "encoder_depth": depth, **(decoder_options or {}), **encoder_options},
-                backbone,
-            )
-            encoder, decoding, width = body.encoder, body.decoder, body.segmentation_head[0].in_channels
-        else:
-            encoder = _backbone_alone(backbone, depth, output_stride, start, encoder_options)
-            decoding, width = None, 0
+        encoder, decoding, width = parts(plan)
     except REFUSALS as error:
         if drop_path and "drop_path_rate" in str(error):
             raise _without_depth(backbone, drop_path) from error
@@ -118,15 +117,9 @@ def make_network(
         reason = shorten(str(error), 400, placeholder=" ...") or type(error).__name__
         over = f" with decoder '{decoder}'" if isinstance(decoder, str) else ""
         raise ConfigError(f"backbone '{backbone}'{over} (depth {depth}{file}): {reason}") from error
-    if weights is not None and loading is None:
-        take_encoder(encoder, weights)
-    elif weights is not None:
-        check_arrived(encoder, weights)
     mean, std = given or statistics(backbone, channels)
     if drop_path and not any(isinstance(part, DropPath) for part in encoder.modules()):  # accepted, but unused
         raise _without_depth(backbone, drop_path)
-    if dense and not isinstance(decoder, str):
-        decoding, width = make_decoder(decoder, encoder.out_channels, _strides(encoder))
     if weights is not None and weights_part == "network":
         take_decoder(decoding, weights)
     return Network(encoder, decoding, width, mean, std, dropout, begins)
@@ -138,11 +131,6 @@ def _check_options(backbone: Mapping[str, Any] | None, decoder: Mapping[str, Any
             raise ConfigError(
                 f"network.{group}.{taken[0]} would fetch or read weights; use network.pretrained or network.weights"
             )
-
-
-def _strides(encoder: Any) -> list[int]:
-    """Returns the stride of each level, the image first; a dilated encoder's output stride is an upper bound."""
-    return [min(2**level, int(encoder.output_stride)) for level in range(len(encoder.out_channels))]
 
 
 def _check_decoder(decoder: Any, options: Mapping[str, Any] | None) -> None:
@@ -162,28 +150,6 @@ def _without_depth(backbone: str, share: float) -> ConfigError:
         f"drop_path is {share}, but backbone '{backbone}' has no stochastic depth; set it to 0, or use a backbone "
         "with residual branches, such as resnet18"
     )
-
-
-def _backbone_alone(name: str, depth: int, stride: int, start: bool | None, options: Mapping[str, Any]) -> Any:
-    from segmentation_models_pytorch.encoders import get_encoder
-
-    return get_encoder(f"tu-{name}", depth=depth, output_stride=stride, weights=start, **options)
-
-
-def _with_decoder(decoder: str, stride: int, options: Mapping[str, Any], backbone: str) -> Any:
-    """Builds the library's whole model, of which only encoder and decoder are used; heads belong to tasks."""
-    import segmentation_models_pytorch as smp
-
-    known: dict[str, type[nn.Module]] = dict(smp.MODEL_ARCHITECTURES_MAPPING)
-    del known["dpt"]  # takes tokens of a vision transformer, not feature maps
-    if decoder not in known:
-        raise ConfigError(f"no decoder '{decoder}': {nearest(decoder, known)}")
-    dilates = "encoder_output_stride" in inspect.signature(known[decoder]).parameters
-    if dilates:
-        options = {**options, "encoder_output_stride": stride}
-    elif stride != 32:
-        raise ConfigError(f"decoder '{decoder}' needs output_stride=32, not {stride}")
-    return known[decoder](encoder_name=f"tu-{backbone}", classes=1, **options)
 
 
 def _check_backbone(name: str) -> None:

@@ -15,7 +15,7 @@ from tandem.config.suggest import nearest
 from tandem.decisions.asked import read_asked
 from tandem.distributed.world import first_failure, tell, told, world
 from tandem.errors import ConfigError, TrainingError
-from tandem.factory import make_data, make_module, make_trainer
+from tandem.factory import image_size, make_data, make_module, make_trainer
 from tandem.jobs.slurm import requeue
 from tandem.metrics.catalogue import metric_of
 from tandem.utils.artifacts import LAST, RESULTS
@@ -186,6 +186,7 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
     from tandem.trackers import finish, log_results, log_settings
     from tandem.train.announce import announce_run
     from tandem.train.checks.fit import check_fit
+    from tandem.train.checks.shapes import check_shapes
     from tandem.train.class_statistics import prepare
     from tandem.train.continuation import resumed_from, write_identity
     from tandem.train.decide import check_decide, fit_decisions
@@ -196,6 +197,7 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     data = make_data(config)
     module = make_module(config, data.info)
+    check_shapes(module, data.info.channels, image_size(config["data"]), config["loader"]["batch_size"])
     hash_ = run_hash(config)
     resume = Resume(folder, hash_, (config.get("checkpoint") or {}).get("every_n_steps"), began)
     trainer = make_trainer(config, folder, [*callbacks, MonitorWatch(config["monitor"]), resume])
