@@ -18,7 +18,7 @@ def brute_width(mask: Any) -> float:
     inside = np.argwhere(padded)
     outside = np.argwhere(~padded)
     radius = max(min(math.dist(one, other) for other in outside) for one in inside)
-    return float((2 * radius - 1) / max(mask.shape))
+    return float(2 * radius - 1) / max(mask.shape)
 
 
 def test_widths_are_those_of_the_largest_circle() -> None:

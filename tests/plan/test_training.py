@@ -1,11 +1,9 @@
 """A plan is trained within its budget: deadline, pooled test, one file of all folds, and the whole from end to end."""
 
 import json
-import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,6 @@ import torch
 import tandem
 from tandem.errors import ConfigError, DataError
 from tandem.plan import main
-from tandem.plan.deadline import Deadline
 from tandem.plan.outcome import outcome_of
 from tandem.plan.result_page import result_page, summary
 from tandem.plan.training import epochs_in, read_state
@@ -23,57 +20,6 @@ from tandem.runs.chosen import one_run, run_folders
 from tandem.runs.ensemble_file import write_ensemble
 from tandem.utils.artifacts import ENSEMBLE
 from tandem.utils.resampling import wilson
-
-
-def test_a_deadline_stops_before_the_epoch_that_would_not_fit(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = iter([100.0, 110.0, 120.0])
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
-    watch, stopped = Deadline(125.0), []
-    for epoch in range(2):
-        trainer: Any = SimpleNamespace(current_epoch=epoch, max_epochs=50, should_stop=False, lr_scheduler_configs=[])
-        watch.on_train_epoch_start(trainer, None)  # type: ignore[arg-type]
-        watch.on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
-        stopped.append(trainer.should_stop)
-    assert stopped == [False, True]
-    assert watch.cut
-    assert watch.seconds == 10.0
-
-
-def test_the_last_epoch_is_not_cut(monkeypatch: pytest.MonkeyPatch) -> None:
-    watch = Deadline(0.0)
-    trainer: Any = SimpleNamespace(current_epoch=4, max_epochs=5, should_stop=False, lr_scheduler_configs=[])
-    watch.on_train_epoch_start(trainer, None)  # type: ignore[arg-type]
-    watch.on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
-    assert not watch.cut
-    assert not trainer.should_stop
-
-
-def test_a_slow_machine_shortens_the_cosine_and_the_rate_still_ends_at_zero(monkeypatch: pytest.MonkeyPatch) -> None:
-    from torch.optim.lr_scheduler import CosineAnnealingLR
-
-    optimizer = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
-    scheduler = CosineAnnealingLR(optimizer, T_max=100)
-    now = [0.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    watch, rates = Deadline(101.0), []
-    entry = SimpleNamespace(scheduler=scheduler, interval="epoch")
-    for epoch in range(100):
-        trainer: Any = SimpleNamespace(
-            current_epoch=epoch, max_epochs=100, should_stop=False, lr_scheduler_configs=[entry]
-        )
-        rates.append(optimizer.param_groups[0]["lr"])
-        now[0] += 1e-9
-        watch.on_train_epoch_start(trainer, None)  # type: ignore[arg-type]
-        now[0] += 10
-        optimizer.step()
-        scheduler.step()
-        watch.on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
-        if trainer.should_stop:
-            break
-    assert len(rates) == 10
-    assert rates == sorted(rates, reverse=True)
-    assert rates[-1] < 0.05
-    assert watch.cut
 
 
 def test_epochs_follow_the_fold_before() -> None:

@@ -3,6 +3,7 @@
 from tandem.callbacks.best_checkpoint import BestCheckpoint
 from tandem.callbacks.collapse import CollapseWatch
 from tandem.callbacks.confusion import Confusion
+from tandem.callbacks.deadline import Deadline
 from tandem.callbacks.metrics_csv import MetricsCSV
 from tandem.callbacks.non_finite import NonFinite
 from tandem.callbacks.panels import Panels
@@ -15,6 +16,7 @@ __all__ = [
     "BestCheckpoint",
     "CollapseWatch",
     "Confusion",
+    "Deadline",
     "EpochLog",
     "MetricsCSV",
     "NonFinite",

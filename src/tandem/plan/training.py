@@ -93,10 +93,10 @@ def _fold(
     spent: float,
 ) -> Path:
     """Trains one fold, unless it is finished; returns its folder."""
-    from tandem.plan.deadline import Deadline
     from tandem.python.config import compose
     from tandem.python.fit import fit
     from tandem.utils.artifacts import RESULTS
+    from tandem.utils.digests import read_artifact
     from tandem.utils.files import write_json
 
     known = state["training"]["folds"]
@@ -105,21 +105,29 @@ def _fold(
     limit = now + max(0.0, end - now) / (folds - fold)
     if entry is None:
         planned = int(base["trainer"]["max_epochs"])
-        entry = known[str(fold)] = {"epochs": epochs_in(limit - now - START, planned, state, fold)}
+        seconds = max(1.0, round(limit - now - START, 1))
+        entry = known[str(fold)] = {"epochs": epochs_in(seconds, planned, state, fold), "seconds": seconds}
         write_json(places.state, state)
-    words = [*words, f"trainer.max_epochs={entry['epochs']}", *([f"data.fold={fold}"] if folds > 1 else [])]
+    # the deadline is an option like any other: a run that it cuts is another run than one without it
+    ends = [
+        f"trainer.max_epochs={entry['epochs']}",
+        "callbacks=deadline",
+        f"callbacks.deadline.seconds={entry['seconds']}",
+    ]
+    words = [*words, *ends, *([f"data.fold={fold}"] if folds > 1 else [])]
     config = compose(words, places.out)
     if (config.folder / RESULTS).exists():
         log.info("fold %d of %d: finished before (%s)", fold + 1, folds, config.folder)
         return config.folder
-    log.info("fold %d of %d: %d epochs, at most %.0f s", fold + 1, folds, entry["epochs"], limit - now)
-    watch = Deadline(limit)
+    log.info("fold %d of %d: %d epochs, at most %.0f s", fold + 1, folds, entry["epochs"], entry["seconds"])
     try:
-        fit(config, [watch])
+        fit(config)
     finally:
         state["training"]["seconds"] = spent + time.monotonic() - began
         write_json(places.state, state)
-    entry |= {"cut": watch.cut, "epoch_seconds": round(watch.seconds, 3), "folder": config.folder.name}
+    results = read_artifact(config.folder / RESULTS)
+    each = results["seconds"] / max(1, results["epochs"])
+    entry |= {"cut": results["epochs"] < entry["epochs"], "epoch_seconds": round(each, 3), "folder": config.folder.name}
     write_json(places.state, state)
     return config.folder
 

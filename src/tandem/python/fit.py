@@ -2,11 +2,10 @@
 
 import logging
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from omegaconf import DictConfig
 
@@ -16,12 +15,9 @@ from tandem.python.run import Run
 from tandem.utils.console import ConsoleHandler, PrintableFormatter
 from tandem.utils.lazy_imports import load_libraries
 
-if TYPE_CHECKING:
-    import pytorch_lightning as pl
 
-
-def fit(config: Config, callbacks: "Sequence[pl.Callback]" = ()) -> Run:
-    """Implements `tandem.fit`, its public name, which has no callbacks beside those of the configuration."""
+def fit(config: Config) -> Run:
+    """Implements `tandem.fit`, its public name."""
     if not isinstance(config, Config):
         raise ConfigError(f"fit takes what tandem.compose returns, not a {type(config).__name__}; compose it first")
     now = compose(config.overrides, config.config_dir)
@@ -32,13 +28,13 @@ def fit(config: Config, callbacks: "Sequence[pl.Callback]" = ()) -> Run:
         )
     words = [*config.overrides, "hydra.mode=RUN"]  # as the command adds it
     with application(config.config_dir) as hydra, _as_it_was():
-        error = hydra.run(PRIMARY, partial(_job, callbacks=callbacks), words, with_log_configuration=False).return_value
+        error = hydra.run(PRIMARY, _job, words, with_log_configuration=False).return_value
     if error is not None:
         raise error
     return Run(config.folder)
 
 
-def _job(config: DictConfig, callbacks: "Sequence[pl.Callback]" = ()) -> Exception | None:
+def _job(config: DictConfig) -> Exception | None:
     """What Hydra calls, as for the command: the same lock, state and results.
 
     Returns:
@@ -57,7 +53,7 @@ def _job(config: DictConfig, callbacks: "Sequence[pl.Callback]" = ()) -> Excepti
     new = is_new(folder)
 
     def task(composed: DictConfig, place: Path) -> Any:
-        return train_or_answer(resolve(composed), place, callbacks)
+        return train_or_answer(resolve(composed), place)
 
     try:
         with _logged(section):

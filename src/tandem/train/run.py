@@ -78,13 +78,12 @@ def _follow(config: Mapping[str, Any], folder: Path) -> None:
         raise SystemExit(1)
 
 
-def train_or_answer(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.Callback]" = ()) -> dict[str, Any]:
+def train_or_answer(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """The results of a run: read from its folder if it is finished, otherwise it is trained, or trained further.
 
     Args:
         config: the resolved configuration as plain containers.
         folder: the run's folder.
-        callbacks: further callbacks that are not part of the configuration, if it is trained.
     """
     if not (folder / RESULTS).exists():
         check_config(config)  # before the libraries are imported, which takes seconds
@@ -94,16 +93,16 @@ def train_or_answer(config: Mapping[str, Any], folder: Path, callbacks: "Sequenc
 
     repair(folder)
     known = finished_results(config, folder)
-    results = _train(config, folder, callbacks) if known is None else _as_declared_now(known, config, folder)
+    results = _train(config, folder) if known is None else _as_declared_now(known, config, folder)
     if not (folder / REPORT).exists():  # also if a finished run was interrupted before its report was written
         write_report(folder)
     return results
 
 
-def _train(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.Callback]" = ()) -> dict[str, Any]:
+def _train(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """Trains; a signal that ends it puts the job of Slurm back into the queue, if `checkpoint.requeue` says so."""
     try:
-        return train(config, folder, callbacks) if callbacks else train(config, folder)
+        return train(config, folder)
     except (KeyboardInterrupt, SystemExit) as stop:
         if isinstance(interruption(stop), Terminated) and (config.get("checkpoint") or {}).get("requeue"):
             requeue()
