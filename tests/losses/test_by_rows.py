@@ -87,7 +87,8 @@ def test_parts_of_a_batch_add_up_to_the_batch(path: Any) -> None:
             both = next(steps)
             number = sum(number for _, number in both).clamp_min(1)
             other = sum(each for place, (each, _) in enumerate(both) if place != index)
-            return (total + other) / number
+            mean: Tensor = (total + other) / number
+            return mean
 
         with means_by(share):
             value = value_of(loss, logits[rows], target[rows])

@@ -19,8 +19,8 @@ from tandem.errors import ConfigError, TandemError
 from tandem.utils.signals import interruption
 
 if TYPE_CHECKING:
-    from lightning_fabric.plugins.environments import ClusterEnvironment
-    from torch.distributed import Store
+    from lightning_fabric.plugins.environments.cluster_environment import ClusterEnvironment
+    from torch._C._distributed_c10d import Store
 
 MINUTES = 30.0
 """How long the processes wait for each other, unless `trainer.collective_timeout_min` says otherwise."""
@@ -82,17 +82,16 @@ def world() -> World:
 
 def environment() -> "ClusterEnvironment":
     """Lightning's environment of these processes; never the one that queues a job of Slurm again by itself."""
-    from lightning_fabric.plugins import environments
+    from lightning_fabric.plugins.environments.kubeflow import KubeflowEnvironment
+    from lightning_fabric.plugins.environments.slurm import SLURMEnvironment
+    from lightning_fabric.plugins.environments.torchelastic import TorchElasticEnvironment
 
     if "RANK" in os.environ:
-        chosen = (
-            environments.TorchElasticEnvironment if "LOCAL_RANK" in os.environ else environments.KubeflowEnvironment
-        )
-        return chosen()
+        return TorchElasticEnvironment() if "LOCAL_RANK" in os.environ else KubeflowEnvironment()
     here = world()
     os.environ["SLURM_NTASKS_PER_NODE"] = str(here.here)  # of this step; Lightning reads those of the whole job
     os.environ["SLURM_NNODES"] = str(here.size // here.here)
-    slurm = environments.SLURMEnvironment(auto_requeue=False)
+    slurm = SLURMEnvironment(auto_requeue=False)
     if "MASTER_ADDR" not in os.environ and (nodes := os.environ.get("SLURM_STEP_NODELIST")):
         os.environ["MASTER_ADDR"] = slurm.resolve_root_node_address(nodes)
     step = int(os.environ.get("SLURM_STEP_ID", 0))  # two steps of a job may run side by side

@@ -59,7 +59,8 @@ def train_job(config: DictConfig, folder: Path) -> float | None:
     plain = resolve(config)
     with first_failure():
         if world().rank:
-            return _follow(plain, folder)
+            _follow(plain, folder)
+            return None
         results = train_or_answer(plain, folder)
         tell("answered")
     if not sweep:  # whose summary has a row for each job
