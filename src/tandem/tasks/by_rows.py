@@ -52,8 +52,9 @@ def _of_all(output: TaskOutput, task: Task, counts: Sequence[int]) -> TaskOutput
     rows = torch.arange(sum(counts), device=output.rows.device)
     metrics = task.meters["train"].metrics.values()
     if task.dense and all(getattr(metric, "needs_mask", False) for metric in metrics):
-        no, mask = (each.new_empty((len(rows), *each.shape[1:-1], 0)) for each in (output.probabilities, output.target))
-        return output._replace(probabilities=no, target=mask, rows=rows, ids=())
+        both = (output.probabilities, output.target)
+        nothing, none = (each.new_empty((len(rows), *each.shape[1:-1], 0)) for each in both)
+        return output._replace(probabilities=nothing, target=none, rows=rows, ids=())
     return output._replace(
         probabilities=all_rows(output.probabilities, counts), target=all_rows(output.target, counts), rows=rows,
         ids=(), spacing=None,
