@@ -18,6 +18,7 @@ from tandem.data.folder import Folder
 from tandem.data.mixed import Mixed
 from tandem.data.phantom import Phantom
 from tandem.errors import ConfigError
+from tandem.export.program import PREPARED
 
 SIZES = [(40, 60), (60, 40), (33, 32), (32, 33), (9, 13), (300, 32), (1, 200), (48, 48)]
 """Landscape, portrait, one pixel off, smaller than the network's square, thin, and square."""
@@ -181,6 +182,7 @@ def test_the_option_is_checked_neutral_and_the_same_in_mixed_data(tmp_path: Path
     assert inspect.signature(Folder).parameters["fit"].default == "squash"
     assert fit_of({"size": 8}) == "squash"
     assert fit_of({"sources": {"a": {"train": 3}, "b": {"fit": "crop"}}}) == "crop"
+    assert set(PREPARED) == set(FITS), "an exported file says how to prepare an image"
     files = {how: Folder(str(tmp_path), fit=how, classes=["a", "b"]) for how in ("pad", "crop")}
     with pytest.raises(ConfigError, match=r"data\.sources differ in fit"):
         Mixed(files)
