@@ -42,6 +42,7 @@ def make_data(config: Mapping[str, Any]) -> "DataModule":
 def make_module(config: Mapping[str, Any], info: "DataInfo") -> "MultiTaskModule":
     """Builds network, tasks and balance, with weights drawn from the global random state; no data are read."""
     from tandem.module import MultiTaskModule
+    from tandem.network.layers import layer_factors
 
     declared(config["tasks"])  # refuses what is no direction or label
     nodes = {name: without_shown_as(node) for name, node in config["tasks"].items()}
@@ -52,9 +53,11 @@ def make_module(config: Mapping[str, Any], info: "DataInfo") -> "MultiTaskModule
     optimizer = build(config["optimizer"], "optimizer")
     scheduler = build(config["scheduler"], "scheduler") if config["scheduler"] else None
     _try_out(optimizer, scheduler)
-    optimizer = _grouped(optimizer, config["parameters"])
+    network = _network(config, info.channels, dense)
+    layers = layer_factors(network, config["parameters"].get("layer_decay"))
+    optimizer = _grouped(optimizer, config["parameters"], layers)
     module = MultiTaskModule(
-        network=_network(config, info.channels, dense),
+        network=network,
         tasks=tasks,
         balance=build(config["balance"], "balance", tasks=tuple(tasks)),
         optimizer=optimizer,
@@ -87,7 +90,7 @@ def image_size(data: Mapping[str, Any]) -> int | None:
     return next((size for size in sizes if isinstance(size, int) and not isinstance(size, bool)), None)
 
 
-def _grouped(make: Callable[..., Any], settings: Mapping[str, Any]) -> Callable[..., Any]:
+def _grouped(make: Callable[..., Any], settings: Mapping[str, Any], layers: Mapping[str, float]) -> Callable[..., Any]:
     """Adds parameter groups to the optimiser; a part may be written as one dotted key or as nested keys."""
     from tandem.optim.param_groups import grouped_optimizer
 
@@ -97,7 +100,7 @@ def _grouped(make: Callable[..., Any], settings: Mapping[str, Any]) -> Callable[
             f"parameters.lr_factors is {factors!r}, but must map parts to factors, such as {{network.encoder: 0.1}}"
         )
     factors = flatten(factors)
-    return partial(grouped_optimizer, make=make, lr_factors=factors, decay_all=settings["decay_all"])
+    return partial(grouped_optimizer, make=make, lr_factors=factors, decay_all=settings["decay_all"], layers=layers)
 
 
 def _try_out(optimizer: Callable[..., Any], scheduler: Callable[..., Any] | None) -> None:

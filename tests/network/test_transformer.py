@@ -155,3 +155,12 @@ def test_code_in_a_file_does_not_run(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot be read as tensors"):
         make_network(1, False, "test_vit", "unet", size=64, weights=str(tmp_path / "w.pth"))
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_run_of_another_size_is_a_start(tmp_path: Path) -> None:
+    one = make_network(1, False, "test_vit", "unet", size=96)
+    state = {f"network.{name}": value for name, value in one.state_dict().items()}
+    torch.save({"state_dict": state}, tmp_path / "best.ckpt")
+    other = make_network(1, False, "test_vit", "unet", size=64, weights=str(tmp_path / "best.ckpt"))
+    first, second = one.encoder.state_dict(), other.encoder.state_dict()
+    assert [name for name in first if not torch.equal(first[name], second[name])] == ["model.pos_embed"]

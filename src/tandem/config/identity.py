@@ -54,6 +54,7 @@ LATER: dict[str, Any] = {
     "resume_from": None,
     "network.weights_part": "encoder",
     "network.pyramid_channels": 256,
+    "parameters.layer_decay": None,
     "data.background": "black",
     "data.window": None,
     "data.spacing": None,

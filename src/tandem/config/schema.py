@@ -29,6 +29,7 @@ class ParametersConfig:
 
     decay_all: bool = False
     lr_factors: Any = None
+    layer_decay: Any = None
 
 
 @dataclass

@@ -63,5 +63,5 @@ def _cells(module: nn.Module) -> tuple[int, int] | None:
     if not isinstance(module, nn.AdaptiveAvgPool2d):
         return None
     size = module.output_size
-    pair = (size, size) if isinstance(size, int) else tuple(size)
-    return None if None in pair else (int(pair[0]), int(pair[1]))  # type: ignore[arg-type]
+    rows, columns = size if isinstance(size, tuple) else (size, size)
+    return None if rows is None or columns is None else (int(rows), int(columns))

@@ -73,7 +73,7 @@ class FeaturePyramid(nn.Module):
             if filled:
                 levels.append(level(found))
             else:
-                levels.append(found.new_empty(len(found), 0, int(rows * factor), int(columns * factor)))
+                levels.append(found.new_empty(found.shape[0], 0, int(rows * factor), int(columns * factor)))
         return levels
 
 

@@ -59,7 +59,10 @@ def select(patterns: Iterable[str], named: Named, key: str) -> dict[str, "nn.Par
 
 
 def parameter_groups(
-    named: Named, lr_factors: Mapping[str, float] | None = None, decay_all: bool = False
+    named: Named,
+    lr_factors: Mapping[str, float] | None = None,
+    decay_all: bool = False,
+    layers: Mapping[str, float] | None = None,
 ) -> list[dict[str, Any]]:
     """Groups for an optimiser: with or without weight decay, and with separate learning rates.
 
@@ -71,6 +74,7 @@ def parameter_groups(
         lr_factors: learning rate of a part in units of the optimiser's own, by the part's name (`network.encoder`);
             if several match a parameter, the longest name counts.
         decay_all: whether weight decay applies to every parameter.
+        layers: further factors, by a parameter's name; see `tandem.network.layers`.
 
     Returns:
         Groups with `params` and `lr_factor`, those with the factor 1 first; `weight_decay` is 0 in those without decay
@@ -91,7 +95,8 @@ def parameter_groups(
     groups: dict[tuple[float, bool], list[nn.Parameter]] = {}
     for name, parameter in listed:
         if parameter.requires_grad:
-            key = (_factor(setting_name(name), factors), decay_all or _decays(name, parameter))
+            factor = _factor(setting_name(name), factors) * (layers or {}).get(name, 1.0)
+            key = (factor, decay_all or _decays(name, parameter))
             groups.setdefault(key, []).append(parameter)
     if not groups:
         raise ConfigError("every parameter is frozen, so nothing would be learnt; freeze less")
@@ -106,6 +111,7 @@ def grouped_optimizer(
     make: Callable[[Any], "torch.optim.Optimizer"],
     lr_factors: Mapping[str, float] | None = None,
     decay_all: bool = False,
+    layers: Mapping[str, float] | None = None,
 ) -> "torch.optim.Optimizer":
     """An optimiser over `parameter_groups`, in each of which its learning rate is multiplied by the group's factor.
 
@@ -114,11 +120,12 @@ def grouped_optimizer(
         make: makes the optimiser from its groups.
         lr_factors: see `parameter_groups`.
         decay_all: see `parameter_groups`.
+        layers: see `parameter_groups`.
 
     Raises:
         ConfigError: see `parameter_groups`.
     """
-    optimizer = make(parameter_groups(named, lr_factors, decay_all))
+    optimizer = make(parameter_groups(named, lr_factors, decay_all, layers))
     for group in optimizer.param_groups:  # before a scheduler reads the initial learning rates
         group["lr"] *= group.pop("lr_factor")
     return optimizer
