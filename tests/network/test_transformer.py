@@ -65,7 +65,7 @@ def test_own_decoders_get_the_pyramid_too() -> None:
 
     network = make_network(1, True, "test_vit", Last, size=64, pyramid_channels=8)
     with torch.no_grad():
-        assert network(torch.rand(1, 1, 64, 64)).dense.shape == (1, 4, 2, 2)  # type: ignore[union-attr]
+        assert network(torch.rand(1, 1, 64, 64)).dense.shape == (1, 4, 2, 2)
     assert make_decoder(Last, (1, 8), (1, 2))[1] == 4
 
 
@@ -114,7 +114,7 @@ def test_weights_arrive_with_any_prefix(
     torch.save({inside: named, "epoch": 3} if inside else named, tmp_path / "w.pth")
     caplog.set_level("INFO", "tandem")
     network = make_network(1, True, "test_vit", "unet", UNET, size=64, weights=str(tmp_path / "w.pth"))
-    found = network.encoder.model.state_dict()  # type: ignore[union-attr, operator]
+    found = network.encoder.model.state_dict()  # type: ignore[union-attr]
     for name, value in found.items():
         if name == "pos_embed":
             assert value.shape == (1, 17, 64)

@@ -17,8 +17,9 @@ def brute_width(mask: Any) -> float:
     padded = np.pad(mask, 1)
     inside = np.argwhere(padded)
     outside = np.argwhere(~padded)
-    radius = max(min(math.dist(one, other) for other in outside) for one in inside)
-    return float(2 * radius - 1) / max(mask.shape)
+    radius: float = max(min(math.dist(one, other) for other in outside) for one in inside)
+    longest: int = max(mask.shape)
+    return (2 * radius - 1) / longest
 
 
 def test_widths_are_those_of_the_largest_circle() -> None:

@@ -11,6 +11,7 @@ from tandem.errors import ConfigError
 
 NOT_FILES = (
     "size",
+    "fit",
     "channels",
     "cache",
     "memory_gb",
@@ -28,6 +29,7 @@ KINDS = {
     "versions of tandem": lambda results: _tandem(results.get("versions") or {}),
     "devices": lambda results: results.get("device"),
     "processors": lambda results: results.get("processor"),
+    "numbers of processes": lambda results: results.get("processes"),
     "precisions": lambda results: ((results.get("config") or {}).get("trainer") or {}).get("precision"),
 }
 
