@@ -108,6 +108,7 @@ def _in_process(
             root.setLevel(level)
             GlobalHydra.instance().clear()
             HydraConfig.instance().cfg = None
+            logging.disable(logging.NOTSET)  # a rank above 0 says nothing
             os.environ.pop("TANDEM_SWEEP", None)  # a sweep that was refused leaves its identity to its process
         return Outcome(code, *capsys.readouterr())
 

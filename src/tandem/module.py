@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 from tandem.balance.balance import Balance
 from tandem.balance.replay import same_buffers
-from tandem.distributed.gather import backward_noop, gather_batch, is_distributed, no_loss
+from tandem.distributed.gather import backward_noop, is_distributed, no_loss
 from tandem.network.protocol import SharedNetwork, begin_epoch
 from tandem.optim.schedule import Resumable, with_scheduler
 from tandem.penalties import Penalties, Penalty
-from tandem.tasks.by_rows import answer_by_rows
+from tandem.tasks.by_rows import answers_of
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.task import Task
 from tandem.trackers.logged import log_mean, shows_step
@@ -33,12 +33,9 @@ class MultiTaskModule(Resumable):
         seed: the random state of each training batch is set from (seed, batch index), so that a resumed run gives the
             same numbers as an uninterrupted one. Batches accumulated into one step have different random states.
         penalties: penalties by name. They add to the gradient but not to the logged loss.
-
-    Attributes:
-        share: what each of several devices computes the losses of: its own `rows`, or the whole `batch`.
     """
 
-    share = "rows"
+    share = "rows"  # or `batch`: of what each of several devices computes the losses
 
     def __init__(
         self,
@@ -57,8 +54,7 @@ class MultiTaskModule(Resumable):
         self.task_modules = nn.ModuleDict(self.tasks)  # registers the same objects for Lightning and checkpoints
         self.balance = balance
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
-        self.monitor = monitor
-        self.seed = seed
+        self.monitor, self.seed = monitor, seed
         self.losses: dict[str, Tensor] = {}  # of the current training step, by task, with their graph
         self.terms: dict[str, dict[str, Tensor]] = {}  # of these losses, by task and term
         self.batch: Mapping[str, Any] = {}  # of that step
@@ -85,12 +81,7 @@ class MultiTaskModule(Resumable):
         return outputs
 
     def _outputs(self, batch: Mapping[str, Any], stage: str = "train") -> Outputs:
-        answers: Mapping[str, TaskOutput | None]
-        if stage == "train" and self.share == "rows" and is_distributed():
-            answers = answer_by_rows(self, self.tasks, batch)
-        else:
-            logits, batch = gather_batch(self, batch)
-            answers = {name: task.answer(logits[name], batch) for name, task in self.tasks.items()}
+        answers = answers_of(self, self.tasks, batch, by_rows=stage == "train" and self.share == "rows")
         return {name: output for name, output in answers.items() if output is not None}
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> dict[str, Any] | None:

@@ -125,6 +125,8 @@ def overrides_for(group: str, option: str, busi_tree: Callable[[int], Path]) -> 
         return ["experiment=tiny", "data=busi", *root, *TINY[5:]]
     backbone = ["network.backbone=mobilenetv2_050"] if group == "network" else []  # some decoders dilate it
     size = ["data.size=128"] if option == "pan" else []  # it halves the deepest map three times
+    if option == "dpt":  # it reads a plain vision transformer
+        backbone, size = ["network.backbone=test_vit"], ["data.size=64"]
     task = METRICS[option] if group == "metrics" else TASK.get(group)
     if task:
         place = group if group in ("metrics", "adversary") else "loss"

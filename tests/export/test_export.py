@@ -101,6 +101,7 @@ def test_a_torch_program_does_the_same_without_tandem(small: Path, tmp_path: Pat
     assert (classes.shape, mask.shape, answer.dtype) == ((3, 3), (3, 1, 64, 64), torch.uint8)
 
 
+@pytest.mark.full
 def test_another_family_goes_through_too(other_family: Path) -> None:
     file, difference = export_run(other_family)
     assert difference <= 1e-4
@@ -175,6 +176,7 @@ def test_bad_settings_are_one_line(small: Path, arguments: dict[str, Any], messa
         export_run(small, **arguments)
 
 
+@pytest.mark.full
 def test_it_holds_threshold_and_temperature(small: Path, tmp_path: Path) -> None:
     run = restore(small)
     plain = Inference(run.module)

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from tandem.distributed.gather import all_rows, gather_logits, per_rank_rng
+from tandem.distributed.gather import all_rows, gather_batch, gather_logits, is_distributed, per_rank_rng
 from tandem.distributed.rows import rows_of_all, shared_mean
 from tandem.losses.reduce import means_by
 from tandem.tasks.output import TaskOutput
@@ -16,6 +16,26 @@ from tandem.tasks.task import Task
 def computed_by_rows(task: Task) -> bool:
     """Whether a task's loss can be computed from the rows of each device; the others need the whole batch."""
     return bool(getattr(task.loss, "by_rows", False))
+
+
+def answers_of(
+    forward: Callable[[Tensor], Mapping[str, Tensor]],
+    tasks: Mapping[str, Task],
+    batch: Mapping[str, Any],
+    by_rows: bool,
+) -> dict[str, TaskOutput | None]:
+    """Each task's output, with the loss of the whole batch, on one device or several.
+
+    Args:
+        forward: (n, C, H, W) images to logits by task.
+        tasks: by name.
+        batch: this device's rows.
+        by_rows: whether each of several devices computes the losses of its own rows.
+    """
+    if by_rows and is_distributed():
+        return answer_by_rows(forward, tasks, batch)
+    logits, batch = gather_batch(forward, batch)
+    return {name: task.answer(logits[name], batch) for name, task in tasks.items()}
 
 
 def answer_by_rows(

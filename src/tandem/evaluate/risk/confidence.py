@@ -47,8 +47,8 @@ def mask_confidence(p: Array, drawn: npt.NDArray[np.bool_], empty: str) -> float
             lesion, and its confidence is `1 - max(p)`; with `skip`, Dice needs a lesion and its confidence is 0.
 
     Example:
-        >>> mask_confidence(np.array([0.9, 0.6, 0.1]), np.array([True, True, False]), "skip")
-        0.8333333333333334
+        >>> round(mask_confidence(np.array([0.9, 0.6, 0.1]), np.array([True, True, False]), "skip"), 3)
+        0.833
     """
     if not drawn.any():
         return 1.0 - float(p.max(initial=0.0)) if empty == "score" else 0.0
