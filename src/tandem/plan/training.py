@@ -109,12 +109,13 @@ def _fold(
         entry = known[str(fold)] = {"epochs": epochs_in(seconds, planned, state, fold), "seconds": seconds}
         write_json(places.state, state)
     # the deadline is an option like any other: a run that it cuts is another run than one without it
-    ends = [
+    ends = "{_target_: tandem.callbacks.Deadline, seconds: " + f"{entry['seconds']}}}"
+    words = [
+        *words,
         f"trainer.max_epochs={entry['epochs']}",
-        "callbacks=deadline",
-        f"callbacks.deadline.seconds={entry['seconds']}",
+        f"+callbacks.deadline={ends}",
+        *([f"data.fold={fold}"] if folds > 1 else []),
     ]
-    words = [*words, *ends, *([f"data.fold={fold}"] if folds > 1 else [])]
     config = compose(words, places.out)
     if (config.folder / RESULTS).exists():
         log.info("fold %d of %d: finished before (%s)", fold + 1, folds, config.folder)
