@@ -96,6 +96,7 @@ def test_launchers_come_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     assert "keep_going: true" in run(installed, tmp_path, "hydra/launcher=processes", "--cfg", "hydra")
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_a_small_demo_runs_from_the_wheel(installed: Path, tmp_path: Path) -> None:
     small = ["data.size=32", "data.train=12", "data.val=12", "data.test=12", "data.seed=3", "trainer.max_epochs=1"]

@@ -147,6 +147,7 @@ def test_mistakes_are_one_line(
     assert message in outcome.error
 
 
+@pytest.mark.full
 def test_real_busi_has_its_known_contradiction_and_near_duplicates(
     in_process: Callable[..., Any], tmp_path: Path
 ) -> None:

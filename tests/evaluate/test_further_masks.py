@@ -50,6 +50,7 @@ def test_masks_of_classes(
     assert again["metrics"] == found["metrics"]
 
 
+@pytest.mark.full
 def test_several_mask_channels(
     tmp_path: Path, trees: Any, run_of: Callable[..., Path], asked: Callable[..., EvaluateSettings], rows: Rows
 ) -> None:

@@ -90,6 +90,7 @@ def test_a_sweep_over_anything_else_gives_a_page_each(explain_loss: Command, tmp
     assert all("mse, mae" in page.read_text(encoding="utf-8") for page in pages)
 
 
+@pytest.mark.full
 def test_another_question_has_another_folder(explain_loss: Command, tmp_path: Path) -> None:
     for words in (["split=val"], ["-m", "split=val,train"], ["-m", "data.seed=1,2"], ["split=test"]):
         assert explain_loss("loss/regression=mse", *words).code == 0

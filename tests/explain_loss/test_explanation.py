@@ -154,6 +154,7 @@ def test_data_without_lesions_are_refused(given: Any, masks: Tensor, what: str) 
         given(masks)
 
 
+@pytest.mark.full
 def test_the_same_numbers_give_the_same_files_and_names_are_shown_and_not_run(tmp_path: Path) -> None:
     nodes = {EVIL: node("binary.Focal"), "dice": node("binary.Dice")}
     explanation = explain_losses(EVIL, nodes, CONFIG)

@@ -91,6 +91,7 @@ def test_the_file_describes_itself(small: Path, onnx_file: Path) -> None:
     assert metadata["tandem.data"]["fingerprint"] == run.results["data"]["fingerprint"]
 
 
+@pytest.mark.full
 def test_a_torch_program_does_the_same_without_tandem(small: Path, tmp_path: Path) -> None:
     file, difference = export_run(small, "torch", tmp_path / "deep" / "model.pt2")
     assert difference <= 1e-6

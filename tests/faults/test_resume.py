@@ -24,7 +24,7 @@ STATED = (
 @pytest.mark.parametrize(
     "words",
     [
-        pytest.param(words, id=name, marks=pytest.mark.full if name in ("float64", "plateau") else ())
+        pytest.param(words, id=name, marks=pytest.mark.full if name in ("float64", "plateau", "drawn") else ())
         for words, name in zip(STATED, ["workers", "float64", "plateau", "drawn"], strict=True)
     ],
 )
@@ -38,6 +38,7 @@ def test_a_killed_run_ends_as_one_that_was_not(words: list[str], tmp_path: Path)
     assert left(tmp_path / "killed").differs(left(tmp_path / "whole")) == []
 
 
+@pytest.mark.full
 def test_a_run_killed_after_its_early_stop_does_not_train_on(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     words = [*PHANTOM, "callbacks=early_stopping", "callbacks.early_stopping.patience=1", "trainer.max_epochs=6"]
     words += ["+callbacks.early_stopping.min_delta=10"]

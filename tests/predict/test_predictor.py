@@ -171,6 +171,7 @@ def test_with_flips_a_mirrored_image_has_the_mirrored_answer(run: Path) -> None:
     assert not same(bare, plain)
 
 
+@pytest.mark.full
 def test_another_family_in_colour(runs: Runs, image_folder: Path) -> None:
     folder = runs(*FAMILY)
     files = [image_folder / name for name in GOOD]

@@ -103,6 +103,7 @@ def test_ctrl_c_stops_the_jobs_and_says_what_is_done(
     assert jobs.status(1)["state"] == "interrupted"
 
 
+@pytest.mark.full
 @pytest.mark.slow
 def test_a_real_job_has_the_same_numbers_in_a_process_of_its_own(
     tandem_train: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
