@@ -29,7 +29,7 @@ class Loss(nn.Module):
 
     @property
     def by_rows(self) -> bool:
-        """Whether it is made of `masked_mean`s over rows, pixels or cells of single images.
+        """Whether it is made of means (`masked_mean`) over rows, pixels or cells of single images.
 
         Then a part of a batch can be computed alone: sums and numbers add up. Any other loss needs the whole batch.
         """
