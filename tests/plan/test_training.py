@@ -150,11 +150,11 @@ def test_a_file_of_runs_is_read_back_and_a_changed_one_is_refused(
 
 
 def test_a_damaged_state_is_an_error(tmp_path: Path) -> None:
-    from tandem.plan.plan import places_of
+    from tandem.plan.plan import Places
 
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(DataError, match="is no plan"):
-        read_state(places_of(tmp_path, "x"))
+        read_state(Places(tmp_path, "x"))
 
 
 @pytest.mark.full

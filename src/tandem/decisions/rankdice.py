@@ -2,6 +2,7 @@
 
 from torch import Tensor
 
+from tandem.decisions.reached import reached
 from tandem.utils.optional import load
 
 EXTRA = "rankdice"
@@ -42,7 +43,7 @@ def rankdice(probabilities: Tensor, threshold: Tensor) -> Tensor:
     )
     p = probabilities.double().clamp(0, 1)  # resized maps may lie a rounding error outside
     best: Tensor = solver.predict(p)
-    some = (probabilities >= threshold.view(1, -1, 1, 1)).flatten(2).any(2)
+    some = reached(probabilities, threshold).flatten(2).any(2)
     return best & some[..., None, None]
 
 

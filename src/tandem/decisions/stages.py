@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from tandem.decisions.rankdice import rankdice
+from tandem.decisions.reached import reached
 from tandem.decisions.steps import processed
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ def stages(probabilities: Tensor, threshold: Tensor, decision: "Decision") -> di
     Returns:
         (N, C, H, W) bool for each stage.
     """
-    found = {THRESHOLD: probabilities >= threshold.view(1, -1, 1, 1)}
+    found = {THRESHOLD: reached(probabilities, threshold)}
     if decision.rule == "rankdice":
         found[RANKDICE] = rankdice(probabilities, threshold)
     if decision.steps:

@@ -117,7 +117,7 @@ class _Gather(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, own: Tensor, rows: Sequence[int]) -> Tensor:
         ctx.rows = rows
-        return _all_rows(own, rows)
+        return all_rows(own, rows)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
@@ -126,7 +126,7 @@ class _Gather(torch.autograd.Function):
 
 
 def _gathered(own: Tensor, rows: Sequence[int]) -> Tensor:
-    return _Gather.apply(own, rows) if own.requires_grad else _all_rows(own, rows)
+    return _Gather.apply(own, rows) if own.requires_grad else all_rows(own, rows)
 
 
 def all_rows(own: Tensor, rows: Sequence[int]) -> Tensor:
@@ -136,10 +136,6 @@ def all_rows(own: Tensor, rows: Sequence[int]) -> Tensor:
         own: (n, ...) of this device.
         rows: number of rows of each device.
     """
-    return _all_rows(own, rows)
-
-
-def _all_rows(own: Tensor, rows: Sequence[int]) -> Tensor:
     padded = own.new_zeros((max(rows), *own.shape[1:]))
     padded[: len(own)] = own
     parts = [torch.empty_like(padded) for _ in rows]
@@ -151,7 +147,7 @@ def _targets(batch: Mapping[str, Any], rows: Sequence[int]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in batch.items():
         if isinstance(value, Tensor) and key not in NOT_TARGETS:
-            found[key] = _all_rows(value, rows)
+            found[key] = all_rows(value, rows)
         elif isinstance(value, Mapping):
             found[key] = _targets(value, rows)
     return found

@@ -10,13 +10,13 @@ import torch
 from torch import Tensor
 
 from tandem.data.batch import MISSING_PIXEL
+from tandem.decisions.reached import reached
 from tandem.decisions.stages import RANKDICE, THRESHOLD
 from tandem.evaluate.bootstrap import Array, BootstrapSamples, estimate, mean_of, ratio
 from tandem.evaluate.findings import Score, ScoreTable
 from tandem.metrics.objective import Objective
 from tandem.metrics.overlap import dice_parts
 from tandem.tasks import Task
-from tandem.tasks.kinds.binary import reached
 from tandem.utils.resampling import Statistic, spread
 
 if TYPE_CHECKING:

@@ -4,7 +4,6 @@ The archive holds no data and no checkpoints. Reading is safe: files are written
 of more than `LIMIT` bytes, and files other than text, PDF and PNG are refused.
 """
 
-import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -18,7 +17,8 @@ from tandem.paper.outcome import Outcome
 from tandem.study.statistics import RULES
 from tandem.utils.artifacts import PAPER, RESULTS
 from tandem.utils.digests import read_artifact
-from tandem.utils.files import as_json, read_json, write_whole
+from tandem.utils.files import as_json, read_json
+from tandem.utils.zips import write_zip, zip_members
 
 OF_RUN = (RESULTS, "status.json", "config.yaml", "metrics.csv", str(IMAGES))
 """Files of a run in the archive."""
@@ -45,15 +45,7 @@ def write_archive(path: Path, node: Mapping[str, Any], budget: str, outcome: Out
 
     head = {"statistics": RULES, "budget": budget, "jobs": [asdict(job) for job in outcome.jobs], "paper": node}
     members = {PAPER: json.dumps(head, indent=1).encode(), **dict(_files(outcome, out))}
-
-    def write(file: Any) -> None:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, content in members.items():
-                info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-                info.external_attr = 0o644 << 16
-                archive.writestr(info, content, zipfile.ZIP_DEFLATED)
-
-    write_whole(path, write)
+    write_zip(path, members)
 
 
 def open_archive(path: Path, out: Path) -> tuple[Mapping[str, Any], str, list[PaperJob], Path]:
@@ -161,11 +153,7 @@ def _unpacked(path: Path) -> Path:
 
 def _check(path: Path) -> None:
     """Checks an archive before it is unpacked; unpacking itself refuses links and paths that lead outside."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            infos = archive.infolist()
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"archive={path} is not a readable zip file ({error})") from error
+    infos = zip_members(path, "archive")
     if len(infos) > MEMBERS or sum(info.file_size for info in infos) > LIMIT:
         raise DataError(f"archive={path} exceeds {LIMIT // 10**9} GB unpacked or {MEMBERS:,} files")
     for info in infos:

@@ -29,12 +29,12 @@ def plan_job(config: Mapping[str, Any]) -> None:
         DataError: the data cannot be read.
     """
     from tandem.plan.budget import seconds_of
-    from tandem.plan.plan import make_plan, places_of
+    from tandem.plan.plan import Places, make_plan
     from tandem.utils.outputs import check_folder, named
 
     began = time.monotonic()
     budget, name = seconds_of(config["budget"]), checked_name(config["name"])
-    places = places_of(check_folder(named(config)), name)
+    places = Places(check_folder(named(config)), name)
     if not (config["run"] and places.experiment.exists() and places.state.exists() and not config["overwrite"]):
         make_plan(config, places, budget)
     else:

@@ -55,16 +55,6 @@ class Places:
         return self.out / f"{self.name}.zip"
 
 
-def places_of(out: Path, name: str) -> Places:
-    """The files of a plan.
-
-    Args:
-        out: the folder.
-        name: of the experiment.
-    """
-    return Places(out, name)
-
-
 def make_plan(config: Mapping[str, Any], places: Places, budget: float) -> None:
     """Reads the data, asks the rules, and writes the experiment, the page and the facts.
 

@@ -4,14 +4,13 @@ The file holds a folder for each run, with what a restored run needs, and `ensem
 of each file. It holds no data; nothing in it is run.
 """
 
-import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from tandem.errors import DataError
 from tandem.utils.artifacts import BEST, COMPUTED, DATA, ENSEMBLE, IDENTITY, METRICS, RESULTS, SPLITS_FILE
-from tandem.utils.files import known_sha256, read_json, write_whole
+from tandem.utils.files import known_sha256, read_json
+from tandem.utils.zips import write_zip, zip_members
 
 OF_RUN = (RESULTS, BEST, DATA, IDENTITY, METRICS, SPLITS_FILE, COMPUTED, "config.yaml")
 """Files of a run in the archive. Its digests stay behind, since the results lose the paths of a machine."""
@@ -42,15 +41,7 @@ def write_ensemble(path: Path, runs: Mapping[str, Path], results: Mapping[str, b
                 members[f"{name}/{file}"] = results[name] if file == RESULTS else (folder / file).read_bytes()
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in members.items()}
     head = {"schema": 1, "runs": list(runs), "files": digests}
-
-    def write(file: Any) -> None:
-        with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
-            for name, content in {ENSEMBLE: json.dumps(head, indent=1).encode(), **members}.items():
-                info = zipfile.ZipInfo(name, (1980, 1, 1, 0, 0, 0))
-                info.external_attr = 0o644 << 16
-                archive.writestr(info, content, zipfile.ZIP_DEFLATED)
-
-    write_whole(path, write)
+    write_zip(path, {ENSEMBLE: json.dumps(head, indent=1).encode(), **members})
 
 
 def runs_in(path: Path) -> list[Path]:
@@ -91,11 +82,7 @@ def _check_names(path: Path, names: Sequence[str]) -> None:
 
 
 def _check(path: Path) -> None:
-    try:
-        with zipfile.ZipFile(path) as archive:
-            found = archive.namelist()
-    except (OSError, zipfile.BadZipFile) as error:
-        raise DataError(f"run={path} is not a readable zip file ({error})") from error
+    found = [info.filename for info in zip_members(path, "run")]
     if ENSEMBLE not in found:
         raise DataError(f"run={path} is a zip file without {ENSEMBLE}; give one that tandem-plan wrote, or run folders")
     if others := [name for name in found if not name.endswith("/") and Path(name).suffix not in ENDINGS]:

@@ -11,6 +11,7 @@ from torchmetrics import Metric, MetricCollection
 from tandem.data.datamodule import DataInfo
 from tandem.data.samples import Samples
 from tandem.decisions.decision import NEUTRAL, Decision
+from tandem.decisions.reached import reached
 from tandem.decisions.stages import decided
 from tandem.decisions.temperature import mapped
 from tandem.distributed.rows import labelled_rows
@@ -18,7 +19,6 @@ from tandem.errors import ConfigError
 from tandem.losses.data_dependent import deferred_losses
 from tandem.network.features import FeatureChannels, Features
 from tandem.tasks.kinds import Kind, Question, kind_of
-from tandem.tasks.kinds.binary import reached
 from tandem.tasks.kinds.values import check_values
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.target_statistics import check_prior_bias, count_answers, resolve_loss, set_prior_bias

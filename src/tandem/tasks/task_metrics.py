@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
+from tandem.decisions.reached import reached
 from tandem.metrics.shared_counts import first_of_each, take_counts
-from tandem.tasks.kinds.binary import reached
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.undefined import UndefinedRows
 

@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from tandem.data.batch import MISSING_PIXEL
 from tandem.evaluate.bootstrap import BootstrapSamples, estimate, mean_known
-from tandem.evaluate.evaluators.class_overlap import OverlapMeasure
+from tandem.evaluate.evaluators.class_overlap import OverlapMeasure, confusion_of
 from tandem.evaluate.evaluators.evaluator import Evaluator, Images
 from tandem.evaluate.evaluators.native import NativeClasses
 from tandem.evaluate.findings import Drawing, Findings, Score, ScoreTable, Shown
@@ -60,9 +59,7 @@ class ClassMasks(Evaluator):
         self.sure += output.probabilities.amax(1).double().flatten(1).mean(1).tolist()
         rows: list[Mapping[str, Any]] = []
         for name, drawn, truth in zip(images.ids, predicted, target, strict=True):
-            known = truth != MISSING_PIXEL
-            pairs = truth[known] * classes + drawn[known]
-            matrix = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+            matrix = confusion_of(truth, drawn, classes)
             self.kept.append(matrix)
             of_class = np.stack([matrix.sum(1), matrix.sum(0), matrix.diagonal()], axis=1)
             cells: dict[str, Any] = dict(zip(self.columns, of_class.ravel().tolist(), strict=False))

@@ -1,12 +1,27 @@
 """Overlap of masks of classes, as a function of the weight of each image."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from tandem.data.batch import MISSING_PIXEL
 from tandem.evaluate.bootstrap import Array, mean_known, mean_of, ratio
 from tandem.metrics.overlap import dice_parts
+
+
+def confusion_of(truth: npt.NDArray[Any], drawn: npt.NDArray[Any], classes: int) -> npt.NDArray[np.int64]:
+    """(C, C) counts of an image's labelled pixels; rows are true classes.
+
+    Args:
+        truth: (H, W) true classes, with 255 where a pixel is unlabelled.
+        drawn: (H, W) predicted classes.
+        classes: C.
+    """
+    known = truth != MISSING_PIXEL
+    pairs = truth[known].astype(np.int64) * classes + drawn[known]
+    return np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
 
 
 class OverlapMeasure:

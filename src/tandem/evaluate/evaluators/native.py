@@ -12,7 +12,7 @@ from tandem.decisions.stages import decided
 from tandem.errors import DataError
 from tandem.evaluate.bootstrap import Array, BootstrapSamples, estimate
 from tandem.evaluate.evaluators.channel import COUNTS, MaskMeasure, overlap
-from tandem.evaluate.evaluators.class_overlap import OverlapMeasure
+from tandem.evaluate.evaluators.class_overlap import OverlapMeasure, confusion_of
 from tandem.evaluate.findings import Score
 from tandem.tasks import Task, TaskOutput
 
@@ -135,10 +135,7 @@ class NativeClasses(Native):
         for name, maps in zip(names, output.probabilities, strict=True):
             matrix = np.zeros((classes, classes), np.int64)
             if (found := self.pair(name, maps)) is not None:
-                drawn, truth = found[0].argmax(0).numpy(), found[1][0].astype(np.int64)
-                known = truth != MISSING_PIXEL
-                pairs = truth[known] * classes + drawn[known]
-                matrix = np.bincount(pairs, minlength=classes**2).reshape(classes, classes)
+                matrix = confusion_of(found[1][0], found[0].argmax(0).numpy(), classes)
             self.kept.append(matrix)
 
     @property

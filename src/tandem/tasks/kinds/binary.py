@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from tandem.data.batch import MISSING_PIXEL
+from tandem.decisions.reached import reached
 from tandem.tasks.kinds.kind import Kind, Tally
 
 
@@ -50,20 +51,6 @@ class Binary(Kind):
     def absent(self, row: Tensor, name: str) -> str:
         """Names the answer that never occurs."""
         return "background" if row[1] else "foreground"
-
-
-def reached(probabilities: Tensor, threshold: Tensor) -> Tensor:
-    """Returns whether each probability reaches its channel's threshold, bool.
-
-    Args:
-        probabilities: (N, C) or (N, C, *spatial).
-        threshold: (C,).
-
-    Example:
-        >>> reached(torch.tensor([[0.3, 0.3]]), torch.tensor([0.3, 0.4])).tolist()
-        [[True, False]]
-    """
-    return probabilities >= threshold.view(1, -1, *[1] * (probabilities.ndim - 2))
 
 
 def _by_channel(answers: Tensor) -> Tensor:
