@@ -85,6 +85,7 @@ def export_run(
     from tandem.evaluate.decide import decide_run
     from tandem.export.mean import MeanInference
     from tandem.export.program import metadata, trace
+    from tandem.network.lora import merge_lora
     from tandem.network.protocol import network_stride
     from tandem.runs.inference import Inference
     from tandem.runs.restore import restore
@@ -102,8 +103,10 @@ def export_run(
     file = check_file(out or folder / "export" / f"model{kind.suffix}")
     with writing(file.parent, "export", overwrite, file.name):
         run = restore(folder)
+        runs = [run, *map(restore, others)]
+        for one in runs:
+            merge_lora(one.module)
         if others:
-            runs = [run, *map(restore, others)]
             for one in runs:
                 check_plain(one)
             inference: Inference = MeanInference(runs)

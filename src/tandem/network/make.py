@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from difflib import get_close_matches
+from math import inf
 from pathlib import Path
 from pickle import UnpicklingError
 from textwrap import shorten
@@ -13,8 +14,10 @@ from timm.layers import DropPath
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
 from tandem.network import small_cnn
+from tandem.network.backbone import describe
 from tandem.network.decoder import MakeDecoder
 from tandem.network.freeze import first_epoch
+from tandem.network.lora import Lora, add_lora, read_lora
 from tandem.network.network import Network
 from tandem.network.parts import Plan, parts
 from tandem.network.weights import (
@@ -55,6 +58,7 @@ def make_network(
     drop_path: float = 0.0,
     dropout: float = 0.0,
     pyramid_channels: int = 256,
+    lora: Mapping[str, Any] | None = None,
     size: int | tuple[int, int] | None = None,
 ) -> Network:
     """Builds a timm backbone with a decoder of segmentation-models-pytorch or a custom decoder.
@@ -79,6 +83,8 @@ def make_network(
             for an image in training, rising from 0 at the first branch to this value at the last, in [0, 1).
         dropout: share of the deepest map's channels that is dropped in training, in [0, 1).
         pyramid_channels: channels of each level that a plain vision transformer's pyramid makes for a decoder.
+        lora: adapters in a frozen backbone: `rank`, `alpha`, `dropout` and `targets`; see `tandem.network.lora`. None,
+            or a rank of 0: no adapters.
         size: side, or height and width, of the images; a vision transformer is made for it. None if it is not known.
 
     Raises:
@@ -89,6 +95,7 @@ def make_network(
     _check_options(backbone_options, decoder_options)
     _check_decoder(decoder, decoder_options)
     begins = first_epoch(freeze)
+    adapters = _read_lora(lora, begins)
     check_part(weights_part, weights)
     weights = weights and str(Path(weights).expanduser())
     given = given_statistics(normalization, channels) if normalization else None
@@ -122,7 +129,19 @@ def make_network(
         raise _without_depth(backbone, drop_path)
     if weights is not None and weights_part == "network":
         take_decoder(decoding, weights)
+    if adapters is not None:
+        add_lora(encoder, adapters, backbone, plan.padded(encoder.output_stride) or describe(backbone).native)
     return Network(encoder, decoding, width, mean, std, dropout, begins)
+
+
+def _read_lora(options: Mapping[str, Any] | None, begins: float) -> Lora | None:
+    asked = read_lora(options)
+    if asked is not None and begins == inf:
+        raise ConfigError(
+            f"network.lora.rank is {asked.rank}, whose adapters are trained in a frozen backbone, but "
+            "network.freeze=encoder trains nothing in it; set network.freeze=none, or network.lora.rank=0"
+        )
+    return asked
 
 
 def _check_options(backbone: Mapping[str, Any] | None, decoder: Mapping[str, Any] | None) -> None:

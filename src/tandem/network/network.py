@@ -7,6 +7,7 @@ from typing import Self
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from tandem.network.features import FeatureChannels, Features
 
@@ -19,7 +20,8 @@ class Network(nn.Module):
     with which convolutions run a third to a half faster, both on two CPU cores and on GPUs with mixed precision.
 
     A frozen encoder gets no gradient and stays in evaluation mode: its batch statistics do not change, and its dropout
-    and stochastic depth are off.
+    and stochastic depth are off. Batch statistics do not change either in an encoder of which only a part is trained,
+    such as adapters.
 
     Args:
         encoder: backbone with the interface of segmentation-models-pytorch: has `out_channels` and `output_stride`,
@@ -31,7 +33,8 @@ class Network(nn.Module):
         dropout: share of the deepest map's channels that is dropped in training, for both decoder and heads, in
             [0, 1). Whole channels are dropped, since neighbouring pixels of a channel are correlated.
         first_epoch: the epoch, counted from 0, in which training of the encoder starts; infinity: never. Until then
-            its parameters get no gradient; the optimiser holds them already, unless this is infinity.
+            its parameters get no gradient; the optimiser holds them already, unless this is infinity. Parameters that
+            need no gradient from the start, those below adapters, never get one.
     """
 
     mean: Tensor
@@ -51,6 +54,9 @@ class Network(nn.Module):
         self.encoder = encoder
         self.first_epoch = first_epoch
         self.frozen = first_epoch > 0
+        needs = {name: parameter.requires_grad for name, parameter in encoder.named_parameters()}
+        self.trained = {name for name, need in needs.items() if need}
+        self.partly = 0 < len(self.trained) < len(needs)
         if first_epoch == inf:
             encoder.requires_grad_(False)
         self.drop = nn.Dropout2d(dropout)
@@ -65,14 +71,19 @@ class Network(nn.Module):
         """Freezes or unfreezes the encoder for an epoch of training, counted from 0."""
         if self.first_epoch > 0:
             self.frozen = epoch < self.first_epoch
-            self.encoder.requires_grad_(not self.frozen)
+            for name, parameter in self.encoder.named_parameters():
+                parameter.requires_grad_(not self.frozen and name in self.trained)
             self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
-        """Sets training or evaluation mode; a frozen encoder stays in evaluation mode."""
+        """Sets training or evaluation mode; what is frozen of the encoder stays in evaluation mode."""
         super().train(mode)
         if self.frozen:
             self.encoder.eval()
+        elif self.partly:
+            for part in self.encoder.modules():
+                if isinstance(part, _BatchNorm):
+                    part.eval()
         return self
 
     def forward(self, image: Tensor) -> Features:

@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 
 from tandem.errors import ConfigError
+from tandem.network.lora import without_lora
 from tandem.network.vision_transformer import PlainTransformer
 from tandem.network.weights import CHECKPOINT, OWN
 from tandem.utils.digests import check_intact
@@ -84,7 +85,7 @@ def _read(weights: str) -> Tensors:
     tensors = {str(key): value for key, value in found.items() if isinstance(value, Tensor)} if _maps(found) else {}
     if not tensors:
         raise ConfigError(f"network.weights: '{weights}' holds no tensors by name; give a .safetensors or .pth file")
-    return tensors
+    return without_lora(tensors)
 
 
 def _maps(found: object) -> bool:

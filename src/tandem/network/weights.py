@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from tandem.errors import ConfigError
+from tandem.network.lora import without_lora
 from tandem.utils.digests import check_intact
 from tandem.utils.files import known_sha256
 
@@ -125,6 +126,7 @@ def _take(module: nn.Module, prefix: str, weights: str, wanted: str) -> None:
     check_intact(Path(weights))
     try:
         state = torch.load(weights, weights_only=True, map_location="cpu")["state_dict"]
+        state = without_lora(state)
         found = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
         module.load_state_dict(found)
     except (OSError, EOFError, RuntimeError, UnpicklingError, KeyError, TypeError, AttributeError) as error:

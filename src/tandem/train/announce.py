@@ -37,21 +37,26 @@ def announce_run(
     _warn_of_random(config["network"])
     for split, samples in data.splits.items():
         log.info("data %s, %s", data.info.name, describe_split(split, samples, data.info.classes))
-    parameters = sum(parameter.numel() for parameter in module.parameters())
     device = trainer.strategy.root_device
-    log.info("tasks %s; %s parameters; on %s", ", ".join(module.tasks), f"{parameters:,}", device)
+    log.info("tasks %s; %s; on %s", ", ".join(module.tasks), _parameters(module), device)
     log.info("best epoch: %s %s", "highest" if config["mode"] == "max" else "lowest", config["monitor"])
     if weights is not None:
         log.info("the encoder starts from %s", ", ".join(f"{key} {value}" for key, value in weights.items()))
 
 
+def _parameters(module: "MultiTaskModule") -> str:
+    """How many parameters there are, and how many of them are trained if that is not all."""
+    counts = [(parameter.numel(), parameter.requires_grad) for parameter in module.parameters()]
+    total, trained = sum(count for count, _ in counts), sum(count for count, needed in counts if needed)
+    return f"{total:,} parameters" + (f", {trained:,} of them trained" if trained < total else "")
+
+
 def _warn_of_random(network: Mapping[str, Any]) -> None:
     """Warns when a frozen encoder has random weights."""
-    freeze = network.get("freeze", "none")
-    if freeze != "none" and not (network.get("pretrained") or network.get("weights")):
-        log.warning(
-            "network.freeze=%s freezes random weights; set network.pretrained=true or network.weights=FILE", freeze
-        )
+    freeze, rank = network.get("freeze", "none"), (network.get("lora") or {}).get("rank")
+    frozen = f"network.freeze={freeze}" if freeze != "none" else f"network.lora.rank={rank}" if rank else None
+    if frozen is not None and not (network.get("pretrained") or network.get("weights")):
+        log.warning("%s freezes random weights; set network.pretrained=true or network.weights=FILE", frozen)
 
 
 def _warn_of_mode(config: Mapping[str, Any], module: "MultiTaskModule") -> None:
