@@ -120,7 +120,7 @@ def test_a_network_starts_as_the_frozen_one_and_trains_adapters_alone(
         optimizer.zero_grad()
         found = tuned(image())
         assert found.dense is not None
-        (found.deep.square().mean() + found.dense.square().mean()).backward()  # type: ignore[no-untyped-call]
+        (found.deep.square().mean() + found.dense.square().mean()).backward()
         optimizer.step()
     changed = {name for name, value in tuned.encoder.state_dict().items() if not torch.equal(value, before[name])}
     adapters = {name for name in before if ".lora_A." in name or ".lora_B." in name}

@@ -54,6 +54,7 @@ LATER: dict[str, Any] = {
     "resume_from": None,
     "network.weights_part": "encoder",
     "network.pyramid_channels": 256,
+    "network.cache_features": False,
     "network.lora": {"rank": 0, "alpha": 16.0, "dropout": 0.0, "targets": ["attention"]},
     "parameters.layer_decay": None,
     "data.background": "black",

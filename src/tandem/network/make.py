@@ -1,6 +1,7 @@
 """Builds a network: a timm backbone with a decoder of segmentation-models-pytorch or a custom decoder."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
 from math import inf
 from pathlib import Path
@@ -16,10 +17,11 @@ from tandem.errors import ConfigError
 from tandem.network import small_cnn
 from tandem.network.backbone import describe
 from tandem.network.decoder import MakeDecoder
+from tandem.network.feature_cache import FeatureCache
 from tandem.network.freeze import first_epoch
 from tandem.network.lora import Lora, add_lora, read_lora
 from tandem.network.network import Network
-from tandem.network.parts import Plan, parts
+from tandem.network.parts import OF_TOKENS, Plan, parts
 from tandem.network.weights import (
     check_part,
     given_statistics,
@@ -59,6 +61,7 @@ def make_network(
     dropout: float = 0.0,
     pyramid_channels: int = 256,
     lora: Mapping[str, Any] | None = None,
+    cache_features: bool = False,
     size: int | tuple[int, int] | None = None,
 ) -> Network:
     """Builds a timm backbone with a decoder of segmentation-models-pytorch or a custom decoder.
@@ -85,6 +88,7 @@ def make_network(
         pyramid_channels: channels of each level that a plain vision transformer's pyramid makes for a decoder.
         lora: adapters in a frozen backbone: `rank`, `alpha`, `dropout` and `targets`; see `tandem.network.lora`. None,
             or a rank of 0: no adapters.
+        cache_features: whether a frozen encoder's features are computed once for each image and kept in memory.
         size: side, or height and width, of the images; a vision transformer is made for it. None if it is not known.
 
     Raises:
@@ -96,6 +100,7 @@ def make_network(
     _check_decoder(decoder, decoder_options)
     begins = first_epoch(freeze)
     adapters = _read_lora(lora, begins)
+    _check_cache(cache_features, freeze)
     check_part(weights_part, weights)
     weights = weights and str(Path(weights).expanduser())
     given = given_statistics(normalization, channels) if normalization else None
@@ -131,7 +136,8 @@ def make_network(
         take_decoder(decoding, weights)
     if adapters is not None:
         add_lora(encoder, adapters, backbone, plan.padded(encoder.output_stride) or describe(backbone).native)
-    return Network(encoder, decoding, width, mean, std, dropout, begins)
+    cache = FeatureCache(_of_encoder(plan)) if cache_features else None
+    return Network(encoder, decoding, width, mean, std, dropout, begins, cache)
 
 
 def _read_lora(options: Mapping[str, Any] | None, begins: float) -> Lora | None:
@@ -142,6 +148,21 @@ def _read_lora(options: Mapping[str, Any] | None, begins: float) -> Lora | None:
             "network.freeze=encoder trains nothing in it; set network.freeze=none, or network.lora.rank=0"
         )
     return asked
+
+
+def _check_cache(wanted: bool, freeze: str) -> None:
+    if wanted and freeze != "encoder":
+        raise ConfigError(
+            f"network.cache_features=true keeps the features of an encoder that never changes, but network.freeze is "
+            f"{freeze}; set network.freeze=encoder, or network.cache_features=false"
+        )
+
+
+def _of_encoder(plan: Plan) -> str:
+    """What a plan says of the maps of its encoder, whose weights are known otherwise."""
+    decoder = OF_TOKENS if plan.decoder == OF_TOKENS else None
+    none = {"decoder_options": {}, "pretrained": False, "weights": None, "pyramid_channels": 0}
+    return repr(replace(plan, decoder=decoder, **none))
 
 
 def _check_options(backbone: Mapping[str, Any] | None, decoder: Mapping[str, Any] | None) -> None:

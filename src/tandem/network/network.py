@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from tandem.network.feature_cache import FeatureCache
 from tandem.network.features import FeatureChannels, Features
 
 
@@ -35,6 +36,7 @@ class Network(nn.Module):
         first_epoch: the epoch, counted from 0, in which training of the encoder starts; infinity: never. Until then
             its parameters get no gradient; the optimiser holds them already, unless this is infinity. Parameters that
             need no gradient from the start, those below adapters, never get one.
+        cache: calls an encoder that is never trained, once for each image; None: it is called for each batch.
     """
 
     mean: Tensor
@@ -49,6 +51,7 @@ class Network(nn.Module):
         std: Sequence[float],
         dropout: float = 0.0,
         first_epoch: float = 0,
+        cache: FeatureCache | None = None,
     ) -> None:
         super().__init__()
         self.encoder = encoder
@@ -59,6 +62,7 @@ class Network(nn.Module):
         self.partly = 0 < len(self.trained) < len(needs)
         if first_epoch == inf:
             encoder.requires_grad_(False)
+        self.cache = cache
         self.drop = nn.Dropout2d(dropout)
         self.decoder = decoder
         self.channels = FeatureChannels(int(encoder.out_channels[-1]), dense_channels)  # type: ignore[index]
@@ -86,13 +90,22 @@ class Network(nn.Module):
                     part.eval()
         return self
 
-    def forward(self, image: Tensor) -> Features:
-        """Maps (N, C, H, W) images in [0, 1] to `Features`."""
+    def prepare(self, image: Tensor) -> Tensor:
+        """Maps (N, C, H, W) images in [0, 1] to what the encoder takes: normalised and padded."""
         height, width = image.shape[-2:]
         image = (image - self.mean) / self.std
         image = F.pad(image, (0, -width % self.stride, 0, -height % self.stride), mode="replicate")
-        image = image.contiguous(memory_format=torch.channels_last)
-        *levels, deepest = self.encoder(image)
+        return image.contiguous(memory_format=torch.channels_last)
+
+    def levels(self, image: Tensor) -> list[Tensor]:
+        """The encoder's maps of prepared images, computed or kept."""
+        return self.encoder(image) if self.cache is None else self.cache(self.encoder, self.decoder, image)
+
+    def forward(self, image: Tensor) -> Features:
+        """Maps (N, C, H, W) images in [0, 1] to `Features`."""
+        height, width = image.shape[-2:]
+        image = self.prepare(image)
+        *levels, deepest = self.levels(image)
         pyramid = [*levels, self.drop(deepest)]
         dense = None if self.decoder is None else self.decoder(pyramid)
         return Features(pyramid[-1], dense, (image.shape[-2], image.shape[-1]), (height, width))

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 DATA_KEY = "DataModule"
 """Where Lightning keeps the state of the data module in a checkpoint."""
 
-NO_WEIGHTS = {"pretrained": False, "weights": None, "weights_part": "encoder"}
-"""Options of a network whose weights come from the checkpoint of its run alone."""
+NO_WEIGHTS = {"pretrained": False, "weights": None, "weights_part": "encoder", "cache_features": False}
+"""Options of a network whose weights come from the checkpoint of its run alone, and that sees each image once."""
 
 
 @dataclass(frozen=True)

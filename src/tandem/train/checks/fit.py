@@ -12,6 +12,7 @@ from tandem.balance.replay import same_buffers
 from tandem.config.suggest import nearest
 from tandem.distributed.gather import is_distributed
 from tandem.errors import ConfigError, DataError
+from tandem.network import Network
 from tandem.tasks.target_statistics import has_target
 from tandem.train.checks.answers import absent_answers, validated_values
 
@@ -41,6 +42,7 @@ def check_fit(config: Mapping[str, Any], trainer: "pl.Trainer", module: "MultiTa
         ConfigError: if nothing logs a monitored value, or the network cannot process the images or batches.
     """
     _check_targets(config["monitor"], module, data)
+    _check_features(module, data)
     if is_distributed():  # the first process has checked the rest, and layers may wait for the others
         return
     with same_buffers(module), torch.random.fork_rng(devices=[]):
@@ -80,6 +82,24 @@ def _check_targets(monitor: str, module: "MultiTaskModule", data: "DataModule") 
                 "no image of the split '%s' has a target for task '%s', so the run will have no %s/%s/... values",
                 split, name, split, name,
             )  # fmt: skip
+
+
+def _check_features(module: "MultiTaskModule", data: "DataModule") -> None:
+    """Rejects features that do not fit into memory; says how much those that do will take."""
+    network = module.network
+    if not isinstance(network, Network) or network.cache is None:
+        return
+    image = network.prepare(data.splits["train"].take([0])["image"])
+    with _evaluation_mode(module):
+        each = network.cache.bytes_of(network.encoder, network.decoder, image)
+    count = sum(map(len, data.splits.values()))
+    needed, limit = count * each, network.cache.limit
+    if needed > limit:
+        raise ConfigError(
+            f"network.cache_features=true needs {needed / 1e9:.2f} GB of memory for features of {count} images, but "
+            f"{limit / 1e9:.2f} GB (half of what is free) may be used; lower data.size, or set it to false"
+        )
+    log.info("features of %d images are computed once and kept in memory, up to %.3f GB", count, needed / 1e9)
 
 
 def _check_batch(module: "MultiTaskModule", data: "DataModule") -> None:

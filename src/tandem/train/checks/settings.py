@@ -71,6 +71,17 @@ def check_settings(config: Mapping[str, Any]) -> None:
     _check_arguments(config, "")
     check_runs(config.get("runs"))
     _check_callbacks(config)
+    _check_features(config)
+
+
+def _check_features(config: Mapping[str, Any]) -> None:
+    """Features that are computed once need images that do not change."""
+    network = config.get("network")
+    if isinstance(network, Mapping) and network.get("cache_features") is True and config.get("augment"):
+        raise ConfigError(
+            "network.cache_features=true computes the features of each image once, but augment changes the images in "
+            "every epoch; set augment=none, or network.cache_features=false"
+        )
 
 
 def _check_length(trainer: Mapping[str, Any]) -> None:
