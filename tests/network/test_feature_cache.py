@@ -193,6 +193,7 @@ def numbers(results: dict[str, Any]) -> dict[str, float]:
     return {name: value for name, value in results["metrics"].items() if "/time" not in name}
 
 
+@pytest.mark.full
 def test_a_run_has_the_numbers_of_one_without_cache_and_resumes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
