@@ -10,6 +10,7 @@ from tandem.audit.remarks import remarks
 from tandem.audit.tables import Sheet, sheets
 from tandem.utils.console import escape
 from tandem.utils.names import printable
+from tandem.utils.terminal_table import print_table
 
 if TYPE_CHECKING:
     from tandem.audit.audit import Audit
@@ -22,7 +23,7 @@ def print_audit(audit: "Audit", page: Path) -> None:
     """Prints the tables, the first faults, the remarks, and the path of the page."""
     console = Console()
     for sheet in sheets(audit):
-        console.print(_table(sheet))
+        print_table(_table(sheet), console)
 
     def show(line: str, style: str | None = None) -> None:
         console.print(printable(line), style=style, markup=False, highlight=False, soft_wrap=True)
