@@ -13,7 +13,7 @@ TEXT = 24  # columns that a longer text gets, which is broken at spaces
 
 
 def print_table(table: "Table", console: "Console", keep: int = 1) -> None:
-    """Prints a table and breaks no number and no word: columns that do not fit follow below, beside the first ones again.
+    """Prints a table and breaks no number and no word: what does not fit follows below, beside the first columns.
 
     A pipe or a file gets the table as wide as it is.
 
