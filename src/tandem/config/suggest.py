@@ -161,7 +161,8 @@ def _not_chosen(error: BaseException, words: Sequence[str], primary: str) -> str
     from hydra.errors import ConfigCompositionException
 
     whole = re.match(r"Could not override '([\w/]+)'", str(error))
-    if whole and whole[1].partition("/")[0] not in (here := _chosen_from(primary)):
+    here = _chosen_from(primary)
+    if whole and whole[1].partition("/")[0] in set(shipped_groups()) - here:
         return (
             f"'{whole[1]}' is a config group of training; this command chooses {_listed(sorted(here)) or 'no option'}"
         )
