@@ -226,13 +226,13 @@ def _refuse() -> str:
 @pytest.mark.parametrize(
     ("primary", "word", "line"),
     [
-        ("evaluate", "experiment=busi", "'experiment' is a config group of training; this command chooses 'data'"),
+        ("evaluate", "experiment=busi", "'experiment' belongs to training; leave it out (this command chooses 'data')"),
         (
             "show_data",
             "experiment=busi",
-            "'experiment' is a config group of training; this command chooses 'augment' or ",
+            "'experiment' belongs to training; leave it out (this command chooses 'augment' or ",
         ),
-        ("predict", "network=unet", "'network' is a config group of training; this command chooses no option"),
+        ("predict", "network=unet", "'network' belongs to training; leave it out (this command chooses no option"),
     ],
 )
 def test_a_command_names_what_it_chooses_itself(primary: str, word: str, line: str) -> None:

@@ -163,9 +163,8 @@ def _not_chosen(error: BaseException, words: Sequence[str], primary: str) -> str
     whole = re.match(r"Could not override '([\w/]+)'", str(error))
     here = _chosen_from(primary)
     if whole and whole[1].partition("/")[0] in set(shipped_groups()) - here:
-        return (
-            f"'{whole[1]}' is a config group of training; this command chooses {_listed(sorted(here)) or 'no option'}"
-        )
+        chosen = _listed(sorted(here)) or "no option"
+        return f"'{whole[1]}' belongs to training; leave it out (this command chooses {chosen})"
     if whole and (inner := _inner_groups(whole[1])):
         own = any(choice.group in (f"{whole[1]}/{kind}" for kind in inner) for choice in choices_of(shipped(primary)))
         if not own and (meant := loss_words(typed_value(words, whole[1]), words)):
