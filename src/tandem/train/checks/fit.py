@@ -99,7 +99,7 @@ def _check_features(module: "MultiTaskModule", data: "DataModule") -> None:
             f"network.cache_features=true needs {needed / 1e9:.2f} GB of memory for features of {count} images, but "
             f"{limit / 1e9:.2f} GB (half of what is free) may be used; lower data.size, or set it to false"
         )
-    log.info("features of %d images are computed once and kept in memory, up to %.3f GB", count, needed / 1e9)
+    log.info("features of %d images are computed once and kept in memory, up to %.1f MB", count, needed / 1e6)
 
 
 def _check_batch(module: "MultiTaskModule", data: "DataModule") -> None:
