@@ -103,7 +103,7 @@ def metrics(mine: range) -> dict[str, Found]:
         "ece": MulticlassCalibrationError(3),
         "auroc": ClassAUROC(3),
         "dice": ClassDice(3),
-        "brier": BrierScore(),
+        "brier": BrierScore(3),
     }
     binary: dict[str, Metric] = {"auroc": BinnedAUROC(), "ece": BinnedCalibrationError()}
     numbers: dict[str, Metric] = {"r2": R2(), "mae": MeanAbsoluteError(), "mse": TorchSquaredError()}
@@ -127,7 +127,7 @@ def swept(mine: range) -> Found:
     p, truth = torch.rand(6, 2, 8, 8, generator=generator), torch.randint(0, 2, (6, 2, 8, 8), generator=generator)
     found: Found = {}
     for aggregate in ("global", "per_image"):
-        sweep = DiceSweep(aggregate=aggregate)  # type: ignore[arg-type]
+        sweep = DiceSweep(aggregate=aggregate)
         for row in mine:
             sweep.update(p[[row]], truth[[row]])
         result = sweep.compute() if mine or is_distributed() else None

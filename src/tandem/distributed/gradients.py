@@ -27,6 +27,6 @@ def over_devices(gradients: Sequence[Tensor | None]) -> list[Tensor | None]:
         flat = torch.cat([part.reshape(-1) for part in parts])
         dist.all_reduce(flat)
         flat /= dist.get_world_size()
-        for place, part, mean in zip(places, parts, flat.split([part.numel() for part in parts]), strict=True):
+        for place, part, mean in zip(places, parts, torch.split(flat, [part.numel() for part in parts]), strict=True):
             found[place] = mean.view_as(part)
     return found
