@@ -16,6 +16,7 @@ from torchmetrics.regression import MeanSquaredError as TorchSquaredError
 
 import tandem.balance
 from tandem.distributed.gather import is_distributed
+from tandem.distributed.metric_states import told_by_all
 from tandem.distributed.rows import shared_mean
 from tandem.metrics import (
     R2,
@@ -73,7 +74,7 @@ def steps(name: str, mine: range) -> Tensor:
                     dist.all_reduce(parameter.grad)
                     parameter.grad /= dist.get_world_size()
         optimizer.step()
-        balance.after_step(losses)
+        balance.after_step(torch.no_grad()(losses))
         balance.on_epoch_end({task: value.detach() for task, value in now.items()})
     return torch.cat([parameter.detach().flatten() for parameter in parameters])
 
@@ -109,7 +110,7 @@ def metrics(mine: range) -> dict[str, Found]:
     numbers: dict[str, Metric] = {"r2": R2(), "mae": MeanAbsoluteError(), "mse": TorchSquaredError()}
     surface: dict[str, Metric] = {"surface": SurfaceDice()}
     undefined = classes.clone()
-    undefined[mine.stop - 1 if mine else 0] = torch.nan  # of each process that has rows, the last one
+    undefined[[1, 4]] = torch.nan  # a row of each process
     whole = TaskMetrics
     return {
         "classes": measured(whole(several, CLASSES), classes, label, mine),
@@ -130,8 +131,9 @@ def swept(mine: range) -> Found:
         sweep = DiceSweep(aggregate=aggregate)
         for row in mine:
             sweep.update(p[[row]], truth[[row]])
-        result = sweep.compute() if mine or is_distributed() else None
-        found[aggregate] = None if result is None else [result.dice, result.threshold, result.curve.iou]
+        told_by_all({"sweep": sweep})
+        result = sweep.compute()
+        found[aggregate] = [result.dice, result.threshold, result.curve.dice]
     return found
 
 

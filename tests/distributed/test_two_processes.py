@@ -1,4 +1,4 @@
-"""Balances, metrics and the sweep of two processes are those of one, in float64 to a relative 1e-9."""
+"""Balances, metrics and the sweep of two processes are those of one, in float64: steps to a relative 1e-12, metrics to 1e-9."""
 
 import os
 import subprocess
@@ -42,7 +42,9 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
             process.kill()
             process.wait()
     assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
-    assert "val/task: the probabilities of 2 images are not a number" in said[0]
+    assert (
+        said[0].count("the probabilities of 2 images are not a number, so its metrics are nan (image 1, image 4)") > 1
+    )
     return [torch.load(folder / f"{name}.pt", weights_only=True) for name in ("alone", "0", "1")]
 
 
@@ -50,7 +52,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 def test_a_balance_takes_the_same_steps(balance: str, found: list[dict[str, Any]]) -> None:
     alone, *together = (each["weights"][balance] for each in found)
     assert torch.equal(*together)
-    torch.testing.assert_close(together[0], alone, rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(together[0], alone, rtol=1e-12, atol=1e-14)
 
 
 @pytest.mark.parametrize("part", ["metrics", "one-sided", "sweep", "one sweep"])
