@@ -1,4 +1,4 @@
-"""Balances, metrics and the sweep of two processes are those of one, in float64: steps to a relative 1e-12, metrics to 1e-9."""
+"""Balances, metrics and the sweep of two processes are those of one, in float64, steps to a relative 1e-12."""
 
 import os
 import subprocess
