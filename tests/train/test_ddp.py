@@ -275,10 +275,13 @@ def test_devices_are_counted_as_lightning_would(trainer: dict[str, Any], count: 
     assert device_count({"trainer": trainer, "loader": {"batch_size": 4}}) == count
 
 
+ORDINARY = {"devices": 2, "share": "none", "sync_batchnorm": False}
+
+
 @pytest.mark.parametrize("balance", sorted(path.stem for path in (config_folder() / "balance").glob("*.yaml")))
 def test_ordinary_ddp_refuses_balances_that_need_the_losses_of_the_whole_batch(balance: str) -> None:
     node = OmegaConf.to_container(OmegaConf.load(config_folder() / "balance" / f"{balance}.yaml"))
-    config = {"trainer": {"devices": 2, "share": "none"}, "loader": {"batch_size": 4}, "balance": node}
+    config = {"trainer": ORDINARY, "loader": {"batch_size": 4}, "balance": node}
     assert device_count({**config, "trainer": {"devices": 2, "share": "rows"}}) == 2
     if balance in ("fixed", "dwa", "geometric", "rlw", "uncertainty"):
         assert device_count(config) == 2
@@ -296,6 +299,7 @@ def test_ordinary_ddp_refuses_balances_that_need_the_losses_of_the_whole_batch(b
         ({"devices": 2, "strategy": "fsdp"}, "trainer.strategy is fsdp, but several devices use ddp"),
         ({"strategy": "ddp_spawn"}, "trainer.strategy is ddp_spawn"),
         ({"devices": 2, "num_nodes": 2}, "trainer.num_nodes is 2, but this process was started alone"),
+        ({**ORDINARY, "sync_batchnorm": True}, "normalisation; set trainer.sync_batchnorm=false too"),
     ],
 )
 def test_what_devices_cannot_do_is_refused_in_one_line(trainer: dict[str, Any], words: str) -> None:

@@ -54,12 +54,20 @@ def device_count(config: Mapping[str, Any]) -> int:
             "it to null, or trainer.devices=1"
         )
     if count > 1 and trainer.get("share") == "none":
-        _check_own_losses(config.get("balance") or {})
+        _check_own_losses(trainer, config.get("balance") or {})
     return count
 
 
-def _check_own_losses(balance: Mapping[str, Any]) -> None:
-    """A balance that learns from the losses of the whole batch would learn something else on each device."""
+def _check_own_losses(trainer: Mapping[str, Any], balance: Mapping[str, Any]) -> None:
+    """A balance that learns from the losses of the whole batch would learn something else on each device.
+
+    Synchronised layers wait for a backward pass of all devices, but a device without targets of a task has none.
+    """
+    if trainer.get("sync_batchnorm", True):
+        raise ConfigError(
+            "trainer.share is none, so a device without targets would leave the others waiting in a synchronised batch "
+            "normalisation; set trainer.sync_batchnorm=false too"
+        )
     if "_target_" not in balance:
         return
     method = resolve_target(balance["_target_"], "balance", slot_at("balance"))
