@@ -35,7 +35,7 @@ class MultiTaskModule(Resumable):
         penalties: penalties by name. They add to the gradient but not to the logged loss.
     """
 
-    share = "rows"  # or `batch`: of what each of several devices computes the losses
+    share = "rows"  # or `batch`, `none`: of what each of several devices computes the losses
 
     def __init__(
         self,
@@ -68,20 +68,20 @@ class MultiTaskModule(Resumable):
         return {name: task(features) for name, task in self.tasks.items()}
 
     def shared_step(self, batch: Mapping[str, Any], stage: str, thresholds_final: bool = False) -> Outputs:
-        """Returns each task's output for all ranks' rows that have its target; tasks without such rows are left out.
+        """Returns each task's output for this rank's rows that have its target; tasks without such rows are left out.
 
         Args:
             batch: a batch of the data loader.
             stage: `train`, `val` or `test`.
             thresholds_final: whether thresholds are final; only then are mask metrics updated.
         """
-        outputs = self._outputs(batch, stage)
+        outputs = self._outputs(batch)
         for name, output in outputs.items():
             self.tasks[name].update(output, stage, thresholds_final)
-        return outputs
+        return outputs if stage == "train" else {name: one for name, one in outputs.items() if len(one.rows)}
 
-    def _outputs(self, batch: Mapping[str, Any], stage: str = "train") -> Outputs:
-        answers = answers_of(self, self.tasks, batch, by_rows=stage == "train" and self.share == "rows")
+    def _outputs(self, batch: Mapping[str, Any]) -> Outputs:
+        answers = answers_of(self, self.tasks, batch, self.share)
         return {name: output for name, output in answers.items() if output is not None}
 
     def training_step(self, batch: Mapping[str, Any], batch_idx: int) -> dict[str, Any] | None:
@@ -148,8 +148,7 @@ class MultiTaskModule(Resumable):
             task.begin_epoch(epoch)
 
     def on_fit_start(self) -> None:
-        """Raises ConfigError if the balance or a task cannot run on several devices."""
-        self.balance.check_devices(self.trainer.world_size)
+        """Raises ConfigError if a task cannot run on several devices."""
         for task in self.tasks.values():
             task.check_devices(self.trainer.world_size)
 

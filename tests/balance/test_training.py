@@ -11,11 +11,9 @@ from torch import Tensor
 from torch.utils.data import DataLoader
 
 import tandem.balance
-from tandem.balance import FAMO, RLW, Balance, FixedWeights, PCGrad, Uncertainty, UPGrad
-from tandem.balance.gradient_level import GradientBalance
+from tandem.balance import FAMO, RLW, Balance, FixedWeights, PCGrad, Uncertainty
 from tandem.data.batch import Batch
 from tandem.data.datamodule import DataModule
-from tandem.errors import ConfigError
 from tandem.module import MultiTaskModule
 
 Make = Callable[..., MultiTaskModule]
@@ -209,26 +207,6 @@ def test_famo_computes_the_same_batch_again_and_leaves_statistics_alone(
 def statistics(module: MultiTaskModule) -> Tensor:
     buffers = module.get_submodule("network").named_buffers()
     return torch.cat([value.flatten() for key, value in buffers if "running" in key]).clone()
-
-
-@pytest.mark.parametrize("name", ALL)
-def test_several_devices_are_refused_where_they_would_drift_apart(name: str, make: Make) -> None:
-    balance = make(kind(name), **OPTIONS.get(name, {})).balance
-    balance.check_devices(1)
-    if isinstance(balance, GradientBalance):
-        with pytest.raises(ConfigError, match=f"{name} works on one device, but there are 4.*trainer.devices=1"):
-            balance.check_devices(4)
-    else:
-        balance.check_devices(4)
-
-
-def test_devices_are_looked_at_before_the_first_batch(
-    make: Make, trainer: Trainers, batch: Batches, feed: Feed, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = trainer(limit_val_batches=0)
-    monkeypatch.setattr(type(run), "world_size", 2)
-    with pytest.raises(ConfigError, match="UPGrad works on one device, but there are 2"):
-        run.fit(make(UPGrad), feed(batch()), VAL)
 
 
 def test_log_variances_are_in_the_checkpoint_and_move(make: Make, trainer: Trainers, phantoms: DataModule) -> None:

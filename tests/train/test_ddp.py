@@ -1,6 +1,7 @@
 """Several devices give the numbers of one: alike in every case below, in double precision, to the last digit shown."""
 
 import json
+import math
 import os
 import signal
 import socket
@@ -15,6 +16,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
+from omegaconf import OmegaConf
 from timm.layers import BatchNormAct2d
 from torch import nn
 
@@ -78,6 +80,8 @@ CASES = {
         "callbacks=early_stopping",
         "balance=uncertainty",
     ],
+    # gradients of each task, added up over the devices before they are combined
+    "gradients": [*PARTLY, "balance=pcgrad", "trainer.accumulate_grad_batches=2", "trainer.gradient_clip_val=0.1"],
     "drawn": [
         "task=[classification,embedding,regression,yes_no]",
         "loss/embedding@tasks.embedding.loss=triplet",  # triplets of the whole batch
@@ -99,7 +103,6 @@ UNBROKEN = [
 
 REFUSED = {
     "adversary": ["task=segmentation", "adversary@tasks.segmentation.adversary=standard"],
-    "balance": ["balance=pcgrad"],
 }
 
 PROCESS = """
@@ -142,6 +145,7 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     asked = {name: [on_two(config)] for name, config in configs.items()}
     unbroken = on_two(composed(*UNBROKEN))
     epoch = {**unbroken, "trainer": {**unbroken["trainer"], "max_epochs": 1}}
+    asked["ordinary"] = [on_two(composed(*CASES["by rows"], "trainer.share=none", "trainer.sync_batchnorm=false"))]
     asked |= {"unbroken": [unbroken], "resumed": [epoch, unbroken]}
     (two / "cases.json").write_text(json.dumps(asked))
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TORCH_CPP_LOG_LEVEL": "ERROR", "GROUP_RANK": "0"}
@@ -220,12 +224,23 @@ def test_files_are_written_once(both: tuple[Path, Path]) -> None:
 
 @pytest.mark.full
 def test_what_would_drift_apart_is_refused_on_every_device(both: tuple[Path, Path]) -> None:
-    for name, words in (("adversary", "trains on one device only"), ("balance", "works on one device")):
-        found = [(both[1] / f"{name}.{number}").read_text() for number in range(2)]
-        assert found[0] == found[1]
-        assert words in found[0]
-        assert "trainer.devices=1" in found[0]
-        assert not (both[1] / name / "config.yaml").exists(), "refused before the data are read"
+    found = [(both[1] / f"adversary.{number}").read_text() for number in range(2)]
+    assert found[0] == found[1]
+    assert "trains on one device only" in found[0]
+    assert "trainer.devices=1" in found[0]
+    assert not (both[1] / "adversary" / "config.yaml").exists(), "refused before the data are read"
+
+
+@pytest.mark.full
+def test_ordinary_ddp_has_losses_of_each_device_and_metrics_of_all(both: tuple[Path, Path]) -> None:
+    """Its weights are the same on all devices, but others than those of one; every image is counted once."""
+    (results, *_) = (read_json(both[1] / name / "results.json") for name in ("ordinary",))
+    alone = read_json(both[0] / "by rows" / "results.json")
+    assert results["metrics"].keys() == alone["metrics"].keys()
+    assert all(math.isfinite(results["metrics"][key]) for key in ("val/loss", "val/segmentation/dice"))
+    assert results["processes"] == 2
+    _, *lines = (both[1] / "ordinary" / "metrics.csv").read_text().splitlines()
+    assert len(lines) == 2
 
 
 def test_parts_of_a_batch_are_the_batch(tiny_samples: Callable[..., Any]) -> None:
@@ -260,6 +275,21 @@ def test_devices_are_counted_as_lightning_would(trainer: dict[str, Any], count: 
     assert device_count({"trainer": trainer, "loader": {"batch_size": 4}}) == count
 
 
+ORDINARY = {"devices": 2, "share": "none", "sync_batchnorm": False}
+
+
+@pytest.mark.parametrize("balance", sorted(path.stem for path in (config_folder() / "balance").glob("*.yaml")))
+def test_ordinary_ddp_refuses_balances_that_need_the_losses_of_the_whole_batch(balance: str) -> None:
+    node = OmegaConf.to_container(OmegaConf.load(config_folder() / "balance" / f"{balance}.yaml"))
+    config = {"trainer": ORDINARY, "loader": {"batch_size": 4}, "balance": node}
+    assert device_count({**config, "trainer": {"devices": 2, "share": "rows"}}) == 2
+    if balance in ("fixed", "dwa", "geometric", "rlw", "uncertainty"):
+        assert device_count(config) == 2
+        return
+    with pytest.raises(ConfigError, match=r"^trainer.share is none, but the balance \w+ needs .* or balance=fixed$"):
+        device_count(config)
+
+
 @pytest.mark.parametrize(
     ("trainer", "words"),
     [
@@ -269,6 +299,7 @@ def test_devices_are_counted_as_lightning_would(trainer: dict[str, Any], count: 
         ({"devices": 2, "strategy": "fsdp"}, "trainer.strategy is fsdp, but several devices use ddp"),
         ({"strategy": "ddp_spawn"}, "trainer.strategy is ddp_spawn"),
         ({"devices": 2, "num_nodes": 2}, "trainer.num_nodes is 2, but this process was started alone"),
+        ({**ORDINARY, "sync_batchnorm": True}, "normalisation; set trainer.sync_batchnorm=false too"),
     ],
 )
 def test_what_devices_cannot_do_is_refused_in_one_line(trainer: dict[str, Any], words: str) -> None:

@@ -25,7 +25,8 @@ class Balance(nn.Module, ABC):
         tasks: names of the tasks that are trained.
 
     Attributes:
-        several_devices: whether the method may run on several devices.
+        whole_batch: whether the method remembers or compares what only the losses of the whole batch tell: it then
+            needs `trainer.share=rows` or `batch` on several devices.
         effective: factor of each task's loss or shared gradient in the last step; empty where it never changes. Logged
             as `train/<task>/weight`.
 
@@ -33,7 +34,7 @@ class Balance(nn.Module, ABC):
         ConfigError: a task without weight, a weight without task, a negative weight, or none above 0.
     """
 
-    several_devices: ClassVar[bool] = True
+    whole_batch: ClassVar[bool] = False
     preference: Tensor
 
     def __init__(self, weights: Mapping[str, float], tasks: tuple[str, ...]) -> None:
@@ -110,18 +111,6 @@ class Balance(nn.Module, ABC):
         Args:
             losses: means over the epoch of the tasks that had a target in it; maybe none.
         """
-
-    def check_devices(self, count: int) -> None:
-        """Raise if the balance cannot run on several devices.
-
-        Raises:
-            ConfigError: the method needs the gradients or losses of all devices, which it does not gather.
-        """
-        if count > 1 and not self.several_devices:
-            raise ConfigError(
-                f"the balance {type(self).__name__} works on one device, but there are {count}, whose weights would "
-                "drift apart; set trainer.devices=1, or balance=fixed"
-            )
 
     def counted(self, losses: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """The losses of tasks with a weight above 0."""

@@ -1,6 +1,7 @@
 """Task weights that let every loss fall at the same rate."""
 
 from collections.abc import Callable, Mapping
+from typing import ClassVar
 
 import torch
 from torch import Tensor
@@ -39,6 +40,7 @@ class FAMO(LossBalance):
         ConfigError: a negative `lr` or `weight_decay`.
     """
 
+    whole_batch: ClassVar[bool] = True
     state: Tensor
     steps: Tensor
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from tandem.balance.balance import Balance
 from tandem.balance.gram import Matrix, Vector, without_rounding
 from tandem.balance.jacobian import TaskGradients, gramian, shared_parameters, task_gradients
+from tandem.distributed.gradients import over_devices
 
 __all__ = ["GradientBalance", "Matrix", "Vector"]
 
@@ -35,10 +36,11 @@ class GradientBalance(Balance):
     `G` and `c` are in float64. Gradients that are parallel or opposite but for the rounding of float32 count as
     exactly so.
 
-    One device only: the tasks' gradients bypass the hooks that gather them from other devices.
+    On several devices the tasks' gradients bypass the hooks of DDP, so each task's are added up over the devices before
+    they are combined, in one message of the network's size for each task. All devices then combine the same numbers.
     """
 
-    several_devices: ClassVar[bool] = False
+    whole_batch: ClassVar[bool] = True
 
     def __init__(self, weights: Mapping[str, float], tasks: tuple[str, ...]) -> None:
         super().__init__(weights, tasks)
@@ -82,7 +84,8 @@ class GradientBalance(Balance):
         weights = torch.autograd.grad(loss, list(counted.values()), retain_graph=True)
         scales = {name: weight / self.weights[name] for name, weight in zip(counted, weights, strict=True)}
         self.factor += float(next(iter(scales.values())))
-        self.sums = _add(self.sums, task_gradients(counted, parameters, scales))
+        found = {name: over_devices(row) for name, row in task_gradients(counted, parameters, scales).items()}
+        self.sums = _add(self.sums, found)
         for parameter, rest, step in zip(parameters, self.rest, self._step(), strict=True):
             parameter.grad = rest if step is None else step if rest is None else rest + step
         if not accumulate:

@@ -7,8 +7,9 @@ import pytorch_lightning as pl
 from torchmetrics.classification import MulticlassConfusionMatrix
 
 from tandem.callbacks.split import SplitCallback
+from tandem.distributed.gather import is_distributed
+from tandem.distributed.metric_states import told_by_all
 from tandem.module import MultiTaskModule, Outputs
-from tandem.tasks.task_metrics import no_cross_rank_sync
 
 
 class Confusion(SplitCallback):
@@ -29,7 +30,7 @@ class Confusion(SplitCallback):
                 task.channels,
                 ignore_index=task.target_kind.ignore_index,
                 validate_args=False,
-                distributed_available_fn=no_cross_rank_sync,
+                distributed_available_fn=is_distributed,
             ).to(module.device)
             for name, task in module.tasks.items()
             if task.target_kind.exclusive
@@ -45,7 +46,8 @@ class Confusion(SplitCallback):
 
     def end(self, trainer: pl.Trainer, module: MultiTaskModule, stage: str) -> None:
         """Stores the counts."""
+        seen, _ = told_by_all(self.counters)
         for name, counter in self.counters.items():
-            if counter.update_called:
+            if name in seen:
                 counts = counter.compute().tolist()
                 self.matrices[f"{stage}/{name}"] = {"classes": list(module.tasks[name].class_names), "counts": counts}

@@ -13,12 +13,12 @@ from tandem.callbacks.split import SplitCallback
 from tandem.callbacks.sweep_settings import SweepSettings
 from tandem.callbacks.sweep_values import curves_of, label_values, mask_values, mean_values
 from tandem.config.suggest import nearest
+from tandem.distributed.metric_states import never, told_by_all
 from tandem.errors import ConfigError
 from tandem.metrics import Aggregate, DiceSweep, SweepResult
 from tandem.metrics.objective import Empty, Goal
 from tandem.module import MultiTaskModule, Outputs
 from tandem.tasks import Task
-from tandem.tasks.task_metrics import no_cross_rank_sync
 
 FIXED = 0.5
 """Always reported beside the best threshold, whose Dice is optimistic on the data it was chosen on."""
@@ -125,7 +125,7 @@ class ThresholdSweep(SplitCallback):
         """Starts empty histograms; in a module without tasks, with the first batch of each question."""
         self.sweeps = {}
         for task in self._questions(module).values() if isinstance(module, MultiTaskModule) else ():
-            self._start(task, module.device, distributed_available_fn=no_cross_rank_sync)
+            self._start(task, module.device)
 
     def see(
         self, trainer: pl.Trainer, module: pl.LightningModule, stage: str, outputs: Any, batch: Mapping[str, Any]
@@ -146,8 +146,10 @@ class ThresholdSweep(SplitCallback):
         questions = self._questions(module)
         if not isinstance(module, MultiTaskModule) and self.sweeps:
             self._check_names(self.sweeps)
+        own = isinstance(module, MultiTaskModule)
+        seen = told_by_all(self.sweeps)[0] if own else {name for name, one in self.sweeps.items() if one.update_called}
         for name, sweep in self.sweeps.items():
-            if sweep.update_called:
+            if name in seen:
                 prefix = f"{stage}/{name}" if name else stage
                 for key, value in self._report(prefix, questions[name], sweep.compute(), fitting).items():
                     module.log(key, value)
@@ -169,7 +171,7 @@ class ThresholdSweep(SplitCallback):
         self.own[name] = Question(name, probabilities.ndim > 2, threshold, names)
         return self.own[name]
 
-    def _start(self, task: Task | Question, device: torch.device, **options: Any) -> None:
+    def _start(self, task: Task | Question, device: torch.device) -> None:
         """Starts the empty histograms of a question."""
         settings = self.of_task.get(task.name, self.settings)
         self.grids[task.name] = settings.grid(task.dense)
@@ -177,13 +179,18 @@ class ThresholdSweep(SplitCallback):
         counted = torch.unique(torch.cat([self.grids[task.name], torch.tensor([FIXED]), task.threshold.cpu()]))
         goal = settings.goal(task.dense)
         sweep = DiceSweep(
-            counted, goal.aggregate, goal.goal, goal.beta, goal.specificity, goal.empty, images=task.dense, **options
+            counted, goal.aggregate, goal.goal, goal.beta, goal.specificity, goal.empty, images=task.dense
         )
         self.sweeps[task.name] = sweep.to(device)
 
     def trial(self, trainer: pl.Trainer, module: MultiTaskModule, outputs: Sequence[Outputs]) -> dict[str, float]:
-        """The values that these outputs have at the stored threshold, by logged name of validation; keeps nothing."""
+        """The values that these outputs have at the stored threshold, by logged name of validation; keeps nothing.
+
+        In one process alone, whatever others there are.
+        """
         self.begin(trainer, module, "val")
+        for sweep in self.sweeps.values():
+            sweep.distributed_available_fn = never
         for output in outputs:
             self.see(trainer, module, "val", output, {})
         tasks = dict(binary_tasks(module))

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tandem.config.instantiate import resolve_target
+from tandem.config.slots import slot_at
 from tandem.distributed.world import World, world
 from tandem.errors import ConfigError
 
@@ -51,7 +53,29 @@ def device_count(config: Mapping[str, Any]) -> int:
             f"checkpoint.every_n_steps is {steps}, but a run on {count} devices is saved at the end of each epoch; set "
             "it to null, or trainer.devices=1"
         )
+    if count > 1 and trainer.get("share") == "none":
+        _check_own_losses(trainer, config.get("balance") or {})
     return count
+
+
+def _check_own_losses(trainer: Mapping[str, Any], balance: Mapping[str, Any]) -> None:
+    """A balance that learns from the losses of the whole batch would learn something else on each device.
+
+    Synchronised layers wait for a backward pass of all devices, but a device without targets of a task has none.
+    """
+    if trainer.get("sync_batchnorm", True):
+        raise ConfigError(
+            "trainer.share is none, so a device without targets would leave the others waiting in a synchronised batch "
+            "normalisation; set trainer.sync_batchnorm=false too"
+        )
+    if "_target_" not in balance:
+        return
+    method = resolve_target(balance["_target_"], "balance", slot_at("balance"))
+    if getattr(method, "whole_batch", False):
+        raise ConfigError(
+            f"trainer.share is none, but the balance {method.__name__} needs the losses of the whole batch, and each "
+            "device has only its own; set trainer.share=rows, or balance=fixed"
+        )
 
 
 def _check_started(trainer: Mapping[str, Any], nodes: Any, started: World) -> None:

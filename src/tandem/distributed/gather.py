@@ -1,12 +1,12 @@
 """Gathering of a batch over the devices of a run, so that each device sees the whole batch.
 
 Each device passes its rows through the network. Then all devices get the logits and targets of all rows, and each
-computes the same losses, balance and metrics of the whole batch. So a loss need not be a mean over rows, and rows
+computes the same losses and balance of the whole batch. So a loss need not be a mean over rows, and rows
 without a target have no influence. The gradient flows back through the device's own rows; the sum over the devices is
 that of the whole batch.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -28,36 +28,27 @@ def is_distributed() -> bool:
     return dist.is_available() and dist.is_initialized() and dist.get_world_size() > 1
 
 
-def gather_batch(
-    forward: Callable[[Tensor], Mapping[str, Tensor]], batch: Mapping[str, Any]
-) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
-    """The logits and targets of all devices' rows, in the order of the devices; on one device, those of the batch.
-
-    Args:
-        forward: (n, C, H, W) images to logits by task, (n, ...).
-        batch: this device's n rows, which may differ in number between devices.
-
-    Returns:
-        (N, ...) logits of N rows with a gradient to this device's, and the batch with the targets of all.
-    """
-    if not is_distributed():
-        return forward(batch["image"]), batch
-    with per_rank_rng():
-        logits = forward(batch["image"])
-    return gather_logits(logits, batch)
-
-
 def gather_logits(
     logits: Mapping[str, Tensor], batch: Mapping[str, Any]
-) -> tuple[Mapping[str, Tensor], Mapping[str, Any]]:
-    """The logits and targets of all devices' rows; arguments and result as of `gather_batch`."""
+) -> tuple[Mapping[str, Tensor], Mapping[str, Any], range]:
+    """The logits and targets of all devices' rows, in the order of the devices.
+
+    Args:
+        logits: (n, ...) by task, of this device's n rows, which may differ in number between devices.
+        batch: this device's rows.
+
+    Returns:
+        (N, ...) logits of N rows with a gradient to this device's, the batch with the targets of all, and which of the
+        rows are this device's.
+    """
     some = next(iter(logits.values()))
     own = torch.tensor([len(some)], device=some.device)
     counts = [torch.empty_like(own) for _ in range(dist.get_world_size())]
     dist.all_gather(counts, own)
     rows = [int(count) for count in counts]
     gathered = {name: _gathered(value, rows) for name, value in logits.items()}
-    return gathered, _targets(batch, rows)
+    first = sum(rows[: dist.get_rank()])
+    return gathered, _targets(batch, rows), range(first, first + len(some))
 
 
 def mean_over_devices(value: Tensor) -> Tensor:

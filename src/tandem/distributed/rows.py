@@ -21,23 +21,18 @@ class _Labelled:
 
 
 @contextmanager
-def rows_of_all(own: Mapping[str, int], device: torch.device) -> Iterator[Mapping[str, list[int]]]:
+def rows_of_all(own: Mapping[str, int], device: torch.device) -> Iterator[None]:
     """Inside, tasks know how many labelled rows all devices have.
 
     Args:
         own: number of this device's labelled rows, by task.
         device: of the tensors.
-
-    Returns:
-        The numbers of each device, by task.
     """
-    mine = torch.tensor(list(own.values()), device=device)
-    parts = [torch.empty_like(mine) for _ in range(dist.get_world_size())]
-    dist.all_gather(parts, mine)
-    counts = dict(zip(own, torch.stack(parts, 1).tolist(), strict=True))
-    _Labelled.rows = {name: sum(each) for name, each in counts.items()}
+    counts = torch.tensor(list(own.values()), device=device)
+    dist.all_reduce(counts)
+    _Labelled.rows = dict(zip(own, counts.tolist(), strict=True))
     try:
-        yield counts
+        yield
     finally:
         _Labelled.rows = None
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tandem import errors
 from tandem.errors import ConfigError, TandemError
+from tandem.utils.machine import SHARED
 from tandem.utils.signals import interruption
 
 if TYPE_CHECKING:
@@ -120,6 +121,8 @@ def joined(trainer: Mapping[str, Any], meeting: str = "env://") -> Iterator[Worl
     if found.size == 1:
         yield found
         return
+    if found.here > 1:
+        os.environ[SHARED] = "1"
     os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")  # DDP warns if no head was unused in the first step
     import torch
     import torch.distributed as dist

@@ -7,6 +7,7 @@ from tandem.distributed.world import world
 from tandem.jobs.outcome import CONSOLE, JobOutcome, SweepJob, conclude
 from tandem.jobs.process import start_process
 from tandem.jobs.status import SWEEP_VARIABLE
+from tandem.utils.machine import SHARED
 
 FOLDER_VARIABLE = "TANDEM_FOLDER"
 """Environment variable with the folder that a sweep expects its job to have."""
@@ -20,6 +21,7 @@ class _JobProcess:
         variables = {
             SWEEP_VARIABLE: job.sweep,
             FOLDER_VARIABLE: job.folder,
+            SHARED: "1",  # other jobs of the sweep may run beside it
             "PYTHONFAULTHANDLER": "1",  # a crash inside a library then leaves its traceback
             "PYTHONUNBUFFERED": "1",
         }

@@ -21,6 +21,7 @@ from tandem.decisions.rankdice import check_installed
 from tandem.decisions.stages import decided
 from tandem.decisions.temperature import fit_temperature, mapped
 from tandem.decisions.wanted import Wanted
+from tandem.distributed.metric_states import never
 from tandem.errors import ConfigError, DataError
 from tandem.metrics import DiceSweep
 from tandem.module import MultiTaskModule
@@ -223,7 +224,7 @@ def _temperatures(
 def _thresholds(
     module: MultiTaskModule, validation: Validation, found: dict[str, Decision], wanted: Mapping[str, Wanted]
 ) -> None:
-    sweeps = {name: DiceSweep("exact", images=False) for name in wanted}
+    sweeps = {name: DiceSweep("exact", images=False, distributed_available_fn=never) for name in wanted}
     rows = dict.fromkeys(wanted, 0)
     for name, logits, target in _passed(module, validation, list(wanted)):
         rows[name] += len(target)

@@ -1,16 +1,17 @@
-"""The answers of several devices, each of which has some rows of a batch."""
+"""The answers of several devices, each of which has some rows of a batch: losses of the batch, outputs of its rows."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
-import torch
 from torch import Tensor
 
-from tandem.distributed.gather import all_rows, gather_batch, gather_logits, is_distributed, per_rank_rng
+from tandem.distributed.gather import gather_logits, is_distributed, per_rank_rng
 from tandem.distributed.rows import rows_of_all, shared_mean
 from tandem.losses.reduce import means_by
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.task import Task
+
+Answers = dict[str, TaskOutput | None]
 
 
 def computed_by_rows(task: Task) -> bool:
@@ -22,60 +23,54 @@ def answers_of(
     forward: Callable[[Tensor], Mapping[str, Tensor]],
     tasks: Mapping[str, Task],
     batch: Mapping[str, Any],
-    by_rows: bool,
-) -> dict[str, TaskOutput | None]:
-    """Each task's output, with the loss of the whole batch, on one device or several.
+    share: str,
+) -> Answers:
+    """Each task's output for the rows of this device, with the loss of the whole batch.
+
+    Nothing of the size of an image travels, except where a loss needs the logits of the whole batch. An output may have
+    no row, where only other devices have some.
 
     Args:
         forward: (n, C, H, W) images to logits by task.
         tasks: by name.
         batch: this device's rows.
-        by_rows: whether each of several devices computes the losses of its own rows.
+        share: how several devices share a batch: `rows` (sums of losses), `batch` (logits), or `none`: each device has
+            the loss of its own rows.
     """
-    if by_rows and is_distributed():
-        return answer_by_rows(forward, tasks, batch)
-    logits, batch = gather_batch(forward, batch)
-    return {name: task.answer(logits[name], batch) for name, task in tasks.items()}
-
-
-def answer_by_rows(
-    forward: Callable[[Tensor], Mapping[str, Tensor]], tasks: Mapping[str, Task], batch: Mapping[str, Any]
-) -> dict[str, TaskOutput | None]:
-    """Each task's output, with the loss of the whole batch.
-
-    Probabilities and targets are those of all devices where metrics of training read them. Masks stay on their device.
-
-    Args:
-        forward: (n, C, H, W) images to logits by task.
-        tasks: by name.
-        batch: this device's rows.
-    """
+    if not is_distributed():
+        logits = forward(batch["image"])
+        return {name: task.answer(logits[name], batch) for name, task in tasks.items()}
     with per_rank_rng():
         logits = forward(batch["image"])
-    rest = {name: logits[name] for name, task in tasks.items() if not computed_by_rows(task)}
-    found: dict[str, TaskOutput | None] = {}
-    if rest:
-        whole, targets = gather_logits(rest, batch)
-        found = {name: tasks[name].answer(whole[name], targets) for name in rest}
-    near = {name: task for name, task in tasks.items() if name not in rest}
-    own = {name: task.count_labelled(batch) for name, task in near.items()}
-    if near:
-        with rows_of_all(own, batch["image"].device) as counts, means_by(shared_mean):
-            for name, task in near.items():
-                output = task.answer(logits[name], batch)
-                found[name] = None if output is None else _of_all(output, task, counts[name])
+    if share == "none":
+        return {name: task.answer(logits[name], batch) for name, task in tasks.items()}
+    near = {name: task for name, task in tasks.items() if share == "rows" and computed_by_rows(task)}
+    rest = {name: task for name, task in tasks.items() if name not in near}
+    found = {**_by_rows(logits, near, batch), **_gathered(logits, rest, batch)}
     return {name: found[name] for name in tasks}
 
 
-def _of_all(output: TaskOutput, task: Task, counts: Sequence[int]) -> TaskOutput:
-    """An output with the rows of all devices, as far as metrics of training read them."""
-    rows = torch.arange(sum(counts), device=output.rows.device)
-    metrics = task.meters["train"].metrics.values()
-    if task.dense and all(getattr(metric, "needs_mask", False) for metric in metrics):
-        both = (output.probabilities, output.target)
-        nothing, none = (each.new_empty((len(rows), *each.shape[1:-1], 0)) for each in both)
-        return output._replace(probabilities=nothing, target=none, rows=rows, ids=())
+def _by_rows(logits: Mapping[str, Tensor], tasks: Mapping[str, Task], batch: Mapping[str, Any]) -> Answers:
+    if not tasks:
+        return {}
+    own = {name: task.count_labelled(batch) for name, task in tasks.items()}
+    with rows_of_all(own, batch["image"].device), means_by(shared_mean):
+        return {name: task.answer(logits[name], batch) for name, task in tasks.items()}
+
+
+def _gathered(logits: Mapping[str, Tensor], tasks: Mapping[str, Task], batch: Mapping[str, Any]) -> Answers:
+    if not tasks:
+        return {}
+    whole, targets, own = gather_logits({name: logits[name] for name in tasks}, batch)
+    answers = {name: task.answer(whole[name], targets) for name, task in tasks.items()}
+    return {name: None if answer is None else _own(answer, own, batch) for name, answer in answers.items()}
+
+
+def _own(output: TaskOutput, own: range, batch: Mapping[str, Any]) -> TaskOutput:
+    """An output of the rows of all devices with those of this device only."""
+    mine = (output.rows >= own.start) & (output.rows < own.stop)
+    spacing = None if output.spacing is None else output.spacing[mine]
     return output._replace(
-        probabilities=all_rows(output.probabilities, counts), target=all_rows(output.target, counts), rows=rows,
-        ids=(), spacing=None,
+        probabilities=output.probabilities[mine], target=output.target[mine], rows=output.rows[mine] - own.start,
+        ids=tuple(batch.get("id", ())), spacing=spacing,
     )  # fmt: skip

@@ -102,6 +102,7 @@ class SegmentationTask(DenseTask):
 
     def check_devices(self, count: int) -> None:
         """Raises ConfigError for several devices with an adversary, whose copies would train on different masks."""
+        super().check_devices(count)
         if self.adversary is not None and count > 1:
             raise ConfigError(
                 f"the adversary of task '{self.name}' trains on one device only, but there are {count}; set "

@@ -14,6 +14,7 @@ from tandem.decisions.decision import NEUTRAL, Decision
 from tandem.decisions.reached import reached
 from tandem.decisions.stages import decided
 from tandem.decisions.temperature import mapped
+from tandem.distributed.metric_states import check_shared
 from tandem.distributed.rows import labelled_rows
 from tandem.errors import ConfigError
 from tandem.losses.data_dependent import deferred_losses
@@ -287,8 +288,11 @@ class Task(nn.Module, ABC):
         """Checks whether this task can train on several devices; by default it can.
 
         Raises:
-            ConfigError: if it trains on one device only.
+            ConfigError: if it trains on one device only, or a metric's counts cannot be added up over several.
         """
+        if count > 1:
+            for name, metric in self.meters["val"].metrics.items():
+                check_shared(f"tasks.{self.name}.metrics.{name}", metric)
 
     def weights(self) -> dict[str, float]:
         """Returns the current epoch's weight of each named loss term; empty for a loss with a single term."""

@@ -8,14 +8,11 @@ from torch import Tensor, nn
 from torchmetrics import Metric, MetricCollection
 
 from tandem.decisions.reached import reached
+from tandem.distributed.gather import is_distributed
+from tandem.distributed.metric_states import shared, told_by_all
 from tandem.metrics.shared_counts import first_of_each, take_counts
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.undefined import UndefinedRows
-
-
-def no_cross_rank_sync() -> bool:
-    """Disables metric sync: each rank already holds the whole batch."""
-    return False
 
 
 class RowMean(Metric):
@@ -29,7 +26,7 @@ class RowMean(Metric):
     rows: Tensor
 
     def __init__(self) -> None:
-        super().__init__(distributed_available_fn=no_cross_rank_sync)
+        super().__init__(distributed_available_fn=is_distributed)
         self.add_state("total", torch.tensor(0.0), "sum")
         self.add_state("rows", torch.tensor(0), "sum")
 
@@ -44,7 +41,7 @@ class RowMean(Metric):
 
 
 class TaskMetrics(nn.Module):
-    """Accumulates batches. Metrics are counted over the split and divided once.
+    """Accumulates batches. Metrics are counted over the split and divided once; each device counts its own rows.
 
     Losses are batch means weighted by their number of rows. If a loss is not a mean over rows (Dice over a batch,
     class weights, partly missing masks), its value depends slightly on the batch size, as the training loss does.
@@ -62,13 +59,10 @@ class TaskMetrics(nn.Module):
         self.names: tuple[str, ...] = ()
         self.undefined = UndefinedRows()
         self.metrics = MetricCollection(
-            {name: metric.clone() for name, metric in metrics.items()}, compute_groups=False
+            {name: shared(metric.clone()) for name, metric in metrics.items()}, compute_groups=False
         )
         self.first = first_of_each(self._metrics())
         self.class_names = tuple(class_names)
-        for part in self.metrics.modules():  # a metric may contain others
-            if isinstance(part, Metric):
-                part.distributed_available_fn = no_cross_rank_sync
 
     def update(
         self, output: TaskOutput, threshold: Tensor | None = None, decide: Callable[[Tensor], Tensor] | None = None
@@ -85,6 +79,8 @@ class TaskMetrics(nn.Module):
             values = {name: values[name] for name in self.names}
         self.names = tuple(values)
         self.losses.update(torch.stack(list(values.values())), len(output.rows))
+        if not len(output.rows):  # some metrics raise on nothing
+            return
         self.undefined.see(output)
         probabilities = output.probabilities.nan_to_num(0.0)  # of other libraries' metrics some would raise an error
         for metric in (self.metrics[name] for name in set(self.first.values())):
@@ -96,23 +92,30 @@ class TaskMetrics(nn.Module):
                 metric.update(answers, output.target, **sized)
 
     def compute(self, where: str = "") -> dict[str, Tensor]:
-        """Returns the values by name, empty if nothing was added, and resets.
+        """Returns the values of all devices by name, empty if nothing was added, and resets; all devices call it.
 
         Args:
             where: `<stage>/<task>`, for the warning about probabilities that are nan.
         """
         found: dict[str, Tensor] = {}
-        if self.losses.update_called:
+        metrics = self._metrics()
+        counted = {name: metrics[name] for name in dict.fromkeys(self.first.values())}
+        seen, said = told_by_all(
+            {"loss": self.losses, **{f"metric {name}": one for name, one in counted.items()}},
+            (self.names, *self.undefined.noted()),
+        )
+        if "loss" in seen:
             means = self.losses.compute().view(-1)  # torchmetrics returns a single mean as a scalar
-            found = dict(zip(self.names, means.unbind(), strict=True))
-            undefined = self.undefined.found(where)
-            metrics = self._metrics()
+            names = next(names for names, *_ in said if names)
+            found = dict(zip(names, means.unbind(), strict=True))
+            undefined = self.undefined.found(where, [(count, ids) for _, count, ids in said])
             for name, metric in metrics.items():
-                if (counted := metrics[self.first[name]]) is not metric:
-                    take_counts(metric, counted)
-                if metric.update_called:
-                    value = metric.compute()
-                    found |= self._named(name, torch.full_like(value, torch.nan) if undefined else value)
+                if f"metric {self.first[name]}" not in seen:
+                    continue
+                if (first := metrics[self.first[name]]) is not metric:
+                    take_counts(metric, first)
+                value = metric.compute()
+                found |= self._named(name, torch.full_like(value, torch.nan) if undefined else value)
         self.reset()
         return found
 

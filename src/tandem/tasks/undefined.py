@@ -1,6 +1,7 @@
 """Which rows have probabilities that are not a number, so that no metric is computed from them."""
 
 import logging
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -49,28 +50,36 @@ class UndefinedRows:
         self.places.append(output.rows)
         self.ids.append(tuple(output.ids))
 
-    def found(self, where: str) -> bool:
-        """Whether there are any; the first time, a warning names them.
-
-        Args:
-            where: `<stage>/<task>`.
-        """
+    def noted(self) -> tuple[int, list[str]]:
+        """How many there are, and the names of those that have one; for each device its own."""
         if not self.masks or not bool(torch.cat(self.masks).any()):
-            return False
-        if not self.warned:
-            self.warned = True
-            log.warning("%s", self._message(where))
-        return True
-
-    def _message(self, where: str) -> str:
+            return 0, []
         names, count = [], 0
         for mask, places, ids in zip(self.masks, self.places, self.ids, strict=True):
             rows = places[mask].tolist()
             count += len(rows)
             names += [ids[row] for row in rows if row < len(ids)]
-        named = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
-        return (
-            f"{where}: the probabilities of {count} images are not a number, so its metrics are nan"
-            f"{f' ({named})' if named else ''}; training has diverged: lower optimizer.lr, clip gradients or use "
-            "trainer.precision=32-true"
-        )
+        return count, names
+
+    def found(self, where: str, noted: Sequence[tuple[int, Sequence[str]]]) -> bool:
+        """Whether there are any; the first time, a warning names them.
+
+        Args:
+            where: `<stage>/<task>`.
+            noted: what `noted` gave on each device.
+        """
+        if not (count := sum(each for each, _ in noted)):
+            return False
+        if not self.warned:
+            self.warned = True
+            log.warning("%s", _message(where, count, [name for _, names in noted for name in names]))
+        return True
+
+
+def _message(where: str, count: int, names: Sequence[str]) -> str:
+    named = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+    return (
+        f"{where}: the probabilities of {count} images are not a number, so its metrics are nan"
+        f"{f' ({named})' if named else ''}; training has diverged: lower optimizer.lr, clip gradients or use "
+        "trainer.precision=32-true"
+    )

@@ -201,8 +201,7 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
     resume = Resume(folder, hash_, (config.get("checkpoint") or {}).get("every_n_steps"), began)
     trainer = make_trainer(config, folder, [*callbacks, MonitorWatch(config["monitor"]), resume])
     first = get_rank() == 0
-    module.balance.check_devices(trainer.world_size)  # repeated here so that errors come before the data are read
-    for task in module.tasks.values():
+    for task in module.tasks.values():  # repeated here so that errors come before the data are read
         task.check_devices(trainer.world_size)
     check_decide(config, module)
     if trainer.world_size > 1:

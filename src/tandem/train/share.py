@@ -24,6 +24,8 @@ def share_steps(settings: Mapping[str, Any], module: MultiTaskModule, gpu: bool)
         convert_batchnorm(module, gpu)
     else:
         log.info("trainer.sync_batchnorm=false: each process has batch statistics of its own, so their number counts")
+    if module.share == "none":
+        log.info("trainer.share=none: each process has losses of its own rows, so the number of processes counts")
     for name, task in module.tasks.items():
         if module.share == "rows" and not computed_by_rows(task):
             log.info("the loss of task '%s' is one of the whole batch, which every process gathers", name)

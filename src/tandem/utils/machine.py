@@ -4,6 +4,14 @@ import os
 import platform
 from pathlib import Path
 
+SHARED = "TANDEM_SHARED_MACHINE"
+"""Environment variable; 1 where several processes work side by side on one machine: jobs of a sweep, ranks of a run."""
+
+
+def shares_machine() -> bool:
+    """Whether other processes of the same work run on this machine, so that memory is better shared than copied."""
+    return os.environ.get(SHARED) == "1"
+
 
 def usable_cores() -> int:
     """Cores that this process may use."""

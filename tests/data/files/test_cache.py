@@ -1,15 +1,19 @@
 import io
 import logging
+import os
 import pickle
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from tandem.data.files.cache import Arrays, cache_folder, digest, fetch
 from tandem.data.loading.storage import Mapped
-from tandem.errors import DataError
+from tandem.errors import ConfigError, DataError
 
 SHAPES = {"images": (3, 2), "none": (3, 0, 4)}
 
@@ -128,3 +132,73 @@ def test_digest_depends_on_name_and_bytes(tmp_path: Path) -> None:
     assert digest(one, "a") != before
     with pytest.raises(DataError, match="cannot be read"):
         digest(tmp_path / "absent", "absent")
+
+
+def test_of_several_one_decodes_and_the_others_wait_for_it(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path, began, found = tmp_path / "a.npz", threading.Event(), []
+
+    def slow() -> Iterator[Arrays]:
+        began.set()
+        time.sleep(0.5)
+        yield from make()
+
+    def first() -> None:
+        found.append(fetch(path, SHAPES, slow))
+
+    with caplog.at_level(logging.INFO):
+        other = threading.Thread(target=first)
+        other.start()
+        assert began.wait(10)
+        assert right(fetch(path, SHAPES, fail))
+        other.join()
+    assert right(found[0])
+    assert [f"another process decodes into {path}: waiting for it"] == [each.message for each in caplog.records]
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_if_the_one_that_decodes_fails_another_does_it(tmp_path: Path) -> None:
+    path, began, errors = tmp_path / "a.npz", threading.Event(), []
+
+    def broken() -> Iterator[Arrays]:
+        began.set()
+        time.sleep(0.5)
+        raise RuntimeError("no memory")
+        yield from make()
+
+    def first() -> None:
+        try:
+            fetch(path, SHAPES, broken)
+        except RuntimeError as error:
+            errors.append(error)
+
+    other = threading.Thread(target=first)
+    other.start()
+    assert began.wait(10)
+    assert right(fetch(path, SHAPES, make))
+    other.join()
+    assert len(errors) == 1
+
+
+def test_the_oldest_give_way_beyond_the_size_unless_used_within_a_day(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [f"busi-{digit * 64}.npz" for digit in "abcd"]
+    strange = tmp_path / "dermamnist.npz"
+    for age, path in enumerate([*(tmp_path / name for name in names[:3]), strange]):
+        path.write_bytes(bytes(1000))
+        os.utime(path, (at := time.time() - (3 - age % 3) * 20 * 3600, at))  # 60, 40, 20 hours ago; the last 60
+    monkeypatch.setenv("TANDEM_CACHE_GB", "1e-6")
+    fetch(tmp_path / names[3], SHAPES, make)
+    assert {path.name for path in tmp_path.iterdir()} == {names[2], names[3], strange.name}
+    monkeypatch.setenv("TANDEM_CACHE_GB", "much")
+    with pytest.raises(ConfigError, match="TANDEM_CACHE_GB is 'much' in the environment, but must be a number of GB"):
+        fetch(tmp_path / "a.npz", SHAPES, make)
+
+
+def test_pages_that_stay_hold_the_same_rows(tmp_path: Path) -> None:
+    found = fetch(tmp_path / "a.npz", SHAPES, make)
+    assert found is not None
+    found["images"].release = False
+    picked = found["images"].pick(torch.tensor([2, 0]))
+    assert picked[...].tolist() == [[4, 5], [0, 1]]
+    assert not picked.release  # type: ignore[attr-defined]

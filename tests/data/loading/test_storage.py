@@ -22,6 +22,7 @@ from tandem.data.loading.loading import loader
 from tandem.data.loading.storage import Joined, Mapped, Redecoded, Storage, Stored, chunks, free_memory
 from tandem.data.samples import SPLITS, Samples, join_samples
 from tandem.errors import ConfigError
+from tandem.utils.machine import SHARED
 
 WHOLE = np.random.default_rng(0).integers(0, 256, (9, 2, 3), dtype=np.uint8)
 
@@ -130,7 +131,7 @@ def blocked(tmp_path: Path) -> Path:
 
 
 def test_all_three_places_give_the_same_splits_and_batches(
-    trees: Any, tmp_path: Path, blocked: Path, caplog: pytest.LogCaptureFixture
+    trees: Any, tmp_path: Path, blocked: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level(logging.INFO)
     root = str(trees.folders(tmp_path / "mine", 12, masked=lambda number: number % 3 > 0))
@@ -145,13 +146,22 @@ def test_all_three_places_give_the_same_splits_and_batches(
     assert "DECODED FOR EACH BATCH" in caplog.text
     inside = Folder(root, size=16, cache=str(blocked)).load()
     assert [places(splits) for splits in (memory, disk, nowhere, inside)] == [{Tensor}, {Mapped}, {Redecoded}, {Tensor}]
-    assert all(same(memory, other) for other in (disk, nowhere, inside))
+    monkeypatch.setenv(SHARED, "1")  # as the jobs of a sweep have it
+    shared = Folder(root, size=16).load()
+    assert "by the processes of this machine together (data.memory_gb" in caplog.text
+    assert places(Folder(root, size=16, cache=str(blocked)).load()) == {Tensor}, (
+        "without a file there is nothing to share"
+    )
+    assert places(shared) == {Mapped}
+    assert [shared["train"].images.release, disk["train"].images.release] == [False, True]  # type: ignore[attr-defined]
+    assert all(same(memory, other) for other in (disk, nowhere, inside, shared))
 
     def batches(samples: Samples, workers: int = 0) -> list[dict[str, Any]]:
         return [dict(batch) for batch in loader(samples, 5, workers, seed=3, train=True)]
 
     expected = batches(memory["train"])
-    for found in (batches(disk["train"]), batches(disk["train"], workers=2), batches(nowhere["train"])):
+    others = (batches(disk["train"]), batches(disk["train"], workers=2), batches(nowhere["train"]))
+    for found in (*others, batches(shared["train"])):
         for one, other in zip(expected, found, strict=True):
             assert one["id"] == other["id"]
             assert torch.equal(one["image"], other["image"])

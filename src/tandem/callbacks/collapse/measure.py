@@ -9,10 +9,9 @@ from torchmetrics import Metric
 
 from tandem.balance.jacobian import gramian, shared_parameters, task_gradients
 from tandem.callbacks.collapse.history import Predicted
-from tandem.distributed.gather import mean_over_devices
+from tandem.distributed.gather import is_distributed, mean_over_devices
 from tandem.tasks.kinds import Kind
 from tandem.tasks.output import TaskOutput
-from tandem.tasks.task_metrics import no_cross_rank_sync
 
 
 def shared_gram(loss: Tensor, losses: Mapping[str, Tensor], parameters: Sequence[nn.Parameter]) -> Tensor:
@@ -123,7 +122,7 @@ class Predictions(Metric):
     known: Tensor
 
     def __init__(self, kind: Kind, names: Sequence[str], linear: bool = False) -> None:
-        super().__init__(distributed_available_fn=no_cross_rank_sync)
+        super().__init__(distributed_available_fn=is_distributed)
         self.kind = kind
         self.names = list(names)
         self.linear = linear

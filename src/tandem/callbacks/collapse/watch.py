@@ -18,6 +18,7 @@ from tandem.callbacks.collapse.history import Epoch, History, Limits
 from tandem.callbacks.collapse.measure import Predictions, SharedGramOfStep, shared_gram, shares_and_cosines
 from tandem.callbacks.collapse.reading import base_rate, by_task, dice_by_task, ends_linear, mean_over, trained
 from tandem.callbacks.split import SplitCallback
+from tandem.distributed.metric_states import told_by_all
 from tandem.errors import ConfigError
 from tandem.module import MultiTaskModule, Outputs
 from tandem.trackers import log_numbers, log_text
@@ -117,7 +118,8 @@ class CollapseWatch(SplitCallback):
                 self.history.start.setdefault(name, float(value.detach()))
             self.finite[name] = self.finite.get(name, True) & value.detach().isfinite()
         counted = {name: value for name, value in pl_module.losses.items() if name in trained(pl_module)}
-        if not self._due(trainer) or len(counted) < 2:
+        own = pl_module.share == "none" and trainer.world_size > 1  # each device has its own tasks in a step
+        if not self._due(trainer) or len(counted) < 2 or own:
             return
         network = list(pl_module.network.parameters())
         if _adds_up(trainer, pl_module):
@@ -212,7 +214,8 @@ class CollapseWatch(SplitCallback):
     def _epoch(self, trainer: pl.Trainer, module: MultiTaskModule) -> Epoch:
         known = {key: float(value) for key, value in trainer.callback_metrics.items()}
         shares, cosines = mean_over([shares_and_cosines(names, gram) for names, gram in self.grams])
-        counted = {name: counts.predicted() for name, counts in self.counts.items() if counts.update_called}
+        seen, _ = told_by_all(self.counts)
+        counted = {name: counts.predicted() for name, counts in self.counts.items() if name in seen}
         return Epoch(
             number=trainer.current_epoch,
             rate=base_rate(trainer),

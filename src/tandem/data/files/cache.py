@@ -3,12 +3,14 @@
 import hashlib
 import logging
 import os
+import re
 import shutil
 import struct
+import time
 import zipfile
 import zlib
-from collections.abc import Callable, Iterable, Mapping
-from contextlib import ExitStack
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Any
@@ -18,8 +20,9 @@ from numpy.lib import format as npy
 from numpy.typing import NDArray
 
 from tandem.data.loading.storage import Mapped
-from tandem.errors import DataError
+from tandem.errors import ConfigError, DataError
 from tandem.utils.files import check_regular, write_whole
+from tandem.utils.locks import Locked, NoLocks, holding
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,15 @@ DAMAGE = (
 DTYPES = tuple(np.dtype(code) for code in ("|u1", "<u2", "<f4"))
 """What pixels may be."""
 
+LIMIT, LIMIT_GB = "TANDEM_CACHE_GB", 100.0
+"""Environment variable: GB that decoded images may occupy in the cache; and what it is without one."""
+
+OWN = re.compile(r"-[0-9a-f]{64}\.npz$")
+"""Names of the files of decoded images."""
+
+DAY = 24 * 60 * 60.0
+"""Seconds without use after which decoded images may be removed."""
+
 LOCAL_HEADER = struct.Struct("<26xHH")
 """Lengths of the name and of the extra field in the local header of a zip member."""
 
@@ -51,6 +63,22 @@ LOCAL_HEADER = struct.Struct("<26xHH")
 def cache_folder(given: str | None) -> Path:
     """Returns the folder of the cache: the given one, else `$TANDEM_CACHE`, else `~/.cache/tandem`; creates nothing."""
     return Path(given or os.environ.get("TANDEM_CACHE") or "~/.cache/tandem").expanduser()
+
+
+def cache_bytes() -> float:
+    """How many bytes decoded images may occupy in the cache.
+
+    Raises:
+        ConfigError: `$TANDEM_CACHE_GB` is no number of at least 0.
+    """
+    given = os.environ.get(LIMIT, str(LIMIT_GB))
+    try:
+        found = float(given)
+    except ValueError:
+        found = -1.0
+    if not found >= 0:
+        raise ConfigError(f"{LIMIT} is '{given}' in the environment, but must be a number of GB from 0")
+    return 1e9 * found
 
 
 def digest(path: Path, name: str) -> bytes:
@@ -72,25 +100,81 @@ def digest(path: Path, name: str) -> bytes:
 def fetch(path: Path, shapes: Shapes, make: Callable[[], Iterable[Arrays]]) -> dict[str, Mapped] | None:
     """Returns the arrays cached at `path`, memory-mapped; computes and stores them first if necessary.
 
-    A damaged file is replaced. Returns None if the folder cannot be written. Both cases log a warning.
+    A damaged file is replaced. Returns None if the folder cannot be written. Both cases log a warning. Of several
+    processes one writes, and the others wait for it. What was not used for a day gives way (`$TANDEM_CACHE_GB`).
 
     Args:
         path: an `.npz` file, named by the digest of everything that its content depends on.
         shapes: name and shape of every expected array.
         make: yields the arrays, a few rows at a time, all parts of the same dtypes; called at most once.
     """
-    try:
-        if path.is_file():
-            return map_arrays(path, shapes)
-    except DAMAGE as error:
-        log.warning("cache file %s is damaged (%s): decoding again", path, error)
+    most = cache_bytes()
+    if (known := _mapped(path, shapes)) is not None:
+        return known
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, lambda file: write_arrays(file, path.parent, shapes, make()))
-        return map_arrays(path, shapes)
+        with _one_writer(path) as waited:
+            if waited and (known := _mapped(path, shapes)) is not None:
+                return known
+            write_whole(path, lambda file: write_arrays(file, path.parent, shapes, make()))
+            _remove_old(path, most)
+            return map_arrays(path, shapes)
     except OSError as error:
         log.warning("cache %s cannot be written (%s), so every start decodes: set data.cache=...", path.parent, error)
         return None
+
+
+def _mapped(path: Path, shapes: Shapes) -> dict[str, Mapped] | None:
+    """The arrays of a file; None if there is none, or if it is damaged."""
+    try:
+        if path.is_file():
+            found = map_arrays(path, shapes)
+            with suppress(OSError):  # of others, who may read it only
+                os.utime(path)
+            return found
+    except DAMAGE as error:
+        log.warning("cache file %s is damaged (%s): decoding again", path, error)
+    return None
+
+
+@contextmanager
+def _one_writer(path: Path) -> Iterator[bool]:
+    """Holds the right to write a file, and says whether another process had it meanwhile; its end frees it."""
+    lock = path.with_suffix(".lock")
+    with ExitStack() as stack:
+        waited = False
+        try:
+            try:
+                stack.enter_context(holding(lock, patience=0.0))
+            except Locked:
+                log.info("another process decodes into %s: waiting for it", path)
+                waited = True
+                stack.enter_context(holding(lock))
+        except NoLocks:
+            log.debug("%s has no locks: each process decodes, and the last one's file stays", path.parent)
+        try:
+            yield waited
+        finally:
+            with suppress(OSError):  # on Windows, while others wait for it
+                lock.unlink(missing_ok=True)
+
+
+def _remove_old(path: Path, most: float) -> None:
+    """Removes decoded images that were not used for a day, the oldest first, until no more than `most` bytes are left.
+
+    Args:
+        path: the newest file, which counts and stays.
+        most: bytes.
+    """
+    others = [file for file in path.parent.glob("*.npz") if OWN.search(file.name) and file != path]
+    kept = [(file.stat().st_mtime, file.stat().st_size, file) for file in others]
+    total, now = path.stat().st_size + sum(size for _, size, _ in kept), time.time()
+    for used, size, file in sorted(kept):
+        if total <= most or now - used < DAY:
+            return
+        log.info("cache: %s removed, since decoded images need more than %g GB ($%s)", file, most / 1e9, LIMIT)
+        file.unlink(missing_ok=True)
+        total -= size
 
 
 def write_arrays(file: IO[bytes], folder: Path, shapes: Shapes, parts: Iterable[Arrays]) -> None:

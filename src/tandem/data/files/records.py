@@ -29,6 +29,7 @@ from tandem.data.samples import Samples
 from tandem.data.splitting.duplicates import THUMBNAIL
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
+from tandem.utils.machine import shares_machine
 
 log = logging.getLogger(__name__)
 
@@ -220,8 +221,10 @@ class Decoder:
         stored, limit = fetch(path, shapes, partial(self.parts, present)), storage.limit
         width = (stored["images"].dtype if stored else self.dtype(present)).itemsize
         need = sum(int(np.prod(shapes[key])) * (width if key == "images" else 1) for key in PIXELS)
-        kept, arrays = _split(stored) if stored else self._without_cache(present, in_memory=need <= limit)
-        where = "kept in memory" if need <= limit else f"read from {path}" if stored else "DECODED FOR EACH BATCH: slow"
+        fits, shared = need <= limit, stored is not None and shares_machine()
+        kept, arrays = _split(stored, release=not fits) if stored else self._without_cache(present, in_memory=fits)
+        in_memory, by = fits and not shared, " by the processes of this machine together" if shared else ""
+        where = "kept in memory" if in_memory else f"read from {path}{by}" if stored else "DECODED FOR EACH BATCH: slow"
         log.info(
             "data %s: %d images, %.3g GB decoded, %s (data.memory_gb is %.3g)",
             name, len(present), need / 1e9, where, limit / 1e9,
@@ -233,7 +236,7 @@ class Decoder:
         if len(usable) < len(present):
             kept = {key: pick(part, torch.from_numpy(usable)) for key, part in kept.items()}
             arrays = {key: array[usable] for key, array in arrays.items()}
-        return Decoded(tuple(present[row] for row in usable), kept, need <= limit, arrays, fingerprint, self)
+        return Decoded(tuple(present[row] for row in usable), kept, in_memory, arrays, fingerprint, self)
 
     def _without_cache(self, records: Sequence[Record], in_memory: bool) -> tuple[dict[str, Tensor], Arrays]:
         """Returns pixels and other arrays when nothing can be stored on disk."""
@@ -354,8 +357,10 @@ def _seen(path: Path) -> tuple[int, int] | None:
     return state.st_size, state.st_mtime_ns
 
 
-def _split(stored: Mapping[str, Mapped]) -> tuple[dict[str, Tensor], Arrays]:
+def _split(stored: Mapping[str, Mapped], release: bool) -> tuple[dict[str, Tensor], Arrays]:
     """Separates the pixels, which stay on disk, from the other arrays, which are read into memory."""
+    for array in stored.values():
+        array.release = release
     small = {name: array[...].numpy() for name, array in stored.items() if name not in PIXELS}
     return {name: as_tensor(stored[name]) for name in PIXELS}, small
 

@@ -1,6 +1,7 @@
 """Storage of decoded images: in memory if they fit, else on disk, else not at all and decoded again for each batch.
 
-All three are indexed in the same way, a whole batch in one operation.
+Several processes of one machine map the file on disk, whose pages they share, instead of a copy each in memory. All
+three are indexed in the same way, a whole batch in one operation.
 """
 
 import mmap
@@ -128,7 +129,13 @@ class Mapped(Stored):
         offset: byte offset of the array's data, in C order.
         shape: shape of the whole array.
         dtype: of the array.
+
+    Attributes:
+        release: whether pages leave the process's memory after each fetch. Pages that stay are those of the system's
+            cache, which all processes share.
     """
+
+    release = True
 
     def __init__(self, path: Path, offset: int, shape: tuple[int, ...], dtype: np.dtype[Any] = BYTES) -> None:
         super().__init__(np.arange(shape[0]), shape[1:], torch.from_numpy(np.empty(0, dtype)).dtype)
@@ -153,7 +160,7 @@ class Mapped(Stored):
     def fetch(self, rows: Indices) -> Pixels:
         """Copies some rows and then releases their memory pages to the system's cache."""
         found: Pixels = self.array[rows]
-        if hasattr(mmap, "MADV_DONTNEED"):
+        if self.release and hasattr(mmap, "MADV_DONTNEED"):
             self.pages.madvise(mmap.MADV_DONTNEED)
         return found
 

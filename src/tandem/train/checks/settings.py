@@ -35,7 +35,7 @@ RULES = (
     Rule("trainer.enable_checkpointing", one_of(True), "true, since results are made of the best checkpoint"),
     Rule("trainer.enable_progress_bar", one_of(True, False), "true or false"),
     Rule("trainer.collective_timeout_min", lambda value: is_number(value) and value > 0, "a number of minutes above 0"),
-    Rule("trainer.share", one_of("rows", "batch"), "rows or batch", optional=False),
+    Rule("trainer.share", one_of("rows", "batch", "none"), "rows, batch or none", optional=False),
     Rule("trainer.sync_batchnorm", one_of(True, False), "true or false", optional=False),
     Rule("trainer.min_epochs", whole(0), "a whole number of at least 0"),
     Rule("trainer.min_steps", whole(0), "a whole number of at least 0"),
