@@ -15,7 +15,6 @@ from tandem.metrics.declared import declared
 
 if TYPE_CHECKING:
     import pytorch_lightning as pl
-    from torch import nn
 
     from tandem.data.datamodule import DataInfo, DataModule
     from tandem.module import MultiTaskModule
@@ -90,7 +89,7 @@ def image_size(data: Mapping[str, Any]) -> int | None:
     return next((size for size in sizes if isinstance(size, int) and not isinstance(size, bool)), None)
 
 
-def make_optimizer(config: Mapping[str, Any], network: "nn.Module", **more: Any) -> Callable[..., Any]:
+def make_optimizer(config: Mapping[str, Any], network: "SharedNetwork", **more: Any) -> Callable[..., Any]:
     """Builds what makes the optimiser of named parameters, in the groups that `parameters` asks for.
 
     Args:

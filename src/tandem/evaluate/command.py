@@ -83,7 +83,7 @@ def _evaluate(run: "TrainedRun", settings: EvaluateSettings) -> dict[str, Any]:
     from tandem.utils.files import write_json
 
     run.module.begin_epoch(run.results["best_epoch"])  # the weights of some losses depend on the epoch
-    set_layout(run.module.network, channels_last(run.results))
+    set_layout(run.module, channels_last(run.results))
     external = read_external(run, settings) if settings.other else None
     split = external.split if external else read_split(run, settings)
     groups = assign(settings.by, split.samples, split.classes, split.source, settings.table, split.train)

@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from pytorch_lightning.plugins import Precision
     from torch import nn
 
+    from tandem.module import MultiTaskModule
+
 EXACT = "exact"
 """The neutral option of `performance`."""
 
@@ -115,12 +117,19 @@ def precision_plugin(name: str, device: str) -> "Precision":
     return Precision() if name == FLOAT32 else MixedPrecision("bf16-mixed", device)
 
 
-def set_layout(network: "nn.Module", channels_last: bool) -> None:
-    """Puts a network's weights, and each batch of images that it gets, into memory with the channels last, if asked."""
+def set_layout(module: "MultiTaskModule", channels_last: bool) -> None:
+    """Puts the network's weights, and each batch of images that it gets, into memory with the channels last, if asked.
+
+    Args:
+        module: with the network.
+        channels_last: whether to.
+    """
     if channels_last:
         import torch
 
-        network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        network = module.network
+        assert isinstance(network, torch.nn.Module)
+        network.to(memory_format=torch.channels_last)
         network.register_forward_pre_hook(_channels_last)
 
 

@@ -115,7 +115,12 @@ def test_a_run_of_the_same_structure_does_not_measure(
     (file,) = own_cache.glob("performance/*.json")
 
     ran: list[int] = []
-    monkeypatch.setattr(Calibration, "run", lambda self: ran.append(1) or Computing())
+
+    def counted(calibration: Calibration) -> Computing:
+        ran.append(1)
+        return Computing()
+
+    monkeypatch.setattr(Calibration, "run", counted)
     assert calibrated(*prepared("seed=5", "optimizer.lr=0.5", folder=tmp_path)) == HALF
     assert not ran
     assert "(measured before, for the same structure)" in caplog.text

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from math import inf, nan
+from typing import Any
 
 import pytest
 
@@ -14,7 +15,7 @@ FUSED = Computing(fused=True)
 BOTH = Computing("bf16-mixed", fused=True)
 ONE = Computing(threads=1)
 
-AXES = [[{"precision": "bf16-mixed"}], [{"fused": True}]]
+AXES: list[list[dict[str, Any]]] = [[{"precision": "bf16-mixed"}], [{"fused": True}]]
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,6 @@ def _set(setting: Computing, config: Mapping[str, Any], trainer: "pl.Trainer", m
     if setting.precision != trainer.precision and setting.precision != FLOAT32:
         device = trainer.strategy.root_device.type
         trainer.strategy.precision_plugin = precision_plugin(setting.precision, device)
-    set_layout(module.network, setting.channels_last)
+    set_layout(module, setting.channels_last)
     if setting.fused:
         module.make_optimizer = optimizer_of(config, module, setting)

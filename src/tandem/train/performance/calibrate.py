@@ -189,7 +189,7 @@ class Calibration:
 
     def _native(self) -> bool:
         if self.device.type == "cuda":
-            return torch.cuda.is_bf16_supported(including_emulation=False)
+            return bool(torch.cuda.is_bf16_supported(including_emulation=False))
         return self.device.type == "cpu" and native_bfloat16()
 
 

@@ -50,10 +50,11 @@ class Trial:
         device: torch.device,
     ) -> None:
         self.setting, self.plugin, self.device = setting, plugin, device
-        self.module = plugin.convert_module(copy.deepcopy(module).to(device)).train()
+        self.module = copy.deepcopy(module).to(device).train()
+        plugin.convert_module(self.module)
         self.module.begin_epoch(0)
         begin_epoch(self.module.network, 0)  # which freezes what an option says
-        set_layout(self.module.network, setting.channels_last)
+        set_layout(self.module, setting.channels_last)
         self.batch = move_data_to_device(plugin.convert_input(dict(batch)), device)
         self.optimizer = optimizer(self.module.named_parameters())
 
