@@ -26,6 +26,7 @@ GROUPS = {
     "optimizer": "What updates the weights.",
     "scheduler": "How the learning rate changes over the epochs.",
     "trainer": "Epochs, devices and precision: the options of Lightning's `Trainer`.",
+    "performance": "How a run computes: float32 as it is, or the fastest settings within a tolerance.",
     "callbacks": "What watches and records a run.",
     "logger": "Where a run is shown: trackers. Several: `logger=[tensorboard,mlflow]`.",
     "experiment": "Complete settings of a run under a name.",

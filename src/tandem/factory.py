@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tandem.config.instantiate import build, build_each
 from tandem.config.metric_nodes import without_shown_as
+from tandem.config.monitor import AUTO
 from tandem.config.outputs import check_outputs
 from tandem.config.resolve import check_loader, flatten
 from tandem.errors import ConfigError
@@ -42,7 +43,6 @@ def make_data(config: Mapping[str, Any]) -> "DataModule":
 def make_module(config: Mapping[str, Any], info: "DataInfo") -> "MultiTaskModule":
     """Builds network, tasks and balance, with weights drawn from the global random state; no data are read."""
     from tandem.module import MultiTaskModule
-    from tandem.network.layers import layer_factors
 
     declared(config["tasks"])  # refuses what is no direction or label
     nodes = {name: without_shown_as(node) for name, node in config["tasks"].items()}
@@ -54,8 +54,7 @@ def make_module(config: Mapping[str, Any], info: "DataInfo") -> "MultiTaskModule
     scheduler = build(config["scheduler"], "scheduler") if config["scheduler"] else None
     _try_out(optimizer, scheduler)
     network = _network(config, info.channels, dense)
-    layers = layer_factors(network, config["parameters"].get("layer_decay"))
-    optimizer = _grouped(optimizer, config["parameters"], layers)
+    optimizer = make_optimizer(config, network)
     module = MultiTaskModule(
         network=network,
         tasks=tasks,
@@ -88,6 +87,20 @@ def image_size(data: Mapping[str, Any]) -> int | None:
     """The side of the images, of a source or of the first of several; None if no option says it."""
     sizes = [data.get("size"), *(node.get("size") for node in (data.get("sources") or {}).values())]
     return next((size for size in sizes if isinstance(size, int) and not isinstance(size, bool)), None)
+
+
+def make_optimizer(config: Mapping[str, Any], network: "SharedNetwork", **more: Any) -> Callable[..., Any]:
+    """Builds what makes the optimiser of named parameters, in the groups that `parameters` asks for.
+
+    Args:
+        config: the resolved configuration.
+        network: the shared network, for the depth of its layers.
+        **more: further arguments of the optimiser.
+    """
+    from tandem.network.layers import layer_factors
+
+    layers = layer_factors(network, config["parameters"].get("layer_decay"))
+    return _grouped(build({**config["optimizer"], **more}, "optimizer"), config["parameters"], layers)
 
 
 def _grouped(make: Callable[..., Any], settings: Mapping[str, Any], layers: Mapping[str, float]) -> Callable[..., Any]:
@@ -135,6 +148,10 @@ def make_trainer(config: Mapping[str, Any], folder: Path, more: "Sequence[pl.Cal
     # Lightning rejects a bar callback when the bar is switched off, and adds its own when there is none
     shown = placed["trainer"].get("enable_progress_bar", True) and any(isinstance(c, ProgressBar) for c in callbacks)
     settings = {key: value for key, value in placed["trainer"].items() if key not in OWN}  # see `device_count`
+    if (
+        settings.get("precision") == AUTO
+    ):  # until the run has measured it; where nothing is, as in a range test of rates
+        settings["precision"] = "32-true"
     trainer: pl.Trainer = build(
         {**settings, "enable_progress_bar": shown, **_devices(settings)},
         "trainer",

@@ -68,6 +68,7 @@ LATER: dict[str, Any] = {
     "trainer.sync_batchnorm": True,
     "decide": "threshold",
     "data.fit": "squash",
+    "performance": {"name": "exact"},
 }
 """Options added after release 0.1.0, by dotted key, with the neutral value that reproduces the earlier behaviour.
 

@@ -58,6 +58,7 @@ class TrainConfig:
     parameters: ParametersConfig = field(default_factory=ParametersConfig)
     penalties: Any = None
     trainer: Any = MISSING
+    performance: Any = MISSING
     callbacks: Any = MISSING
     logger: Any = MISSING
 

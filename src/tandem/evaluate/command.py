@@ -79,9 +79,11 @@ def _evaluate(run: "TrainedRun", settings: EvaluateSettings) -> dict[str, Any]:
     from tandem.evaluate.thresholds import set_thresholds
     from tandem.metrics.stored import read_quantities
     from tandem.runs.decisions import plain
+    from tandem.runs.performance import channels_last, set_layout
     from tandem.utils.files import write_json
 
     run.module.begin_epoch(run.results["best_epoch"])  # the weights of some losses depend on the epoch
+    set_layout(run.module, channels_last(run.results))
     external = read_external(run, settings) if settings.other else None
     split = external.split if external else read_split(run, settings)
     groups = assign(settings.by, split.samples, split.classes, split.source, settings.table, split.train)

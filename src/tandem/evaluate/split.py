@@ -18,6 +18,7 @@ from tandem.data.splitting.splits import COLUMNS, read_splits
 from tandem.errors import ConfigError, DataError
 from tandem.evaluate.settings import EvaluateSettings
 from tandem.factory import make_data
+from tandem.runs.performance import used_precision
 from tandem.runs.restore import TrainedRun
 from tandem.utils.artifacts import DATA, SPLITS_FILE
 from tandem.utils.digests import read_artifact
@@ -129,7 +130,9 @@ def make_split(
     config = run.results["config"]
     node = config["callbacks"].get("threshold_sweep")
     sweep = build(node, "callbacks.threshold_sweep") if node else ThresholdSweep()
-    trainer = {key: config["trainer"][key] for key in ("accelerator", "precision") if key in config["trainer"]}
+    trainer = {key: config["trainer"][key] for key in ("accelerator",) if key in config["trainer"]}
+    if (precision := used_precision(run.results)) is not None:
+        trainer["precision"] = precision
     if settings.device is not None:
         trainer["accelerator"] = settings.device
     batch_size = settings.batch_size or config["loader"]["batch_size"]

@@ -8,6 +8,7 @@ from typing import Any
 from tandem.config.identity import is_neutral
 from tandem.config.places import stored_config
 from tandem.errors import ConfigError
+from tandem.runs.performance import described, used_precision
 
 NOT_FILES = (
     "size",
@@ -30,7 +31,8 @@ KINDS = {
     "devices": lambda results: results.get("device"),
     "processors": lambda results: results.get("processor"),
     "numbers of processes": lambda results: results.get("processes"),
-    "precisions": lambda results: ((results.get("config") or {}).get("trainer") or {}).get("precision"),
+    "precisions": used_precision,
+    "ways to compute": described,
 }
 
 DATA = "versions of the data"

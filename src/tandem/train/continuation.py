@@ -11,7 +11,7 @@ from tandem.config.resolve import flatten
 from tandem.data.unchanged import NOT_CHECKED, look
 from tandem.errors import ConfigError, DataError
 from tandem.runs.restore import read_results
-from tandem.utils.artifacts import BEST, DATA, FILES, IDENTITY, LAST, METRICS, SPLITS_FILE
+from tandem.utils.artifacts import BEST, DATA, FILES, IDENTITY, LAST, METRICS, PERFORMANCE, SPLITS_FILE
 from tandem.utils.digests import check_intact, read_artifact
 from tandem.utils.files import copy_whole, write_json
 
@@ -54,7 +54,7 @@ def continue_run(config: Mapping[str, Any], folder: Path) -> None:
     if state.word == "absent":
         log.warning("resume_from=%s: %s: %s", run, NOT_CHECKED, state.reason)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in (BEST, DATA, FILES, METRICS, SPLITS_FILE):
+    for name in (BEST, DATA, FILES, METRICS, PERFORMANCE, SPLITS_FILE):
         if (run / name).is_file():
             _copy(run / name, folder / name)
     write_identity(config, folder, {"hash": results["hash"], "epoch": results["epochs"]})

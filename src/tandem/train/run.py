@@ -3,6 +3,7 @@
 import logging
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from tandem.errors import ConfigError, TrainingError
 from tandem.factory import image_size, make_data, make_module, make_trainer
 from tandem.jobs.slurm import requeue
 from tandem.metrics.catalogue import metric_of
-from tandem.utils.artifacts import LAST, RESULTS
+from tandem.utils.artifacts import COMPUTING_KEY, LAST, RESULTS
 from tandem.utils.console import only_warnings, warnings_logged
 from tandem.utils.digests import recorded
 from tandem.utils.files import write_json, write_text
@@ -167,11 +168,13 @@ def train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.
     Returns:
         The content of `results.json`; empty on ranks other than 0, which write no file.
     """
-    with recorded(folder), warnings_logged():
-        return _train_here(config, folder, callbacks)
+    with recorded(folder), warnings_logged(), ExitStack() as stack:
+        return _train_here(config, folder, callbacks, stack)
 
 
-def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.Callback]") -> dict[str, Any]:
+def _train_here(
+    config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl.Callback]", stack: ExitStack
+) -> dict[str, Any]:
     quieten()
     load_libraries()
     import pytorch_lightning as pl
@@ -189,6 +192,7 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
     from tandem.train.class_statistics import prepare
     from tandem.train.continuation import resumed_from, write_identity
     from tandem.train.decide import check_decide, fit_decisions
+    from tandem.train.performance import set_computing
     from tandem.train.results import collect_results, evaluate_best
     from tandem.train.share import share_steps
 
@@ -204,8 +208,6 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
     for task in module.tasks.values():  # repeated here so that errors come before the data are read
         task.check_devices(trainer.world_size)
     check_decide(config, module)
-    if trainer.world_size > 1:
-        share_steps(config["trainer"], module, gpu=trainer.strategy.root_device.type == "cuda")
     with rank_zero_first():
         read_data(data, folder)
     known: dict[str, Any] = {"hash": hash_, "weights": origin(config["network"])}
@@ -218,6 +220,9 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
     announce_run(config, data, module, trainer, known["weights"])
     computed = prepare(module, data, folder)
     check_fit(config, trainer, module, data)
+    computing = set_computing(config, trainer, module, data, folder, stack)
+    if trainer.world_size > 1:
+        share_steps(config["trainer"], module, gpu=trainer.strategy.root_device.type == "cuda")
     trainer.precision_plugin.convert_module(module)  # before a checkpoint's weights are loaded, or averages are made
     try:
         log_settings(trainer, {**config, "computed": computed}, folder)
@@ -241,6 +246,8 @@ def _train_here(config: Mapping[str, Any], folder: Path, callbacks: "Sequence[pl
     finish(trainer)
     results["computed"] = computed
     results["resumed"] = resumed
+    if computing is not None:
+        results[COMPUTING_KEY] = computing
     results["seconds"] = round(resume.seconds, 1)
     if trainer.world_size > 1:
         results["processes"] = trainer.world_size

@@ -21,13 +21,15 @@ ENSEMBLE = "ensemble.json"  # the runs in a zip file of runs, and their hashes
 MANIFEST = "manifest.json"  # how a folder of predictions, or of a paper, was made
 
 METRICS = "metrics.csv"  # a row for each epoch
+PERFORMANCE = "performance.json"  # how the run computes, where `performance` has chosen it
 COMPUTED = "computed.json"  # options that were computed from the training data
 DIGESTS = "artifacts.json"  # SHA-256 of these files
 
-ARTIFACTS = (RESULTS, BEST, LAST, PREVIOUS, DATA, FILES, IDENTITY, METRICS, SPLITS_FILE, COMPUTED)
+ARTIFACTS = (RESULTS, BEST, LAST, PREVIOUS, DATA, FILES, IDENTITY, METRICS, SPLITS_FILE, COMPUTED, PERFORMANCE)
 """Files whose digest is noted when they are written, and compared when they are read."""
 
 SCHEMA_KEY = "tandem_schema"  # its place in a checkpoint
+COMPUTING_KEY = "performance"  # place of what PERFORMANCE holds, in a checkpoint and in RESULTS
 SCHEMA = 1
 """Version of what `results.json` and checkpoints hold; it rises when an older tandem could misread them."""
 

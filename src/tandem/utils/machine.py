@@ -31,3 +31,17 @@ def processor() -> str:
         lines = []
     names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     return next(names, "") or platform.processor() or platform.machine()
+
+
+def native_bfloat16() -> bool:
+    """Whether the processor multiplies bfloat16 itself; without that, torch converts each number, which takes longer.
+
+    oneDNN's own question is true for every processor with AVX-512, since it converts there; so for x86 the
+    instructions are asked for, and oneDNN only on other architectures.
+    """
+    import torch
+
+    known = torch.cpu.get_capabilities()
+    if known.get("architecture") == "x86_64":
+        return bool(known.get("avx512_bf16") or known.get("amx_bf16"))
+    return bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())

@@ -3,9 +3,11 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from tandem.config.monitor import AUTO
 from tandem.config.resolve import check_loader, check_runs
 from tandem.errors import ConfigError
 from tandem.metrics.catalogue import metric_of
+from tandem.runs.performance import EXACT
 from tandem.train.checks.rules import Rule, at_least, inside, is_number, one_of, share_or_count, whole
 
 RULES = (
@@ -43,6 +45,10 @@ RULES = (
     Rule("optimizer.lr", at_least(0), "a number of at least 0"),
     Rule("optimizer.weight_decay", at_least(0), "a number of at least 0"),
     Rule("optimizer.momentum", inside(0, 1), "a number in [0, 1)"),
+    Rule("performance.name", one_of(EXACT, "auto", "fast"), "exact, auto or fast", optional=False),
+    Rule("performance.loss", lambda value: is_number(value) and value > 0, "a number above 0", optional=False),
+    Rule("performance.gradient", lambda value: is_number(value) and value > 0, "a number above 0", optional=False),
+    Rule("performance.seconds", lambda value: is_number(value) and value > 0, "a number above 0", optional=False),
     Rule("balance.weights.*", at_least(0), "a number of at least 0", optional=False),
 )
 """Conditions on single values that libraries do not check. The objects that take other values check them."""
@@ -67,6 +73,7 @@ def check_settings(config: Mapping[str, Any]) -> None:
                 raise ConfigError(f"{key} is {_shown(value)}, but must be {rule.must}")
     _check_length(config["trainer"])
     check_loader(config["loader"])
+    _check_performance(config)
     _check_accelerator(config["trainer"].get("accelerator"))
     _check_arguments(config, "")
     check_runs(config.get("runs"))
@@ -108,6 +115,21 @@ def _check_length(trainer: Mapping[str, Any]) -> None:
                 f"trainer.{name} is {trainer[name]}, more than trainer.max_epochs={epochs}, so {reason}; "
                 "lower the one or raise the other"
             )
+
+
+def _check_performance(config: Mapping[str, Any]) -> None:
+    """A precision that is to be chosen needs someone who chooses, and one who chooses needs all of its values."""
+    asked = config.get("performance") or {"name": EXACT}
+    if asked["name"] == EXACT and config["trainer"].get("precision") == AUTO:
+        raise ConfigError("trainer.precision is auto, but performance=exact chooses none; set performance=auto")
+    values = set() if asked["name"] == EXACT else {"loss", "gradient", "seconds"}
+    if lacking := sorted(values - asked.keys()):
+        raise ConfigError(f"performance.{lacking[0]} has no value; choose performance={asked['name']} as a whole")
+    if more := sorted(asked.keys() - values - {"name"}):
+        raise ConfigError(
+            f"performance.{more[0]} is unknown; performance=exact has no options, auto and fast have "
+            "loss, gradient and seconds"
+        )
 
 
 def _check_accelerator(name: object) -> None:
