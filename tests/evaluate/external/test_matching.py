@@ -90,7 +90,7 @@ def test_one_mask_of_another_name_is_taken_and_said() -> None:
     assert match_targets(rows([0]), theirs, OURS, {}, labelled=False)[1] == ["masks of 'tumour' are taken as 'lesion'"]
 
 
-# -------------------------------------------------------------------------------------------------------- masks of files
+# ------------------------------------------------------------------------------------------------------- masks of files
 
 
 def of_files(tmp_path: Path, count: int, values: MaskValues | None = None) -> FileMasks:
