@@ -118,6 +118,7 @@ def load(
     mixed: bool = False,
     threshold: "Any" = "stored",
     decide: "Any" = "stored",
+    windows: "Any" = "none",
 ) -> "Predictor":
     """Loads a finished run, or several runs as an ensemble, for prediction: `tandem.load(run).predict(images)`.
 
@@ -132,6 +133,7 @@ def load(
         threshold: `stored`, a number, such as `sensitivity:0.95` (chosen on the run's validation data), or one of these
             by task.
         decide: `stored`, `threshold`, `rankdice`, ... as of `tandem-predict`, or a file of decisions.
+        windows: `none`, `auto`, or the overlap of windows that pass over the whole image, as of `tandem-predict`.
 
     Raises:
         ConfigError: if a run is not finished, runs differ in tasks or classes, or the device is not available.
@@ -145,4 +147,4 @@ def load(
     """
     from tandem.predict.predictor import load
 
-    return load(run, flips, device, data, mixed, threshold, decide)
+    return load(run, flips, device, data, mixed, threshold, decide, windows)

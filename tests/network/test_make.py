@@ -118,11 +118,14 @@ REFUSED: dict[str, tuple[Make, str]] = {
     "decoder": (lambda: make_network(1, True, "resnet18", "unett"), "no decoder 'unett': did you mean 'unet'"),
     "decoder of tokens": (lambda: make_network(1, True, "resnet18", "dpt"), "'dpt' reads the tokens of a plain vision"),
     "decoder option": (lambda: make_network(1, True, "test_resnet", "unet", {"widths": [8]}), "'widths'"),
-    "decoder channels": (lambda: make_network(1, True, "test_resnet", "unet", {"decoder_channels": [8]}), "1 blocks"),
+    "decoder channels": (
+        lambda: make_network(1, True, "test_resnet", "unet", {"decoder_channels": [8]}),
+        "has 1 values",
+    ),
     "backbone option": (lambda: make_network(1, False, "test_resnet", "unet", None, {"wide": 8}), "'wide'"),
     "depth": (lambda: make_network(1, False, "resnet18", "unet", depth=7), r"depth should be in range \[1, 5\], got 7"),
     "stride": (lambda: make_network(1, True, "resnet18", "unet", output_stride=8), "needs output_stride=32, not 8"),
-    "dilation": (lambda: make_network(1, True, "small_cnn", "deeplabv3plus", output_stride=16), "'output_stride'"),
+    "dilation": (lambda: make_network(1, True, "small_cnn", "deeplabv3plus", output_stride=16), "cannot be dilated"),
     "patches": (lambda: make_network(1, True, "test_vit", "unet", size=50), "patches of 16 px; set data.size=48 or 64"),
     "blocks": (lambda: make_network(1, True, "test_vit", "dpt", depth=9, size=64), "blocks 1 to 6 to read"),
 }

@@ -17,8 +17,8 @@ from tests.predict.conftest import BAD, GOOD
 
 from tandem.predict import main
 from tandem.predict.table import PredictionsFile
-from tandem.predict.views import open_any
 from tandem.runs.restore import TrainedRun, restore
+from tandem.runs.views import open_any
 
 Command = Callable[..., Any]
 

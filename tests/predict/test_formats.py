@@ -20,10 +20,10 @@ from tandem.errors import DataError
 from tandem.evaluate.command import evaluate_run
 from tandem.evaluate.settings import EvaluateSettings
 from tandem.export.program import metadata
-from tandem.predict.predictor import _stacked, load
-from tandem.predict.views import View, open_any
+from tandem.predict.predictor import _alike, load
 from tandem.runs.inference import Inference
 from tandem.runs.restore import restore
+from tandem.runs.views import View, open_any
 from tandem.train.run import train
 
 
@@ -50,7 +50,7 @@ def test_training_and_prediction_see_the_same(tmp_path: Path, name: str, channel
     assert source.levels == again.levels
     view = View(16, channels, source.levels, deep=bool(source.levels))
     for path in paths:
-        predicted = _stacked([view.of(open_any(path), path.name)])[0]
+        predicted = _alike([view.of(open_any(path), path.name)])[0]
         predicted = predicted if predicted.is_floating_point() else predicted.float() / 255
         assert torch.equal(trained[path.stem], evaluated[path.stem])
         assert torch.equal(trained[path.stem], predicted)

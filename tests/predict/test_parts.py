@@ -16,8 +16,8 @@ from tandem.predict.drawn import write_mask, write_overlay
 from tandem.predict.found import _stems, find
 from tandem.predict.settings import read_settings
 from tandem.predict.table import PredictionsFile
-from tandem.predict.views import View, open_any
 from tandem.reports.palette import rgb
+from tandem.runs.views import View, open_any
 
 # --------------------------------------------------------------------------------------------------------------- names
 

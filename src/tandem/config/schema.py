@@ -158,6 +158,7 @@ class EvaluateConfig:
     samples: int = 1000
     seed: int = 0
     native: Any = "auto"
+    windows: Any = "none"
     data: Any = None
     classes: Any = None
     overlap: str = "refuse"
@@ -182,6 +183,7 @@ class PredictConfig:
     overwrite: bool = False
     mixed: bool = False
     skip_masks: bool = True
+    windows: Any = "none"
     data: Any = None
 
 

@@ -118,6 +118,7 @@ def collect(
         "split": settings.split,
         "threshold": shown_threshold(settings.threshold),
         **_decided(decisions),
+        **({} if settings.overlap is None else {"windows": settings.overlap}),
         "thresholds": dict(thresholds),
         "stored_thresholds": run.results["thresholds"],
         "images": len(split.samples),

@@ -12,6 +12,7 @@ from tandem.errors import ConfigError
 from tandem.evaluate.external.options import OtherData, read_other
 from tandem.evaluate.groups.options import Grouping, read_by
 from tandem.runs.chosen import one_run
+from tandem.runs.overlap import NONE, read_windows
 
 SPLITS = ("test", "val", "train")
 FIT = "fit"
@@ -41,6 +42,7 @@ class EvaluateSettings:
         table: a table with these columns; None: the data's own.
         decide: how masks are decided; None: as the run says.
         native: whether masks are evaluated at the size of their files too: `auto` where it is not the network's.
+        overlap: of windows that pass over the files for this; None: there are none.
     """
 
     run: Path
@@ -59,6 +61,7 @@ class EvaluateSettings:
     table: str | None = None
     decide: Asked | None = None
     native: bool | str = "auto"
+    overlap: float | None = None
 
     @property
     def folder(self) -> Path:
@@ -105,8 +108,11 @@ def read_settings(config: Mapping[str, Any], typed: Collection[str] = ()) -> Eva
     native = config.get("native", "auto")
     if native not in ("auto", True, False):
         raise ConfigError(f"native is {native!r}, but must be auto, true or false")
-    if other and native is True:
-        raise ConfigError("native=true is for the run's own data, but data=... names another set; leave native=auto")
+    overlap = read_windows(config.get("windows", NONE))
+    if overlap is not None and native is False:
+        raise ConfigError(
+            "windows are for masks at the size of the files, which native=false leaves out; leave native=auto"
+        )
     given = {} if other else config["data"] or {}
     moved = {key: value for key, value in given.items() if value is not None}
     known = {key: config[key] for key in ("split", "batch_size", "device", "masks", "cases", "page", "samples", "seed")}
@@ -119,6 +125,7 @@ def read_settings(config: Mapping[str, Any], typed: Collection[str] = ()) -> Eva
         by=read_by(config),
         table=config.get("table"),
         native=native,
+        overlap=overlap,
         **known,
     )
 

@@ -1,8 +1,9 @@
 """One split of a run's data."""
 
 import csv
+import logging
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from tandem.data.files.own_masks import FileMasks
     from tandem.data.samples import Samples
     from tandem.data.source import Source
+    from tandem.evaluate.windowed import WindowedMaps
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,6 +50,7 @@ class Split:
         source: the data set that the images come from, after it was loaded; None if it is not needed.
         train: the run's training images; None if they are not here.
         file_masks: the masks of each image at the size of its file, by id; empty if they are not to be evaluated.
+        windowed: gives the maps of these from windows; None: from the network's square.
     """
 
     name: str
@@ -58,6 +63,7 @@ class Split:
     source: Any = None
     train: "Samples | None" = None
     file_masks: "Mapping[str, FileMasks]" = field(default_factory=dict)
+    windowed: "WindowedMaps | None" = None
 
     @property
     def groups(self) -> npt.NDArray[np.str_]:
@@ -80,8 +86,41 @@ def read_split(run: TrainedRun, settings: EvaluateSettings) -> Split:
     data = read_data(run, settings.data)
     known = read_artifact(run.folder / DATA)["fingerprint"][settings.split]
     split = make_split(run, settings, data.splits[settings.split], data.info.classes, known)
-    own = file_masks(data.source, split.samples.ids, settings.native)
-    return replace(split, source=data.source, train=data.splits["train"], file_masks=own)
+    split = replace(split, source=data.source, train=data.splits["train"])
+    return with_files(run, split, settings)
+
+
+def with_files(
+    run: TrainedRun,
+    split: Split,
+    settings: EvaluateSettings,
+    match: "Callable[[Mapping[str, FileMasks]], dict[str, FileMasks]]" = dict,
+) -> Split:
+    """Adds the masks of files, and the windows that give maps of them, as far as they are wanted.
+
+    Args:
+        run: a finished run.
+        split: with the source of its images.
+        settings: options of the evaluation: `native` and `windows`.
+        match: gives the masks the channels of the run; for another set, whose masks may have others.
+
+    Raises:
+        ConfigError: they are wanted, but there are none.
+    """
+    from tandem.evaluate.windowed import WindowedMaps
+
+    own = match(file_masks(split.source, split.samples.ids, settings.native))
+    if settings.overlap is None:
+        return replace(split, file_masks=own)
+    if not own:
+        raise ConfigError(
+            "windows are for masks at the size of the files, but these images have none of another size than the "
+            "network's; leave windows out"
+        )
+    windowed = WindowedMaps(run, split.samples, settings.overlap)
+    if not windowed.view.several:
+        log.warning("windows change nothing: with data.fit=%s one window covers each image", windowed.view.fit)
+    return replace(split, file_masks=own, windowed=windowed)
 
 
 def read_data(run: TrainedRun, changes: Mapping[str, Any]) -> "DataModule":

@@ -97,7 +97,7 @@ def make_network(
     small_cnn.register()
     _check_backbone(backbone)
     _check_options(backbone_options, decoder_options)
-    _check_decoder(decoder, decoder_options)
+    _check_decoder(decoder, decoder_options, depth)
     begins = first_epoch(freeze)
     adapters = _read_lora(lora, begins)
     _check_cache(cache_features, freeze)
@@ -125,6 +125,8 @@ def make_network(
     except REFUSALS as error:
         if drop_path and "drop_path_rate" in str(error):
             raise _without_depth(backbone, drop_path) from error
+        if "unexpected keyword argument 'output_stride'" in str(error):
+            raise _cannot_dilate(backbone, decoder, output_stride) from error
         file = f", weights '{weights}'" if weights else ""
         reason = shorten(str(error), 400, placeholder=" ...") or type(error).__name__
         over = f" with decoder '{decoder}'" if isinstance(decoder, str) else ""
@@ -173,8 +175,14 @@ def _check_options(backbone: Mapping[str, Any] | None, decoder: Mapping[str, Any
             )
 
 
-def _check_decoder(decoder: Any, options: Mapping[str, Any] | None) -> None:
+def _check_decoder(decoder: Any, options: Mapping[str, Any] | None, depth: int) -> None:
     if isinstance(decoder, str):
+        widths = (options or {}).get("decoder_channels")
+        if isinstance(widths, Sequence) and len(widths) != depth and 3 <= depth <= 5:
+            raise ConfigError(
+                f"network.decoder_options.decoder_channels has {len(widths)} values, but network.depth is {depth}; "
+                "give one for each level, from the deepest to the finest"
+            )
         return
     if not callable(decoder):
         raise ConfigError(f"network.decoder is {decoder!r}, but must be the name of a decoder or have a _target_")
@@ -189,6 +197,14 @@ def _without_depth(backbone: str, share: float) -> ConfigError:
     return ConfigError(
         f"drop_path is {share}, but backbone '{backbone}' has no stochastic depth; set it to 0, or use a backbone "
         "with residual branches, such as resnet18"
+    )
+
+
+def _cannot_dilate(backbone: str, decoder: str | MakeDecoder, stride: int) -> ConfigError:
+    over = f", as decoder '{decoder}' asks for" if isinstance(decoder, str) else ""
+    return ConfigError(
+        f"backbone '{backbone}' cannot be dilated to network.output_stride={stride}{over}; choose another backbone, "
+        "such as resnet18, or a decoder without a dilated backbone, such as unet, with network.output_stride=32"
     )
 
 

@@ -77,7 +77,8 @@ def _predict(settings: PredictSettings) -> None:
     for run in runs:
         decide_run(run, settings.threshold, settings.decide, settings.device)
     files = find(settings.images, settings.out, mask_rule(runs) if settings.skip_masks else None)
-    predictor = Predictor(Ensemble(runs, settings.flips, settings.device, settings.data, settings.mixed))
+    given = (settings.flips, settings.device, settings.data, settings.mixed, settings.overlap)
+    predictor = Predictor(Ensemble(runs, *given))
     opened = open_folder(settings, runs, predictor.questions)
     states = ImageStates(settings.out, opened)
     table, failures = (

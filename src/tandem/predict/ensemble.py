@@ -10,9 +10,10 @@ from torch import Tensor
 
 from tandem.errors import ConfigError
 from tandem.predict.settings import check_device
-from tandem.predict.views import View, view_of
 from tandem.runs.inference import Inference
 from tandem.runs.mixture import refuse_mixtures
+from tandem.runs.views import View, view_of
+from tandem.runs.windows import cut, joined
 from tandem.tasks.kinds import Question
 
 if TYPE_CHECKING:
@@ -23,8 +24,8 @@ log = logging.getLogger(__name__)
 MIRRORED: Sequence[tuple[int, ...]] = ((), (-1,), (-2,), (-2, -1))
 """Axes of the flips: none, left-right, top-down, both."""
 
-Parts = Mapping[str, Sequence[tuple[float, Tensor]]]
-"""By task, for each view: its weight in the mean, and its values (N, K) or (N, K, height, width)."""
+Parts = Mapping[str, Sequence[tuple[float, Sequence[Tensor]]]]
+"""By task, for each view: its weight in the mean, and for each image its values (K,) or (K, height, width)."""
 
 
 class Ensemble:
@@ -36,13 +37,16 @@ class Ensemble:
         device: `auto`, `cpu`, `cuda` or `mps`.
         changes: data options that override those of the runs: `size`, `grey_range`, `background`, `window`.
         mixed: whether runs are averaged although their data, version of tandem, device or precision differ.
+        overlap: of windows that pass over images, for answers about pixels; None: there are none.
 
     Attributes:
         questions: the questions that the runs answer; thresholds are means over the runs.
         views: the distinct ways in which the runs prepare an image.
+        prepared: these, and those without windows that other answers than those about pixels need.
 
     Raises:
-        ConfigError: if runs differ in tasks or classes, several runs have embeddings, or the device is not available.
+        ConfigError: if runs differ in tasks or classes, several runs have embeddings, the device is not available, or
+            there are windows, but no answers about pixels.
     """
 
     def __init__(
@@ -52,6 +56,7 @@ class Ensemble:
         device: str = "auto",
         changes: Mapping[str, Any] | None = None,
         mixed: bool = False,
+        overlap: float | None = None,
     ) -> None:
         pairs = [(run.folder, run.results) for run in runs]
         for line in refuse_mixtures(pairs, "the ensemble", "" if mixed else "mixed=true"):
@@ -61,29 +66,68 @@ class Ensemble:
         self.questions = agreed([(run, questions_of(run)) for run in runs])
         self.members: dict[View, list[Inference]] = {}
         for run in runs:
-            members = self.members.setdefault(view_of(run, changes or {}), [])
+            members = self.members.setdefault(view_of(run, changes or {}, overlap), [])
             members.append(Inference(run.module).to(self.device))
         self.views = tuple(self.members)
+        self.dense = {question.name for question in self.questions if question.kind.dense}
+        if overlap is not None:
+            self._check_windows()
+        plain = () if len(self.dense) == len(self.questions) else (view.plain for view in self.views if view.several)
+        self.prepared = tuple(dict.fromkeys((*self.views, *plain)))
+
+    def _check_windows(self) -> None:
+        if not self.dense:
+            raise ConfigError("windows are for answers about pixels, but these runs have none; leave windows out")
+        if not any(view.several for view in self.views):
+            view = self.views[0]
+            log.warning(
+                "windows change nothing: with data.fit=%s and images of %d px, one window covers each image",
+                view.fit, view.size,
+            )  # fmt: skip
 
     @torch.inference_mode()
-    def __call__(self, batches: Mapping[View, Tensor]) -> Parts:
+    def __call__(self, batches: Mapping[View, Sequence[Tensor]]) -> Parts:
         """Computes the mean values of each task.
 
         Args:
-            batches: for each view, (N, C, size, size) uint8, or float32 in [0, 1].
+            batches: for each view of `prepared`, images (C, rows, columns), all uint8, or all float32 in [0, 1].
 
         Returns:
             float32 values on the CPU; the weights of a task sum to 1.
         """
         runs = sum(map(len, self.members.values()))
-        found: dict[str, list[tuple[float, Tensor]]] = {question.name: [] for question in self.questions}
+        found: dict[str, list[tuple[float, Sequence[Tensor]]]] = {question.name: [] for question in self.questions}
         for view, members in self.members.items():
-            image = batches[view].to(self.device)
-            answers = [self._values(member, image) for member in members]
+            values = self._of_view(view, members, batches)
             for name, parts in found.items():
-                mean = torch.stack([answer[name] for answer in answers]).mean(0)
-                parts.append((len(members) / runs, mean.cpu()))
+                parts.append((len(members) / runs, values[name]))
         return found
+
+    def _of_view(
+        self, view: View, members: Sequence[Inference], batches: Mapping[View, Sequence[Tensor]]
+    ) -> Mapping[str, Sequence[Tensor]]:
+        """Returns the mean values of the runs with this view, by task and image."""
+        images = batches[view]
+        tiles = [cut(image, view.windows) if view.windows else image[None] for image in images]
+        counts = [len(tile) for tile in tiles]
+        if view.windows is None or max(counts) == 1:
+            return self._mean(members, torch.cat(tiles))
+        each = [self._mean(members, batch) for batch in torch.cat(tiles).split(len(images))]
+        whole = (
+            {} if len(self.dense) == len(self.questions) else self._mean(members, torch.stack([*batches[view.plain]]))
+        )
+        found: dict[str, Sequence[Tensor]] = dict(whole)
+        for name in self.dense:
+            maps = torch.cat([values[name] for values in each]).split(counts)
+            sizes = [(image.shape[-2], image.shape[-1]) for image in images]
+            found[name] = [joined(*pair, view.windows) for pair in zip(maps, sizes, strict=True)]
+        return found
+
+    def _mean(self, members: Sequence[Inference], images: Tensor) -> dict[str, Tensor]:
+        """Returns the mean values of runs."""
+        image = images.to(self.device)
+        answers = [self._values(member, image) for member in members]
+        return {q.name: torch.stack([answer[q.name] for answer in answers]).mean(0).cpu() for q in self.questions}
 
     def _values(self, member: Inference, image: Tensor) -> dict[str, Tensor]:
         """Returns the values of one run, averaged over flips."""

@@ -108,6 +108,7 @@ def _manifest(
             "flips": settings.flips,
             "overlays": settings.overlays,
             "data": {key: value for key, value in settings.data.items() if value is not None},
+            **({} if settings.overlap is None else {"windows": settings.overlap}),
             **_decided(runs),
         },
         "thresholds": {q.name: [shortest(value) for value in q.thresholds] for q in questions if q.thresholds},

@@ -24,8 +24,9 @@ from tandem.decisions.wanted import check_threshold, read_threshold
 from tandem.errors import ConfigError, DataError
 from tandem.predict.ensemble import Ensemble, Parts
 from tandem.predict.settings import check_one
-from tandem.predict.views import View, open_any
 from tandem.runs.chosen import run_folders
+from tandem.runs.overlap import NONE, read_windows
+from tandem.runs.views import View, open_any
 from tandem.tasks.kinds import Answer, Question
 
 log = logging.getLogger(__name__)
@@ -91,7 +92,7 @@ class Predictor:
         Maps of probabilities are resized bilinearly (with antialiasing where they shrink), then thresholded.
 
         Args:
-            images: one image or any number of them, see `tandem.predict.views.open_any`: paths, Pillow images,
+            images: one image or any number of them, see `tandem.runs.views.open_any`: paths, Pillow images,
                 arrays (H, W) or (H, W, C), tensors (H, W) or (C, H, W); or an array (N, H, W, C) or tensor
                 (N, C, H, W).
             batch_size: number of images per batch.
@@ -139,7 +140,7 @@ class Predictor:
         name = str(source) if isinstance(source, str | Path) else "in memory"
         try:
             rasters = {options: open_any(source, options) for options in self.options}
-            arrays = {view: view.of(rasters[view.options], name) for view in self.ensemble.views}
+            arrays = {view: view.of(rasters[view.options], name) for view in self.ensemble.prepared}
         except DataError as error:
             return error
         for view in self.ensemble.views:
@@ -160,7 +161,7 @@ class Predictor:
         parts: Parts = {}
         if seen:
             parts = self.ensemble(
-                {view: _stacked([image.arrays[view] for image in seen]) for view in self.ensemble.views}
+                {view: _alike([image.arrays[view] for image in seen]) for view in self.ensemble.prepared}
             )
 
         def finish(source: S, row: int) -> T | DataError:
@@ -188,19 +189,19 @@ class Predictor:
         return Prediction(seen.width, seen.height, answers, seen.spacing)
 
 
-def _stacked(arrays: Sequence[NDArray[Any]]) -> Tensor:
-    """Stacks uint8 images and float32 images in [0, 1]: (N, C, H, W) uint8 if all are, else float32 in [0, 1]."""
+def _alike(arrays: Sequence[NDArray[Any]]) -> list[Tensor]:
+    """Uint8 images and float32 images in [0, 1] as tensors: all uint8 if all of them are, else float32 in [0, 1]."""
     parts = [torch.from_numpy(array) for array in arrays]
     if any(part.is_floating_point() for part in parts):
         parts = [part if part.is_floating_point() else to_unit(part) for part in parts]
-    return torch.stack(parts)
+    return parts
 
 
-def combined(parts: Sequence[tuple[float, Tensor]], row: int, places: Sequence[Placement]) -> Tensor:
+def combined(parts: Sequence[tuple[float, Sequence[Tensor]]], row: int, places: Sequence[Placement]) -> Tensor:
     """Returns one image's values, (K,) or (K, height, width): the weighted sum over views, maps in the file's size.
 
     Args:
-        parts: for each view, its weight and values (N, K) or (N, K, h, w).
+        parts: for each view, its weight, and for each image values (K,) or (K, h, w).
         row: index of the image.
         places: for each view, where the image lies in its square.
     """
@@ -218,6 +219,7 @@ def load(
     mixed: bool = False,
     threshold: Any = STORED,
     decide: Any = STORED,
+    windows: Any = NONE,
 ) -> Predictor:
     """Implements `tandem.load`, its public name."""
     from tandem.evaluate.decide import decide_run
@@ -225,11 +227,12 @@ def load(
 
     wanted, asked = read_threshold(threshold), read_source(str(decide) if isinstance(decide, Path) else decide)
     check_threshold(wanted)
+    overlap = read_windows(windows)
     runs = [restore(folder) for folder in run_folders(run)]
     check_one(asked, len(runs))
     for one in runs:
         decide_run(one, wanted, asked, device)
-    return Predictor(Ensemble(runs, flips, device, data, mixed))
+    return Predictor(Ensemble(runs, flips, device, data, mixed, overlap))
 
 
 def _ahead(pool: ThreadPoolExecutor, work: Callable[[S], T], sources: Iterable[S], count: int) -> Iterator[tuple[S, T]]:

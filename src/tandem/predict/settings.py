@@ -11,6 +11,7 @@ from tandem.decisions.asked import STORED, Asked, read_source
 from tandem.decisions.wanted import check_threshold, read_threshold
 from tandem.errors import ConfigError
 from tandem.runs.chosen import run_folders
+from tandem.runs.overlap import NONE, read_windows
 from tandem.utils.outputs import check_folder, named
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
@@ -35,6 +36,7 @@ class PredictSettings:
         threshold: `stored`, a number, what it must reach on validation data, or one of these by task.
         decide: what to decide beside the threshold; a file of decisions; None: as the checkpoints say.
         skip_masks: whether files are passed over that are masks of other files in the folder.
+        overlap: of windows that pass over images; None: there are none.
     """
 
     runs: tuple[Path, ...]
@@ -50,6 +52,7 @@ class PredictSettings:
     skip_masks: bool = True
     threshold: Any = STORED
     decide: Asked | Path | None = None
+    overlap: float | None = None
 
     @property
     def spacing(self) -> Spacing | None:
@@ -80,6 +83,7 @@ def read_settings(config: Mapping[str, Any]) -> PredictSettings:
     read_spacing((config["data"] or {}).get("spacing"))
     threshold, decide = read_threshold(config.get("threshold", STORED)), read_source(config.get("decide", STORED))
     check_threshold(threshold)
+    overlap = read_windows(config.get("windows", NONE))
     runs = run_folders(config["run"])
     check_one(decide, len(runs))
     return PredictSettings(
@@ -96,6 +100,7 @@ def read_settings(config: Mapping[str, Any]) -> PredictSettings:
         skip_masks=config.get("skip_masks", True),
         threshold=threshold,
         decide=decide,
+        overlap=overlap,
     )
 
 

@@ -101,7 +101,12 @@ def check_asked(module: MultiTaskModule, asked: Asked, wanted: Mapping[str, Want
     tasks = decidable(module)
     if asked.masks and not any(map(_masks, tasks.values())):
         word = "rankdice" if asked.rankdice else "postprocess"
-        raise ConfigError(f"decide={word} needs a task with yes/no masks, such as segmentation; this run has none")
+        why = (
+            "; masks of exclusive classes hold the most probable class"
+            if any(task.dense for task in tasks.values())
+            else ""
+        )
+        raise ConfigError(f"decide={word} needs a task with yes/no masks, such as segmentation; this run has none{why}")
     if asked.temperature and not tasks:
         raise ConfigError("decide=temperature needs a task with probabilities; this run has none")
     for name in wanted:

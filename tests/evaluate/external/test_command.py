@@ -20,6 +20,7 @@ from tandem.evaluate import main
 from tandem.evaluate.command import evaluate_run
 from tandem.evaluate.external.options import OtherData
 from tandem.evaluate.external.source import read_set
+from tandem.predict.predictor import load
 from tandem.python.run import Run
 from tandem.runs.restore import restore
 
@@ -183,6 +184,29 @@ def test_a_run_whose_own_data_are_gone_is_tested_without_the_comparison(
 
 
 @pytest.mark.full
+def test_dice_of_the_files_is_that_of_predicted_masks(
+    copied: Path, site: Path, node: dict[str, Any], asked: Callable[..., Any], monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, rows: Callable[[Path], list[dict[str, str]]],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("TANDEM_CACHE", str(tmp_path / "cache"))
+    options = {**OPTIONS, "classes": None, "page": False, "samples": 10}
+    data = {**node, "columns": {"image": "image", "masks": "mask"}}
+    settings = asked(copied, data=data, native=True, **options)
+    found = evaluate_run(settings)["metrics"]
+    dice = []
+    for row in rows(settings.folder):
+        (prediction,) = load(copied, device="cpu").predict(site / f"{row['id']}.png")
+        with Image.open(site / f"{row['id']}_mask.png") as file:
+            truth = np.asarray(file) > 127
+        drawn = prediction["segmentation"].mask[0]
+        assert drawn.shape == truth.shape == (48, 48)
+        counts = [int(row[f"segmentation.{key}_native"]) for key in ("area_true", "area_predicted", "intersection")]
+        assert counts == [truth.sum(), drawn.sum(), (truth & drawn).sum()]
+        if truth.any():
+            dice.append(2 * counts[2] / (counts[0] + counts[1]))
+    assert found["test/segmentation/dice_lesion_native"] == pytest.approx(np.mean(dice))
+
+
 def test_from_python(copied: Path) -> None:
     phantom = {"_target_": "tandem.data.phantom.Phantom", "train": 1, "val": 1, "test": 9, "seed": 5}
     found = Run(copied).evaluate(None, data=phantom, by=["class"], masks=False, page=False, samples=10)

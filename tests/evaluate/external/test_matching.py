@@ -1,16 +1,22 @@
 """Targets of another set are matched by name, never by position."""
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
 from tandem.data.datamodule import DataInfo
+from tandem.data.files.masks import MaskValues, mask_values
+from tandem.data.files.own_masks import FileMasks
+from tandem.data.files.placement import Placement
 from tandem.data.samples import Samples
 from tandem.errors import ConfigError, DataError
-from tandem.evaluate.external.matching import match_classes, match_targets
+from tandem.evaluate.external.matching import match_classes, match_files, match_targets
 
 OURS = DataInfo("ours", ("normal", "benign", "malignant"), 1)
 
@@ -82,3 +88,44 @@ def test_mask_classes_are_matched_by_name() -> None:
 def test_one_mask_of_another_name_is_taken_and_said() -> None:
     theirs = replace(OURS, mask_channels=("tumour",))
     assert match_targets(rows([0]), theirs, OURS, {}, labelled=False)[1] == ["masks of 'tumour' are taken as 'lesion'"]
+
+
+# ------------------------------------------------------------------------------------------------------- masks of files
+
+
+def of_files(tmp_path: Path, count: int, values: MaskValues | None = None) -> FileMasks:
+    """One file of masks for each channel: 3 x 4 pixels, of which as many are set as its number says."""
+    paths = []
+    for number in range(count):
+        drawn = np.zeros((3, 4), np.uint8)
+        drawn.flat[: number + 1] = 1
+        Image.fromarray(drawn).save(tmp_path / f"{number}.png")
+        paths.append((tmp_path / f"{number}.png",))
+    return FileMasks(Placement("squash", 3, 4, 4), tuple(paths), values, tmp_path / "image.png")
+
+
+def test_channels_of_files_are_matched_by_name(tmp_path: Path) -> None:
+    ours = replace(OURS, mask_channels=("cyst", "lesion"))
+    theirs = replace(OURS, mask_channels=("lesion", "vessel"))
+    found = match_files({"i0": of_files(tmp_path, 2)}, theirs, ours)["i0"].read()
+    assert (found[0] == MISSING_PIXEL).all()
+    assert found[1].sum() == 1
+    same = match_files({"i0": of_files(tmp_path, 2)}, theirs, theirs)["i0"].read()
+    assert same.sum((1, 2)).tolist() == [1, 2]
+
+
+def test_one_mask_of_another_name_is_taken_of_files_too(tmp_path: Path) -> None:
+    theirs = replace(OURS, mask_channels=("tumour",))
+    assert match_files({"i0": of_files(tmp_path, 1)}, theirs, OURS)["i0"].read().sum() == 1
+    classes = replace(OURS, mask_channels=(), mask_classes=("background", "a"))
+    assert match_files({"i0": of_files(tmp_path, 1)}, theirs, classes) == {}
+
+
+def test_classes_of_files_are_matched_by_name(tmp_path: Path) -> None:
+    ours = replace(OURS, mask_channels=(), mask_classes=("background", "a", "b"))
+    theirs = replace(ours, mask_classes=("background", "b"))
+    Image.fromarray(np.array([[0, 7, 9, 7]], np.uint8)).save(tmp_path / "m.png")
+    values = mask_values({"0": "background", "7": "b", "9": "ignore"})
+    file = FileMasks(Placement("squash", 1, 4, 4), (((tmp_path / "m.png"),),), values, tmp_path / "image.png")
+    assert file.read().tolist() == [[[0, 1, MISSING_PIXEL, 1]]]
+    assert match_files({"i0": file}, theirs, ours)["i0"].read().tolist() == [[[0, 2, MISSING_PIXEL, 2]]]

@@ -20,12 +20,14 @@ class FileMasks:
         channels: the mask files of each channel; () is an empty mask, None an unknown one.
         values: meaning of the mask values; None for 0 and 1 or 255.
         image: the image file, shown by who draws it.
+        classes: of masks with class indices, the index that each stands for; None: itself.
     """
 
     place: Placement
     channels: tuple[tuple[Path, ...] | None, ...]
     values: MaskValues | None
     image: Path
+    classes: tuple[int, ...] | None = None
 
     @property
     def resized(self) -> bool:
@@ -43,4 +45,8 @@ class FileMasks:
         for channel, paths in enumerate(self.channels):
             if paths is not None:
                 found[channel] = unite(paths, (place.width, place.height), self.values)[0]
-        return found
+        if self.classes is None:
+            return found
+        known = np.full(256, MISSING_PIXEL, dtype=np.uint8)
+        known[: len(self.classes)] = self.classes
+        return known[found]

@@ -22,6 +22,9 @@ from tandem.errors import ConfigError
 FITS = ("squash", "pad", "crop")
 """The values of `data.fit`; the first is the neutral one."""
 
+WHOLE = "whole"
+"""The whole image at the scale of `crop`: as many cells as it needs, which windows of the network's size pass over."""
+
 
 def check_fit(fit: object) -> str:
     """Returns the option `data.fit`.
@@ -49,7 +52,7 @@ class Placement:
     """How an image of a file becomes a square, and where it lies in it.
 
     Attributes:
-        fit: `squash`, `pad` or `crop`.
+        fit: `squash`, `pad`, `crop`, or `WHOLE`, for which `cells` are no square.
         height: of the file's image in pixels, upright.
         width: likewise.
         size: side of the network's square in pixels, here called cells.
@@ -62,8 +65,16 @@ class Placement:
 
     @property
     def stretched(self) -> bool:
-        """Whether the whole image fills the square; true of square images, however they are fitted."""
-        return self.fit == "squash" or self.height == self.width
+        """Whether the whole image fills all cells; true of square images, however they are fitted."""
+        return self.fit in ("squash", WHOLE) or self.height == self.width
+
+    @property
+    def cells(self) -> tuple[int, int]:
+        """Rows and columns of cells."""
+        if self.fit != WHOLE:
+            return self.size, self.size
+        shorter = min(self.height, self.width)
+        return max(1, round(self.height * self.size / shorter)), max(1, round(self.width * self.size / shorter))
 
     @property
     def side(self) -> int:
@@ -79,14 +90,14 @@ class Placement:
     def scale(self) -> tuple[float, float]:
         """Pixels of the file in a cell, along the height and the width."""
         if self.stretched:
-            return self.height / self.size, self.width / self.size
+            return self.height / self.cells[0], self.width / self.cells[1]
         return self.side / self.size, self.side / self.size
 
     @property
     def frame(self) -> tuple[int, int, int, int]:
         """The cells with image in them: top, bottom, left, right; the ends are exclusive. At least one cell."""
         if self.stretched or self.fit == "crop":
-            return 0, self.size, 0, self.size
+            return 0, self.cells[0], 0, self.cells[1]
         top, left = self.offset
         return *_inside(top, self.height, self.side, self.size), *_inside(left, self.width, self.side, self.size)
 
@@ -102,7 +113,7 @@ class Placement:
             whole: (height, width).
 
         Returns:
-            (size, size).
+            (size, size), or as many `cells`.
         """
         from PIL import Image
 
@@ -116,7 +127,7 @@ class Placement:
             found[top:bottom, left:right] = whole[rows[top:bottom]][:, columns[left:right]]
             return found
         part = whole if self.stretched else np.ascontiguousarray(self.cropped(whole))
-        return np.array(Image.fromarray(part).resize((self.size, self.size), Image.Resampling.NEAREST), dtype=np.uint8)
+        return np.array(Image.fromarray(part).resize(self.cells[::-1], Image.Resampling.NEAREST), dtype=np.uint8)
 
     def to_file(self, maps: Tensor) -> Tensor:
         """Resizes maps of the network to the file's own size: bilinear, with antialiasing where they shrink.
@@ -125,7 +136,7 @@ class Placement:
         the network has not seen these pixels.
 
         Args:
-            maps: (K, size, size) float.
+            maps: (K, size, size), or as many `cells`, float.
 
         Returns:
             (K, height, width).

@@ -91,16 +91,17 @@ def fit(raster: Raster, size: int, channels: int, how: str = "squash") -> NDArra
         raster: the image.
         size: side of the result in pixels.
         channels: 1 for grey (ITU-R 601 luma, which keeps the levels of grey RGB images), 3 for RGB.
-        how: `squash` stretches it, `pad` and `crop` keep its aspect ratio, see `tandem.data.files.placement`. Padding
-            is 0, or `LOWEST` in float32: black, whatever the levels of black and white are.
+        how: `squash` stretches it, `pad` and `crop` keep its aspect ratio, `whole` has as many rows and columns as the
+            image needs at the scale of `crop`; see `tandem.data.files.placement`. Padding is
+            0, or `LOWEST` in float32: black, whatever the levels of black and white are.
 
     Returns:
-        (channels, size, size), of the dtype of the pixels.
+        (channels, size, size), or (channels, rows, columns) of the whole image; of the dtype of the pixels.
     """
     pixels = raster.pixels
     place = Placement(how, pixels.shape[0], pixels.shape[1], size)
     if place.stretched:
-        return _squashed(pixels, channels, (size, size))
+        return _squashed(pixels, channels, place.cells[::-1])
     if how == "crop":
         return _squashed(place.cropped(pixels), channels, (size, size))
     top, bottom, left, right = place.frame

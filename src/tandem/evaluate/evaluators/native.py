@@ -43,6 +43,7 @@ class Native:
     def __init__(self, task: Task, split: "Split") -> None:
         self.task = task
         self.files = split.file_masks
+        self.windowed = split.windowed
 
     @classmethod
     def is_wanted(cls, task: Task, split: "Split") -> bool:
@@ -65,10 +66,13 @@ class Native:
         if (file := self.files.get(name)) is None:
             return None
         try:
-            return file.place.to_file(maps.float().cpu()), file.read()
+            place, answer = file.place, maps.float().cpu()
+            if self.windowed is not None:
+                place, answer = self.windowed(self.task.name, name, file) or (place, answer)
+            return place.to_file(answer), file.read()
         except DataError as error:
             raise DataError(
-                f"the mask of image {name!r} was read, and cannot be read again: restore the file, or set native=false"
+                f"image {name!r} or its mask was read, and cannot be read again: restore the file, or set native=false"
             ) from error
 
 

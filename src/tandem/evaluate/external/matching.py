@@ -9,6 +9,7 @@ from torch import Tensor
 from tandem.config.suggest import nearest
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
 from tandem.data.datamodule import DataInfo
+from tandem.data.files.own_masks import FileMasks
 from tandem.data.loading.storage import chunks
 from tandem.data.samples import Samples
 from tandem.errors import ConfigError, DataError
@@ -113,30 +114,77 @@ def _present(samples: Samples, classes: Sequence[str]) -> list[str]:
     return [name for place, name in enumerate(classes) if bool((samples.labels == place).any())]
 
 
+def match_files(files: Mapping[str, FileMasks], theirs: DataInfo, ours: DataInfo) -> dict[str, FileMasks]:
+    """Gives the mask files of another set the channels, or the class indices, of a run, as `match_targets` does it.
+
+    Args:
+        files: masks of the other set, by id.
+        theirs: its description.
+        ours: description of the run's training data.
+
+    Returns:
+        The same with channels or indices of the run; none if the masks are of another kind.
+    """
+    if _same_masks(theirs, ours):
+        return dict(files)
+    if _other_kind(theirs, ours):
+        return {}
+    if ours.mask_classes:
+        table = _class_table(theirs, ours)
+        return {name: replace(file, classes=table) for name, file in files.items()}
+    places = dict(_channel_pairs(theirs, ours))
+    return {
+        name: replace(
+            file,
+            channels=tuple(
+                file.channels[places[target]] if target in places else None for target in range(ours.mask_depth)
+            ),
+        )
+        for name, file in files.items()
+    }
+
+
+def _same_masks(theirs: DataInfo, ours: DataInfo) -> bool:
+    return theirs.mask_classes == ours.mask_classes and theirs.mask_channels == ours.mask_channels
+
+
+def _other_kind(theirs: DataInfo, ours: DataInfo) -> bool:
+    return not ours.mask_depth or not theirs.mask_depth or bool(ours.mask_classes) != bool(theirs.mask_classes)
+
+
+def _class_table(theirs: DataInfo, ours: DataInfo) -> tuple[int, ...]:
+    """The index among the run's classes of masks of each class of the other set."""
+    if extra := [name for name in theirs.mask_classes if name not in ours.mask_classes]:
+        raise DataError(
+            f"masks of the other set have the class '{extra[0]}', which the run lacks "
+            f"({', '.join(ours.mask_classes)}): name it as the run does, or ignore it, with data.mask_values"
+        )
+    return tuple(ours.mask_classes.index(name) for name in theirs.mask_classes)
+
+
+def _channel_pairs(theirs: DataInfo, ours: DataInfo) -> list[tuple[int, int]]:
+    """Channel of the run and channel of the other set that it is taken from; a single one is the single one."""
+    pairs = [(ours.mask_channels.index(name), place) for place, name in enumerate(theirs.mask_channels)
+             if name in ours.mask_channels]  # fmt: skip
+    return [(0, 0)] if not pairs and theirs.mask_depth == ours.mask_depth == 1 else pairs
+
+
 def _masks(samples: Samples, theirs: DataInfo, ours: DataInfo) -> tuple[Tensor, list[str]]:
     """Masks with the channels, or the values, of the run."""
     size = tuple(samples.images.shape[2:])
-    if theirs.mask_classes == ours.mask_classes and theirs.mask_channels == ours.mask_channels:
+    if _same_masks(theirs, ours):
         return samples.masks, []
     nothing = torch.full((len(samples), ours.mask_depth, *size), MISSING_PIXEL, dtype=torch.uint8)
-    if not ours.mask_depth or not theirs.mask_depth or bool(ours.mask_classes) != bool(theirs.mask_classes):
+    if _other_kind(theirs, ours):
         return nothing, []
     if ours.mask_classes:
-        if extra := [name for name in theirs.mask_classes if name not in ours.mask_classes]:
-            raise DataError(
-                f"masks of the other set have the class '{extra[0]}', which the run lacks "
-                f"({', '.join(ours.mask_classes)}): name it as the run does, or ignore it, with data.mask_values"
-            )
+        table = _class_table(theirs, ours)
         values = torch.full((256,), MISSING_PIXEL, dtype=torch.uint8)
-        values[: len(theirs.mask_classes)] = torch.tensor(
-            [ours.mask_classes.index(name) for name in theirs.mask_classes], dtype=torch.uint8
-        )
+        values[: len(table)] = torch.tensor(table, dtype=torch.uint8)
         return torch.cat([values[part.long()] for part in chunks(samples.masks)]), []
-    pairs = [(ours.mask_channels.index(name), place) for place, name in enumerate(theirs.mask_channels)
-             if name in ours.mask_channels]  # fmt: skip
-    if not pairs and theirs.mask_depth == ours.mask_depth == 1:
+    if theirs.mask_depth == ours.mask_depth == 1:  # of another name, as they differ
         return samples.masks, [f"masks of '{theirs.mask_channels[0]}' are taken as '{ours.mask_channels[0]}'"]
-    for target, place in pairs:
+    for target, place in _channel_pairs(theirs, ours):
         nothing[:, target] = torch.cat([part[:, place] for part in chunks(samples.masks)])
     return nothing, []
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from tandem.errors import ConfigError, DataError
 from tandem.evaluate.external.leaks import find_leaks, settle_leaks
-from tandem.evaluate.external.matching import match_targets
+from tandem.evaluate.external.matching import match_files, match_targets
 from tandem.evaluate.external.options import KEEP
 from tandem.evaluate.external.source import read_set
-from tandem.evaluate.split import Split, make_split, read_data
+from tandem.evaluate.split import Split, make_split, read_data, with_files
 from tandem.tasks.target_statistics import has_target
 
 if TYPE_CHECKING:
@@ -80,6 +80,7 @@ def read_external(run: "TrainedRun", settings: "EvaluateSettings") -> ExternalTe
     classes = run.info.classes if labelled else found.info.classes
     split = make_split(run, settings, samples, classes, samples.fingerprint())
     split = replace(split, source=found.source, train=own.splits["train"] if own else None)
+    split = with_files(run, split, settings, lambda files: match_files(files, found.info, run.info))
     internal = None
     if own is not None:
         mine = own.splits["test"]

@@ -1,7 +1,7 @@
 """Prepares images for networks: files of the formats that training reads, and arrays."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,9 +13,10 @@ from torch import Tensor
 from tandem.data.files.images import PLAIN, ReadOptions, read_raster, rgb, shown_through
 from tandem.data.files.levels import checked_range
 from tandem.data.files.pillow_reader import composited, from_pillow
-from tandem.data.files.placement import Placement, fit_of
+from tandem.data.files.placement import WHOLE, Placement, fit_of
 from tandem.data.files.raster import Levels, Raster, fit, to_unit
 from tandem.errors import ConfigError, DataError
+from tandem.runs.windows import Windows
 
 if TYPE_CHECKING:
     from tandem.runs.restore import TrainedRun
@@ -35,6 +36,8 @@ class View:
         options: how files become pixels.
         deep: whether the run was trained on images of more than 8 bits.
         fit: how images of any aspect ratio become squares.
+        windows: windows that pass over what the image becomes, which is then no square with `fit=crop`; None: the
+            network sees it at once.
     """
 
     size: int
@@ -43,13 +46,30 @@ class View:
     options: ReadOptions = PLAIN
     deep: bool = False
     fit: str = "squash"
+    windows: Windows | None = None
+
+    @property
+    def plain(self) -> "View":
+        """The same without windows."""
+        return replace(self, windows=None)
+
+    @property
+    def several(self) -> bool:
+        """Whether an image can need more than one window."""
+        return self.windows is not None and (self.fit == "crop" or self.size > self.windows.side)
+
+    @property
+    def _how(self) -> str:
+        return WHOLE if self.windows is not None and self.fit == "crop" else self.fit
 
     def place(self, height: int, width: int) -> Placement:
-        """Where an image of this size lies in the square."""
-        return Placement(self.fit, height, width, self.size)
+        """Where an image of this size lies in the square, or in what windows pass over."""
+        return Placement(self._how, height, width, self.size)
 
     def of(self, raster: Raster, name: str) -> NDArray[Any]:
-        """Prepares an image as in training; returns (channels, size, size), uint8, or float32 in [0, 1] if it is deep.
+        """Prepares an image as in training: (channels, size, size), uint8, or float32 in [0, 1] if it is deep.
+
+        With windows and `fit=crop` it has as many rows and columns as the image needs; see `Placement.cells`.
 
         Args:
             raster: the result of `open_any`.
@@ -58,7 +78,7 @@ class View:
         Raises:
             DataError: levels of the image are not known to the run, or the run has several pairs of them.
         """
-        pixels = fit(raster, self.size, self.channels, self.fit)
+        pixels = fit(raster, self.size, self.channels, self._how)
         if not raster.deep:
             return pixels
         if len(self.levels) > 1:
@@ -94,18 +114,20 @@ def _ends(raster: Raster) -> str:
     return f"from {float(raster.pixels.min()):g} to {float(raster.pixels.max()):g}"
 
 
-def view_of(run: "TrainedRun", changes: Mapping[str, Any]) -> View:
+def view_of(run: "TrainedRun", changes: Mapping[str, Any], overlap: float | None = None) -> View:
     """Returns how images are prepared for a run's network.
 
     Args:
         run: a finished run.
         changes: `size`, `grey_range`, `background` and `window`, if they differ from training.
+        overlap: of windows of the training's size; None: there are none.
 
     Raises:
         ConfigError: if the size is unknown or out of range, or the grey range is invalid.
     """
     given = {key: value for key, value in changes.items() if value is not None}
-    options = {**_of_source(run.config["data"]), **given}
+    trained = _of_source(run.config["data"])
+    options = {**trained, **given}
     size = options.get("size")
     read = ReadOptions(
         rgb(options.get("background") or "black", "data.background"), shown_through(options.get("window"))
@@ -116,7 +138,9 @@ def view_of(run: "TrainedRun", changes: Mapping[str, Any]) -> View:
     before = checked_range(options.get("grey_range")) or SIXTEEN_BITS  # of runs whose checkpoint holds no levels
     levels = (asked,) if asked else run.levels or (before,)
     deep = bool(asked or run.levels or options.get("grey_range"))
-    return View(size, run.info.channels, levels, read, deep, fit_of(run.config["data"]))
+    side = trained.get("size")
+    windows = None if overlap is None else Windows(min(size, side) if isinstance(side, int) else size, overlap)
+    return View(size, run.info.channels, levels, read, deep, fit_of(run.config["data"]), windows)
 
 
 def _of_source(data: Mapping[str, Any]) -> dict[str, Any]:
