@@ -20,14 +20,15 @@ from tandem.distributed.metric_states import told_by_all
 from tandem.distributed.rows import shared_mean
 from tandem.metrics import (
     R2,
+    AreaError,
     BinnedAUROC,
     BinnedCalibrationError,
     BrierScore,
     ClassAUROC,
     ClassDice,
     DiceSweep,
+    LesionDetection,
     MeanAbsoluteError,
-    SurfaceDice,
 )
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.task_metrics import TaskMetrics
@@ -108,7 +109,7 @@ def metrics(mine: range) -> dict[str, Found]:
     }
     binary: dict[str, Metric] = {"auroc": BinnedAUROC(), "ece": BinnedCalibrationError()}
     numbers: dict[str, Metric] = {"r2": R2(), "mae": MeanAbsoluteError(), "mse": TorchSquaredError()}
-    surface: dict[str, Metric] = {"surface": SurfaceDice()}
+    shapes: dict[str, Metric] = {"area": AreaError(), "lesions": LesionDetection()}
     undefined = classes.clone()
     undefined[[1, 4]] = torch.nan  # a row of each process
     whole = TaskMetrics
@@ -116,7 +117,7 @@ def metrics(mine: range) -> dict[str, Found]:
         "classes": measured(whole(several, CLASSES), classes, label, mine),
         "yes or no": measured(whole(binary, ("yes",)), classes[:, :1], answer, mine),
         "numbers": measured(whole(numbers, ("x",)), 5 * classes[:, :1], classes[:, 1:2].float(), mine),
-        "masks": measured(whole(surface, ("lesion",)), pixels, mask, mine, masks=True),
+        "masks": measured(whole(shapes, ("lesion",)), pixels, mask, mine, masks=True),
         "nothing": measured(whole(several, CLASSES), classes, label, range(0)),
         "undefined": measured(whole(several, CLASSES), undefined, label, mine),
     }
