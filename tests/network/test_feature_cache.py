@@ -113,7 +113,7 @@ def test_features_of_validation_can_be_trained_on() -> None:
         kept.eval()(images(2))
     found = kept.train()(images(2)).dense
     assert found is not None
-    found.sum().backward()  # type: ignore[no-untyped-call]
+    found.sum().backward()
     assert kept.decoder is not None
     assert all(parameter.grad is not None for parameter in kept.decoder.parameters())
 
@@ -124,7 +124,7 @@ def test_a_gradient_of_the_image_goes_through_the_encoder() -> None:
         kept = network(FPN, cached).eval()
         kept(images(2))
         image = images(2).requires_grad_()
-        kept(image).deep.square().sum().backward()  # type: ignore[no-untyped-call]
+        kept(image).deep.square().sum().backward()
         gradients.append(image.grad)
     assert gradients[0] is not None
     assert gradients[1] is not None

@@ -163,8 +163,7 @@ def _check_cache(wanted: bool, freeze: str) -> None:
 def _of_encoder(plan: Plan) -> str:
     """What a plan says of the maps of its encoder, whose weights are known otherwise."""
     decoder = OF_TOKENS if plan.decoder == OF_TOKENS else None
-    none = {"decoder_options": {}, "pretrained": False, "weights": None, "pyramid_channels": 0}
-    return repr(replace(plan, decoder=decoder, **none))
+    return repr(replace(plan, decoder=decoder, decoder_options={}, pretrained=False, weights=None, pyramid_channels=0))
 
 
 def _check_options(backbone: Mapping[str, Any] | None, decoder: Mapping[str, Any] | None) -> None:
