@@ -38,7 +38,7 @@ def of_coco(root: Path, trees: Any, fit: str) -> tuple[Any, Known]:
 
 def of_table(root: Path, trees: Any, fit: str) -> tuple[Any, Known]:
     trees.table(root)
-    columns = {"images": "image", "label": "label", "masks": "mask"}
+    columns = {"image": "image", "label": "label", "masks": "mask"}
     known = {f"p{number}": (trees.noise(number), trees.box(1)) for number in range(16)}
     return Folder(str(root), table="table.csv", columns=columns, size=SIZE, fit=fit, near_duplicates=False), known
 
@@ -76,7 +76,10 @@ def check(samples: Samples, known: Known, fit: str) -> None:
         inside = np.zeros((SIZE, SIZE), bool)
         inside[top:bottom, left:right] = True
         found = samples.images[row, 0].numpy().astype(np.float64)
-        assert np.abs(found - fitted(image, fit))[inside].max() <= 1, "rounded"
+        compared = inside.copy()
+        if fit == "pad":  # by hand, the filter is cut at the border of the square
+            compared[[0, -1]] = compared[:, [0, -1]] = False
+        assert np.abs(found - fitted(image, fit))[compared].max() <= 1, "rounded"
         assert (found[~inside] == 0).all()
         if fit == "squash":
             expected = np.asarray(Image.fromarray(mask).resize((SIZE, SIZE), Image.Resampling.NEAREST))
