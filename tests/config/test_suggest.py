@@ -221,3 +221,25 @@ def test_an_error_of_a_resolver_keeps_its_own_message() -> None:
 
 def _refuse() -> str:
     raise ConfigError("monitors.mine.rank is 'high', but must be a number")
+
+
+@pytest.mark.parametrize(
+    ("primary", "word", "line"),
+    [
+        ("evaluate", "experiment=busi", "'experiment' belongs to training; leave it out (this command chooses 'data')"),
+        (
+            "show_data",
+            "experiment=busi",
+            "'experiment' belongs to training; leave it out (this command chooses 'augment' or ",
+        ),
+        ("predict", "network=unet", "'network' belongs to training; leave it out (this command chooses no option"),
+    ],
+)
+def test_a_command_names_what_it_chooses_itself(primary: str, word: str, line: str) -> None:
+    register()
+    with (
+        initialize_config_dir(str(config_folder()), version_base="1.3"),
+        pytest.raises(Exception, match=r"\S") as caught,
+    ):
+        compose(primary, [word])
+    assert explain(caught.value, [word], primary).startswith(line)

@@ -68,7 +68,7 @@ def test_it_is_read_as_it_is_typed(text: str) -> None:
     "text", ["sensitivity:95", "dice:0.5", "sensitivity:0", "ppv:", "ppv:.", "ppv:1.2.3", 3, None, ["ppv:0.5"]]
 )
 def test_something_else_is_refused(text: object) -> None:
-    with pytest.raises(ConfigError, match=r"is no wanted value: write sensitivity:0\.95"):
+    with pytest.raises(ConfigError, match=r"is no wanted value: write threshold=sensitivity:0\.95"):
         read_wanted(text)
 
 

@@ -52,6 +52,8 @@ COMMANDS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "explain_loss": ("explain_loss", "explain_loss", (*SMALL, "loss/binary=bce", "out=page")),
     "find_lr": ("find_lr", "find_lr", TINY),
     "doctor": ("doctor", "doctor", ("self_test=false",)),
+    "plan": ("plan", "plan", (*SMALL, "calibrate=false")),
+    "list_runs": ("list_runs", "list_runs", ()),
     "study": ("study", "", ()),
 }
 """Package, configuration and the words of an input that is right, by command."""
@@ -95,14 +97,27 @@ STATED: Mapping[str, tuple[str, ...]] = {
         *("callbacks.metrics_csv.path=/any/file", "callbacks.progress.refresh_rate=often", "learning_rate=1", "seed"),
         *("optimizer=nothing", "optimizer.betas=[1,2]", "optimizer._target_=os.system", "hydra/launcher=nothing"),
         *("--config-dir=nowhere", "--config-name=nothing", "seed=[", "experiment=nothing", "study=nothing", "=1"),
+        *(
+            "data.fit=stretch",
+            "data.fit=null",
+            "decide=hope",
+            "decide=[]",
+            "decide=[rankdice,rankdice]",
+            "trainer.share=all",
+        ),
+        *("trainer.sync_batchnorm=maybe", "parameters.layer_decay=0", "parameters.layer_decay=2", "network=dpt"),
+        *("network.decoder=nothing", "callbacks=deadline callbacks.deadline.seconds=-1"),
     ),
     "evaluate": (
         *("run=nowhere", "run=", "run=FILE", "run=IMAGES", "run=nowhere/*", "split=all", "threshold=2"),
         *("threshold=nan", "threshold=abc", "threshold=fit", "threshold={nothing: 0.5}", "batch_size=0", "device=moon"),
         *("device=cuda", "cases=-1", "samples=1", "seed=-1", "data.root=nowhere", "+data.size=7", "masks=maybe"),
-        *("seed=nan", "-m seed=1,2", "nothing=1"),
+        *("seed=nan", "-m seed=1,2", "nothing=1", "experiment=tiny", "decide=hope", "decide=[threshold,rankdice]"),
+        *("threshold=sensitivity:2", "threshold=sensitivity:", "threshold=hope:0.9", "threshold=ppv:nan", "by=nothing"),
+        *("native=maybe", "data=nothing", "data=busi data.root=nowhere", "data=folder data.root=EMPTY", "by=[]"),
     ),
     "predict": (
+        *("threshold=2", "threshold=sensitivity:0.9 images=EMPTY", "threshold=abc", "decide=hope", "experiment=tiny"),
         *("run=nowhere", "run=[]", "run=", "images=nowhere", "images=", "out=FILE", "out=IMAGES", "out=", "out=/"),
         *("batch_size=0", "device=moon", "data.size=7", "data.size=5000", "data.grey_range=[5,1]", "flips=maybe"),
         *("data.grey_range=3", "data.background=plaid", "run=[RUN,nowhere]", "images=EMPTY", "-m batch_size=1,2"),
@@ -151,6 +166,19 @@ STATED: Mapping[str, tuple[str, ...]] = {
         *("find_lr.steps=abc", "optimizer=nothing", "data=busi data.root=nowhere", "trainer.precision=7"),
     ),
     "doctor": ("runs=FILE", "runs=", "out=EMPTY", "out=FILE", "data=nothing", "self_test=maybe", "nothing=1"),
+    "plan": (
+        *("budget=soon", "budget=1s", "budget=-5m", "budget=", "data=folder data.root=nowhere", "data=nothing"),
+        *(
+            "data=folder data.root=EMPTY",
+            "data=folder data.root=IMAGES",
+            "out=FILE",
+            "name=..",
+            "name=a/b",
+            "runs=FILE run=true",
+        ),
+        *("calibrate=maybe", "run=maybe", "experiment=tiny", "nothing=1", "-m budget=1h,2h"),
+    ),
+    "list_runs": ("runs=nowhere", "runs=FILE", "runs=", "state=nothing", "compare=[a]", "nothing.at.all=1"),
     "study": (
         *(
             "",
@@ -302,8 +330,8 @@ def refused(case: Case, root: Path) -> str:
 
 
 FIX = re.compile(
-    r"\b(must|should|set|give|choose|name a|begin it|did you mean|there (are|is)|add|omit|remove|install|lower|raise|"
-    r"leave|use|needs?|expects?|only|allowed|see|copy|rerun|type|spread|cannot|is not|no such|not found|"
+    r"\b(must|should|set|give|fix|choose|name a|begin it|did you mean|there (are|is)|add|omit|remove|install|lower|"
+    r"raise|leave|use|needs?|expects?|only|allowed|see|copy|rerun|type|spread|cannot|is not|no such|not found|"
     r"write|unknown|available)\b",
     re.IGNORECASE,
 )

@@ -83,6 +83,11 @@ def test_what_cannot_be_planned_is_refused_in_one_line(
     flat(trees, tmp_path / "flat", 16)
     neither = plan(*words, "data.root=flat", "data.images='{id}'", "data.masks=null").error
     assert "neither classes nor masks" in neither
+    rows = "".join(f"a{number}.png,{number}\n" for number in range(16))
+    (tmp_path / "flat" / "t.csv").write_text(f"image,age\n{rows}")
+    table = ("data.table=t.csv", "data.columns.numbers=[age]", "data.columns.label=null", "data.columns.masks=null")
+    number = plan(*words, "data.root=flat", *table).error
+    assert "no rule plans for a number (age): train with task=number tasks.number.column=age" in number
     flat(trees, tmp_path / "one" / "benign", 16)
     assert "one class (benign), and there are no masks" in plan(*words, "data.root=one").error
     flat(trees, tmp_path / "blank" / "benign", 16)

@@ -1,8 +1,9 @@
 """Tables of an audit, for the page, the terminal and csv files."""
 
+import re
 import statistics
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tandem.audit.audit import Audit
@@ -23,12 +24,22 @@ class Sheet:
     Attributes:
         title: its title; also the name of its csv file.
         head: names of the columns.
-        rows: cells; numbers are right-aligned.
+        rows: cells.
     """
 
     title: str
     head: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
+
+
+def on_the_right(cells: Iterable[Cell]) -> bool:
+    """Whether a column stands on the right: numbers and shares, also where some are not known.
+
+    Example:
+        >>> on_the_right(["4.0%", "-"]), on_the_right([3, 0.5]), on_the_right(["8 bits"])
+        (True, True, False)
+    """
+    return all(re.fullmatch(r"-|[\d.]+%?", str(cell)) for cell in cells)
 
 
 def sheets(audit: Audit) -> list[Sheet]:

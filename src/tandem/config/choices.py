@@ -11,6 +11,7 @@ PARTS = ("shared", "local")
 """Names of the folders with parts of other options, and a person's own paths, which nobody chooses."""
 
 _DEFAULT = re.compile(r"^  - (?:override )?/?([\w/]+(?:@[\w.]+)?): ([^#]+?)\s*(?:# (.*))?$")
+_FILE = re.compile(r"^  - (\w+)$")
 _KEY = re.compile(r"^(?:# )?([A-Za-z]\w*):(?: ([^#]*?))?\s*(?:# (.*))?$")
 
 
@@ -106,6 +107,18 @@ def choices_of(path: Path) -> list[Choice]:
             found += [match.groups() for line in block[1:] if (match := _DEFAULT.match(line))]
     listed = [Choice(place, chosen.strip(), comment or "") for place, chosen, comment in found]
     return [choice for choice in listed if not choice.group.startswith("hydra/")]
+
+
+def groups_of(path: Path) -> set[str]:
+    """The groups, without their subgroups, that a command chooses from: its file's and those of the file it builds on.
+
+    Args:
+        path: of the command's file.
+    """
+    built_on = [match[1] for block in _blocks(path) for line in block[1:] if (match := _FILE.match(line))]
+    own = {choice.group.partition("/")[0] for choice in choices_of(path)}
+    files = [file for name in built_on if (file := path.with_name(f"{name}.yaml")).exists()]
+    return own.union(*map(groups_of, files))
 
 
 def keys_of(path: Path) -> list[Key]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any
 
-from tandem.config.choices import choices_of
+from tandem.config.choices import choices_of, groups_of
 from tandem.config.meant import dotted_keys, groups_with, inner_keys, loss_words, typed_value
 from tandem.config.shipped import config_folder, shipped, shipped_groups, shipped_places
 from tandem.errors import TandemError
@@ -42,7 +42,7 @@ def explain(error: BaseException, words: Sequence[str] = (), primary: str = "tra
         return line
     readers: tuple[Callable[[BaseException], str | None], ...] = (
         _bad_override,
-        partial(_unknown_key, words=words),
+        partial(_unknown_key, words=words, primary=primary),
         _unknown_choice,
         _wrong_count,
         partial(_not_chosen, words=words, primary=primary),
@@ -73,7 +73,7 @@ def _bad_override(error: BaseException) -> str | None:
     return f"{text} ({'; '.join(reason)}); put a value with special characters in quotes: 'key=\"a=b\"'"
 
 
-def _unknown_key(error: BaseException, words: Sequence[str]) -> str | None:
+def _unknown_key(error: BaseException, words: Sequence[str], primary: str) -> str | None:
     """A key that the schema or a composed yaml does not have."""
     from omegaconf import DictConfig, OmegaConf
     from omegaconf.errors import ConfigAttributeError, ConfigKeyError
@@ -86,13 +86,19 @@ def _unknown_key(error: BaseException, words: Sequence[str]) -> str | None:
     keys = {str(key) for key in parent if key != "hydra" and not str(key).startswith("_")}
     if not group:
         meant = _belongs(wrong, OmegaConf.to_container(parent, resolve=False), words)
-        return f"unknown key '{wrong}': {meant or nearest(last, keys | set(shipped_groups()))}"
+        return f"unknown key '{wrong}': {meant or nearest(last, keys | _chosen_from(primary))}"
     if not keys and group in shipped_groups():
         place = f"{group}/{inner[0]}" if (inner := _inner_groups(group)) else group
         return f"unknown key '{wrong}': the chosen option of {group} has no keys; choose another with {place}=..."
     hint = nearest(last, keys)
     add = "" if hint.startswith("did") else f"; to add a key that is not listed, type +{wrong}=..."
     return f"unknown key '{wrong}': {hint}{add}"
+
+
+def _chosen_from(primary: str) -> set[str]:
+    """The config groups of a command; tasks choose from those that no file lists, such as `loss`."""
+    here = groups_of(shipped(primary))
+    return here | set(shipped_groups()) if "task" in here else here
 
 
 def _belongs(wrong: str, config: Any, words: Sequence[str]) -> str | None:
@@ -154,7 +160,11 @@ def _not_chosen(error: BaseException, words: Sequence[str], primary: str) -> str
     """An option for a package (group@package) that does not exist in this configuration, or of another group."""
     from hydra.errors import ConfigCompositionException
 
-    whole = re.match(r"Could not override '(\w+)'", str(error))
+    whole = re.match(r"Could not override '([\w/]+)'", str(error))
+    here = _chosen_from(primary)
+    if whole and whole[1].partition("/")[0] in set(shipped_groups()) - here:
+        chosen = _listed(sorted(here)) or "no option"
+        return f"'{whole[1]}' belongs to training; leave it out (this command chooses {chosen})"
     if whole and (inner := _inner_groups(whole[1])):
         own = any(choice.group in (f"{whole[1]}/{kind}" for kind in inner) for choice in choices_of(shipped(primary)))
         if not own and (meant := loss_words(typed_value(words, whole[1]), words)):

@@ -87,6 +87,8 @@ def read_asked(value: Any, stored: bool = True) -> Asked | None:
         if unknown[0] == STORED and stored:
             raise ConfigError(f"decide has 'stored' beside {len(words) - 1} more: it stands alone")
         raise ConfigError(f"decide is '{unknown[0]}': {nearest(str(unknown[0]), known)}")
+    if twice := [word for word in plain if plain.count(word) > 1]:
+        raise ConfigError(f"decide has '{twice[0]}' twice; give it once")
     if not words or len(wanted) > 1 or ("threshold" in plain and {"rankdice"} & set(plain)):
         raise ConfigError("decide needs one rule: threshold or rankdice, and one wanted value at most")
     return Asked("rankdice" in plain, "postprocess" in plain, "temperature" in plain, wanted[0] if wanted else None)

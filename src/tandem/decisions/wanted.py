@@ -50,7 +50,7 @@ def read_wanted(value: Any) -> Wanted:
         least = 0.0
     if name not in MEASURES or not 0 < least <= 1:
         raise ConfigError(
-            f"{value!r} is no wanted value: write sensitivity:0.95, specificity:0.9 or ppv:0.8, with a number in (0, 1]"
+            f"{value!r} is no wanted value: write threshold=sensitivity:0.95, or specificity: or ppv:, in (0, 1]"
         )
     return Wanted(name, least)
 

@@ -208,6 +208,7 @@ def print_decided(console: "Console", evaluation: Mapping[str, Any]) -> None:
 
     from tandem.reports.table import format_value
     from tandem.utils.console import escape
+    from tandem.utils.terminal_table import print_table
 
     for name, tables in evaluation["tables"].items():
         for one in tables:
@@ -220,7 +221,7 @@ def print_decided(console: "Console", evaluation: Mapping[str, Any]) -> None:
             rows = {row[0]: row[1:] for row in one["rows"]}
             for index, stage in enumerate(one["head"][1:]):
                 shown.add_row(stage, *(_cell(rows[ROWS[key]][index], format_value) for key, _ in SHOWN))
-            console.print(shown)
+            print_table(shown, console)
 
 
 def _cell(value: Any, text: Any) -> str:

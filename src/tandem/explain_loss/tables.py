@@ -12,6 +12,7 @@ from tandem.explain_loss.explanation import Explanation
 from tandem.explain_loss.regions import REGIONS
 from tandem.explain_loss.shares import Moment, of_region
 from tandem.utils.console import escape
+from tandem.utils.terminal_table import print_table
 
 SHOWN_PROBABILITIES = (0.1, 0.5, 0.9)
 SHOWN_ERRORS = (0.5, 1.0, 2.0)
@@ -89,7 +90,7 @@ def print_explanation(explanation: Explanation, files: Sequence[Path]) -> None:
             table.add_column(name, justify="left" if index < rows.texts else "right")
         for row in rows.body:
             table.add_row(*map(escape, row), style="bold" if is_heading(row) else None)
-        console.print(table)
+        print_table(table, console)
     for line in explanation.computed:
         console.print(f"computed from the training masks: {line}", highlight=False, markup=False)
     for path in files:

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tandem.config.resolve import check_runs
 from tandem.config.schema import ListRunsConfig
 from tandem.config.suggest import nearest
 from tandem.config.typed import HELP
@@ -50,7 +51,7 @@ def list_job(config: Mapping[str, Any], filters: Filters) -> None:
             raise ConfigError(f"{key} is '{config[key]}': {nearest(config[key], valid)}")
     states = _words(config["delete"])
     check_states(states)
-    root = Path(config["runs"]).expanduser()
+    root = Path(check_runs(config["runs"])).expanduser()
     found = find(root)
     listed = ordered(keep(found, config["name"], _words(config["state"]), filters), config["sort"])
     if config["compare"] is not None:

@@ -28,11 +28,13 @@ def plan_job(config: Mapping[str, Any]) -> None:
         ConfigError: an option is wrong, or nothing can be learnt from the data.
         DataError: the data cannot be read.
     """
+    from tandem.config.resolve import check_runs
     from tandem.plan.budget import seconds_of
     from tandem.plan.plan import Places, make_plan
     from tandem.utils.outputs import check_folder, named
 
     began = time.monotonic()
+    check_runs(config["runs"])
     budget, name = seconds_of(config["budget"]), checked_name(config["name"])
     places = Places(check_folder(named(config)), name)
     if not (config["run"] and places.experiment.exists() and places.state.exists() and not config["overwrite"]):

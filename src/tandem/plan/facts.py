@@ -82,6 +82,7 @@ def fingerprint_of(
         mask_channels=tuple(targets.mask_channels) if targets else ("lesion",) if masked else (),
         mask_classes=tuple(targets.mask_classes) if targets else (),
         findings=len(targets.findings) if targets else 0,
+        numbers=tuple(targets.columns) if targets else (),
         options=frozenset(map(str, node)),
         given=dict(given),
         files=bool(records),

@@ -38,6 +38,7 @@ class Fingerprint:
         mask_channels: names of the yes/no questions about each pixel.
         mask_classes: names of the classes of a multiclass mask.
         findings: number of yes/no questions about the image.
+        numbers: names of the numbers that the data give, which no rule plans for.
         options: keys of the data's own options, such as `size` and `folds`.
         given: options of the data that were typed, by dotted key.
         files: whether images are files, whose size can be chosen.
@@ -69,6 +70,7 @@ class Fingerprint:
     mask_channels: tuple[str, ...] = ()
     mask_classes: tuple[str, ...] = ()
     findings: int = 0
+    numbers: tuple[str, ...] = ()
     options: frozenset[str] = frozenset()
     given: Mapping[str, Any] = field(default_factory=dict)
     files: bool = False

@@ -12,6 +12,7 @@ from tandem.metrics.catalogue import Quantity, describe
 from tandem.metrics.stored import agreed, read_quantities
 from tandem.reports.table import headline
 from tandem.utils.console import escape
+from tandem.utils.terminal_table import print_table
 
 ROWS = 20
 """Jobs in the table; a study has all."""
@@ -98,7 +99,7 @@ def print_sweep(jobs: Sequence[JobRow], console: Console) -> None:
             *(escape(values[row]) for values in settings.values()),
             *(describe(name, stored).text(found.get(name)) for name in names),
         )
-    console.print(table)
+    print_table(table, console, len(settings))
     if len(jobs) < total:
         console.print(f"the best {len(jobs)} of {total} jobs, on validation", highlight=False)
 

@@ -15,6 +15,7 @@ from tandem.metrics.stored import read_quantities
 from tandem.utils.commands import spelled
 from tandem.utils.console import escape
 from tandem.utils.files import from_here
+from tandem.utils.terminal_table import print_table
 
 ROWS = 20
 """Rows of the table, unless all are asked for."""
@@ -154,7 +155,7 @@ def print_results(results: Mapping[str, Any], folder: Path, full: bool = False) 
             table.add_row(*heading, escape(one.label), one.text(val), one.text(test))
         table.add_section()
     console = Console()
-    console.print(table)
+    print_table(table, console, 3)
     if sum(counts) < total:
         console.print(f"{sum(counts)} of {total} rows; full=true shows all, as the report does", highlight=False)
     for warning in results.get("warnings", []):

@@ -18,6 +18,7 @@ from tandem.search.work import short_value, short_values
 from tandem.utils.artifacts import TRIALS
 from tandem.utils.console import escape
 from tandem.utils.files import write_text
+from tandem.utils.terminal_table import print_table
 
 SHOWN = 5
 """Maximum number of best trials and of reasons for failures that are printed."""
@@ -47,7 +48,7 @@ def print_search(trials: Trials, words: Sequence[str], program: str, console: Co
         return
     front = len(settings.objectives) > 1
     console.print(_answer(best, settings, states.count("complete")), **_PLAIN)
-    console.print(_table(best if front else best[:SHOWN], settings, "Pareto front" if front else "best trials"))
+    print_table(_table(best if front else best[:SHOWN], settings, "Pareto front" if front else "best trials"), console)
     for line in _importances(trials):
         console.print(line, **_PLAIN)
     for label, trial in _best_to_rerun(best, settings):

@@ -189,6 +189,7 @@ def _say(analysis: "Analysis", files: Sequence[Path]) -> None:
     from tandem.study.table import Entry, Number, numeric_columns
     from tandem.study.tables import choice_lines, main_table, uncounted_lines, unfinished_lines
     from tandem.utils.console import escape
+    from tandem.utils.terminal_table import print_table
 
     def shown(entry: Entry) -> str:
         text = escape(entry.text() if isinstance(entry, Number) else str(entry))
@@ -199,10 +200,10 @@ def _say(analysis: "Analysis", files: Sequence[Path]) -> None:
     console, table = Console(), main_table(replace(analysis, metrics=brief))
     printed = Printed(title=escape(f"{table.title}: {_counts(analysis)}"), title_justify="left")
     for name, numeric in zip(table.head, numeric_columns(table), strict=True):
-        printed.add_column(escape(name), justify="right" if numeric else "left", overflow="fold")
+        printed.add_column(escape(name.replace(".", ".\n")), justify="right" if numeric else "left", overflow="fold")
     for row in table.rows:
         printed.add_row(*map(shown, row))
-    console.print(printed)
+    print_table(printed, console, table.head.index("n") + 1 if "n" in table.head else 1)
     for line in choice_lines(analysis):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
     for lines in (uncounted_lines(analysis), unfinished_lines(analysis)):

@@ -7,9 +7,10 @@ from rich.console import Console
 from rich.table import Table
 
 from tandem.audit.remarks import remarks
-from tandem.audit.tables import Sheet, sheets
+from tandem.audit.tables import Sheet, on_the_right, sheets
 from tandem.utils.console import escape
 from tandem.utils.names import printable
+from tandem.utils.terminal_table import print_table
 
 if TYPE_CHECKING:
     from tandem.audit.audit import Audit
@@ -22,7 +23,7 @@ def print_audit(audit: "Audit", page: Path) -> None:
     """Prints the tables, the first faults, the remarks, and the path of the page."""
     console = Console()
     for sheet in sheets(audit):
-        console.print(_table(sheet))
+        print_table(_table(sheet), console)
 
     def show(line: str, style: str | None = None) -> None:
         console.print(printable(line), style=style, markup=False, highlight=False, soft_wrap=True)
@@ -42,8 +43,8 @@ def _table(sheet: Sheet) -> Table:
         title += f" (the first {LONGEST} of {len(sheet.rows)} rows)"
     table = Table(title=escape(title), title_justify="left")
     for column, name in enumerate(sheet.head):
-        numeric = all(isinstance(row[column], int | float) for row in sheet.rows)
-        table.add_column(escape(name), justify="right" if numeric else "left")
+        right = on_the_right(row[column] for row in sheet.rows)
+        table.add_column(escape(name), justify="right" if right else "left")
     for row in sheet.rows[:LONGEST]:
         table.add_row(*(escape(str(cell)) for cell in row))
     return table

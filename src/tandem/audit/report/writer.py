@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tandem.audit.facts import Facts, FileFacts
 from tandem.audit.remarks import remarks, verdict
 from tandem.audit.report.figures import class_balance, level_histogram, mask_areas, pair
-from tandem.audit.tables import depth, sheets
+from tandem.audit.tables import depth, on_the_right, sheets
 from tandem.reports.page import answer, details, document, figure, folded, scroll
 from tandem.utils.files import write_text
 from tandem.utils.names import as_cell
@@ -124,16 +124,16 @@ def _pair_row(likeness: "Likeness") -> tuple[Any, ...]:
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[Any]]) -> str:
-    top = "".join(f"<th>{escape(cell)}</th>" for cell in head)
-    body = "".join(f"<tr>{''.join(map(_cell, row))}</tr>" for row in rows)
+    rows = list(rows)
+    css = [" class='n'" if on_the_right(column) else "" for column in zip(*rows, strict=True)] or [""] * len(head)
+    top = "".join(f"<th{one}>{escape(cell)}</th>" for one, cell in zip(css, head, strict=True))
+    body = "".join(f"<tr>{''.join(map(_cell, css, row))}</tr>" for row in rows)
     return scroll(f"<table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table>")
 
 
-def _cell(value: Any) -> str:
-    if isinstance(value, bool):
-        return f"<td>{'yes' if value else ''}</td>"
-    css = " class='n'" if isinstance(value, int | float) else ""
-    return f"<td{css}>{escape(str(value))}</td>"
+def _cell(css: str, value: Any) -> str:
+    text = ("yes" if value else "") if isinstance(value, bool) else str(value)
+    return f"<td{css}>{escape(text)}</td>"
 
 
 def _write(path: Path, head: Sequence[str], rows: Iterable[Sequence[Any]]) -> None:

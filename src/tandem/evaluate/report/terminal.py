@@ -13,6 +13,7 @@ from tandem.evaluate.report.groups import gap_sentences
 from tandem.evaluate.report.rows import rows_of
 from tandem.reports.table import format_value
 from tandem.utils.console import escape
+from tandem.utils.terminal_table import print_table
 
 
 def print_evaluation(evaluation: Mapping[str, Any]) -> None:
@@ -34,7 +35,7 @@ def print_evaluation(evaluation: Mapping[str, Any]) -> None:
         ends = "" if row.interval is None else " to ".join(format_value(end) for end in row.interval)
         table.add_row(escape(row.task), row.images, escape(row.metric), format_value(row.value), ends)
     console = Console()
-    console.print(table)
+    print_table(table, console, 3)
     for name, words in evaluation.get("decided", {}).items():
         console.print(f"decision of {name}: {words}", markup=False, highlight=False, soft_wrap=True)
     print_decided(console, evaluation)

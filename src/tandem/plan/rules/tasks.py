@@ -36,6 +36,9 @@ def why_not(found: Fingerprint) -> str:
         )
     if len(present) == 1 and not masked:
         return f"all images have one class ({next(iter(present))}), and there are no masks: {ask}"
+    if found.numbers and not present and not masked:
+        name = found.numbers[0]
+        return f"no rule plans for a number ({name}): train with task=number tasks.number.column={name}, or {ask}"
     if not present and not masked:
         return f"{found.images} images have neither classes nor masks, so nothing can be learnt: {ask}"
     counts = ", ".join(f"{name} {units}" for name, units in found.units_of.items())
