@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tandem.utils.lazy_imports import LIBRARIES, load_libraries
+from tandem.utils.lazy_imports import LIBRARIES, collection_paused, load_libraries
 
 LOOK = """
 import gc, json, sys
@@ -53,3 +53,25 @@ def test_nothing_happens_if_the_libraries_are_imported() -> None:
     frozen = gc.get_freeze_count()
     load_libraries()
     assert gc.get_freeze_count() == frozen
+
+
+@pytest.mark.parametrize("words", [["--help"], ["--help", "performance=auto"], ["--cfg", "job"]])
+def test_what_only_prints_imports_no_large_library(words: list[str]) -> None:
+    code = f"import sys; sys.argv = ['tandem-train', *{words!r}]; import atexit; from tandem.train.run import main; "
+    code += "look = lambda: sys.stderr.write(str(sorted({'torch', 'torchvision', 'timm', 'pytorch_lightning', "
+    code += "'matplotlib'} & set(sys.modules)))); atexit.register(look); main()"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stderr) == (0, "[]")
+    assert done.stdout.strip()
+
+
+@pytest.mark.parametrize("enabled", [True, False])
+def test_collection_is_paused_and_then_as_before(enabled: bool) -> None:
+    was = gc.isenabled()
+    (gc.enable if enabled else gc.disable)()
+    try:
+        with collection_paused():
+            assert not gc.isenabled()
+        assert gc.isenabled() is enabled
+    finally:
+        (gc.enable if was else gc.disable)()

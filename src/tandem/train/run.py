@@ -23,7 +23,7 @@ from tandem.utils.artifacts import COMPUTING_KEY, LAST, RESULTS
 from tandem.utils.console import only_warnings, warnings_logged
 from tandem.utils.digests import recorded
 from tandem.utils.files import write_json, write_text
-from tandem.utils.lazy_imports import load_libraries
+from tandem.utils.lazy_imports import collection_paused, load_libraries
 from tandem.utils.signals import Terminated, interruption
 
 if TYPE_CHECKING:
@@ -88,9 +88,10 @@ def train_or_answer(config: Mapping[str, Any], folder: Path) -> dict[str, Any]:
     """
     if not (folder / RESULTS).exists():
         check_config(config)  # before the libraries are imported, which takes seconds
-    from tandem.reports.run_report import REPORT, write_report
-    from tandem.train.answer import finished_results
-    from tandem.train.repair import repair
+    with collection_paused():  # torch comes with the sources of data
+        from tandem.reports.run_report import REPORT, write_report
+        from tandem.train.answer import finished_results
+        from tandem.train.repair import repair
 
     repair(folder)
     known = finished_results(config, folder)

@@ -4,6 +4,8 @@ import atexit
 import gc
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from importlib import import_module
 
 LIBRARIES = ("pytorch_lightning", "timm", "matplotlib.figure")
@@ -22,14 +24,22 @@ def load_libraries() -> None:
     """
     if LIBRARIES[0] in sys.modules or not gc.isenabled():
         return
-    gc.disable()
-    try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm, in notebooks without ipywidgets
-            for name in LIBRARIES:
-                import_module(name)
-    finally:
-        gc.enable()
+    with collection_paused(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm, in notebooks without ipywidgets
+        for name in LIBRARIES:
+            import_module(name)
     gc.collect()
     gc.freeze()
     atexit.register(gc.unfreeze)
+
+
+@contextmanager
+def collection_paused() -> Iterator[None]:
+    """Inside, garbage is not collected, for imports that make many objects and drop none."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
