@@ -51,8 +51,8 @@ def of_dicom(root: Path, trees: Any, fit: str) -> tuple[Any, Known]:
         dicom(root / "images" / f"d{number}.dcm", stored, PixelSpacing=[0.2, 0.2])
         trees.save(root / "masks" / f"d{number}.png", ((stored > 2000) * 255).astype(np.uint8))
         known[f"d{number}"] = (stored, (stored > 2000).astype(np.uint8))
-    options = {"images": "images/{id}", "masks": "masks/{id}", "size": SIZE, "fit": fit, "near_duplicates": False}
-    return Folder(str(root), **options), known
+    paths = ("images/{id}", "masks/{id}")
+    return Folder(str(root), images=paths[0], masks=paths[1], size=SIZE, fit=fit, near_duplicates=False), known
 
 
 def fitted(pixels: np.ndarray, fit: str) -> np.ndarray:
@@ -71,7 +71,7 @@ def check(samples: Samples, known: Known, fit: str) -> None:
     assert len(samples) == len(known)
     for row, name in enumerate(samples.ids):
         image, mask = known[Path(name).name]
-        place = Placement(fit, *image.shape, SIZE)
+        place = Placement(fit, image.shape[0], image.shape[1], SIZE)
         top, bottom, left, right = place.frame
         inside = np.zeros((SIZE, SIZE), bool)
         inside[top:bottom, left:right] = True
@@ -92,7 +92,7 @@ def check(samples: Samples, known: Known, fit: str) -> None:
         np.testing.assert_array_equal(samples.masks[row, 0].numpy(), expected)
         if samples.spacing is not None:
             sides = np.array(image.shape) * 0.2 / SIZE
-            wanted = {"squash": sides, "pad": [sides.max()] * 2, "crop": [sides.min()] * 2}[fit]
+            wanted = {"squash": sides, "pad": np.full(2, sides.max()), "crop": np.full(2, sides.min())}[fit]
             np.testing.assert_allclose(samples.spacing[row], wanted, rtol=1e-6)
 
 

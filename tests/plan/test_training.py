@@ -196,12 +196,12 @@ def test_from_a_folder_to_an_ensemble_that_predicts(
     runs = [restore(folder) for folder in run_folders(tmp_path / "plans" / "mine.zip")]
     image = torch.randint(0, 256, (3, 1, 32, 32), dtype=torch.uint8)
     ensemble = Ensemble(runs, device="cpu")
-    expected = ensemble({view: image.clone() for view in ensemble.views})
+    expected = ensemble({view: [*image] for view in ensemble.views})
     mean = MeanInference([restore(folder) for folder in run_folders(tmp_path / "plans" / "mine.zip")])
     found = dict(zip(mean.names, mean(image), strict=True))
     for name, parts in expected.items():
         ((share, values),) = parts
         assert share == 1.0
-        torch.testing.assert_close(found[f"{name}_probabilities"], values)
+        torch.testing.assert_close(found[f"{name}_probabilities"], torch.stack([*values]))
     thresholds = [float(run.module.tasks["segmentation"].threshold) for run in runs]
     assert float(mean.module.tasks["segmentation"].threshold) == pytest.approx(sum(thresholds) / 2)

@@ -38,7 +38,7 @@ def expected(run: Path, image: np.ndarray, overlap: float) -> torch.Tensor:
             torch.from_numpy(seen.copy())[None, None].float() / 255,
             (32, 32), 3, lambda tiles: inference(tiles)[where], overlap, mode="gaussian",
         )  # fmt: skip
-    return Placement("squash", *image.shape, 64).to_file(maps)
+    return Placement("squash", image.shape[0], image.shape[1], 64).to_file(maps)
 
 
 @pytest.mark.parametrize(("windows", "overlap"), [("auto", 0.5), (0.25, 0.25), (0, 0.0)])

@@ -25,24 +25,24 @@ def printed(width: int, terminal: bool = True, keep: int = 1) -> str:
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
-def test_no_cell_and_no_word_of_a_heading_is_broken(width):
+def test_no_cell_and_no_word_of_a_heading_is_broken(width: int) -> None:
     text = printed(width)
     assert max(map(len, text.splitlines())) <= width
     for word in [*(word for name in HEAD for word in name.split()), *(cell for row in ROWS for cell in row)]:
         assert re.search(rf"(?<!\S){re.escape(word)}(?!\S)", text), word
 
 
-def test_columns_that_do_not_fit_follow_beside_the_first():
+def test_columns_that_do_not_fit_follow_beside_the_first() -> None:
     text = printed(45)
     assert text.count("alpha") == text.count("0.146585") > 1
     assert text.count("a study") == 1
 
 
-def test_a_wide_terminal_and_a_pipe_get_one_table():
+def test_a_wide_terminal_and_a_pipe_get_one_table() -> None:
     assert printed(200).count("alpha") == printed(40, terminal=False).count("alpha") == 1
 
 
-def test_a_long_text_is_broken_at_spaces():
+def test_a_long_text_is_broken_at_spaces() -> None:
     table, file = Table(), io.StringIO()
     table.add_column("metric")
     table.add_column("value", justify="right")
@@ -52,7 +52,7 @@ def test_a_long_text_is_broken_at_spaces():
 
 
 @given(st.lists(st.integers(1, 30), min_size=1, max_size=12), st.integers(10, 80), st.integers(0, 4))
-def test_blocks_hold_every_column_once_beside_the_first(widths, room, keep):
+def test_blocks_hold_every_column_once_beside_the_first(widths: list[int], room: int, keep: int) -> None:
     found = list(blocks(widths, room, keep))
     kept = list(range(min(keep, len(widths))))
     assert kept + [place for block in found for place in block[len(kept) :]] == list(range(len(widths)))

@@ -57,5 +57,5 @@ class WindowedMaps:
         device = next(self.module.parameters()).device
         tiles = cut(to_unit(torch.from_numpy(pixels)[None], self.levels.get(name))[0], windows)
         asked = self.module.tasks[task]
-        maps = [asked.tempered(self.module(part.to(device))[task].float()).cpu() for part in tiles.split(ROWS)]
+        maps = [asked.tempered(self.module(part.to(device))[task].float()).cpu() for part in torch.split(tiles, ROWS)]
         return place, joined(torch.cat(maps), place.cells, windows)

@@ -111,14 +111,14 @@ class Ensemble:
         tiles = [cut(image, view.windows) if view.windows else image[None] for image in images]
         counts = [len(tile) for tile in tiles]
         if view.windows is None or max(counts) == 1:
-            return self._mean(members, torch.cat(tiles))
-        each = [self._mean(members, batch) for batch in torch.cat(tiles).split(len(images))]
-        whole = (
+            return _by_image(self._mean(members, torch.cat(tiles)))
+        each = [self._mean(members, batch) for batch in torch.split(torch.cat(tiles), len(images))]
+        plain = (
             {} if len(self.dense) == len(self.questions) else self._mean(members, torch.stack([*batches[view.plain]]))
         )
-        found: dict[str, Sequence[Tensor]] = dict(whole)
+        found = _by_image(plain)
         for name in self.dense:
-            maps = torch.cat([values[name] for values in each]).split(counts)
+            maps = torch.split(torch.cat([values[name] for values in each]), counts)
             sizes = [(image.shape[-2], image.shape[-1]) for image in images]
             found[name] = [joined(*pair, view.windows) for pair in zip(maps, sizes, strict=True)]
         return found
@@ -206,3 +206,7 @@ def find_device(name: str) -> torch.device:
     if not available[name]:
         raise ConfigError(f"device={name} is not available; set device=auto")
     return torch.device(name)
+
+
+def _by_image(values: Mapping[str, Tensor]) -> dict[str, Sequence[Tensor]]:
+    return {name: [*rows] for name, rows in values.items()}
