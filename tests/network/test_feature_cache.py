@@ -50,7 +50,11 @@ def counted(module: Network) -> list[int]:
     return calls
 
 
-@pytest.mark.parametrize("options", [UNET, FPN, VIT, DPT], ids=["unet", "fpn", "vit", "dpt"])
+@pytest.mark.parametrize(
+    "options",
+    [UNET, pytest.param(FPN, marks=pytest.mark.full), VIT, pytest.param(DPT, marks=pytest.mark.full)],
+    ids=["unet", "fpn", "vit", "dpt"],
+)
 def test_features_are_equal_and_computed_once(options: dict[str, Any]) -> None:
     plain, kept = network(options, cached=False), network(options)
     calls, seen = counted(kept), images(6, options["size"])

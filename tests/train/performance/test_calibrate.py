@@ -62,6 +62,7 @@ def prepared(*words: str, folder: Path) -> Run:
     return config, make_trainer(config, folder), make_module(config, data.info), data
 
 
+@pytest.mark.full
 def test_a_run_keeps_its_choice_and_its_evaluation_uses_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Stop(pl.Callback):
         def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -165,6 +166,16 @@ def test_a_real_measurement_ends_in_time_with_a_setting_that_is_not_slower(
     assert calibration.took < 10
     calibration = Calibration(*prepared("performance.seconds=1e-6", folder=tmp_path))
     assert calibration.run() == Computing(), "without time nothing is chosen"
+    assert not calibration.enough
+
+
+def test_a_measurement_without_enough_time_is_not_kept_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, own_cache: Path
+) -> None:
+    monkeypatch.setattr(calibrate, "in_turns", lambda steps, until: {key: [0.1] for key in steps})
+    assert calibrated(*prepared(folder=tmp_path)) == Computing()
+    assert not list(own_cache.glob("performance/*.json"))
+    assert "raise performance.seconds" in caplog.text
 
 
 def test_a_setting_that_changes_the_gradient_too_much_is_not_taken(

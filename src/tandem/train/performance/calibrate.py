@@ -22,7 +22,7 @@ from tandem.module import MultiTaskModule
 from tandem.network import Network
 from tandem.runs.performance import Computing, precision_plugin
 from tandem.runs.provenance import environment
-from tandem.train.performance.choose import Axis, Difference, Times, settle
+from tandem.train.performance.choose import TURNS, Axis, Difference, Times, settle
 from tandem.train.performance.store import cache_file, read_cache, structure, write_cache
 from tandem.train.performance.trial import Trial, difference, in_turns
 from tandem.utils.locks import Locked, NoLocks, holding
@@ -64,9 +64,16 @@ def calibrated(
             return known
         found = calibration.run()
         times = {str(setting): median(each) for setting, each in calibration.times.items() if each}
-        write_cache(path, found, calibration.facts(), times)
+        if calibration.enough:
+            write_cache(path, found, calibration.facts(), times)
     steps = ", ".join(f"{setting}: {1000 * seconds:.1f}" for setting, seconds in times.items())
     log.info("performance=%s: %s (%.1f s of measuring; ms a step: %s)", word, found, calibration.took, steps or "-")
+    if not calibration.enough:
+        log.warning(
+            "performance=%s: not every candidate made %d steps in %g s, so the choice is for this run alone; raise "
+            "performance.seconds, or train while the machine has less to do",
+            word, TURNS, config["performance"]["seconds"],
+        )  # fmt: skip
     return found
 
 
@@ -82,6 +89,7 @@ class Calibration:
     Attributes:
         times: seconds of steps of each setting, the last time that it was measured.
         took: seconds of the whole measurement.
+        enough: whether there was time for a median of each.
     """
 
     def __init__(
@@ -97,7 +105,7 @@ class Calibration:
         self.batch = samples.take(range(0, rows * (len(samples) // rows), len(samples) // rows))
         self.differences: dict[tuple[str, bool], Difference] = {}
         self.times: dict[Computing, Sequence[float]] = {}
-        self.took = 0.0
+        self.took, self.enough = 0.0, True
 
     def facts(self) -> dict[str, Any]:
         """Everything that the choice depends on, as plain values."""
@@ -145,10 +153,13 @@ class Calibration:
                 steps = {setting: self._trial(setting).step for setting in settings}
                 found = in_turns(steps, until)
                 self.times |= found
+                self.enough &= all(len(each) >= TURNS for each in found.values())
                 return found
 
             def holds(setting: Computing) -> bool:
-                return time.perf_counter() < limit and self.holds(setting)
+                in_time = time.perf_counter() < limit
+                self.enough &= in_time
+                return in_time and self.holds(setting)
 
             found = settle(self.start, axes, measure, holds)
         self.took = time.perf_counter() - begun
