@@ -7,8 +7,9 @@ import sys
 from typing import Any
 
 import pytest
+from lightning_utilities.core.imports import RequirementCache
 
-from tandem.utils.lazy_imports import LIBRARIES, collection_paused, load_libraries
+from tandem.utils.lazy_imports import LIBRARIES, collection_paused, load_libraries, without_transformers
 
 LOOK = """
 import gc, json, sys
@@ -17,7 +18,7 @@ passes = []
 gc.callbacks.append(lambda phase, info: passes.append(phase == "start" and "torch" in sys.modules))
 from tandem.utils.lazy_imports import LIBRARIES, load_libraries
 load_libraries()
-known = [name in sys.modules for name in (*LIBRARIES, "torch")]
+known = [name in sys.modules for name in (*LIBRARIES, "torch")] + ["transformers" not in sys.modules]
 frozen = gc.get_freeze_count()
 load_libraries()
 print(json.dumps([known, sum(passes), frozen, gc.get_freeze_count(), gc.isenabled()]))
@@ -36,7 +37,7 @@ def seen(before: str) -> tuple[list[Any], str]:
 @pytest.mark.full
 def test_garbage_collection_is_paused_during_the_import_and_objects_are_frozen() -> None:
     (known, passes, frozen, again, enabled), errors = seen("None")
-    assert known == [True] * (len(LIBRARIES) + 1)
+    assert known == [True] * (len(LIBRARIES) + 2)
     assert passes <= 2, "one for what the import has left over, and one that may have been due"
     assert frozen > 100_000
     assert again == frozen
@@ -46,7 +47,15 @@ def test_garbage_collection_is_paused_during_the_import_and_objects_are_frozen()
 
 def test_disabled_garbage_collection_stays_disabled() -> None:
     (known, _, frozen, _, enabled), _ = seen("gc.disable()")
-    assert (known, frozen, enabled) == ([False] * (len(LIBRARIES) + 1), 0, False)
+    assert (known, frozen, enabled) == ([False] * (len(LIBRARIES) + 1) + [True], 0, False)
+
+
+def test_only_transformers_is_not_found() -> None:
+    before = bool(RequirementCache("transformers"))
+    with without_transformers():
+        assert not RequirementCache("transformers>=4.4.0")
+        assert RequirementCache("torch>=2.0")
+    assert bool(RequirementCache("transformers")) == before
 
 
 def test_nothing_happens_if_the_libraries_are_imported() -> None:

@@ -7,6 +7,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from importlib.metadata import PackageNotFoundError
 
 LIBRARIES = ("pytorch_lightning", "timm", "matplotlib.figure")
 """What training, evaluation and prediction always import; the first one imports torch."""
@@ -24,13 +25,36 @@ def load_libraries() -> None:
     """
     if LIBRARIES[0] in sys.modules or not gc.isenabled():
         return
-    with collection_paused(), warnings.catch_warnings():
+    with collection_paused(), without_transformers(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm, in notebooks without ipywidgets
         for name in LIBRARIES:
             import_module(name)
     gc.collect()
     gc.freeze()
     atexit.register(gc.unfreeze)
+
+
+@contextmanager
+def without_transformers() -> Iterator[None]:
+    """Inside, torchmetrics does not find `transformers`, which it would import for its metrics of text alone.
+
+    That takes more than a second wherever the package is installed, as with the extra `lora`.
+    """
+    from lightning_utilities.core import imports
+
+    names = vars(imports)
+    found = names["_version"]
+
+    def version(name: str) -> str:
+        if name == "transformers":
+            raise PackageNotFoundError(name)
+        return str(found(name))
+
+    names["_version"] = version
+    try:
+        yield
+    finally:
+        names["_version"] = found
 
 
 @contextmanager
