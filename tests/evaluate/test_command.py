@@ -166,7 +166,7 @@ def test_without_captum_the_page_says_so(
         ({"samples": 1}, "samples is 1"),
         ({"device": "gpu0"}, "device is 'gpu0'"),
         ({"cases": -1}, "cases is -1"),
-        ({"threshold": "sensitivity:95"}, "write sensitivity:0.95"),
+        ({"threshold": "sensitivity:95"}, "write threshold=sensitivity:0.95"),
         ({"decide": "rankdise"}, "did you mean 'rankdice'"),
         ({"decide": "postprocess", "threshold": "fit", "split": "val"}, "threshold=fit with decide="),
     ],

@@ -330,8 +330,8 @@ def refused(case: Case, root: Path) -> str:
 
 
 FIX = re.compile(
-    r"\b(must|should|set|give|fix|choose|name a|begin it|did you mean|there (are|is)|add|omit|remove|install|lower|"
-    r"raise|leave|use|needs?|expects?|only|allowed|see|copy|rerun|type|spread|cannot|is not|no such|not found|"
+    r"\b(must|should|set|give|fix|start|choose|name a|begin it|did you mean|there (are|is)|add|omit|remove|install|"
+    r"lower|raise|leave|use|needs?|expects?|only|allowed|see|copy|rerun|type|spread|cannot|is not|no such|not found|"
     r"write|unknown|available)\b",
     re.IGNORECASE,
 )

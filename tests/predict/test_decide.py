@@ -133,7 +133,7 @@ def test_a_folder_is_not_continued_with_another_decision(
     ("word", "message"),
     [
         ("threshold=fit", "threshold is 'fit', but must be 'stored', a number"),
-        ("threshold=recall:2", "write sensitivity:0.95"),
+        ("threshold=recall:2", "write threshold=sensitivity:0.95"),
         ("threshold={classification: 0.3}", "threshold names 'classification', which has no threshold"),
         ("decide=rankdise", "did you mean 'rankdice'"),
         ("decide=gone.json", "there is no such file"),

@@ -55,7 +55,7 @@ def test_by_default_the_hash_is_that_of_runs_before() -> None:
         (("decide=rankdice", "task=classification"), "needs a task with yes/no masks"),
         (("decide=temperature", "task=regression"), "needs a task with probabilities"),
         (("decide=[ppv:0.8]", "task=classification"), "no task of this run has a threshold"),
-        (("decide=[ppv:8]",), r"no wanted value: write sensitivity:0\.95"),
+        (("decide=[ppv:8]",), r"no wanted value: write threshold=sensitivity:0\.95"),
     ],
 )
 def test_what_cannot_be_decided_is_refused_before_training(
