@@ -63,6 +63,9 @@ def test_two_results(change: Callable[[dict[str, Any]], object], verdict: str, e
 def test_numbers_that_one_run_lacks_are_counted() -> None:
     found = compare(JOB, THEN, after(lambda now: now["metrics"].update({"test/new": 0.5})), 0.02)
     assert (found.compared, found.unmatched) == (4, 1)
+    # an empty cell of runs.csv: another run of the table has that task
+    found = compare(JOB, after(lambda then: then["metrics"].update({"test/other/dice": None})), THEN, 0.02)
+    assert (found.compared, found.unmatched) == (4, 0)
 
 
 def test_on_a_graphics_card_nothing_is_asked_bit_for_bit() -> None:
