@@ -49,6 +49,7 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     return [torch.load(folder / f"{name}.pt", weights_only=True) for name in ("alone", "0", "1")]
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("balance", BALANCES)
 def test_a_balance_takes_the_same_steps(balance: str, found: list[dict[str, Any]]) -> None:
     alone, *together = (each["weights"][balance] for each in found)
@@ -56,6 +57,7 @@ def test_a_balance_takes_the_same_steps(balance: str, found: list[dict[str, Any]
     torch.testing.assert_close(together[0], alone, rtol=1e-12, atol=1e-14)
 
 
+@pytest.mark.full
 @pytest.mark.parametrize("part", ["metrics", "one-sided", "sweep", "one sweep"])
 def test_counts_are_added_up(part: str, found: list[dict[str, Any]]) -> None:
     alone, *together = (each[part] for each in found)

@@ -178,6 +178,7 @@ def page(make: Any) -> Path:
     return write_study([make.folder], both)[1][-1]
 
 
+@pytest.mark.full
 def test_the_page_works_in_a_browser(page: Path, browser_page: Callable[[Path], Any]) -> None:
     opened = browser_page(page)
     here = opened.page
