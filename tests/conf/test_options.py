@@ -12,6 +12,9 @@ from tandem.config.shipped import config_folder
 from tandem.factory import make_data, make_module
 from tandem.train.run import train
 
+ONE_OF = ("unet", "dpt", "uncertainty", "pcgrad")
+"""Networks and balances that the short form trains."""
+
 TINY = [
     "experiment=tiny",
     "data.train=12",
@@ -139,12 +142,17 @@ def overrides_for(group: str, option: str, busi_tree: Callable[[int], Path]) -> 
     return [*TINY, f"{group}={option}", *backbone, *size, *seconds]
 
 
+def in_full(group: str, option: str) -> bool:
+    """Whether an option is trained in the full form alone; all are composed."""
+    return group.startswith("loss/") or option == "ddp" or (group in ("network", "balance") and option not in ONE_OF)
+
+
 @pytest.mark.parametrize(
     ("group", "option"),
-    # losses are built in the short form, and trained in the full one
+    # in the short form, losses are built below, networks in tests/network, balances take steps in tests/balance, and
+    # processes of a run are started in tests/train; the full one trains them all
     [
-        # processes of a run are started in the short form of tests/train
-        pytest.param(group, option, marks=[pytest.mark.full] if group.startswith("loss/") or option == "ddp" else [])
+        pytest.param(group, option, marks=[pytest.mark.full] if in_full(group, option) else [])
         for group, option in options()
     ],
     ids=lambda value: str(value),
