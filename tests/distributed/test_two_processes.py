@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import torch
 from tests.distributed.both import BALANCES
+from tests.distributed.processes import ended
 from torch import Tensor
 from torchmetrics import MeanMetric, Metric, PearsonCorrCoef
 from torchmetrics.regression import MeanSquaredError
@@ -35,14 +36,8 @@ def found(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
         )
         for rank in range(2)
     ]  # fmt: skip
-    try:
+    with ended(processes):
         said = [process.communicate(timeout=400)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-            assert process.stdout is not None
-            process.stdout.close()
     assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
     assert "2 images are not a number, so its metrics are nan (image 1, image 4)" in said[0]
     assert "Warning" not in "".join(said), "of torchmetrics, that a metric was never updated"

@@ -17,6 +17,7 @@ import pytorch_lightning as pl
 import torch
 from hydra import compose, initialize_config_dir
 from omegaconf import OmegaConf
+from tests.distributed.processes import ended
 from timm.layers import BatchNormAct2d
 from torch import nn
 
@@ -162,18 +163,12 @@ def both(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         )
         for number in range(2)
     ]
-    try:
+    with ended(processes):
         with pytest.MonkeyPatch.context() as patch:
             patch.setattr("tandem.reports.run_report.write_report", lambda folder: None)
             for name in CASES:
                 train_here(configs[name], one / name)
         found = [process.communicate(timeout=400)[0] for process in processes]
-    finally:
-        for process in processes:
-            process.kill()
-            process.wait()
-            assert process.stdout is not None
-            process.stdout.close()
     assert [process.returncode for process in processes] == [0, 0], "\n".join(found)[-3000:]
     return one, two
 

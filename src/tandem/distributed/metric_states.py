@@ -43,9 +43,10 @@ def told_by_all(metrics: Mapping[str, Metric], word: Any = None) -> tuple[set[st
     Returns:
         Names of the metrics that some device has updated, and what each device says.
     """
-    own = {name: _form(metric) for name, metric in metrics.items() if metric.update_called}
+    seen = [name for name, metric in metrics.items() if metric.update_called]
     if not is_distributed():
-        return set(own), [word]
+        return set(seen), [word]
+    own = {name: _form(metrics[name]) for name in seen}
     found: list[Any] = [None] * dist.get_world_size()
     dist.all_gather_object(found, (own, word))
     forms = {name: form for known, _ in reversed(found) for name, form in known.items()}

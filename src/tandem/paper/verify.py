@@ -109,7 +109,8 @@ def compare(job: PaperJob, then: Mapping[str, Any], now: Mapping[str, Any] | Non
     first, second = _numbers(then), _numbers(now)
     keys = [key for key in first if key in second]
     # runs.csv has an empty cell where a run lacks the task of a column
-    unmatched = sum({**first, **second}[key] is not None for key in first.keys() ^ second.keys())
+    both = {**first, **second}
+    unmatched = sum(both[key] is not None for key in first.keys() ^ second.keys())
     if not keys:
         return Check(overrides, "differs", exact, 0, float("nan"), "the runs have no number in common", unmatched)
     off = {key: _distance(first[key], second[key]) for key in keys if first[key] != second[key]}
