@@ -1,6 +1,7 @@
 """Builds the objects of a training run from its configuration."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -30,13 +31,15 @@ SHIPPED = "tandem.network.make_network"
 def make_data(config: Mapping[str, Any]) -> "DataModule":
     """Builds the data module; no file is read yet."""
     from tandem.data.datamodule import DataModule
+    from tandem.data.loading.kept_targets import KeptTargets
 
     loader = config["loader"]
     check_loader(loader)
     augment = build(config["augment"], "augment") if config["augment"] else None
     source = build(config["data"], "data")
+    kept = KeptTargets(**{field.name: loader[field.name] for field in fields(KeptTargets) if field.name in loader})
     return DataModule(
-        source, augment, loader["batch_size"], loader["workers"], config["seed"], sampling=loader["sampling"]
+        source, augment, loader["batch_size"], loader["workers"], config["seed"], loader["sampling"], kept
     )
 
 

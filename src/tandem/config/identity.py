@@ -69,6 +69,9 @@ LATER: dict[str, Any] = {
     "decide": "threshold",
     "data.fit": "squash",
     "performance": {"name": "exact"},
+    "loader.masks": 1.0,
+    "loader.labels": 1.0,
+    "loader.incomplete": "keep",
 }
 """Options added after release 0.1.0, by dotted key, with the neutral value that reproduces the earlier behaviour.
 

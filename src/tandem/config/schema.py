@@ -8,11 +8,14 @@ from omegaconf import MISSING
 
 @dataclass
 class LoaderConfig:
-    """Options of data loaders: batch size, worker processes (0 is best for data in memory), sampling of rows."""
+    """Options of data loaders: batch size, worker processes (0 is best for data in memory), rows and their targets."""
 
     batch_size: int = 16
     workers: int = 0
     sampling: Any = "uniform"
+    masks: float = 1.0
+    labels: float = 1.0
+    incomplete: str = "keep"
 
 
 @dataclass

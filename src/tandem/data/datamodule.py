@@ -13,6 +13,7 @@ from tandem.data.batch import Batch
 from tandem.data.checks import check_splits
 from tandem.data.files.inventory import Inventory, take_inventory
 from tandem.data.files.raster import Levels
+from tandem.data.loading.kept_targets import ALL, KeptTargets
 from tandem.data.loading.loading import loader
 from tandem.data.loading.sampling import class_shares, visits_by_class
 from tandem.data.samples import Samples
@@ -58,6 +59,7 @@ class DataModule(pl.LightningDataModule):
         workers: worker processes of each loader.
         seed: seed of shuffling and augmentation.
         sampling: how often an epoch visits each row: `uniform`, `balanced`, or a weight for each class.
+        kept: the training images that keep their targets; all of them by default.
 
     Raises:
         ConfigError: the sampling does not fit the classes, or data.shares is set too.
@@ -71,6 +73,7 @@ class DataModule(pl.LightningDataModule):
         workers: int,
         seed: int,
         sampling: str | Sequence[float] = "uniform",
+        kept: KeptTargets = ALL,
     ) -> None:
         super().__init__()
         self.source = source
@@ -82,7 +85,9 @@ class DataModule(pl.LightningDataModule):
         self.source_shares: Sequence[float] | None = getattr(source, "shares", None)
         if self.shares is not None and self.source_shares is not None:
             raise ConfigError(f"loader.sampling is {sampling} and data.shares is given too; choose one of them")
+        self.kept = kept
         self.splits: Mapping[str, Samples] = {}
+        self._as_read: dict[str, str] = {}
 
     @property
     def info(self) -> DataInfo:
@@ -110,6 +115,9 @@ class DataModule(pl.LightningDataModule):
             splits = self.source.load()
             info = self.info
             check_splits(info.name, splits, info.classes, info, apart=not getattr(self.source, "allow_overlap", False))
+            if self.kept.reduces:
+                self._as_read = {"train": splits["train"].fingerprint()}
+                splits = {**splits, "train": self.kept.apply(splits["train"], self.seed)}
             if self.shares is not None:
                 visits_by_class(splits["train"], self.shares, info.classes)
             self.splits = _alike(splits)
@@ -119,8 +127,8 @@ class DataModule(pl.LightningDataModule):
         return {} if self.shares is None else visits_by_class(self.splits["train"], self.shares, self.info.classes)
 
     def fingerprint(self) -> dict[str, str]:
-        """Identifies the data: a hash of each split's ids, pixels and targets, and one of the files."""
-        pixels = {split: samples.fingerprint() for split, samples in self.splits.items()}
+        """Identifies the data as read: a hash of each split's ids, pixels and targets, and one of the files."""
+        pixels = {split: self._as_read.get(split) or part.fingerprint() for split, part in self.splits.items()}
         files = getattr(self.source, "files_fingerprint", None)
         return {**pixels, "files": files} if files else pixels
 
