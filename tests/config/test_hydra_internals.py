@@ -86,6 +86,7 @@ def plain(config: DictConfig) -> Any:
     return OmegaConf.to_container(config, resolve=False)
 
 
+@pytest.mark.full
 def test_each_job_is_what_hydra_makes_of_it(loaders: Loaders) -> None:
     for words in JOBS:
         found, expected = both(loaders, words, ["hydra.verbose=true"])
@@ -246,6 +247,7 @@ def test_a_loader_that_has_changed_is_not_used_and_the_jobs_stay_the_same(
     assert len(lines()) == 1, "once per process"
 
 
+@pytest.mark.full
 def test_a_hydra_that_has_not_changed_is_reported_by_nothing(loaders: Loaders, lines: Callable[[], list[str]]) -> None:
     _, hydras = loaders
     composer = JobComposer(hydras)

@@ -70,7 +70,8 @@ CASES = [
     (["+sed=3"], "unknown key 'sed': did you mean 'seed'? ("),
     (
         ["loader.batchsize=3"],
-        "unknown key 'loader.batchsize': did you mean 'batch_size'? (there are: batch_size, incomplete, labels, masks, sampling, workers)",
+        "unknown key 'loader.batchsize': did you mean 'batch_size'? (there are: batch_size, "
+        "incomplete, labels, masks, sampling, workers)",
     ),
     (["optimizer.lrr=1"], "unknown key 'optimizer.lrr': did you mean 'lr'? (there are: lr, weight_decay)"),
     (

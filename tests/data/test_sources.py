@@ -146,6 +146,7 @@ def test_presets_of_dermoscopy(run: Any, trees: Any, tmp_path: Path, preset: str
     assert answered(results) == {"segmentation"}
 
 
+@pytest.mark.full
 def test_oxford_pet(run: Any, trees: Any, tmp_path: Path) -> None:
     results = run("data=oxford_pet", f"data.root={trees.pets(tmp_path)}")
     assert answered(results) == BOTH
@@ -158,6 +159,7 @@ def test_coco(run: Any, trees: Any, tmp_path: Path) -> None:
     assert answered(results) == {"segmentation"}
 
 
+@pytest.mark.full
 def test_what_a_reader_has_to_know_about_the_data_is_kept(run: Any, trees: Any, tmp_path: Path) -> None:
     columns = {
         "label": lambda n: "NA" if n == 8 else trees.classes[n % 2],
@@ -259,6 +261,7 @@ def test_busi_in_small(run: Any, busi_tree: Callable[[int], Path]) -> None:
     assert answered(run("data=busi", f"data.root={busi_tree(8)}", *said)) == BOTH
 
 
+@pytest.mark.full
 def test_the_stand_in_for_dermamnist(run: Any, tmp_path: Path) -> None:
     results = run("data=dermamnist", "data.stand_in=true", "data.share=0.01", "data.size=28", "task=classification")
     assert answered(results) == {"classification"}
@@ -266,6 +269,7 @@ def test_the_stand_in_for_dermamnist(run: Any, tmp_path: Path) -> None:
     assert "stand-in" in (tmp_path / "run" / "evaluation" / "test" / "report.html").read_text()
 
 
+@pytest.mark.full
 def test_real_pneumonia_images(run: Any, shared_data: Path) -> None:
     file = shared_data / "pneumoniamnist_rebuilt.npz"
     if not file.is_file():
@@ -277,6 +281,7 @@ def test_real_pneumonia_images(run: Any, shared_data: Path) -> None:
     assert results["metrics"]["val/classification/auroc"] > 0.6
 
 
+@pytest.mark.full
 def test_real_busi_by_folds(run: Any, real_busi: Path, tmp_path: Path) -> None:
     """A subset of the real images, so that it is quick; the whole set is read by the tests of its source."""
     subset = tmp_path / "subset.csv"

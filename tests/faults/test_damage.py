@@ -59,6 +59,7 @@ def test_an_interrupted_run_ends_with_the_same_numbers(
     assert left(tmp_path / "run").differs(left(finished)) == []
 
 
+@pytest.mark.full
 def test_a_damaged_last_checkpoint_says_that_it_falls_back(
     interrupted: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -88,6 +89,7 @@ def test_a_run_without_digests_is_read(finished: Path, tmp_path: Path) -> None:
     assert restore(tmp_path / "run").results["epochs"] == 2
 
 
+@pytest.mark.full
 def test_leftovers_of_a_killed_writer_are_swept(tmp_path: Path) -> None:
     moment = run(WORDS, tmp_path / "whole").moments // 2
     assert killed(WORDS, tmp_path / "killed", moment)

@@ -21,6 +21,7 @@ Change = Callable[[dict[str, Any]], object]
 PAPERS = {
     "quick": {"cpu": 6, "test": 3},
     "loss_ablation": {"cpu": 414, "gpu": 414},
+    "partial_labels": {"cpu": 65, "gpu": 65},
     "curated_busi": {"cpu": 32, "gpu": 32, "pretrained": 32},
 }
 """Runs of each at each of its budgets."""
@@ -123,6 +124,14 @@ def of_column(**entries: Any) -> Change:
         (lambda node: node["budgets"]["small"].pop("about"), "paper.budgets.small is missing 'about'"),
         (lambda node: node.update(refine={}), "paper.tables.main refines rows, but paper.refine is empty"),
         (lambda node: node["figures"].update(main={"table": "mian"}), "paper.figures.main.table is 'mian': did you"),
+        (
+            lambda node: node["figures"]["main"].update(curves={"kept": {100: "sag"}}),
+            "paper.figures.main.curves.kept.100 is 'sag': did you mean 'seg'",
+        ),
+        (
+            lambda node: node["figures"]["main"].update(curves={"kept": {"all": "seg"}}),
+            "paper.figures.main.curves.kept has the place 'all', but must have numbers",
+        ),
         (of_table(baseline="sg"), "paper.tables.main.baseline is 'sg': did you mean 'seg'?"),
         (of_table(rows={"a": {"label": "A", "run": {}}}), "unknown key 'paper.tables.main.rows.a.run': did you mean"),
         (of_table(published={"source": "s", "rows": {"x": {}}}), "paper.tables.main.published.rows is 'x'"),

@@ -143,6 +143,7 @@ def test_a_file_that_is_no_database_is_named(search: Make, tmp_path: Path) -> No
         search()
 
 
+@pytest.mark.full
 def test_two_processes_that_start_at_once_share_the_trials(search: Make, tmp_path: Path) -> None:
     workers = [start(tmp_path / "search") for _ in range(2)]
     begin(*workers)

@@ -99,6 +99,7 @@ def test_learning_curves_end_with_training(name: str, tracked: Tracked) -> None:
     assert not [key for key in scalars if key.startswith("test/")]
 
 
+@pytest.mark.full
 def test_trackers_change_no_number(tracked: Tracked, tmp_path: Any) -> None:
     from tandem.train.run import train
 

@@ -132,6 +132,7 @@ def test_what_is_cleared_is_what_a_run_leaves(short: Path, tmp_path: Path) -> No
     assert {path.name for path in folder.iterdir()} == {"mine.txt"}
 
 
+@pytest.mark.full
 def test_a_continued_run_ends_like_an_unbroken_one_and_says_so(short: Path, tmp_path: Path) -> None:
     longer = [*SHORT, "trainer.max_epochs=3"]
     whole = train(configuration(*longer), tmp_path / "whole")

@@ -68,6 +68,7 @@ def test_the_same_run_twice_gives_the_same_metrics_to_the_last_bit(finished: Pat
     assert (tmp_path / "metrics.csv").read_bytes() == (finished / "metrics.csv").read_bytes()
 
 
+@pytest.mark.full
 def test_the_order_in_which_tasks_are_named_does_not_count(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("INFO", "tandem")
     short = ["trainer.max_epochs=1", "balance=uncertainty"]
@@ -88,6 +89,7 @@ def test_the_order_in_which_tasks_are_named_does_not_count(tmp_path: Path, caplo
     assert all("\nmonitor: val/segmentation/dice\n" in text for text in kept)
 
 
+@pytest.mark.full
 def test_another_seed_gives_another_run_on_the_same_data(finished: Path, tmp_path: Path) -> None:
     other = train(configuration("seed=1"), tmp_path)
     assert other["hash"] != read(finished)["hash"]
@@ -95,6 +97,7 @@ def test_another_seed_gives_another_run_on_the_same_data(finished: Path, tmp_pat
     assert other["data"] == read(finished)["data"]
 
 
+@pytest.mark.full
 def test_metrics_do_not_depend_on_workers(finished: Path, tmp_path: Path) -> None:
     train(configuration("loader.workers=1"), tmp_path)
     assert read(tmp_path)["metrics"] == read(finished)["metrics"]
@@ -198,6 +201,7 @@ def test_a_monitor_that_nothing_logs_is_named_with_the_nearest(tmp_path: Path) -
     assert not (tmp_path / "results.json").exists()
 
 
+@pytest.mark.full
 def test_a_monitored_loss_whose_weights_move_is_warned_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     rising = ["loss/binary@tasks.segmentation.loss=dice_bce", "trainer.max_epochs=1"]
     rising.append("tasks.segmentation.loss.weights.bce={from: 0.0, to: 1.0, end: 9}")

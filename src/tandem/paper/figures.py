@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
+from tandem.paper.curves import curves
 from tandem.paper.outcome import Outcome, columns_by_key
 from tandem.paper.plan import Drawn, Paper, RowTable, StudyTable
 from tandem.paper.tables import study_analysis
@@ -166,6 +167,8 @@ def _of_rows(drawn: Drawn, table: RowTable, cells: Mapping[str, Cell], where: st
         for name in names
         if table.published and name in table.published.rows.get(key, {})
     }
+    if drawn.curves:
+        return curves(drawn, cells, {keys[name]: table.columns[name].label for name in names})
     rows = list(cells.values())
     titles = {keys[name]: table.columns[name].label for name in names}
     return points([cell.label for cell in rows], {keys[name]: rows for name in names}, titles, published)

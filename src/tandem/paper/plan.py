@@ -129,11 +129,16 @@ class Drawn:
         table: name of the table.
         columns: names of columns, or logged names, to draw; empty: all.
         heat: two swept hyperparameters; if given, draws a heat map for each value of the others.
+        curves: of a table with named rows: lines by label, each with its rows by the number on the horizontal axis; a
+            panel may be named before a `/`, such as `fewer masks/kept`.
+        along: label of the horizontal axis of `curves`.
     """
 
     table: str
     columns: Sequence[str] = ()
     heat: Sequence[str] = ()
+    curves: Mapping[str, Mapping[Any, str]] | None = None
+    along: str = ""
 
 
 @dataclass(frozen=True)

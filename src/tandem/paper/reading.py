@@ -110,6 +110,18 @@ def _check(paper: Paper) -> None:
             raise ConfigError(f"{where} refines rows, but paper.refine is empty; choose refine=consistency")
     for name, figure in paper.figures.items():
         _known(figure.table, paper.tables, f"paper.figures.{name}.table")
+        if figure.curves:
+            _check_curves(figure.curves, paper.tables[figure.table], f"paper.figures.{name}.curves")
+
+
+def _check_curves(curves: Mapping[str, Mapping[Any, str]], table: RowTable | StudyTable, where: str) -> None:
+    if not isinstance(table, RowTable):
+        raise ConfigError(f"{where} needs a table with named rows; of a study, give heat or neither")
+    for label, points in curves.items():
+        for number, row in points.items():
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                raise ConfigError(f"{where}.{label} has the place {number!r}, but must have numbers")
+            _known(row, table.rows, f"{where}.{label}.{number}")
 
 
 def _check_column(column: Column, where: str) -> None:

@@ -124,6 +124,7 @@ def test_a_real_job_has_the_same_numbers_in_a_process_of_its_own(
 # ------------------------------------------------------------------------------------------------------ in one process
 
 
+@pytest.mark.full
 def test_a_sweep_in_one_process_that_is_killed_loses_only_the_job_in_flight(
     start: Callable[..., Any], fake_train: Command, jobs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,6 +227,7 @@ def test_a_sweep_through_another_library(launcher: str, start: Callable[..., Any
             assert f"#SBATCH {line}\n" in asked
 
 
+@pytest.mark.full
 def test_a_sweep_runs_as_well_with_a_hydra_whose_private_parts_have_changed(
     fake_train: Command, jobs: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -157,6 +157,7 @@ def test_what_a_person_has_set_is_not_tried(
     assert [next(iter(axis[0])) for axis in found] == axes
 
 
+@pytest.mark.full
 def test_a_real_measurement_ends_in_time_with_a_setting_that_is_not_slower(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -169,6 +170,7 @@ def test_a_real_measurement_ends_in_time_with_a_setting_that_is_not_slower(
     assert not calibration.enough
 
 
+@pytest.mark.full
 def test_a_measurement_without_enough_time_is_not_kept_for_others(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, own_cache: Path
 ) -> None:

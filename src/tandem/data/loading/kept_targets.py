@@ -104,7 +104,7 @@ def _draw(has: Tensor, labels: Tensor, share: float, row_keys: "np.ndarray[tuple
     """(N,) bool: which images keep a target that they have, class by class."""
     order = torch.from_numpy(uniform(row_keys, 0, 1)[:, 0])
     kept = torch.zeros_like(has)
-    for label in labels.unique().tolist():
+    for label in sorted(set(labels.tolist())):
         rows = ((labels == label) & has).nonzero()[:, 0]
         count = max(1, round(share * len(rows))) if share > 0 and len(rows) else 0
         kept[rows[order[rows].argsort()[:count]]] = True
