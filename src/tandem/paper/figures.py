@@ -12,6 +12,7 @@ from tandem.errors import ConfigError
 from tandem.paper.curves import curves
 from tandem.paper.outcome import Outcome, columns_by_key
 from tandem.paper.plan import Drawn, Paper, RowTable, StudyTable
+from tandem.paper.rank_diagram import rank_diagram
 from tandem.paper.tables import study_analysis
 from tandem.paper.verdict import summary_of
 from tandem.reports.palette import BLUE, VERMILION
@@ -179,6 +180,8 @@ def _of_study(paper: Paper, drawn: Drawn, table: StudyTable, outcome: Outcome, w
     if analysis is None:
         return None
     metrics = list(drawn.columns or analysis.metrics)
+    if drawn.ranks:
+        return rank_diagram(analysis, metrics[0])
     if not drawn.heat:
         return points(
             [cell.short for cell in analysis.cells],

@@ -132,6 +132,7 @@ class Drawn:
         curves: of a table with named rows: lines by label, each with its rows by the number on the horizontal axis; a
             panel may be named before a `/`, such as `fewer masks/kept`.
         along: label of the horizontal axis of `curves`.
+        ranks: of a study, draws the critical-difference diagram of its choices instead.
     """
 
     table: str
@@ -139,6 +140,7 @@ class Drawn:
     heat: Sequence[str] = ()
     curves: Mapping[str, Mapping[Any, str]] | None = None
     along: str = ""
+    ranks: bool = False
 
 
 @dataclass(frozen=True)

@@ -110,6 +110,8 @@ def _check(paper: Paper) -> None:
             raise ConfigError(f"{where} refines rows, but paper.refine is empty; choose refine=consistency")
     for name, figure in paper.figures.items():
         _known(figure.table, paper.tables, f"paper.figures.{name}.table")
+        if figure.ranks and not isinstance(paper.tables[figure.table], StudyTable):
+            raise ConfigError(f"paper.figures.{name}.ranks needs the table of a study; leave it out")
         if figure.curves:
             _check_curves(figure.curves, paper.tables[figure.table], f"paper.figures.{name}.curves")
 
