@@ -20,7 +20,7 @@ Change = Callable[[dict[str, Any]], object]
 
 PAPERS = {
     "quick": {"cpu": 6, "test": 3},
-    "loss_ablation": {"cpu": 414, "gpu": 414},
+    "loss_ablation": {"cpu": 507, "gpu": 507},
     "partial_labels": {"cpu": 65, "gpu": 65},
     "curated_busi": {"cpu": 32, "gpu": 32, "pretrained": 32},
 }

@@ -51,7 +51,7 @@ def check_rows(paper: Paper, outcome: Outcome, mixed: bool) -> None:
     """
     for name, table in paper.tables.items():
         if not isinstance(table, RowTable):
-            runs = outcome.runs_of([job for job in outcome.jobs if job.study == table.study])
+            runs = outcome.runs_of([job for job in outcome.jobs if job.study in table.studies])
             check_cells(cells_of(runs, param_labels(swept_params(runs), runs)) if runs else (), mixed, "mixed=true")
             continue
         for key, row in table.rows.items():

@@ -109,6 +109,7 @@ class StudyTable:
     Attributes:
         title: title of the table.
         study: name of the study.
+        also: further studies whose runs stand in the table, such as the single-task runs that delta-m compares with.
         metrics: logged names; empty: the default metrics of a study.
         baseline: `key=value` pairs of the combination that the others are compared with.
         note: remark below the table.
@@ -119,6 +120,12 @@ class StudyTable:
     metrics: Sequence[str] = ()
     baseline: Sequence[str] = ()
     note: str = ""
+    also: Sequence[str] = ()
+
+    @property
+    def studies(self) -> tuple[str, ...]:
+        """Names of all studies whose runs stand in the table."""
+        return (self.study, *self.also)
 
 
 @dataclass(frozen=True)

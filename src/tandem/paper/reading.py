@@ -97,6 +97,8 @@ def _check(paper: Paper) -> None:
         where = f"paper.tables.{name}"
         if isinstance(table, StudyTable):
             _known(table.study, paper.studies, f"{where}.study")
+            for other in table.also:
+                _known(other, paper.studies, f"{where}.also")
             continue
         if table.baseline is not None:
             _known(table.baseline, table.rows, f"{where}.baseline")

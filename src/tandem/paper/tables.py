@@ -14,7 +14,7 @@ from tandem.study.choice import best_cells
 from tandem.study.comparison import compare
 from tandem.study.runs import Study
 from tandem.study.table import Entry, Number, ResultTable
-from tandem.study.tables import comparison_table, main_table
+from tandem.study.tables import comparison_table, delta_table, main_table
 from tandem.study.units import units_of
 
 
@@ -31,14 +31,14 @@ def study_analysis(paper: Paper, table: StudyTable, outcome: Outcome) -> Analysi
         table: the table of the study.
         outcome: outcome of the jobs.
     """
-    runs = outcome.runs_of([job for job in outcome.jobs if job.study == table.study])
+    runs = outcome.runs_of([job for job in outcome.jobs if job.study in table.studies])
     if not runs:
         return None
     return analyse(Study((Path(table.study),), tuple(runs), ()), table.baseline, table.metrics)
 
 
 def study_tables(paper: Paper, name: str, table: StudyTable, outcome: Outcome, budget: str) -> dict[str, ResultTable]:
-    """Builds a table with one row per combination of swept values, and a comparison if there is a baseline.
+    """Builds a table with one row per combination of swept values, its comparison with a baseline, and delta-m.
 
     Args:
         paper: the paper, with its studies.
@@ -47,7 +47,7 @@ def study_tables(paper: Paper, name: str, table: StudyTable, outcome: Outcome, b
         outcome: outcome of the jobs.
         budget: name of the budget.
     """
-    lines = lacking_lines(outcome, [job for job in outcome.jobs if job.study == table.study])
+    lines = lacking_lines(outcome, [job for job in outcome.jobs if job.study in table.studies])
     analysis = study_analysis(paper, table, outcome)
     if analysis is None:
         return {name: ResultTable(table.title, ["study"], [[table.study]], [budget_line(paper, budget), *lines])}
@@ -56,6 +56,8 @@ def study_tables(paper: Paper, name: str, table: StudyTable, outcome: Outcome, b
     found = {name: replace(main, title=table.title, notes=notes)}
     if analysis.baseline:
         found[f"{name}_comparison"] = _with_budget(comparison_table(analysis), paper, budget)
+    if analysis.deltas:
+        found[f"{name}_delta_m"] = _with_budget(delta_table(analysis), paper, budget)
     return found
 
 

@@ -9,6 +9,7 @@ from tandem.metrics.catalogue import Quantity, describe
 from tandem.reports.table import headline
 from tandem.study.cells import Cell, cells_of, missing_of, telling
 from tandem.study.choice import best_cells, chosen_cell, within_noise
+from tandem.study.choice_names import named
 from tandem.study.comparison import Comparison, compare, find_baseline
 from tandem.study.delta import Delta, deltas_of
 from tandem.study.runs import Study, quantities_of
@@ -101,6 +102,7 @@ def analyse(study: Study, baseline: Sequence[str] = (), metrics: Sequence[str] =
     """
     if not study.runs:
         raise ConfigError(_nothing(study))
+    study = replace(study, runs=tuple(named(study.runs)))
     params = param_labels(swept_params(study.runs), study.runs)
     cells = cells_of(study.runs, params)
     known = dict.fromkeys(name for run in study.runs for name in run.metrics)

@@ -3,7 +3,7 @@
 import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -32,12 +32,14 @@ class Run:
         results: content of its `results.json`.
         metrics: the best checkpoint's numbers by logged name; None where nothing can be known.
         overrides: what was typed for it, where that is known.
+        names: the options by which its classes were chosen, by dotted key; see `tandem.study.choice_names`.
     """
 
     folder: Path
     results: Mapping[str, Any]
     metrics: Mapping[str, float | None]
     overrides: tuple[str, ...]
+    names: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def config(self) -> Mapping[str, Any]:

@@ -23,13 +23,14 @@ SOURCE = re.compile(r"^data\.sources\.[^.]+\.")
 def settings_of(run: Run) -> dict[str, Any]:
     """Every setting of a run that can change a number, by dotted key.
 
-    A class (`_target_`) stands under the key of what it is chosen for, by its short name; `tasks` names the tasks.
+    A class (`_target_`) stands under the key of what it is chosen for, by the name of the option that was typed, else
+    by its short name; `tasks` names the tasks.
 
     Args:
         run: with its configuration.
     """
     flat = {key: value for key, value in _flat(run.config) if not is_presentation(key) and not is_neutral(key, value)}
-    return {**flat, "tasks": "+".join(run.tasks)}
+    return {**flat, **run.names, "tasks": "+".join(run.tasks)}
 
 
 def replicate_keys(runs: Iterable[Run]) -> list[str]:
