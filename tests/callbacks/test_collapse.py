@@ -234,7 +234,7 @@ def experiment(name: str, epochs: int, folder: Path) -> dict[str, Any]:
 @pytest.mark.full
 def test_the_sources_broken_run_is_flagged_for_its_faults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TANDEM_CACHE", str(tmp_path / "cache"))
-    results = experiment("collapse", 3, tmp_path / "run")
+    results = experiment("collapse", 5, tmp_path / "run")
     found = {(warning["name"], warning["task"]): warning for warning in results["warnings"]}
     assert {
         ("probabilities_as_logits", "segmentation"),

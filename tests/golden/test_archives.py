@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -53,8 +54,8 @@ FIRST_EPOCH = 0.01
 def unexplained(name: str, out: Path) -> list[tuple[str, str, float, float]]:
     """Numbers of the runs that were trained again which are neither those of the archive nor corrected since.
 
-    On the processor of the archive every number must be equal. On another one the losses of the first epoch must be
-    close, since each step enlarges the difference. A run with a number that differs stays in the folder `verify`.
+    On the processor of the archive every number must be equal. On another one the training losses of the first epoch
+    must be close, since each step enlarges the difference. A run with a number that differs stays in the folder `verify`.
     """
     found = []
     with zipfile.ZipFile(HERE / f"{name}.zip") as archive:
@@ -74,9 +75,9 @@ def unexplained(name: str, out: Path) -> list[tuple[str, str, float, float]]:
 
 
 def first_epoch(text: str) -> dict[str, float]:
-    """Losses in the first row of a `metrics.csv`, which must be there."""
+    """Training losses in the first row of a `metrics.csv`, which must be there; those of validation are steps later."""
     row = next(csv.DictReader(io.StringIO(text)))
-    losses = {key: float(value) for key, value in row.items() if key.endswith("/loss") and value}
+    losses = {key: float(value) for key, value in row.items() if re.fullmatch(r"train/.*loss", key) and value}
     assert losses
     return losses
 
