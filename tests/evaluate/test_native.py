@@ -65,7 +65,7 @@ def counted(drawn: np.ndarray, truth: np.ndarray) -> tuple[int, int, int]:
 
 
 @pytest.mark.parametrize(
-    "fit", ["pad", pytest.param("crop", marks=pytest.mark.full), pytest.param("squash", marks=pytest.mark.full)]
+    "fit", ["pad", *(pytest.param(fit, marks=pytest.mark.full) for fit in ("crop", "squash", "native"))]
 )
 def test_dice_of_the_files_is_that_of_the_masks_that_predict_writes(
     fit: str, tmp_path: Path, run_of: Make, in_process: Callable[..., Any], rows: Rows

@@ -68,6 +68,8 @@ LATER: dict[str, Any] = {
     "trainer.sync_batchnorm": True,
     "decide": "threshold",
     "data.fit": "squash",
+    "data.crop": "centre",
+    "data.foreground_crops": 0.0,
     "performance": {"name": "exact"},
 }
 """Options added after release 0.1.0, by dotted key, with the neutral value that reproduces the earlier behaviour.
