@@ -58,12 +58,12 @@ def batches(samples: Samples, epochs: int = 2, workers: int = 0, seed: int = 0, 
 
 def by_hand(root: Path, name: str, fit: str) -> tuple[np.ndarray, np.ndarray]:
     """The whole image and its mask at the scale of the squares, padded in its middle to at least a square."""
-    image = Image.open(root / "images" / f"{name}.png")
+    image: Image.Image = Image.open(root / "images" / f"{name}.png")
     drawn = root / "masks" / f"{name}.png"
-    mask = Image.open(drawn) if drawn.is_file() else None
+    mask: Image.Image | None = Image.open(drawn) if drawn.is_file() else None
     if fit == "crop":
         scale = SIDE / min(image.size)
-        cells = tuple(round(side * scale) for side in image.size)
+        cells = round(image.width * scale), round(image.height * scale)
         image = image.resize(cells, Image.Resampling.BILINEAR)
         mask = mask and mask.resize(cells, Image.Resampling.NEAREST)
     pixels = np.asarray(image)
@@ -110,7 +110,7 @@ def test_squares_are_those_of_the_files_with_their_masks(fit: str, share: float,
 
 def same(one: list[Batch], other: list[Batch]) -> bool:
     return [batch["id"] for batch in one] == [batch["id"] for batch in other] and all(
-        torch.equal(first[key], second[key])  # type: ignore[literal-required]
+        torch.equal(first[key], second[key])
         for first, second in zip(one, other, strict=True)
         for key in ("image", "mask", "draw")
     )
@@ -170,6 +170,24 @@ def test_nothing_is_decoded_before_training_asks(tmp_path: Path, trees: Any) -> 
     for split in splits:
         list(loader(splits[split], 4, 0, 0, train=False))
     assert len(list((tmp_path / "cache").glob("folder-*.npz"))) == 1, "an evaluation needs the central squares alone"
+
+
+def test_what_squares_hold_is_said(tmp_path: Path, trees: Any, caplog: Any) -> None:
+    root = files(tmp_path / "set", trees)
+    shares = [100 * min(SIDE, height) * min(SIDE, width) / (height * width) for height, width in SIZES]
+    caplog.set_level(logging.INFO)
+    folder(root).load()
+    middle, least = np.median(shares), min(shares)
+    said = f"holds {middle:.0f}% of an image's pixels (median; least {least:.0f}%); training sees the rest"
+    assert said in caplog.text
+    folder(root, crop="centre").load()
+    assert "the rest is not seen unless data.crop=random shows it to training" in caplog.text
+    caplog.clear()
+    Folder(str(root), images="images/{id}", masks="masks/{id}", size=64, fit="native", crop="random").load()
+    assert (
+        "data.crop=random changes nothing, since with data.fit=native and data.size=64 no image is larger"
+        in caplog.text
+    )
 
 
 def test_files_and_drawn_images_are_mixed(tmp_path: Path, trees: Any) -> None:

@@ -80,7 +80,7 @@ def test_a_crop_is_the_central_square(height: int, width: int) -> None:
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_native_keeps_the_pixels(height: int, width: int, dtype: type) -> None:
-    pixels = np.random.default_rng(0).integers(1, 250, (height, width)).astype(dtype)
+    pixels: np.ndarray = np.random.default_rng(0).integers(1, 250, (height, width)).astype(dtype)
     known = (pixels > 120).astype(np.uint8)
     padding = [(max(0, SIZE - length) // 2, (max(0, SIZE - length) + 1) // 2) for length in pixels.shape]
     black = LOWEST if dtype == np.float32 else 0

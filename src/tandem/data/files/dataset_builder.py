@@ -135,6 +135,11 @@ class FileDatasetBuilder:
                 "training sees the rest too, validation and test do not" if decoded.decoder.crops
                 else "the rest is not seen unless data.crop=random shows it to training",
             )  # fmt: skip
+        elif decoded.decoder.crops:
+            log.warning(
+                "data %s: data.crop=random changes nothing, since with data.fit=%s and data.size=%d no image is larger "
+                "than its square", self.name, decoded.decoder.fit, decoded.decoder.size,
+            )  # fmt: skip
 
     def _names(self, records: Sequence[Record]) -> list[str]:
         """The ids by which rows are split: plain ones, so that a drawn split is the same, or as a file lists them."""

@@ -181,9 +181,9 @@ def corner(
     if not any(rest):
         return 0, 0
     if numbers[0] < foreground:
-        named = [(channel, value) for channel, mask in enumerate(masks) for value in np.unique(mask).tolist()]
-        named = [pair for pair in named if 0 < pair[1] != MISSING_PIXEL]
-        if named:
+        counts = [np.bincount(mask.ravel(), minlength=MISSING_PIXEL + 1) for mask in masks]
+        found = [np.flatnonzero(count[1:MISSING_PIXEL]) + 1 for count in counts]
+        if named := [(channel, int(value)) for channel, values in enumerate(found) for value in values]:
             channel, value = named[int(numbers[1] * len(named))]
             places = np.flatnonzero(masks[channel] == value)
             row, column = divmod(int(places[int(numbers[2] * len(places))]), size[1])
