@@ -55,8 +55,19 @@ def of_dicom(root: Path, trees: Any, fit: str) -> tuple[Any, Known]:
     return Folder(str(root), images=paths[0], masks=paths[1], size=SIZE, fit=fit, near_duplicates=False), known
 
 
+def in_the_middle(pixels: np.ndarray, fill: int) -> np.ndarray:
+    """The central square of the pixels, with a border around what is smaller."""
+    rest = [max(0, SIZE - length) for length in pixels.shape]
+    padded = np.pad(pixels, [(one // 2, one - one // 2) for one in rest], constant_values=fill)
+    top, left = ((length - SIZE) // 2 for length in padded.shape)
+    found: np.ndarray = padded[top : top + SIZE, left : left + SIZE]
+    return found
+
+
 def fitted(pixels: np.ndarray, fit: str) -> np.ndarray:
     """By hand: the whole image, the square of the longer side, or the central square of the shorter, resized."""
+    if fit == "native":
+        return in_the_middle(pixels, 0).astype(np.float64)
     if fit == "pad":
         pixels = padded_by_hand(pixels, "edge")
     if fit == "crop":
@@ -81,7 +92,9 @@ def check(samples: Samples, known: Known, fit: str) -> None:
             compared[[0, -1]] = compared[:, [0, -1]] = False
         assert np.abs(found - fitted(image, fit))[compared].max() <= 1, "rounded"
         assert (found[~inside] == 0).all()
-        if fit == "squash":
+        if fit == "native":
+            expected = in_the_middle(mask, 255)
+        elif fit == "squash":
             expected = np.asarray(Image.fromarray(mask).resize((SIZE, SIZE), Image.Resampling.NEAREST))
         elif fit == "pad":
             expected = nearest_by_hand(padded_by_hand(mask, "constant", constant_values=255), SIZE)
@@ -92,7 +105,13 @@ def check(samples: Samples, known: Known, fit: str) -> None:
         np.testing.assert_array_equal(samples.masks[row, 0].numpy(), expected)
         if samples.spacing is not None:
             sides = np.array(image.shape) * 0.2 / SIZE
-            wanted = {"squash": sides, "pad": np.full(2, sides.max()), "crop": np.full(2, sides.min())}[fit]
+            own = np.full(2, 0.2)
+            wanted = {
+                "squash": sides,
+                "pad": np.full(2, sides.max()),
+                "crop": np.full(2, sides.min()),
+                "native": own,
+            }[fit]
             np.testing.assert_allclose(samples.spacing[row], wanted, rtol=1e-6)
 
 

@@ -65,7 +65,7 @@ def counted(drawn: np.ndarray, truth: np.ndarray) -> tuple[int, int, int]:
 
 
 @pytest.mark.parametrize(
-    "fit", ["pad", pytest.param("crop", marks=pytest.mark.full), pytest.param("squash", marks=pytest.mark.full)]
+    "fit", ["pad", *(pytest.param(fit, marks=pytest.mark.full) for fit in ("crop", "squash", "native"))]
 )
 def test_dice_of_the_files_is_that_of_the_masks_that_predict_writes(
     fit: str, tmp_path: Path, run_of: Make, in_process: Callable[..., Any], rows: Rows
@@ -109,8 +109,46 @@ def test_dice_of_the_files_is_that_of_the_masks_that_predict_writes(
     assert len(predicted_of) == len(SIZES) * 4
 
 
+def check_ranked_classes(
+    run: Path, root: Path, likeliest: Any, plain: Any, asked: Any, rows: Rows, in_process: Callable[..., Any]
+) -> None:
+    """With `decide=rankdice`, the masks, counts and metrics of evaluation and prediction are those of one decision."""
+    pytest.importorskip("rankseg", reason="the extra rankdice is not installed")
+    found = evaluate_run(asked(run, page=False, decide="rankdice"))
+    table, out = rows(run / "evaluation" / "test"), run / "ranked"
+    words = (f"run={run}", f"images={root / 'images'}", f"out={out}", "decide=rankdice")
+    assert in_process(predict_main)(*words).code == 0
+    for row in table:
+        drawn, truth = (
+            read(place / f"{Path(row['id']).name}.png") for place in (out / "masks" / "semantic", root / "masks")
+        )
+        for index, name in enumerate(("background", "lesion")):
+            assert int(row[f"semantic.{name}.area_predicted_native"]) == ((drawn == index) & (truth != 100)).sum()
+    areas = "semantic.lesion.area_predicted"
+    assert [row[areas] for row in table] != [row[areas] for row in likeliest]
+    (decisions,) = [one for one in found["tables"]["semantic"] if one["title"] == "Decisions: lesion"]
+    assert decisions["head"] == ["", "most probable class", "rankdice"]
+    values = {row[0]: row[1:] for row in decisions["rows"]}
+    for column, metrics in enumerate((plain, found["metrics"])):
+        assert values["Dice per image"][column][0] == pytest.approx(metrics["test/semantic/dice_image/lesion"])
+        assert values["Dice (official)"][column][0] == pytest.approx(metrics["test/semantic/dice_of/lesion"])
+    means = [values["Dice per image"][column][0] for column in (0, 1)]
+    first, (difference, low, high) = values["difference per image"]
+    assert first == ""
+    assert low <= difference <= high
+    assert difference == pytest.approx(means[1] - means[0])
+    assert found["decided"] == {"semantic": "rankdice"}
+    with pytest.raises(ConfigError, match=r"postprocess needs a task with yes/no masks.*left as they are"):
+        evaluate_run(asked(run, page=False, decide="postprocess"))
+
+
 def test_classes_and_what_is_off(
-    tmp_path: Path, run_of: Make, asked: Callable[..., EvaluateSettings], rows: Rows, trained_masks: Path
+    tmp_path: Path,
+    run_of: Make,
+    asked: Callable[..., EvaluateSettings],
+    rows: Rows,
+    trained_masks: Path,
+    in_process: Callable[..., Any],
 ) -> None:
     root = mixed_sizes(tmp_path / "data")
     values = "{200: lesion, 50: other, 100: ignore}"
@@ -130,6 +168,8 @@ def test_classes_and_what_is_off(
     )
     masks = [read(root / "masks" / f"{Path(row['id']).name}.png") for row in table]
     assert pixels == sum(int((mask != 100).sum()) for mask in masks)
+
+    check_ranked_classes(run, root, table, found, asked, rows, in_process)
 
     off = evaluate_run(asked(run, page=False, native=False))["metrics"]
     assert off == pytest.approx({key: value for key, value in found.items() if "_native" not in key}, nan_ok=True)

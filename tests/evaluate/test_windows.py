@@ -14,11 +14,18 @@ from tandem.evaluate.settings import EvaluateSettings
 from tandem.predict.command import main as predict_main
 
 
+@pytest.mark.parametrize("fit", [pytest.param("crop", marks=pytest.mark.full), "native"])
 def test_cropped_files_are_seen_whole(
-    tmp_path: Path, run_of: Make, in_process: Callable[..., Any], rows: Rows, asked: Callable[..., EvaluateSettings]
+    fit: str,
+    tmp_path: Path,
+    run_of: Make,
+    in_process: Callable[..., Any],
+    rows: Rows,
+    asked: Callable[..., EvaluateSettings],
 ) -> None:
     root = mixed_sizes(tmp_path / "data")
-    run = run_of(tmp_path / "run", *options(root), "data.fit=crop", "task=segmentation")
+    crops = ["data.crop=random", "data.foreground_crops=0.5"] if fit == "native" else []
+    run = run_of(tmp_path / "run", *options(root), f"data.fit={fit}", *crops, "task=segmentation")
     out, folder = tmp_path / "predicted", run / "evaluation" / "test"
     plain = evaluate_run(asked(run, page=False))
     before = {row["id"]: row for row in rows(folder)}
@@ -31,14 +38,11 @@ def test_cropped_files_are_seen_whole(
         true, predicted, both = counted(drawn, truth)
         found = [int(row[f"segmentation.{key}_native"]) for key in ("area_true", "area_predicted", "intersection")]
         assert found == [true, predicted, both]
-        if truth.shape[0] == truth.shape[1]:
+        seen = [min(32 if fit == "native" else min(truth.shape), length) for length in truth.shape]
+        if truth.shape == tuple(seen):
             assert row == before[row["id"]], "one window covers the image"
-        height, width = truth.shape
-        rest = (max(height, width) - min(height, width)) // 2
-        outside = (
-            (drawn[:rest], drawn[height - rest :]) if height > width else (drawn[:, :rest], drawn[:, width - rest :])
-        )
-        wider += sum(int(part.sum()) for part in outside) if rest else 0
+        top, left = ((length - side) // 2 for length, side in zip(truth.shape, seen, strict=True))
+        wider += int(drawn.sum() - drawn[top : top + seen[0], left : left + seen[1]].sum())
     assert wider, "pixels outside the crop are seen"
     metrics = json.loads((folder / "metrics.json").read_text())
     assert metrics["windows"] == 0.5

@@ -178,6 +178,9 @@ def configured(*overrides: str) -> dict[str, Any]:
 def test_augmented_images_are_refused_before_anything_is_built() -> None:
     with pytest.raises(ConfigError, match=r"^network\.cache_features=true .* set augment=none"):
         check_config(configured("network.cache_features=true", "augment=light"))
+    files = {"_target_": "tandem.data.folder.Folder", "root": "x", "fit": "crop", "crop": "random"}
+    with pytest.raises(ConfigError, match=r"^network\.cache_features=true .* set data\.crop=centre"):
+        check_config({**configured("network.cache_features=true"), "data": files})
 
 
 class Stop(pl.Callback):

@@ -52,7 +52,8 @@ def test_by_default_the_hash_is_that_of_runs_before() -> None:
     [
         (("decide=rankdise",), "did you mean 'rankdice'"),
         (("decide=stored",), "decide is 'stored'"),
-        (("decide=rankdice", "task=classification"), "needs a task with yes/no masks"),
+        (("decide=rankdice", "task=classification"), "rankdice needs a task with masks"),
+        (("decide=postprocess", "task=classification"), "postprocess needs a task with yes/no masks"),
         (("decide=temperature", "task=regression"), "needs a task with probabilities"),
         (("decide=[ppv:0.8]", "task=classification"), "no task of this run has a threshold"),
         (("decide=[ppv:8]",), r"no wanted value: write threshold=sensitivity:0\.95"),

@@ -68,6 +68,8 @@ LATER: dict[str, Any] = {
     "trainer.sync_batchnorm": True,
     "decide": "threshold",
     "data.fit": "squash",
+    "data.crop": "centre",
+    "data.foreground_crops": 0.0,
     "performance": {"name": "exact"},
     "loader.masks": 1.0,
     "loader.labels": 1.0,

@@ -74,7 +74,7 @@ class BUSI(FileSource):
             raise ConfigError(f"data.overlays is {overlays!r}, but must be 'keep' or 'drop'")
         super().__init__(**shared)
         self.root, self.subset, self.groups, self.overlays = root, subset, groups, overlays
-        self.decoder = Decoder(self.size, self.channels, fit=self.fit)
+        self.decoder = Decoder(self.size, self.channels, fit=self.fit, crops=self.crops)
 
     def load(self) -> dict[str, Samples]:
         """Reads the splits `train`, `val` and `test`, with rows sorted by id; `groups` is empty for `groups=none`.

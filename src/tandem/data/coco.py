@@ -94,7 +94,7 @@ class Coco(FileSource):
             raise ConfigError(f"data.images is {images!r}, but must lie below data.root")
         self.root, self.name, self.images, self.masks, self.label = root, name, images, masks, label
         self.resplit, self.near_duplicates, self.ids = resplit, near_duplicates, read_ids(ids)
-        self.decoder = Decoder(self.size, self.channels, fit=self.fit)
+        self.decoder = Decoder(self.size, self.channels, fit=self.fit, crops=self.crops)
         self.listed: tuple[Path, list[CocoImage], tuple[str, ...], list[str]] | None = None
 
     @property

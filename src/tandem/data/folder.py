@@ -137,7 +137,9 @@ class Folder(FileSource):
             self.rows_from = Layout(Template(images, "data.images"), forms, no_mask, named=classes is not None)
             self.offered = _targets(tuple(forms), values, (), ())
         options = ReadOptions(rgb(background, "data.background"), shown_through(window))
-        self.decoder = Decoder(self.size, self.channels, self.offered.mask_depth, values, options, fit=self.fit)
+        self.decoder = Decoder(
+            self.size, self.channels, self.offered.mask_depth, values, options, fit=self.fit, crops=self.crops
+        )
         self.grey_range, self.spacing = checked_range(grey_range), read_spacing(spacing)
         self.resplit, self.near_duplicates, self.ids = resplit, near_duplicates, read_ids(ids)
         self.found_classes: tuple[str, ...] | None = None

@@ -61,7 +61,7 @@ class OxfordPet(FileSource):
             raise ConfigError(f"data.classes is {classes!r}, but must be 'breed' or 'species'")
         super().__init__(channels=channels, **shared)
         self.root, self.download, self.by = root, download, classes
-        decoder = Decoder(self.size, channels, values=mask_values(TRIMAP), fit=self.fit)
+        decoder = Decoder(self.size, channels, values=mask_values(TRIMAP), fit=self.fit, crops=self.crops)
         self.builder = FileDatasetBuilder(
             self.name,
             self.targets,

@@ -5,11 +5,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL, Batch
 from tandem.data.files.raster import BYTE, to_unit
+from tandem.data.loading.crops import Squares, Whole, join_whole
 from tandem.data.loading.storage import WIDTHS, chunks, join, pick
 from tandem.errors import DataError
 
@@ -50,6 +53,7 @@ class Samples:
         origin: (N,) int64 index of the source that each row comes from, or None.
         levels: (N, 2) float32, the levels of each image that become black and white; None: 0 and 255 for all.
         spacing: (N, 2) float32, height and width of a pixel in millimetres, nan where unknown; None: unknown for all.
+        whole: the whole images, of which training sees random squares; None: it sees `images`.
 
     Raises:
         DataError: the lengths, shapes or dtypes do not fit together.
@@ -65,6 +69,7 @@ class Samples:
     origin: Tensor | None = None
     levels: Tensor | None = None
     spacing: Tensor | None = None
+    whole: Whole | None = None
 
     def __post_init__(self) -> None:
         """Raises if the arrays do not belong together; a shifted label would otherwise train without an error."""
@@ -80,6 +85,8 @@ class Samples:
             shapes["levels"] = len(self.levels)
         if self.spacing is not None:
             shapes["spacing"] = len(self.spacing)
+        if self.whole is not None:
+            shapes["whole"] = len(self.whole)
         shapes |= {f"columns.{name}": len(column) for name, column in self.columns.items()}
         if wrong := {name: length for name, length in shapes.items() if length != n}:
             raise DataError(f"{n} ids, but {wrong}: every sample needs exactly one of each")
@@ -139,16 +146,27 @@ class Samples:
             origin=None if self.origin is None else self.origin[index],
             levels=None if self.levels is None else self.levels[index],
             spacing=None if self.spacing is None else self.spacing[index],
+            whole=None if self.whole is None else self.whole.pick(index),
         )
 
-    def take(self, rows: Sequence[int] | Tensor) -> Batch:
-        """Returns the batch of some rows, indexed in one operation; images become float32 in [0, 1]."""
-        index = torch.as_tensor(rows, dtype=torch.int64)
-        image = to_unit(self.images[index], None if self.levels is None else self.levels[index])
+    def take(self, rows: Sequence[int] | Tensor, numbers: NDArray[np.float64] | None = None) -> Batch:
+        """Returns the batch of some rows, indexed in one operation; images become float32 in [0, 1].
+
+        Args:
+            rows: indices into the split.
+            numbers: (n, `crops.DRAWS`) in [0, 1), for random squares of the whole images; None: the central squares.
+        """
+        index, targets = torch.as_tensor(rows, dtype=torch.int64), self.targets(rows)
+        if self.whole is None or numbers is None:
+            pixels = self.images[index]
+        else:
+            pixels, masks = self.whole.squares(index, numbers, self.images.dtype)
+            targets |= {"mask": masks} if "mask" in targets else {}
+        image = to_unit(pixels, None if self.levels is None else self.levels[index])
         batch = Batch(image=image, id=[self.ids[i] for i in index.tolist()])
         if self.spacing is not None:
             batch["spacing"] = self.spacing[index]
-        batch.update(self.targets(index))  # type: ignore[typeddict-item]  # its keys are the batch's
+        batch.update(targets)  # type: ignore[typeddict-item]  # its keys are the batch's
         return batch
 
     def fingerprint(self) -> str:
@@ -185,4 +203,11 @@ def join_samples(parts: Sequence[Samples]) -> Samples:
         origin=torch.cat(origins) if origins else None,
         levels=torch.cat(levels) if any(part.levels is not None for part in parts) else None,
         spacing=torch.cat(sized) if any(part.spacing is not None for part in parts) else None,
+        whole=join_whole([part.whole or _squares(part) for part in parts]) if any(p.whole for p in parts) else None,
     )
+
+
+def _squares(part: Samples) -> Whole:
+    """A split that has nothing beside its squares."""
+    where = torch.stack([torch.zeros(len(part), dtype=torch.int64), torch.arange(len(part))], 1)
+    return Whole((Squares(part.images, part.masks),), where, part.images.shape[-1])

@@ -18,6 +18,7 @@ from tandem.data.files.raster import Levels
 from tandem.data.files.records import Record
 from tandem.data.files.unused import LEFT_OUT, Unused
 from tandem.data.files.walk import walk
+from tandem.data.loading.crops import read_crops
 from tandem.data.loading.storage import Storage
 from tandem.data.splitting.overlap import Overlap, as_notes
 from tandem.data.splitting.split_spec import FRACTIONS, SplitSpec
@@ -90,7 +91,11 @@ class FileSource(SplitSource):
         size: side of the square images in pixels, 8 to 4096.
         fit: `squash` stretches images to the square; `pad` and `crop` keep their aspect ratio: the longer side becomes
             `size` and the rest is black padding, whose mask is 255 (ignored); or the shorter side does, and the central
-            square is used.
+            square is used. `native` keeps the pixels: the central `size` x `size` of them, with padding around an image
+            that is smaller.
+        crop: of `crop` and `native`: `centre`; or `random`, so that training sees a new square of each image in every
+            epoch. Validation and test see the central one.
+        foreground_crops: share of the random squares, 0 to 1, in whose middle lies foreground of the mask.
         channels: 1 for grey, 3 for RGB.
         cache: folder of the disk cache; None: `$TANDEM_CACHE` or `~/.cache/tandem`.
         allow_overlap: whether to go on if images that belong together (one file, equal content, one group) are in
@@ -102,6 +107,7 @@ class FileSource(SplitSource):
     Attributes:
         size: see the argument.
         fit: see the argument.
+        crops: how squares are drawn in training; None: they are the central ones.
         channels: see the argument.
         storage: storage of the decoded images.
         files_fingerprint: after `load`, the SHA-256 of names and bytes of all files used; None before.
@@ -126,10 +132,13 @@ class FileSource(SplitSource):
         allow_overlap: bool = False,
         memory_gb: float | None = None,
         fit: str = "squash",
+        crop: str = "centre",
+        foreground_crops: float = 0.0,
         **shared: Any,
     ) -> None:
         super().__init__(**shared)
         self.size, self.channels, self.fit = size, channels, check_fit(fit)
+        self.crops = read_crops(crop, foreground_crops, self.fit)
         self.cache, self.storage = cache, Storage(cache, memory_gb)
         if not isinstance(allow_overlap, bool):
             raise ConfigError(f"data.allow_overlap is {allow_overlap!r}, but must be true or false")

@@ -36,11 +36,6 @@ class Asked:
         """Whether validation data are needed."""
         return self.postprocess or self.temperature or self.wanted is not None
 
-    @property
-    def masks(self) -> bool:
-        """Whether it needs a task with masks."""
-        return self.rankdice or self.postprocess
-
 
 def read_source(value: Any) -> "Asked | Path | None":
     """Reads the option of a command that also takes a file of decisions; see `read_asked`.

@@ -21,7 +21,8 @@ class Decision:
     """How the probabilities of one task become its answer; the default is the threshold of the checkpoint alone.
 
     It is applied in this order: logits are divided by the temperature; each probability is compared with its channel's
-    threshold, or `rankdice` makes the mask; then the steps change the mask.
+    threshold, or `rankdice` makes the mask; then the steps change the mask. Where each pixel has one of several
+    classes, `rankdice` stands in place of the most probable class, and there are neither thresholds nor steps.
 
     Attributes:
         rule: `threshold` or `rankdice`.
@@ -82,7 +83,7 @@ def as_plain(decision: Decision) -> dict[str, Any]:
     }
 
 
-def read_decision(value: Any, channels: int, place: str, dense: bool = True) -> Decision:
+def read_decision(value: Any, channels: int, place: str, dense: bool = True, exclusive: bool = False) -> Decision:
     """Reads what `as_plain` has written.
 
     Args:
@@ -90,6 +91,7 @@ def read_decision(value: Any, channels: int, place: str, dense: bool = True) -> 
         channels: number of channels of the task.
         place: file and task, for the message.
         dense: whether the task predicts each pixel, so that it has masks.
+        exclusive: whether each pixel has one of several classes, whose masks have no steps.
 
     Raises:
         DataError: it is no decision of such a task.
@@ -113,7 +115,7 @@ def read_decision(value: Any, channels: int, place: str, dense: bool = True) -> 
     except ConfigError:
         refuse(f"wanted is {_short(wanted)}, not such as sensitivity:0.95")
     steps, gains = _steps(value["steps"]), _numbers(value["gains"])
-    if steps is None or len(steps) not in ((0, channels) if dense else (0,)):
+    if steps is None or len(steps) not in ((0, channels) if dense and not exclusive else (0,)):
         refuse(f"steps are {_short(value['steps'])}")
     if gains is None or len(gains) not in (0, channels):
         refuse(f"gains are {_short(value['gains'])}")

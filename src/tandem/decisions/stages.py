@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tandem.decisions.rankdice import rankdice
+from tandem.decisions.rankdice import rankdice, rankdice_classes
 from tandem.decisions.reached import reached
 from tandem.decisions.steps import processed
 
@@ -44,3 +44,16 @@ def stages(probabilities: Tensor, threshold: Tensor, decision: "Decision") -> di
 def decided(probabilities: Tensor, threshold: Tensor, decision: "Decision") -> Tensor:
     """Makes the masks of a decision, (N, C, H, W) bool; arguments as of `stages`."""
     return list(stages(probabilities, threshold, decision).values())[-1]
+
+
+def decided_classes(probabilities: Tensor, decision: "Decision") -> Tensor:
+    """Gives each pixel its class: the most probable one, unless the decision is `rankdice`.
+
+    Args:
+        probabilities: (N, C, H, W), which sum to 1 over the classes.
+        decision: of the task.
+
+    Returns:
+        (N, H, W) int64.
+    """
+    return rankdice_classes(probabilities) if decision.rule == "rankdice" else probabilities.argmax(1)

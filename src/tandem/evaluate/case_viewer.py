@@ -61,10 +61,11 @@ class CaseViewer:
             title: heading of the images.
             picked: which images, with their captions.
         """
+        from tandem.decisions.stages import decided_classes
         from tandem.evaluate.report.overlays import class_row
 
         images = [
-            (class_row(image, target, probabilities.argmax(1)[0].cpu()), caption)
+            (class_row(image, target, decided_classes(probabilities, task.decision)[0].cpu()), caption)
             for image, target, probabilities, caption in self._cases(task, picked)
         ]
         note = "image, true classes, predicted classes, errors (magenta: wrong, grey: no truth)"

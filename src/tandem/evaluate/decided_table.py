@@ -90,17 +90,9 @@ class DecidedCounts:
         if not self.kept:
             return []
         counts = np.concatenate(self.kept)[:, c]
-        measure = StageMeasure(counts, self.names, goal)
-        found = {**estimate(measure, draws), **paired(measure.differences, draws)}
-        rows: list[list[str | int | float | Score]] = [
-            [
-                label,
-                *("" if name == SWEPT and "difference" in key else found[f"{name}/{key}"] for name in self.names),
-            ]
-            for key, label in ROWS.items()
-        ]
         of_channel = f": {self.task.class_names[c]}" if self.task.channels > 1 else ""
-        return [ScoreTable(f"{TITLE}{of_channel}", ["", *self.names], rows, self._note(c, draws))]
+        measure = StageMeasure(counts, self.names, goal)
+        return [measure.table(f"{TITLE}{of_channel}", self._note(c, draws), draws)]
 
     def _note(self, c: int, draws: BootstrapSamples) -> str:
         decision = self.task.decision
@@ -125,10 +117,13 @@ class StageMeasure:
         counts: (M, 2 + 2 S): known pixels, true ones, then drawn ones and hits of each stage.
         names: names of the stages.
         goal: the official aggregate.
+        base: the stage that differences are to.
     """
 
-    def __init__(self, counts: npt.NDArray[np.int64], names: tuple[str, ...], goal: Objective) -> None:
-        self.names, self.goal = names, goal
+    def __init__(
+        self, counts: npt.NDArray[np.int64], names: tuple[str, ...], goal: Objective, base: str = SWEPT
+    ) -> None:
+        self.names, self.goal, self.base = names, goal, base
         self.counts = counts.astype(np.float64)
         self.true = self.counts[:, 1]
         self.without = (self.true == 0) & (self.counts[:, 0] > 0)
@@ -150,11 +145,29 @@ class StageMeasure:
                 found[f"{name}/official"] = mean_of(weights, scored)
         return found
 
+    def table(self, title: str, note: str, draws: BootstrapSamples) -> ScoreTable:
+        """The table of `ROWS`, a column for each stage.
+
+        Args:
+            title: of the table.
+            note: below it.
+            draws: bootstrap samples of the images.
+        """
+        found = {**estimate(self, draws), **paired(self.differences, draws)}
+        rows: list[list[str | int | float | Score]] = [
+            [
+                label,
+                *("" if name == self.base and "difference" in key else found[f"{name}/{key}"] for name in self.names),
+            ]
+            for key, label in ROWS.items()
+        ]
+        return ScoreTable(title, ["", *self.names], rows, note)
+
     def differences(self, weights: Array) -> dict[str, Array]:
-        """(R,) differences to the swept threshold, by stage and name, for (R, M) weights."""
+        """(R,) differences to `base`, by stage and name, for (R, M) weights."""
         of = self(weights)
         pairs = [(name, key) for name in self.names for key in ("lesion", "official")]
-        return {f"{name}/{key}.difference": of[f"{name}/{key}"] - of[f"{SWEPT}/{key}"] for name, key in pairs}
+        return {f"{name}/{key}.difference": of[f"{name}/{key}"] - of[f"{self.base}/{key}"] for name, key in pairs}
 
 
 def paired(differences: Statistic, draws: BootstrapSamples) -> dict[str, Score]:

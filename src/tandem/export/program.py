@@ -29,6 +29,9 @@ PREPARED = {
     "cells outside the image are black; cut maps of answers likewise",
     "crop": "keep the aspect ratio: take the central square of side S = min(H, W), first row (H - S) // 2, first "
     "column (W - S) // 2, and resize it, bilinear with antialiasing; nothing is known of the rest of the image",
+    "native": "keep the pixels: put the middle of the image, of height H and width W, into the middle of the square "
+    "of side S, first row (S - H) / 2, first column (S - W) / 2, both rounded towards 0; "
+    "what is no image is black; nothing is known of the rest of the image; cut maps of answers likewise",
 }
 """What an image needs before it enters the program, by `data.fit`."""
 

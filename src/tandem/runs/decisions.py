@@ -59,7 +59,7 @@ def read_decisions(value: Any, module: MultiTaskModule, place: str) -> dict[str,
             f"{place} holds decisions of tasks that the run does not have (it has: {names}); fit them again"
         )
     return {
-        name: read_decision(one, known[name].channels, f"{place}, task '{name}',", _masks(known[name]))
+        name: read_decision(one, known[name].channels, f"{place}, task '{name}',", *_shape(known[name]))
         for name, one in value.items()
     }
 
@@ -99,14 +99,13 @@ def check_asked(module: MultiTaskModule, asked: Asked, wanted: Mapping[str, Want
         ConfigError: no task has masks or probabilities, or `rankseg` is not installed.
     """
     tasks = decidable(module)
-    if asked.masks and not any(map(_masks, tasks.values())):
-        word = "rankdice" if asked.rankdice else "postprocess"
-        why = (
-            "; masks of exclusive classes hold the most probable class"
-            if any(task.dense for task in tasks.values())
-            else ""
+    if asked.rankdice and not any(task.dense for task in tasks.values()):
+        raise ConfigError("decide=rankdice needs a task with masks, such as segmentation; this run has none")
+    if asked.postprocess and not any(map(_masks, tasks.values())):
+        raise ConfigError(
+            "decide=postprocess needs a task with yes/no masks, such as segmentation; this run has none"
+            + ("; masks of exclusive classes are left as they are" if any(t.dense for t in tasks.values()) else "")
         )
-        raise ConfigError(f"decide={word} needs a task with yes/no masks, such as segmentation; this run has none{why}")
     if asked.temperature and not tasks:
         raise ConfigError("decide=temperature needs a task with probabilities; this run has none")
     for name in wanted:
@@ -180,7 +179,7 @@ def fit(
         DataError: a logit is not finite.
     """
     found = {
-        name: (base or {}).get(name, Decision("rankdice" if asked.rankdice and _masks(task) else "threshold"))
+        name: (base or {}).get(name, Decision("rankdice" if asked.rankdice and task.dense else "threshold"))
         for name, task in decidable(module).items()
     }
     for name, value in given.items():
@@ -303,6 +302,10 @@ def _tempered(task: Task, logits: Tensor, decision: Decision) -> Tensor:
 
 def _binary(task: Task) -> bool:
     return task.target_kind.thresholds
+
+
+def _shape(task: Task) -> tuple[bool, bool]:
+    return task.dense, task.target_kind.exclusive
 
 
 def _masks(task: Task) -> bool:

@@ -13,6 +13,8 @@ from tandem.runs.performance import described, used_precision
 NOT_FILES = (
     "size",
     "fit",
+    "crop",
+    "foreground_crops",
     "channels",
     "cache",
     "memory_gb",

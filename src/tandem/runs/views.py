@@ -13,7 +13,7 @@ from torch import Tensor
 from tandem.data.files.images import PLAIN, ReadOptions, read_raster, rgb, shown_through
 from tandem.data.files.levels import checked_range
 from tandem.data.files.pillow_reader import composited, from_pillow
-from tandem.data.files.placement import WHOLE, Placement, fit_of
+from tandem.data.files.placement import WHOLES, Placement, fit_of
 from tandem.data.files.raster import Levels, Raster, fit, to_unit
 from tandem.errors import ConfigError, DataError
 from tandem.runs.windows import Windows
@@ -36,8 +36,8 @@ class View:
         options: how files become pixels.
         deep: whether the run was trained on images of more than 8 bits.
         fit: how images of any aspect ratio become squares.
-        windows: windows that pass over what the image becomes, which is then no square with `fit=crop`; None: the
-            network sees it at once.
+        windows: windows that pass over what the image becomes, which is then no square with `fit=crop` and `native`;
+            None: the network sees it at once.
     """
 
     size: int
@@ -56,11 +56,11 @@ class View:
     @property
     def several(self) -> bool:
         """Whether an image can need more than one window."""
-        return self.windows is not None and (self.fit == "crop" or self.size > self.windows.side)
+        return self.windows is not None and (self.fit in WHOLES or self.size > self.windows.side)
 
     @property
     def _how(self) -> str:
-        return WHOLE if self.windows is not None and self.fit == "crop" else self.fit
+        return self.fit if self.windows is None else WHOLES.get(self.fit, self.fit)
 
     def place(self, height: int, width: int) -> Placement:
         """Where an image of this size lies in the square, or in what windows pass over."""
@@ -69,7 +69,8 @@ class View:
     def of(self, raster: Raster, name: str) -> NDArray[Any]:
         """Prepares an image as in training: (channels, size, size), uint8, or float32 in [0, 1] if it is deep.
 
-        With windows and `fit=crop` it has as many rows and columns as the image needs; see `Placement.cells`.
+        With windows, and `fit=crop` or `native`, it has as many rows and columns as the image needs; see
+        `Placement.cells`.
 
         Args:
             raster: the result of `open_any`.

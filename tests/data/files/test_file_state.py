@@ -29,7 +29,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         names.append(name)
         return digest(path, name)
 
-    monkeypatch.setattr("tandem.data.files.records.digest", noted)
+    monkeypatch.setattr("tandem.data.files.fingerprint.digest", noted)
     return names
 
 

@@ -12,7 +12,7 @@ from scipy import ndimage
 
 from tandem.config.identity import run_hash
 from tandem.data.files.levels import robust_range
-from tandem.data.files.placement import FITS, Placement, fit_of
+from tandem.data.files.placement import FITS, WHOLES, Placement, fit_of
 from tandem.data.files.raster import LOWEST, Raster, fit, to_unit
 from tandem.data.folder import Folder
 from tandem.data.mixed import Mixed
@@ -77,6 +77,32 @@ def test_a_crop_is_the_central_square(height: int, width: int) -> None:
     )
 
 
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.float32])
+@pytest.mark.parametrize(("height", "width"), SIZES)
+def test_native_keeps_the_pixels(height: int, width: int, dtype: type) -> None:
+    pixels: np.ndarray = np.random.default_rng(0).integers(1, 250, (height, width)).astype(dtype)
+    known = (pixels > 120).astype(np.uint8)
+    padding = [(max(0, SIZE - length) // 2, (max(0, SIZE - length) + 1) // 2) for length in pixels.shape]
+    black = LOWEST if dtype == np.float32 else 0
+    wholes = np.pad(pixels, padding, constant_values=black), np.pad(known, padding, constant_values=255)
+    place = Placement(WHOLES["native"], height, width, SIZE)
+    assert place.cells == wholes[0].shape
+    np.testing.assert_array_equal(fit(Raster(pixels), SIZE, 1, WHOLES["native"])[0], wholes[0])
+    np.testing.assert_array_equal(place.mask(known), wholes[1])
+    back = torch.rand(2, *place.cells, generator=torch.Generator().manual_seed(0))
+    inside = tuple(slice(start, start + length) for (start, _), length in zip(padding, pixels.shape, strict=True))
+    assert torch.equal(place.to_file(back), back[(slice(None), *inside)])
+    squares = [part[tuple(slice((n - SIZE) // 2, (n - SIZE) // 2 + SIZE) for n in part.shape)] for part in wholes]
+    place = Placement("native", height, width, SIZE)
+    np.testing.assert_array_equal(fit(Raster(pixels), SIZE, 1, "native")[0], squares[0])
+    np.testing.assert_array_equal(place.mask(known), squares[1])
+    assert fit(Raster(np.stack([pixels] * 3, 2)), SIZE, 3, "native").shape == (3, SIZE, SIZE)
+    assert place.scale == (1.0, 1.0)
+    top, bottom, left, right = place.frame
+    assert (squares[1][top:bottom, left:right] != 255).all()
+    assert (squares[1] != 255).sum() == (bottom - top) * (right - left)
+
+
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_the_way_back_ends_at_the_files_own_size(height: int, width: int) -> None:
     maps = torch.rand(2, SIZE, SIZE, generator=torch.Generator().manual_seed(0))
@@ -87,6 +113,17 @@ def test_the_way_back_ends_at_the_files_own_size(height: int, width: int) -> Non
         if place.stretched:
             expected = Image.fromarray(maps[0].numpy()).resize((width, height), Image.Resampling.BILINEAR)
             np.testing.assert_allclose(found[0], np.asarray(expected), atol=1e-5)
+            continue
+        if how == "native":
+            known = np.zeros((height, width))
+            for row, column in np.ndindex(height, width):  # the cell above which the pixel lies, if there is one
+                down, across = (
+                    place_ + (SIZE - length) // 2 if length <= SIZE else place_ - (length - SIZE) // 2
+                    for place_, length in ((row, height), (column, width))
+                )
+                if 0 <= down < SIZE and 0 <= across < SIZE:
+                    known[row, column] = maps[0, down, across]
+            np.testing.assert_array_equal(found[0], known)
             continue
         side = max(height, width) if how == "pad" else min(height, width)
         own = maps[0].numpy().copy()
@@ -164,14 +201,22 @@ def test_sources_fit_images_and_masks_and_caches_do_not_mix(tmp_path: Path) -> N
                 image = np.asarray(Image.open(root / f"{name}.png"))
                 np.testing.assert_array_equal(read[how].images[row], fit(Raster(image), SIZE, 1, how))
                 height, width = image.shape
-                share = min(height, width) / max(height, width) if how == "pad" else 1
+                share = {
+                    "pad": min(height, width) / max(height, width),
+                    "native": min(height, SIZE) * min(width, SIZE) / SIZE**2,
+                }.get(how, 1.0)
                 known = (read[how].masks[row] != 255).float().mean().item()
                 assert known == pytest.approx(share, abs=1 / SIZE)
                 sides = np.array(image.shape) * 0.5 / SIZE
-                expected = {"squash": sides, "pad": np.full(2, sides.max()), "crop": np.full(2, sides.min())}[how]
+                expected = {
+                    "squash": sides,
+                    "pad": np.full(2, sides.max()),
+                    "crop": np.full(2, sides.min()),
+                    "native": np.full(2, 0.5),
+                }[how]
                 np.testing.assert_allclose(spacing[row], expected, rtol=1e-6)
     assert read["squash"].ids == read["pad"].ids == read["crop"].ids, "a split does not depend on how images are fitted"
-    assert len(list((tmp_path / "cache").glob("folder-*.npz"))) == 3
+    assert len(list((tmp_path / "cache").glob("folder-*.npz"))) == len(FITS)
 
 
 def test_the_option_is_checked_neutral_and_the_same_in_mixed_data(tmp_path: Path) -> None:

@@ -114,6 +114,7 @@ class FileDatasetBuilder:
             left_out=bool(faults.found),
         )
         decoded = replace(decoded, records=(kept := self.ids.records(kept)))
+        self._say_what_is_seen(decoded)
         overlap: list[Overlap] = []
         if not looked_for:  # otherwise near-duplicates, and so equal files, are in one split
             overlap = check_overlap(self.name, kept, rows_of, self.division, published, self.allow_overlap)
@@ -122,6 +123,23 @@ class FileDatasetBuilder:
         spacing = settle_spacing(self.name, decoded)
         splits = {split: decoded.samples(rows, shown, self.targets, levels, spacing) for split, rows in rows_of.items()}
         return FileDataset(splits, decoded.fingerprint, (levels,) if levels else (), overlap, decoded.file_masks())
+
+    def _say_what_is_seen(self, decoded: Decoded) -> None:
+        """Logs what the squares leave out, since validation, and with it the choice of the epoch, sees no more."""
+        shares = [place.seen for place in decoded.placements()]
+        if min(shares) < 1:
+            log.info(
+                "data %s: with data.fit=%s and data.size=%d, the central square holds %.0f%% of an image's pixels "
+                "(median; least %.0f%%); %s", self.name, decoded.decoder.fit, decoded.decoder.size,
+                100 * np.median(shares), 100 * min(shares),
+                "training sees the rest too, validation and test do not" if decoded.decoder.crops
+                else "the rest is not seen unless data.crop=random shows it to training",
+            )  # fmt: skip
+        elif decoded.decoder.crops:
+            log.warning(
+                "data %s: data.crop=random changes nothing, since with data.fit=%s and data.size=%d no image is larger "
+                "than its square", self.name, decoded.decoder.fit, decoded.decoder.size,
+            )  # fmt: skip
 
     def _names(self, records: Sequence[Record]) -> list[str]:
         """The ids by which rows are split: plain ones, so that a drawn split is the same, or as a file lists them."""

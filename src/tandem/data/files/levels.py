@@ -63,7 +63,7 @@ def settle_levels(name: str, decoded: "Decoded", train: NDArray[np.int64], given
             f"data '{name}': {int(decoded.deep.sum())} images have more than 8 bits, but none of the training split "
             "has, so their black and white are not known: set data.grey_range=[low,high]"
         )
-    places = decoded.placements() if decoded.decoder.fit == "pad" else ()
+    places = decoded.placements() if decoded.decoder.fit in ("pad", "native") else ()
     frames = [places[row].frame for row in rows.tolist()] if places else None
     found = given or robust_range(pick(decoded.pixels["images"], torch.from_numpy(rows)), frames)
     count, every = int(decoded.deep.sum()), len(decoded.records)

@@ -1,7 +1,8 @@
 """Where the pixels of a file lie in the square that a network sees, and the way back.
 
 `squash` stretches the image to the square. `pad` and `crop` keep its aspect ratio: the square is that of the longer
-side, and the rest of it is padding, or that of the shorter side, and the rest of the image is left out.
+side, and the rest of it is padding, or that of the shorter side, and the rest of the image is left out. `native` takes
+the pixels as they are: the square in the middle of the image, with padding where the image is smaller.
 """
 
 import math
@@ -19,11 +20,11 @@ from tandem.config.suggest import nearest
 from tandem.data.batch import MISSING_PIXEL
 from tandem.errors import ConfigError
 
-FITS = ("squash", "pad", "crop")
+FITS = ("squash", "pad", "crop", "native")
 """The values of `data.fit`; the first is the neutral one."""
 
-WHOLE = "whole"
-"""The whole image at the scale of `crop`: as many cells as it needs, which windows of the network's size pass over."""
+WHOLES = {"crop": "whole", "native": "whole native"}
+"""The whole image at the scale of a fit whose square is a part of it: as many cells as it needs, at least a square."""
 
 
 def check_fit(fit: object) -> str:
@@ -52,7 +53,7 @@ class Placement:
     """How an image of a file becomes a square, and where it lies in it.
 
     Attributes:
-        fit: `squash`, `pad`, `crop`, or `WHOLE`, for which `cells` are no square.
+        fit: `squash`, `pad`, `crop`, `native`, or one of `WHOLES`, for which `cells` are no square.
         height: of the file's image in pixels, upright.
         width: likewise.
         size: side of the network's square in pixels, here called cells.
@@ -64,26 +65,37 @@ class Placement:
     size: int
 
     @property
+    def unscaled(self) -> bool:
+        """Whether a cell is a pixel of the file."""
+        return self.fit in ("native", WHOLES["native"])
+
+    @property
     def stretched(self) -> bool:
-        """Whether the whole image fills all cells; true of square images, however they are fitted."""
-        return self.fit in ("squash", WHOLE) or self.height == self.width
+        """Whether the whole image fills all cells; true of square images, unless they are `unscaled`."""
+        return self.fit in ("squash", WHOLES["crop"]) or (self.height == self.width and not self.unscaled)
 
     @property
     def cells(self) -> tuple[int, int]:
         """Rows and columns of cells."""
-        if self.fit != WHOLE:
+        if self.fit not in WHOLES.values():
             return self.size, self.size
+        if self.unscaled:
+            return max(self.height, self.size), max(self.width, self.size)
         shorter = min(self.height, self.width)
         return max(1, round(self.height * self.size / shorter)), max(1, round(self.width * self.size / shorter))
 
     @property
     def side(self) -> int:
-        """Side in pixels of the square of the file that becomes the network's; undefined for `squash`."""
+        """Side in pixels of the square of the file that becomes the network's; undefined for `squash` and `WHOLES`."""
+        if self.unscaled:
+            return self.size
         return max(self.height, self.width) if self.fit == "pad" else min(self.height, self.width)
 
     @property
     def offset(self) -> tuple[int, int]:
         """Row and column of that square at which the image starts; negative where the image is cropped."""
+        if self.unscaled:
+            return _start(self.cells[0] - self.height), _start(self.cells[1] - self.width)
         return _start(self.side - self.height), _start(self.side - self.width)
 
     @property
@@ -99,7 +111,24 @@ class Placement:
         if self.stretched or self.fit == "crop":
             return 0, self.cells[0], 0, self.cells[1]
         top, left = self.offset
+        if self.unscaled:
+            bottom, right = top + self.height, left + self.width
+            return max(0, top), min(self.cells[0], bottom), max(0, left), min(self.cells[1], right)
         return *_inside(top, self.height, self.side, self.size), *_inside(left, self.width, self.side, self.size)
+
+    @property
+    def seen(self) -> float:
+        """Share of the file's pixels that lie in the square; 1 unless `crop` or `native` leaves some out."""
+        if self.fit not in WHOLES:
+            return 1.0
+        side = min(self.side, self.height), min(self.side, self.width)
+        return side[0] * side[1] / (self.height * self.width)
+
+    @property
+    def box(self) -> tuple[slice, slice]:
+        """Of an `unscaled` image: rows and columns of the file that lie in `frame`."""
+        (top, bottom, left, right), (down, across) = self.frame, self.offset
+        return slice(top - down, bottom - down), slice(left - across, right - across)
 
     def cropped(self, pixels: NDArray[Any]) -> NDArray[Any]:
         """The central square of (H, W, ...)."""
@@ -117,6 +146,11 @@ class Placement:
         """
         from PIL import Image
 
+        if self.unscaled:
+            top, bottom, left, right = self.frame
+            found = np.full(self.cells, MISSING_PIXEL, dtype=np.uint8)
+            found[top:bottom, left:right] = whole[self.box]
+            return found
         if self.fit == "pad" and not self.stretched:
             top, bottom, left, right = self.frame
             rows, columns = (
@@ -132,8 +166,8 @@ class Placement:
     def to_file(self, maps: Tensor) -> Tensor:
         """Resizes maps of the network to the file's own size: bilinear, with antialiasing where they shrink.
 
-        Padding is removed, and its values have no influence. Outside a crop all values are 0, which is background:
-        the network has not seen these pixels.
+        Padding is removed, and its values have no influence. Outside the square of `crop` and `native` all values are
+        0, which is background: the network has not seen these pixels.
 
         Args:
             maps: (K, size, size), or as many `cells`, float.
@@ -143,6 +177,11 @@ class Placement:
         """
         if self.stretched:
             return _resized(maps, (self.height, self.width))
+        if self.unscaled:
+            top, bottom, left, right = self.frame
+            found = maps.new_zeros(len(maps), self.height, self.width)
+            found[:, *self.box] = maps[:, top:bottom, left:right]
+            return found
         top, left = self.offset
         if self.fit == "crop":
             found = maps.new_zeros(len(maps), self.height, self.width)

@@ -91,9 +91,9 @@ def fit(raster: Raster, size: int, channels: int, how: str = "squash") -> NDArra
         raster: the image.
         size: side of the result in pixels.
         channels: 1 for grey (ITU-R 601 luma, which keeps the levels of grey RGB images), 3 for RGB.
-        how: `squash` stretches it, `pad` and `crop` keep its aspect ratio, `whole` has as many rows and columns as the
-            image needs at the scale of `crop`; see `tandem.data.files.placement`. Padding is
-            0, or `LOWEST` in float32: black, whatever the levels of black and white are.
+        how: `squash` stretches it, `pad` and `crop` keep its aspect ratio, `native` also its pixels; one of `WHOLES`
+            has as many rows and columns as the image needs; see `tandem.data.files.placement`. Padding is 0, or
+            `LOWEST` in float32: black, whatever the levels of black and white are.
 
     Returns:
         (channels, size, size), or (channels, rows, columns) of the whole image; of the dtype of the pixels.
@@ -105,12 +105,15 @@ def fit(raster: Raster, size: int, channels: int, how: str = "squash") -> NDArra
     if how == "crop":
         return _squashed(place.cropped(pixels), channels, (size, size))
     top, bottom, left, right = place.frame
+    found = np.full((channels, *place.cells), LOWEST if pixels.dtype == np.float32 else 0, pixels.dtype)
+    if place.unscaled:
+        found[:, top:bottom, left:right] = _squashed(pixels[place.box], channels, (right - left, bottom - top))
+        return found
     scale, margin = place.side / size, 2 * math.ceil(max(1.0, place.side / size)) + 1
     rows, columns = (margin, 0) if pixels.shape[0] < pixels.shape[1] else (0, margin)
     wide = np.pad(pixels, [(rows, rows), (columns, columns), (0, 0)][: pixels.ndim], mode="edge")
     above, beside = (start - more for start, more in zip(place.offset, (rows, columns), strict=True))
     box = (left * scale - beside, top * scale - above, right * scale - beside, bottom * scale - above)
-    found = np.full((channels, size, size), LOWEST if pixels.dtype == np.float32 else 0, pixels.dtype)
     found[:, top:bottom, left:right] = _squashed(wide, channels, (right - left, bottom - top), box)
     return found
 

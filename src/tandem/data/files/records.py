@@ -2,7 +2,6 @@
 
 import hashlib
 import logging
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -15,15 +14,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
-from tandem.data.files.cache import Arrays, cache_folder, digest, fetch
+from tandem.data.files.cache import Arrays, cache_folder, fetch
 from tandem.data.files.faults import Faults
-from tandem.data.files.file_state import has_digests, names_below, recall, remember, remember_digests, state_of
+from tandem.data.files.fingerprint import fingerprint_of, structure_of
 from tandem.data.files.images import DECODER, PLAIN, ReadOptions, dtype_of, read_raster
 from tandem.data.files.masks import MaskValues, unite
 from tandem.data.files.own_masks import FileMasks
 from tandem.data.files.placement import Placement, check_fit
 from tandem.data.files.raster import BYTE, Levels, Raster, byte_view, fit
 from tandem.data.files.spacing import UNKNOWN, Spacing
+from tandem.data.files.whole_images import WholeFiles
+from tandem.data.loading.crops import Crops, Whole
 from tandem.data.loading.storage import BYTES, Mapped, Redecoded, Storage, as_tensor, pick, rows_at_once
 from tandem.data.samples import Samples
 from tandem.data.splitting.duplicates import THUMBNAIL
@@ -99,6 +100,7 @@ class Decoded:
             width in pixels).
         fingerprint: SHA-256 of the names and bytes of all files used.
         decoder: what decoded them.
+        whole: the whole images, if random squares are cut from them.
     """
 
     records: tuple[Record, ...]
@@ -107,6 +109,7 @@ class Decoded:
     arrays: Arrays
     fingerprint: str
     decoder: "Decoder"
+    whole: WholeFiles | None = None
 
     def file_masks(self) -> dict[str, FileMasks]:
         """The masks of each record at the size of its file, by id; empty if the data set has no masks."""
@@ -156,6 +159,7 @@ class Decoded:
             columns={name: columns[:, place].clone() for place, name in enumerate(targets.columns)},
             levels=None if levels is None else torch.tensor([levels if deep else BYTE for deep in self.deep[rows]]),
             spacing=None if spacing is None else torch.from_numpy(spacing[rows]),
+            whole=None if self.whole is None else Whole((self.whole,), _second(index), self.decoder.size),
         )
 
     @property
@@ -180,6 +184,7 @@ class Decoder:
         options: how files become pixels.
         thumbnails: whether to make grey thumbnails, which the search for near-duplicates needs.
         fit: how images of any aspect ratio become squares, see `tandem.data.files.placement`.
+        crops: how squares are drawn in training; None: they are those of `fit`.
 
     Raises:
         ConfigError: a value out of range.
@@ -192,6 +197,7 @@ class Decoder:
     options: ReadOptions = PLAIN
     thumbnails: bool = True
     fit: str = field(default="squash", repr=False)
+    crops: Crops | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Checks the options before any file is read."""
@@ -213,8 +219,8 @@ class Decoder:
         """
         import PIL
 
-        present, fingerprint = _fingerprint(records, root, faults, cache_folder(storage.cache))
-        recipe = f"{fingerprint}|{_structure(present, root)}|{self}|{DECODER}|{PIL.__version__}"
+        present, fingerprint = fingerprint_of(records, root, faults, cache_folder(storage.cache))
+        recipe = f"{fingerprint}|{structure_of(present, root)}|{self}|{DECODER}|{PIL.__version__}"
         recipe += "" if self.fit == "squash" else f"|{self.fit}"  # not in the text of `self`: older caches stay valid
         path = cache_folder(storage.cache) / f"{name}-{hashlib.sha256(recipe.encode()).hexdigest()}.npz"
         shapes = self.shapes(len(present))
@@ -236,7 +242,9 @@ class Decoder:
         if len(usable) < len(present):
             kept = {key: pick(part, torch.from_numpy(usable)) for key, part in kept.items()}
             arrays = {key: array[usable] for key, array in arrays.items()}
-        return Decoded(tuple(present[row] for row in usable), kept, in_memory, arrays, fingerprint, self)
+        used = tuple(present[row] for row in usable)
+        whole = WholeFiles(self, used, arrays["extent"].astype(np.int64), path, limit) if self.crops else None
+        return Decoded(used, kept, in_memory, arrays, fingerprint, self, whole)
 
     def _without_cache(self, records: Sequence[Record], in_memory: bool) -> tuple[dict[str, Tensor], Arrays]:
         """Returns pixels and other arrays when nothing can be stored on disk."""
@@ -348,6 +356,11 @@ class Decoder:
         return masks, masked, turned
 
 
+def _second(index: Tensor) -> Tensor:
+    """Rows of the first of several parts: (N, 2)."""
+    return torch.stack([torch.zeros_like(index), index], 1)
+
+
 def _seen(path: Path) -> tuple[int, int] | None:
     """Size and time of the last change of a file; None if it is absent."""
     try:
@@ -363,38 +376,3 @@ def _split(stored: Mapping[str, Mapped], release: bool) -> tuple[dict[str, Tenso
         array.release = release
     small = {name: array[...].numpy() for name, array in stored.items() if name not in PIXELS}
     return {name: as_tensor(stored[name]) for name in PIXELS}, small
-
-
-def _fingerprint(records: Sequence[Record], root: Path, faults: Faults, cache: Path) -> tuple[list[Record], str]:
-    """Returns the records whose files can be read, and the SHA-256 of the names and bytes of these files.
-
-    If no file was changed since all were last read, the SHA-256 comes from the cache.
-    """
-    state = state_of((path for record in records for path in record.files), root)
-    note = cache / f"files-{state}.txt"
-    if state and has_digests(cache, state) and (known := recall(note)):
-        return list(records), known
-    present, digests = [], []
-    whole, name_of = hashlib.sha256(), names_below(root)
-    for record in records:
-        try:
-            parts = [digest(path, name_of(path).replace(os.sep, "/")) for path in record.files]
-        except DataError as error:
-            faults.add(str(error), record.place)
-            continue
-        present.append(record)
-        digests += parts
-        whole.update(b"".join(parts))
-    if state and len(present) == len(records):
-        remember_digests(cache, state, digests)
-        remember(note, whole.hexdigest())
-    return present, whole.hexdigest()
-
-
-def _structure(records: Sequence[Record], root: Path) -> str:
-    """SHA-256 of the assignment of files to rows and channels."""
-    whole, name_of = hashlib.sha256(), names_below(root)
-    for record in records:
-        masks = [None if paths is None else [name_of(path) for path in paths] for paths in record.masks]
-        whole.update(f"{name_of(record.image)}|{masks}\n".encode())
-    return whole.hexdigest()

@@ -9,6 +9,7 @@ from torch import Tensor
 from torch.utils.data import BatchSampler, DataLoader, Dataset, SequentialSampler
 
 from tandem.data.batch import Batch, without_targets
+from tandem.data.loading import crops
 from tandem.data.loading.counter_rng import keys, uniform
 from tandem.data.loading.sampling import ClassSampler, Rows, VisitSampler
 from tandem.data.loading.worker_signals import leave_signals_to_the_main_process
@@ -32,7 +33,7 @@ class VisitDataset(Dataset[Batch]):
     Args:
         samples: the split.
         seed: seed of the random numbers for augmentation.
-        random: whether batches contain `draw`.
+        random: whether batches contain `draw`, and random crops where the split has whole images.
     """
 
     def __init__(self, samples: Samples, seed: int, random: bool) -> None:
@@ -44,7 +45,7 @@ class VisitDataset(Dataset[Batch]):
         return len(self.samples)
 
     def __getitems__(self, visits: Sequence[int]) -> Batch:
-        """Returns the batch of some visits; `draw` is a function of the seed and the visit only.
+        """Returns the batch of some visits; `draw` and random crops are functions of the seed and the visit only.
 
         Negative visits are padding (see `RankBatchSampler`): -1 is visit 0 without its targets, -2 is visit 1, and so
         on.
@@ -52,12 +53,14 @@ class VisitDataset(Dataset[Batch]):
         where = torch.as_tensor(visits)
         filled = bool(where[0] < 0)
         where = ~where if filled else where
-        batch = self.samples.take(where % len(self.samples))
+        cropped = self.random and self.samples.whole is not None
+        numbers = uniform(keys(self.seed, "crop", where.numpy()), 0, crops.DRAWS) if cropped else None
+        batch = self.samples.take(where % len(self.samples), numbers)
         if filled:
             batch = without_targets(batch)
         if self.random:
-            numbers = uniform(keys(self.seed, "augment", where.numpy()), 0, DRAWS)
-            batch["draw"] = torch.from_numpy(numbers).float().clamp_(max=1 - 2**-24)
+            draw = uniform(keys(self.seed, "augment", where.numpy()), 0, DRAWS)
+            batch["draw"] = torch.from_numpy(draw).float().clamp_(max=1 - 2**-24)
         return batch
 
     def __getitem__(self, visit: int) -> Batch:
@@ -129,6 +132,8 @@ def loader(
     known = samples.labels if members is None else members
     sampler = EpochSampler(rows, seed) if shares is None else ClassSampler(known, shares, seed)
     sampler.resume(resume[0], resume[1] * batch_size)
+    if train and samples.whole is not None:
+        samples.whole.open()  # here, so that no worker decodes
     drop_last = train and rows > 1 and rows % batch_size == 1
     in_batches: dict[str, Any] = {
         "batch_size": batch_size,

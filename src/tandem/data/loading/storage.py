@@ -160,9 +160,13 @@ class Mapped(Stored):
     def fetch(self, rows: Indices) -> Pixels:
         """Copies some rows and then releases their memory pages to the system's cache."""
         found: Pixels = self.array[rows]
+        self.let_go()
+        return found
+
+    def let_go(self) -> None:
+        """Releases the pages that were read, if `release` says so."""
         if self.release and hasattr(mmap, "MADV_DONTNEED"):
             self.pages.madvise(mmap.MADV_DONTNEED)
-        return found
 
 
 class Redecoded(Stored):

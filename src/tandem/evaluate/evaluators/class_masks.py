@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 import numpy.typing as npt
 
+from tandem.decisions.stages import decided_classes
 from tandem.evaluate.bootstrap import BootstrapSamples, estimate, mean_known
+from tandem.evaluate.decided_classes import DecidedClasses
 from tandem.evaluate.evaluators.class_overlap import OverlapMeasure, confusion_of
 from tandem.evaluate.evaluators.evaluator import Evaluator, Images
 from tandem.evaluate.evaluators.native import NativeClasses
@@ -40,6 +42,7 @@ class ClassMasks(Evaluator):
         super().__init__(task, split, folder)
         self.kept: list[npt.NDArray[np.int64]] = []
         self.sure: list[float] = []
+        self.decided = DecidedClasses(task)
         self.native = NativeClasses(task, split) if NativeClasses.is_wanted(task, split) else None
 
     @property
@@ -55,10 +58,11 @@ class ClassMasks(Evaluator):
     def read(self, output: TaskOutput, images: Images) -> list[Mapping[str, Any]]:
         """Counts pixels; writes the predicted masks."""
         classes = self.task.channels
-        predicted, target = output.probabilities.argmax(1).cpu().numpy(), output.target.cpu().numpy()
+        predicted, target = decided_classes(output.probabilities, self.task.decision), output.target.cpu().numpy()
+        self.decided.see(output.probabilities.argmax(1), predicted, output.target)
         self.sure += output.probabilities.amax(1).double().flatten(1).mean(1).tolist()
         rows: list[Mapping[str, Any]] = []
-        for name, drawn, truth in zip(images.ids, predicted, target, strict=True):
+        for name, drawn, truth in zip(images.ids, predicted.cpu().numpy(), target, strict=True):
             matrix = confusion_of(truth, drawn, classes)
             self.kept.append(matrix)
             of_class = np.stack([matrix.sum(1), matrix.sum(0), matrix.diagonal()], axis=1)
@@ -95,7 +99,7 @@ class ClassMasks(Evaluator):
             rows,
             note,
         )
-        return Findings(scores, [table], [drawing], {"confusion": matrix.tolist()})
+        return Findings(scores, [table, *self.decided.tables(draws)], [drawing], {"confusion": matrix.tolist()})
 
     def risks(self) -> Sequence[Risk]:
         """See `Evaluator`. The loss is 1 minus the mean Dice of the foreground classes that an image has."""

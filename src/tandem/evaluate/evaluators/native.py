@@ -8,7 +8,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from tandem.data.batch import MISSING_PIXEL
-from tandem.decisions.stages import decided
+from tandem.decisions.stages import decided, decided_classes
 from tandem.errors import DataError
 from tandem.evaluate.bootstrap import Array, BootstrapSamples, estimate
 from tandem.evaluate.evaluators.channel import COUNTS, MaskMeasure, overlap
@@ -139,7 +139,9 @@ class NativeClasses(Native):
         for name, maps in zip(names, output.probabilities, strict=True):
             matrix = np.zeros((classes, classes), np.int64)
             if (found := self.pair(name, maps)) is not None:
-                matrix = confusion_of(found[1][0], found[0].argmax(0).numpy(), classes)
+                matrix = confusion_of(
+                    found[1][0], decided_classes(found[0][None], self.task.decision)[0].numpy(), classes
+                )
             self.kept.append(matrix)
 
     @property

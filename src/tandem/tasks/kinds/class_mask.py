@@ -7,8 +7,10 @@ from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
 from tandem.data.batch import MISSING_PIXEL
+from tandem.decisions.stages import decided_classes
 from tandem.tasks.kinds.kind import Answer, DenseAnswer, Question
 from tandem.tasks.kinds.multiclass import Multiclass
 from tandem.tasks.kinds.values import area
@@ -19,9 +21,13 @@ class ClassMaskAnswer(DenseAnswer):
 
     @cached_property
     def mask(self) -> npt.NDArray[np.uint8]:
-        """(height, width): index of the most probable class."""
-        likeliest: npt.NDArray[np.uint8] = self.values.argmax(0).astype(np.uint8)
-        return likeliest
+        """(height, width): index of the most probable class, or of the one that the decision gives."""
+        if self.question.decision.plain:
+            likeliest: npt.NDArray[np.uint8] = self.values.argmax(0).astype(np.uint8)
+            return likeliest
+        values = torch.from_numpy(np.ascontiguousarray(self.values))
+        found: npt.NDArray[np.uint8] = decided_classes(values[None], self.question.decision)[0].numpy().astype(np.uint8)
+        return found
 
     @property
     def masks(self) -> Mapping[str, npt.NDArray[np.uint8]]:

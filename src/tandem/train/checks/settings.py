@@ -83,12 +83,19 @@ def check_settings(config: Mapping[str, Any]) -> None:
 
 def _check_features(config: Mapping[str, Any]) -> None:
     """Features that are computed once need images that do not change."""
-    network = config.get("network")
-    if isinstance(network, Mapping) and network.get("cache_features") is True and config.get("augment"):
-        raise ConfigError(
-            "network.cache_features=true computes the features of each image once, but augment changes the images in "
-            "every epoch; set augment=none, or network.cache_features=false"
-        )
+    network, data = config.get("network"), config.get("data") or {}
+    if not isinstance(network, Mapping) or network.get("cache_features") is not True:
+        return
+    sources = [data, *(data.get("sources") or {}).values()]
+    for other, used, fix in (
+        ("augment", config.get("augment"), "augment=none"),
+        ("data.crop=random", any(source.get("crop") == "random" for source in sources), "data.crop=centre"),
+    ):
+        if used:
+            raise ConfigError(
+                f"network.cache_features=true computes the features of each image once, but {other} changes the images "
+                f"in every epoch; set {fix}, or network.cache_features=false"
+            )
 
 
 def _check_length(trainer: Mapping[str, Any]) -> None:
