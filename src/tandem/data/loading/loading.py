@@ -127,7 +127,8 @@ def loader(
     """
     rows = len(samples)
     known = samples.labels if members is None else members
-    sampler = EpochSampler(rows, seed) if shares is None else ClassSampler(known, shares, seed)
+    where = samples.shards if train else None
+    sampler = EpochSampler(rows, seed, where) if shares is None else ClassSampler(known, shares, seed, where)
     sampler.resume(resume[0], resume[1] * batch_size)
     drop_last = train and rows > 1 and rows % batch_size == 1
     in_batches: dict[str, Any] = {
