@@ -3,6 +3,7 @@
 It needs LitData, an extra; import it when shards are read.
 """
 
+import logging
 import os
 from collections import OrderedDict
 from pathlib import Path
@@ -15,6 +16,8 @@ from numpy.typing import NDArray
 
 from tandem.data.shards.layout import KINDS, WORD, Layout
 from tandem.errors import DataError
+
+logging.getLogger("litdata").setLevel(logging.WARNING)  # it logs how it would read, in each process
 
 OPEN = 32
 """Shards that are open at the same time, in each process."""
