@@ -68,6 +68,15 @@ def test_what_is_known_before_and_after_reading_is_that_of_the_source(
     assert streamed.notes["written_from"]["fingerprint"] == everything.fingerprint()
 
 
+def test_more_shards_than_may_be_open(
+    everything: DataModule, written: Path, read: Read, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tandem.data.shards.row_loader.OPEN", 2)
+    order = [0, 22, 11, 5, 16, 0, 21]
+    found = read(written).splits["train"].take(order)
+    assert same(dict(found), dict(everything.splits["train"].take(order)))
+
+
 def test_a_source_without_masks_and_one_with_rgb_images(tmp_path: Path, read: Read) -> None:
     from tandem.data.shards.write import write_shards
     from tandem.data.targets import NO_MASKS

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tandem.data.batch import MISSING_PIXEL
 from tandem.data.loading.storage import Indices, Pixels, Shards, Stored
 from tandem.data.shards.layout import KINDS, Layout
+from tandem.data.shards.row_loader import dataset
 from tandem.errors import DataError
 from tandem.utils.optional import load
 
@@ -87,12 +88,11 @@ class ShardedPixels(Stored):
         Raises:
             DataError: a shard cannot be read, or a mask has a value that is none of its classes.
         """
-        from litdata.streaming.sampler import ChunkedIndex
-
         data, shards = self._opened(), self._shards(rows)
+        place_of = load("litdata.streaming.sampler", "streamed", "data=streamed").ChunkedIndex
         found = np.empty((len(rows), *self.shape[1:]), KINDS[self.dtype])
         for place in np.argsort(rows).tolist():
-            found[place] = data[ChunkedIndex(int(rows[place]), int(shards[place]))]
+            found[place] = data[place_of(int(rows[place]), int(shards[place]))]
         if self.values is not None and bool(((found >= self.values) & (found != MISSING_PIXEL)).any()):
             allowed = "0, 1" if self.values == 2 else f"0 to {self.values - 1}"
             raise DataError(f"a mask in {self.split.folder} holds other values than {allowed} and 255 (missing)")
@@ -100,9 +100,6 @@ class ShardedPixels(Stored):
 
     def _opened(self) -> Any:
         if self._data is None or self._process != os.getpid():
-            load("litdata", "streamed", "data=streamed")
-            from tandem.data.shards.row_loader import dataset
-
             self._data, self._process = dataset(self.split.folder, self.split.layout, self.name), os.getpid()
         return self._data
 

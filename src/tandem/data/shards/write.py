@@ -22,6 +22,7 @@ from tandem.data.samples import Samples
 from tandem.data.shards.index import INDEX
 from tandem.data.shards.layout import LARGEST, Layout
 from tandem.data.shards.manifest import IMAGE, MANIFEST, MASK, Manifest
+from tandem.data.shards.row_loader import NO_LIMIT
 from tandem.data.shards.rows import write_rows
 from tandem.data.targets import Targets
 from tandem.errors import ConfigError, DataError
@@ -144,8 +145,6 @@ def _alone(out: Path) -> Iterator[None]:
 
 def _write_split(folder: Path, samples: Samples, layout: Layout, size: int) -> None:
     """Writes one split; rows of training lie in random order, so that each shard is a sample of them."""
-    from litdata.streaming import Cache
-
     count = len(samples)
     order = np.arange(count)
     if folder.name == "train":
@@ -153,7 +152,8 @@ def _write_split(folder: Path, samples: Samples, layout: Layout, size: int) -> N
     rows = layout.rows_in(min(size, LARGEST))
     number = -(-count // rows)
     log.info("%s: %d images into %d shard%s", folder.name, count, number, "s" * (number > 1))
-    shards, unknown, done = Cache(str(folder), chunk_size=rows, max_cache_size="100GB"), np.zeros(count, np.bool_), 0
+    cache = load("litdata.streaming", "streamed", "writing shards").Cache
+    shards, unknown, done = cache(str(folder), chunk_size=rows, max_cache_size=NO_LIMIT), np.zeros(count, np.bool_), 0
     step = rows_at_once((layout.row,))
     for start in range(0, count, step):
         part = torch.from_numpy(order[start : start + step])
