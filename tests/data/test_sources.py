@@ -90,10 +90,10 @@ def test_class_folders_with_some_masks(run: Any, trees: Any, tmp_path: Path) -> 
 
 def test_shards_of_another_source(run: Any, tmp_path: Path) -> None:
     pytest.importorskip("litdata", reason="the extra streamed is not installed")
-    node = {"size": 32, "train": 24, "val": 12, "test": 12, "seed": 3, "without_mask": 0.3, "without_label": 0.3}
-    data = DataModule(Phantom(**node), None, 4, 0, 0)
+    source = Phantom(size=32, train=24, val=12, test=12, seed=3, without_mask=0.3, without_label=0.3)
+    data = DataModule(source, None, 4, 0, 0)
     data.setup()
-    write_shards(data, node, tmp_path / "shards", 0.01)
+    write_shards(data, {}, tmp_path / "shards", 0.01)
     results = run("data=streamed", f"data.root={tmp_path / 'shards'}", "loader.sampling=balanced")
     assert answered(results) == BOTH
     assert results["data"]["name"] == "phantom"

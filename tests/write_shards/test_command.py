@@ -21,7 +21,7 @@ SMALL = ("data.size=32", "data.train=24", "data.val=12", "data.test=12", "data.s
 TINY = ("experiment=tiny", "logger=none", "callbacks.panels=null", "trainer.enable_progress_bar=false")
 
 
-def metrics(folder: Path) -> dict[str, float]:
+def metrics(folder: Path) -> dict[str, float | str]:
     """All metrics of the only run in a folder; nan as text, so that it equals itself."""
     found = json.loads(next(folder.glob("*/results.json")).read_text())["metrics"]
     return {key: value if value == value else "nan" for key, value in found.items()}

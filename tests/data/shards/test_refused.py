@@ -116,7 +116,7 @@ def test_a_pickle_in_the_rows_is_refused(written: Path, read: Read, tmp_path: Pa
     with np.load(file) as found:
         arrays = dict(found)
     arrays["labels"] = np.array([Hostile(tmp_path / "run")] * 9, dtype=object)
-    np.savez(file, **arrays)  # type: ignore[arg-type]
+    np.savez(file, **arrays)
     sign(written)
     assert "rows.npz is damaged or foreign (Object arrays cannot be loaded" in refused(read, written)
     assert not (tmp_path / "run").exists()
@@ -198,10 +198,10 @@ def test_places_that_are_no_order_of_the_rows_are_refused(written: Path, read: R
     file = written / "val" / "rows.npz"
     with np.load(file) as found:
         arrays = dict(found)
-    np.savez(file, **{**arrays, "place": np.zeros(9, np.int64)})  # type: ignore[arg-type]
+    np.savez(file, **{**arrays, "place": np.zeros(9, np.int64)})
     sign(written)
     assert "place is no order of the rows" in refused(read, written)
-    np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+    np.savez_compressed(file, **arrays)
     sign(written)
     assert "a compressed array" in refused(read, written)
 

@@ -115,18 +115,14 @@ def test_training_goes_on_to_other_shards_after_all_rows_of_some(written: Path, 
         shards = [where[name] for name in names]
         stretches, rest = [], shards
         while rest:
-            length = sum(shards.count(shard) for shard in dict.fromkeys(rest) if shard in first_two(rest))
-            stretches.append(set(rest[:length]))
+            some = list(dict.fromkeys(rest))[:2]
+            length = sum(map(rest.count, some))
+            assert set(rest[:length]) == set(some)
+            stretches.append(length)
             rest = rest[length:]
-        assert [len(one) for one in stretches] == [2, 2, 1]
-        assert not set.intersection(*stretches)
+        assert len(stretches) == 3
         orders.append(tuple(names))
     assert len(set(orders)) == 4
-
-
-def first_two(shards: list[int]) -> list[int]:
-    """The first two shards that occur."""
-    return list(dict.fromkeys(shards))[:2]
 
 
 def test_each_shard_of_training_is_a_sample_of_the_rows(written: Path, read: Read) -> None:
