@@ -22,7 +22,7 @@ ORDER = (
     "callbacks",
     "factory",
     "runs",
-    "train evaluate predict export study audit show_data explain_loss",
+    "train evaluate predict export study audit show_data explain_loss write_shards",
     "find_lr search paper",
     "list_runs doctor",
     "python",

@@ -104,7 +104,7 @@ OTHERS = {"paper", "refine", "hydra/launcher"}
 ELSEWHERE = {
     *(
         ("data", option)
-        for option in ("coco", "dermamnist", "folder", "isic2018", "medmnist", "mixed", "oxford_pet", "ph2")
+        for option in ("coco", "dermamnist", "folder", "isic2018", "medmnist", "mixed", "oxford_pet", "ph2", "streamed")
     ),
     *(("task", option) for option in ("column", "multilabel", "number", "semantic")),
     *(("metrics", option) for option in ("semantic", "yes_no")),

@@ -340,7 +340,7 @@ def test_no_function_of_this_package_can_be_named_but_the_listed_ones() -> None:
 
 
 ADMITTED = {
-    "data": "BUSI Coco DermaMNIST Folder MedMNIST Mixed OxfordPet Phantom Source",
+    "data": "BUSI Coco DermaMNIST Folder MedMNIST Mixed OxfordPet Phantom Source Streamed",
     "augment": "Augment",
     "network": "",
     "penalty": "L1 L2 Penalty",

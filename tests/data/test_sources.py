@@ -14,7 +14,10 @@ from PIL import Image
 
 from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
+from tandem.data.datamodule import DataModule
+from tandem.data.phantom import Phantom
 from tandem.data.samples import SPLITS
+from tandem.data.shards.write import write_shards
 from tandem.evaluate.command import evaluate_run
 from tandem.evaluate.settings import read_settings
 from tandem.train.run import train
@@ -83,6 +86,17 @@ def test_class_folders_with_some_masks(run: Any, trees: Any, tmp_path: Path) -> 
     assert answered(results) == BOTH
     assert results["data"]["name"] == "mine"
     assert "data: mine;" in (tmp_path / "run" / "report.html").read_text()
+
+
+def test_shards_of_another_source(run: Any, tmp_path: Path) -> None:
+    pytest.importorskip("litdata", reason="the extra streamed is not installed")
+    source = Phantom(size=32, train=24, val=12, test=12, seed=3, without_mask=0.3, without_label=0.3)
+    data = DataModule(source, None, 4, 0, 0)
+    data.setup()
+    write_shards(data, {}, tmp_path / "shards", 0.01)
+    results = run("data=streamed", f"data.root={tmp_path / 'shards'}", "loader.sampling=balanced")
+    assert answered(results) == BOTH
+    assert results["data"]["name"] == "phantom"
 
 
 def test_a_table(run: Any, trees: Any, tmp_path: Path) -> None:

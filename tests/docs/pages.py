@@ -166,7 +166,7 @@ class Typist:
         if name == "paper":
             return self.of_paper(command)
         words = list(MADE_SMALL.get(name, []))
-        if name in ("audit", "show_data"):
+        if name in ("audit", "show_data", "write_shards"):
             words += ["data.size=32"]
         if name in TRAINING:
             words += [*SMALL, *self.more]

@@ -49,6 +49,7 @@ COMMANDS: Mapping[str, tuple[str, str, tuple[str, ...]]] = {
     "reproduce": ("paper", "reproduce", ("paper=quick",)),
     "audit_data": ("audit", "audit_data", (*SMALL, "out=audit")),
     "show_data": ("show_data", "show_data", (*SMALL, "out=figure.png")),
+    "write_shards": ("write_shards", "write_shards", (*SMALL, "out=shards")),
     "explain_loss": ("explain_loss", "explain_loss", (*SMALL, "loss/binary=bce", "out=page")),
     "find_lr": ("find_lr", "find_lr", TINY),
     "doctor": ("doctor", "doctor", ("self_test=false",)),
@@ -155,6 +156,18 @@ STATED: Mapping[str, tuple[str, ...]] = {
     "show_data": (
         *("data=nothing", "augment=nothing", "split=all", "pictures=0", "pictures=100", "versions=-1", "versions=99"),
         *("seed=-1", "out=FILE", "out=EMPTY", "out=", "data.size=7", "data=busi data.root=nowhere", "out=a.nothing"),
+    ),
+    "write_shards": (
+        *(
+            "data=nothing",
+            "data=busi data.root=nowhere",
+            "out=FILE",
+            "out=",
+            "shard_mb=0",
+            "shard_mb=-1",
+            "shard_mb=nan",
+        ),
+        *("shard_mb=5000", "shard_mb=abc", "data.size=7", "data=streamed data.root=EMPTY", "nothing=1"),
     ),
     "explain_loss": (
         *("loss/binary=nothing", "loss=null", "split=all", "pictures=0", "batch_size=0", "out=FILE", "data.size=7"),

@@ -30,6 +30,7 @@ from tandem.config.schema import (
     ReproduceConfig,
     ShowDataConfig,
     TrainConfig,
+    WriteShardsConfig,
 )
 from tandem.config.shipped import take_launchers
 from tandem.config.suggest import explain, nearest
@@ -57,6 +58,7 @@ def register(primary: str = "train") -> None:
     ConfigStore.instance().store(name="schema_show_data", node=ShowDataConfig)
     ConfigStore.instance().store(name="schema_doctor", node=DoctorConfig)
     ConfigStore.instance().store(name="schema_audit_data", node=AuditDataConfig)
+    ConfigStore.instance().store(name="schema_write_shards", node=WriteShardsConfig)
     ConfigStore.instance().store(name="schema_list_runs", node=ListRunsConfig)
     ConfigStore.instance().store(name="schema_plan", node=PlanConfig)
     ConfigStore.instance().store(name="schema_evaluate", node=EvaluateConfig)

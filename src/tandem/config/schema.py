@@ -218,6 +218,15 @@ class AuditDataConfig:
 
 
 @dataclass
+class WriteShardsConfig:
+    """Schema of `conf/write_shards.yaml`."""
+
+    data: Any = MISSING
+    shard_mb: float = 64.0
+    out: str = MISSING
+
+
+@dataclass
 class PlanConfig:
     """Schema of `conf/plan.yaml`."""
 

@@ -12,8 +12,12 @@ from torch import Tensor
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL, Batch
 from tandem.data.files.raster import BYTE, to_unit
+<<<<<<< HEAD
 from tandem.data.loading.crops import Squares, Whole, join_whole
 from tandem.data.loading.storage import WIDTHS, chunks, join, pick
+=======
+from tandem.data.loading.storage import WIDTHS, Shards, Stored, chunks, join, pick
+>>>>>>> h_stream
 from tandem.errors import DataError
 
 SPLITS = ("train", "val", "test")
@@ -29,11 +33,18 @@ def describe_split(name: str, samples: "Samples", classes: Sequence[str]) -> str
     """
     counts = [f"{int((samples.labels == index).sum())} {label}" for index, label in enumerate(classes)]
     unlabelled = int((samples.labels == MISSING_LABEL).sum()) if classes else 0
-    masks = chunks(samples.masks) if samples.masks.shape[1] else ()
-    unmasked = sum(int((part == MISSING_PIXEL).flatten(1).all(1).sum()) for part in masks)
-    missing = [f"{count} without {what}" for what, count in (("label", unlabelled), ("mask", unmasked)) if count]
+    missing = [f"{n} without {what}" for what, n in (("label", unlabelled), ("mask", _unmasked(samples.masks))) if n]
     details = ", ".join(counts + missing)
     return f"{name}: {len(samples)} images" + (f" ({details})" if details else "")
+
+
+def _unmasked(masks: Tensor) -> int:
+    """The number of masks without a known pixel; 0 if the data set has no masks."""
+    known = masks.unknown if isinstance(masks, Stored) else None
+    if known is not None:
+        return int(known.sum())
+    parts = chunks(masks) if masks.shape[1] else ()
+    return sum(int((part == MISSING_PIXEL).flatten(1).all(1).sum()) for part in parts)
 
 
 @dataclass(frozen=True)
@@ -115,6 +126,11 @@ class Samples:
     def __len__(self) -> int:
         return len(self.ids)
 
+    @property
+    def shards(self) -> Shards | None:
+        """Where the rows lie, if those of one file are best read together."""
+        return self.images.shards if isinstance(self.images, Stored) else None
+
     def targets(self, rows: Sequence[int] | Tensor | None = None) -> dict[str, Any]:
         """Returns the targets of some rows, or of all, by their names in a batch, without those the data set lacks.
 
@@ -179,6 +195,9 @@ class Samples:
         parts = [("", self.images), ("", self.masks), ("", self.labels), *further]
         for name, values in parts:
             digest.update(f"{name}|{tuple(values.shape)}|".encode())
+            if isinstance(values, Stored) and values.identity is not None:
+                digest.update(values.identity)
+                continue
             for part in chunks(values):
                 if part.numel():
                     digest.update(part.contiguous().numpy().data)

@@ -15,7 +15,7 @@ from tandem.config.instantiate import build
 from tandem.data.files.inventory import Inventory, listed
 from tandem.errors import DataError, TandemError
 from tandem.utils.artifacts import DATA, FILES
-from tandem.utils.digests import read_artifact
+from tandem.utils.digests import read_artifact, recorded
 from tandem.utils.files import write_json
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,8 @@ def look(node: Mapping[str, Any], folder: Path, known: dict[str, Read] | None = 
         return DataState("changed", f"{listed(names)} differ" if names else " ".join(str(error).split()))
     differing = [key for key in before if now.get(key) != before[key]]
     if not differing:
-        keep_inventory(files, folder)
+        with recorded(folder):
+            keep_inventory(files, folder)
         return SAME
     return DataState("changed", what_changed(differing, inventory, files))
 

@@ -14,6 +14,7 @@ SCRIPTS = {
     "paper": "reproduce",
     "audit": "audit_data",
     "show_data": "show_data",
+    "write_shards": "write_shards",
     "find_lr": "find_lr",
     "explain_loss": "explain_loss",
     "list_runs": "list_runs",

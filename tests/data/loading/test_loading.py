@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from tandem.data.batch import Batch
 from tandem.data.loading.loading import DRAWS, EpochSampler, VisitDataset, loader
+from tandem.data.loading.storage import Shards
 from tandem.data.samples import Samples
 
 Make = Callable[..., Samples]
@@ -55,6 +57,29 @@ def test_the_order_is_a_function_of_seed_and_epoch() -> None:
 
     assert order(1, 2) == order(1, 2, noise=7)
     assert len({order(seed, epoch) for seed in range(4) for epoch in range(4)}) == 16
+
+
+@settings(max_examples=40, deadline=None)
+@given(rows=st.integers(1, 60), files=st.integers(1, 9), at_once=st.integers(1, 10), epoch=st.integers(0, 99))
+def test_rows_in_shards_are_visited_once_and_some_shards_at_a_time(
+    rows: int, files: int, at_once: int, epoch: int
+) -> None:
+    where = np.arange(rows) % files
+    sampler, free = EpochSampler(rows, 3, Shards(where, at_once)), EpochSampler(rows, 3)
+    for each in (sampler, free):
+        each.set_epoch(epoch)
+    visits, anywhere = list(sampler), list(free)
+    assert sorted(visits) == sorted(anywhere)
+    files = min(files, rows)
+    if at_once >= files:
+        assert visits == anywhere
+    left = [int(where[visit % rows]) for visit in visits]
+    while left:  # one stretch after the other: all rows of some files, and of no other
+        some = list(dict.fromkeys(left))[:at_once]
+        length = sum(map(left.count, some))
+        assert set(left[:length]) == set(some)
+        left = left[length:]
+        assert not set(some) & set(left)
 
 
 def test_shuffling_leaves_the_global_random_state_alone() -> None:

@@ -107,12 +107,17 @@ def _part(source: Any) -> Part | None:
     if root is None or hidden:
         return None
     files = [path for record in getattr(source, "records", ()) for path in record.files]
-    known = recall_digests(cache_folder(getattr(source, "cache", None)), files, root)
+    cache, lists = cache_folder(getattr(source, "cache", None)), list(getattr(source, "lists", ()))
+    digests = {**_digests(cache, root, files), **_digests(cache, root, lists)}
+    return Part(Path(root).resolve(), digests)
+
+
+def _digests(cache: Path, root: Path, files: Sequence[Path]) -> dict[str, str]:
+    """The digests of files below a root, as the source has stored them when it read the files; else they are read."""
     name_of = names_below(root)
     names = [name_of(path).replace(os.sep, "/") for path in files]
-    digests = dict(zip(names, known, strict=True)) if known else dict(_read(root, names))
-    lists = [name_of(path).replace(os.sep, "/") for path in getattr(source, "lists", ())]
-    return Part(Path(root).resolve(), {**digests, **dict(_read(root, lists))})
+    known = recall_digests(cache, files, root)
+    return dict(zip(names, known, strict=True)) if known else dict(_read(root, names))
 
 
 def _read(root: Path, names: Iterable[str]) -> Iterator[tuple[str, str]]:

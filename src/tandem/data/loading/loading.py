@@ -130,7 +130,8 @@ def loader(
     """
     rows = len(samples)
     known = samples.labels if members is None else members
-    sampler = EpochSampler(rows, seed) if shares is None else ClassSampler(known, shares, seed)
+    where = samples.shards if train else None
+    sampler = EpochSampler(rows, seed, where) if shares is None else ClassSampler(known, shares, seed, where)
     sampler.resume(resume[0], resume[1] * batch_size)
     if train and samples.whole is not None:
         samples.whole.open()  # here, so that no worker decodes

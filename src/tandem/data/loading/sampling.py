@@ -13,6 +13,7 @@ from torch.utils.data import Sampler
 
 from tandem.config.suggest import nearest
 from tandem.data.loading.counter_rng import keys
+from tandem.data.loading.storage import Shards
 from tandem.data.samples import Samples
 from tandem.errors import ConfigError, DataError
 
@@ -32,15 +33,20 @@ class VisitSampler(Sampler[int]):
     training. From a visit alone, a worker process, which does not know the epoch, can derive the row and its random
     numbers. A resumed run has the same order as an uninterrupted one.
 
+    Where rows lie in shards, the order is file by file: of some shards at a time, in any order, before the next ones.
+    The shards are drawn anew in each epoch. If there are no more than these, it is the order of data in memory.
+
     Args:
         rows: number of rows of the split, and of visits in an epoch.
         seed: seed of the order.
+        shards: where the rows lie; None if the order is free.
     """
 
-    def __init__(self, rows: int, seed: int) -> None:
+    def __init__(self, rows: int, seed: int, shards: Shards | None = None) -> None:
         super().__init__()
         self.rows = rows
         self.seed = seed
+        self.shards = shards
         self.epoch = 0
         self.done = 0
 
@@ -63,12 +69,30 @@ class VisitSampler(Sampler[int]):
 
     def __iter__(self) -> Iterator[int]:
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + self.epoch)
-        order = torch.randperm(self.rows, generator=generator)
-        return iter(torch.from_numpy(self.visits())[order][self.done :].tolist())
+        visits = self.visits()[torch.randperm(self.rows, generator=generator).numpy()]
+        if self.shards is not None:
+            visits = visits[by_shards(self.shards, visits % self.rows, generator)]
+        return iter(visits[self.done :].tolist())
 
     @abstractmethod
     def visits(self) -> Rows:
         """Returns the epoch's visits in any order, (rows,) int64."""
+
+
+def by_shards(shards: Shards, rows: Rows, generator: torch.Generator) -> Rows:
+    """Sorts rows by shards, some of which are taken together; in between, and among these, the order stays.
+
+    Args:
+        shards: where the rows of the split lie.
+        rows: in random order.
+        generator: draws the order of the shards.
+
+    Returns:
+        Indices into `rows`.
+    """
+    count = int(shards.of_row.max()) + 1
+    turn = torch.randperm(count, generator=generator).numpy() // shards.at_once
+    return np.argsort(turn[shards.of_row[rows]], kind="stable")
 
 
 class ClassSampler(VisitSampler):
@@ -88,14 +112,21 @@ class ClassSampler(VisitSampler):
         labels: (N,) class index of each row, negative where unknown.
         shares: a weight \(w_c\) for each class, at least 0.
         seed: seed of the order.
+        shards: where the rows lie; None if the order is free.
 
     Raises:
         DataError: a class with a positive weight has no rows.
     """
 
-    def __init__(self, labels: Sequence[int] | Rows | torch.Tensor, shares: Sequence[float], seed: int) -> None:
+    def __init__(
+        self,
+        labels: Sequence[int] | Rows | torch.Tensor,
+        shares: Sequence[float],
+        seed: int,
+        shards: Shards | None = None,
+    ) -> None:
         known = np.asarray(labels, dtype=np.int64)
-        super().__init__(len(known), seed)
+        super().__init__(len(known), seed, shards)
         self.unlabelled = np.flatnonzero(known < 0)
         self.members = [np.flatnonzero(known == index) for index in range(len(shares))]
         self.quotas = quotas(self.rows - len(self.unlabelled), shares)

@@ -79,6 +79,19 @@ def free_memory() -> int:
     return max(0, min(free))
 
 
+@dataclass(frozen=True)
+class Shards:
+    """Where rows lie that are best read file by file.
+
+    Attributes:
+        of_row: (N,) number of the file of each row.
+        at_once: of so many files together, an epoch takes the rows in any order, before it goes on to others.
+    """
+
+    of_row: Indices
+    at_once: int
+
+
 class Stored(ABC):
     """Rows of an array, fetched on demand; it is indexed like the tensor that it represents.
 
@@ -86,7 +99,12 @@ class Stored(ABC):
         rows: (N,) position of each row in the storage.
         of_row: shape of one row.
         dtype: of the pixels: uint8, uint16 or float32.
+
+    Attributes:
+        checked: whether the values of masks are checked whenever they are fetched, and need no check before.
     """
+
+    checked = False
 
     def __init__(self, rows: Indices, of_row: tuple[int, ...], dtype: torch.dtype = torch.uint8) -> None:
         self.rows = rows
@@ -113,6 +131,21 @@ class Stored(ABC):
         chosen.__dict__.update(self.__dict__)
         Stored.__init__(chosen, self.rows[index.numpy()], tuple(self.shape[1:]), self.dtype)
         return chosen
+
+    @property
+    def identity(self) -> bytes | None:
+        """A digest that stands for all pixels in a fingerprint; None where they have to be read for it."""
+        return None
+
+    @property
+    def unknown(self) -> NDArray[np.bool_] | None:
+        """Which rows are masks without a known pixel, (N,); None where they have to be read to find out."""
+        return None
+
+    @property
+    def shards(self) -> "Shards | None":
+        """In which file each row lies, where rows of one file are best read together; None where the order is free."""
+        return None
 
     @abstractmethod
     def fetch(self, rows: Indices) -> Pixels:
