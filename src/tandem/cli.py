@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from omegaconf import DictConfig, OmegaConf
 
 import tandem
+from tandem.config.hydra_application import compose_once
 from tandem.config.hydra_internals import check_directory, share_store
 from tandem.config.hydra_section import guard_hydra
 from tandem.config.own_paths import use_cache
@@ -140,6 +141,7 @@ def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on
     if any(word.partition("=")[0] == "--experimental-rerun" for word in sys.argv[1:]):
         _fail("--experimental-rerun reads a pickle, which can run any code; type the command again instead")
     share_store()
+    compose_once()
     # Hydra then raises instead of printing, so that the error can be printed in one line here
     os.environ[FULL_ERRORS] = "1"
     register(config_name)
