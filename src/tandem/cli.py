@@ -30,6 +30,7 @@ from tandem.jobs.outcome import BUSY
 from tandem.jobs.process import PARENT_VARIABLE, follow_parent
 from tandem.jobs.refused import is_new, remove_refused_job
 from tandem.utils.console import announce, silence, warnings_logged
+from tandem.utils.ending import end_at_once
 from tandem.utils.names import printable
 from tandem.utils.signals import exit_code, install, kept
 
@@ -153,6 +154,7 @@ def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on
         with own_modules_remembered(), kept():
             install()
             application()
+        end_at_once()
     except KeyboardInterrupt as stop:
         _fail(on_interrupt, exit_code(stop))
     except Exception as error:  # jobs of `run` handle their own errors, so this one is from composing
