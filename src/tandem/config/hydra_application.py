@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import update_wrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from omegaconf import DictConfig
 
@@ -21,6 +21,9 @@ AS_RUN = "hydra.mode=RUN"
 """The override that Hydra adds where neither the command nor a file says the mode."""
 
 _MARK = "_composes_once_by_tandem"
+
+Remembered = tuple[str | None, list[str], DictConfig | None]
+"""Name, overrides, and what was composed of them."""
 
 
 @contextmanager
@@ -92,7 +95,7 @@ def compose_once() -> None:
     def load(self: Any, config_name: str | None, overrides: list[str], run_mode: Any, **options: Any) -> DictConfig:
         if run_mode is RunMode.MULTIRUN and options.get("validate_sweep_overrides") is False:
             return _asked_for_mode(self, config_name, overrides, **options)
-        name, words, config = vars(self).pop("_remembered", (None, None, None))
+        name, words, config = cast(Remembered, vars(self).pop("_remembered", (None, [], None)))
         if config is None or run_mode is not RunMode.RUN or (name, [*words, AS_RUN]) != (config_name, overrides):
             return whole(self, config_name, overrides, run_mode, **options)
         config.hydra.mode = RunMode.RUN
