@@ -13,6 +13,7 @@ from typing import Any, NoReturn
 from omegaconf import DictConfig, OmegaConf
 
 import tandem
+from tandem.config.hydra_application import compose_once
 from tandem.config.hydra_internals import check_directory, share_store
 from tandem.config.hydra_section import guard_hydra
 from tandem.config.own_paths import use_cache
@@ -29,6 +30,7 @@ from tandem.jobs.outcome import BUSY
 from tandem.jobs.process import PARENT_VARIABLE, follow_parent
 from tandem.jobs.refused import is_new, remove_refused_job
 from tandem.utils.console import announce, silence, warnings_logged
+from tandem.utils.ending import end_at_once
 from tandem.utils.names import printable
 from tandem.utils.signals import exit_code, install, kept
 
@@ -140,6 +142,7 @@ def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on
     if any(word.partition("=")[0] == "--experimental-rerun" for word in sys.argv[1:]):
         _fail("--experimental-rerun reads a pickle, which can run any code; type the command again instead")
     share_store()
+    compose_once()
     # Hydra then raises instead of printing, so that the error can be printed in one line here
     os.environ[FULL_ERRORS] = "1"
     register(config_name)
@@ -151,6 +154,7 @@ def _start(job: Callable[[DictConfig], Any], config_name: str, verbose: bool, on
         with own_modules_remembered(), kept():
             install()
             application()
+        end_at_once()
     except KeyboardInterrupt as stop:
         _fail(on_interrupt, exit_code(stop))
     except Exception as error:  # jobs of `run` handle their own errors, so this one is from composing

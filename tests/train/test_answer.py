@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -43,10 +45,59 @@ def settle(monkeypatch: pytest.MonkeyPatch) -> None:
     time.sleep(0.05)
 
 
+WITHOUT_TORCH = """
+import sys
+for name in ("torch", "torchvision", "pytorch_lightning", "lightning_fabric", "torchmetrics", "timm", "matplotlib"):
+    sys.modules[name] = None
+from tandem.data.files import file_state
+file_state.SETTLED = 0.0
+from tandem.train import main
+main()
+"""
+
+
+def without_torch(folder: Path, *words: str) -> "subprocess.CompletedProcess[str]":
+    """The command in a process that can import no large library."""
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT_TORCH, *words], cwd=folder, capture_output=True, text=True, timeout=300
+    )
+
+
+def answered_without_torch(folder: Path, *words: str) -> str:
+    """What such a process prints of a finished run."""
+    done = without_torch(folder, *words)
+    assert (done.returncode, done.stderr) == (0, "")
+    return done.stdout
+
+
+def table_of(printed: str) -> list[str]:
+    """The lines from the table on; those of the log before it have the time."""
+    lines = printed.splitlines()
+    (first,) = (index for index, line in enumerate(lines) if "already finished" in line)
+    return lines[first + 1 :]
+
+
+def test_a_finished_run_answers_without_torch(
+    tandem_train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    words = ["experiment=tiny", "data.train=24", "data.val=12", "data.test=12", "callbacks.panels=null", "logger=none"]
+    assert tandem_train(*words).code == 0
+    shown = table_of(tandem_train(*words).out)
+    assert any("report:" in line for line in shown)
+    assert table_of(answered_without_torch(tmp_path, *words)) == shown
+    (results,) = tmp_path.glob("runs/tiny/*/results.json")
+    results.write_text(results.read_text()[:-40])
+    again = without_torch(tmp_path, *words)
+    assert again.returncode == 1  # what trains it again needs torch
+    assert "results.json is damaged" in again.stdout
+
+
 def test_corrected_data_are_refused_then_trained_again_and_absent_ones_are_named(
     tandem_train: Callable[..., Any], trees: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settle(monkeypatch)
+    monkeypatch.setenv("COLUMNS", "80")
     root = trees.table(tmp_path / "data", 24)
     time.sleep(0.05)
     first = tandem_train(*OWN, *WITHOUT_IMAGES)
@@ -56,6 +107,7 @@ def test_corrected_data_are_refused_then_trained_again_and_absent_ones_are_named
     again = tandem_train(*OWN, *WITHOUT_IMAGES)
     assert "already finished" in again.out
     assert "content is compared" not in again.out
+    assert table_of(answered_without_torch(tmp_path, *OWN, *WITHOUT_IMAGES)) == table_of(again.out)
     correct(root / "table.csv")
     shutil.copyfile(root / "images" / "p5.png", root / "images" / "p4.png")
     refused = tandem_train(*OWN, *WITHOUT_IMAGES)

@@ -1,15 +1,17 @@
 """How libraries are imported: tested in a separate process, since this one has imported them."""
 
 import gc
+import importlib
 import json
 import subprocess
 import sys
 from typing import Any
 
 import pytest
+from lightning_utilities.core import imports
 from lightning_utilities.core.imports import RequirementCache
 
-from tandem.utils.lazy_imports import LIBRARIES, collection_paused, load_libraries, without_transformers
+from tandem.utils.lazy_imports import LIBRARIES, collection_paused, load_libraries, without, without_unused
 
 LOOK = """
 import gc, json, sys
@@ -18,7 +20,8 @@ passes = []
 gc.callbacks.append(lambda phase, info: passes.append(phase == "start" and "torch" in sys.modules))
 from tandem.utils.lazy_imports import LIBRARIES, load_libraries
 load_libraries()
-known = [name in sys.modules for name in (*LIBRARIES, "torch")] + ["transformers" not in sys.modules]
+known = [name in sys.modules for name in (*LIBRARIES, "torch")]
+known += [name not in sys.modules for name in ("transformers", "wandb", "scipy.signal")]
 frozen = gc.get_freeze_count()
 load_libraries()
 print(json.dumps([known, sum(passes), frozen, gc.get_freeze_count(), gc.isenabled()]))
@@ -37,7 +40,7 @@ def seen(before: str) -> tuple[list[Any], str]:
 @pytest.mark.full
 def test_garbage_collection_is_paused_during_the_import_and_objects_are_frozen() -> None:
     (known, passes, frozen, again, enabled), errors = seen("None")
-    assert known == [True] * (len(LIBRARIES) + 2)
+    assert known == [True] * (len(LIBRARIES) + 4)
     assert passes <= 2, "one for what the import has left over, and one that may have been due"
     assert frozen > 100_000
     assert again == frozen
@@ -47,15 +50,33 @@ def test_garbage_collection_is_paused_during_the_import_and_objects_are_frozen()
 
 def test_disabled_garbage_collection_stays_disabled() -> None:
     (known, _, frozen, _, enabled), _ = seen("gc.disable()")
-    assert (known, frozen, enabled) == ([False] * (len(LIBRARIES) + 1) + [True], 0, False)
+    assert (known, frozen, enabled) == ([False] * (len(LIBRARIES) + 1) + [True] * 3, 0, False)
 
 
-def test_only_transformers_is_not_found() -> None:
+def test_only_what_is_unused_is_not_found() -> None:
     before = bool(RequirementCache("transformers"))
-    with without_transformers():
+    with without_unused():
         assert not RequirementCache("transformers>=4.4.0")
         assert RequirementCache("torch>=2.0")
+        assert not RequirementCache("scipy")
+        kept = imports.package_available
+        assert (kept("scipy"), kept("numpy"), kept("no_such_package")) == (False, True, False)
     assert bool(RequirementCache("transformers")) == before
+    assert kept("scipy"), "of a module that was imported inside"
+    assert imports.module_available("scipy")
+    assert RequirementCache("scipy")
+    assert imports.package_available is not kept
+
+
+def test_packages_are_hidden_for_a_while_and_those_in_use_stay() -> None:
+    used = json
+    sys.modules.pop("this", None)
+    with without(["this", "json"]):
+        with pytest.raises(ImportError):
+            importlib.import_module("this")
+        assert importlib.import_module("json") is used
+    assert "this" not in sys.modules
+    assert sys.modules["json"] is used
 
 
 def test_nothing_happens_if_the_libraries_are_imported() -> None:

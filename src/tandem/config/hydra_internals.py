@@ -41,7 +41,7 @@ class UnexpectedHydraError(Exception):
     """A private part of Hydra exists, but does not do what tandem expects."""
 
 
-def _report(part: str, error: Exception, effect: str) -> None:
+def report_change(part: str, error: Exception, effect: str) -> None:
     """Logs once per process that a private part of Hydra has changed."""
     if part in _reported:
         return
@@ -199,7 +199,7 @@ class JobComposer:
 
     def _fall_back(self, error: Exception) -> None:
         self._fast = None
-        _report("its loader of configurations", error, "composing jobs takes longer")
+        report_change("its loader of configurations", error, "composing jobs takes longer")
 
 
 def _run_mode() -> Any:
@@ -341,7 +341,7 @@ def share_store() -> None:
         if copy.deepcopy(store) is not store:
             raise UnexpectedHydraError("it is copied in another way")
     except Exception as error:
-        _report("its store of configurations", error, "composing takes longer")
+        report_change("its store of configurations", error, "composing takes longer")
 
 
 def _uncopied(store: Any, memo: dict[int, Any]) -> Any:
@@ -365,7 +365,7 @@ def remove_launchers(names: Sequence[str]) -> None:
         for name in names:
             launchers.pop(name, None)
     except Exception as error:
-        _report("its store of launchers", error, "an installed launcher of another package may hide tandem's")
+        report_change("its store of launchers", error, "an installed launcher of another package may hide tandem's")
 
 
 # -------------------------------------------------------------------------------------------------- a sweep's callbacks
@@ -376,7 +376,7 @@ def sweep_callbacks(context: "HydraContext") -> "Sequence[Callback]":
     try:
         return list(context.callbacks.callbacks)
     except Exception as error:
-        _report("its callbacks", error, "the summary of a sweep does not count jobs that were not started")
+        report_change("its callbacks", error, "the summary of a sweep does not count jobs that were not started")
         return []
 
 

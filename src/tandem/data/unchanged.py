@@ -55,18 +55,20 @@ def glance(node: Mapping[str, Any], folder: Path) -> DataState:
         node: `data` of the run's configuration.
         folder: the run's folder.
     """
+    kept = (folder / DATA).is_file()
+    inventory, state = read_inventory(folder) if kept else (None, None)
+    absent = _absent(node, inventory)
+    if not absent and inventory is not None and state is not None and inventory.state() == state:
+        return SAME  # before the data set is built, since its module may import torch, which takes seconds
     try:
         source = build(node, "data")
     except TandemError as error:  # its package, or the place of its files, is not on this machine
         return DataState("absent", " ".join(str(error).split()))
     if getattr(source, "formula", False):
         return SAME
-    if not (folder / DATA).is_file():
+    if not kept:
         return DataState("absent", f"{DATA} is missing")
-    inventory, state = read_inventory(folder)
-    if absent := _absent(node, inventory):
-        return DataState("absent", absent)
-    return SAME if inventory is not None and state is not None and inventory.state() == state else DataState("unknown")
+    return DataState("absent", absent) if absent else DataState("unknown")
 
 
 def look(node: Mapping[str, Any], folder: Path, known: dict[str, Read] | None = None) -> DataState:

@@ -4,13 +4,16 @@ import atexit
 import gc
 import sys
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
 from importlib.metadata import PackageNotFoundError
 
 LIBRARIES = ("pytorch_lightning", "timm", "matplotlib.figure")
 """What training, evaluation and prediction always import; the first one imports torch."""
+
+OWN_SCRIPTS = {"timm": ("wandb",)}
+"""Packages that a library imports, if they are installed, for training scripts of its own alone."""
 
 
 def load_libraries() -> None:
@@ -25,36 +28,57 @@ def load_libraries() -> None:
     """
     if LIBRARIES[0] in sys.modules or not gc.isenabled():
         return
-    with collection_paused(), without_transformers(), warnings.catch_warnings():
+    with collection_paused(), without_unused(), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="IProgress not found")  # tqdm, in notebooks without ipywidgets
         for name in LIBRARIES:
-            import_module(name)
+            with without(OWN_SCRIPTS.get(name, ())):
+                import_module(name)
     gc.collect()
     gc.freeze()
     atexit.register(gc.unfreeze)
 
 
 @contextmanager
-def without_transformers() -> Iterator[None]:
-    """Inside, torchmetrics does not find `transformers`, which it would import for its metrics of text alone.
+def without_unused() -> Iterator[None]:
+    """Inside, torchmetrics finds neither `transformers` nor `scipy`.
 
-    That takes more than a second wherever the package is installed, as with the extra `lora`.
+    It would import `transformers` for its metrics of text alone, which takes more than a second wherever the package is
+    installed, as with the extra `lora`. It would import `scipy.signal` to give a function the name that it had in old
+    versions, for a metric of speech, which takes a seventh of the time of all imports. Metrics that compute with scipy
+    look for it when they are used, and find it.
     """
     from lightning_utilities.core import imports
 
-    names = vars(imports)
-    found = names["_version"]
+    names, inside = vars(imports), True
+    version_of, is_there = names["_version"], names["package_available"]
 
     def version(name: str) -> str:
-        if name == "transformers":
+        if name in ("transformers", "scipy"):
             raise PackageNotFoundError(name)
-        return str(found(name))
+        return str(version_of(name))
 
-    names["_version"] = version
+    def package_available(name: str) -> bool:  # modules that are imported inside keep it
+        return bool(is_there(name)) and not (inside and name == "scipy")
+
+    names.update(_version=version, package_available=package_available)
     try:
         yield
     finally:
-        names["_version"] = found
+        inside = False
+        names.update(_version=version_of, package_available=is_there)
+        imports.module_available.cache_clear()  # which may remember that scipy is not there
+
+
+@contextmanager
+def without(packages: Iterable[str]) -> Iterator[None]:
+    """Inside, packages that are not imported yet cannot be imported."""
+    hidden = [name for name in packages if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None halts an import
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
 
 
 @contextmanager

@@ -13,16 +13,18 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.lib import format as npy
 from numpy.typing import NDArray
 
-from tandem.data.loading.storage import Mapped
 from tandem.errors import ConfigError, DataError
 from tandem.utils.files import check_regular, write_whole
 from tandem.utils.locks import Locked, NoLocks, holding
+
+if TYPE_CHECKING:
+    from tandem.data.loading.storage import Mapped
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +99,7 @@ def digest(path: Path, name: str) -> bytes:
     return hashlib.sha256(f"{len(known)}:{len(content)}:".encode() + known + content).digest()
 
 
-def fetch(path: Path, shapes: Shapes, make: Callable[[], Iterable[Arrays]]) -> dict[str, Mapped] | None:
+def fetch(path: Path, shapes: Shapes, make: Callable[[], Iterable[Arrays]]) -> "dict[str, Mapped] | None":
     """Returns the arrays cached at `path`, memory-mapped; computes and stores them first if necessary.
 
     A damaged file is replaced. Returns None if the folder cannot be written. Both cases log a warning. Of several
@@ -124,7 +126,7 @@ def fetch(path: Path, shapes: Shapes, make: Callable[[], Iterable[Arrays]]) -> d
         return None
 
 
-def _mapped(path: Path, shapes: Shapes) -> dict[str, Mapped] | None:
+def _mapped(path: Path, shapes: Shapes) -> "dict[str, Mapped] | None":
     """The arrays of a file; None if there is none, or if it is damaged."""
     try:
         if path.is_file():
@@ -201,12 +203,14 @@ def write_arrays(file: IO[bytes], folder: Path, shapes: Shapes, parts: Iterable[
                 shutil.copyfileobj(spools[name], member, 2**20)
 
 
-def map_arrays(path: Path, shapes: Shapes) -> dict[str, Mapped]:
+def map_arrays(path: Path, shapes: Shapes) -> "dict[str, Mapped]":
     """Memory-maps the arrays of an `.npz` file, without unpickling, after verifying the checksum of every byte.
 
     Raises:
         ValueError: an array has another dtype or shape, or is compressed. A damaged file raises one of `DAMAGE`.
     """
+    from tandem.data.loading.storage import Mapped  # imports torch, which the names of files do not need
+
     with path.open("rb") as file, zipfile.ZipFile(file) as archive:
         if bad := archive.testzip():
             raise zipfile.BadZipFile(f"bad checksum of {bad}")

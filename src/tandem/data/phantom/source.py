@@ -1,17 +1,18 @@
 """The phantom as a data set."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
 from tandem.data.loading.counter_rng import uniform
 from tandem.data.phantom.params import CLASSES, PhantomParams, share, whole
 from tandem.data.phantom.render import image_keys, render
 from tandem.data.phantom.streams import Stream
-from tandem.data.samples import SPLITS, Samples
 from tandem.errors import ConfigError
+
+if TYPE_CHECKING:  # torch is imported with the first images, so that a finished run answers without it
+    from tandem.data.samples import Samples
 
 
 class Phantom:
@@ -75,16 +76,17 @@ class Phantom:
         self.channels = 1
         self.formula = True
         self.params = PhantomParams(size, class_probabilities, lesion_area, contrast, noise)
-        self.counts = {split: whole(split, count, 1) for split, count in zip(SPLITS, (train, val, test), strict=True)}
+        given = {"train": train, "val": val, "test": test}
+        self.counts = {split: whole(split, count, 1) for split, count in given.items()}
         self._without_mask = share("without_mask", without_mask)
         self._without_label = share("without_label", without_label)
         self._seed = whole("seed", seed, 0, 2**63 - 1)
 
-    def load(self) -> dict[str, Samples]:
+    def load(self) -> "dict[str, Samples]":
         """Draws all images of the splits `train`, `val` and `test`."""
         return {split: self.draw(split, range(count)) for split, count in self.counts.items()}
 
-    def draw(self, split: str, indices: Sequence[int]) -> Samples:
+    def draw(self, split: str, indices: Sequence[int]) -> "Samples":
         """Draws some images of a split, in the given order; bit for bit the rows that `load` returns.
 
         Args:
@@ -95,8 +97,13 @@ class Phantom:
             ConfigError: the split is unknown.
             ValueError: an index is below 0.
         """
-        if split not in SPLITS:
-            raise ConfigError(f"split is {split!r}, but must be one of {', '.join(SPLITS)}")
+        import torch
+
+        from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
+        from tandem.data.samples import Samples
+
+        if split not in self.counts:
+            raise ConfigError(f"split is {split!r}, but must be one of {', '.join(self.counts)}")
         rows = np.asarray(indices, dtype=np.int64)
         images, masks, labels = render(self._seed, split, rows, self.params)
         if split == "train":
