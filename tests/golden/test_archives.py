@@ -55,7 +55,7 @@ def unexplained(name: str, out: Path) -> list[tuple[str, str, float, float]]:
     """Numbers of the runs that were trained again which are neither those of the archive nor corrected since.
 
     On the processor of the archive every number must be equal. On another one the training losses of the first epoch
-    must be close, since each step enlarges the difference. A run with a number that differs stays in the folder `verify`.
+    must be close, since each step enlarges the difference. A run that differs stays in the folder `verify`.
     """
     found = []
     with zipfile.ZipFile(HERE / f"{name}.zip") as archive:

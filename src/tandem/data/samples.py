@@ -12,12 +12,8 @@ from torch import Tensor
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL, Batch
 from tandem.data.files.raster import BYTE, to_unit
-<<<<<<< HEAD
 from tandem.data.loading.crops import Squares, Whole, join_whole
-from tandem.data.loading.storage import WIDTHS, chunks, join, pick
-=======
 from tandem.data.loading.storage import WIDTHS, Shards, Stored, chunks, join, pick
->>>>>>> h_stream
 from tandem.errors import DataError
 
 SPLITS = ("train", "val", "test")
