@@ -1,5 +1,6 @@
 """Fewer targets for training: which images keep theirs, what is left out, and that nothing else changes."""
 
+from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from torch import Tensor
 
 from tandem.data.datamodule import DataModule
+from tandem.data.loading.crops import Whole
 from tandem.data.loading.kept_targets import KeptTargets
 from tandem.data.loading.storage import Redecoded, as_tensor
 from tandem.data.phantom import Phantom
@@ -112,6 +114,13 @@ def test_the_data_module_reduces_training_alone_and_knows_the_data() -> None:
 def test_bad_options(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigError, match=said):
         KeptTargets(**options)
+
+
+def test_random_squares_bring_their_masks_along(train: Samples) -> None:
+    squares = replace(train, whole=Whole((), torch.zeros(COUNT, 2, dtype=torch.int64), 32))
+    with pytest.raises(ConfigError, match=r"loader\.masks=0\.5 needs data\.crop=centre"):
+        KeptTargets(masks=0.5).apply(squares, seed=0)
+    assert int((KeptTargets(labels=0.5).apply(squares, seed=0).labels == -100).sum()) == pytest.approx(COUNT / 2, abs=2)
 
 
 def test_data_without_the_target(train: Samples) -> None:

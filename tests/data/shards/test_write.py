@@ -2,13 +2,17 @@
 
 import shutil
 from collections.abc import Callable
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 
 from tandem.data.datamodule import DataModule
+from tandem.data.loading.crops import Whole
 from tandem.data.shards import write
 from tandem.data.shards.write import check_out, write_shards
 from tandem.data.unchanged import glance, look
@@ -100,3 +104,12 @@ def test_a_run_knows_its_shards_again_without_reading_them(
     shard.write_bytes(shard.read_bytes()[::-1])
     found = look(node, run)
     assert (found.word, found.reason) == ("changed", "train/chunk-0-3.bin differ")
+
+
+def test_random_squares_are_refused(everything: DataModule, tmp_path: Path) -> None:
+    data, train = copy(everything), everything.splits["train"]
+    squares = replace(train, whole=Whole((), torch.zeros(len(train), 2, dtype=torch.int64), train.images.shape[-1]))
+    data.splits = {**everything.splits, "train": squares}
+    with pytest.raises(ConfigError, match=r"data\.crop=random draws squares .* set data\.crop=centre"):
+        write_shards(data, {}, tmp_path / "out", 1.0)
+    assert not (tmp_path / "out").exists()

@@ -63,8 +63,13 @@ class KeptTargets:
             seed: of the draw.
 
         Raises:
+            ConfigError: masks are to be taken away from random squares, whose masks come from the whole images.
             DataError: the data have no masks or no labels at all, or no image is left.
         """
+        if self.masks < 1 and samples.whole is not None:
+            raise ConfigError(
+                f"loader.masks={self.masks:g} needs data.crop=centre: random squares bring their masks along"
+            )
         labelled = samples.labels != MISSING_LABEL
         masked = _has_mask(samples.masks)
         for key, share, has in (("masks", self.masks, masked), ("labels", self.labels, labelled)):

@@ -65,6 +65,7 @@ def read_rows(split: ShardedSplit, manifest: Manifest, count: int) -> Samples:
             raise ValueError("place is no order of the rows")
         of_storage = np.empty(count, np.bool_)
         of_storage[place] = unknown
+        optional: dict[str, Any] = {name: torch.from_numpy(arrays[name]) for name in OPTIONAL if name in arrays}
         return Samples(
             images=as_tensor(ShardedPixels(split, IMAGE, place)),
             labels=torch.from_numpy(arrays["labels"]),
@@ -72,7 +73,7 @@ def read_rows(split: ShardedSplit, manifest: Manifest, count: int) -> Samples:
             ids=_parts(arrays["ids"]),
             groups=_parts(arrays["groups"]),
             columns={name: torch.from_numpy(arrays[f"column{i}"]) for i, name in enumerate(manifest.targets.columns)},
-            **{name: torch.from_numpy(arrays[name]) for name in OPTIONAL if name in arrays},
+            **optional,
         )
     except (*DAMAGE, DataError) as error:
         text = " ".join(str(error).split())[:120]

@@ -82,6 +82,10 @@ def check_out(out: Path, shard_mb: float) -> None:
 
 def _manifest(data: "DataModule", node: Mapping[str, Any]) -> Manifest:
     info, train = data.info, data.splits["train"]
+    if train.whole is not None:
+        raise ConfigError(
+            "data.crop=random draws squares of whole images, which shards do not hold: set data.crop=centre"
+        )
     if different := [split for split, part in data.splits.items() if part.images.shape[2:] != train.images.shape[2:]]:
         raise DataError(f"images of {different[0]} have another size than those of train: give all the same data.size")
     height, width = train.images.shape[2:]
