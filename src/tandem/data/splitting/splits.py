@@ -74,7 +74,8 @@ def split_rows(
     stratum = stratum.reshape(-1)
     names, member = np.unique(np.asarray(groups), return_inverse=True)
     held = _group_counts(member, stratum, len(names), len(strata))
-    target = np.array(list(fractions.values()))[:, None] * np.bincount(stratum, minlength=len(strata))
+    shares = np.array(list(fractions.values()), dtype=np.float64)
+    target = shares[:, None] * np.bincount(stratum, minlength=len(strata))
     home, placed = _assign(_order(names.tolist(), np.bincount(member), seed), held, target)
     columns = {int(label): strata[:, 0] == label for label in np.unique(strata[:, 0])}
     rows = {label: placed[:, where].sum(1) for label, where in columns.items()}
