@@ -10,11 +10,14 @@ from pathlib import Path
 from typing import Any
 
 from tandem.config.identity import run_hash
-from tandem.utils.artifacts import IDENTITY, METRICS, RESULTS, SPLITS_FILE
+from tandem.utils.artifacts import IDENTITY, RESULTS
 from tandem.utils.digests import recorded
-from tandem.utils.files import copy_whole, write_json
+from tandem.utils.files import write_json
 
 GAMMA, ALPHA, LEARNING_RATE = "tasks.segmentation.loss.gamma", "tasks.segmentation.loss.alpha", "optimizer.lr"
+
+LARGE = ("*.ckpt", "report.html", ".lock")
+"""Files that are not copied; lists and studies do not read them."""
 
 Choices = Callable[[int], Iterator[dict[str, Any]]]
 """Values of options by dotted key, for so many runs."""
@@ -48,14 +51,11 @@ def write_runs(first: Path, place: Path, count: int, choices: Choices) -> None:
     for number, values in enumerate(choices(count)):
         one = changed(results, values, chance)
         folder = place / one["hash"]
-        folder.mkdir(parents=True)
+        shutil.copytree(first, folder, ignore=shutil.ignore_patterns(*LARGE))
+        identity = json.loads((first / IDENTITY).read_text(encoding="utf-8"))
         with recorded(folder):
-            for name in (METRICS, SPLITS_FILE, "data.json"):
-                copy_whole(first / name, folder / name)
-            identity = json.loads((first / IDENTITY).read_text(encoding="utf-8"))
             write_json(folder / IDENTITY, {**identity, "hash": one["hash"]})
             write_json(folder / RESULTS, one)
-        shutil.copy(first / "config.yaml", folder)
         typed = [f"{key}={value}" for key, value in values.items()]
         write_json(folder / "status.json", {"state": "finished", "sweep": "made", "job": number, "overrides": typed})
 

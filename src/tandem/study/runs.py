@@ -4,6 +4,7 @@ import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from tandem.metrics.catalogue import Quantity
 from tandem.metrics.stored import agreed, read_quantities
 from tandem.runs.copies import check_copy, copy_line
 from tandem.runs.folders import what_else
+from tandem.study.settings import flat_settings
 from tandem.utils.artifacts import IDENTITY, RESULTS, TRIALS, check_schema
 from tandem.utils.digests import read_artifact
 from tandem.utils.files import read_json
@@ -50,10 +52,15 @@ class Run:
         """Names of its tasks."""
         return tuple(self.config["tasks"])
 
-    @property
+    @cached_property
     def quantities(self) -> dict[str, Quantity]:
         """What its metrics are, by `<task>/<metric>`."""
         return read_quantities(self.results)
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """Every setting that can change a number, by dotted key."""
+        return flat_settings(self.config, self.tasks)
 
 
 @dataclass(frozen=True)
@@ -190,9 +197,10 @@ def read_run(path: Path) -> Run:
             told = f"{RESULTS} has no '{key}': written by an older version of tandem? train it again"
             raise ValueError(told)  # noqa: TRY004 (what is wrong is a file)
     check_schema(whole.get("schema"), path)
-    read_quantities(results)
     metrics = {key: _number(value) for key, value in results["metrics"].items()}
-    return Run(path.parent, results, metrics, _overrides(path.with_name(STATUS)))
+    run = Run(path.parent, results, metrics, _overrides(path.with_name(STATUS)))
+    _ = run.quantities  # read here, so that what is wrong with them is said of this file
+    return run
 
 
 def _number(value: Any) -> float | None:
