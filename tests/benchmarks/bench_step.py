@@ -185,7 +185,7 @@ class Setting:
         """What the command does, from the configuration to the results."""
         self.turn += 1
         clock = peers.Clock(peak)
-        train(tandem.compose([*self.words, *words]), self.folder / str(self.turn), [clock])
+        train(dict(tandem.compose([*self.words, *words])), self.folder / str(self.turn), [clock])
         return clock.epochs
 
     def vision(self, workers: int) -> list[Epoch]:

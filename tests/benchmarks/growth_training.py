@@ -52,7 +52,7 @@ def grown(what: str, unit: str, values: Sequence[int], costs: Sequence[Cost], sq
 
 
 class Training:
-    """Runs of `experiment=demo` on noise, whatever their configuration."""
+    """Runs on noise with the network of `experiment=demo`, whatever their configuration."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.number = folder, count()
@@ -69,10 +69,10 @@ class Training:
 def composed(*words: str) -> dict[str, Any]:
     """The configuration of a short run without figures."""
     common = (
-        "experiment=demo", "augment=none", f"trainer.max_epochs={EPOCHS}", f"loader.batch_size={BATCH}",
+        "experiment=tiny", "network.backbone=test_resnet", "augment=none", f"trainer.max_epochs={EPOCHS}", f"loader.batch_size={BATCH}",
         "callbacks.panels=null",
     )  # fmt: skip
-    return tandem.compose([*common, *words])
+    return dict(tandem.compose([*common, *words]))
 
 
 def noise(size: int, *words: str, **options: int) -> dict[str, Any]:

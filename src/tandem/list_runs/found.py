@@ -19,6 +19,7 @@ from tandem.study.swept_params import (
     swept_params,
 )
 from tandem.utils.artifacts import RESULTS
+from tandem.utils.lazy_imports import collection_paused
 from tandem.utils.walk import files_named
 
 
@@ -71,7 +72,8 @@ def find(root: Path) -> list[ListedRun]:
     if not root.is_dir():
         raise ConfigError(f"there is no folder {root}; give that of the runs, such as runs=runs")
     folders = dict.fromkeys(path.parent for path in files_named(root, RESULTS, STATUS))
-    return [listed for folder in folders if (listed := _listed(folder, root)) is not None]
+    with collection_paused():
+        return [listed for folder in folders if (listed := _listed(folder, root)) is not None]
 
 
 def _listed(folder: Path, root: Path) -> ListedRun | None:

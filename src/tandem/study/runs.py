@@ -19,6 +19,7 @@ from tandem.study.settings import flat_settings
 from tandem.utils.artifacts import IDENTITY, RESULTS, TRIALS, check_schema
 from tandem.utils.digests import read_artifact
 from tandem.utils.files import read_json
+from tandem.utils.lazy_imports import collection_paused
 from tandem.utils.walk import files_named
 
 TRAINING = "tandem.train"
@@ -124,7 +125,8 @@ def read_study(folders: Sequence[Path]) -> Study:
     found = _below(folders, RESULTS, STATUS, PLAN, TRIALS)
     for path in found[RESULTS]:
         try:
-            run = read_run(path)
+            with collection_paused():
+                run = read_run(path)
         except (OSError, ValueError, DataError) as error:
             reason = " ".join(str(error).split())
             unfinished.append(Unfinished(path.parent, "unreadable", reason, _overrides(path.with_name(STATUS))))
