@@ -203,9 +203,15 @@ class Setting:
 
 
 def _but_first(turn: Callable[[], list[Epoch]]) -> list[Epoch]:
-    """A turn's epochs without the first one; the next contender finds as many threads as this one."""
-    threads = torch.get_num_threads()
+    """A turn's epochs without the first one; the next contender finds torch as this one has.
+
+    tandem chooses threads and deterministic algorithms for the process. The latter would slow down others: torchmetrics
+    then counts thresholds by a table of all pixels, of several GB.
+    """
+    threads, exact = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    warn = torch.is_deterministic_algorithms_warn_only_enabled()
     try:
         return turn()[1:]
     finally:
         torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(exact, warn_only=warn)

@@ -69,8 +69,8 @@ class Training:
 def composed(*words: str) -> dict[str, Any]:
     """The configuration of a short run without figures."""
     common = (
-        "experiment=tiny", "network.backbone=test_resnet", "augment=none", f"trainer.max_epochs={EPOCHS}", f"loader.batch_size={BATCH}",
-        "callbacks.panels=null",
+        "experiment=tiny", "network.backbone=test_resnet", "augment=none", "callbacks.panels=null",
+        f"trainer.max_epochs={EPOCHS}", f"loader.batch_size={BATCH}",
     )  # fmt: skip
     return dict(tandem.compose([*common, *words]))
 

@@ -126,7 +126,7 @@ def ratios(rows: Sequence[Row]) -> Figure:
     axes.axvline(1, color="0.4", linestyle="--", linewidth=1)
     axes.set_yticks(range(len(rows)), [f"{row.what}, {row.peer.rsplit(' ', 2)[0]}" for row in rows], fontsize=8)
     axes.invert_yaxis()
-    axes.set_xlabel("times as fast as the peer, median with 95 % interval; the tick is the bar")
+    axes.set_xlabel("times as fast as the peer: median, 95 % interval, bar", fontsize=8)
     axes.grid(axis="x", alpha=0.25)
     axes.spines[["top", "right"]].set_visible(False)
     return figure
