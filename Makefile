@@ -5,7 +5,7 @@ READY := $(VENV)/.ready
 
 PYTHONS := src scripts tests docs/*.py docs/examples
 
-.PHONY: demo test test-full test-gpu docs faults bench lint lock setup clean help
+.PHONY: demo test test-full test-gpu docs faults bench bench-page lint lock setup clean help
 
 help: ## what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,8 +29,11 @@ test-gpu: $(READY) ## what needs a GPU (CUDA, or mps of macOS); skipped with the
 faults: $(READY) ## kills, damaged files, bad inputs, hostile cases; FAULTS="inputs hostile" for parts, "kills 2 5" for 2 set-ups of 5 kills
 	OMP_NUM_THREADS=1 $(PYTHON) -m tests.faults.run $(FAULTS)
 
-bench: $(READY) ## speed and memory as ratios against peers, in one run; BENCH="losses sweep" for some
+bench: $(READY) ## speed and memory as ratios against peers, into results/bench; BENCH="losses sweep" for some
 	$(PYTHON) -m tests.benchmarks.run $(BENCH)
+
+bench-page: $(READY) ## docs/benchmarks.md and its charts from results/bench
+	$(PYTHON) -m tests.benchmarks.page
 
 lint: $(READY) ## style and types
 	$(VENV)/bin/ruff check $(PYTHONS)

@@ -11,11 +11,8 @@ these rows have no bar. Neither has a loss whose only counterpart is put togethe
 Memory is what the allocator holds at most at one time, counted from the call on, the gradient included.
 """
 
-import contextlib
-import os
-import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -27,10 +24,10 @@ import torch
 from hydra import compose, initialize_config_dir
 from hydra.utils import instantiate
 from tests.benchmarks.harness import Row, at_most, seconds
+from tests.benchmarks.memory import peak
 from timm.loss import AsymmetricLossMultiLabel, PolyCrossEntropy
 from torch import Tensor, nn
 from torch.nn import functional as F
-from torch.profiler import ProfilerActivity, profile
 from torchvision.ops import sigmoid_focal_loss
 
 from tandem.config.shipped import config_folder
@@ -200,34 +197,6 @@ def step(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, target: Tenso
 
 def converted(loss: Callable[[Tensor, Tensor], Tensor], logits: Tensor, target: Tensor) -> Tensor:
     return loss(logits, target.float())
-
-
-def peak(function: Callable[[], object]) -> float:
-    """What the CPU's allocator holds at most at one time during a call, in MiB."""
-    with quiet(), profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
-        kept = function()
-    del kept
-    held = most = 0
-    assert seen.profiler is not None
-    assert seen.profiler.kineto_results is not None
-    events = [event for event in seen.profiler.kineto_results.events() if event.name() == "[memory]"]
-    for event in sorted(events, key=lambda event: event.start_ns()):
-        held += event.nbytes()
-        most = max(most, held)
-    return most / 2**20
-
-
-@contextlib.contextmanager
-def quiet() -> Iterator[None]:
-    """Keeps what the profiler's C++ code says of itself off the terminal."""
-    terminal = os.dup(2)
-    with tempfile.TemporaryFile() as unread:
-        os.dup2(unread.fileno(), 2)
-        try:
-            yield
-        finally:
-            os.dup2(terminal, 2)
-            os.close(terminal)
 
 
 def rounds(functions: Iterable[Callable[[], object]]) -> int:

@@ -1,74 +1,132 @@
-"""Seconds of an epoch's training: a loop written by hand, a bare Lightning loop, a module that logs each step, tandem.
+"""Seconds of an epoch, training and validation: tandem against loops of others on the same network and images.
 
-All train the same network on the same images in memory, without augmentation, in one process and in turns; the first
-epoch of a turn is not counted. Ours is what `tandem-train` does by default: metrics, the watch for collapse, panels,
-confusion matrices, checkpoints. The loop by hand takes losses from torch alone and logs nothing. The module that logs
-is written as the Lightning-Hydra template writes one: metrics of torchmetrics, updated and logged in each step.
-Validation is timed apart: ours finds the best Dice over 81 thresholds, as the loop by hand does with comparisons.
+All run in one process and in turns, on images in memory; the first epoch of a turn is not counted, and no pair of
+epochs is left out. A ratio is the median over pairs of epochs of the same round. Ours is what `tandem-train` does by
+default: metrics, the watch for collapse, panels, confusion matrices, checkpoints.
+
+* by hand: losses of torch, no log; validation finds the best Dice over 81 thresholds with comparisons.
+* DataLoader + torchvision: the same loop with augmentation, image by image, with 0 and with 2 workers.
+* bare Lightning: nothing but the loss; as fast as anything in Lightning can be.
+* logs each step: as the Lightning-Hydra template writes it, with metrics of torchmetrics, updated and logged in each
+  step, and a binned curve for the best Dice.
+* MONAI: SupervisedTrainer and its evaluator with their metrics; needs the package `pytorch-ignite`.
+
+Memory is what torch's allocator holds at most in an epoch of training, beyond what it held before.
 """
 
+import os
 import tempfile
-import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from unittest.mock import patch
 
-import pytorch_lightning as pl
 import torch
-from tests.benchmarks.harness import Row, in_turns, paired
-from torch import Tensor, nn
-from torch.nn import functional as F
+from tests.benchmarks import step_peers as peers
+from tests.benchmarks.harness import Row, at_most, in_turns, not_measured, paired
+from tests.benchmarks.memory import Peak
+from tests.benchmarks.step_peers import Epoch
+from torch import nn
 from torch.utils.data import DataLoader
-from torchmetrics import MeanMetric
-from torchmetrics.classification import BinaryF1Score, MulticlassAccuracy
 
 import tandem
 from tandem.data.batch import Batch
 from tandem.data.loading.loading import loader
 from tandem.factory import make_data, make_module
 from tandem.train.run import train
+from tandem.utils.machine import native_bfloat16
 
-IMAGES = {64: (600, 32), 128: (240, 16), 256: (64, 16)}
+IMAGES = {64: (600, 32), 128: (160, 16), 256: (64, 16)}
 """Images and batch by side in pixels."""
 
-EPOCHS = 3
+EPOCHS = 4
 """Of one turn; the first is not counted."""
 
-TURNS = 5
-"""Of each: ten pairs of epochs."""
+TURNS = 4
+"""Of each: twelve pairs of epochs."""
 
-THRESHOLDS = torch.linspace(0.1, 0.9, 81)
+BARS = {64: 0.97, 128: 0.99, 256: 0.99}
+"""Least ratio of speeds to the loop by hand, by side."""
 
-BARS = {"by hand": {64: 0.97, 128: 0.99, 256: 0.99}, "logs each step": {64: 1.1}}
-"""Least ratio of speeds, by peer and side."""
+AUTO_BAR = 1.6
+"""Least ratio of speeds of `performance=auto` to `exact`, where the processor multiplies bfloat16 itself."""
 
-Epoch = tuple[float, float]
-"""Seconds of its training and of its validation."""
+NEVER_SLOWER = 0.97
+"""The same elsewhere: what noise makes of 1."""
+
+MEMORY_BAR = 1.05
+
+WORKERS = (0, 2)
+
+OURS, AUTO, LIGHT, HAND, BARE, LOGS, MONAI = (
+    "tandem", "performance=auto", "tandem, light", "by hand", "bare Lightning", "logs each step", "MONAI",
+)  # fmt: skip
+VISION = "DataLoader + torchvision"
+
+Taken = Mapping[str, Sequence[Epoch]]
 
 
 def rows() -> list[Row]:
-    """Training against each peer, and validation against the loop by hand, at each size."""
+    """The comparisons at each size."""
     return [row for side in IMAGES for row in compared(side)]
 
 
 def compared(side: int) -> list[Row]:
-    """The rows of one size."""
-    with tempfile.TemporaryDirectory() as folder:
+    """The rows of one size; the smallest, that of `experiment=demo`, has all peers."""
+    # the choice of `performance=auto` is measured in the first of its turns, and kept in the cache for the others
+    with tempfile.TemporaryDirectory() as folder, patch.dict(os.environ, {"TANDEM_CACHE": f"{folder}/cache"}):
         setting = Setting(side, Path(folder))
-        turns: dict[str, Callable[[], list[Epoch]]] = {
-            "tandem": setting.tandem,
-            "by hand": setting.by_hand,
-            "bare Lightning": lambda: setting.lightning(Bare),
-            "logs each step": lambda: setting.lightning(LogsEachStep),
-        }
+        turns = setting.turns(whole=side == min(IMAGES))
         taken = in_turns(turns, TURNS)
-    ours = taken.pop("tandem")
-    found = []
-    for name, theirs in taken.items():
-        pair = [train for train, _ in ours], [train for train, _ in theirs]
-        found.append(paired(f"{side} px: training", name, *pair, BARS.get(name, {}).get(side)))
-    hand = taken["by hand"]
-    return [*found, paired(f"{side} px: validation", "by hand", [val for _, val in ours], [val for _, val in hand])]
+        memory = setting.memory()
+    found = [
+        training(f"{side} px: training", taken, HAND, BARS[side]),
+        training(f"{side} px: training", taken, BARE),
+        training(f"{side} px: training, the ceiling", taken, HAND, ours=BARE),
+        validation(f"{side} px: validation", taken, HAND),
+        at_most(f"{side} px: memory of training", memory[OURS], {HAND: memory[HAND]}, MEMORY_BAR, "MiB"),
+    ]
+    return [*found, *demo_rows(f"{side} px", taken)] if side == min(IMAGES) else found
+
+
+def demo_rows(where: str, taken: Taken) -> list[Row]:
+    """What is compared at the size of `experiment=demo` alone."""
+    least = AUTO_BAR if native_bfloat16() else NEVER_SLOWER
+    both = f"{where}: training and validation"
+    found = [
+        *(training(f"{where}: training, augmented", taken, vision(workers), 1.0, LIGHT) for workers in WORKERS),
+        training(f"{where}: training, performance=auto", taken, OURS, least, AUTO),
+    ]
+    for peer in (LOGS, MONAI):
+        if peer in taken:
+            found += [whole(both, taken, peer, 1.1), whole(f"{both}, performance=auto", taken, peer, 1.7, AUTO)]
+        else:
+            found.append(not_measured(both, peer, "needs pip install pytorch-ignite"))
+    return found
+
+
+def vision(workers: int) -> str:
+    """The peer's name."""
+    return f"{VISION}, {workers} workers"
+
+
+def training(what: str, taken: Taken, peer: str, least: float | None = None, ours: str = OURS) -> Row:
+    """Ours against a peer, by the training of epochs."""
+    one, other = ([train for train, _ in taken[name]] for name in (ours, peer))
+    return paired(what, peer, one, other, least)
+
+
+def validation(what: str, taken: Taken, peer: str) -> Row:
+    """By the validation of epochs."""
+    one, other = ([val for _, val in taken[name]] for name in (OURS, peer))
+    return paired(what, peer, one, other)
+
+
+def whole(what: str, taken: Taken, peer: str, least: float, ours: str = OURS) -> Row:
+    """By both."""
+    one, other = ([train + val for train, val in taken[name]] for name in (ours, peer))
+    return paired(what, peer, one, other, least)
 
 
 class Setting:
@@ -79,164 +137,81 @@ class Setting:
         words = [
             f"data.{key}={value}" for key, value in {"size": side, "train": train, "val": train // 4, "test": 8}.items()
         ]
-        more = [f"loader.batch_size={self.batch}", "augment=none", f"trainer.max_epochs={EPOCHS}", f"runs={folder}"]
-        self.config = tandem.compose(["experiment=demo", *words, *more])
+        self.words = [
+            "experiment=demo", *words, f"loader.batch_size={self.batch}", f"trainer.max_epochs={EPOCHS}",
+            f"runs={folder}",
+        ]  # fmt: skip
         self.folder, self.turn = folder, 0
+        self.config = tandem.compose([*self.words, "augment=none"])
         data = make_data(self.config)
         data.setup()
         self.info, self.splits = data.info, data.splits
 
-    def loader(self, split: str) -> DataLoader[Batch]:
-        """Batches of a split, as tandem makes them."""
-        return loader(self.splits[split], self.batch, 0, 0, train=split == "train")
+    def turns(self, whole: bool) -> dict[str, Callable[[], list[Epoch]]]:
+        """A turn of each contender: the seconds of its epochs but for the first.
+
+        Args:
+            whole: whether every peer takes part, or the loop by hand and the bare one alone.
+        """
+        found: dict[str, Callable[[], list[Epoch]]] = {
+            OURS: partial(self.tandem, "augment=none"),
+            HAND: lambda: peers.by_hand(self.network(), *self.loaders(), EPOCHS),
+            BARE: lambda: peers.lightning(peers.Bare(self.network()), *self.loaders(), EPOCHS),
+        }
+        if whole:
+            found |= {
+                AUTO: partial(self.tandem, "augment=none", "performance=auto"),
+                LIGHT: partial(self.tandem, "augment=light"),
+                LOGS: lambda: peers.lightning(peers.LogsEachStep(self.network()), *self.loaders(), EPOCHS),
+                **{vision(workers): partial(self.vision, workers) for workers in WORKERS},
+            }
+        if whole and find_spec("ignite"):
+            found[MONAI] = lambda: peers.monai(self.network(), *self.loaders(), EPOCHS)
+        return {name: partial(_but_first, turn) for name, turn in found.items()}
+
+    def loaders(self) -> tuple[DataLoader[Batch], DataLoader[Batch]]:
+        """Batches for training and validation, as tandem makes them."""
+        train, val = (
+            loader(self.splits[split], self.batch, 0, 0, train=split == "train") for split in ("train", "val")
+        )
+        return train, val
 
     def network(self) -> nn.Module:
         """The same network and heads, untrained; it maps images to the logits of each task."""
         torch.manual_seed(0)
         return make_module(self.config, self.info)
 
-    def tandem(self) -> list[Epoch]:
+    def tandem(self, *words: str, peak: Peak | None = None) -> list[Epoch]:
         """What the command does, from the configuration to the results."""
         self.turn += 1
-        clock = Clock()
-        train(dict(self.config), self.folder / str(self.turn), [clock])
-        return clock.epochs[1:]
+        clock = peers.Clock(peak)
+        train(dict(tandem.compose([*self.words, *words])), self.folder / str(self.turn), [clock])
+        return clock.epochs
 
-    def lightning(self, kind: "type[Bare]") -> list[Epoch]:
-        """A LightningModule without tandem."""
-        clock = Clock()
-        trainer = pl.Trainer(
-            max_epochs=EPOCHS, accelerator="cpu", logger=False, enable_checkpointing=False, enable_progress_bar=False,
-            enable_model_summary=False, num_sanity_val_steps=0, callbacks=[clock],
-        )  # fmt: skip
-        trainer.fit(kind(self.network()), self.loader("train"), self.loader("val"))
-        return clock.epochs[1:]
-
-    def by_hand(self) -> list[Epoch]:
-        """The loop that everybody writes once."""
-        network, found = self.network(), []
-        optimizer = torch.optim.AdamW(network.parameters(), lr=2e-3)
-        train, val = self.loader("train"), self.loader("val")
-        for _ in range(EPOCHS):
-            start = time.perf_counter()
-            network.train()
-            for batch in train:
-                optimizer.zero_grad()
-                loss(network(batch["image"]), batch).backward()  # type: ignore[no-untyped-call]
-                optimizer.step()
-            middle = time.perf_counter()
-            network.eval()
-            best_dice(network, val)
-            found.append((middle - start, time.perf_counter() - middle))
-        return found[1:]
-
-
-def loss(logits: Mapping[str, Tensor], batch: Mapping[str, Any]) -> Tensor:
-    """Cross-entropy of the class; cross-entropy and soft Dice of the mask."""
-    mask, pixels = batch["mask"].float(), logits["segmentation"]
-    inside = pixels.sigmoid()
-    dice = 1 - (2 * (inside * mask).sum() + 1) / (inside.sum() + mask.sum() + 1)
-    answer: Tensor = F.cross_entropy(logits["classification"], batch["label"])
-    answer = answer + F.binary_cross_entropy_with_logits(pixels, mask) + dice
-    return answer
-
-
-@torch.no_grad()
-def best_dice(network: nn.Module, batches: DataLoader[Batch]) -> float:
-    """The best Dice over all pixels: a comparison for each threshold."""
-    both, total = torch.zeros(len(THRESHOLDS)), torch.zeros(len(THRESHOLDS))
-    for batch in batches:
-        logits = network(batch["image"])
-        loss(logits, batch)
-        inside, mask = logits["segmentation"].sigmoid(), batch["mask"] == 1
-        for place, threshold in enumerate(THRESHOLDS):
-            predicted = inside >= threshold
-            both[place] += (predicted & mask).sum()
-            total[place] += predicted.sum() + mask.sum()
-    return float((2 * both / total).max())
-
-
-class Bare(pl.LightningModule):
-    """Nothing but the loss."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__()
-        self.network = network
-
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Lightning hook."""
-        value: Tensor = loss(self.network(batch["image"]), batch)
-        return value
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Lightning hook."""
-        loss(self.network(batch["image"]), batch)
-
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """Lightning hook."""
-        return torch.optim.AdamW(self.network.parameters(), lr=2e-3)
-
-
-class LogsEachStep(Bare):
-    """Updates and logs a loss, an accuracy and a Dice in each step."""
-
-    def __init__(self, network: nn.Module) -> None:
-        super().__init__(network)
-        self.meters = nn.ModuleDict(
-            {f"{stage}_{key}": make() for stage in ("train", "val") for key, make in METERS.items()}
+    def vision(self, workers: int) -> list[Epoch]:
+        """The loop by hand with torchvision's transforms."""
+        return peers.by_hand(
+            self.network(), peers.moved(self.splits["train"], self.batch, workers), self.loaders()[1], EPOCHS
         )
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Lightning hook."""
-        return self.step(batch, "train")
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Lightning hook."""
-        self.step(batch, "val")
-
-    def step(self, batch: Batch, stage: str) -> Tensor:
-        """Loss and metrics of a batch."""
-        logits = self.network(batch["image"])
-        value = loss(logits, batch)
-        given = {
-            "loss": (value.detach(),),
-            "accuracy": (logits["classification"], batch["label"]),
-            "dice": (logits["segmentation"].sigmoid(), batch["mask"]),
-        }
-        for key, arguments in given.items():
-            meter = self.meters[f"{stage}_{key}"]
-            meter(*arguments)
-            self.log(f"{stage}/{key}", meter, on_step=False, on_epoch=True, prog_bar=True)  # type: ignore[arg-type]
-        return value
+    def memory(self) -> dict[str, float]:
+        """MiB of an epoch of training."""
+        ours, theirs = Peak(), Peak()
+        self.tandem("augment=none", peak=ours)
+        peers.by_hand(self.network(), *self.loaders(), EPOCHS, theirs)
+        return {OURS: ours.mib, HAND: theirs.mib}
 
 
-METERS: Mapping[str, Callable[[], nn.Module]] = {
-    "loss": MeanMetric,
-    "accuracy": lambda: MulticlassAccuracy(3),
-    "dice": BinaryF1Score,
-}
+def _but_first(turn: Callable[[], list[Epoch]]) -> list[Epoch]:
+    """A turn's epochs without the first one; the next contender finds torch as this one has.
 
-
-class Clock(pl.Callback):
-    """Times epochs; it runs before every other callback."""
-
-    def __init__(self) -> None:
-        self.epochs: list[Epoch] = []
-
-    def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
-        """Lightning hook."""
-        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]
-        callbacks.remove(self)
-        callbacks.insert(0, self)
-
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Lightning hook."""
-        self.start = time.perf_counter()
-
-    def on_validation_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Lightning hook."""
-        self.middle = time.perf_counter()
-
-    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Lightning hook; it follows the epoch's validation."""
-        self.epochs.append((self.middle - self.start, time.perf_counter() - self.middle))
+    tandem chooses threads and deterministic algorithms for the process. The latter would slow down others: torchmetrics
+    then counts thresholds by a table of all pixels, of several GB.
+    """
+    threads, exact = torch.get_num_threads(), torch.are_deterministic_algorithms_enabled()
+    warn = torch.is_deterministic_algorithms_warn_only_enabled()
+    try:
+        return turn()[1:]
+    finally:
+        torch.set_num_threads(threads)
+        torch.use_deterministic_algorithms(exact, warn_only=warn)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 Timed = TypeVar("Timed")
@@ -25,6 +26,10 @@ class Row:
         ratio: the number that the bar speaks of.
         bar: the limit in words, such as `<= 1.1`; empty where there is none.
         holds: whether the ratio keeps the bar.
+        low: lower end of the ratio's 95 % interval; nan where it was not measured in pairs.
+        high: its upper end.
+        pairs: that the ratio is the median of; 0: the ratio is that of two medians.
+        points: (x, y) of a curve whose exponent the ratio is.
     """
 
     what: str
@@ -33,6 +38,25 @@ class Row:
     ratio: float
     bar: str = ""
     holds: bool = True
+    low: float = math.nan
+    high: float = math.nan
+    pairs: int = 0
+    points: Sequence[tuple[float, float]] = ()
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is a number; a peer that is not installed has none."""
+        return not math.isnan(self.ratio)
+
+    @property
+    def interval(self) -> str:
+        """The interval as text; empty where there is none."""
+        return "" if math.isnan(self.low) else f"[{self.low:.2f}, {self.high:.2f}]"
+
+    @property
+    def verdict(self) -> str:
+        """`holds`, `missed`, or nothing where there is no bar or no number."""
+        return ("holds" if self.holds else "missed") if self.bar and self.measured else ""
 
 
 def seconds(functions: Mapping[str, Callable[[], object]], repeats: int = 7) -> dict[str, float]:
@@ -104,11 +128,50 @@ def paired(what: str, peer: str, ours: Sequence[float], theirs: Sequence[float],
     """
     ratios = sorted(b / a for a, b in zip(ours, theirs, strict=True))
     ratio, rank = statistics.median(ratios), order_rank(len(ratios))
-    interval = f" [{ratios[rank]:.3f}, {ratios[-1 - rank]:.3f}]"
-    texts = f"{statistics.median(ours):.3g} s", f"{peer} {statistics.median(theirs):.3g} s{interval}"
-    if least is None:
-        return Row(what, *texts, ratio)
-    return Row(what, *texts, ratio, f">= {least}", ratio >= least)
+    limit = "" if least is None else f">= {least}"
+    return Row(
+        what,
+        f"{statistics.median(ours):.3g} s",
+        f"{peer} {statistics.median(theirs):.3g} s",
+        ratio,
+        limit,
+        least is None or ratio >= least,
+        ratios[rank],
+        ratios[-1 - rank],
+        len(ratios),
+    )
+
+
+def not_measured(what: str, peer: str, why: str) -> Row:
+    """A comparison whose peer is missing on this machine.
+
+    Args:
+        what: would be measured.
+        peer: its name.
+        why: such as `needs the package ignite`.
+    """
+    return Row(what, "not measured", f"{peer}: {why}", math.nan)
+
+
+def growth(what: str, points: Sequence[tuple[float, float]], unit: str, limit: float | None = None) -> Row:
+    """How a cost grows: the exponent b of y = a x^b, by least squares on logarithms.
+
+    Args:
+        what: grows, and with what.
+        points: x and y, at least two, above 0.
+        unit: of y.
+        limit: of the exponent; None: no bar.
+    """
+    exponent = slope([(math.log(x), math.log(y)) for x, y in points])
+    (first, least), (last, most) = points[0], points[-1]
+    texts = f"{most:.3g} {unit} at {last:,g}", f"{least:.3g} {unit} at {first:,g}"
+    bar, holds = ("", True) if limit is None else (f"<= {limit}", exponent <= limit)
+    return Row(what, *texts, exponent, bar, holds, points=tuple(points))
+
+
+def slope(points: Sequence[tuple[float, float]]) -> float:
+    """The slope of the line through points, by least squares."""
+    return statistics.linear_regression(*zip(*points, strict=True)).slope
 
 
 def order_rank(n: int) -> int:
@@ -122,9 +185,10 @@ def order_rank(n: int) -> int:
 
 def show(title: str, rows: Sequence[Row]) -> bool:
     """Prints a table; gives whether every bar holds."""
-    table = Table("what", "tandem", "peer", "ratio", "bar", "", title=title, title_justify="left")
+    table = Table("what", "tandem", "peer", "ratio", "95 %", "bar", "", title=title, title_justify="left")
+    colours = {"holds": "[green]holds[/]", "missed": "[red]missed[/]", "": ""}
     for row in rows:
-        verdict = ("[green]holds[/]" if row.holds else "[red]missed[/]") if row.bar else ""
-        table.add_row(row.what, row.ours, row.peer, f"{row.ratio:.2f}", row.bar, verdict)
-    Console(width=140).print(table)
+        ratio = f"{row.ratio:.2f}" if row.measured else "-"
+        table.add_row(row.what, row.ours, row.peer, ratio, escape(row.interval), row.bar, colours[row.verdict])
+    Console(width=150).print(table)
     return all(row.holds for row in rows)

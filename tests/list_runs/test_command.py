@@ -121,6 +121,18 @@ def test_each_run_tells_its_state_what_differs_and_its_best_value(list_runs: Com
     assert found["3333"]["reason"] == "the roof fell in"
 
 
+def test_the_results_of_a_run_are_read_once(list_runs: Command, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read, whole = [], Path.read_text
+
+    def noted(path: Path, *given: Any, **more: Any) -> str:
+        read.append(path.resolve())
+        return whole(path, *given, **more)
+
+    monkeypatch.setattr(Path, "read_text", noted)
+    list_runs()
+    assert sorted(path for path in read if path.name == "results.json") == sorted(runs.rglob("results.json"))
+
+
 @pytest.mark.parametrize(
     ("words", "left"),
     [

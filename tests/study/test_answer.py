@@ -4,11 +4,13 @@ import itertools
 import math
 from collections.abc import Mapping
 from typing import Any
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
 from scipy.stats import ttest_rel
 
+from tandem.study import effects
 from tandem.study.analysis import analyse
 from tandem.study.answer import study_answer
 from tandem.study.effects import effects_of
@@ -67,6 +69,33 @@ def test_effects_that_cancel_on_average_are_not_called_none(make: Any) -> None:
     said = study_answer(analysis)
     assert "Gamma matters at some values of the others (p = " in said
     assert "no effect of" not in said
+
+
+def test_a_search_of_many_values_with_one_seed_compares_few_pairs(make: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each of 60 values has one run: 1770 pairs, of which none can have a p."""
+    for place in range(60):
+        make({GAMMA: place / 7, "seed": 0}, {VAL: 0.5 + place / 1000, TEST: 0.5})
+    analysis = analyse(read_study([make.folder]))
+    compare = Mock(wraps=effects._difference)
+    monkeypatch.setattr(effects, "_difference", compare)
+    (found,) = effects_of(VAL, analysis.cells, list(analysis.params.values()))
+    assert (found.n, math.isnan(found.p), found.shown) == (1, True, False)
+    assert compare.call_count == 1
+
+
+def test_values_with_too_few_seeds_take_no_pair_from_the_others(make: Any) -> None:
+    """Three values have four seeds, two have one: the test of the three is that of a study without the two."""
+    rng = np.random.default_rng(3)
+    for gamma, seeds in ((0.5, 1), (1.0, 4), (2.0, 4), (3.0, 4), (4.0, 1)):
+        for seed in range(seeds):
+            make({GAMMA: gamma, "seed": seed}, {VAL: 0.6 + 0.02 * gamma + float(rng.normal(0, 0.002)), TEST: 0.5})
+    analysis = analyse(read_study([make.folder]))
+    (found,) = effects_of(VAL, analysis.cells, list(analysis.params.values()))
+    known = {cell.values[0]: list(cell.known(VAL).values()) for cell in analysis.cells if len(cell.runs) == 4}
+    pairs = list(itertools.combinations(known, 2))
+    corrected = holm([float(ttest_rel(known[other], known[one]).pvalue) for one, other in pairs])
+    assert (found.n, found.one, found.other) == (4, 1.0, 3.0)
+    assert found.p == pytest.approx(corrected[pairs.index((1.0, 3.0))])
 
 
 def test_the_largest_clear_difference_is_named(make: Any) -> None:

@@ -82,6 +82,16 @@ def test_main_effects_are_means_over_cells(make: Any) -> None:
     assert lines[1]["y"] == pytest.approx([0.16 + alpha / 10 for alpha in (0.25, 0.5, 0.75)])
 
 
+def test_values_that_are_printed_alike_share_their_main_effect(make: Any) -> None:
+    for gamma, dice in ((0.12345671, 0.2), (0.12345672, 0.4), (1.0, 0.5)):
+        make({GAMMA: gamma}, {DICE: dice})
+    chart = main_effects(analysed(make))
+    assert chart is not None
+    line = next(trace for trace in chart.data if trace["visible"] and trace["mode"] == "lines+markers")
+    assert list(line["x"]) == ["0.123457", "0.123457", "1"]
+    assert line["y"] == pytest.approx([0.3, 0.3, 0.5])
+
+
 def test_the_front_turns_round_what_is_better_lower(make: Any) -> None:
     for gamma, dice, mae in ((1.0, 0.5, 3.0), (2.0, 0.6, 4.0), (3.0, 0.4, 5.0)):
         make({GAMMA: gamma}, {DICE: dice, "test/classification/mae": mae})

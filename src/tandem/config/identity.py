@@ -132,7 +132,8 @@ def is_neutral(key: str, value: Any) -> bool:
         >>> is_neutral("resume_from", None), is_neutral("seed", None)
         (True, False)
     """
-    return any(_same(value, LATER[entry]) for entry in _later(key))
+    entries = _later(key)
+    return bool(entries) and any(_same(value, LATER[entry]) for entry in entries)
 
 
 @cache  # lists of runs ask for the same few hundred keys, a thousand times each

@@ -8,7 +8,7 @@ from typing import Any
 from tandem.errors import ConfigError, DataError
 from tandem.jobs.status import STATUS, read_status
 from tandem.reports.sweep_table import short_key
-from tandem.runs.folders import FINISHED, NO_RUN, state_of
+from tandem.runs.folders import FINISHED, NO_RUN, FolderState, state_of
 from tandem.study.runs import Run, read_identity, read_run
 from tandem.study.swept_params import (
     ABSENT,
@@ -19,6 +19,7 @@ from tandem.study.swept_params import (
     swept_params,
 )
 from tandem.utils.artifacts import RESULTS
+from tandem.utils.lazy_imports import collection_paused
 from tandem.utils.walk import files_named
 
 
@@ -71,33 +72,45 @@ def find(root: Path) -> list[ListedRun]:
     if not root.is_dir():
         raise ConfigError(f"there is no folder {root}; give that of the runs, such as runs=runs")
     folders = dict.fromkeys(path.parent for path in files_named(root, RESULTS, STATUS))
-    return [listed for folder in folders if (listed := _listed(folder, root)) is not None]
+    with collection_paused():
+        return [listed for folder in folders if (listed := _listed(folder, root)) is not None]
 
 
 def _listed(folder: Path, root: Path) -> ListedRun | None:
     """A folder as a run; None if it is that of another command."""
-    state, run = state_of(folder), None
+    run, fault = _finished(folder)
+    state = FolderState(FINISHED) if run is not None else state_of(folder)
     if state.state == NO_RUN:
         return None
-    reason = state.reason
-    word = state.state
-    if word == FINISHED:
-        try:
-            run = read_run(folder / RESULTS)
-        except (OSError, ValueError, DataError) as error:
-            word, reason = "unreadable", " ".join(str(error).split())
-    typed = read_status(folder).get("overrides")
+    unreadable = run is None and state.state == FINISHED
+    typed = read_status(folder).get("overrides") if run is None else run.overrides
     return ListedRun(
         folder=folder,
         name=str(run.results["name"]) if run is not None and "name" in run.results else _name(folder, root),
         hash=str((run.results if run is not None else read_identity(folder)).get("hash") or folder.name),
-        state=word,
-        reason=reason,
-        when=max((folder / name).stat().st_mtime for name in (RESULTS, STATUS) if (folder / name).exists()),
-        overrides=tuple(map(str, typed)) if isinstance(typed, list) else (),
+        state="unreadable" if unreadable else state.state,
+        reason=fault if unreadable else state.reason,
+        when=max(changed(folder / name) for name in (RESULTS, STATUS)),
+        overrides=tuple(map(str, typed)) if isinstance(typed, list | tuple) else (),
         run=run,
         settings={} if run is None else settings_of(run),
     )
+
+
+def _finished(folder: Path) -> tuple[Run | None, str]:
+    """A finished run, or None and what is wrong with its results; each file of a thousand runs is read once."""
+    try:
+        return read_run(folder / RESULTS), ""
+    except (OSError, ValueError, DataError) as error:
+        return None, " ".join(str(error).split())
+
+
+def changed(path: Path) -> float:
+    """When a file was changed last, in seconds since 1970; 0 if it is not there."""
+    try:
+        return path.stat().st_mtime
+    except OSError:
+        return 0.0
 
 
 def _name(folder: Path, root: Path) -> str:

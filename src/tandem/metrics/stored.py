@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, replace
+from functools import lru_cache
 from typing import Any
 
 from tandem.errors import DataError
@@ -33,8 +34,20 @@ def read_quantities(results: Mapping[str, Any]) -> dict[str, Quantity]:
 
 
 def _read(where: str, kept: Any) -> Quantity:
-    given = {key: kept[key] for key in STORED if key in kept} if isinstance(kept, Mapping) else {}
-    found = Quantity(**{"label": None, **given})
+    known = {key: kept[key] for key in STORED if key in kept} if isinstance(kept, Mapping) else {}
+    try:
+        found = _quantity(tuple((key, value, type(value)) for key, value in known.items()))
+    except TypeError:  # a list or dict among the values
+        found = None
+    if found is None:
+        raise DataError(f"results.json: {where} is {str(kept)[:200]}, which is not a valid entry; train the run again")
+    return found
+
+
+@lru_cache(maxsize=4096)  # runs of a study have the same ones
+def _quantity(known: tuple[tuple[str, Any, type], ...]) -> Quantity | None:
+    """A quantity from keys with their values, and types, since 1 and true are equal; None where a type is wrong."""
+    found = Quantity(**{"label": None, **{key: value for key, value, _ in known}})
     fits = (
         isinstance(found.label, str)
         and found.direction in ("max", "min", None)
@@ -44,9 +57,7 @@ def _read(where: str, kept: Any) -> Quantity:
         and re.fullmatch(r"\.\df", found.format) is not None
         and isinstance(found.at_threshold, bool)
     )
-    if not fits:
-        raise DataError(f"results.json: {where} is {str(kept)[:200]}, which is not a valid entry; train the run again")
-    return found
+    return found if fits else None
 
 
 def agreed(runs: Iterable[Mapping[str, Quantity]]) -> dict[str, Quantity]:

@@ -105,7 +105,9 @@ def _tandem(versions: Mapping[str, Any]) -> Any:
 
 
 def _data(results: Results) -> Mapping[str, Any]:
-    return stored_config(results).get("data") or {}
+    data = (results.get("config") or {}).get("data") or {}
+    found: Mapping[str, Any] = stored_config({**results, "config": {"data": data}})["data"]
+    return found
 
 
 def _same_splits(results: Results) -> str:

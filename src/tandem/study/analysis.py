@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
@@ -69,7 +70,7 @@ class Analysis:
         one = self.quantity(name)
         return best_cells(name, self.cells, one.direction, one.digits)
 
-    @property
+    @cached_property
     def uncounted(self) -> list[str]:
         """A line for each finished run that no cell counts, since another has the same settings, seed and fold."""
         counted = {id(run): run for cell in self.cells for run in cell.runs.values()}

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from tandem.study.cells import Cell
 from tandem.study.comparison import differences
 from tandem.study.runs import Run
-from tandem.study.statistics import LEVEL, Paired, holm, paired, summarise
+from tandem.study.statistics import LEAST, LEVEL, Paired, holm, paired, summarise
 from tandem.study.swept_params import ABSENT, Replicate
 from tandem.study.units import units_of
 
@@ -65,12 +65,18 @@ def effects_of(metric: str, cells: Sequence[Cell], labels: Sequence[str]) -> lis
     """
     means: list[_Test] = []
     singles: list[_Test] = []
+    most = [0] * len(labels)
     for place in range(len(labels)):
-        for (one, first), (other, second) in itertools.combinations(_by_value(cells, place).items(), 2):
+        values = _by_value(cells, place)
+        bounds = {value: sum(len(cell.runs) for cell in found.values()) for value, found in values.items()}
+        for (one, first), (other, second) in itertools.combinations(values.items(), 2):
+            bound = min(bounds[one], bounds[other])
+            if bound < LEAST and bound <= most[place]:  # has no p, and no more pairs than one that is known
+                continue
             shared = sorted(first.keys() & second.keys(), key=str)
-            means.append(
-                _Test(place, one, other, _difference(metric, [(first[rest], second[rest]) for rest in shared]))
-            )
+            test = _Test(place, one, other, _difference(metric, [(first[rest], second[rest]) for rest in shared]))
+            most[place] = max(most[place], test.found.n)
+            means.append(test)
             if len(shared) > 1:
                 pairs = ([(first[rest], second[rest])] for rest in shared)
                 singles += [_Test(place, one, other, _difference(metric, pair)) for pair in pairs]
@@ -79,9 +85,8 @@ def effects_of(metric: str, cells: Sequence[Cell], labels: Sequence[str]) -> lis
     found = []
     for place, label in enumerate(labels):
         test, p = clear.get(place, (_Test(place, None, None, nothing), math.nan))
-        n = max((test.found.n for test in means if test.place == place), default=0)
         single = alone[place][1] if place in alone else math.nan
-        found.append(Effect(label, n, p, test.one, test.other, test.found.difference, single))
+        found.append(Effect(label, most[place], p, test.one, test.other, test.found.difference, single))
     return found
 
 

@@ -4,6 +4,7 @@ import csv
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,11 @@ from tandem.metrics.catalogue import Quantity
 from tandem.metrics.stored import agreed, read_quantities
 from tandem.runs.copies import check_copy, copy_line
 from tandem.runs.folders import what_else
+from tandem.study.settings import flat_settings
 from tandem.utils.artifacts import IDENTITY, RESULTS, TRIALS, check_schema
 from tandem.utils.digests import read_artifact
 from tandem.utils.files import read_json
+from tandem.utils.lazy_imports import collection_paused
 from tandem.utils.walk import files_named
 
 TRAINING = "tandem.train"
@@ -52,10 +55,15 @@ class Run:
         """Names of its tasks."""
         return tuple(self.config["tasks"])
 
-    @property
+    @cached_property
     def quantities(self) -> dict[str, Quantity]:
         """What its metrics are, by `<task>/<metric>`."""
         return read_quantities(self.results)
+
+    @cached_property
+    def settings(self) -> Mapping[str, Any]:
+        """Every setting that can change a number, by dotted key."""
+        return {**flat_settings(self.config, self.tasks), **self.names}
 
 
 @dataclass(frozen=True)
@@ -119,7 +127,8 @@ def read_study(folders: Sequence[Path]) -> Study:
     found = _below(folders, RESULTS, STATUS, PLAN, TRIALS)
     for path in found[RESULTS]:
         try:
-            run = read_run(path)
+            with collection_paused():
+                run = read_run(path)
         except (OSError, ValueError, DataError) as error:
             reason = " ".join(str(error).split())
             unfinished.append(Unfinished(path.parent, "unreadable", reason, _overrides(path.with_name(STATUS))))
@@ -192,9 +201,10 @@ def read_run(path: Path) -> Run:
             told = f"{RESULTS} has no '{key}': written by an older version of tandem? train it again"
             raise ValueError(told)  # noqa: TRY004 (what is wrong is a file)
     check_schema(whole.get("schema"), path)
-    read_quantities(results)
     metrics = {key: _number(value) for key, value in results["metrics"].items()}
-    return Run(path.parent, results, metrics, _overrides(path.with_name(STATUS)))
+    run = Run(path.parent, results, metrics, _overrides(path.with_name(STATUS)))
+    _ = run.quantities  # read here, so that what is wrong with them is said of this file
+    return run
 
 
 def _number(value: Any) -> float | None:

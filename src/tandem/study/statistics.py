@@ -7,6 +7,7 @@ intervals over runs are t intervals (Student, 1908), and fewer than three runs h
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cache
 
 LEVEL = 0.05
 """A p value below it is called significant; intervals cover 1 - LEVEL."""
@@ -112,10 +113,16 @@ def t_interval(found: Summary, overlap: float = 0.0) -> tuple[float, float]:
     """
     if found.n < LEAST:
         return math.nan, math.nan
+    half = _quantile(found.n) * _error(found, overlap)
+    return found.mean - half, found.mean + half
+
+
+@cache  # a study asks for thousands of intervals of the same few numbers of runs
+def _quantile(n: int) -> float:
+    """t_{.975, n-1}."""
     from scipy.stats import t
 
-    half = float(t.ppf(1 - LEVEL / 2, found.n - 1)) * _error(found, overlap)
-    return found.mean - half, found.mean + half
+    return float(t.ppf(1 - LEVEL / 2, n - 1))
 
 
 def _p_value(found: Summary, overlap: float) -> float:

@@ -1,10 +1,11 @@
 """What was swept: the settings that differ among the runs, by their configurations."""
 
+import itertools
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
-from tandem.config.identity import is_neutral, is_presentation
 from tandem.reports.sweep_table import short_key
 from tandem.study.runs import Run
 
@@ -20,7 +21,7 @@ SOURCE = re.compile(r"^data\.sources\.[^.]+\.")
 """Where mixed data have the settings of one source."""
 
 
-def settings_of(run: Run) -> dict[str, Any]:
+def settings_of(run: Run) -> Settings:
     """Every setting of a run that can change a number, by dotted key.
 
     A class (`_target_`) stands under the key of what it is chosen for, by the name of the option that was typed, else
@@ -29,8 +30,7 @@ def settings_of(run: Run) -> dict[str, Any]:
     Args:
         run: with its configuration.
     """
-    flat = {key: value for key, value in _flat(run.config) if not is_presentation(key) and not is_neutral(key, value)}
-    return {**flat, **run.names, "tasks": "+".join(run.tasks)}
+    return run.settings
 
 
 def replicate_keys(runs: Iterable[Run]) -> list[str]:
@@ -49,6 +49,7 @@ def replicate_of(run: Run, keys: Iterable[str]) -> Replicate:
     return tuple((key, settings[key]) for key in keys if settings.get(key) is not None)
 
 
+@cache  # every run has the same few hundred keys
 def is_replicate(key: str) -> bool:
     """Whether a setting is a seed or a fold.
 
@@ -70,7 +71,7 @@ def swept_params(runs: Sequence[Run]) -> list[str]:
         runs: the runs of a study.
     """
     settings = [settings_of(run) for run in runs]
-    keys = dict.fromkeys(key for flat in settings for key in flat if not is_replicate(key))
+    keys = [key for key in dict.fromkeys(itertools.chain.from_iterable(settings)) if not is_replicate(key)]
     differing = [key for key in keys if _differs(key, _with_task(key, settings))]
     return [key for key in differing if _own(key, differing, _with_task(key, settings))]
 
@@ -108,25 +109,6 @@ def order_of(value: Any) -> tuple[int, float, str]:
     if isinstance(value, int | float) and not isinstance(value, bool):
         return 0, float(value), ""
     return 1, 0.0, show_value(value)
-
-
-def _flat(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in node.items():
-        name = f"{prefix}{key}"
-        if key == "_target_":
-            yield prefix.removesuffix("."), str(value).rpartition(".")[2]
-        elif isinstance(value, Mapping) and value:
-            yield from _flat(value, f"{name}.")
-        elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
-            yield from _flat({str(index): item for index, item in enumerate(value)}, f"{name}.")
-        else:
-            yield name, _plain(value)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, list):
-        return tuple(map(_plain, value))
-    return None if isinstance(value, Mapping) else value  # an empty group is a choice of nothing
 
 
 def _with_task(key: str, settings: Sequence[Settings]) -> list[Settings]:

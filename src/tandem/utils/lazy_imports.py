@@ -83,7 +83,7 @@ def without(packages: Iterable[str]) -> Iterator[None]:
 
 @contextmanager
 def collection_paused() -> Iterator[None]:
-    """Inside, garbage is not collected, for imports that make many objects and drop none."""
+    """Inside, garbage is not collected, for imports and readers that make many objects and drop none."""
     enabled = gc.isenabled()
     gc.disable()
     try:

@@ -1,4 +1,7 @@
 import csv
+import hashlib
+from collections import Counter
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +42,33 @@ def test_every_row_is_in_one_split_and_no_group_straddles(table: list[tuple[int,
     assert not members[0] & members[2]
     assert not members[1] & members[2]
     assert all((np.diff(part) > 0).all() for part in rows.values())
+
+
+@pytest.mark.parametrize("splits", [3, 7])
+def test_each_group_goes_where_the_sum_rises_least(splits: int) -> None:
+    """The rule of the docstring as it is written, for groups of one stratum and of many."""
+    random = np.random.default_rng(splits)
+    labels, kinds = random.integers(0, 9, 900), random.integers(0, 2, 900)
+    groups = [f"alone {row}" if row % 3 else f"patient {random.integers(60)}" for row in range(900)]
+    shares = dict(zip("abcdefg", [1 / splits] * splits, strict=False))
+    rows = split_rows(labels, groups, shares, 5, masked=kinds)
+
+    held: dict[str, Counter[tuple[int, int]]] = {}
+    for group, label, kind in zip(groups, labels.tolist(), kinds.tolist(), strict=True):
+        held.setdefault(group, Counter())[label, kind] += 1
+    target = {stratum: count / splits for stratum, count in sum(held.values(), Counter[tuple[int, int]]()).items()}
+    placed: list[Counter[tuple[int, int]]] = [Counter() for _ in shares]
+
+    def rise(split: int, group: str) -> Fraction:
+        pairs = [(placed[split][stratum], count, target[stratum]) for stratum, count in held[group].items()]
+        return sum((Fraction((n + more - t) ** 2 - (n - t) ** 2) / Fraction(t) for n, more, t in pairs), Fraction())
+
+    home = {groups[row]: split for split, part in enumerate(rows.values()) for row in part}
+    drawn = {group: hashlib.sha256(f"5:{group}".encode()).digest() for group in held}
+    for group in sorted(held, key=lambda group: (-held[group].total(), drawn[group])):
+        chosen = home[group]
+        assert rise(chosen, group) <= min(rise(split, group) for split in range(splits)) + Fraction(1, 10**9)
+        placed[chosen] += held[group]
 
 
 def test_the_seed_and_not_the_order_of_rows_decides() -> None:

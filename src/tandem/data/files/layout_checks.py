@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Mapping, Sequence
 from itertools import permutations
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 import numpy as np
 
@@ -87,9 +87,10 @@ def _masks_among(classes: Sequence[str], at: Mapping[str, Path]) -> str:
     Returns:
         The options; empty if there are no such folders, or too many to compare them all.
     """
-    names: dict[PurePosixPath, dict[str, Path]] = {}
+    names: dict[str, dict[str, Path]] = {}
     for stem, path in at.items() if len(classes) <= MOST_FOLDERS else ():
-        names.setdefault(PurePosixPath(stem).parent, {})[PurePosixPath(stem).name] = path
+        folder, _, name = stem.rpartition("/")
+        names.setdefault(folder or ".", {})[name] = path
     for masks, images in permutations(names, 2):
         alike = len(names[masks].keys() & names[images].keys()) > SHARE * len(names[images])
         if alike and _like_masks([*names[masks].values()]) and not _like_masks([*names[images].values()]):

@@ -192,10 +192,10 @@ def _effect(name: str, analysis: Analysis, place: int) -> list[Trace]:
     }  # fmt: skip
     ticks = _values(analysis.cells, place)
     numeric = all(order_of(cell.values[place])[0] == 0 for cell in found)
-    means = []
-    for tick in ticks:
-        values = [cell.summary(name).mean for cell in found if safe(show_value(cell.values[place])) == tick]
-        means.append((math.fsum(values) / len(values) if values else math.nan, len(values)))
+    at: dict[str, list[float]] = {tick: [] for tick in ticks}
+    for cell in found:
+        at[safe(show_value(cell.values[place]))].append(cell.summary(name).mean)
+    means = [(math.fsum(at[tick]) / len(at[tick]) if at[tick] else math.nan, len(at[tick])) for tick in ticks]
     line = {
         "type": "scatter", "mode": "lines+markers" if numeric else "markers",
         "x": ticks, "y": [known(mean) for mean, _ in means],
