@@ -221,4 +221,4 @@ def test_memory_does_not_grow_with_the_data_on_disk(tmp_path: Path) -> None:
 
     first, again, memory = growth(lambda: visit(0)), growth(lambda: visit(0)), growth(lambda: visit(None))
     assert memory > 55e6
-    assert max(first, again) < 40e6  # a few chunks of 4 MB, and what is imported on the way
+    assert max(first, again) < 50e6  # a few chunks of 4 MB, and what is imported on the way
