@@ -15,7 +15,7 @@ from tandem.data.shared_options import FileSource, SplitSource
 from tandem.errors import ConfigError
 
 SPLIT = {"fractions", "split_seed", "folds", "fold", "split_file", "on_error"}
-FILES = SPLIT | {"size", "fit", "channels", "cache", "allow_overlap", "memory_gb"}
+FILES = SPLIT | {"size", "fit", "crop", "foreground_crops", "channels", "cache", "allow_overlap", "memory_gb"}
 
 
 @pytest.mark.parametrize(
