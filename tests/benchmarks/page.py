@@ -79,7 +79,8 @@ def facts(about: Mapping[str, Any]) -> str:
     return (
         f"{about['date']}: {machine['processor']} ({has}), {machine['cores']} cores{memory}{gpu}, "
         f"{about['threads']} threads; Python {versions['python']}, torch {versions['torch']}, "
-        f"Lightning {versions['lightning']}, tandem {versions['tandem']}{commit}{changed}."
+        f"Lightning {versions['lightning']}, tandem {versions['tandem']}{commit}{changed}; "
+        f"measured in {about['seconds']} s."
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from tandem.reports.figures import history_figure, sweep_figure, sweep_png
+from tandem.reports.figures import confusion_figure, history_figure, sweep_figure, sweep_png
 
 CURVE = {"thresholds": [0.1, 0.5, 0.9], "dice_global": [0.2, 0.7, 0.3], "dice_lesion": [0.1, None, math.nan]}
 
@@ -65,3 +65,14 @@ def test_a_sweep_is_drawn_once_for_trackers_and_page() -> None:
     buffer = io.BytesIO()
     sweep_figure(curve, 0.5).savefig(buffer, format="png", dpi=110, metadata={"Software": None})
     assert png == buffer.getvalue()
+
+
+@pytest.mark.parametrize(("classes", "texts"), [(5, 25), (100, 0)])
+def test_a_confusion_matrix_of_many_classes_has_colours_and_no_numbers(classes: int, texts: int) -> None:
+    matrix = np.eye(classes, dtype=np.int64)
+    figure = confusion_figure(matrix, [f"class {place}" for place in range(classes)])
+    axes = figure.axes[0]
+    assert len(axes.texts) == texts
+    assert len(axes.get_xticklabels()) == len(axes.get_yticklabels()) == classes
+    assert np.array_equal(np.asarray(axes.images[0].get_array()), matrix)
+    assert max(figure.get_size_inches()) < 20

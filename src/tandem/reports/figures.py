@@ -14,6 +14,9 @@ from matplotlib.figure import Figure
 from tandem.metrics.catalogue import CATALOGUE
 from tandem.reports.palette import colour, marker, style
 
+MOST_WRITTEN = 30
+"""Classes up to which a confusion matrix has numbers; 10 000 of them would take a minute to draw, and not be read."""
+
 
 def sweep_figure(curve: Mapping[str, Sequence[float]], chosen: float | None = None) -> Figure:
     """Draws Dice against threshold; for a question about whole images, F1, sensitivity and specificity.
@@ -101,20 +104,24 @@ def confusion_figure(matrix: npt.NDArray[np.int64], names: Sequence[str], counts
     Args:
         matrix: (C, C); rows are true classes.
         names: names of the classes.
-        counts: whether to write counts besides shares.
+        counts: whether to write counts besides shares; of more than `MOST_WRITTEN` classes neither is written.
     """
-    side = max(3.4, 0.75 * len(names) + 1.6)
+    written = len(names) <= MOST_WRITTEN
+    side = max(3.4, (0.75 if written else 0.16) * len(names) + 1.6)
     figure = Figure(figsize=(side + 0.6, side), layout="constrained")
     axes = figure.add_subplot()
     shares = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    for row, column in np.ndindex(*matrix.shape):
+    for row, column in np.ndindex(*matrix.shape) if written else ():
         text = f"{shares[row, column]:.0%}"
         label = f"{matrix[row, column]}\n{text}" if counts else text
         colour = "white" if shares[row, column] > 0.6 else "black"
         axes.text(column, row, label, ha="center", va="center", color=colour, fontsize=9)
-    axes.set_xticks(range(len(names)), names, rotation=30 if len(names) > 3 else 0, parse_math=False)
+    turned = 0 if len(names) <= 3 else 30 if written else 90
+    axes.set_xticks(range(len(names)), names, rotation=turned, parse_math=False)
     axes.set_yticks(range(len(names)), names, parse_math=False)
+    if not written:
+        axes.tick_params(labelsize=6)
     axes.set_xlabel("predicted")
     axes.set_ylabel("true")
     return figure
