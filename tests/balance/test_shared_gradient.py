@@ -205,7 +205,7 @@ def test_the_bargain_solves_its_equation(seed: int, tasks: int) -> None:
     rows, weights = opposed(seed, tasks), np.random.default_rng(seed).uniform(0.1, 4.0, tasks)
     found = bargain(rows @ rows.T, weights)
     assert found.min() > 0
-    assert np.abs(rows @ rows.T @ found * found - weights).max() <= 1e-10
+    assert np.abs(rows @ rows.T @ found * found - weights).max() <= 1e-8  # of products of up to 1e4, added up
     given_ = balanced("NashMTL", rows, weights)
     assert np.abs(given_ - weights.sum() / found.sum() * found @ rows).max() <= 1e-9
 

@@ -71,9 +71,9 @@ def rankdice_classes(probabilities: Tensor) -> Tensor:
 
     Example:
         >>> import torch
-        >>> p = torch.tensor([[0.9, 0.52, 0.55, 0.1], [0.1, 0.48, 0.45, 0.9]])
+        >>> p = torch.tensor([[0.9, 0.8, 0.6, 0.4], [0.1, 0.2, 0.4, 0.6]])
         >>> rankdice_classes(p[None, :, None]).tolist(), p.argmax(0).tolist()
-        ([[[0, 1, 0, 1]]], [0, 0, 0, 1])
+        ([[[0, 0, 1, 1]]], [0, 0, 0, 1])
     """
     solver = load("rankseg", EXTRA, "decide=rankdice").RankSEG(
         metric="dice", solver="RMA", output_mode="multiclass", pruning_prob=0.0
