@@ -129,6 +129,14 @@ def of_column(**entries: Any) -> Change:
             "paper.figures.main.curves.kept.100 is 'sag': did you mean 'seg'",
         ),
         (
+            lambda node: node["figures"]["main"].update(ranks=True),
+            "paper.figures.main.ranks needs the table of a study; leave it out",
+        ),
+        (
+            lambda node: node["tables"].update(grid={"title": "G", "study": "one", "also": ["tow"]}),
+            "paper.tables.grid.also is 'tow': there are: one",
+        ),
+        (
             lambda node: node["figures"]["main"].update(curves={"kept": {"all": "seg"}}),
             "paper.figures.main.curves.kept has the place 'all', but must have numbers",
         ),

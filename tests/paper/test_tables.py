@@ -145,6 +145,27 @@ def test_a_study_is_a_table_with_a_row_a_choice_and_a_heat_map(make: Any, paper:
         paper_figures(made, make.outcome(), cells)
 
 
+def test_a_table_takes_the_runs_of_further_studies_and_ranks_its_choices(make: Any, paper: Paper) -> None:
+    for gamma in (1.0, 2.0, 3.0):
+        for seed in (0, 1):
+            job = make.run("seg", seed, [], loss=gamma + seed / 10, gamma=gamma)
+            if gamma == 3:
+                make.jobs[-1] = replace(job, study="two")
+
+    def change(node: dict[str, Any]) -> None:
+        grid = {"title": "Grid", "study": "one", "also": ["two"], "metrics": ["test/loss"]}
+        node["studies"]["two"] = node["studies"]["one"]
+        figures = {"ranks": {"table": "grid", "columns": ["test/loss"], "ranks": True}}
+        node.update(tables={"grid": grid}, figures=figures)
+
+    made = paper(change)
+    tables, _, cells = all_tables(made, "small", make.outcome())
+    assert [row[0] for row in tables["grid"].rows] == ["1", "2", "3"]
+    axes = paper_figures(made, make.outcome(), cells)["ranks"].axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["1", "2", "3"], "less loss is better"
+    assert "n = 2 seeds and folds" in axes.get_title()
+
+
 def test_figures_are_the_same_bytes_again(made: Any, paper: Paper, tmp_path: Any) -> None:
     written = []
     for folder in ("a", "b"):
