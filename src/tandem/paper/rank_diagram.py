@@ -46,6 +46,7 @@ def draw_ranks(ranks: Ranks, labels: list[str], title: str) -> Figure:
     axes.set_yticks(range(len(labels)), [labels[index] for index in order], fontsize=8)
     axes.set_ylim(len(labels) - 0.4, -0.6)
     axes.set_xlim(0.8, len(labels) + 0.35 * (len(groups) + 1))
+    axes.set_xticks(range(1, len(labels) + 1))
     axes.tick_params(axis="x", labelsize=8)
     axes.set_xlabel("mean rank, 1 is best", fontsize=9)
     axes.spines[["top", "right"]].set_visible(False)
