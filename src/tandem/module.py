@@ -16,6 +16,7 @@ from tandem.tasks.by_rows import answers_of
 from tandem.tasks.output import TaskOutput
 from tandem.tasks.task import Task
 from tandem.trackers.logged import log_mean, shows_step
+from tandem.utils.seeding import seed_generators
 
 Outputs = dict[str, TaskOutput]
 
@@ -99,7 +100,7 @@ class MultiTaskModule(Resumable):
         return {"loss": loss, "outputs": outputs}
 
     def _seed_batch(self) -> None:
-        torch.manual_seed(self.seed * 1_000_003 + self.trainer.fit_loop.total_batch_idx)
+        seed_generators(self.seed * 1_000_003 + self.trainer.fit_loop.total_batch_idx)
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Lightning hook: the balance computes the gradients; Lightning clips, accumulates and schedules as usual."""

@@ -14,6 +14,8 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from tandem.utils.seeding import seed_generators
+
 NOT_TARGETS = ("image", "draw")
 """Entries of a batch that are not gathered."""
 
@@ -68,9 +70,9 @@ def per_rank_rng() -> Iterator[None]:
         return
     state, seed = torch.get_rng_state(), torch.initial_seed()
     if dist.get_rank():
-        torch.manual_seed((seed + 0x9E3779B97F4A7C15 * dist.get_rank()) % 2**63)
+        seed_generators((seed + 0x9E3779B97F4A7C15 * dist.get_rank()) % 2**63)
     yield
-    torch.manual_seed(seed)  # of the generators of all devices; the CPU's may have drawn numbers before
+    seed_generators(seed)  # of the generators of all devices; the CPU's may have drawn numbers before
     torch.set_rng_state(state)
 
 
