@@ -162,8 +162,9 @@ def largest_difference(inference: "Inference", ask: "Ask", channels: int, sides:
     """Returns the largest difference of a probability from PyTorch, over batches of one and three images.
 
     The images are noise, ramps and grey with a faint noise: in a flat one, normalised maps of variance 0 are rounding
-    errors alone, which differ by more than the tolerance between single and double precision of PyTorch itself. Yes/no
-    answers are compared unless the probability is within 1e-5 of its threshold; a different one is a difference of 1.
+    errors alone, which differ by more than the tolerance between single and double precision of PyTorch itself. A
+    different yes/no answer is a difference of 1, unless the probability lies as near to its threshold as the two
+    probabilities lie to each other, or within 1e-5.
 
     Args:
         inference: the run in PyTorch.
@@ -200,6 +201,6 @@ def _difference(
         away = float((here.double() - there.double()).abs().max())
         return math.inf if math.isnan(away) else away
     task = inference.module.tasks[name.removesuffix("_answer")]
-    probabilities = expected[name.replace("_answer", "_probabilities")]
+    probabilities, theirs = (answers[name.replace("_answer", "_probabilities")] for answers in (expected, found))
     margin = (probabilities - task.threshold.view(1, -1, *[1] * (probabilities.ndim - 2))).abs()
-    return float(((here != there) & (margin > 1e-5)).any())
+    return float(((here != there) & (margin > (probabilities - theirs).abs() + 1e-5)).any())

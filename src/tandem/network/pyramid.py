@@ -73,7 +73,8 @@ class FeaturePyramid(nn.Module):
             if filled:
                 levels.append(level(found))
             else:
-                levels.append(found.new_empty(found.shape[0], 0, int(rows * factor), int(columns * factor)))
+                up, down = max(1, int(factor)), max(1, int(1 / factor))  # a float would be rounded wrongly in ONNX
+                levels.append(found.new_empty(found.shape[0], 0, rows * up // down, columns * up // down))
         return levels
 
 
