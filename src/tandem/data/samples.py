@@ -29,18 +29,19 @@ def describe_split(name: str, samples: "Samples", classes: Sequence[str]) -> str
     """
     counts = [f"{int((samples.labels == index).sum())} {label}" for index, label in enumerate(classes)]
     unlabelled = int((samples.labels == MISSING_LABEL).sum()) if classes else 0
-    missing = [f"{n} without {what}" for what, n in (("label", unlabelled), ("mask", _unmasked(samples.masks))) if n]
+    unmasked = int(without_mask(samples.masks).sum()) if samples.masks.shape[1] else 0
+    missing = [f"{n} without {what}" for what, n in (("label", unlabelled), ("mask", unmasked)) if n]
     details = ", ".join(counts + missing)
     return f"{name}: {len(samples)} images" + (f" ({details})" if details else "")
 
 
-def _unmasked(masks: Tensor) -> int:
-    """The number of masks without a known pixel; 0 if the data set has no masks."""
-    known = masks.unknown if isinstance(masks, Stored) else None
-    if known is not None:
-        return int(known.sum())
-    parts = chunks(masks) if masks.shape[1] else ()
-    return sum(int((part == MISSING_PIXEL).flatten(1).all(1).sum()) for part in parts)
+def without_mask(masks: Tensor) -> Tensor:
+    """(N,) bool: which masks have no known pixel; all of them if the data set has no masks."""
+    if isinstance(masks, Stored) and masks.unknown is not None:
+        return torch.as_tensor(masks.unknown)
+    if not masks.shape[1]:
+        return torch.ones(len(masks), dtype=torch.bool)
+    return torch.cat([(part == MISSING_PIXEL).flatten(1).all(1) for part in chunks(masks)])
 
 
 @dataclass(frozen=True)

@@ -108,7 +108,7 @@ def test_the_data_module_reduces_training_alone_and_knows_the_data() -> None:
         ({"labels": -0.1}, "loader.labels is -0.1, but must be a number from 0 to 1"),
         ({"labels": float("nan")}, "loader.labels is nan, but must be a number from 0 to 1"),
         ({"masks": True}, "loader.masks is True, but must be a number from 0 to 1"),
-        ({"incomplete": "mend"}, "loader.incomplete is 'mend', but must be one of keep, drop"),
+        ({"incomplete": "fill"}, "loader.incomplete is 'fill', but must be one of keep, drop"),
     ],
 )
 def test_bad_options(options: dict[str, Any], said: str) -> None:

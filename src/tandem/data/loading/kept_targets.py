@@ -9,8 +9,8 @@ from torch import Tensor
 
 from tandem.data.batch import MISSING_LABEL, MISSING_PIXEL
 from tandem.data.loading.counter_rng import keys, uniform
-from tandem.data.loading.storage import chunks, join, pick
-from tandem.data.samples import Samples
+from tandem.data.loading.storage import join, pick
+from tandem.data.samples import Samples, without_mask
 from tandem.errors import ConfigError, DataError
 
 INCOMPLETE = ("keep", "drop")
@@ -71,7 +71,7 @@ class KeptTargets:
                 f"loader.masks={self.masks:g} needs data.crop=centre: random squares bring their masks along"
             )
         labelled = samples.labels != MISSING_LABEL
-        masked = _has_mask(samples.masks)
+        masked = ~without_mask(samples.masks)
         for key, share, has in (("masks", self.masks, masked), ("labels", self.labels, labelled)):
             if share < 1 and not has.any():
                 raise DataError(f"loader.{key}={share:g}, but no training image has a {key[:-1]}; leave the option out")
@@ -97,12 +97,6 @@ class KeptTargets:
 
 ALL = KeptTargets()
 """Every target that was read."""
-
-
-def _has_mask(masks: Tensor) -> Tensor:
-    """(N,) bool: whether any pixel of an image's mask is known."""
-    known = [(part != MISSING_PIXEL).flatten(1).any(1) for part in chunks(masks)] if masks.shape[1] else []
-    return torch.cat(known) if known else torch.zeros(len(masks), dtype=torch.bool)
 
 
 def _draw(has: Tensor, labels: Tensor, share: float, row_keys: "np.ndarray[tuple[int], np.dtype[np.uint64]]") -> Tensor:

@@ -97,13 +97,18 @@ def _rows(file: Path, name: str, size: tuple[Any, Any], layout: Layout) -> int:
         raise DataError(
             f"{file} says that {name} has {written!r} bytes, but {rows} rows have {wanted}: write them again"
         )
+    check_size(path, wanted)
+    return rows
+
+
+def check_size(path: Path, size: int) -> None:
+    """Raises DataError if a file has not so many bytes."""
     try:
         found = path.stat().st_size
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror}): copy the shard again") from error
-    if found != wanted:
-        raise DataError(f"{path} has {found} bytes instead of {wanted}, so it is cut off or foreign: copy it again")
-    return rows
+    if found != size:
+        raise DataError(f"{path} has {found} bytes instead of {size}, so it is cut off or foreign: copy it again")
 
 
 def begins(shards: Mapping[str, int]) -> NDArray[np.int64]:

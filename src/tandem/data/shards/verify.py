@@ -7,6 +7,7 @@ from pathlib import Path
 from tandem.data.files.cache import digest
 from tandem.data.files.file_state import recall_digests, remember_digests, state_of
 from tandem.data.files.inventory import DIGITS, listed
+from tandem.data.shards.index import check_size
 from tandem.data.shards.manifest import MANIFEST
 from tandem.errors import DataError
 from tandem.utils.locks import NoLocks, holding
@@ -32,7 +33,7 @@ def check_files(root: Path, files: Mapping[str, tuple[int, str]], cache: Path) -
     """
     paths = [root / MANIFEST, *(root / name for name in files)]
     for path, (size, _) in zip(paths[1:], files.values(), strict=True):
-        _check_size(path, size)
+        check_size(path, size)
     wanted = [known[:DIGITS] for _, known in files.values()]
     found = recall_digests(cache, paths, root)
     if found is None:
@@ -51,15 +52,6 @@ def check_files(root: Path, files: Mapping[str, tuple[int, str]], cache: Path) -
             "again"
         )
     return paths
-
-
-def _check_size(path: Path, size: int) -> None:
-    try:
-        found = path.stat().st_size
-    except OSError as error:
-        raise DataError(f"{path} cannot be read ({error.strerror}): copy the shards again") from error
-    if found != size:
-        raise DataError(f"{path} has {found} bytes instead of {size}, so it is cut off or foreign: copy it again")
 
 
 def _read(root: Path, paths: list[Path], cache: Path, total: int) -> list[str]:
