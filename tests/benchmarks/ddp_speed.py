@@ -1,10 +1,12 @@
-"""Images per second of training, in the processes that are there: tandem, and a plain Lightning module, in turns.
+"""Seconds of an epoch of training in the processes that are there: tandem, and a plain Lightning module, in turns.
 
-`python -m tests.benchmarks.ddp_speed FILE`, alone or under torchrun; writes the seconds of each epoch to FILE.
+`python -m tests.benchmarks.ddp_speed FOLDER TURNS`, alone or under torchrun, waits for FOLDER/go0, go1 and so on, and
+answers each with FOLDER/took0.json and so on: so processes of other numbers can take their turns in between.
 """
 
 import json
 import logging
+import statistics
 import sys
 import time
 import warnings
@@ -14,6 +16,7 @@ from typing import Any
 
 import pytorch_lightning as pl
 import torch
+import torch.distributed as dist
 from hydra import compose, initialize_config_dir
 from pytorch_lightning.strategies import DDPStrategy
 from torch import Tensor
@@ -25,7 +28,7 @@ from tandem.distributed.world import environment, joined, world
 from tandem.factory import make_data, make_module, make_trainer
 from tandem.module import MultiTaskModule
 
-IMAGES, EPOCHS, ROUNDS = 384, 3, 2
+IMAGES, EPOCHS = 384, 3
 
 WORDS = [
     *("experiment=demo", f"data.train={IMAGES}", "data.val=32", "data.test=32", "trainer.sync_batchnorm=false"),
@@ -102,22 +105,33 @@ def plain(config: dict[str, Any], folder: Path) -> list[float]:
     return clock.epochs
 
 
-def main(file: Path) -> None:
-    """Both in turns."""
+def main(folder: Path, turns: int) -> None:
+    """Takes turns; the mean of the epochs but for the first, which warms up."""
     warnings.simplefilter("ignore")
     logging.disable(logging.CRITICAL)
     torch.set_num_threads(1)
     register()
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         config = resolve(compose("train", WORDS))
-    found: dict[str, list[float]] = {"tandem": [], "plain": []}
-    with joined(config["trainer"]), TemporaryDirectory() as folder:
-        for _ in range(ROUNDS):
-            found["tandem"] += tandem(config, Path(folder) / "tandem")[1:]  # the first epoch warms up
-            found["plain"] += plain(config, Path(folder) / "plain")[1:]
-        if world().rank == 0:
-            file.write_text(json.dumps(found))
+    with joined(config["trainer"]), TemporaryDirectory() as runs:
+        for turn in range(turns):
+            wait_for(folder / f"go{turn}")
+            took = {name: statistics.mean(side(config, Path(runs) / name)[1:]) for name, side in SIDES.items()}
+            if world().rank == 0:
+                file = folder / "writing"
+                file.write_text(json.dumps(took))
+                file.replace(folder / f"took{turn}.json")
 
+
+def wait_for(file: Path) -> None:
+    """Sleeps until rank 0 sees a file, so that a waiting process takes no time from the others."""
+    while world().rank == 0 and not file.exists():
+        time.sleep(0.05)
+    if is_distributed():
+        dist.barrier()
+
+
+SIDES = {"tandem": tandem, "plain": plain}
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), int(sys.argv[2]))
