@@ -38,7 +38,7 @@ def test_busi_in_small_with_a_corrupt_file_and_an_image_of_two_classes(
     assert "benign (3) is benign, malignant (2) is malignant" in outcome.out
     folder = tmp_path / "found"
     assert outcome.out.splitlines()[-1] == "found/audit.html"
-    assert len(rows(folder / "pictures.csv")) == 26
+    assert len(rows(folder / "images.csv")) == 26
     assert len(rows(folder / "file_headers.csv")) == 27
     (pair,) = rows(folder / "alike.csv")
     assert (pair["one"], pair["other"], pair["identical"]) == ("benign (3)", "malignant (2)", "True")
@@ -129,7 +129,7 @@ def test_an_audit_of_other_data_has_a_folder_of_its_own(
         (["distance=300"], "distance is 300, but must lie in 0 to 256, or be null"),
         (["correlation=2"], "correlation is 2.0, but must lie in -1 to 1"),
         (["compare_up_to=-1"], "compare_up_to is -1, but must be a number of images from 0"),
-        (["pictures=-1"], "pictures is -1, but must lie in 0 to 1000"),
+        (["images=-1"], "images is -1, but must lie in 0 to 1000"),
         (["data=busi"], "data.root has no value"),
         (["out=file"], "out=file is a file, but must be a folder"),
         (["out=file/in/it"], "out=file/in/it lies below file, which is a file"),
@@ -155,11 +155,11 @@ def test_real_busi_has_its_known_contradiction_and_near_duplicates(
     real = Path(os.environ.get("TANDEM_DATA") or REPOSITORY.parent / "shared" / "data") / "busi_256"
     if not real.is_dir():
         pytest.skip(f"the BUSI data set is absent: {real} is not a folder; set TANDEM_DATA")
-    outcome = in_process(main)("data=busi", f"data.root={real}", "data.groups=none", "data.size=64", "pictures=1")
+    outcome = in_process(main)("data=busi", f"data.root={real}", "data.groups=none", "data.size=64", "images=1")
     assert outcome.code == 0, outcome.err
     assert "benign (433) is benign, malignant (145) is malignant" in outcome.out
     folder = next((tmp_path / "runs" / "audit").glob("busi_*"))
-    names = [row["id"] for row in rows(folder / "pictures.csv")]
+    names = [row["id"] for row in rows(folder / "images.csv")]
     assert len(names) == 780
     place = {name: index for index, name in enumerate(names)}
     alike = rows(folder / "alike.csv")

@@ -59,7 +59,7 @@ def week(tmp_path_factory: pytest.TempPathFactory) -> Path:
         typed("predict", f"run={first}", "images=data", "out=predicted")
         typed("explain_loss", "loss/binary=bce", "data.size=32", "data.val=6", "data.train=6", "data.test=6")
         typed("audit_data", "data=folder", "data.root=data", "data.size=32")
-        typed("show_data", "data=folder", "data.root=data", "pictures=1", "versions=1")
+        typed("show_data", "data=folder", "data.root=data", "images=1", "versions=1")
         typed("study", "runs/x")
         first.rename(runs / "first")
         second.rename(runs / "second")

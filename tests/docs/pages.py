@@ -27,7 +27,7 @@ MADE_SMALL = {
     "plan": ["calibrate=false"],
     "search": ["search.n_trials=1", "network.backbone=small_cnn"],
     "find_lr": ["network.backbone=small_cnn"],
-    "explain_loss": ["pictures=8", "data.size=32", *FEW],
+    "explain_loss": ["masks=8", "data.size=32", *FEW],
 }
 """What makes a command small, beside the options of training."""
 

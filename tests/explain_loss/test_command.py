@@ -118,7 +118,7 @@ REFUSED = [
     (["loss/binary=bce", "border=-1"], "border is -1, but must be at least 0 and below 2^32"),
     (["loss/binary=bce", "half_trained.noise=nan"], "half_trained.noise is nan, but must be at least 0 and below 2^32"),
     (["loss/binary=bce", "hard=0"], "hard is 0.0, but must be above 0 and at most 1"),
-    (["loss/binary=bce", "pictures=0"], "pictures is 0, but must be at least 1 and below 2^32"),
+    (["loss/binary=bce", "masks=0"], "masks is 0, but must be at least 1 and below 2^32"),
     (["loss/binary=bce", "nam=x"], "unknown key 'nam': did you mean 'name'? "),
     (
         ["loss/binary=bce", "data.class_probabilities=[1,0,0]"],

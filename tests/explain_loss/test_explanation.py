@@ -20,7 +20,7 @@ CONFIG: dict[str, Any] = {
     "name": "test",
     "data": {"_target_": "tandem.data.phantom.Phantom", "size": 32, "train": 6, "val": 6, "test": 6},
     "split": "val",
-    "pictures": 4,
+    "masks": 4,
     "batch_size": 3,
     "epoch": 0,
     "border": 1,

@@ -150,11 +150,11 @@ STATED: Mapping[str, tuple[str, ...]] = {
     ),
     "audit_data": (
         *("data=nothing", "data=folder data.root=nowhere", "data=folder data.root=EMPTY", "distance=-1"),
-        *("distance=300", "distance=abc", "correlation=2", "correlation=nan", "compare_up_to=-1", "pictures=-1"),
-        *("pictures=2000", "out=FILE", "out=", "data.size=7", "data.train=0", "overwrite=maybe", "nothing=1"),
+        *("distance=300", "distance=abc", "correlation=2", "correlation=nan", "compare_up_to=-1", "images=-1"),
+        *("images=2000", "out=FILE", "out=", "data.size=7", "data.train=0", "overwrite=maybe", "nothing=1"),
     ),
     "show_data": (
-        *("data=nothing", "augment=nothing", "split=all", "pictures=0", "pictures=100", "versions=-1", "versions=99"),
+        *("data=nothing", "augment=nothing", "split=all", "images=0", "images=100", "versions=-1", "versions=99"),
         *("seed=-1", "out=FILE", "out=EMPTY", "out=", "data.size=7", "data=busi data.root=nowhere", "out=a.nothing"),
     ),
     "write_shards": (
@@ -170,7 +170,7 @@ STATED: Mapping[str, tuple[str, ...]] = {
         *("shard_mb=5000", "shard_mb=abc", "data.size=7", "data=streamed data.root=EMPTY", "nothing=1"),
     ),
     "explain_loss": (
-        *("loss/binary=nothing", "loss=null", "split=all", "pictures=0", "batch_size=0", "out=FILE", "data.size=7"),
+        *("loss/binary=nothing", "loss=null", "split=all", "masks=0", "batch_size=0", "out=FILE", "data.size=7"),
         *("half_trained.blur=-1", "half_trained.noise=-1", "half_trained.seed=-1", "half_trained.signal=nan"),
         *("data=busi data.root=nowhere", "loss.gamma=1", "nothing=1"),
     ),

@@ -16,10 +16,10 @@ from tandem.show_data.command import evenly, main, versions
 @pytest.mark.parametrize("augment", ["none", "light", "medical", "strong"])
 def test_each_option_writes_a_figure(in_process: Callable[..., Any], tmp_path: Path, augment: str) -> None:
     outcome = in_process(main)(
-        f"augment={augment}", "pictures=2", "versions=1", "data.train=6", "data.val=6", "data.test=6", "data.seed=3"
+        f"augment={augment}", "images=2", "versions=1", "data.train=6", "data.val=6", "data.test=6", "data.seed=3"
     )
     assert outcome.code == 0, outcome.err
-    name = f"phantom_{augment}_seed-3_test-6_train-6_val-6_pictures-2_versions-1.png"
+    name = f"phantom_{augment}_seed-3_test-6_train-6_val-6_images-2_versions-1.png"
     file = tmp_path / "runs" / "show_data" / name
     assert outcome.out.splitlines()[-1] == f"runs/show_data/{name}"
     with Image.open(file) as image:
@@ -63,7 +63,7 @@ def test_rows_are_taken_evenly() -> None:
     ("arguments", "message"),
     [
         (["split=tset"], "did you mean 'test'"),
-        (["pictures=0"], "pictures is 0, but must lie in 1 to 50"),
+        (["images=0"], "images is 0, but must lie in 1 to 50"),
         (["versions=21"], "versions is 21, but must lie in 0 to 20"),
         (["augment=medcal"], "medical"),
         (["out=."], "out=. is a folder, but must be a file; name one in it"),

@@ -38,7 +38,7 @@ def audit_job(config: Mapping[str, Any]) -> None:
     with writing(out, "audit_data", config["overwrite"], PAGE):
         splits = source.load()
         found = audit(source, splits, config["distance"], config["correlation"], config["compare_up_to"])
-        print_audit(found, write_audit(found, splits, out, config["pictures"]))
+        print_audit(found, write_audit(found, splits, out, config["images"]))
 
 
 def skipping(data: Mapping[str, Any]) -> dict[str, Any]:
@@ -66,5 +66,5 @@ def _check(config: Mapping[str, Any]) -> None:
         raise ConfigError(f"correlation is {config['correlation']}, but must lie in -1 to 1")
     if config["compare_up_to"] < 0:
         raise ConfigError(f"compare_up_to is {config['compare_up_to']}, but must be a number of images from 0")
-    if not 0 <= config["pictures"] <= 1000:
-        raise ConfigError(f"pictures is {config['pictures']}, but must lie in 0 to 1000")
+    if not 0 <= config["images"] <= 1000:
+        raise ConfigError(f"images is {config['images']}, but must lie in 0 to 1000")

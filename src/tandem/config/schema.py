@@ -123,7 +123,7 @@ class ExplainLossConfig:
     loss: Any = None
     data: Any = MISSING
     split: str = "val"
-    pictures: int = 256
+    masks: int = 256
     batch_size: int = 16
     epoch: int = 0
     border: int = 2
@@ -197,7 +197,7 @@ class ShowDataConfig:
     data: Any = MISSING
     augment: Any = None
     split: str = "train"
-    pictures: int = 6
+    images: int = 6
     versions: int = 4
     seed: int = 0
     overwrite: bool = False
@@ -212,7 +212,7 @@ class AuditDataConfig:
     distance: int | None = 80
     correlation: float = 0.85
     compare_up_to: int = 20_000
-    pictures: int = 24
+    images: int = 24
     overwrite: bool = False
     out: str = MISSING
 

@@ -66,7 +66,7 @@ def _check_choice(loss: Any) -> None:
 
 def _check_numbers(config: Mapping[str, Any]) -> None:
     synthetic = {f"half_trained.{key}": value for key, value in config["half_trained"].items()}
-    least = {"pictures": 1, "batch_size": 1, "epoch": 0, "border": 0, **dict.fromkeys(synthetic, 0)}
+    least = {"masks": 1, "batch_size": 1, "epoch": 0, "border": 0, **dict.fromkeys(synthetic, 0)}
     for key, value in ({**config, **synthetic}).items():
         if key in least and not least[key] <= value < 2**32:  # nan and inf too
             raise ConfigError(f"{key} is {value}, but must be at least {least[key]} and below 2^32")

@@ -63,7 +63,7 @@ def explain_losses(title: str, nodes: Mapping[str, Any], config: Mapping[str, An
     kind = _kind(losses)
     if kind == "regression":
         return Explanation(title, kind, nodes, _curves(losses), "", [], [], [], config)
-    masks = read_masks(config["data"], config["split"], config["pictures"])
+    masks = read_masks(config["data"], config["split"], config["masks"])
     computed = [f"{label}: {name} = {value:.4g}" for label, name, value in _resolve(losses, masks.counts)]
     # the worked example has class statistics of its own
     example = {label: _build(node, config["epoch"]) for label, node in nodes.items()}

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-LIMITS = {"pictures": (1, 50), "versions": (0, 20), "seed": (0, 2**32 - 1)}
+LIMITS = {"images": (1, 50), "versions": (0, 20), "seed": (0, 2**32 - 1)}
 
 
 def main() -> None:
@@ -54,7 +54,7 @@ def show_job(config: Mapping[str, Any]) -> None:
         source = build(config["data"], "data")
         samples = source.load()[config["split"]]
         log.info("%s, %s", source.name, describe_split(config["split"], samples, source.classes))
-        rows = evenly(len(samples), config["pictures"])
+        rows = evenly(len(samples), config["images"])
         drawn = sheet(versions(samples, rows, config["versions"], config["seed"], augment), source.classes)
         write_whole(file, lambda place: drawn.savefig(place, format="png", dpi=100, metadata={"Software": None}))
     log.info("%s", file)

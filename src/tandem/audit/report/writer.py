@@ -47,7 +47,7 @@ def write_audit(audit: "Audit", splits: Mapping[str, "Samples"], folder: Path, p
     for sheet in sheets(audit):
         name = re.sub(r"\W+", "_", sheet.title.lower())
         _write(folder / f"{name}.csv", sheet.head, sheet.rows)
-    for name, kind, items in (("pictures", Facts, audit.rows), ("file_headers", FileFacts, audit.files)):
+    for name, kind, items in (("images", Facts, audit.rows), ("file_headers", FileFacts, audit.files)):
         head = [column.name for column in fields(kind)]
         _write(folder / f"{name}.csv", head, [astuple(item) for item in items])
     _write(folder / "alike.csv", PAIR, map(_pair_row, audit.alike or ()))
