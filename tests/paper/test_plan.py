@@ -23,6 +23,8 @@ PAPERS = {
     "loss_ablation": {"cpu": 507, "gpu": 507},
     "partial_labels": {"cpu": 65, "gpu": 65},
     "curated_busi": {"cpu": 32, "gpu": 32, "pretrained": 32},
+    "curated_busi_repeated": {"cpu": 40, "cpu_128": 40, "gpu": 40, "pretrained": 40},
+    "pneumoniamnist": {"cpu": 18, "full": 18},
 }
 """Runs of each at each of its budgets."""
 
@@ -43,7 +45,7 @@ def test_a_shipped_paper_is_whole_and_its_runs_are_counted(name: str, budget: st
     paper = shipped(name)
     assert paper.name == name
     assert list(paper.budgets) == list(PAPERS[name])
-    data = {"root": "/nowhere", "subset": "/nowhere.csv", "weights": "/nowhere.safetensors"}
+    data = {"root": "/nowhere", "subset": "/nowhere.csv", "file": "/nowhere.npz", "weights": "/nowhere.safetensors"}
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         jobs = [words for study in paper.studies for words in expanded(study_words(paper, study, budget), data)]
         for words in (jobs[0], jobs[-1]):

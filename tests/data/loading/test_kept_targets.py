@@ -110,7 +110,7 @@ def test_the_data_module_reduces_training_alone_and_knows_the_data() -> None:
         ({"labels": float("nan")}, "loader.labels is nan, but must be a number from 0 to 1"),
         ({"masks": True}, "loader.masks is True, but must be a number from 0 to 1"),
         ({"incomplete": "fill"}, "loader.incomplete is 'fill', but must be one of keep, drop"),
-        ({"incomplete": "drop"}, "loader.incomplete is drop without effect: set loader.masks or loader.labels below 1, or"),
+        ({"incomplete": "drop"}, "loader.incomplete is drop without effect: set loader.masks or loader.labels below 1"),
     ],
 )
 def test_bad_options(options: dict[str, Any], said: str) -> None:
