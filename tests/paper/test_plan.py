@@ -108,6 +108,12 @@ def test_a_folder_of_any_name_reaches_the_job(path: str) -> None:
     assert getattr(value, "text", value) == path
 
 
+def refine_by(node: dict[str, Any], rule: dict[str, Any]) -> None:
+    """Refines a row by a named rule."""
+    node.update(refinements={"p": rule})
+    node["tables"]["main"]["rows"]["two"]["refine"] = "p"
+
+
 def of_table(**entries: Any) -> Change:
     return lambda node: node["tables"]["main"].update(entries)
 
@@ -125,6 +131,12 @@ def of_column(**entries: Any) -> Change:
         (lambda node: node["studies"].update(one="seed=0"), "paper.studies.one is 'seed=0', but must be a list"),
         (lambda node: node["budgets"]["small"].pop("about"), "paper.budgets.small is missing 'about'"),
         (lambda node: node.update(refine={}), "paper.tables.main refines rows, but paper.refine is empty"),
+        (lambda node: node["tables"]["main"]["rows"]["two"].update(refine="x"), "rows.two.refine is 'x'"),
+        (lambda node: node.update(refinements=3), "paper.refinements is 3, but must be a dict with at least one entry"),
+        (
+            lambda node: refine_by(node, {"_target_": "tandem.refine.EmptyByProbability", "cut": -1}),
+            "paper.refinements.p: refine.cut is -1, but must be a number above 0",
+        ),
         (lambda node: node["figures"].update(main={"table": "mian"}), "paper.figures.main.table is 'mian': did you"),
         (
             lambda node: node["figures"]["main"].update(curves={"kept": {100: "sag"}}),

@@ -1,4 +1,4 @@
-"""Shipped papers: each row of a table has its runs, budgets keep the protocol, and a small run goes through the table."""
+"""Shipped papers: each row has its runs, budgets keep the protocol, and a small run goes through the table."""
 
 import math
 from collections.abc import Mapping

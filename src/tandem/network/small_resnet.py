@@ -27,7 +27,7 @@ LEVELS = {"out_indices": (0, 1, 2, 3)}
 class SmallResNet(nn.Module):
     """Four stages of two residual blocks each; the strides are 1, 2, 4 and 8.
 
-    timm's `resnet18` begins with a 7x7 convolution of stride 2 and max pooling, which leaves 1 x 1 of an image of 28 px.
+    timm's `resnet18` begins with a 7x7 convolution of stride 2 and max pooling, which leaves 1 x 1 of 28 px.
     Here one 3x3 convolution of stride 1 stands in their place, as is usual for images of 28 or 32 px: it is the
     network that MedMNIST's authors trained at 28 px. Weights are drawn as torch does by default, as theirs are.
 

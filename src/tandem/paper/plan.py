@@ -55,7 +55,7 @@ class Column:
         measure: a metric computed from the rows per image; see `tandem.paper.measures`.
         of: use only images of this class.
         at: threshold of masks and yes/no questions: 0.5 or `stored`.
-        tempered: of a measure, whether probabilities are those of the run's decision; if not, as before its temperature.
+        tempered: of a measure, whether probabilities are those of the run's decision, or as before its temperature.
         digits: digits after the decimal point.
     """
 
