@@ -32,7 +32,7 @@ ORDER = (
 
 LEVEL = {name: level for level, line in enumerate(ORDER) for name in line.split()}
 
-LOOSE = 6
+LOOSE = 5
 """So many modules may lie beside the packages: the command line, errors, and the parts of a run that are one file."""
 
 

@@ -391,7 +391,7 @@ def test_every_key_of_a_configuration_has_its_slot() -> None:
     assert slot_at("tasks.segmentation") is SLOTS["task"]
     assert slot_at("tasks.a.loss") is SLOTS["loss"]
     assert slot_at("tasks.a.b") is SLOTS["task"]  # a name with a dot is refused by the task itself
-    assert slot_at("paper.refine") is SLOTS["refine"]
+    assert slot_at("paper.refine") is slot_at("paper.refinements.a") is SLOTS["refine"]
     for nowhere in ("x", "tasks", "loss.terms", "callbacks", "paper.other"):
         with pytest.raises(KeyError):
             slot_at(nowhere)

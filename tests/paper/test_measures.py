@@ -1,16 +1,19 @@
 """Numbers of rows per image against loops and another library."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score
+from sklearn.metrics import accuracy_score, balanced_accuracy_score, f1_score, roc_auc_score
+from torchmetrics.functional.classification import multiclass_calibration_error
 
 from tandem.paper.measures import MEASURES, Answers, measure, refined
-from tandem.refine import Consistency
+from tandem.refine import Consistency, EmptyByProbability
 
 NAMES = ["normal", "benign", "malignant"]
 
@@ -82,6 +85,33 @@ def test_refined_rows_against_a_loop(rows: list[tuple[int, int, int, int]]) -> N
         assert b.drawn[row] == (0 if normal else drawn)
         assert b.predicted[row] == ("normal" if normal or drawn == 0 else NAMES[c])
         assert b.hits[row] <= b.drawn[row]
+
+
+@settings(max_examples=40, deadline=None)
+@given(ROWS, st.integers(0, 9))
+def test_probabilities_against_other_libraries(rows: list[tuple[int, int, int, int]], seed: int) -> None:
+    a = answers(rows)
+    p = np.random.default_rng(seed).dirichlet(np.ones(3), len(rows))
+    a = replace(a, probabilities=p, classes=tuple(NAMES))
+    true = torch.tensor([c for c, *_ in rows])
+    expected = multiclass_calibration_error(torch.from_numpy(p), true, 3, n_bins=15)
+    assert measure("calibration_error", a) == pytest.approx(float(expected), abs=1e-6)
+    some = [c for c in range(3) if 0 < sum(true == c) < len(rows)]
+    each = [roc_auc_score(true.numpy() == c, p[:, c]) for c in some]
+    assert same(measure("auroc", a), np.mean(each) if each else math.nan)
+    assert a.pick(a.labels == NAMES[0]).probabilities is not None
+
+
+def test_a_rule_that_is_fitted_on_validation_data() -> None:
+    a = answers([(0, 5, 0, 1), (1, 5, 5, 1), (2, 30, 20, 2), (0, 5, 0, 1)])
+    normal = np.array([0.4, 0.2, 0.1, 0.45])
+    a = replace(a, probabilities=np.stack([normal, 1 - normal, normal / 4], 1), classes=tuple(NAMES))
+    b = refined(a, EmptyByProbability(), a)
+    assert b.drawn is not None
+    assert b.predicted is not None
+    assert b.drawn.tolist() == [0, 5, 30, 0], "with a cut of 0.3"
+    assert b.predicted.tolist() == ["normal", "benign", "benign", "normal"]
+    assert measure("dice", b) > measure("dice", refined(a, Consistency()))
 
 
 def test_the_published_average_is_the_mean_over_images() -> None:

@@ -23,6 +23,8 @@ PAPERS = {
     "loss_ablation": {"cpu": 507, "gpu": 507},
     "partial_labels": {"cpu": 65, "gpu": 65},
     "curated_busi": {"cpu": 32, "gpu": 32, "pretrained": 32},
+    "curated_busi_repeated": {"cpu": 40, "cpu_128": 40, "gpu": 40, "pretrained": 40},
+    "pneumoniamnist": {"cpu": 18, "full": 18},
 }
 """Runs of each at each of its budgets."""
 
@@ -43,7 +45,7 @@ def test_a_shipped_paper_is_whole_and_its_runs_are_counted(name: str, budget: st
     paper = shipped(name)
     assert paper.name == name
     assert list(paper.budgets) == list(PAPERS[name])
-    data = {"root": "/nowhere", "subset": "/nowhere.csv", "weights": "/nowhere.safetensors"}
+    data = {"root": "/nowhere", "subset": "/nowhere.csv", "file": "/nowhere.npz", "weights": "/nowhere.safetensors"}
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         jobs = [words for study in paper.studies for words in expanded(study_words(paper, study, budget), data)]
         for words in (jobs[0], jobs[-1]):
@@ -106,6 +108,12 @@ def test_a_folder_of_any_name_reaches_the_job(path: str) -> None:
     assert getattr(value, "text", value) == path
 
 
+def refine_by(node: dict[str, Any], rule: dict[str, Any]) -> None:
+    """Refines a row by a named rule."""
+    node.update(refinements={"p": rule})
+    node["tables"]["main"]["rows"]["two"]["refine"] = "p"
+
+
 def of_table(**entries: Any) -> Change:
     return lambda node: node["tables"]["main"].update(entries)
 
@@ -123,6 +131,12 @@ def of_column(**entries: Any) -> Change:
         (lambda node: node["studies"].update(one="seed=0"), "paper.studies.one is 'seed=0', but must be a list"),
         (lambda node: node["budgets"]["small"].pop("about"), "paper.budgets.small is missing 'about'"),
         (lambda node: node.update(refine={}), "paper.tables.main refines rows, but paper.refine is empty"),
+        (lambda node: node["tables"]["main"]["rows"]["two"].update(refine="x"), "rows.two.refine is 'x'"),
+        (lambda node: node.update(refinements=3), "paper.refinements is 3, but must be a dict with at least one entry"),
+        (
+            lambda node: refine_by(node, {"_target_": "tandem.refine.EmptyByProbability", "cut": -1}),
+            "paper.refinements.p: refine.cut is -1, but must be a number above 0",
+        ),
         (lambda node: node["figures"].update(main={"table": "mian"}), "paper.figures.main.table is 'mian': did you"),
         (
             lambda node: node["figures"]["main"].update(curves={"kept": {100: "sag"}}),

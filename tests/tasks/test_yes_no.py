@@ -67,6 +67,7 @@ def test_a_checkpoint_holds_the_thresholds_and_no_table_of_answers() -> None:
     ("questions", "message"),
     [
         ({}, "questions is empty"),
+        ({"malignant": None}, "questions is empty"),
         ({"a": ["cancer"]}, r"questions\.a: data 'tiny' has no class 'cancer': there are: benign, malignant, normal"),
         ({"a": ["maligant"]}, "did you mean 'malignant'"),
         ({"a": "malignant"}, r"questions\.a is the string 'malignant', but must be a list: \[malignant\]"),

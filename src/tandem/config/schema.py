@@ -271,6 +271,7 @@ class YoursConfig:
 
     root: str | None = None
     subset: str | None = None
+    file: str | None = None
     weights: str | None = None
 
 

@@ -151,6 +151,7 @@ PLACES: Mapping[str, str] = {
     "logger.*": "logger",
     "loss": "loss",
     "paper.refine": "refine",
+    "paper.refinements.*": "refine",
     "search.pruner": "pruner",
 }
 """Slots by the dotted key of a configuration; those inside an object are the slots of its arguments."""
@@ -168,6 +169,8 @@ def slot_at(where: str) -> Slot:
     """
     if where in PLACES:
         return SLOTS[PLACES[where]]
+    if (of_group := f"{where.rpartition('.')[0]}.*") in PLACES:
+        return SLOTS[PLACES[of_group]]
     group, *path = where.split(".")
     if path and f"{group}.*" in PLACES:
         slot = SLOTS[PLACES[f"{group}.*"]]

@@ -14,7 +14,7 @@ from timm.layers import DropPath
 
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
-from tandem.network import small_cnn
+from tandem.network import small_cnn, small_resnet
 from tandem.network.backbone import describe
 from tandem.network.decoder import MakeDecoder
 from tandem.network.feature_cache import FeatureCache
@@ -95,6 +95,7 @@ def make_network(
         ConfigError: if backbone or decoder is unknown, they are incompatible, or the weights are not available.
     """
     small_cnn.register()
+    small_resnet.register()
     _check_backbone(backbone)
     _check_options(backbone_options, decoder_options)
     _check_decoder(decoder, decoder_options, depth)

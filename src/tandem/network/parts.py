@@ -75,6 +75,7 @@ def _of_levels(plan: Plan) -> Parts:
             f"decoder '{OF_TOKENS}' reads the tokens of a plain vision transformer, such as vit_tiny_patch16_224, but "
             f"backbone '{plan.backbone}' has none; choose another decoder or backbone"
         )
+    _check_depth(plan)
     sized = size_options(plan.backbone, plan.padded(2**plan.depth), plan.channels, plan.backbone_options)
     options = {"in_channels": plan.channels, **plan.backbone_options, **sized, **(loading or {})}
     start = True if loading is not None else None
@@ -96,6 +97,15 @@ def _of_levels(plan: Plan) -> Parts:
         strides = level_strides(len(encoder.out_channels) - 1, int(encoder.output_stride))
         decoding, width = make_decoder(plan.decoder, encoder.out_channels, strides)
     return encoder, decoding, width
+
+
+def _check_depth(plan: Plan) -> None:
+    strides = describe(plan.backbone).strides
+    if strides and strides[-1] < 2**plan.depth:
+        raise ConfigError(
+            f"backbone '{plan.backbone}' has maps up to stride {strides[-1]}, but network.depth is {plan.depth}; set "
+            f"network.depth={strides[-1].bit_length() - 1}, and decoder_channels for so many levels"
+        )
 
 
 def _alone(plan: Plan, start: bool | None, options: Mapping[str, Any]) -> Any:

@@ -20,7 +20,7 @@ from tandem.utils.digests import read_artifact
 from tandem.utils.files import as_json, read_json
 from tandem.utils.zips import write_zip, zip_members
 
-OF_RUN = (RESULTS, "status.json", "config.yaml", "metrics.csv", str(IMAGES))
+OF_RUN = (RESULTS, "status.json", "config.yaml", "metrics.csv", *map(str, IMAGES.values()))
 """Files of a run in the archive."""
 
 OF_PAPER = ("manifest.json", "code.diff", "tables", "figures")

@@ -1,17 +1,21 @@
 """Metrics of one run computed from its rows per image, by the conventions of papers that score empty masks."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from tandem.metrics.overlap import dice_parts
-from tandem.refine import Consistency
+from tandem.refine import Overlaps, Predicted, Refinement
 
 Counts = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
 Texts = npt.NDArray[np.str_]
+
+BINS = 15
+"""Bins of the calibration error."""
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,8 @@ class Answers:
         drawn: (M,) area of the predicted mask in pixels.
         hits: (M,) area of the intersection in pixels.
         predicted: (M,) predicted classes; None if the run predicts no classes.
+        probabilities: (M, C) of each class; None if they are not known.
+        classes: names of the C classes.
     """
 
     ids: Texts
@@ -33,21 +39,46 @@ class Answers:
     drawn: Counts | None
     hits: Counts | None
     predicted: Texts | None
+    probabilities: Floats | None = None
+    classes: tuple[str, ...] = ()
+
+    def pick(self, rows: npt.NDArray[np.bool_]) -> "Answers":
+        """Those of some images.
+
+        Args:
+            rows: (M,) which ones.
+        """
+        parts = ("ids", "labels", "true", "drawn", "hits", "predicted", "probabilities")
+        kept = {name: part[rows] for name in parts if (part := getattr(self, name)) is not None}
+        return replace(self, **kept)
 
 
-def refined(answers: Answers, refine: Consistency) -> Answers:
+def refined(answers: Answers, refine: Refinement, validation: Answers | None = None) -> Answers:
     """Makes predicted classes and masks consistent.
 
     Args:
         answers: predictions, with masks and classes.
         refine: the rule.
+        validation: predictions of validation images at the same threshold, for a rule that is fitted on them.
     """
-    if answers.predicted is None or answers.drawn is None or answers.hits is None:
+    rows = _predicted(answers)
+    if rows is None or answers.drawn is None or answers.hits is None:
         return answers
-    emptied, turned = refine.decide(answers.predicted == refine.normal, answers.drawn == 0)
-    predicted = np.where(turned, refine.normal, answers.predicted)
+    if refine.fitted and validation is not None:
+        seen, dices = _predicted(validation), _dice(validation)
+        assert seen is not None  # the same tasks
+        assert dices is not None
+        assert validation.true is not None
+        refine = refine.fit(seen, Overlaps(dices, validation.true > 0))
+    predicted, emptied = refine.apply(rows)
     drawn, hits = np.where(emptied, 0, answers.drawn), np.where(emptied, 0, answers.hits)
     return replace(answers, predicted=predicted, drawn=drawn, hits=hits)
+
+
+def _predicted(answers: Answers) -> Predicted | None:
+    if answers.predicted is None or answers.drawn is None:
+        return None
+    return Predicted(answers.predicted, answers.probabilities, answers.classes, answers.drawn == 0)
 
 
 def measure(name: str, answers: Answers, of: str | None = None) -> float:
@@ -59,9 +90,7 @@ def measure(name: str, answers: Answers, of: str | None = None) -> float:
         of: use only images of this true class; None: use all images.
     """
     rows = np.ones(len(answers.ids), bool) if of is None else answers.labels == of
-    values = [None if part is None else part[rows] for part in _parts(answers)]
-    few = Answers(*values)  # type: ignore[arg-type] # the same fields, fewer rows
-    return MEASURES[name](few) if rows.any() else float("nan")
+    return MEASURES[name](answers.pick(rows)) if rows.any() else float("nan")
 
 
 def dice(answers: Answers) -> float:
@@ -110,12 +139,44 @@ def balanced_accuracy(answers: Answers) -> float:
     return found if isinstance(found, float) else float(found[0].mean())
 
 
+def auroc(answers: Answers) -> float:
+    """Mean over the classes of the area under the ROC curve, each against the rest; nan if the images have one class.
+
+    Of two classes it is the area of either.
+    """
+    from sklearn.metrics import roc_auc_score
+
+    if answers.probabilities is None:
+        return float("nan")
+    true = [(answers.labels == name, p) for name, p in zip(answers.classes, answers.probabilities.T, strict=True)]
+    found = [float(roc_auc_score(own, p)) for own, p in true if own.any() and not own.all()]
+    return math.fsum(found) / len(found) if found else float("nan")
+
+
+def calibration_error(answers: Answers) -> float:
+    """Expected calibration error of the most probable class: `sum_b |right_b - p_b| / M` over bins of equal width.
+
+    right_b: images of bin b whose most probable class is right. p_b: sum of their probabilities.
+
+    Source: Guo et al., On calibration of modern neural networks, ICML 2017; 15 bins as there.
+    """
+    if answers.probabilities is None:
+        return float("nan")
+    sure = answers.probabilities.max(1)
+    right = np.array(answers.classes)[answers.probabilities.argmax(1)] == answers.labels
+    place = np.minimum((sure * BINS).astype(np.int64), BINS - 1)
+    gaps = np.bincount(place, right - sure, BINS)
+    return math.fsum(np.abs(gaps)) / len(sure)
+
+
 MEASURES: dict[str, Callable[[Answers], float]] = {
     "dice": dice,
     "dice_lesion": dice_lesion,
     "specificity_empty": specificity_empty,
     "accuracy": accuracy,
+    "auroc": auroc,
     "balanced_accuracy": balanced_accuracy,
+    "calibration_error": calibration_error,
     "f1_macro": f1_macro,
     "f1_weighted": f1_weighted,
 }
@@ -151,7 +212,3 @@ def _scores(
 
 def _mean(values: npt.NDArray[np.generic]) -> float:
     return float(values.astype(np.float64).mean()) if len(values) else float("nan")
-
-
-def _parts(answers: Answers) -> Sequence[npt.NDArray[np.generic] | None]:
-    return (answers.ids, answers.labels, answers.true, answers.drawn, answers.hits, answers.predicted)

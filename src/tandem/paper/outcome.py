@@ -4,15 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tandem.config.instantiate import build
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
 from tandem.metrics.catalogue import CATALOGUE, Direction, describe
-from tandem.paper.images import reader, with_classes
+from tandem.paper.images import combined, reader
 from tandem.paper.jobs import PaperJob, chosen
 from tandem.paper.measures import Answers, measure, refined
 from tandem.paper.plan import Column, Paper, RowTable, TableRow
-from tandem.refine import Consistency
+from tandem.refine import Refinement
 from tandem.reports.sweep_table import JobRow as Typed
 from tandem.reports.sweep_table import swept
 from tandem.study.cells import Cell, show_replicate
@@ -134,7 +133,6 @@ def row_cells(paper: Paper, name: str, outcome: Outcome) -> dict[str, Cell]:
     """
     table = paper.tables[name]
     assert isinstance(table, RowTable)
-    refine = build(paper.refine, "paper.refine") if paper.refine else None
     columns = columns_by_key(table)
     _check_metrics(columns, outcome, name)
     cells = {}
@@ -144,6 +142,7 @@ def row_cells(paper: Paper, name: str, outcome: Outcome) -> dict[str, Cell]:
         others: Mapping[Replicate, Run] = {}
         if row.classes_from:
             others = _replicates(outcome.runs_of(chosen(outcome.jobs, row.classes_from, where)), where)
+        refine = paper.refinement(row)
         cells[key] = Cell(
             (row.label,),
             row.label,
@@ -184,7 +183,7 @@ def _values(
     other: Run | None,
     row: TableRow,
     columns: Mapping[str, Column],
-    refine: Consistency | None,
+    refine: Refinement | None,
     where: str,
 ) -> dict[str, float | None]:
     """The value of every column for one run."""
@@ -194,10 +193,13 @@ def _values(
         if column.metric is not None:
             found[key] = None if row.refine or row.classes_from else run.metrics.get(column.metric)
             continue
-        if column.at not in views:
-            read = reader(column.at)
-            answers = read(run) if other is None else with_classes(read(run), read(other), where)
-            views[column.at] = refined(answers, refine) if row.refine and refine else answers
+        view = (column.at, column.tempered)
+        if view not in views:
+            answers = combined(reader(column.at, "test", column.tempered), run, other, where)
+            if refine is not None:
+                known = reader(column.at, "val", column.tempered)
+                answers = refined(answers, refine, combined(known, run, other, where) if refine.fitted else None)
+            views[view] = answers
         assert column.measure is not None
-        found[key] = measure(column.measure, views[column.at], column.of)
+        found[key] = measure(column.measure, views[view], column.of)
     return found

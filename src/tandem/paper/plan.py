@@ -1,11 +1,13 @@
 """Content of a paper: studies, tables, figures, published numbers and budgets."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from tandem.config.instantiate import build
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
+from tandem.refine import Refinement
 
 STORED = "stored"
 """The threshold that a run chose on its validation data."""
@@ -32,13 +34,13 @@ class TableRow:
         label: label of the row.
         runs: choices (`experiment: tiny`) or overrides (`seed: 0`) that select the runs.
         classes_from: runs whose predicted classes replace those of `runs`, matched by seed and fold.
-        refine: whether the paper's `refine` makes class and mask consistent.
+        refine: whether the paper's `refine` makes class and mask consistent; or the name of one of its `refinements`.
     """
 
     label: str
     runs: Mapping[str, Any]
     classes_from: Mapping[str, Any] | None = None
-    refine: bool = False
+    refine: bool | str = False
 
 
 @dataclass(frozen=True)
@@ -52,7 +54,8 @@ class Column:
         metric: a logged name in `results.json`, such as `test/segmentation/dice`.
         measure: a metric computed from the rows per image; see `tandem.paper.measures`.
         of: use only images of this class.
-        at: threshold of the masks: 0.5 or `stored`.
+        at: threshold of masks and yes/no questions: 0.5 or `stored`.
+        tempered: of a measure, whether probabilities are those of the run's decision, or as before its temperature.
         digits: digits after the decimal point.
     """
 
@@ -61,6 +64,7 @@ class Column:
     measure: str | None = None
     of: str | None = None
     at: Any = STORED
+    tempered: bool = True
     digits: int = 3
 
 
@@ -162,6 +166,7 @@ class Paper:
         budgets: budgets by name; the first is the default.
         figures: figures by name.
         refine: configuration of the post-processing of rows with `refine: true`.
+        refinements: further ones by name, for rows with `refine: NAME`.
     """
 
     name: str
@@ -171,6 +176,23 @@ class Paper:
     budgets: Mapping[str, Budget]
     figures: Mapping[str, Drawn]
     refine: Mapping[str, Any]
+    refinements: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    def refinement(self, row: TableRow) -> Refinement | None:
+        """The rule that makes class and mask of a row agree; None: they stay as they are.
+
+        Args:
+            row: of one of the tables.
+
+        Raises:
+            ConfigError: the rule cannot be built.
+        """
+        if not row.refine:
+            return None
+        named = isinstance(row.refine, str)
+        node = self.refinements[str(row.refine)] if named else self.refine
+        rule: Refinement = build(node, f"paper.refinements.{row.refine}" if named else "paper.refine")
+        return rule
 
     def budget(self, name: str | None) -> str:
         """Checks the name of a budget.

@@ -22,7 +22,7 @@ def read_paper(node: Mapping[str, Any]) -> Paper:
     Raises:
         ConfigError: a key is unknown or missing, or a name refers to nothing.
     """
-    whole = _make(dict, node, "paper", {"name", "title", "studies", "tables", "budgets", "figures", "refine"})
+    whole = _make(dict, node, "paper", {field.name for field in fields(Paper)})
     for key in ("name", "title"):
         if not isinstance(whole.get(key), str):
             raise ConfigError(f"paper.{key} is {whole.get(key)!r}, but must be text")
@@ -32,8 +32,8 @@ def read_paper(node: Mapping[str, Any]) -> Paper:
     figures = {
         name: _thing(Drawn, item, f"paper.figures.{name}") for name, item in (whole.get("figures") or {}).items()
     }
-    refine = whole.get("refine") or {}
-    paper = Paper(whole["name"], whole["title"], studies, tables, budgets, figures, refine)
+    rules = _named(whole, "refinements") if whole.get("refinements") else {}
+    paper = Paper(whole["name"], whole["title"], studies, tables, budgets, figures, whole.get("refine") or {}, rules)
     named = {"name": [paper.name], "studies": studies, "budgets": budgets, "tables": tables, "figures": figures}
     for key, names in named.items():
         _check_names(names, f"paper.{key}")
@@ -108,8 +108,12 @@ def _check(paper: Paper) -> None:
             _known(row, table.rows, f"{where}.published.rows")
             for column_name in table.published.rows[row] if table.published else ():
                 _known(column_name, table.columns, f"{where}.published.rows.{row}")
-        if any(row.refine for row in table.rows.values()) and not paper.refine:
+        if any(row.refine is True for row in table.rows.values()) and not paper.refine:
             raise ConfigError(f"{where} refines rows, but paper.refine is empty; choose refine=consistency")
+        for key, one in table.rows.items():
+            if isinstance(one.refine, str):
+                _known(one.refine, paper.refinements, f"{where}.rows.{key}.refine")
+            paper.refinement(one)  # a rule that cannot be built is refused before anything runs
     for name, figure in paper.figures.items():
         _known(figure.table, paper.tables, f"paper.figures.{name}.table")
         if figure.ranks and not isinstance(paper.tables[figure.table], StudyTable):

@@ -95,7 +95,7 @@ def row_tables(
         rows.append([cell.label, len(cell.runs), *numbers])
         rows += _published_rows(table, row_name)
     jobs = list(dict.fromkeys(job for some in expected.values() for job in some))
-    notes = [budget_line(paper, budget), *_notes(table), *lacking_lines(outcome, jobs)]
+    notes = [budget_line(paper, budget), *_notes(paper, table), *lacking_lines(outcome, jobs)]
     head = ["row", "n", *(column.label for column in table.columns.values())]
     tables = {name: ResultTable(table.title, head, rows, notes, ["row", "n", *table.columns])}
     if table.baseline is not None and cells[table.baseline].runs:
@@ -138,7 +138,7 @@ def _published_rows(table: RowTable, name: str) -> list[list[Entry]]:
     return [[f"published{f' as {label}' if label else ''}", table.published.n or "", *numbers]]
 
 
-def _notes(table: RowTable) -> Iterable[str]:
+def _notes(paper: Paper, table: RowTable) -> Iterable[str]:
     yield (
         "Numbers are of test data. Mean ± sample standard deviation over seeds and folds (n runs; fewer where a number "
         "is unknown). Bold: best mean of its column."
@@ -147,9 +147,12 @@ def _notes(table: RowTable) -> Iterable[str]:
         yield f"Published numbers: {table.published.source}."
     if any(column.at == STORED and column.measure for column in table.columns.values()):
         yield "Masks at the threshold that was chosen on validation data, but where a column says 0.5."
-    if any(row.refine for row in table.rows.values()):
-        refined = "; ".join(row.label for row in table.rows.values() if row.refine)
-        yield f"Refined (a class 'normal' empties the mask; else an empty mask means 'normal'): {refined}."
+    rules: dict[str, list[str]] = {}
+    for row in table.rows.values():
+        if (rule := paper.refinement(row)) is not None:
+            rules.setdefault(rule.words, []).append(row.label)
+    for words, labels in rules.items():
+        yield f"Refined ({words}): {'; '.join(labels)}."
     if table.note:
         yield table.note
 

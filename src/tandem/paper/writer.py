@@ -55,6 +55,7 @@ def write_paper(
     """
     if archived is None:
         make_images(outcome.runs_of(_with_images(paper, outcome)), settings.data)
+        make_images(outcome.runs_of(_with_images(paper, outcome, fitted=True)), settings.data, "val")
     tables, verdicts, cells = all_tables(paper, budget, outcome)
     files = []
     for name, table in tables.items():
@@ -108,13 +109,15 @@ def all_tables(
     return tables, verdicts, cells
 
 
-def _with_images(paper: Paper, outcome: Outcome) -> list[PaperJob]:
-    """The jobs of tables with columns that are computed from rows per image."""
+def _with_images(paper: Paper, outcome: Outcome, fitted: bool = False) -> list[PaperJob]:
+    """The jobs of tables with columns that are computed from rows per image; or those whose refinement is fitted."""
     found: dict[PaperJob, None] = {}
     for name, table in paper.tables.items():
         if isinstance(table, RowTable) and any(column.measure for column in table.columns.values()):
-            for jobs in jobs_of(table, name, outcome.jobs).values():
-                found |= dict.fromkeys(jobs)
+            for key, jobs in jobs_of(table, name, outcome.jobs).items():
+                rule = paper.refinement(table.rows[key])
+                if not fitted or (rule is not None and rule.fitted):
+                    found |= dict.fromkeys(jobs)
     return list(found)
 
 

@@ -22,7 +22,8 @@ class YesNoTask(PooledTask):
         name: see `PooledTask`, also for `data` and `shared`.
         data: description of the data set.
         loss: a binary loss.
-        questions: by name of the question, the classes for which the answer is yes.
+        questions: by name of the question, the classes for which the answer is yes; None leaves a question out, since
+            a yaml or a command line adds to the shipped ones.
         shared: `metrics`, `pool`, `dropout` and `prior_bias`.
 
     Raises:
@@ -38,11 +39,12 @@ class YesNoTask(PooledTask):
         name: str,
         data: DataInfo,
         loss: nn.Module,
-        questions: Mapping[str, Sequence[str]],
+        questions: Mapping[str, Sequence[str] | None],
         **shared: Unpack[PooledArguments],
     ) -> None:
-        _check_questions(questions, data)
-        self.questions = {question: tuple(yes) for question, yes in questions.items()}
+        asked = {question: yes for question, yes in questions.items() if yes is not None}
+        _check_questions(asked, data)
+        self.questions = {question: tuple(yes) for question, yes in asked.items()}
         super().__init__(name, data, loss, **shared)
         table = [[label in yes for yes in self.questions.values()] for label in data.classes]
         self.register_buffer("answers", torch.tensor(table, dtype=torch.uint8), persistent=False)

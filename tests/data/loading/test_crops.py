@@ -1,6 +1,7 @@
 """Random squares: inside the image, everywhere alike, around the foreground as often as asked."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -75,6 +76,21 @@ def test_rows_of_several_sets_keep_their_place() -> None:
     assert torch.equal(images, torch.stack([other[0], other[1]]).float())
     assert torch.equal(masks, torch.stack([other[0], other[1]]) % 2)
     assert len(joined) == 3
+
+
+def test_a_hidden_mask_neither_shows_nor_draws_the_place() -> None:
+    image, mask = torch.zeros(2, 1, 40, 40), torch.zeros(2, 1, 40, 40, dtype=torch.uint8)
+    mask[:, :, 3, 3] = 1
+    part = Squares(image, mask)
+    part.foreground = 1.0
+    plain = Whole((part,), torch.tensor([[0, 0], [0, 1]]), 8)
+    known, unknown = plain.pick(torch.tensor([1])), replace(plain.pick(torch.tensor([0])), hidden=torch.tensor([True]))
+    joined = join_whole([known, unknown]).pick(torch.tensor([1, 0, 1]))
+    numbers = np.full((3, DRAWS), 0.9)
+    _, masks = joined.squares(torch.arange(3), numbers, torch.float32)
+    assert (masks[[0, 2]] == 255).all()
+    assert int((masks[1] == 1).sum()) == 1
+    assert corner(np.full((1, 40, 40), 255), (40, 40), 8, numbers[0], 1.0) == (29, 29), "as without any foreground"
 
 
 def test_the_options_are_read() -> None:

@@ -4,12 +4,13 @@ from dataclasses import replace
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 from tandem.data.datamodule import DataModule
-from tandem.data.loading.crops import Whole
+from tandem.data.loading.crops import Squares, Whole
 from tandem.data.loading.kept_targets import KeptTargets
 from tandem.data.loading.storage import Redecoded, as_tensor
 from tandem.data.phantom import Phantom
@@ -109,6 +110,7 @@ def test_the_data_module_reduces_training_alone_and_knows_the_data() -> None:
         ({"labels": float("nan")}, "loader.labels is nan, but must be a number from 0 to 1"),
         ({"masks": True}, "loader.masks is True, but must be a number from 0 to 1"),
         ({"incomplete": "fill"}, "loader.incomplete is 'fill', but must be one of keep, drop"),
+        ({"incomplete": "drop"}, "loader.incomplete is drop without effect: set loader.masks or loader.labels below 1"),
     ],
 )
 def test_bad_options(options: dict[str, Any], said: str) -> None:
@@ -116,11 +118,19 @@ def test_bad_options(options: dict[str, Any], said: str) -> None:
         KeptTargets(**options)
 
 
-def test_random_squares_bring_their_masks_along(train: Samples) -> None:
-    squares = replace(train, whole=Whole((), torch.zeros(COUNT, 2, dtype=torch.int64), 32))
-    with pytest.raises(ConfigError, match=r"loader\.masks=0\.5 needs data\.crop=centre"):
-        KeptTargets(masks=0.5).apply(squares, seed=0)
-    assert int((KeptTargets(labels=0.5).apply(squares, seed=0).labels == -100).sum()) == pytest.approx(COUNT / 2, abs=2)
+def test_the_masks_of_random_squares_are_hidden_too(train: Samples) -> None:
+    rows = torch.arange(COUNT)
+    parts = (Squares(train.images, train.masks),)
+    squares = replace(train, whole=Whole(parts, torch.stack([torch.zeros_like(rows), rows], 1), 32))
+    kept = KeptTargets(masks=0.5).apply(squares, seed=0)
+    batch = kept.take(range(COUNT), np.full((COUNT, 4), 0.5))
+    assert torch.equal((batch["mask"] != 255).flatten(1).all(1), masked(kept))
+    assert torch.equal(batch["mask"][masked(kept)], train.take(range(COUNT))["mask"][masked(kept)])
+    dropped = KeptTargets(masks=0.5, incomplete="drop").apply(squares, seed=0)
+    assert (dropped.take(range(len(dropped)), np.full((len(dropped), 4), 0.5))["mask"] != 255).all()
+    fewer = KeptTargets(labels=0.5).apply(squares, seed=0)
+    assert int((fewer.labels == -100).sum()) == pytest.approx(COUNT / 2, abs=2)
+    assert (fewer.take([0, 1], np.full((2, 4), 0.5))["mask"] != 255).all()
 
 
 def test_data_without_the_target(train: Samples) -> None:

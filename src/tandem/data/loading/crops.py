@@ -88,11 +88,13 @@ class Whole:
         parts: whole images, of one or several data sets.
         where: (N, 2) int64, the part and the row in it of each row of the split.
         side: of a square.
+        hidden: (N,) bool, the rows whose masks count as unknown, also where a square is drawn; None: no row.
     """
 
     parts: tuple[Images, ...]
     where: Tensor
     side: int
+    hidden: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.where)
@@ -104,7 +106,7 @@ class Whole:
 
     def pick(self, index: Tensor) -> "Whole":
         """Those of some rows, in the given order."""
-        return Whole(self.parts, self.where[index], self.side)
+        return Whole(self.parts, self.where[index], self.side, None if self.hidden is None else self.hidden[index])
 
     def squares(self, index: Tensor, numbers: NDArray[np.float64], dtype: torch.dtype) -> tuple[Tensor, Tensor]:
         """Cuts a square from the images of some rows.
@@ -118,8 +120,10 @@ class Whole:
             (n, C, side, side) and (n, K, side, side).
         """
         images, masks, side = [], [], self.side
-        for (part, row), drawn in zip(self.where[index].tolist(), numbers, strict=True):
+        hidden = [False] * len(numbers) if self.hidden is None else self.hidden[index].tolist()
+        for (part, row), drawn, unknown in zip(self.where[index].tolist(), numbers, hidden, strict=True):
             image, mask = self.parts[part][row]
+            mask = np.full_like(mask, MISSING_PIXEL) if unknown else mask  # before its foreground draws the place
             top, left = corner(mask, (image.shape[-2], image.shape[-1]), side, drawn, self.parts[part].foreground)
             images.append(torch.from_numpy(image[:, top : top + side, left : left + side].copy()).to(dtype))
             masks.append(torch.from_numpy(mask[:, top : top + side, left : left + side].copy()))
@@ -156,7 +160,9 @@ def join_whole(parts: Sequence[Whole]) -> Whole:
     """Concatenates the rows of several data sets."""
     starts = np.cumsum([0, *(len(part.parts) for part in parts)]).tolist()
     where = [part.where + torch.tensor([start, 0]) for part, start in zip(parts, starts, strict=False)]
-    return Whole(tuple(one for part in parts for one in part.parts), torch.cat(where), parts[0].side)
+    known = [torch.zeros(len(part), dtype=torch.bool) if part.hidden is None else part.hidden for part in parts]
+    hidden = torch.cat(known) if any(part.hidden is not None for part in parts) else None
+    return Whole(tuple(one for part in parts for one in part.parts), torch.cat(where), parts[0].side, hidden)
 
 
 def corner(

@@ -30,7 +30,7 @@ class KeptTargets:
         incomplete: `keep`, or `drop`: images that lost a target are left out.
 
     Raises:
-        ConfigError: a share is out of range, or `incomplete` is another word.
+        ConfigError: a share is out of range, `incomplete` is another word, or it has no effect.
 
     Example:
         >>> KeptTargets(masks=0.25).reduces
@@ -49,6 +49,10 @@ class KeptTargets:
                 raise ConfigError(f"loader.{key} is {value!r}, but must be a number from 0 to 1")
         if self.incomplete not in INCOMPLETE:
             raise ConfigError(f"loader.incomplete is {self.incomplete!r}, but must be one of {', '.join(INCOMPLETE)}")
+        if self.incomplete == "drop" and not self.reduces:
+            raise ConfigError(
+                "loader.incomplete is drop without effect: set loader.masks or loader.labels below 1, or leave it out"
+            )
 
     @property
     def reduces(self) -> bool:
@@ -63,13 +67,8 @@ class KeptTargets:
             seed: of the draw.
 
         Raises:
-            ConfigError: masks are to be taken away from random squares, whose masks come from the whole images.
             DataError: the data have no masks or no labels at all, or no image is left.
         """
-        if self.masks < 1 and samples.whole is not None:
-            raise ConfigError(
-                f"loader.masks={self.masks:g} needs data.crop=centre: random squares bring their masks along"
-            )
         labelled = samples.labels != MISSING_LABEL
         masked = ~without_mask(samples.masks)
         for key, share, has in (("masks", self.masks, masked), ("labels", self.labels, labelled)):
@@ -80,19 +79,21 @@ class KeptTargets:
         reduced = samples
         if self.masks < 1:
             nothing = torch.full((1, *samples.masks.shape[1:]), MISSING_PIXEL, dtype=torch.uint8)
-            rows = torch.arange(len(samples)).where(with_mask | ~masked, torch.tensor(len(samples)))
-            reduced = replace(reduced, masks=pick(join([samples.masks, nothing]), rows))
+            lost = masked & ~with_mask
+            rows = torch.arange(len(samples)).where(~lost, torch.tensor(len(samples)))
+            whole = None if samples.whole is None else replace(samples.whole, hidden=lost)
+            reduced = replace(reduced, masks=pick(join([samples.masks, nothing]), rows), whole=whole)
         if self.labels < 1:
             labels = samples.labels.where(with_label, torch.tensor(MISSING_LABEL))
             reduced = replace(reduced, labels=labels)
         if self.incomplete == "keep":
             return reduced
-        whole = ((with_mask == masked) & (with_label == labelled)).nonzero()[:, 0]
-        if not len(whole):
+        complete = ((with_mask == masked) & (with_label == labelled)).nonzero()[:, 0]
+        if not len(complete):
             raise DataError(
                 "loader.incomplete=drop leaves no training image; give loader.masks or loader.labels a larger share"
             )
-        return reduced.pick(whole)
+        return reduced.pick(complete)
 
 
 ALL = KeptTargets()

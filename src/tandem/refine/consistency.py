@@ -1,9 +1,8 @@
-"""Post-processing of contradicting predictions: a class without a lesion, and a mask with one."""
+"""Refinement by the predicted class: it and the mask must not contradict each other."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
-from tandem.config.suggest import nearest
-from tandem.errors import ConfigError
+from tandem.refine.predicted import Overlaps, Predicted, place_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,8 +31,33 @@ class Consistency:
         ([0, 0, 1], [False, False, True])
     """
 
+    words = "a class 'normal' empties the mask; else an empty mask means 'normal'"
+
     def __init__(self, normal: str = "normal") -> None:
         self.normal = normal
+
+    @property
+    def fitted(self) -> bool:
+        """Nothing is chosen on validation data."""
+        return False
+
+    def fit(self, rows: Predicted, overlaps: Overlaps) -> Self:
+        """The rule itself, which nothing is chosen for."""
+        return self
+
+    def apply(self, rows: Predicted) -> tuple[Any, Any]:
+        """The final classes, and which masks become empty.
+
+        Args:
+            rows: M images.
+
+        Returns:
+            (M,) names of classes, and (M,) bool.
+        """
+        import numpy as np
+
+        emptied, turned = self.decide(rows.answer == self.normal, rows.empty)
+        return np.where(turned, self.normal, rows.answer), emptied
 
     def decide(self, is_normal: Any, is_empty: Any) -> tuple[Any, Any]:
         """Which masks become empty, and which classes become normal.
@@ -64,20 +88,7 @@ class Consistency:
         Raises:
             ConfigError: no class has the name `normal`.
         """
-        place = self.place(classes)
+        place = place_of(self.normal, classes)
         answer, drawn = class_probabilities.argmax(1), mask_probabilities >= threshold
         emptied, turned = self.decide(answer == place, ~drawn.flatten(1).any(1))
         return answer.masked_fill(turned, place), drawn & ~emptied.view(-1, 1, 1, 1)
-
-    def place(self, classes: "Sequence[str]") -> int:
-        """Index of the normal class.
-
-        Args:
-            classes: their names.
-
-        Raises:
-            ConfigError: no class has the name `normal`.
-        """
-        if self.normal not in classes:
-            raise ConfigError(f"refine.normal is '{self.normal}', but must be a class: {nearest(self.normal, classes)}")
-        return list(classes).index(self.normal)
