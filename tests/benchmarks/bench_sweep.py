@@ -1,24 +1,53 @@
-"""The threshold sweep: 200 images of 256 x 256 pixels, against torchmetrics, plain comparisons and one read."""
+"""The threshold sweep: 200 images of 256 x 256 pixels, against torchmetrics, plain comparisons and one read.
+
+The compiled loop reads each value once; how many reads its time amounts to has a bar. All other rows are without it.
+"""
+
+from collections.abc import Callable, Iterator
+from unittest.mock import patch
 
 import torch
-from tests.benchmarks.harness import Row, at_least, at_most, seconds
+from tests.benchmarks.harness import Row, at_least, at_most, not_measured, seconds
 from torch import Tensor
 from torchmetrics.classification import BinaryPrecisionRecallCurve
 
-from tandem.metrics import DiceSweep, logit_thresholds
+from tandem.metrics import DiceSweep, histogram, logit_thresholds
+from tandem.metrics.compiled_counts import CompiledCounts, compiled_loop
 
 IMAGES, SIDE, BATCH = 200, 256, 50
 GRID = [round(0.1 + 0.01 * index, 9) for index in range(81)]
 FINE = (torch.arange(1, 1002) / 1002).tolist()
 
+READS = 6
+"""How often the compiled sweep might have read its inputs in its time, at most."""
+
 
 def rows() -> list[Row]:
     """Times alternate; each figure is a median, and a sweep ends with the chosen threshold and its Dice."""
+    p, target = inputs()
+    with patch.object(histogram, "COMPILED", in_blocks()):
+        return [*block_rows(p, target), *compiled_rows(p, target)]
+
+
+def inputs() -> tuple[Tensor, Tensor]:
+    """Probabilities and masks."""
     generator = torch.Generator().manual_seed(0)
     shape = (IMAGES, 1, SIDE, SIDE)
     target = (torch.rand(shape, generator=generator) < 0.2).to(torch.uint8)
     # peaked near 0 and 1, as those of a trained network are, which is the harder case for counting
     p = torch.sigmoid(4 * target - 3 + 1.5 * torch.randn(shape, generator=generator))
+    return p, target
+
+
+def in_blocks() -> CompiledCounts:
+    """As if numba could not compile."""
+    counts = CompiledCounts()
+    counts.failed = True
+    return counts
+
+
+def block_rows(p: Tensor, target: Tensor) -> list[Row]:
+    """The sweep as tensors do it."""
     wide, yes = target.long(), target.bool()
     taken = seconds(
         {
@@ -50,6 +79,40 @@ def rows() -> list[Row]:
         aim("81 thresholds", ours, "one copy of the inputs", 1000 * taken["copy"]),
         *memory(p, target),
     ]
+
+
+def compiled_rows(p: Tensor, target: Tensor) -> Iterator[Row]:
+    """The compiled loop against tensors, and against one read."""
+    what = "81 thresholds, compiled"
+    counts = CompiledCounts()
+    try:
+        counts.loop = compiled_loop()
+    except ImportError:
+        yield not_measured(what, "blocks", "needs the package numba")
+        return
+
+    def compiled(*options: str) -> Callable[[], object]:
+        def timed() -> object:
+            with patch.object(histogram, "COMPILED", counts):
+                return sweep(p, target, GRID, *options)
+
+        return timed
+
+    if compiled()() != sweep(p, target, GRID):
+        raise AssertionError("the compiled loop finds another threshold")
+    taken = seconds(
+        {
+            "compiled": compiled(),
+            "compiled, images apart": compiled("per_image"),
+            "blocks": lambda: sweep(p, target, GRID),
+            "one read": lambda: (p.sum(), target.view(torch.int64).sum()),
+        },
+        repeats=15,
+    )
+    read = {"one read of the inputs": 1000 * taken["one read"]}
+    yield at_least(what, 1000 * taken["compiled"], "blocks", 1000 * taken["blocks"], 1)
+    yield at_most(what, 1000 * taken["compiled"], read, READS)
+    yield at_most(f"{what}, images apart", 1000 * taken["compiled, images apart"], read, READS)
 
 
 def sweep(p: Tensor, target: Tensor, thresholds: list[float], aggregate: str = "global") -> tuple[float, float]:

@@ -1,12 +1,16 @@
-"""Histograms of probabilities by class of pixel, computed in blocks that fit into the CPU cache."""
+"""Histograms of probabilities by class of pixel, in one read or in blocks that fit into the CPU cache."""
 
 import torch
 from torch import Tensor
 
+from tandem.metrics.compiled_counts import COMPILED
 from tandem.metrics.threshold_index import Buckets
 
 KINDS = 4
 """Kinds of target: 0 missing, 1 negative, 2 positive, 3 invalid."""
+
+INVALID = 2
+"""A value that no target may have."""
 
 BLOCK, DEVICE_BLOCK = 1 << 15, 1 << 22
 """Pixels counted at once. On a CPU, blocks are small enough to stay in the cache and in one thread, since threads would
@@ -22,6 +26,8 @@ BINS = 1 << 20
 def histograms(p: Tensor, target: Tensor, buckets: Buckets) -> Tensor:
     """Counts the pixels of each row by kind and bucket, without synchronising with the device.
 
+    The compiled loop and blocks count the same.
+
     Args:
         p: (R, L) probabilities of any floating type; float64 is rounded down to float32, which changes no comparison.
         target: (R, L) of any type, with 0, 1, 255 (missing).
@@ -30,6 +36,16 @@ def histograms(p: Tensor, target: Tensor, buckets: Buckets) -> Tensor:
     Returns:
         (R, KINDS, buckets.size) int64.
     """
+    if COMPILED.ready(p):
+        keys = buckets.keys(_float32(p).contiguous())
+        counts = COMPILED.count(keys, _bytes(target).contiguous(), buckets, KINDS)
+    else:
+        counts = _in_blocks(p, target, buckets)
+    return counts.view(len(p), KINDS, buckets.size)
+
+
+def _in_blocks(p: Tensor, target: Tensor, buckets: Buckets) -> Tensor:
+    """(R, KINDS * buckets.size) int64 counts, by whole operations on blocks."""
     rows, length = p.shape
     on_cpu = p.device.type == "cpu"
     block = BLOCK if on_cpu else DEVICE_BLOCK
@@ -52,7 +68,7 @@ def histograms(p: Tensor, target: Tensor, buckets: Buckets) -> Tensor:
                 index.add_(row[:taken], alpha=bins)
             found += _count(index.view(-1), taken * bins)
         counts[top : top + taken] = found.view(taken, lanes, -1).sum(1)
-    return counts.view(rows, KINDS, buckets.size)
+    return counts
 
 
 def _lanes(length: int, bins: int) -> int:
@@ -83,10 +99,12 @@ def _float32(p: Tensor) -> Tensor:
     return torch.where(single > p, below, single)
 
 
+def _bytes(target: Tensor) -> Tensor:
+    """Targets as uint8; a value that is none becomes an invalid one."""
+    byte = target.to(torch.uint8)
+    return byte if target.dtype == torch.uint8 else byte.masked_fill_(byte != target, INVALID)
+
+
 def _kind(target: Tensor) -> Tensor:
     """Kind of each pixel, uint8."""
-    byte = target.to(torch.uint8)
-    kind = (byte + 1).clamp_(max=KINDS - 1)  # MISSING_PIXEL + 1 is 0
-    if target.dtype != torch.uint8:
-        kind.masked_fill_(byte != target, KINDS - 1)
-    return kind
+    return (_bytes(target) + 1).clamp_(max=KINDS - 1)  # MISSING_PIXEL + 1 is 0

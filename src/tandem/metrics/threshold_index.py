@@ -64,9 +64,13 @@ class Buckets(nn.Module):
         self.mirrored, self.shift = min(choices, key=lambda choice: int(_layers(edges[choice[0]], choice[1]).max()))
         self.register_buffer("tables", _tables(edges[self.mirrored], self.shift), persistent=False)
 
+    def keys(self, p: Tensor) -> Tensor:
+        """Maps float32 probabilities to whole numbers in the same order, int32, of the same shape."""
+        return _mirror(p) if self.mirrored else p.view(torch.int32)
+
     def forward(self, p: Tensor) -> Tensor:
         """Maps (L,) contiguous float32 probabilities to (L,) int32 buckets."""
-        key = _mirror(p) if self.mirrored else p.view(torch.int32)
+        key = self.keys(p)
         cell = key >> self.shift
         cell += self.tables.shape[1] // 2  # the first half of the table is for negative numbers
         passed = self._look_up(self.tables[0], cell, key)
