@@ -3,8 +3,10 @@
 import gc
 import importlib
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -21,10 +23,10 @@ gc.callbacks.append(lambda phase, info: passes.append(phase == "start" and "torc
 from tandem.utils.lazy_imports import LIBRARIES, load_libraries
 load_libraries()
 known = [name in sys.modules for name in (*LIBRARIES, "torch")]
-known += [name not in sys.modules for name in ("transformers", "wandb", "scipy.signal")]
-frozen = gc.get_freeze_count()
+known += [name not in sys.modules for name in ("transformers", "wandb", "scipy.signal", "matplotlib")]
+frozen, over = gc.get_freeze_count(), sum(passes)
 load_libraries()
-print(json.dumps([known, sum(passes), frozen, gc.get_freeze_count(), gc.isenabled()]))
+print(json.dumps([known, over, frozen, gc.get_freeze_count(), gc.isenabled()]))
 """
 
 
@@ -40,8 +42,8 @@ def seen(before: str) -> tuple[list[Any], str]:
 @pytest.mark.full
 def test_garbage_collection_is_paused_during_the_import_and_objects_are_frozen() -> None:
     (known, passes, frozen, again, enabled), errors = seen("None")
-    assert known == [True] * (len(LIBRARIES) + 4)
-    assert passes <= 2, "one for what the import has left over, and one that may have been due"
+    assert known == [True] * (len(LIBRARIES) + 5)
+    assert passes == 0, "each takes half a second"
     assert frozen > 100_000
     assert again == frozen
     assert enabled
@@ -50,7 +52,52 @@ def test_garbage_collection_is_paused_during_the_import_and_objects_are_frozen()
 
 def test_disabled_garbage_collection_stays_disabled() -> None:
     (known, _, frozen, _, enabled), _ = seen("gc.disable()")
-    assert (known, frozen, enabled) == ([False] * (len(LIBRARIES) + 1) + [True] * 3, 0, False)
+    assert (known, frozen, enabled) == ([False] * (len(LIBRARIES) + 1) + [True] * 4, 0, False)
+
+
+PLOTS = """
+import sys
+from tandem.utils.lazy_imports import load_libraries
+load_libraries()
+import torch
+from torchmetrics import classification
+metrics = [getattr(classification, name)() for name in ("BinaryAccuracy", "BinaryConfusionMatrix", "BinaryROC")]
+for metric in metrics:
+    metric.update(torch.tensor([0.2, 0.8, 0.3]), torch.tensor([0, 1, 1]))
+assert "matplotlib" not in sys.modules
+print([type(metric.plot()[0]).__name__ for metric in metrics], "matplotlib.pyplot" in sys.modules)
+"""
+
+
+@pytest.mark.full
+def test_metrics_draw_their_own_figures_when_asked() -> None:
+    done = subprocess.run([sys.executable, "-c", PLOTS], capture_output=True, text=True, timeout=300)
+    assert (done.returncode, done.stdout) == (0, "['Figure', 'Figure', 'Figure'] True\n"), done.stderr
+
+
+LOOK_AT_STEP = """
+import sys
+from pathlib import Path
+import pytorch_lightning as pl
+class Look(pl.Callback):
+    def on_train_batch_end(self, *given):
+        Path("seen.txt").write_text("\\n".join(sys.modules))
+        raise KeyboardInterrupt
+"""
+
+LATER = ("matplotlib", "scipy", "pandas", "transformers", "boto3", "botocore", "wandb")
+"""What the first step needs none of; some are installed with extras alone."""
+
+
+@pytest.mark.full
+def test_what_comes_later_is_not_imported_before_the_first_step(tmp_path: Path) -> None:
+    (tmp_path / "look.py").write_text(LOOK_AT_STEP)
+    words = ["-m", "tandem.train", "experiment=tiny", "+callbacks.look._target_=look.Look"]
+    environment = {**os.environ, "TANDEM_ALLOW": "look", "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    subprocess.run([sys.executable, *words], cwd=tmp_path, env=environment, capture_output=True, timeout=300)
+    seen = (tmp_path / "seen.txt").read_text().splitlines()
+    assert "torch.utils.tensorboard" in seen
+    assert set(LATER).isdisjoint(seen)
 
 
 def test_only_what_is_unused_is_not_found() -> None:
@@ -60,11 +107,13 @@ def test_only_what_is_unused_is_not_found() -> None:
         assert RequirementCache("torch>=2.0")
         assert not RequirementCache("scipy")
         kept = imports.package_available
+        assert not RequirementCache("matplotlib")
         assert (kept("scipy"), kept("numpy"), kept("no_such_package")) == (False, True, False)
     assert bool(RequirementCache("transformers")) == before
     assert kept("scipy"), "of a module that was imported inside"
     assert imports.module_available("scipy")
     assert RequirementCache("scipy")
+    assert RequirementCache("matplotlib")
     assert imports.package_available is not kept
 
 

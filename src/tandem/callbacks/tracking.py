@@ -8,7 +8,6 @@ from tandem.callbacks.split import SplitCallback, due
 from tandem.callbacks.threshold_sweep import ThresholdSweep
 from tandem.errors import ConfigError
 from tandem.module import MultiTaskModule
-from tandem.reports.figures import confusion_figure, sweep_figure
 from tandem.trackers import log_figure, log_numbers, trackers
 
 
@@ -35,6 +34,8 @@ class Tracking(SplitCallback):
         """Draws the threshold curves and confusion matrices of the epoch."""
         if trainer.state.fn != "fit" or not due(trainer, self.every) or not trackers(trainer):
             return
+        from tandem.reports.figures import confusion_figure, sweep_figure  # matplotlib comes with the first figure
+
         for callback in trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, ThresholdSweep):
                 for place, curve in callback.curves.items():

@@ -10,6 +10,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from tandem.trackers.tracker import COMPUTED, STATUS, Tracker, behind, distinguishing, headlines, results_table
+from tandem.utils.lazy_imports import load
 
 if TYPE_CHECKING:
     from tandem.reports.panels import RGBImage
@@ -36,6 +37,7 @@ class TensorBoard(Tracker, TensorBoardLogger):
         step: int | None = None,
     ) -> None:
         """Logs the configuration as text; with metrics, as a row of the HParams table."""
+        load("torch.utils.tensorboard")
         super().log_hyperparams(params, metrics, step)
         if metrics is None:
             # four spaces make a code block in Markdown
