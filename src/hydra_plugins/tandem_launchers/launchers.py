@@ -4,6 +4,7 @@ Hydra imports this module at every start, so it imports heavy modules only when 
 """
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from hydra.core.utils import JobReturn
@@ -50,7 +51,7 @@ class _JobProcesses(InProcess):
             ConfigError: an option is invalid, or a library is not installed; no job was started.
         """
         self.prepare()
-        return self.sweep.launch(job_overrides, initial_job_idx, self.width(), self.run)
+        return self.sweep.launch(job_overrides, initial_job_idx, self.width, self.run)
 
     def prepare(self) -> None:
         """Checks the options and imports what the launcher needs."""
@@ -61,8 +62,12 @@ class _JobProcesses(InProcess):
         if getattr(self.sweep.task, "command", None) is None:
             raise ConfigError("this command runs its jobs in its own process; choose hydra/launcher=basic")
 
-    def width(self) -> int | None:
-        """The number of jobs that run at the same time; None: all."""
+    def width(self, jobs: "list[SweepJob]") -> int | None:
+        """The number of jobs that run at the same time; None: all.
+
+        Args:
+            jobs: that are not finished; at least one.
+        """
         width: int | None = self.options["n_jobs"]
         return width
 
@@ -73,6 +78,29 @@ class _JobProcesses(InProcess):
 
 class Processes(_JobProcesses):
     """Runs jobs in processes on this machine: `hydra/launcher=processes`."""
+
+    def prepare(self) -> None:
+        """Checks the options, `n_jobs=auto` too."""
+        from tandem.jobs.launcher_options import check_measurable
+
+        super().prepare()
+        check_measurable(self.options, self.sweep.task.command)  # type: ignore[attr-defined]
+
+    def width(self, jobs: "list[SweepJob]") -> int | None:
+        """The number of jobs that run at the same time; `auto` is measured with the first job.
+
+        Raises:
+            ConfigError: the jobs do not train on a CPU, so that nothing can be measured.
+        """
+        from tandem.jobs.launcher_options import AUTO
+
+        if self.options["n_jobs"] == AUTO:
+            from tandem.train.performance.side_by_side import side_by_side
+
+            first, threads = jobs[0], self.options["threads"]
+            found = side_by_side(self.sweep.settings(first), len(jobs), threads, Path(first.folder).parent)
+            self.options |= {"n_jobs": found.jobs, "threads": found.threads}
+        return super().width(jobs)
 
     def run(self, jobs: "list[SweepJob]") -> "Outcomes":
         """Starts a limited number of processes at a time."""

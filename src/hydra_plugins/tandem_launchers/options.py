@@ -12,7 +12,7 @@ class ProcessesOptions:
     """Processes on this machine."""
 
     _target_: str = "hydra_plugins.tandem_launchers.launchers.Processes"
-    n_jobs: int = MISSING
+    n_jobs: Any = MISSING  # a number or `auto`
     threads: int | None = None
     timeout_min: float | None = None
     devices: list[Any] | None = None

@@ -7,6 +7,12 @@ from typing import Any
 from tandem.errors import ConfigError
 from tandem.utils.machine import usable_cores
 
+AUTO = "auto"
+"""The word for a number of jobs that is measured."""
+
+TRAINING = "tandem.train"
+"""The command whose jobs can be measured."""
+
 
 def check(options: Mapping[str, Any]) -> None:
     """Checks the options of a launcher.
@@ -25,7 +31,10 @@ def check(options: Mapping[str, Any]) -> None:
     minimum = {"n_jobs": 1, "threads": 1, "cpus_per_task": 1, "retries": 0, "cpus": 0, "gpus": 0}
     minimum |= {"nodes": 1, "tasks_per_node": 1, "signal_delay_s": 1}
     for key, least in minimum.items():
-        if (value := options.get(key)) is not None and value < least:
+        value = options.get(key)
+        if key == "n_jobs" and not (value is None or value == AUTO or type(value) is int):
+            raise ConfigError(f"hydra.launcher.n_jobs is {value!r}, but must be a whole number, or auto with processes")
+        if value is not None and value != AUTO and value < least:
             raise ConfigError(f"hydra.launcher.{key} is {value}, but must be at least {least}")
     minutes = options.get("timeout_min")
     if minutes is not None and minutes <= 0:
@@ -34,6 +43,28 @@ def check(options: Mapping[str, Any]) -> None:
     if devices is not None and (not devices or any(isinstance(device, bool | float) for device in devices)):
         raise ConfigError(
             f"hydra.launcher.devices is {devices}, but must be a list such as [0,1], or null for all of them"
+        )
+
+
+def check_measurable(options: Mapping[str, Any], command: str) -> None:
+    """Checks the number of jobs of a launcher that can measure it.
+
+    Args:
+        options: of the launcher.
+        command: the module that runs one job.
+
+    Raises:
+        ConfigError: there is none, or it is to be measured and cannot be: only steps of training on CPUs can.
+    """
+    if options["n_jobs"] is None:
+        raise ConfigError("hydra.launcher.n_jobs is null, but must be a whole number, or auto")
+    if options["n_jobs"] != AUTO:
+        return
+    if command != TRAINING:
+        raise ConfigError("hydra.launcher.n_jobs=auto measures steps of training; give this command a number")
+    if options.get("devices") is not None:
+        raise ConfigError(
+            "hydra.launcher.n_jobs=auto measures processors, but hydra.launcher.devices names GPUs; give a number"
         )
 
 

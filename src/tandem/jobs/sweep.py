@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
@@ -19,6 +19,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict, read_write
 from tandem.config.hydra_internals import JobComposer, check_directory, sweep_callbacks
 from tandem.config.monitor import chosen_monitor
 from tandem.config.places import stored_config
+from tandem.config.resolve import resolve
 from tandem.config.shipped import config_folder
 from tandem.errors import ConfigError, DataError
 from tandem.jobs.hydra_files import remember_job, remove_empty_sweep
@@ -59,7 +60,7 @@ class Sweep:
         self,
         overrides: Sequence[Sequence[str]],
         first: int,
-        width: int | None,
+        width: Callable[[list[SweepJob]], int | None],
         run: Callable[[list[SweepJob]], Outcomes],
     ) -> list[JobReturn]:
         """Runs the jobs that are not finished, and logs each outcome.
@@ -67,7 +68,7 @@ class Sweep:
         Args:
             overrides: of each job.
             first: number of the first job.
-            width: number of jobs that run at the same time, to estimate the remaining time; None: all.
+            width: gives, of the jobs that are not finished, how many run at the same time; None: all.
             run: runs jobs and yields each with its outcome.
 
         Returns:
@@ -94,14 +95,20 @@ class Sweep:
         for reason, count in unchecked.items():
             if reason:
                 log.warning("%s of %d finished %s", reason, count, "job" if count == 1 else "jobs")
-        progress = Progress(first + len(jobs), len(waiting), width or len(waiting) or 1)
+        if not waiting:
+            return self._ended(jobs, outcomes, summary)
         try:
-            for job, outcome in run(waiting) if waiting else ():
+            progress = Progress(first + len(jobs), len(waiting), width(waiting) or len(waiting))
+            for job, outcome in run(waiting):
                 outcomes[job.number] = outcome
                 progress.log_outcome(job, outcome)
         except KeyboardInterrupt:
             summary.print_summary(summary.folders)
             raise
+        return self._ended(jobs, outcomes, summary)
+
+    @staticmethod
+    def _ended(jobs: list[SweepJob], outcomes: dict[int, JobOutcome], summary: SweepSummary) -> list[JobReturn]:
         summary.elsewhere += [outcome.reason for outcome in outcomes.values() if outcome.state == "running elsewhere"]
         summary.not_started += len(jobs) - len(outcomes)
         return [_returned(job, outcomes.get(job.number)) for job in jobs]
@@ -114,7 +121,7 @@ class Sweep:
                 log.debug("job %d starts: %s", job.number + 1, job.label)
                 yield job, self._here(job, list(overrides[job.number - first]))
 
-        return self.launch(overrides, first, 1, run)
+        return self.launch(overrides, first, lambda jobs: 1, run)
 
     def _here(self, job: SweepJob, words: list[str]) -> JobOutcome:
         started, config = time.monotonic(), self._composed(words, job.number)
@@ -142,6 +149,25 @@ class Sweep:
                 self._job(list(words), first + index, label)
                 for index, (words, label) in enumerate(zip(overrides, labels, strict=True))
             ]
+        finally:
+            HydraConfig.instance().cfg = kept
+
+    def settings(self, job: SweepJob) -> dict[str, Any]:
+        """The resolved configuration of a job as plain containers.
+
+        Raises:
+            ConfigError: it is not valid.
+        """
+        setup_globals()
+        kept = HydraConfig.instance().cfg
+        config = self._composed(list(job.overrides), job.number)
+        with read_write(config.hydra.runtime), open_dict(config.hydra.runtime):
+            config.hydra.runtime.output_dir = job.folder
+        HydraConfig.instance().set_config(config)
+        with read_write(config), open_dict(config):
+            del config["hydra"]  # as Hydra does when it runs the job
+        try:
+            return resolve(config)
         finally:
             HydraConfig.instance().cfg = kept
 

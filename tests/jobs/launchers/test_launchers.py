@@ -13,6 +13,7 @@ import torch
 
 from tandem.errors import ConfigError
 from tandem.jobs.launcher_options import check, thread_variables
+from tandem.train.performance.side_by_side import Width
 from tandem.utils.files import read_json
 
 Command = Callable[..., Any]
@@ -85,6 +86,28 @@ def test_a_job_that_hangs_is_stopped_at_its_limit_and_no_other_started_where_tha
     assert "stopped after 0.03 minutes (timeout_min)" in done.err
     assert done.err.splitlines()[-1] == "sweep: 0 finished, 0 failed, 1 timed out, 2 not started"
     assert not {1, 2} & set(jobs.attempts())
+
+
+def test_a_number_of_jobs_that_is_measured(
+    fake_train: Command, jobs: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Any] = []
+
+    def measure(config: Any, count: int, threads_of_each: int | None, folder: Path) -> Width:
+        asked.append((config["seed"], count, threads_of_each, folder.relative_to(tmp_path)))
+        return Width(1, 3)
+
+    monkeypatch.delenv("OMP_NUM_THREADS")
+    monkeypatch.setattr("tandem.jobs.launcher_options.TRAINING", "fake_task")
+    monkeypatch.setattr("tandem.train.performance.side_by_side.side_by_side", measure)
+    words = ["-m", "name=auto", "hydra/launcher=processes", "hydra.launcher.n_jobs=auto"]
+    assert fake_train("seed=3", *words[:-2]).code == 0  # finished before, so that another one is the first
+    done = fake_train("seed=3,4", *words)
+    assert (done.code, done.err) == (0, "sweep: 2 finished, 0 failed\n")
+    assert asked == [(4, 1, None, Path("runs/auto"))]
+    assert jobs.results(4)["environment"]["OMP_NUM_THREADS"] == "3"
+    assert fake_train("seed=3,4", *words).code == 0  # nothing is left to measure
+    assert len(asked) == 1
 
 
 @pytest.mark.parametrize("launcher", ["basic", "processes"])

@@ -62,9 +62,9 @@ def test_runs_that_differ_in_numbers_share_a_structure(path: tuple[str, ...], va
 def test_a_choice_is_found_again_by_its_facts(tmp_path: Path) -> None:
     facts = {"structure": structure(CONFIG), "device": "cpu"}
     path = cache_file(tmp_path, facts)
-    assert read_cache(path) is None
-    write_cache(path, HALF, facts, {str(HALF): 0.25})
-    assert read_cache(cache_file(tmp_path, json.loads(json.dumps(facts)))) == HALF
+    assert read_cache(path, read_computing) is None
+    write_cache(path, HALF.plain(), facts, {str(HALF): 0.25})
+    assert read_cache(cache_file(tmp_path, json.loads(json.dumps(facts))), read_computing) == HALF
     assert cache_file(tmp_path, {**facts, "device": "cuda"}) != path
     assert json.loads(path.read_text())["seconds"] == {"precision bf16-mixed, fused optimiser, 2 threads": 0.25}
     assert [file.name for file in path.parent.iterdir()] == [path.name]
@@ -94,7 +94,7 @@ GOOD = HALF.plain()
 def test_a_damaged_file_is_named_and_left(tmp_path: Path, caplog: pytest.LogCaptureFixture, content: str) -> None:
     path = tmp_path / "a.json"
     path.write_text(content)
-    assert read_cache(path) is None
+    assert read_cache(path, read_computing) is None
     (record,) = caplog.records
     assert record.getMessage().startswith(f"cache file {path} is damaged (")
     assert "\n" not in record.getMessage()
@@ -103,7 +103,7 @@ def test_a_damaged_file_is_named_and_left(tmp_path: Path, caplog: pytest.LogCapt
 def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     (tmp_path / "file").write_text("")
-    write_cache(tmp_path / "file" / "a.json", HALF, {}, {})
+    write_cache(tmp_path / "file" / "a.json", HALF.plain(), {}, {})
     assert "cannot be written" in caplog.text
     assert "data.cache=" in caplog.text
 

@@ -4,9 +4,7 @@ import logging
 import os
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
 from inspect import signature
-from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING, Any
 
@@ -20,12 +18,11 @@ from tandem.data.files.cache import cache_folder
 from tandem.factory import make_optimizer
 from tandem.module import MultiTaskModule
 from tandem.network import Network
-from tandem.runs.performance import Computing, precision_plugin
+from tandem.runs.performance import Computing, precision_plugin, read_computing
 from tandem.runs.provenance import environment
 from tandem.train.performance.choose import TURNS, Axis, Difference, Times, settle
-from tandem.train.performance.store import cache_file, read_cache, structure, write_cache
+from tandem.train.performance.store import alone, cache_file, read_cache, structure, write_cache
 from tandem.train.performance.trial import Trial, difference, in_turns
-from tandem.utils.locks import Locked, NoLocks, holding
 from tandem.utils.machine import native_bfloat16, usable_cores
 
 if TYPE_CHECKING:
@@ -58,14 +55,14 @@ def calibrated(
     calibration = Calibration(config, trainer, module, data)
     path = cache_file(cache_folder(config["data"].get("cache")), calibration.facts())
     word = config["performance"]["name"]
-    with _alone(path):
-        if (known := read_cache(path)) is not None:
+    with alone(path):
+        if (known := read_cache(path, read_computing)) is not None:
             log.info("performance=%s: %s (measured before, for the same structure)", word, known)
             return known
         found = calibration.run()
         times = {str(setting): median(each) for setting, each in calibration.times.items() if each}
         if calibration.enough:
-            write_cache(path, found, calibration.facts(), times)
+            write_cache(path, found.plain(), calibration.facts(), times)
     steps = ", ".join(f"{setting}: {1000 * seconds:.1f}" for setting, seconds in times.items())
     log.info("performance=%s: %s (%.1f s of measuring; ms a step: %s)", word, found, calibration.took, steps or "-")
     if not calibration.enough:
@@ -143,14 +140,14 @@ class Calibration:
         limit = begun + self.asked["seconds"]
         with isolate_rng(include_cuda=self.device.type == "cuda"):
             axes = list(self.axes())
-            self.reference = self._trial(self.start).gradient()
+            self.reference = self.trial(self.start).gradient()
             stages = [len(axes) + 1]
 
             def measure(settings: Sequence[Computing]) -> Times:
                 now = time.perf_counter()
                 until = now + max(0.0, limit - now) / max(1, stages[0])
                 stages[0] -= 1
-                steps = {setting: self._trial(setting).step for setting in settings}
+                steps = {setting: self.trial(setting).step for setting in settings}
                 found = in_turns(steps, until)
                 self.times |= found
                 self.enough &= all(len(each) >= TURNS for each in found.values())
@@ -178,7 +175,7 @@ class Calibration:
 
     def _difference(self, setting: Computing) -> Difference:
         try:
-            found = difference(self.reference, self._trial(setting).gradient())
+            found = difference(self.reference, self.trial(setting).gradient())
         except RuntimeError as error:  # an operation that the precision lacks, or too little memory
             log.info("performance: %s is left out: %s", setting, " ".join(str(error).split())[:160])
             return Difference(float("inf"), float("inf"))
@@ -189,7 +186,8 @@ class Calibration:
             )  # fmt: skip
         return found
 
-    def _trial(self, setting: Computing) -> Trial:
+    def trial(self, setting: Computing) -> Trial:
+        """A copy of the module that computes with a setting."""
         same = setting.precision == self.start.precision
         plugin = self.plugin if same else precision_plugin(setting.precision, self.device.type)
         return Trial(self.module, self.batch, setting, plugin, self.optimizer(setting), self.device)
@@ -213,14 +211,3 @@ def _can_fuse(node: Mapping[str, Any]) -> bool:
 def optimizer_of(config: Mapping[str, Any], module: MultiTaskModule, setting: Computing) -> Callable[..., Any]:
     """What makes the optimiser of a run, in one pass over all weights if the setting says so."""
     return make_optimizer(config, module.network, **({"fused": True} if setting.fused else {}))
-
-
-@contextmanager
-def _alone(path: Path) -> Iterator[None]:
-    """Inside, no other process measures for the same file, where the file system has locks."""
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(holding(path.with_suffix(".lock"), patience=120))
-        except (Locked, NoLocks, OSError) as error:
-            log.info("performance: measuring without a lock (%s)", type(error).__name__)
-        yield

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf
 from statistics import median
-from typing import Any
+from typing import Any, TypeVar
 
 from tandem.runs.performance import Computing
 
@@ -13,6 +13,8 @@ MARGIN = 0.03
 
 TURNS = 3
 """Steps of each setting that are needed for a median."""
+
+Setting = TypeVar("Setting")
 
 Times = Mapping[Computing, Sequence[float]]
 Axis = Sequence[Mapping[str, Any]]
@@ -47,7 +49,7 @@ def relative(other: float, value: float) -> float:
     return abs(other - value) / abs(value) if value else inf
 
 
-def fastest(times: Times) -> Computing:
+def fastest(times: Mapping[Setting, Sequence[float]]) -> Setting:
     """The setting with the shortest median; the first one, unless another one saves `MARGIN` of its time.
 
     Args:

@@ -3,16 +3,20 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tandem.runs.performance import Computing, read_computing
 from tandem.utils.artifacts import COMPUTING_KEY, LAST, PERFORMANCE
 from tandem.utils.digests import check_intact, read_artifact
 from tandem.utils.files import write_json
+from tandem.utils.locks import Locked, NoLocks, holding
 
 log = logging.getLogger(__name__)
+
+Choice = TypeVar("Choice")
 
 FILLED = "number"
 """What stands for a number of a loss: runs that differ in it alone share a choice."""
@@ -62,11 +66,16 @@ def cache_file(folder: Path, facts: Mapping[str, Any]) -> Path:
     return folder / COMPUTING_KEY / f"{hashlib.sha256(canonical.encode()).hexdigest()[:24]}.json"
 
 
-def read_cache(path: Path) -> Computing | None:
-    """The choice in a file of the cache; None if there is none, or it is damaged, which is logged."""
+def read_cache(path: Path, read: Callable[[object], Choice]) -> Choice | None:
+    """The choice in a file of the cache; None if there is none, or it is damaged, which is logged.
+
+    Args:
+        path: as of `cache_file`.
+        read: makes the choice of plain values, and raises ValueError if they are none.
+    """
     try:
         stored = json.loads(path.read_text(encoding="utf-8"))
-        return read_computing(stored[COMPUTING_KEY])
+        return read(stored[COMPUTING_KEY])
     except FileNotFoundError:
         return None
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -74,18 +83,18 @@ def read_cache(path: Path) -> Computing | None:
         return None
 
 
-def write_cache(path: Path, found: Computing, facts: Mapping[str, Any], times: Mapping[str, float]) -> None:
+def write_cache(path: Path, found: Mapping[str, Any], facts: Mapping[str, Any], times: Mapping[str, float]) -> None:
     """Writes a choice with what it is of and the median seconds of a step; a cache that cannot be written is logged.
 
     Args:
         path: as of `cache_file`.
-        found: the choice.
+        found: the choice as plain values.
         facts: what it depends on.
         times: by setting in words.
     """
     try:
         write_json(
-            path, {COMPUTING_KEY: found.plain(), "seconds": times, "of": json.loads(json.dumps(facts, default=str))}
+            path, {COMPUTING_KEY: dict(found), "seconds": times, "of": json.loads(json.dumps(facts, default=str))}
         )
     except OSError as error:
         log.warning("cache %s cannot be written (%s), so every run measures: set data.cache=...", path.parent, error)
@@ -111,3 +120,14 @@ def kept(folder: Path) -> Computing | None:
 def keep(found: Computing, folder: Path) -> None:
     """Writes a choice into a run's folder."""
     write_json(folder / PERFORMANCE, found.plain())
+
+
+@contextmanager
+def alone(path: Path) -> Iterator[None]:
+    """Inside, no other process measures for the same file, where the file system has locks."""
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(holding(path.with_suffix(".lock"), patience=120))
+        except (Locked, NoLocks, OSError) as error:
+            log.info("performance: measuring without a lock (%s)", type(error).__name__)
+        yield
