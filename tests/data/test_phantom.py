@@ -55,6 +55,16 @@ class TestPurity:
         some = [33, 0, 7, 7]
         assert same(render(5, "val", some, PhantomParams()), (images[some], masks[some], labels[some]))
 
+    def test_images_of_a_person_share_lesion_and_tissue_and_nothing_else(self) -> None:
+        source = Phantom(size=32, train=9, images_each=3)
+        alone, one = Phantom(size=32, train=3).load()["train"], source.load()["train"]
+        assert one.groups == tuple(f"phantom/train/person {row // 3:06d}" for row in range(9))
+        assert one.labels.tolist() == alone.labels.repeat_interleave(3).tolist()
+        assert torch.equal(one.masks, alone.masks.repeat_interleave(3, 0))
+        assert len({image.numpy().tobytes() for image in one.images}) == 9
+        assert torch.equal(one.images[0], alone.images[0]), "the first image of the first person is the first of all"
+        assert not alone.groups
+
     @pytest.mark.parametrize("chunk", [1, 7, 1000])
     def test_an_image_does_not_depend_on_the_chunk(self, chunk: int) -> None:
         assert same(

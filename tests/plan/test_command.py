@@ -133,6 +133,7 @@ def test_budgets() -> None:
 def test_names_of_the_data_stay_in_their_comment() -> None:
     import yaml  # type: ignore[import-untyped]
 
+    from tandem.plan.asked import Asked
     from tandem.plan.choice import Choice, Rule
     from tandem.plan.experiment import experiment_text
     from tandem.plan.fingerprint import Fingerprint
@@ -144,9 +145,8 @@ def test_names_of_the_data_stay_in_their_comment() -> None:
         Decision(str(n), Rule(odd, n, "", "", lambda _, one=choice: one), choice)  # type: ignore[misc]
         for n, choice in enumerate(choices)
     ]
-    text = experiment_text(
-        "x", "folder", {"data.root": "a: b # c", "data.images": "{class}/{id}"}, decisions, Fingerprint()
-    )
+    asked = Asked("folder", {}, {"data.root": "a: b # c", "data.images": "{class}/{id}"})
+    text = experiment_text("x", asked, decisions, Fingerprint())
     found = yaml.safe_load(text)
     assert found == {
         "defaults": [{"override /data": "folder"}, {"override /augment": "light"}],
@@ -154,3 +154,20 @@ def test_names_of_the_data_stay_in_their_comment() -> None:
         "data": {"root": "a: b # c", "images": "{class}/{id}"},
         "seed": 1,
     }
+
+
+def test_a_trained_plan_keeps_its_record(plan: Callable[..., Any], trees: Any, tmp_path: Path) -> None:
+    from tandem.utils.files import read_json, write_json
+    from tandem.utils.written import writing
+
+    trees.folders(tmp_path / "set", 9)
+    words = ("data=folder", "data.root=set", FAST)
+    assert plan(*words).code == 0
+    state = tmp_path / "plans" / "plan_folder.json"
+    trained = {**read_json(state), "training": {"folds": {"0": {"epochs": 3}}, "seconds": 5.0}}
+    with writing(tmp_path / "plans", "plan", overwrite=True):
+        write_json(state, trained)
+    assert "as it stands" in plan(*words).out
+    assert read_json(state) == trained
+    assert plan(*words, "overwrite=true").code == 0
+    assert read_json(state)["training"] == {}

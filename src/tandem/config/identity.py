@@ -61,6 +61,7 @@ LATER: dict[str, Any] = {
     "data.window": None,
     "data.spacing": None,
     "data.columns.spacing": None,
+    "data.images_each": 1,
     "data.ids": "plain",
     "data.allow_overlap": False,
     "data.missing": None,

@@ -9,15 +9,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tandem.config.places import STORED
 from tandem.errors import DataError
 from tandem.paper.images import IMAGES
 from tandem.paper.jobs import PaperJob
 from tandem.paper.outcome import Outcome
+from tandem.runs.ensemble_file import without_paths
 from tandem.study.statistics import RULES
 from tandem.utils.artifacts import PAPER, RESULTS
-from tandem.utils.digests import read_artifact
-from tandem.utils.files import as_json, read_json
+from tandem.utils.files import read_json
 from tandem.utils.zips import write_zip, zip_members
 
 OF_RUN = (RESULTS, "status.json", "config.yaml", "metrics.csv", *map(str, IMAGES.values()))
@@ -124,12 +123,6 @@ def _files(outcome: Outcome, out: Path) -> Iterator[tuple[str, bytes]]:
         for name in OF_RUN if run else ():
             if (path := run.folder / name).is_file():  # type: ignore[union-attr] # OF_RUN is read only if run is set
                 yield f"runs/{job.place}/{name}", without_paths(path) if name == RESULTS else path.read_bytes()
-
-
-def without_paths(file: Path) -> bytes:
-    """A run's `results.json` without the absolute paths of this machine, which tell others nothing but names."""
-    results = read_artifact(file)
-    return file.read_bytes() if results.pop(STORED, None) is None else as_json(results).encode()
 
 
 def _unpacked(path: Path) -> Path:

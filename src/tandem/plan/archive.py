@@ -11,8 +11,7 @@ def write_archive(path: Path, runs: Sequence[Path]) -> None:
         path: of the zip file.
         runs: the folders of the folds, in order.
     """
-    from tandem.paper.archive import without_paths
-    from tandem.runs.ensemble_file import write_ensemble
+    from tandem.runs.ensemble_file import without_paths, write_ensemble
     from tandem.utils.artifacts import RESULTS
 
     named = {f"fold_{number}": folder for number, folder in enumerate(runs)}

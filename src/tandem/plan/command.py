@@ -31,19 +31,19 @@ def plan_job(config: Mapping[str, Any]) -> None:
     from tandem.config.resolve import check_runs
     from tandem.plan.budget import seconds_of
     from tandem.plan.plan import Places, make_plan
+    from tandem.plan.training import read_state, train_plan
     from tandem.utils.outputs import check_folder, named
 
     began = time.monotonic()
     check_runs(config["runs"])
     budget, name = seconds_of(config["budget"]), checked_name(config["name"])
     places = Places(check_folder(named(config)), name)
-    if not (config["run"] and places.experiment.exists() and places.state.exists() and not config["overwrite"]):
+    kept = places.experiment.exists() and places.state.exists() and not config["overwrite"]
+    if not (kept and (config["run"] or read_state(places)["training"]["folds"])):  # a new plan has trained nothing
         make_plan(config, places, budget)
     else:
         log.info("plan: %s, as it stands (overwrite=true makes a new one)", places.experiment)
     if config["run"]:
-        from tandem.plan.training import train_plan
-
         train_plan(config, places, budget, began)
 
 

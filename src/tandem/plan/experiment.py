@@ -6,6 +6,7 @@ from typing import Any
 
 import yaml  # type: ignore[import-untyped]
 
+from tandem.plan.asked import Asked
 from tandem.plan.fingerprint import Fingerprint
 from tandem.plan.rules import Decision
 from tandem.utils.names import printable
@@ -13,15 +14,12 @@ from tandem.utils.names import printable
 WIDE = 110
 
 
-def experiment_text(
-    name: str, data: str, given: Mapping[str, Any], decisions: Sequence[Decision], found: Fingerprint
-) -> str:
+def experiment_text(name: str, asked: Asked, decisions: Sequence[Decision], found: Fingerprint) -> str:
     """The text of the yaml.
 
     Args:
         name: of the experiment.
-        data: the option of the group `data`.
-        given: options of the data that were typed, by dotted key.
+        asked: what the plan starts from.
         decisions: of the rules.
         found: the fingerprint that they were made from.
     """
@@ -29,13 +27,15 @@ def experiment_text(
         "# @package _global_",
         *_comment(f"{found.name}: a plan by tandem-plan for {found.images} images. Every line may be changed.", 0),
         "defaults:",
-        f"  - override /data: {_scalar(data)}",
+        *([f"  - {_scalar(asked.base)}"] if asked.base else []),
+        f"  - override /data: {_scalar(asked.data)}",
+        *(f"  - override /{key}: {_scalar(value)}" for key, value in asked.groups.items()),
     ]
     for decision in decisions:
-        if decision.choice.groups:
+        if groups := {key: value for key, value in decision.choice.groups.items() if key not in asked.groups}:
             lines += _comment(f"{decision.rule.question}: {decision.choice.reason}", 2)
-            lines += [f"  - override /{key}: {_scalar(value)}" for key, value in decision.choice.groups.items()]
-    values: dict[str, Any] = {"name": name, **given}
+            lines += [f"  - override /{key}: {_scalar(value)}" for key, value in groups.items()]
+    values: dict[str, Any] = {"name": name, **asked.given}
     notes = {}
     for decision in decisions:
         for number, (key, value) in enumerate(decision.choice.values.items()):
@@ -45,7 +45,7 @@ def experiment_text(
                 notes[key] = f"{decision.rule.question}{again}"
     lines += ["", *_tree(_nested(values), notes, "", 0)]
     silent = [decision for decision in decisions if not decision.choice.fired]
-    lines += ["", "# left at the default:"]
+    lines += ["", "# left at the default:"] if silent else []
     for decision in silent:
         lines += _comment(f"{decision.rule.question}: {decision.choice.reason}", 0, "# - ", "#   ")
     return "\n".join(lines) + "\n"

@@ -1,8 +1,8 @@
 """The fingerprint of a data set on a machine: pure data, all that the rules of a plan may read."""
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from math import nan
 from typing import Any
 
@@ -98,3 +98,42 @@ class Fingerprint:
         """As plain containers, without what was typed, which may hold paths."""
         plain = {**asdict(self), "options": sorted(self.options), "given": sorted(self.given)}
         return dict(json.loads(json.dumps(plain)))
+
+    @classmethod
+    def from_json(cls, plain: Mapping[str, Any], given: Mapping[str, Any]) -> "Fingerprint":
+        """What `to_json` wrote and a file of JSON kept.
+
+        Args:
+            plain: as read from the file, in which what is not a number is null.
+            given: options of the data that were typed, which `to_json` leaves out.
+
+        Raises:
+            KeyError, TypeError, ValueError, AttributeError: it is something else.
+        """
+        as_they_are = {
+            one.name: plain[one.name] for one in fields(cls) if one.name not in _READ and one.name != "given"
+        }
+        read = {key: convert(plain[key]) for key, convert in _READ.items()}
+        return cls(**as_they_are, **read, given=dict(given))
+
+
+def _number(value: Any) -> float:
+    return nan if value is None else float(value)
+
+
+def _numbers(values: Sequence[Any]) -> tuple[float, ...]:
+    return tuple(map(_number, values))
+
+
+def _names(values: Sequence[Any]) -> tuple[str, ...]:
+    return tuple(map(str, values))
+
+
+_READ: Mapping[str, Callable[[Any], Any]] = {
+    **dict.fromkeys(("areas", "widths"), _numbers),
+    **dict.fromkeys(("mask_channels", "mask_classes", "numbers"), _names),
+    **dict.fromkeys(("coloured", "upright"), _number),
+    "options": frozenset,
+    "machine": lambda values: Machine(**values),
+}
+"""How values are read from JSON, where they are not kept as they are."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from tandem.errors import ConfigError
+from tandem.plan.asked import Asked, typed
 from tandem.plan.fingerprint import Fingerprint
 from tandem.plan.rules import Decision, decide
 
@@ -55,8 +56,57 @@ class Places:
         return self.out / f"{self.name}.zip"
 
 
+@dataclass(frozen=True)
+class Plan:
+    """A plan, before it is written.
+
+    Attributes:
+        found: the fingerprint, with what was measured.
+        decisions: of the rules.
+    """
+
+    found: Fingerprint
+    decisions: list[Decision]
+
+    def text(self, name: str, asked: Asked) -> str:
+        """The experiment.
+
+        Args:
+            name: of the experiment.
+            asked: what the plan starts from.
+        """
+        from tandem.plan.experiment import experiment_text
+
+        return experiment_text(name, asked, self.decisions, self.found)
+
+
+def draw_up(name: str, asked: Asked, runs: Path, budget: float, calibrate: bool) -> Plan:
+    """Looks at the data and the machine, measures, and asks the rules; writes nothing.
+
+    Args:
+        name: of the experiment.
+        asked: what the plan starts from.
+        runs: folder of runs.
+        budget: seconds.
+        calibrate: whether to measure.
+
+    Raises:
+        ConfigError: nothing can be learnt, or the disk is too small.
+        DataError: the data cannot be read.
+    """
+    from tandem.plan.calibrate import measured
+
+    found = look(asked, runs, budget)
+    check_disk(found, runs)
+    plan = Plan(found, decide(found, asked.rules))
+    if not calibrate:
+        return plan
+    found = replace(found, **measured(plan.text(name, asked), name, found))
+    return Plan(found, decide(found, asked.rules))
+
+
 def make_plan(config: Mapping[str, Any], places: Places, budget: float) -> None:
-    """Reads the data, asks the rules, and writes the experiment, the page and the facts.
+    """Makes a plan, and writes the experiment, the page and the facts.
 
     Args:
         config: the resolved configuration of `conf/plan.yaml`.
@@ -67,24 +117,18 @@ def make_plan(config: Mapping[str, Any], places: Places, budget: float) -> None:
         ConfigError: nothing can be learnt, or the disk is too small.
         DataError: the data cannot be read.
     """
-    from tandem.plan.calibrate import measured
-    from tandem.plan.experiment import experiment_text
     from tandem.plan.outlook import outlook_of
     from tandem.plan.writer import plan_page, printed
     from tandem.utils.files import write_json, write_text
     from tandem.utils.written import writing
 
-    data, given = typed()
+    asked = typed(config["data"])
     relative = ("experiment/" + places.experiment.name, places.page.name, places.state.name)
     with writing(places.out, "plan", config["overwrite"], *relative):
-        found = look(config, given, budget)
-        check_disk(found, Path(config["runs"]))
-        if config["calibrate"]:
-            draft = experiment_text(places.name, data, given, decide(found), found)
-            found = replace(found, **measured(draft, places.name, found))
-        decisions = decide(found)
+        plan = draw_up(places.name, asked, Path(config["runs"]), budget, config["calibrate"])
+        found, decisions = plan.found, plan.decisions
         outlook = outlook_of(found)
-        text = experiment_text(places.name, data, given, decisions, found)
+        text = plan.text(places.name, asked)
         commands = next_commands(places, found, decisions)
         write_text(places.experiment, text)
         write_text(places.page, plan_page(found, decisions, outlook, text, commands))
@@ -95,8 +139,13 @@ def make_plan(config: Mapping[str, Any], places: Places, budget: float) -> None:
         log.info("next: %s", commands[0])
 
 
-def look(config: Mapping[str, Any], given: Mapping[str, Any], budget: float) -> Fingerprint:
-    """The fingerprint of the configured data on this machine.
+def look(asked: Asked, runs: Path, budget: float) -> Fingerprint:
+    """The fingerprint of the data on this machine.
+
+    Args:
+        asked: what the plan starts from.
+        runs: folder of runs.
+        budget: seconds.
 
     Raises:
         ConfigError: nothing can be learnt from them.
@@ -108,35 +157,13 @@ def look(config: Mapping[str, Any], given: Mapping[str, Any], budget: float) -> 
     from tandem.plan.machine import this_machine
     from tandem.plan.rules.tasks import why_not
 
-    source = build(skipping(config["data"]), "data")
+    source = build(skipping(asked.node), "data")
     splits = source.load()
-    machine = this_machine(Path(config["runs"]))
-    found = fingerprint_of(source, splits, audit(source, splits), config["data"], given, machine, budget)
+    machine = this_machine(runs)
+    found = fingerprint_of(source, splits, audit(source, splits), asked.node, asked.given, machine, budget)
     if reason := why_not(found):
         raise ConfigError(f"data {found.name}: {reason}")
-    return found
-
-
-def typed() -> tuple[str, dict[str, Any]]:
-    """The option of the group `data`, and the options of the data that were typed, by dotted key."""
-    from hydra.core.hydra_config import HydraConfig
-    from omegaconf import OmegaConf
-
-    section = HydraConfig.get()
-    given: dict[str, Any] = {}
-    for word in section.overrides.task:
-        key, _, value = word.lstrip("+").partition("=")
-        if key.startswith("data."):
-            given[key] = OmegaConf.to_container(OmegaConf.create({"value": _parsed(value)}))["value"]  # type: ignore[call-overload,index]
-    return str(section.runtime.choices["data"]), given
-
-
-def _parsed(value: str) -> Any:
-    """A value as Hydra reads it on a command line."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-
-    found = OverridesParser.create().parse_override(f"key={value}").value()
-    return str(found) if isinstance(found, str) else found
+    return replace(found, given=asked.settled(found))
 
 
 def check_disk(found: Fingerprint, runs: Path) -> None:

@@ -103,7 +103,8 @@ def facts(found: Fingerprint) -> list[tuple[str, str]]:
         rows.append(("pairs of near-duplicates", f"{found.near_duplicates:,}"))
     rows.append(("published split", "yes" if found.published else "no"))
     machine = found.machine
-    has = f"{machine.cores} cores, {machine.memory / 1e9:.1f} GB of memory free, {machine.gpu or 'no GPU'}"
+    cores = "1 core" if machine.cores == 1 else f"{machine.cores} cores"
+    has = f"{cores}, {machine.memory / 1e9:.1f} GB of memory free, {machine.gpu or 'no GPU'}"
     rows.append(("machine", f"{has}, pretrained weights: {machine.weights or 'none'}"))
     how = "measured" if found.measured else "estimated"
     rows.append(("speed", f"{found.speed:.2f} s for each training image of a million pixels, {how}"))

@@ -7,9 +7,11 @@ of each file. It holds no data; nothing in it is run.
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from tandem.config.places import STORED
 from tandem.errors import DataError
 from tandem.utils.artifacts import BEST, COMPUTED, DATA, ENSEMBLE, IDENTITY, METRICS, RESULTS, SPLITS_FILE
-from tandem.utils.files import known_sha256, read_json
+from tandem.utils.digests import read_artifact
+from tandem.utils.files import as_json, known_sha256, read_json
 from tandem.utils.zips import write_zip, zip_members
 
 OF_RUN = (RESULTS, BEST, DATA, IDENTITY, METRICS, SPLITS_FILE, COMPUTED, "config.yaml")
@@ -42,6 +44,12 @@ def write_ensemble(path: Path, runs: Mapping[str, Path], results: Mapping[str, b
     digests = {name: hashlib.sha256(content).hexdigest() for name, content in members.items()}
     head = {"schema": 1, "runs": list(runs), "files": digests}
     write_zip(path, {ENSEMBLE: json.dumps(head, indent=1).encode(), **members})
+
+
+def without_paths(file: Path) -> bytes:
+    """A run's `results.json` without the absolute paths of this machine, which tell others nothing but names."""
+    results = read_artifact(file)
+    return file.read_bytes() if results.pop(STORED, None) is None else as_json(results).encode()
 
 
 def runs_in(path: Path) -> list[Path]:

@@ -60,6 +60,8 @@ class PhantomParams:
         lesion_area: smallest and largest lesion, as a share of the image; at least 30 pixels and at most 0.2.
         contrast: how much darker than the tissue around it a lesion may be, in [0, 1]: 0 not at all, 1 black.
         noise: share of speckle in the echo's amplitude, in [0, 1]: 0 none, 1 fully developed.
+        images_each: consecutive images that show one person: tissue, shadows, class and lesion are the same, speckle,
+            attenuation and gain are not; at least 1.
 
     Raises:
         ConfigError: an option is out of range; one line names it.
@@ -70,6 +72,7 @@ class PhantomParams:
     lesion_area: Sequence[float] = (0.04, 0.15)
     contrast: float = 0.8
     noise: float = 0.6
+    images_each: int = 1
 
     def __post_init__(self) -> None:
         """Checks every value and stores tuples, so that equal options compare and hash equal."""
@@ -95,6 +98,7 @@ class PhantomParams:
             "lesion_area": area,
             "contrast": share("contrast", self.contrast),
             "noise": share("noise", self.noise),
+            "images_each": whole("images_each", self.images_each, 1),
         }
         for name, value in checked.items():
             object.__setattr__(self, name, value)

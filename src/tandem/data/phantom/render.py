@@ -55,11 +55,12 @@ def render(
     if step < 1:
         raise ValueError(f"chunk is {chunk}, but must be >= 1")
     every = image_keys(seed, split, indices)
+    people = image_keys(seed, split, np.asarray(indices, dtype=np.int64) // params.images_each)
     shape = (len(every), 1, params.size, params.size)
-    images, masks, labels = np.empty(shape, np.uint8), np.zeros(shape, np.uint8), _labels(every, params)
+    images, masks, labels = np.empty(shape, np.uint8), np.zeros(shape, np.uint8), _labels(people, params)
     for start in range(0, len(every), step):
         rows = slice(start, start + step)
-        images[rows, 0], masks[rows, 0] = _draw(every[rows], labels[rows], params)
+        images[rows, 0], masks[rows, 0] = _draw(every[rows], people[rows], labels[rows], params)
     return images, masks, labels
 
 
@@ -73,16 +74,16 @@ def _labels(keys: UInt64s, params: PhantomParams) -> Int64s:
     return labels
 
 
-def _draw(keys: UInt64s, labels: Int64s, params: PhantomParams) -> tuple[UInt8s, UInt8s]:
-    """Draws a few images and their masks, (n, H, W)."""
-    echo = tissue(keys, params.size)
+def _draw(keys: UInt64s, people: UInt64s, labels: Int64s, params: PhantomParams) -> tuple[UInt8s, UInt8s]:
+    """Draws a few images and their masks, (n, H, W); tissue, shadows and lesion come from the keys of the people."""
+    echo = tissue(people, params.size)
     masks = np.zeros(echo.shape, np.uint8)
     if len(ill := np.flatnonzero(labels)):
         smallest, largest = params.lesion_area
-        drawn = lesions(keys[ill], labels[ill] == 2, params.size, (smallest, largest), params.contrast)
+        drawn = lesions(people[ill], labels[ill] == 2, params.size, (smallest, largest), params.contrast)
         echo[ill] = echo[ill] * drawn.factor + drawn.own
         masks[ill] = drawn.masks
-    shade(echo, keys)
+    shade(echo, people)
     echo *= attenuation(keys, params.size)
     grain = speckle(keys, params.size)
     grain -= np.float32(1)

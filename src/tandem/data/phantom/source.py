@@ -40,6 +40,8 @@ class Phantom:
         lesion_area: smallest and largest lesion, as a share of the image; at least 30 pixels, at most 0.2.
         contrast: how much darker than the tissue around it a lesion may be, in [0, 1]: 0 not at all, 1 black.
         noise: share of speckle in the echo's amplitude, in [0, 1]: 0 none, 1 fully developed.
+        images_each: consecutive images of a split that show one person, at least 1; above 1, they are a group. They
+            share tissue, shadows, class and lesion; speckle, attenuation and gain differ.
         without_mask: share of training rows without a mask (255 everywhere), in [0, 1].
         without_label: share of training rows without a label (-100), in [0, 1].
         seed: seed of the images, 0 to 2^63 - 1.
@@ -67,6 +69,7 @@ class Phantom:
         lesion_area: Sequence[float] = (0.04, 0.15),
         contrast: float = 0.8,
         noise: float = 0.6,
+        images_each: int = 1,
         without_mask: float = 0.0,
         without_label: float = 0.0,
         seed: int = 0,
@@ -75,7 +78,7 @@ class Phantom:
         self.classes: tuple[str, ...] = CLASSES
         self.channels = 1
         self.formula = True
-        self.params = PhantomParams(size, class_probabilities, lesion_area, contrast, noise)
+        self.params = PhantomParams(size, class_probabilities, lesion_area, contrast, noise, images_each)
         given = {"train": train, "val": val, "test": test}
         self.counts = {split: whole(split, count, 1) for split, count in given.items()}
         self._without_mask = share("without_mask", without_mask)
@@ -105,6 +108,7 @@ class Phantom:
         if split not in self.counts:
             raise ConfigError(f"split is {split!r}, but must be one of {', '.join(self.counts)}")
         rows = np.asarray(indices, dtype=np.int64)
+        each = self.params.images_each
         images, masks, labels = render(self._seed, split, rows, self.params)
         if split == "train":
             keys = image_keys(self._seed, split, rows)
@@ -115,4 +119,5 @@ class Phantom:
             labels=torch.from_numpy(labels),
             masks=torch.from_numpy(masks),
             ids=tuple(f"phantom/{split}/{i:06d}" for i in rows.tolist()),
+            groups=tuple(f"phantom/{split}/person {i // each:06d}" for i in rows.tolist()) if each > 1 else (),
         )

@@ -2,8 +2,11 @@
 
 import importlib
 import pkgutil
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tandem.config.suggest import nearest
+from tandem.errors import ConfigError
 from tandem.plan.choice import Choice, Rule
 from tandem.plan.fingerprint import Fingerprint
 
@@ -31,10 +34,17 @@ def all_rules() -> dict[str, Rule]:
     return dict(sorted(rules.items(), key=lambda item: (item[1].place, item[0])))
 
 
-def decide(fingerprint: Fingerprint) -> list[Decision]:
-    """Asks every rule.
+def decide(fingerprint: Fingerprint, names: Sequence[str] = ()) -> list[Decision]:
+    """Asks the rules.
 
     Args:
         fingerprint: of the data and the machine.
+        names: of the rules to ask; empty: every rule.
+
+    Raises:
+        ConfigError: there is no such rule.
     """
-    return [Decision(name, rule, rule.choose(fingerprint)) for name, rule in all_rules().items()]
+    rules = all_rules()
+    if unknown := [name for name in names if name not in rules]:
+        raise ConfigError(f"no rule of a plan is called '{unknown[0]}': {nearest(unknown[0], rules)}")
+    return [Decision(name, rule, rule.choose(fingerprint)) for name, rule in rules.items() if name in (names or rules)]
