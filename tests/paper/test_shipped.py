@@ -1,7 +1,7 @@
 """Shipped papers: each row has its runs, budgets keep the protocol, and a small run goes through the table."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,6 +71,36 @@ def test_pneumoniamnist_keeps_the_protocol(study: str, budget: str) -> None:
     assert not config["augment"]
     if budget == "full":
         assert (epochs, config["network"]["backbone"]) == (100, "small_resnet18")
+
+
+@pytest.mark.full
+def test_small_repeated_folds_go_through_the_table(
+    busi_tree: Callable[[int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TANDEM_CACHE", str(tmp_path / "cache"))
+    node = node_of("curated_busi_repeated", f"data.root={busi_tree(10)}")
+    paper = node["paper"]
+    small = ["data.subset=null", "data.size=32", "data.fold=0,1", "seed=2", "trainer.max_epochs=1"]
+    paper["studies"] = {"by_image": [*paper["studies"]["by_image"], *small]}
+    paper["studies"]["by_image"].remove("data.subset=%data.subset%")
+    paper["budgets"]["cpu"]["overrides"] = []
+    table = paper["tables"]["main"]
+    table["rows"] = {key: row for key, row in table["rows"].items() if not key.startswith("apart")}
+    done = reproduce(read_settings({**node, "runs": str(tmp_path / "runs"), "archive": True}))
+    assert done.good
+    jobs = find_jobs(read_paper(paper), "cpu", node["data"])
+    cells = row_cells(read_paper(paper), "main", read_outcome(jobs, tmp_path / "runs"))
+    assert [len(cell.runs) for cell in cells.values()] == [2] * 5
+    for run in cells["plain"].runs.values():
+        assert run.config["data"]["split_seed"] == 2
+        where = {path.parent.name for path in run.folder.glob("evaluation/*/images.csv")}
+        assert where == {"test", "val", "test-flips", "val-flips"}
+    notes = (done.out / "tables" / "main.md").read_text()
+    assert "chosen on validation data, empties the mask" in notes
+    assert "three mirrored copies: folds by image, mirrored copies; folds by image, mirrored copies, PR by" in notes
+    again = reproduce(read_settings(node_of("quick") | {"paper": None, "archive": str(done.files[-1])}))
+    assert again.good
+    assert again.changed == [], "the archive holds what the refinements read"
 
 
 def few_rows(file: Path, source: Path | None) -> Path:
