@@ -35,23 +35,28 @@ def paper_of(name: str) -> Paper:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("name", "runs"), [("pneumoniamnist", 3), ("curated_busi_repeated", 20)])
-def test_every_row_has_its_runs(name: str, runs: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "runs"), [("pneumoniamnist", {"main": 3}), ("curated_busi_repeated", {"main": 20, "leaks": 12})]
+)
+def test_every_row_has_its_runs(name: str, runs: dict[str, int]) -> None:
     paper = paper_of(name)
     jobs = find_jobs(paper, "cpu", DATA)
-    table = paper.tables["main"]
-    assert isinstance(table, RowTable)
-    assert {key: len(own) for key, own in jobs_of(table, "main", jobs).items()} == dict.fromkeys(table.rows, runs)
+    assert list(paper.tables) == list(runs)
+    for key, table in paper.tables.items():
+        assert isinstance(table, RowTable)
+        found = {row: len(own) for row, own in jobs_of(table, key, jobs).items()}
+        assert found == dict.fromkeys(table.rows, runs[key])
 
 
-@pytest.mark.parametrize("study", ["by_image", "by_group"])
+@pytest.mark.parametrize("study", ["by_image", "whole_by_image", "whole_by_group"])
 def test_each_seed_of_the_repeated_folds_draws_its_own(study: str) -> None:
     paper = paper_of("curated_busi_repeated")
     words = [word for word in one_of_each(study_words(paper, study, "cpu")) if not word.startswith("seed=")]
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         config = resolve(compose("train", [*filled(words, DATA), "seed=3"]))
     assert (config["seed"], config["data"]["split_seed"], config["data"]["folds"]) == (3, 3, 4)
-    assert config["data"]["groups"] == {"by_image": "none", "by_group": None}[study]
+    assert config["data"]["groups"] == (None if study == "whole_by_group" else "none")
+    assert config["data"]["subset"] == (DATA["subset"] if study == "by_image" else None)
 
 
 @pytest.mark.parametrize(
@@ -84,8 +89,7 @@ def test_small_repeated_folds_go_through_the_table(
     paper["studies"] = {"by_image": [*paper["studies"]["by_image"], *small]}
     paper["studies"]["by_image"].remove("data.subset=%data.subset%")
     paper["budgets"]["cpu"]["overrides"] = []
-    table = paper["tables"]["main"]
-    table["rows"] = {key: row for key, row in table["rows"].items() if not key.startswith("apart")}
+    del paper["tables"]["leaks"]
     done = reproduce(read_settings({**node, "runs": str(tmp_path / "runs"), "archive": True}))
     assert done.good
     jobs = find_jobs(read_paper(paper), "cpu", node["data"])
@@ -97,7 +101,7 @@ def test_small_repeated_folds_go_through_the_table(
         assert where == {"test", "val", "test-flips", "val-flips"}
     notes = (done.out / "tables" / "main.md").read_text()
     assert "chosen on validation data, empties the mask" in notes
-    assert "three mirrored copies: folds by image, mirrored copies; folds by image, mirrored copies, PR by" in notes
+    assert "three mirrored copies: one network, mirrored copies; one network, mirrored copies, PR by" in notes
     again = reproduce(read_settings(node_of("quick") | {"paper": None, "archive": str(done.files[-1])}))
     assert again.good
     assert again.changed == [], "the archive holds what the refinements read"
