@@ -109,7 +109,9 @@ ELSEWHERE = {
     *(("task", option) for option in ("column", "multilabel", "number", "semantic")),
     *(("metrics", option) for option in ("semantic", "yes_no")),
     *(("study", option) for option in ("curated_busi", "dermamnist")),
-    *(("experiment", option) for option in ("pneumoniamnist", "pneumoniamnist_yes_no")),  # in tests/paper/test_shipped.py
+    *(
+        ("experiment", option) for option in ("pneumoniamnist", "pneumoniamnist_yes_no")
+    ),  # in tests/paper/test_shipped.py
     *(("logger", option) for option in ("csv", "mlflow", "trackio", "wandb")),  # in tests/trackers, all at once
     *(("search", option) for option in ("dice_accuracy", "focal", "losses")),
     *(("search/pruner", option) for option in ("hyperband", "median", "none")),

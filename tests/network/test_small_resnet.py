@@ -56,6 +56,8 @@ def test_it_classifies_by_itself_and_learns_with_a_decoder() -> None:
 
 
 def test_more_levels_than_it_has_are_refused() -> None:
-    with pytest.raises(ConfigError, match=r"maps up to stride 8, but network\.depth is 5; set network\.depth=3") as error:
+    with pytest.raises(
+        ConfigError, match=r"maps up to stride 8, but network\.depth is 5; set network\.depth=3"
+    ) as error:
         make_network(1, False, "small_resnet18", "unet")
     assert "\n" not in str(error.value)

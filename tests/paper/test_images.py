@@ -17,8 +17,9 @@ HOT = 2.0
 
 
 def softmax(z: np.ndarray) -> np.ndarray:
-    e: np.ndarray = np.exp(z)
-    return e / e.sum(1, keepdims=True)
+    e = np.exp(z)
+    found: np.ndarray = e / e.sum(1, keepdims=True)
+    return found
 
 
 def write(path: Path, columns: Mapping[str, Sequence[Any]]) -> Path:
@@ -35,7 +36,8 @@ def classes(tmp_path: Path) -> Path:
     p = softmax(LOGITS / HOT)
     answers = [("no", "yes")[place] for place in p.argmax(1)]
     return write(
-        tmp_path / "c.csv", {"c.predicted": answers, "c.probability.no": p[:, 0], "c.probability.yes": p[:, 1]}
+        tmp_path / "c.csv",
+        {"c.predicted": answers, "c.probability.no": p[:, 0].tolist(), "c.probability.yes": p[:, 1].tolist()},
     )
 
 
@@ -59,7 +61,7 @@ def test_probabilities_and_what_they_were(kind: str, request: pytest.FixtureRequ
     assert before.probabilities is not None
     np.testing.assert_allclose(before.probabilities, softmax(LOGITS), atol=1e-12)
     other = read_answers(path, "stored", {"another": HOT})
-    np.testing.assert_array_equal(other.probabilities, found.probabilities)  # type: ignore[arg-type]
+    np.testing.assert_array_equal(other.probabilities, found.probabilities)
 
 
 def test_a_question_has_a_threshold_and_classes_have_none(classes: Path, question: Path) -> None:

@@ -23,7 +23,7 @@ PAPERS = {
     "loss_ablation": {"cpu": 507, "gpu": 507},
     "partial_labels": {"cpu": 65, "gpu": 65},
     "curated_busi": {"cpu": 32, "gpu": 32, "pretrained": 32},
-    "curated_busi_repeated": {"cpu": 40, "cpu_128": 40, "gpu": 40, "pretrained": 40},
+    "curated_busi_repeated": {"cpu": 44, "cpu_128": 44, "gpu": 44, "pretrained": 44},
     "pneumoniamnist": {"cpu": 18, "full": 18},
 }
 """Runs of each at each of its budgets."""

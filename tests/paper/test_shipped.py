@@ -1,7 +1,7 @@
 """Shipped papers: each row has its runs, budgets keep the protocol, and a small run goes through the table."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from hydra import compose, initialize_config_dir
 
 from tandem.config.resolve import register, resolve
 from tandem.config.shipped import config_folder
-from tandem.data.medmnist import SPLITS
+from tandem.data.samples import SPLITS
 from tandem.paper.command import reproduce
 from tandem.paper.jobs import filled, find_jobs, study_words
 from tandem.paper.outcome import jobs_of, read_outcome, row_cells
@@ -35,23 +35,28 @@ def paper_of(name: str) -> Paper:
 
 
 @pytest.mark.full
-@pytest.mark.parametrize(("name", "runs"), [("pneumoniamnist", 3), ("curated_busi_repeated", 20)])
-def test_every_row_has_its_runs(name: str, runs: int) -> None:
+@pytest.mark.parametrize(
+    ("name", "runs"), [("pneumoniamnist", {"main": 3}), ("curated_busi_repeated", {"main": 20, "leaks": 12})]
+)
+def test_every_row_has_its_runs(name: str, runs: dict[str, int]) -> None:
     paper = paper_of(name)
     jobs = find_jobs(paper, "cpu", DATA)
-    table = paper.tables["main"]
-    assert isinstance(table, RowTable)
-    assert {key: len(own) for key, own in jobs_of(table, "main", jobs).items()} == dict.fromkeys(table.rows, runs)
+    assert list(paper.tables) == list(runs)
+    for key, table in paper.tables.items():
+        assert isinstance(table, RowTable)
+        found = {row: len(own) for row, own in jobs_of(table, key, jobs).items()}
+        assert found == dict.fromkeys(table.rows, runs[key])
 
 
-@pytest.mark.parametrize("study", ["by_image", "by_group"])
+@pytest.mark.parametrize("study", ["by_image", "whole_by_image", "whole_by_group"])
 def test_each_seed_of_the_repeated_folds_draws_its_own(study: str) -> None:
     paper = paper_of("curated_busi_repeated")
     words = [word for word in one_of_each(study_words(paper, study, "cpu")) if not word.startswith("seed=")]
     with initialize_config_dir(str(config_folder()), version_base="1.3"):
         config = resolve(compose("train", [*filled(words, DATA), "seed=3"]))
     assert (config["seed"], config["data"]["split_seed"], config["data"]["folds"]) == (3, 3, 4)
-    assert config["data"]["groups"] == {"by_image": "none", "by_group": None}[study]
+    assert config["data"]["groups"] == (None if study == "whole_by_group" else "none")
+    assert config["data"]["subset"] == (DATA["subset"] if study == "by_image" else None)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +78,38 @@ def test_pneumoniamnist_keeps_the_protocol(study: str, budget: str) -> None:
         assert (epochs, config["network"]["backbone"]) == (100, "small_resnet18")
 
 
+@pytest.mark.full
+def test_small_repeated_folds_go_through_the_table(
+    busi_tree: Callable[[int], Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TANDEM_CACHE", str(tmp_path / "cache"))
+    node = node_of("curated_busi_repeated", f"data.root={busi_tree(10)}")
+    paper = node["paper"]
+    small = ["data.subset=null", "data.size=32", "data.fold=0,1", "seed=2", "trainer.max_epochs=1"]
+    paper["studies"] = {"by_image": [*paper["studies"]["by_image"], *small]}
+    paper["studies"]["by_image"].remove("data.subset=%data.subset%")
+    paper["budgets"]["cpu"]["overrides"] = []
+    del paper["tables"]["leaks"]
+    done = reproduce(read_settings({**node, "runs": str(tmp_path / "runs"), "archive": True}))
+    assert done.good
+    jobs = find_jobs(read_paper(paper), "cpu", node["data"])
+    cells = row_cells(read_paper(paper), "main", read_outcome(jobs, tmp_path / "runs"))
+    assert [len(cell.runs) for cell in cells.values()] == [2] * 5
+    for run in cells["plain"].runs.values():
+        assert run.config["data"]["split_seed"] == 2
+        where = {path.parent.name for path in run.folder.glob("evaluation/*/images.csv")}
+        assert where == {"test", "val", "test-flips", "val-flips"}
+    notes = (done.out / "tables" / "main.md").read_text()
+    assert "chosen on validation data, empties the mask" in notes
+    assert "three mirrored copies: one network, mirrored copies; one network, mirrored copies, PR by" in notes
+    again = reproduce(read_settings(node_of("quick") | {"paper": None, "archive": str(done.files[-1])}))
+    assert again.good
+    assert again.changed == [], "the archive holds what the refinements read"
+
+
 def few_rows(file: Path, source: Path | None) -> Path:
     """A file with few rows of each split and class: of the real file, or noise whose level is the class."""
-    arrays = {}
+    arrays: dict[str, Any] = {}
     real: Mapping[str, Any] = np.load(source) if source else {}
     for number, split in enumerate(SPLITS):
         labels = np.arange(24)[:, None] % 2
@@ -113,6 +147,7 @@ def test_a_small_run_of_each_kind_goes_through_the_table(real: bool, shared_data
         if key == "protocol":
             assert values["accuracy"] == values["accuracy_chosen"] == pytest.approx(logged["accuracy"], abs=1e-6)
             assert values["calibration"] == pytest.approx(logged["calibration_error"], abs=1e-5)
+        assert values["calibration_tempered"] is not None
         assert not math.isnan(values["calibration_tempered"])
     text = (done.out / "tables" / "main.md").read_text()
     assert "| published |  | 0.944" in text

@@ -160,6 +160,7 @@ class EvaluateConfig:
     page: bool = True
     samples: int = 1000
     seed: int = 0
+    flips: bool = False
     native: Any = "auto"
     windows: Any = "none"
     data: Any = None

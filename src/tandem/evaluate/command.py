@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 from tandem.config.asked import typed_keys
@@ -56,11 +57,12 @@ def evaluate_run(settings: EvaluateSettings) -> dict[str, Any]:
             available.
         DataError: the data cannot be read, or differ from the data of the run.
     """
+    from tandem.runs.mirrored import mirrored
     from tandem.runs.restore import restore
     from tandem.utils.turns import taking_turns
 
     run = restore(settings.run)
-    with taking_turns(settings.folder):
+    with taking_turns(settings.folder), mirrored(run.module) if settings.flips else nullcontext():
         return _evaluate(run, settings)
 
 

@@ -119,6 +119,7 @@ def collect(
         "threshold": shown_threshold(settings.threshold),
         **_decided(decisions),
         **({} if settings.overlap is None else {"windows": settings.overlap}),
+        **({"flips": True, "folder": settings.folder.name} if settings.flips else {}),
         "thresholds": dict(thresholds),
         "stored_thresholds": run.results["thresholds"],
         "images": len(split.samples),

@@ -16,6 +16,9 @@ from tandem.runs.overlap import NONE, read_windows
 
 SPLITS = ("test", "val", "train")
 FIT = "fit"
+OF_FLIPS = "-flips"
+"""End of the name of a folder of an evaluation with mirrored copies, which is none of the run as it was trained."""
+
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
 
@@ -43,6 +46,7 @@ class EvaluateSettings:
         decide: how masks are decided; None: as the run says.
         native: whether masks are evaluated at the size of their files too: `auto` where it is not the network's.
         overlap: of windows that pass over the files for this; None: there are none.
+        flips: whether probabilities are averaged over each image and its mirrored copies.
     """
 
     run: Path
@@ -62,11 +66,12 @@ class EvaluateSettings:
     decide: Asked | None = None
     native: bool | str = "auto"
     overlap: float | None = None
+    flips: bool = False
 
     @property
     def folder(self) -> Path:
         """Output folder."""
-        return self.run / "evaluation" / (self.other.folder if self.other else self.split)
+        return self.run / "evaluation" / f"{self.other.folder if self.other else self.split}{OF_FLIPS * self.flips}"
 
     @property
     def where(self) -> str:
@@ -113,6 +118,9 @@ def read_settings(config: Mapping[str, Any], typed: Collection[str] = ()) -> Eva
         raise ConfigError(
             "windows are for masks at the size of the files, which native=false leaves out; leave native=auto"
         )
+    flips = bool(config.get("flips", False))
+    if flips and overlap is not None:
+        raise ConfigError("flips=true and windows do not work together; leave one of them out")
     given = {} if other else config["data"] or {}
     moved = {key: value for key, value in given.items() if value is not None}
     known = {key: config[key] for key in ("split", "batch_size", "device", "masks", "cases", "page", "samples", "seed")}
@@ -126,6 +134,7 @@ def read_settings(config: Mapping[str, Any], typed: Collection[str] = ()) -> Eva
         table=config.get("table"),
         native=native,
         overlap=overlap,
+        flips=flips,
         **known,
     )
 

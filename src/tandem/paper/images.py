@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tandem.errors import DataError
+from tandem.evaluate.settings import OF_FLIPS
 from tandem.paper.measures import Answers
 from tandem.paper.plan import STORED
 from tandem.study.runs import Run
@@ -17,8 +18,12 @@ from tandem.utils.names import from_cell
 
 log = logging.getLogger(__name__)
 
-IMAGES = {split: Path("evaluation") / split / "images.csv" for split in ("test", "val")}
-"""Path of the rows per image in a run's folder, by split."""
+IMAGES = {
+    (split, flips): Path("evaluation") / f"{split}{OF_FLIPS * flips}" / "images.csv"
+    for split in ("test", "val")
+    for flips in (False, True)
+}
+"""Path of the rows per image in a run's folder, by split, and by whether mirrored copies are averaged."""
 
 HALF = {STORED: "", 0.5: "_at_0.5"}
 """Suffix of the columns of counts, by threshold."""
@@ -26,18 +31,19 @@ HALF = {STORED: "", 0.5: "_at_0.5"}
 Table = Mapping[str, Sequence[str]]
 
 
-def make_images(runs: Sequence[Run], data: Mapping[str, Any], split: str = "test") -> None:
+def make_images(runs: Sequence[Run], data: Mapping[str, Any], split: str = "test", flips: bool = False) -> None:
     """Evaluates runs, once each, if they have no rows per image of a split at their stored thresholds.
 
     Args:
         runs: finished runs.
         data: data options that replace the run's, such as the current `root`.
         split: `test`, or `val`.
+        flips: whether probabilities are averaged over mirrored copies.
 
     Raises:
         TandemError: a run cannot be evaluated, for instance because its data are missing.
     """
-    left = [run for run in runs if not _at_stored(run, split)]
+    left = [run for run in runs if not _at_stored(run.folder / IMAGES[split, flips], run)]
     for number, run in enumerate(left, 1):
         from tandem.evaluate.command import evaluate_run
         from tandem.evaluate.settings import read_settings
@@ -49,20 +55,22 @@ def make_images(runs: Sequence[Run], data: Mapping[str, Any], split: str = "test
                 {
                     "run": str(run.folder), "split": split, "threshold": STORED, "batch_size": None, "device": None,
                     "masks": False, "cases": 0, "page": False, "samples": 1000, "seed": 0, "data": known,
+                    "flips": flips,
                 }
             )
         )  # fmt: skip
 
 
-def reader(at: Any, split: str = "test", tempered: bool = True) -> Callable[[Run], Answers]:
+def reader(at: Any, split: str = "test", tempered: bool = True, flips: bool = False) -> Callable[[Run], Answers]:
     """Returns a function that reads the predictions of a run; see `read_answers`.
 
     Args:
         at: threshold of masks and yes/no questions: 0.5 or `stored`.
         split: `test`, or `val`.
         tempered: whether probabilities are those of the run's decision; if not, as before its temperature.
+        flips: whether probabilities are averaged over mirrored copies.
     """
-    return lambda run: read_answers(run.folder / IMAGES[split], at, {} if tempered else _temperatures(run))
+    return lambda run: read_answers(run.folder / IMAGES[split, flips], at, {} if tempered else _temperatures(run))
 
 
 def _temperatures(run: Run) -> Mapping[str, float]:
@@ -183,9 +191,8 @@ def _counts(cells: Sequence[str]) -> Any:
     return np.array([int(cell) for cell in cells], dtype=np.int64)
 
 
-def _at_stored(run: Run, split: str) -> bool:
-    """Whether the run has rows per image of a split at its stored threshold."""
-    path = run.folder / IMAGES[split]
+def _at_stored(path: Path, run: Run) -> bool:
+    """Whether the rows per image of a run are there, at its stored threshold."""
     if not path.is_file():
         return False
     table = _read(path)

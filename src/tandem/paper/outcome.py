@@ -191,13 +191,13 @@ def _values(
     found: dict[str, float | None] = {}
     for key, column in columns.items():
         if column.metric is not None:
-            found[key] = None if row.refine or row.classes_from else run.metrics.get(column.metric)
+            found[key] = None if row.refine or row.flips or row.classes_from else run.metrics.get(column.metric)
             continue
         view = (column.at, column.tempered)
         if view not in views:
-            answers = combined(reader(column.at, "test", column.tempered), run, other, where)
+            answers = combined(reader(column.at, "test", column.tempered, row.flips), run, other, where)
             if refine is not None:
-                known = reader(column.at, "val", column.tempered)
+                known = reader(column.at, "val", column.tempered, row.flips)
                 answers = refined(answers, refine, combined(known, run, other, where) if refine.fitted else None)
             views[view] = answers
         assert column.measure is not None

@@ -35,12 +35,14 @@ class TableRow:
         runs: choices (`experiment: tiny`) or overrides (`seed: 0`) that select the runs.
         classes_from: runs whose predicted classes replace those of `runs`, matched by seed and fold.
         refine: whether the paper's `refine` makes class and mask consistent; or the name of one of its `refinements`.
+        flips: whether probabilities are averaged over each test image and its mirrored copies.
     """
 
     label: str
     runs: Mapping[str, Any]
     classes_from: Mapping[str, Any] | None = None
     refine: bool | str = False
+    flips: bool = False
 
 
 @dataclass(frozen=True)

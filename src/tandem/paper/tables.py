@@ -153,6 +153,8 @@ def _notes(paper: Paper, table: RowTable) -> Iterable[str]:
             rules.setdefault(rule.words, []).append(row.label)
     for words, labels in rules.items():
         yield f"Refined ({words}): {'; '.join(labels)}."
+    if flipped := [row.label for row in table.rows.values() if row.flips]:
+        yield f"Probabilities averaged over each image and its three mirrored copies: {'; '.join(flipped)}."
     if table.note:
         yield table.note
 

@@ -54,8 +54,8 @@ def write_paper(
         TandemError: a table does not match the runs.
     """
     if archived is None:
-        make_images(outcome.runs_of(_with_images(paper, outcome)), settings.data)
-        make_images(outcome.runs_of(_with_images(paper, outcome, fitted=True)), settings.data, "val")
+        for (split, flips), jobs in _with_images(paper, outcome).items():
+            make_images(outcome.runs_of(jobs), settings.data, split, flips)
     tables, verdicts, cells = all_tables(paper, budget, outcome)
     files = []
     for name, table in tables.items():
@@ -109,16 +109,18 @@ def all_tables(
     return tables, verdicts, cells
 
 
-def _with_images(paper: Paper, outcome: Outcome, fitted: bool = False) -> list[PaperJob]:
-    """The jobs of tables with columns that are computed from rows per image; or those whose refinement is fitted."""
-    found: dict[PaperJob, None] = {}
+def _with_images(paper: Paper, outcome: Outcome) -> dict[tuple[str, bool], list[PaperJob]]:
+    """The jobs whose rows per image are read, by split and flips: test data, and validation data for fitted rules."""
+    found: dict[tuple[str, bool], dict[PaperJob, None]] = {}
     for name, table in paper.tables.items():
-        if isinstance(table, RowTable) and any(column.measure for column in table.columns.values()):
-            for key, jobs in jobs_of(table, name, outcome.jobs).items():
-                rule = paper.refinement(table.rows[key])
-                if not fitted or (rule is not None and rule.fitted):
-                    found |= dict.fromkeys(jobs)
-    return list(found)
+        if not isinstance(table, RowTable) or not any(column.measure for column in table.columns.values()):
+            continue
+        for key, jobs in jobs_of(table, name, outcome.jobs).items():
+            row = table.rows[key]
+            rule = paper.refinement(row)
+            for split in ("test", "val") if rule is not None and rule.fitted else ("test",):
+                found.setdefault((split, row.flips), {}).update(dict.fromkeys(jobs))
+    return {view: list(jobs) for view, jobs in found.items()}
 
 
 def _manifest(

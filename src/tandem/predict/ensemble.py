@@ -11,6 +11,7 @@ from torch import Tensor
 from tandem.errors import ConfigError
 from tandem.predict.settings import check_device
 from tandem.runs.inference import Inference
+from tandem.runs.mirrored import MIRRORED
 from tandem.runs.mixture import refuse_mixtures
 from tandem.runs.views import View, view_of
 from tandem.runs.windows import cut, joined
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from tandem.runs.restore import TrainedRun
 
 log = logging.getLogger(__name__)
-
-MIRRORED: Sequence[tuple[int, ...]] = ((), (-1,), (-2,), (-2, -1))
-"""Axes of the flips: none, left-right, top-down, both."""
 
 Parts = Mapping[str, Sequence[tuple[float, Sequence[Tensor]]]]
 """By task, for each view: its weight in the mean, and for each image its values (K,) or (K, height, width)."""

@@ -63,6 +63,8 @@ def _heading(evaluation: Mapping[str, Any]) -> str:
     )
     said = [f"{name}: {words}" for name, words in evaluation.get("decided", {}).items()]
     decided = f"decisions: {'; '.join(said)}; " if said else ""
+    if evaluation.get("flips"):
+        decided += "probabilities averaged over each image and its mirrored copies; "
     if (overlap := evaluation.get("windows")) is not None:
         decided += f"masks of the files from windows with an overlap of {overlap:g}; "
     facts = (
