@@ -104,7 +104,7 @@ class MultiTaskModule(Resumable):
 
     def backward(self, loss: Tensor, *args: Any, **kwargs: Any) -> None:
         """Lightning hook: the balance computes the gradients; Lightning clips, accumulates and schedules as usual."""
-        parameters, accumulate = list(self.parameters()), self.trainer.accumulate_grad_batches > 1
+        accumulate, parameters = self.trainer.accumulate_grad_batches > 1, [one for _, one in self.known_parameters()]
         if self.losses:
             self.balance.backward(loss, self.losses, parameters, accumulate)
         else:

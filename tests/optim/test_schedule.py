@@ -6,7 +6,7 @@ import torch
 from torch.optim import SGD, Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau, StepLR
 
-from tandem.optim.schedule import with_scheduler
+from tandem.optim.schedule import Resumable, with_scheduler
 
 
 def _optimizer() -> Optimizer:
@@ -32,3 +32,15 @@ def test_other_schedulers_step_after_each_epoch() -> None:
     plan = with_scheduler(_optimizer(), lambda optimizer: StepLR(optimizer, 2), "val/dice", None)["lr_scheduler"]
     assert plan["interval"] == "epoch"
     assert "frequency" not in plan
+
+
+def test_parameters_are_looked_up_once_in_an_epoch() -> None:
+    module = Resumable()
+    module.first = torch.nn.Linear(1, 1)
+    known = module.known_parameters()
+    assert [name for name, _ in known] == ["first.weight", "first.bias"]
+    assert module.known_parameters() is known
+    module.second = torch.nn.Linear(1, 1, bias=False)
+    module._trainer = pl.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False, max_epochs=1)
+    module.on_train_epoch_end()
+    assert [name for name, _ in module.known_parameters()] == ["first.weight", "first.bias", "second.weight"]

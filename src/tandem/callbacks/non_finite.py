@@ -133,9 +133,9 @@ def _place(trainer: pl.Trainer, module: MultiTaskModule) -> str:
     return f"in step {trainer.global_step} of epoch {trainer.current_epoch} (images {', '.join(names[:SHOWN])}{more})"
 
 
-def _bad_gradient(module: nn.Module) -> str | None:
+def _bad_gradient(module: MultiTaskModule) -> str | None:
     """Returns the last parameter, from input to heads, whose gradient is not finite, since gradients flow backwards."""
-    named = [(name, value.grad) for name, value in module.named_parameters() if value.grad is not None]
+    named = [(name, value.grad) for name, value in module.known_parameters() if value.grad is not None]
     if bool(nn.utils.get_total_norm([gradient for _, gradient in named]).isfinite()):
         return None
     bad = [name for name, gradient in named if not bool(gradient.isfinite().all())]

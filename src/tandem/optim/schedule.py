@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from pytorch_lightning import LightningModule, Trainer
+from torch.nn import Parameter
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import ReduceLROnPlateau
 
@@ -35,9 +36,17 @@ class Resumable(LightningModule):
     """
 
     after_batch: Callable[[], None] = staticmethod(lambda: None)
+    _known: tuple[tuple[str, Parameter], ...] | None = None
+
+    def known_parameters(self) -> tuple[tuple[str, Parameter], ...]:
+        """`named_parameters()`, looked up once in an epoch: each time means a walk through all layers and metrics."""
+        if self._known is None:
+            self._known = tuple(self.named_parameters())
+        return self._known
 
     def on_train_epoch_end(self) -> None:
         """Steps each `ReduceLROnPlateau` that is due; Lightning would step it after the checkpoint is saved."""
+        self._known = None
         for plan in self.trainer.lr_scheduler_configs:
             value = self.trainer.callback_metrics.get(str(plan.monitor))
             due = (self.current_epoch + 1) % plan.frequency == 0

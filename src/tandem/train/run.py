@@ -182,6 +182,7 @@ def _train_here(
 
     from tandem.callbacks.monitor_watch import MonitorWatch
     from tandem.callbacks.resume import Resume
+    from tandem.callbacks.unfilled import Unfilled, filled_again
     from tandem.distributed.gather import get_rank, rank_zero_first
     from tandem.network.weights import origin
     from tandem.reports.run_report import write_report
@@ -204,7 +205,8 @@ def _train_here(
     check_shapes(module, data.info.channels, image_size(config["data"]), config["loader"]["batch_size"])
     hash_ = run_hash(config)
     resume = Resume(folder, hash_, (config.get("checkpoint") or {}).get("every_n_steps"), began)
-    trainer = make_trainer(config, folder, [*callbacks, MonitorWatch(config["monitor"]), resume])
+    trainer = make_trainer(config, folder, [*callbacks, MonitorWatch(config["monitor"]), Unfilled(), resume])
+    stack.enter_context(filled_again())
     first = get_rank() == 0
     for task in module.tasks.values():  # repeated here so that errors come before the data are read
         task.check_devices(trainer.world_size)
