@@ -1,7 +1,9 @@
 """`n_jobs=auto`: how many jobs at a time is measured once for a structure, printed, recorded, and refused on GPUs."""
 
+import copy
 import logging
 from collections.abc import Callable, Mapping, Sequence
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
@@ -38,9 +40,23 @@ def two_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "usable_cores", lambda: 2)
 
 
+@pytest.fixture(scope="module")
+def composed_once() -> dict[str, Any]:
+    return resolve(composed(SMALL))
+
+
 @pytest.fixture
-def config() -> Callable[..., dict[str, Any]]:
-    return lambda *words: resolve(composed([*SMALL, *words]))
+def config(composed_once: dict[str, Any]) -> Callable[..., dict[str, Any]]:
+    """The configuration of a run; values of it are set by dotted keys."""
+
+    def make(values: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        made = copy.deepcopy(composed_once)
+        for key, value in (values or {}).items():
+            *places, last = key.split(".")
+            reduce(lambda node, name: node[name], places, made)[last] = value
+        return made
+
+    return make
 
 
 def measures(*times: float) -> tuple[Measure, list[int]]:
@@ -95,12 +111,28 @@ def test_the_fastest_is_taken_printed_recorded_and_kept_for_the_same_structure(
     assert (record["jobs"], record["threads"]) == (found.jobs, found.threads)
     assert record["steps a second"][str(TWO)] == pytest.approx(1 / times[1], abs=1e-3)
 
-    assert side_by_side(config("seed=7", "optimizer.lr=0.5"), 2, None, tmp_path / "other") == found
+    assert side_by_side(config({"seed": 7, "optimizer.lr": 0.5}), 2, None, tmp_path / "other") == found
     assert asked == [2]
     assert "(measured before, for the same structure)" in caplog.text
     assert read_json(tmp_path / "other" / RECORD)["jobs"] == found.jobs
-    side_by_side(config("loader.batch_size=2"), 3, None, tmp_path / "runs")
+    side_by_side(config({"loader.batch_size": 2}), 3, None, tmp_path / "third")
     assert asked == [2, 2]
+
+
+def test_a_sweep_that_goes_on_keeps_its_threads(
+    config: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    measure, asked = measures(1.0, 0.5)
+    monkeypatch.setattr(module, "measured", measure)
+    assert side_by_side(config(), 3, None, tmp_path) == TWO
+    assert side_by_side(config({"loader.batch_size": 2}), 1, None, tmp_path) == TWO
+    assert side_by_side(config(), 1, 1, tmp_path) == TWO
+    assert asked == [2]
+    assert side_by_side(config(), 1, 2, tmp_path) == ALONE  # what a person sets wins
+    assert side_by_side(config(), 3, None, tmp_path) == ALONE
+    (tmp_path / RECORD).write_text('{"jobs": 2}')
+    assert side_by_side(config(), 3, None, tmp_path) == TWO
+    assert f"{tmp_path / RECORD} is damaged" in caplog.text
 
 
 def test_threads_of_the_option_or_the_environment_are_kept(
@@ -108,9 +140,9 @@ def test_threads_of_the_option_or_the_environment_are_kept(
 ) -> None:
     measure, asked = measures(1.0, 0.5)
     monkeypatch.setattr(module, "measured", measure)
-    assert side_by_side(config(), 3, 2, tmp_path) == Width(1, 2)
+    assert side_by_side(config(), 3, 2, tmp_path / "option") == Width(1, 2)
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    assert side_by_side(config(), 3, None, tmp_path) == TWO
+    assert side_by_side(config(), 3, None, tmp_path / "environment") == TWO
     assert asked == [2]
 
 
@@ -129,7 +161,7 @@ def test_what_cannot_be_measured_runs_one_after_another(
 
 def test_several_devices_for_each_job_are_refused(config: Any, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="n_jobs=auto is for jobs of one device each; give a number"):
-        side_by_side(config("trainer=ddp", "trainer.devices=2"), 3, None, tmp_path)
+        side_by_side(config({"trainer.devices": 2}), 3, None, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -161,14 +193,12 @@ def test_processes_measure_steps_and_end(config: Any) -> None:
 
 @pytest.mark.full
 def test_an_error_of_a_process_is_one_line(config: Any) -> None:
-    broken = config()
-    broken["data"]["train"] = -1
     with pytest.raises(TrainingError, match="train"):
-        measured(broken, [ALONE], seconds=0.1)
+        measured(config({"data.train": -1}), [ALONE], seconds=0.1)
 
 
 @pytest.mark.full
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 def test_a_gpu_is_refused(config: Any) -> None:
     with pytest.raises(ConfigError, match="measures processors, but the jobs train on cuda; give a number"):
-        measured(config("trainer.accelerator=gpu"), [ALONE])
+        measured(config({"trainer.accelerator": "gpu"}), [ALONE])

@@ -21,7 +21,7 @@ from tandem.factory import image_size
 from tandem.train.performance.choose import TURNS, fastest
 from tandem.train.performance.store import alone, cache_file, read_cache, structure, write_cache
 from tandem.train.performance.worker import REFUSED, serve
-from tandem.utils.files import write_json
+from tandem.utils.files import read_json, write_json
 from tandem.utils.machine import processor, usable_cores
 
 log = logging.getLogger(__name__)
@@ -88,7 +88,9 @@ def widths(jobs: int, cores: int, threads: int | None) -> list[Width]:
 
 
 def side_by_side(config: Mapping[str, Any], jobs: int, threads: int | None, folder: Path) -> Width:
-    """How many jobs train fastest at a time: as measured now, or before for the same structure.
+    """How many jobs train fastest at a time: as measured now, or before for the same sweep or structure.
+
+    A sweep that goes on keeps its number of threads, since a resumed run has to end with the same numbers.
 
     Processes train steps of the first job, side by side and one alone, in turns. More than one at a time have to save
     3 % of the time.
@@ -97,13 +99,16 @@ def side_by_side(config: Mapping[str, Any], jobs: int, threads: int | None, fold
         config: the resolved configuration of the first job; the others are taken to cost as much.
         jobs: that are to run.
         threads: of each job, if the launcher's option sets them.
-        folder: gets a record of the choice; it holds the folders of the jobs.
+        folder: has, or gets, a record of the choice; it holds the folders of the jobs.
 
     Raises:
         ConfigError: the jobs train on a GPU, or each on several devices.
     """
     threads = threads or _typed_threads()
     choices = widths(jobs, usable_cores(), threads)
+    if (known := _recorded(folder)) is not None and threads in (None, known.threads):
+        log.info("hydra.launcher.n_jobs=auto: %s (as in %s)", known, folder / RECORD)
+        return known
     if device_count(config) > 1:
         raise ConfigError("hydra.launcher.n_jobs=auto is for jobs of one device each; give a number")
     if len(choices) == 1:
@@ -212,6 +217,18 @@ def _facts(config: Mapping[str, Any], choices: Sequence[Width]) -> dict[str, Any
         "trainer": {key: trainer.get(key) for key in ("precision", "accelerator", "devices")},
         "here": [processor(), platform.platform(), usable_cores(), platform.python_version(), version("torch")],
     }
+
+
+def _recorded(folder: Path) -> Width | None:
+    """The choice that jobs in this folder were run with; None if there is none, or it is damaged, which is logged."""
+    try:
+        stored = read_json(folder / RECORD)
+        return read_width({key: stored[key] for key in ("jobs", "threads")})
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        log.warning("%s is damaged (%s): measuring again", folder / RECORD, " ".join(str(error).split())[:120])
+        return None
 
 
 def _record(folder: Path, found: Width, speeds: Mapping[str, float]) -> None:
