@@ -10,7 +10,7 @@ import numpy as np
 
 from tandem.errors import DataError
 from tandem.paper.measures import Answers
-from tandem.paper.plan import STORED
+from tandem.paper.plan import NATIVE, STORED
 from tandem.study.runs import Run
 from tandem.utils.names import from_cell
 
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 IMAGES = Path("evaluation") / "test" / "images.csv"
 """Path of the rows per image in a run's folder."""
 
-HALF = {STORED: "", 0.5: "_at_0.5"}
+ENDS = {STORED: "", NATIVE: "", 0.5: "_at_0.5"}
 """Suffix of the columns of counts, by threshold."""
 
 Table = Mapping[str, Sequence[str]]
@@ -56,7 +56,7 @@ def reader(at: Any) -> Callable[[Run], Answers]:
     """Returns a function that reads the predictions of a run; see `read_answers`.
 
     Args:
-        at: threshold of the masks: 0.5 or `stored`.
+        at: threshold of the masks: 0.5, `stored` or `native`.
     """
     return lambda run: read_answers(run.folder / IMAGES, at)
 
@@ -66,7 +66,8 @@ def read_answers(path: Path, at: Any) -> Answers:
 
     Args:
         path: an `images.csv`.
-        at: threshold of the masks: 0.5 or `stored`.
+        at: threshold of the masks: 0.5, `stored`, or `native`; images without files, and those that have the network's
+            size, are counted as they are.
 
     Raises:
         DataError: the file is missing, or was not written by an evaluation.
@@ -74,12 +75,14 @@ def read_answers(path: Path, at: Any) -> Answers:
     table = _read(path)
     masks = _task(table, ".area_true")
     classes = _task(table, ".predicted")
-    end = HALF[at]
+    end, whole = ENDS[at], ""
+    if at == NATIVE and f"{masks}.area_true_native" in table:
+        end = whole = "_native"
     try:
         return Answers(
             ids=np.array(table["id"], dtype=np.str_),
             labels=np.array(table["class"], dtype=np.str_),
-            true=_counts(table[f"{masks}.area_true"]) if masks else None,
+            true=_counts(table[f"{masks}.area_true{whole}"]) if masks else None,
             drawn=_counts(table[f"{masks}.area_predicted{end}"]) if masks else None,
             hits=_counts(table[f"{masks}.intersection{end}"]) if masks else None,
             predicted=np.array(table[f"{classes}.predicted"], dtype=np.str_) if classes else None,

@@ -1,7 +1,7 @@
 """Content of a paper: studies, tables, figures, published numbers and budgets."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from tandem.config.suggest import nearest
@@ -9,6 +9,9 @@ from tandem.errors import ConfigError
 
 STORED = "stored"
 """The threshold that a run chose on its validation data."""
+
+NATIVE = "native"
+"""The same, at the size of the image files, so that networks of different sizes are compared with one truth."""
 
 
 @dataclass(frozen=True)
@@ -18,10 +21,28 @@ class Budget:
     Attributes:
         about: description, printed below every table.
         overrides: added after the overrides of each study; for the same key the budget wins.
+        time: of each plan with all its folds, such as `3m`; needed by a paper with plans.
     """
 
     about: str
     overrides: Sequence[str] = ()
+    time: str = ""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An experiment that the rules of `tandem-plan` write before the runs; studies use it as `experiment=<name>`.
+
+    Attributes:
+        words: overrides that the rules leave as they are: the data, an experiment.
+        like: another plan, whose words come first.
+        rules: names of the rules that choose; empty: all. With `[epochs]`, an experiment stays as it is, and gets the
+            epochs that fit into the budget's time.
+    """
+
+    words: Sequence[str] = ()
+    like: str = ""
+    rules: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -49,10 +70,10 @@ class Column:
 
     Attributes:
         label: label of the column.
-        metric: a logged name in `results.json`, such as `test/segmentation/dice`.
+        metric: a logged name in `results.json`, such as `test/segmentation/dice`, or `seconds` of training.
         measure: a metric computed from the rows per image; see `tandem.paper.measures`.
         of: use only images of this class.
-        at: threshold of the masks: 0.5 or `stored`.
+        at: threshold of the masks: 0.5, `stored`, or `native`: the stored one, at the size of the image files.
         digits: digits after the decimal point.
     """
 
@@ -162,6 +183,7 @@ class Paper:
         budgets: budgets by name; the first is the default.
         figures: figures by name.
         refine: configuration of the post-processing of rows with `refine: true`.
+        plans: experiments that are written before the runs, by name.
     """
 
     name: str
@@ -171,6 +193,16 @@ class Paper:
     budgets: Mapping[str, Budget]
     figures: Mapping[str, Drawn]
     refine: Mapping[str, Any]
+    plans: Mapping[str, Planned] = field(default_factory=dict)
+
+    def plan_words(self, name: str) -> list[str]:
+        """The overrides that a plan starts from, with placeholders such as `%data.root%`.
+
+        Args:
+            name: of the plan.
+        """
+        like = self.plans[name].like
+        return [*(self.plans[like].words if like else ()), *self.plans[name].words]
 
     def budget(self, name: str | None) -> str:
         """Checks the name of a budget.
