@@ -23,10 +23,11 @@ ORDER = (
     "factory",
     "runs",
     "train evaluate predict export study audit show_data explain_loss write_shards",
-    "find_lr search paper",
+    "find_lr search",
     "list_runs doctor",
     "python",
     "plan",
+    "paper",
 )
 """Packages from low to high, as in docs/architecture.md: imports lead down, or to a package of the same line."""
 

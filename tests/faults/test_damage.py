@@ -13,7 +13,7 @@ import tandem
 from tandem.errors import DataError
 from tandem.jobs import SWEEP_VARIABLE, SweepSummary
 from tandem.jobs.outcome import SweepJob, monitored
-from tandem.paper.archive import without_paths
+from tandem.runs.ensemble_file import without_paths
 from tandem.runs.folders import state_of
 from tandem.runs.restore import restore
 from tandem.study.runs import read_study

@@ -1,5 +1,6 @@
 """Tables over finished runs: which runs a row is made of, what stands beside it, and what is listed as missing."""
 
+import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -36,6 +37,35 @@ def entry(table: ResultTable, row: str, column: str) -> Number:
     number = found[list(table.head).index(column)]
     assert isinstance(number, Number)
     return number
+
+
+def test_a_column_may_be_the_time_of_training(made: Any, paper: Paper) -> None:
+    def change(node: dict[str, Any]) -> None:
+        node["tables"]["main"]["columns"]["time"] = {"label": "s", "metric": "seconds", "digits": 0}
+
+    main = all_tables(paper(change), "small", made.outcome())[0]["main"]
+    assert entry(main, "Seg", "s").mean == 2.0
+    assert np.isnan(entry(main, "Two", "s").mean), "two networks have no one time"
+
+
+def test_masks_at_the_size_of_the_files(made: Any, paper: Paper) -> None:
+    for file in made.folder.rglob("images.csv"):
+        with file.open(newline="") as opened:
+            rows = list(csv.DictReader(opened))
+        for row in rows if "s.area_true" in rows[0] else ():
+            row |= {f"s.{key}_native": str(4 * int(row[f"s.{key}"])) for key in ("area_true", "area_predicted")}
+            row["s.intersection_native"] = str(3 * int(row["s.intersection"]))
+        with file.open("w", newline="") as opened:
+            csv.DictWriter(opened, rows[0]).writeheader()
+            csv.DictWriter(opened, rows[0]).writerows(rows)
+
+    def change(node: dict[str, Any]) -> None:
+        node["tables"]["main"]["columns"]["native"] = {"label": "files", "measure": "dice", "at": "native"}
+
+    main = all_tables(paper(change), "small", made.outcome())[0]["main"]
+    assert entry(main, "Seg", "DSC").mean == pytest.approx(0.5 / 3)
+    assert entry(main, "Seg", "files").mean == pytest.approx(2 * 15 / 80 / 3)
+    assert any("size of the files" in note for note in main.notes)
 
 
 def test_numbers_of_rows(made: Any, paper: Paper) -> None:

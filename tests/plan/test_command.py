@@ -125,6 +125,47 @@ def test_one_class_with_masks_is_a_mask_task(plan: Callable[..., Any], trees: An
     assert list(compose(["experiment=plan_folder"], tmp_path / "plans")["tasks"]) == ["segmentation"]
 
 
+def several(trees: Any, tmp_path: Path, kind: str) -> tuple[str, ...]:
+    """Data with masks of three classes, with two masks an image, or with findings: the words that name them."""
+    words = ("data=folder", "data.root=set", FAST, "data.columns.label=null", "data.table=table.csv")
+    if kind == "findings":
+        trees.table(
+            tmp_path / "set", 24, sick=lambda n: n % 2, stone=lambda n: int(n % 3 == 0), rare=lambda n: int(n == 1)
+        )
+        return (*words, "data.columns.masks=null", "data.columns.findings=[sick,stone,rare]")
+    trees.table(tmp_path / "set", 24, other=lambda n: f"masks/p{n}.png")
+    if kind == "channels":
+        return (*words, "data.columns.masks={organ: mask, lesion: other}")
+    for number in range(24):
+        mask = trees.box(1)
+        mask[8:12, 8:12] = 2 if number % 4 else 1
+        trees.save(tmp_path / "set" / "masks" / f"p{number}.png", mask)
+    return (*words, "data.mask_values={0: background, 1: organ, 2: lesion}")
+
+
+KINDS = {"classes": "semantic", "channels": "segmentation", "findings": "multilabel"}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_several_masks_and_findings_are_planned(
+    plan: Callable[..., Any], trees: Any, tmp_path: Path, kind: str
+) -> None:
+    outcome = plan(*several(trees, tmp_path, kind))
+    assert outcome.code == 0, outcome.err
+    config = compose(["experiment=plan_folder"], tmp_path / "plans")
+    assert list(config["tasks"]) == [KINDS[kind]]
+    assert config["data"]["folds"] == 5
+    text = (tmp_path / "plans" / "experiment" / "plan_folder.yaml").read_text()
+    said = {"classes": "a mask of 3 classes", "channels": "have a lesion", "findings": "2 of 3 findings have 6 images"}
+    assert said[kind] in " ".join(text.split())
+
+
+def test_findings_that_nearly_all_lack_are_refused(plan: Callable[..., Any], trees: Any, tmp_path: Path) -> None:
+    words = several(trees, tmp_path, "findings")
+    error = plan(*words[:-1], "data.columns.findings=[rare]").error
+    assert "no finding has 6 images with a yes and as many with a no (rare 1 yes, 23 no)" in error
+
+
 def test_budgets() -> None:
     assert [seconds_of(text) for text in ("2m", "1H", "90 min", "night")] == [120, 3600, 5400, 28800]
     assert words_of(1800) == "30 minutes"

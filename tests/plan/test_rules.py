@@ -39,6 +39,8 @@ USUAL = Fingerprint(
 )
 
 FREE = {"budget": 1e6}
+FINDINGS = {"units_of": {}, "classes": {}, "findings": {"a": (60, 500), "b": (40, 500), "c": (5, 400)}}
+CLASSES = {"mask_channels": (), "mask_classes": ("background", "organ", "lesion")}
 SOME = {"images": 60, "splits": {"train": 42, "val": 9, "test": 9}}
 
 TABLE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
@@ -47,7 +49,10 @@ TABLE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("tasks", {"units_of": {"a": 99, "b": 5}}, {"task": ["segmentation"]}),
     ("tasks", {"units_of": {"a": 99, "b": 6}}, {"task": ["classification", "segmentation"]}),
     ("tasks", {"mask_channels": (), "mask_classes": ("b", "x")}, {"task": ["classification", "semantic"]}),
-    ("tasks", {"units_of": {}, "classes": {}, "mask_channels": (), "findings": 3}, {"task": ["multilabel"]}),
+    ("tasks", FINDINGS | {"mask_channels": ()}, {"task": ["multilabel"]}),
+    ("tasks", FINDINGS, {"task": ["segmentation", "multilabel"]}),
+    ("tasks", {"findings": {"a": (6, 50)}}, {"task": ["classification", "segmentation", "multilabel"]}),
+    ("tasks", {"findings": {"a": (5, 50), "b": (50, 5)}}, {"task": ["classification", "segmentation"]}),
     ("image_size", FREE, {"data.size": 128}),
     ("image_size", FREE | {"widths": (0.025, 0.2)}, {"data.size": 160}),
     ("image_size", FREE | {"widths": (0.004, 0.2)}, {"data.size": 256}),
@@ -75,6 +80,9 @@ TABLE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("batch", {"splits": {"train": 300}}, {"loader.batch_size": 16}),
     ("folds", FREE, {"data.folds": 5, "data.fold": 0}),
     ("folds", {}, {}),
+    ("folds", FREE | FINDINGS | {"mask_channels": ()}, {"data.folds": 5, "data.fold": 0}),
+    ("folds", FREE | {"findings": {"a": (1400, 1400)}, "classes": {}, "units_of": {}, "mask_channels": ()}, {}),
+    ("folds", FREE | CLASSES, {"data.folds": 5, "data.fold": 0}),
     ("folds", FREE | {"published": True}, {}),
     ("folds", FREE | {"options": frozenset({"size"})}, {}),
     ("folds", FREE | {"given": {"data.folds": 4}}, {}),
@@ -96,6 +104,11 @@ TABLE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
         {"loss/binary@tasks.segmentation.loss": "dice_focal", "tasks.segmentation.prior_bias": True},
     ),
     ("mask_loss", {"units_filled": 0}, {}),
+    ("mask_loss", CLASSES, {"loss/multiclass@tasks.semantic.loss": "dice_ce"}),
+    ("mask_loss", CLASSES | {"areas": (0.001, 0.009, 0.1)}, {"loss/multiclass@tasks.semantic.loss": "dice_focal"}),
+    ("findings_loss", {}, {}),
+    ("findings_loss", {"findings": {"a": (50, 400), "b": (5, 400)}}, {}),
+    ("findings_loss", {"findings": {"a": (50, 500)}}, {"loss/binary@tasks.multilabel.loss": "asymmetric"}),
     ("augment", {}, {"augment": "medical"}),
     ("augment", {"splits": {"train": 6000}}, {"augment": "light"}),
     ("augment", {"upright": math.nan}, {"augment": "medical"}),
@@ -103,7 +116,12 @@ TABLE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ("augment", {"upright": -0.1}, {"augment": "medical", "augment.vertical_flip": 0.5, "augment.rotate": 180.0}),
     ("balance", {}, {"balance": "fixed", "balance.weights.classification": 0.5}),
     ("balance", {"units_of": {}}, {}),
+    ("balance", CLASSES, {"balance": "fixed", "balance.weights.classification": 0.5}),
+    ("balance", FINDINGS, {"balance": "fixed", "balance.weights.multilabel": 0.5}),
+    ("balance", {"findings": {"a": (50, 500)}, "mask_channels": ()}, {"balance": "fixed"}),
     ("threshold", {}, {}),
+    ("threshold", CLASSES, {}),
+    ("threshold", FINDINGS | {"mask_channels": ()}, {}),
     (
         "threshold",
         {"units_filled": 100},
@@ -111,9 +129,12 @@ TABLE: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
     ),
     ("monitor", {}, {}),
     ("monitor", {"units_filled": 40}, {"monitor": "val/loss", "mode": "min"}),
+    ("monitor", CLASSES, {}),
+    ("monitor", CLASSES | {"units_filled": 40}, {"monitor": "val/loss", "mode": "min"}),
     ("monitor", {"units_filled": 0, "units_of": {"a": 70, "b": 400}}, {"monitor": "val/loss", "mode": "min"}),
     ("regularise", {}, {"tasks.classification.dropout": 0.3, "tasks.classification.loss.label_smoothing": 0.1}),
     ("regularise", {"classes": {"a": 1000, "b": 1000}}, {}),
+    ("regularise", FINDINGS, {"tasks.multilabel.dropout": 0.3}),
 ]
 
 

@@ -4,6 +4,7 @@ import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,25 +12,120 @@ import pytest
 import torch
 
 import tandem
+from tandem.callbacks import Deadline
 from tandem.errors import ConfigError, DataError
 from tandem.plan import main
 from tandem.plan.outcome import outcome_of
+from tandem.plan.plan import Places
 from tandem.plan.result_page import result_page, summary
-from tandem.plan.training import epochs_in, read_state
+from tandem.plan.training import Training, read_state
 from tandem.runs.chosen import one_run, run_folders
 from tandem.runs.ensemble_file import write_ensemble
 from tandem.utils.artifacts import ENSEMBLE
 from tandem.utils.resampling import wilson
 
 
-def test_epochs_follow_the_fold_before() -> None:
-    choices = {"epochs": {"values": {"trainer.max_epochs": 40}}}
-    state: dict[str, Any] = {"training": {"folds": {"0": {"epoch_seconds": 2.0}}}, "choices": choices}
-    assert epochs_in(100, 40, state, 0) == 40
-    assert epochs_in(100, 40, state, 1) == 50
-    assert epochs_in(1e6, 40, state, 1) == 200
-    assert epochs_in(100, 7, state, 1) == 7, "an edited number is not exceeded"
-    assert epochs_in(-5, 40, state, 1) == 1
+class Clock:
+    """Time that passes only where a test says so."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+class Simulated:
+    """Folds that take made-up seconds, ended by the callback that ends real ones."""
+
+    def __init__(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, epoch: list[float], beside: float) -> None:
+        self.clock, self.epoch, self.beside, self.trained = Clock(), epoch, beside, list[int]()
+        self.folder = tmp_path
+        monkeypatch.setattr("tandem.plan.training.time", self.clock)
+        monkeypatch.setattr("tandem.callbacks.deadline.time", self.clock)
+        monkeypatch.setattr("tandem.python.config.compose", self.compose)
+        monkeypatch.setattr("tandem.python.fit.fit", self.fit)
+        monkeypatch.setattr("tandem.plan.training.tested", self.tested)
+
+    def compose(self, words: list[str], out: Path) -> Any:
+        typed = dict(word.lstrip("+").partition("=")[::2] for word in words)
+        seconds = float(typed["callbacks.deadline"].rpartition("seconds: ")[2].rstrip("}"))
+        folder = self.folder / typed.get("data.fold", "0")
+        return SimpleNamespace(folder=folder, epochs=int(typed["trainer.max_epochs"]), seconds=seconds)
+
+    def fit(self, config: Any) -> None:
+        strategy = SimpleNamespace(reduce_boolean_decision=lambda late, all: late)
+        trainer = SimpleNamespace(
+            current_epoch=0, max_epochs=config.epochs, lr_scheduler_configs=[], strategy=strategy, should_stop=False
+        )
+        deadline, each = Deadline(config.seconds), self.epoch[len(self.trained) % len(self.epoch)]
+        while trainer.current_epoch < config.epochs and not trainer.should_stop:
+            deadline.on_train_epoch_start(trainer, None)  # type: ignore[arg-type]  # as far as it is looked at
+            self.clock.now += each
+            deadline.on_train_epoch_end(trainer, None)  # type: ignore[arg-type]
+            trainer.current_epoch += 1
+        self.clock.now += 0.3 * self.beside
+        self.trained.append(trainer.current_epoch)
+        config.folder.mkdir()
+        (config.folder / "results.json").write_text(json.dumps({"epochs": trainer.current_epoch}))
+
+    def tested(self, folder: Path) -> list[dict[str, str]]:
+        self.clock.now += 0.7 * self.beside
+        return []
+
+    def run(self, folds: int, planned: int, budget: float, before: float, chosen: bool = True) -> float:
+        """Seconds of everything; `before` are those of looking at the data and calibrating."""
+        choice = {"epochs": {"values": {"trainer.max_epochs": planned if chosen else -1}}}
+        state: dict[str, Any] = {"choices": choice, "training": {"folds": {}}}
+        base = {"data": {"folds": folds}, "trainer": {"max_epochs": planned}}
+        self.clock.now += before
+        self.training = Training(Places(self.folder, "x"), state, [], base, budget, 0.0)
+        for fold in range(folds):
+            self.training.fold(fold)
+        return self.clock.now
+
+
+@pytest.mark.parametrize(
+    ("folds", "planned", "budget", "epoch", "beside"),
+    [
+        (5, 20, 600, [3.0], 12),  # much faster than calibrated
+        (5, 20, 600, [6.0], 12),
+        (5, 20, 600, [9.0], 25),  # slower: the plan does not fit
+        (3, 15, 600, [12.0, 5.0, 8.0], 10),  # a machine that others use
+        (1, 40, 600, [4.0], 30),
+        (1, 90, 3600, [22.0], 60),
+        (5, 60, 28800, [30.0], 40),
+        (3, 5, 600, [25.0], 30),
+    ],
+)
+def test_a_budget_is_used_and_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folds: int, planned: int, budget: float, epoch: list[float],
+    beside: float,
+) -> None:  # fmt: skip
+    simulated = Simulated(tmp_path, monkeypatch, epoch, beside)
+    whole = simulated.run(folds, planned, budget, before=0.08 * budget)
+    assert 0.85 * budget <= whole <= budget, simulated.trained
+    assert simulated.training.why_early == ""
+    assert len(simulated.trained) == folds
+
+
+def test_a_run_that_cannot_use_its_time_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    simulated = Simulated(tmp_path, monkeypatch, [0.1], 5)
+    assert simulated.run(3, 150, 600, before=30) < 300
+    assert simulated.trained == [200, 200, 200]
+    assert "each run has 200 epochs" in simulated.training.why_early
+    assert simulated.training.cut == 0
+
+
+def test_an_edited_number_of_epochs_is_not_exceeded_and_a_slow_machine_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    simulated = Simulated(tmp_path, monkeypatch, [1.0, 100.0], 5)
+    simulated.run(2, 7, 600, before=30, chosen=False)
+    assert simulated.trained == [7, 5]
+    assert simulated.training.cut == 1
+    simulated.training.fold(0)
+    assert simulated.trained == [7, 5], "what is trained is not trained again"
 
 
 def made_rows(seed: int, count: int, empty: int) -> list[dict[str, str]]:
@@ -77,6 +173,42 @@ def test_the_test_of_all_folds_is_pooled_as_a_loop_does_it() -> None:
     sure = [p for *_, p in found.wrong]
     assert sure == sorted(sure, reverse=True)
     assert sum(found.bins["count"]) == 120
+
+
+def test_several_masks_and_findings_are_counted_as_a_loop_does_it() -> None:
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(60):
+        true, drawn = rng.integers(0, 3, 2)
+        hits = int(min(true, drawn))
+        row = {"id": str(number), "semantic.organ.area_true": str(true), "semantic.organ.area_predicted": str(drawn),
+               "semantic.organ.intersection": str(hits), "semantic.background.area_true": "9",
+               "semantic.background.area_predicted": "9", "semantic.background.intersection": "9",
+               "multilabel.sick.true": ("0", "1", "")[rng.integers(3)],
+               "multilabel.sick.predicted": "01"[rng.integers(2)],
+               "multilabel.none.true": "0", "multilabel.none.predicted": "0"}  # fmt: skip
+        rows.append(row)
+    found = outcome_of([rows[:30], rows[30:]], background=["background"])
+    dice = [
+        2 * int(row["semantic.organ.intersection"])
+        / (int(row["semantic.organ.area_true"]) + int(row["semantic.organ.area_predicted"]))
+        for row in rows if row["semantic.organ.area_true"] != "0"
+    ]  # fmt: skip
+    assert list(found.masks) == ["organ"]
+    count, (value, low, high) = found.masks["organ"]
+    assert count == len(dice)
+    assert value == pytest.approx(sum(dice) / len(dice))
+    assert low < value < high
+    for answer, place in (("1", 1), ("0", 2)):
+        own = [row["multilabel.sick.predicted"] == answer for row in rows if row["multilabel.sick.true"] == answer]
+        share = sum(own) / len(own)
+        interval = found.findings["sick"][place]
+        assert interval == pytest.approx((share, *wilson(share, len(own), 0.95)))
+    assert found.findings["none"][:2] == (0, None)
+    said = summary(found)
+    assert "organ is the hardest" in said
+    assert "of 1 findings, sick is missed most" in said
+    assert (found.dice, found.balanced) == (None, None)
 
 
 def test_one_task_alone_has_a_sentence() -> None:
@@ -150,11 +282,32 @@ def test_a_file_of_runs_is_read_back_and_a_changed_one_is_refused(
 
 
 def test_a_damaged_state_is_an_error(tmp_path: Path) -> None:
-    from tandem.plan.plan import Places
-
     (tmp_path / "x.json").write_text("{}")
     with pytest.raises(DataError, match="is no plan"):
         read_state(Places(tmp_path, "x"))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("kind", "said"), [("classes", "of 2 masks, "), ("channels", "of 2 masks, "), ("findings", "of 3 findings, ")]
+)
+def test_several_masks_and_findings_from_data_to_a_page(
+    in_process: Callable[..., Any], trees: Any, tmp_path: Path, kind: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.plan.test_command import several
+
+    from tandem import predict
+
+    monkeypatch.setattr("tandem.plan.rules.epochs.MOST", 1)
+    monkeypatch.setattr("tandem.plan.schedule.MOST", 1)
+    words = (*several(trees, tmp_path, kind), "name=mine", "data.folds=2", "data.fold=0", "run=true")
+    done = in_process(main)(*words)
+    assert done.code == 0, done.err
+    assert said in done.out.lower()
+    page = (tmp_path / "plans" / "mine_result.html").read_text()
+    assert ("<h2>Findings</h2>" if kind == "findings" else "<h2>Masks</h2>") in page
+    found = in_process(predict.main)("run=plans/mine.zip", "images=set/images", "out=predicted")
+    assert found.code == 0, found.err
 
 
 @pytest.mark.full

@@ -271,8 +271,8 @@ class YoursConfig:
     """The reader's own paths; studies and budgets of a paper refer to them, for instance as `%data.root%`."""
 
     root: str | None = None
-    subset: str | None = None
     file: str | None = None
+    subset: str | None = None
     weights: str | None = None
 
 

@@ -13,6 +13,7 @@ from tandem.errors import DataError
 from tandem.paper.images import IMAGES
 from tandem.paper.jobs import PaperJob
 from tandem.paper.outcome import Outcome
+from tandem.paper.plans import PLANS
 from tandem.runs.ensemble_file import without_paths
 from tandem.study.statistics import RULES
 from tandem.utils.artifacts import PAPER, RESULTS
@@ -22,7 +23,7 @@ from tandem.utils.zips import write_zip, zip_members
 OF_RUN = (RESULTS, "status.json", "config.yaml", "metrics.csv", *map(str, IMAGES.values()))
 """Files of a run in the archive."""
 
-OF_PAPER = ("manifest.json", "code.diff", "tables", "figures")
+OF_PAPER = ("manifest.json", "code.diff", PLANS, "tables", "figures")
 """Files and folders of the paper in the archive."""
 
 ENDINGS = {".json", ".yaml", ".csv", ".md", ".tex", ".pdf", ".png", ".diff"}

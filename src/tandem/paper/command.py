@@ -16,6 +16,7 @@ from tandem.paper.jobs import PaperJob, check_files, filled, find_jobs, quoted, 
 from tandem.paper.mixture import check_data, check_rows
 from tandem.paper.outcome import Outcome, lacking_lines, read_outcome
 from tandem.paper.plan import Paper
+from tandem.paper.plans import with_plans
 from tandem.paper.reading import read_paper
 from tandem.paper.run_table import read_runs
 from tandem.paper.settings import USUAL, PaperSettings, read_settings, spelled
@@ -86,8 +87,9 @@ def reproduce(settings: PaperSettings) -> Done:
     started = time.time()
     if settings.source is not None:
         return _from_archive(settings, settings.source, started)
-    assert settings.paper is not None
-    paper = read_paper(settings.paper)
+    node = settings.paper
+    assert node is not None
+    paper = read_paper(node)
     budget = paper.budget(settings.budget)
     out = check_folder(settings.out or settings.runs / "papers" / paper.name)
     zipped = (out if out.name else out.resolve()).with_name(f"{out.name or out.resolve().name}.zip")
@@ -95,6 +97,7 @@ def reproduce(settings: PaperSettings) -> Done:
         check_file(zipped, "archive")
     if settings.against is not None:
         return _against(settings, settings.against, paper, out)
+    settings = with_plans(paper, budget, settings, out)
     jobs = find_jobs(paper, budget, settings.data, settings.folders)
     outcome = read_outcome(jobs, settings.runs)
     log.info("paper %s, budget %s: %s", paper.name, budget, _counts(outcome))
@@ -113,7 +116,7 @@ def reproduce(settings: PaperSettings) -> Done:
     if settings.archive:
         files.append(zipped)
         with writing(zipped.parent, "reproduce", settings.overwrite):
-            write_archive(files[-1], settings.paper, budget, outcome, out)
+            write_archive(files[-1], node, budget, outcome, out)
         log.info("archive: %s", files[-1])
     return Done(out, files, lacking, checks, [])
 
@@ -141,6 +144,7 @@ def _from_archive(settings: PaperSettings, source: Path, started: float) -> Done
         )
     checks: list[Check] = []
     if settings.verify != 0:
+        settings = with_plans(paper, budget, settings, out, folder)
         here = find_jobs(paper, budget, settings.data, settings.folders)
         checks = _verified(paper, budget, settings, outcome, here, out)
     lacking = lacking_lines(outcome, jobs)
@@ -154,6 +158,7 @@ def _against(settings: PaperSettings, published: Path, paper: Paper, out: Path) 
     budget = paper.budget(settings.budget or named)
     log.info("paper %s, budget %s, against %s: %d runs", paper.name, budget, published, len(before.jobs))
     check_files(settings.data)
+    settings = with_plans(paper, budget, settings, out, published)
     here = find_jobs(paper, budget, settings.data, settings.folders)
     asked = replace(settings, verify=settings.verify or USUAL)
     checks = _verified(paper, budget, asked, before, here, out)
@@ -204,7 +209,9 @@ def _verified(
 
 
 def _placed(settings: PaperSettings, runs: Path) -> list[str]:
-    return [f"runs={quoted(str(runs))}", *(f"--config-dir={folder}" for folder in settings.folders)]
+    first, further = settings.folders[:1], settings.folders[1:]  # Hydra takes one --config-dir
+    search = [f"hydra.searchpath=[{','.join(quoted(f'file://{folder}') for folder in further)}]"] if further else []
+    return [f"runs={quoted(str(runs))}", *(f"--config-dir={folder}" for folder in first), *search]
 
 
 def _log_lacking(lines: Sequence[str]) -> None:

@@ -12,7 +12,7 @@ import numpy as np
 from tandem.errors import DataError
 from tandem.evaluate.settings import OF_FLIPS
 from tandem.paper.measures import Answers
-from tandem.paper.plan import STORED
+from tandem.paper.plan import NATIVE, STORED
 from tandem.study.runs import Run
 from tandem.utils.names import from_cell
 
@@ -25,7 +25,7 @@ IMAGES = {
 }
 """Path of the rows per image in a run's folder, by split, and by whether mirrored copies are averaged."""
 
-HALF = {STORED: "", 0.5: "_at_0.5"}
+ENDS = {STORED: "", NATIVE: "", 0.5: "_at_0.5"}
 """Suffix of the columns of counts, by threshold."""
 
 Table = Mapping[str, Sequence[str]]
@@ -65,7 +65,8 @@ def reader(at: Any, split: str = "test", tempered: bool = True, flips: bool = Fa
     """Returns a function that reads the predictions of a run; see `read_answers`.
 
     Args:
-        at: threshold of masks and yes/no questions: 0.5 or `stored`.
+        at: threshold of masks and yes/no questions: 0.5, `stored`, or `native`: the stored one, masks at the size of
+            the files.
         split: `test`, or `val`.
         tempered: whether probabilities are those of the run's decision; if not, as before its temperature.
         flips: whether probabilities are averaged over mirrored copies.
@@ -97,7 +98,8 @@ def read_answers(path: Path, at: Any, undone: Mapping[str, float] | None = None)
 
     Args:
         path: an `images.csv`.
-        at: threshold of masks and yes/no questions: 0.5 or `stored`.
+        at: threshold of masks and yes/no questions: 0.5, `stored`, or `native`; images without files, and those that
+            have the network's size, are counted as they are.
         undone: temperature by task, which its probabilities have and shall not have; None: none.
 
     Raises:
@@ -105,13 +107,15 @@ def read_answers(path: Path, at: Any, undone: Mapping[str, float] | None = None)
     """
     table = _read(path)
     masks = _task(table, ".area_true")
-    end = HALF[at]
+    end, whole = ENDS[at], ""
+    if at == NATIVE and f"{masks}.area_true_native" in table:
+        end = whole = "_native"
     try:
         classes = _classes(table, at, undone or {})
         return Answers(
             ids=np.array(table["id"], dtype=np.str_),
             labels=np.array(table["class"], dtype=np.str_),
-            true=_counts(table[f"{masks}.area_true"]) if masks else None,
+            true=_counts(table[f"{masks}.area_true{whole}"]) if masks else None,
             drawn=_counts(table[f"{masks}.area_predicted{end}"]) if masks else None,
             hits=_counts(table[f"{masks}.intersection{end}"]) if masks else None,
             **classes,

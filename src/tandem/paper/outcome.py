@@ -17,6 +17,7 @@ from tandem.reports.sweep_table import swept
 from tandem.study.cells import Cell, show_replicate
 from tandem.study.runs import Run, Unfinished, quantities_of, read_study
 from tandem.study.swept_params import ABSENT, Replicate, replicate_keys, replicate_of
+from tandem.study.tables import FACTS
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def row_cells(paper: Paper, name: str, outcome: Outcome) -> dict[str, Cell]:
 
 
 def _check_metrics(columns: Mapping[str, Column], outcome: Outcome, name: str) -> None:
-    known = {key for run in outcome.runs.values() for key in run.metrics}
+    known = {key for run in outcome.runs.values() for key in (*run.metrics, *FACTS)}
     for column in columns.values():
         if known and column.metric is not None and column.metric not in known:
             raise ConfigError(f"paper.tables.{name}: no run has the metric '{column.metric}': "
@@ -191,7 +192,7 @@ def _values(
     found: dict[str, float | None] = {}
     for key, column in columns.items():
         if column.metric is not None:
-            found[key] = None if row.refine or row.flips or row.classes_from else run.metrics.get(column.metric)
+            found[key] = None if row.refine or row.flips or row.classes_from else _logged(run, column.metric)
             continue
         view = (column.at, column.tempered)
         if view not in views:
@@ -203,3 +204,9 @@ def _values(
         assert column.measure is not None
         found[key] = measure(column.measure, views[view], column.of)
     return found
+
+
+def _logged(run: Run, name: str) -> float | None:
+    """A logged value of a run, or a fact about it, such as its seconds."""
+    found = run.results.get(name) if name in FACTS else run.metrics.get(name)
+    return None if found is None else float(found)

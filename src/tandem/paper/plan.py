@@ -12,6 +12,9 @@ from tandem.refine import Refinement
 STORED = "stored"
 """The threshold that a run chose on its validation data."""
 
+NATIVE = "native"
+"""The same, at the size of the image files, so that networks of different sizes are compared with one truth."""
+
 
 @dataclass(frozen=True)
 class Budget:
@@ -20,10 +23,28 @@ class Budget:
     Attributes:
         about: description, printed below every table.
         overrides: added after the overrides of each study; for the same key the budget wins.
+        time: of each plan with all its folds, such as `3m`; needed by a paper with plans.
     """
 
     about: str
     overrides: Sequence[str] = ()
+    time: str = ""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An experiment that the rules of `tandem-plan` write before the runs; studies use it as `experiment=<name>`.
+
+    Attributes:
+        words: overrides that the rules leave as they are: the data, an experiment.
+        like: another plan, whose words come first.
+        rules: names of the rules that choose; empty: all. With `[epochs]`, an experiment stays as it is, and gets the
+            epochs that fit into the budget's time.
+    """
+
+    words: Sequence[str] = ()
+    like: str = ""
+    rules: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -53,10 +74,11 @@ class Column:
 
     Attributes:
         label: label of the column.
-        metric: a logged name in `results.json`, such as `test/segmentation/dice`.
+        metric: a logged name in `results.json`, such as `test/segmentation/dice`, or `seconds` of training.
         measure: a metric computed from the rows per image; see `tandem.paper.measures`.
         of: use only images of this class.
-        at: threshold of masks and yes/no questions: 0.5 or `stored`.
+        at: threshold of masks and yes/no questions: 0.5, `stored`, or `native`: the stored one, masks at the size of
+            the image files.
         tempered: of a measure, whether probabilities are those of the run's decision, or as before its temperature.
         digits: digits after the decimal point.
     """
@@ -169,6 +191,7 @@ class Paper:
         figures: figures by name.
         refine: configuration of the post-processing of rows with `refine: true`.
         refinements: further ones by name, for rows with `refine: NAME`.
+        plans: experiments that are written before the runs, by name.
     """
 
     name: str
@@ -179,6 +202,7 @@ class Paper:
     figures: Mapping[str, Drawn]
     refine: Mapping[str, Any]
     refinements: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    plans: Mapping[str, Planned] = field(default_factory=dict)
 
     def refinement(self, row: TableRow) -> Refinement | None:
         """The rule that makes class and mask of a row agree; None: they stay as they are.
@@ -195,6 +219,15 @@ class Paper:
         node = self.refinements[str(row.refine)] if named else self.refine
         rule: Refinement = build(node, f"paper.refinements.{row.refine}" if named else "paper.refine")
         return rule
+
+    def plan_words(self, name: str) -> list[str]:
+        """The overrides that a plan starts from, with placeholders such as `%data.root%`.
+
+        Args:
+            name: of the plan.
+        """
+        like = self.plans[name].like
+        return [*(self.plans[like].words if like else ()), *self.plans[name].words]
 
     def budget(self, name: str | None) -> str:
         """Checks the name of a budget.

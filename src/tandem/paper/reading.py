@@ -7,7 +7,19 @@ from typing import Any, TypeVar
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
 from tandem.paper.measures import MEASURES
-from tandem.paper.plan import STORED, Budget, Column, Drawn, Paper, Published, RowTable, StudyTable, TableRow
+from tandem.paper.plan import (
+    NATIVE,
+    STORED,
+    Budget,
+    Column,
+    Drawn,
+    Paper,
+    Planned,
+    Published,
+    RowTable,
+    StudyTable,
+    TableRow,
+)
 from tandem.utils.names import is_name
 
 Thing = TypeVar("Thing")
@@ -33,8 +45,11 @@ def read_paper(node: Mapping[str, Any]) -> Paper:
         name: _thing(Drawn, item, f"paper.figures.{name}") for name, item in (whole.get("figures") or {}).items()
     }
     rules = _named(whole, "refinements") if whole.get("refinements") else {}
-    paper = Paper(whole["name"], whole["title"], studies, tables, budgets, figures, whole.get("refine") or {}, rules)
-    named = {"name": [paper.name], "studies": studies, "budgets": budgets, "tables": tables, "figures": figures}
+    refine = whole.get("refine") or {}
+    plans = {name: _thing(Planned, item, f"paper.plans.{name}") for name, item in (whole.get("plans") or {}).items()}
+    paper = Paper(whole["name"], whole["title"], studies, tables, budgets, figures, refine, rules, plans)
+    named = {"name": [paper.name], "studies": studies, "budgets": budgets, "tables": tables, "figures": figures,
+             "plans": plans}  # fmt: skip
     for key, names in named.items():
         _check_names(names, f"paper.{key}")
     _check(paper)
@@ -93,6 +108,7 @@ def _words(words: Any, where: str) -> list[str]:
 
 def _check(paper: Paper) -> None:
     """Checks that every name in a paper refers to something that exists."""
+    _check_plans(paper)
     for name, table in paper.tables.items():
         where = f"paper.tables.{name}"
         if isinstance(table, StudyTable):
@@ -122,6 +138,21 @@ def _check(paper: Paper) -> None:
             _check_curves(figure.curves, paper.tables[figure.table], f"paper.figures.{name}.curves")
 
 
+def _check_plans(paper: Paper) -> None:
+    for name, plan in paper.plans.items():
+        where = f"paper.plans.{name}"
+        for key in ("words", "rules"):
+            if value := getattr(plan, key):
+                _words(value, f"{where}.{key}")
+        if plan.like:
+            _known(plan.like, paper.plans, f"{where}.like")
+            if paper.plans[plan.like].like:
+                raise ConfigError(f"{where}.like is '{plan.like}', which is like another one; name that one")
+    for name, budget in paper.budgets.items():
+        if paper.plans and not budget.time:
+            raise ConfigError(f"paper.budgets.{name} has no time, which plans need; add time: 10m")
+
+
 def _check_curves(curves: Mapping[str, Mapping[Any, str]], table: RowTable | StudyTable, where: str) -> None:
     if not isinstance(table, RowTable):
         raise ConfigError(f"{where} needs a table with named rows; of a study, give heat or neither")
@@ -137,8 +168,8 @@ def _check_column(column: Column, where: str) -> None:
         raise ConfigError(f"{where} must have either a metric (a logged name) or a measure (of the rows per image)")
     if column.measure is not None:
         _known(column.measure, MEASURES, f"{where}.measure")
-    if column.at not in (STORED, 0.5):
-        raise ConfigError(f"{where}.at is {column.at!r}, but must be 0.5 or {STORED}")
+    if column.at not in (STORED, NATIVE, 0.5):
+        raise ConfigError(f"{where}.at is {column.at!r}, but must be 0.5, {STORED} or {NATIVE}")
 
 
 def _known(name: str, there: Any, where: str) -> None:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from tandem.paper.outcome import Outcome, columns_by_key, direction_of, jobs_of, lacking_lines, row_cells
-from tandem.paper.plan import STORED, Paper, RowTable, StudyTable
+from tandem.paper.plan import NATIVE, STORED, Paper, RowTable, StudyTable
 from tandem.paper.verdict import Verdict, judge, summary_of
 from tandem.study.analysis import Analysis, analyse, metric_words
 from tandem.study.cells import Cell
@@ -147,6 +147,8 @@ def _notes(paper: Paper, table: RowTable) -> Iterable[str]:
         yield f"Published numbers: {table.published.source}."
     if any(column.at == STORED and column.measure for column in table.columns.values()):
         yield "Masks at the threshold that was chosen on validation data, but where a column says 0.5."
+    if any(column.at == NATIVE for column in table.columns.values()):
+        yield "At the size of the files: predicted masks are enlarged to the files' own masks, and compared there."
     rules: dict[str, list[str]] = {}
     for row in table.rows.values():
         if (rule := paper.refinement(row)) is not None:

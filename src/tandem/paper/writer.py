@@ -13,13 +13,14 @@ from tandem.paper.jobs import PaperJob
 from tandem.paper.manifest import difference, manifest
 from tandem.paper.outcome import Outcome, jobs_of, lacking_lines
 from tandem.paper.plan import Paper, RowTable
+from tandem.paper.plans import PLANS
 from tandem.paper.run_table import MANIFEST, RUNS, runs_csv
 from tandem.paper.settings import PaperSettings
 from tandem.paper.tables import row_tables, study_tables, verdict_table
 from tandem.paper.verdict import Verdict
 from tandem.study.cells import Cell
 from tandem.study.table import ResultTable, to_csv, to_latex, to_markdown
-from tandem.utils.files import read_json, write_json, write_text
+from tandem.utils.files import read_json, sha256, write_json, write_text
 from tandem.utils.written import WrittenFiles
 
 log = logging.getLogger(__name__)
@@ -133,6 +134,8 @@ def _manifest(
     else:
         WrittenFiles(out, "reproduce", settings.overwrite).remove(out / DIFF)
     found["diff"] = {"file": DIFF, "sha256": hashlib.sha256(changed.encode()).hexdigest()} if changed else None
+    if paper.plans:
+        found["plans"] = {"file": PLANS, "sha256": sha256(out / PLANS)}
     for key, values in found["mixed"].items():
         log.warning("the runs differ in %s: %s", key, "; ".join(values[:3]))
     return found

@@ -1,10 +1,14 @@
 """What a plan starts from: the data and what was typed of them, on the command line or in a paper."""
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tandem.plan.fingerprint import Fingerprint
+
+if TYPE_CHECKING:
+    from tandem.config.hydra_application import Application
 
 
 @dataclass(frozen=True)
@@ -57,12 +61,13 @@ def typed(node: Mapping[str, Any]) -> Asked:
     return Asked(str(section.runtime.choices["data"]), node, given)
 
 
-def asked_by(words: Sequence[str], rules: Sequence[str] = ()) -> Asked:
+def asked_by(words: Sequence[str], rules: Sequence[str] = (), hydra: "Application | None" = None) -> Asked:
     """What overrides of `tandem-train` ask for, such as `experiment=busi` and `data.root=PATH`.
 
     Args:
         words: the overrides.
         rules: names of the rules that choose; empty: all of them.
+        hydra: from `tandem.python.config.application`, which takes a second to set up, for several calls.
 
     Raises:
         ConfigError: they cannot be composed.
@@ -72,14 +77,17 @@ def asked_by(words: Sequence[str], rules: Sequence[str] = ()) -> Asked:
     from tandem.config.resolve import resolve
     from tandem.python.config import application, composed_run
 
-    with application(None) as hydra:
-        composed = composed_run(hydra, list(words))
-        choices = dict(composed.hydra.runtime.choices)
+    with application(None) if hydra is None else nullcontext(hydra) as composer:
+        composed = composed_run(composer, list(words))
+        data = str(composed.hydra.runtime.choices["data"])
         node = resolve(OmegaConf.masked_copy(composed, [str(key) for key in composed if key != "hydra"]))["data"]
-    values = parsed(words)
-    groups = {key: value for key, value in values.items() if key in choices and key not in ("data", "experiment")}
-    given = {key: value for key, value in values.items() if key not in choices}
-    return Asked(str(choices["data"]), node, given, groups, str(values.get("experiment") or ""), tuple(rules))
+        values = parsed(words)
+        options = composer.config_loader.get_group_options
+        groups = {key: value for key, value in values.items() if options(key.partition("@")[0])}
+    given = {key: value for key, value in values.items() if key not in groups}
+    base = str(groups.pop("experiment", None) or "")
+    groups.pop("data", None)
+    return Asked(data, node, given, groups, base, tuple(rules))
 
 
 def parsed(words: Sequence[str]) -> dict[str, Any]:

@@ -4,7 +4,8 @@ import io
 from collections.abc import Sequence
 from pathlib import Path
 
-from tandem.plan.outcome import Outcome, Rows
+from tandem.plan.outcome import Outcome
+from tandem.plan.several import Rows
 
 Drawn = tuple[bytes, str]
 """A PNG image and its caption."""

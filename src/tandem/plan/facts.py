@@ -81,7 +81,7 @@ def fingerprint_of(
         published=has_own_split(records, node),
         mask_channels=tuple(targets.mask_channels) if targets else ("lesion",) if masked else (),
         mask_classes=tuple(targets.mask_classes) if targets else (),
-        findings=len(targets.findings) if targets else 0,
+        findings=answers(found),
         numbers=tuple(targets.columns) if targets else (),
         options=frozenset(map(str, node)),
         given=dict(given),
@@ -90,6 +90,15 @@ def fingerprint_of(
         budget=budget,
         speed=FAST if machine.gpu else SLOW / machine.cores**0.7,
     )
+
+
+def answers(found: Audit) -> dict[str, tuple[int, int]]:
+    """Images with a yes and with a no, by finding, in all splits."""
+    total: dict[str, tuple[int, int]] = {}
+    for (name, _), (yes, no, _unknown) in found.findings.items():
+        before = total.get(name, (0, 0))
+        total[name] = (before[0] + yes, before[1] + no)
+    return total
 
 
 def units(rows: Iterable[Facts]) -> int:

@@ -37,7 +37,7 @@ class Fingerprint:
         published: whether the data come with a split of their own.
         mask_channels: names of the yes/no questions about each pixel.
         mask_classes: names of the classes of a multiclass mask.
-        findings: number of yes/no questions about the image.
+        findings: by yes/no question about the image: images with a yes, and with a no.
         numbers: names of the numbers that the data give, which no rule plans for.
         options: keys of the data's own options, such as `size` and `folds`.
         given: options of the data that were typed, by dotted key.
@@ -69,7 +69,7 @@ class Fingerprint:
     published: bool = False
     mask_channels: tuple[str, ...] = ()
     mask_classes: tuple[str, ...] = ()
-    findings: int = 0
+    findings: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     numbers: tuple[str, ...] = ()
     options: frozenset[str] = frozenset()
     given: Mapping[str, Any] = field(default_factory=dict)
@@ -88,6 +88,11 @@ class Fingerprint:
     def labelled(self) -> int:
         """Images with a class."""
         return sum(self.classes.values())
+
+    @property
+    def many(self) -> int:
+        """Images with an answer about the whole image: a class, or the finding that most have."""
+        return max([self.labelled, *(yes + no for yes, no in self.findings.values())])
 
     @property
     def present(self) -> dict[str, int]:
@@ -133,6 +138,7 @@ _READ: Mapping[str, Callable[[Any], Any]] = {
     **dict.fromkeys(("areas", "widths"), _numbers),
     **dict.fromkeys(("mask_channels", "mask_classes", "numbers"), _names),
     **dict.fromkeys(("coloured", "upright"), _number),
+    "findings": lambda values: {str(name): (int(yes), int(no)) for name, (yes, no) in values.items()},
     "options": frozenset,
     "machine": lambda values: Machine(**values),
 }

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Rows = Sequence[Mapping[str, str]]
-Interval = tuple[float, float, float]
-"""A value with the ends of its 95 % interval."""
+from tandem.plan.intervals import Interval
+from tandem.plan.intervals import mean_interval as _mean
+from tandem.plan.several import Rows, answers_of_findings, dice_of_masks
 
 SIZES = ("small", "medium", "large")
 """Thirds of the lesions by area."""
@@ -36,6 +36,8 @@ class Outcome:
         bins: reliability of the predicted class: probability, share of right answers, count.
         worst: ids with the lowest Dice, with true and predicted share of the image.
         wrong: ids with the most confident wrong class: true, predicted, probability.
+        masks: by kind of mask, where there are several: images that have it, and mean Dice.
+        findings: by finding: images that have it, sensitivity, specificity.
     """
 
     images: int
@@ -50,14 +52,17 @@ class Outcome:
     bins: Mapping[str, Sequence[float]]
     worst: Sequence[tuple[str, float, float, float]]
     wrong: Sequence[tuple[str, str, str, float]]
+    masks: Mapping[str, tuple[int, Interval]]
+    findings: Mapping[str, tuple[int, Interval | None, Interval | None]]
 
 
-def outcome_of(folds: Sequence[Rows], runs: Sequence[Path] = ()) -> Outcome:
+def outcome_of(folds: Sequence[Rows], runs: Sequence[Path] = (), background: Sequence[str] = ()) -> Outcome:
     """Pools the rows of the folds.
 
     Args:
         folds: the rows of `images.csv` of each run.
         runs: the runs' folders, for the groups of images.
+        background: classes of a mask that no one asks for.
     """
     from tandem.evaluate.reliability import reliability
 
@@ -103,6 +108,8 @@ def outcome_of(folds: Sequence[Rows], runs: Sequence[Path] = ()) -> Outcome:
             for p in order
         ],
         wrong=[(rows[labelled[p]]["id"], str(true[p]), str(guess[p]), float(sure[p])) for p in wrong],
+        masks=dice_of_masks(rows, groups, background),
+        findings=answers_of_findings(rows, groups),
     )  # fmt: skip
 
 
@@ -127,14 +134,6 @@ def groups_of(rows: Rows, runs: Sequence[Path]) -> NDArray[Any]:
             with file.open(newline="", encoding="utf-8") as opened:
                 known |= {row["id"]: row.get("group") or row["id"] for row in csv.DictReader(opened)}
     return np.array([known.get(row["id"], row["id"]) for row in rows])
-
-
-def _mean(values: NDArray[Any], groups: NDArray[Any]) -> Interval:
-    """Mean with its interval over groups, as everywhere in tandem."""
-    from tandem.evaluate.bootstrap import BootstrapSamples, estimate, mean_of
-
-    score = estimate(lambda w: {"mean": mean_of(w, values)}, BootstrapSamples(1000, 0, groups))["mean"]
-    return score.value, score.low, score.high
 
 
 def _recall(yes: NDArray[Any], hit: NDArray[Any], groups: NDArray[Any]) -> Interval:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tandem.plan.fingerprint import Fingerprint
 from tandem.plan.precision import DICE_SPREAD, RECALL, RUN_SPREAD, mean_width, seen_difference, wilson_width
 from tandem.plan.rules.folds import fold_count
-from tandem.plan.rules.tasks import learnt
+from tandem.plan.rules.tasks import clear_findings, learnt
 
 SEEDS = (1, 3, 5, 10)
 
@@ -16,8 +16,8 @@ class Outlook:
     """What to expect of a test.
 
     Attributes:
-        recalls: by class: test images, independent ones, expected width of the interval of its recall, the width with
-            four times as many.
+        recalls: by class or finding: test images, independent ones, expected width of the interval of its recall, the
+            width with four times as many.
         dice: test images with a lesion, independent ones, width of the interval of the mean Dice, with four times as
             many; None without a mask task.
         differences: seeds, runs, and the smallest difference in Dice that can be seen.
@@ -48,6 +48,9 @@ def outlook_of(found: Fingerprint) -> Outlook:
     for name, images in found.present.items() if "classification" in tasks else ():
         tested, units = at(images, found.units_of[name])
         recalls[name] = (tested, units, wilson_width(RECALL, units), wilson_width(RECALL, 4 * units))
+    for name, images in clear_findings(found).items():
+        tested, units = at(images, images)
+        recalls[name] = (tested, units, wilson_width(RECALL, units), wilson_width(RECALL, 4 * units))
     dice = None
     if {"segmentation", "semantic"} & set(tasks):
         tested, units = at(found.filled, found.units_filled)
@@ -63,7 +66,8 @@ def _remedy(found: Fingerprint, folds: int, recalls: dict[str, tuple[int, int, f
         parts.append("folds, which test every image and not 15 %: intervals become 2.6 times narrower")
     if recalls:
         rarest = min(recalls, key=lambda name: recalls[name][1])
-        parts.append(f"more images of {rarest}, the class with the fewest independent ones ({found.units_of[rarest]})")
+        count = found.units_of[rarest] if rarest in found.units_of else found.findings[rarest][0]
+        parts.append(f"more images of {rarest}, which has the fewest independent ones ({count})")
     elif found.units_filled:
         parts.append("more images with a lesion")
     if found.units < found.images:

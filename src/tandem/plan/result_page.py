@@ -5,7 +5,8 @@ from html import escape
 from typing import Any
 
 from tandem.plan.cases import Drawn
-from tandem.plan.outcome import Interval, Outcome
+from tandem.plan.intervals import shown
+from tandem.plan.outcome import Outcome
 from tandem.plan.writer import table
 from tandem.reports.page import answer, document, image
 from tandem.reports.palette import ERRORS
@@ -28,19 +29,17 @@ def summary(outcome: Outcome) -> str:
             f"the class has a balanced accuracy of {shown(outcome.balanced)}, and is weakest for {weakest[0]} "
             f"(recall {shown(weakest[1][1])})"
         )
+    if outcome.masks:
+        name, (count, dice) = min(outcome.masks.items(), key=lambda item: item[1][1][0])
+        parts.append(
+            f"of {len(outcome.masks)} masks, {name} is the hardest: mean Dice {shown(dice)} over {count} images"
+        )
+    if known := {name: (n, yes) for name, (n, yes, _) in outcome.findings.items() if yes is not None}:
+        name, (count, yes) = min(known.items(), key=lambda item: item[1][1][0])
+        parts.append(f"of {len(known)} findings, {name} is missed most: sensitivity {shown(yes)} over {count} images")
     text = "; ".join(parts) or "no task has a result"
     how = f"each by the one of {outcome.folds} folds that had not seen it" if outcome.folds > 1 else "the test split"
     return f"{text[:1].upper()}{text[1:]}. Tested once on {outcome.images} images, {how}."
-
-
-def shown(value: Interval) -> str:
-    """A value with its interval.
-
-    Example:
-        >>> shown((0.8, 0.7, 0.9))
-        '0.800 [0.700, 0.900]'
-    """
-    return f"{value[0]:.3f} [{value[1]:.3f}, {value[2]:.3f}]"
 
 
 def result_page(
@@ -88,7 +87,16 @@ def _parts(
         if outcome.empty is not None:
             count, value = outcome.empty
             yield f"<p>Of {count} images without a lesion, the predicted mask is empty for {shown(value)}.</p>"
-    yield from _cases(outcome, drawn)
+    if outcome.masks:
+        yield "<h2>Masks</h2>"
+        rows = [(name, count, shown(value)) for name, (count, value) in outcome.masks.items()]
+        yield table(("mask", "images that have it", "mean Dice"), rows, 1)
+    if outcome.findings:
+        yield "<h2>Findings</h2>"
+        rows = [(k, n, *("-" if v is None else shown(v) for v in both)) for k, (n, *both) in outcome.findings.items()]
+        yield table(("finding", "images with it", "sensitivity", "specificity"), rows, 1)
+    if outcome.worst or outcome.wrong:
+        yield from _cases(outcome, drawn)
     yield from _calibration(outcome)
     yield from _card(outcome, state)
 
@@ -121,6 +129,7 @@ def _calibration(outcome: Outcome) -> Iterator[str]:
 def _card(outcome: Outcome, state: Mapping[str, Any]) -> Iterator[str]:
     found = state["fingerprint"]
     classes = ", ".join(f"{name} {count}" for name, count in found["classes"].items()) or "none"
+    counts = ", ".join(f"{name} {yes}" for name, (yes, _) in found.get("findings", {}).items())
     unlike = [
         "images of other devices, people or diseases than these",
         "volumes and video",
@@ -132,6 +141,7 @@ def _card(outcome: Outcome, state: Mapping[str, Any]) -> Iterator[str]:
     rows = [
         ("data", f"{found['name']}: {found['images']} images, {found['units']} of them independent"),
         ("classes", classes),
+        *([("images with each finding", counts)] if counts else []),
         ("masks", f"{found['filled']} with a lesion, {found['empty']} empty, {found['missing']} missing"),
         ("licence of the data", "not known to tandem: write it here before you hand the model on"),
         ("intended use", "research on images like these"),

@@ -3,20 +3,18 @@
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tandem.errors import DataError
 from tandem.plan.plan import Places
 from tandem.plan.rules.epochs import MOST
+from tandem.plan.schedule import most_epochs, seconds_for
 
 log = logging.getLogger(__name__)
 
-TESTED = 0.12
-"""Share of the budget for evaluation and pages."""
-
-START = 3.0
-"""Seconds that a run takes beside its epochs: reading from the cache, the best epoch on test data, its report."""
+Rows = list[dict[str, str]]
 
 
 def train_plan(config: Mapping[str, Any], places: Places, budget: float, began: float) -> None:
@@ -34,31 +32,24 @@ def train_plan(config: Mapping[str, Any], places: Places, budget: float, began: 
     from tandem.plan.result_page import result_page, summary
     from tandem.python.config import compose
     from tandem.utils.commands import spelled
-    from tandem.utils.files import write_json, write_text
+    from tandem.utils.files import write_text
     from tandem.utils.written import writing
 
     state = read_state(places)
     words = [f"experiment={places.name}", f"runs={config['runs']}"]
     base = compose(words, places.out)
-    folds = int(base["data"].get("folds") or 1)
-    spent = float(state["training"].get("seconds", 0.0))
+    training = Training(places, state, words, base, budget, began - float(state["training"].get("seconds", 0.0)))
     with writing(places.out, "plan", overwrite=True):  # its own files; the experiment is not written
-        runs = [
-            _fold(fold, folds, words, base, places, state, began - spent + budget * (1 - TESTED), began, spent)
-            for fold in range(folds)
-        ]
-        rows = [_tested(folder, base) for folder in runs]
-        outcome = outcome_of(rows, runs)
+        trained = [training.fold(fold) for fold in range(training.folds)]
+        runs, rows = [folder for folder, _ in trained], [row for _, row in trained]
+        outcome = outcome_of(rows, runs, state["fingerprint"].get("mask_classes", ())[:1])
         predict = f"{spelled('predict')} run={places.archive} images=IMAGES out=predicted"
         write_archive(places.archive, runs)
-        state["training"]["seconds"] = spent + time.monotonic() - began
-        cut = sum(bool(entry.get("cut")) for entry in state["training"]["folds"].values())
-        write_text(
-            places.result, result_page(places.name, outcome, state, predict, cut, worst_cases(outcome, rows, runs))
-        )
-        write_json(places.state, state)
+        page = result_page(places.name, outcome, state, predict, training.cut, worst_cases(outcome, rows, runs))
+        write_text(places.result, page)
+        training.save()
     log.info("%s", summary(outcome))
-    log.info("%.0f of %.0f s of the budget", state["training"]["seconds"], budget)
+    log.info("%.0f of %.0f s of the budget%s", training.spent, budget, training.why_early)
     log.info("page: %s", places.result)
     log.info("next: %s", predict)
 
@@ -81,81 +72,105 @@ def read_state(places: Places) -> dict[str, Any]:
     return state
 
 
-def _fold(
-    fold: int,
-    folds: int,
-    words: list[str],
-    base: Any,
-    places: Places,
-    state: dict[str, Any],
-    end: float,
-    began: float,
-    spent: float,
-) -> Path:
-    """Trains one fold, unless it is finished; returns its folder."""
-    from tandem.python.config import compose
-    from tandem.python.fit import fit
-    from tandem.utils.artifacts import RESULTS
-    from tandem.utils.digests import read_artifact
-    from tandem.utils.files import write_json
+@dataclass(frozen=True)
+class Training:
+    """A plan that is being trained.
 
-    known = state["training"]["folds"]
-    now = time.monotonic()
-    entry = known.get(str(fold))
-    limit = now + max(0.0, end - now) / (folds - fold)
-    if entry is None:
-        planned = int(base["trainer"]["max_epochs"])
-        seconds = max(1.0, round(limit - now - START, 1))
-        entry = known[str(fold)] = {"epochs": epochs_in(seconds, planned, state, fold), "seconds": seconds}
-        write_json(places.state, state)
-    # the deadline is an option like any other: a run that it cuts is another run than one without it
-    ends = "{_target_: tandem.callbacks.Deadline, seconds: " + f"{entry['seconds']}}}"
-    words = [
-        *words,
-        f"trainer.max_epochs={entry['epochs']}",
-        f"+callbacks.deadline={ends}",
-        *([f"data.fold={fold}"] if folds > 1 else []),
-    ]
-    config = compose(words, places.out)
-    if (config.folder / RESULTS).exists():
-        log.info("fold %d of %d: finished before (%s)", fold + 1, folds, config.folder)
-        return config.folder
-    log.info("fold %d of %d: %d epochs, at most %.0f s", fold + 1, folds, entry["epochs"], entry["seconds"])
-    try:
-        fit(config)
-    finally:
-        state["training"]["seconds"] = spent + time.monotonic() - began
-        write_json(places.state, state)
-    results = read_artifact(config.folder / RESULTS)
-    each = results["seconds"] / max(1, results["epochs"])
-    entry |= {"cut": results["epochs"] < entry["epochs"], "epoch_seconds": round(each, 3), "folder": config.folder.name}
-    write_json(places.state, state)
-    return config.folder
-
-
-def epochs_in(seconds: float, planned: int, state: Mapping[str, Any], fold: int) -> int:
-    """The epochs of a fold that fit into some seconds, by the fold before; the first fold has those of the plan.
-
-    Args:
-        seconds: for this fold.
-        planned: by the experiment as it stands.
-        state: of the plan.
-        fold: from 0.
-
-    Example:
-        >>> state = {"training": {"folds": {"0": {"epoch_seconds": 2.0}}}, "choices": {}}
-        >>> epochs_in(60, 40, state, 1), epochs_in(60, 40, state, 0)
-        (30, 40)
+    Attributes:
+        places: of the plan's files.
+        state: what the plan's file says; it gets an entry for each fold.
+        words: overrides of every fold.
+        base: the configuration that they compose.
+        budget: seconds of all calls together.
+        began: when the first call would have begun, had it not been interrupted, by `time.monotonic`.
     """
-    measured = float((state["training"]["folds"].get(str(fold - 1)) or {}).get("epoch_seconds") or 0.0)
-    if not measured:
-        return planned
-    choice = ((state["choices"].get("epochs") or {}).get("values") or {}).get("trainer.max_epochs")
-    most = MOST if choice == planned else planned  # an edited number is not exceeded
-    return max(1, min(int(seconds / measured), most))
+
+    places: Places
+    state: dict[str, Any]
+    words: list[str]
+    base: Mapping[str, Any]
+    budget: float
+    began: float
+
+    @property
+    def folds(self) -> int:
+        """Number of folds; 1 for one split."""
+        return int(self.base["data"].get("folds") or 1)
+
+    @property
+    def planned(self) -> int:
+        """Epochs of the experiment as it stands."""
+        return int(self.base["trainer"]["max_epochs"])
+
+    @property
+    def spent(self) -> float:
+        """Seconds so far."""
+        return time.monotonic() - self.began
+
+    @property
+    def entries(self) -> list[dict[str, Any]]:
+        """What is known of the folds that have begun, in order."""
+        known = self.state["training"]["folds"]
+        return [known[str(fold)] for fold in range(self.folds) if str(fold) in known]
+
+    @property
+    def cut(self) -> int:
+        """Number of folds that the budget ended before the epochs of the plan."""
+        return sum(int(entry.get("trained", self.planned)) < self.planned for entry in self.entries)
+
+    @property
+    def why_early(self) -> str:
+        """Why time may be left: words for the end of a line."""
+        every = all(entry.get("trained") == MOST for entry in self.entries)
+        return f"; each run has {MOST} epochs, beyond which more are not worth their time" if every else ""
+
+    def save(self) -> None:
+        """Writes the plan's file."""
+        from tandem.utils.files import write_json
+
+        self.state["training"]["seconds"] = self.spent
+        write_json(self.places.state, self.state)
+
+    def fold(self, fold: int) -> tuple[Path, Rows]:
+        """Trains a fold and tests it, unless that is done; returns its folder and the rows of its test images.
+
+        Args:
+            fold: from 0.
+        """
+        from tandem.python.config import compose
+        from tandem.python.fit import fit
+        from tandem.utils.artifacts import RESULTS
+        from tandem.utils.digests import read_artifact
+
+        known, before = self.state["training"]["folds"], self.spent
+        entry, new = known.get(str(fold)), str(fold) not in known
+        if new:
+            seconds = seconds_for(fold, self.folds, self.budget, before, self.entries)
+            epochs = most_epochs(self.planned, self.state["choices"])
+            entry = known[str(fold)] = {"epochs": epochs, "seconds": seconds}
+            self.save()
+        # the deadline is an option like any other: a run that it cuts is another run than one without it
+        ends = "{_target_: tandem.callbacks.Deadline, seconds: " + f"{entry['seconds']}}}"
+        words = [*self.words, f"trainer.max_epochs={entry['epochs']}", f"+callbacks.deadline={ends}"]
+        config = compose([*words, *([f"data.fold={fold}"] if self.folds > 1 else [])], self.places.out)
+        if (config.folder / RESULTS).exists():
+            log.info("fold %d of %d: finished before (%s)", fold + 1, self.folds, config.folder)
+            return config.folder, tested(config.folder)
+        said = "fold %d of %d: about %d epochs are planned, at most %d, in %.0f s"
+        log.info(said, fold + 1, self.folds, self.planned, entry["epochs"], entry["seconds"])
+        try:
+            fit(config)
+            entry |= {"trained": read_artifact(config.folder / RESULTS)["epochs"], "folder": config.folder.name}
+            rows = tested(config.folder)
+            over = self.spent - before - entry["seconds"]
+            if new and over > 0:  # of a run that was interrupted, or that had all its epochs, this is not known
+                entry["beside"] = round(over, 1)
+        finally:
+            self.save()
+        return config.folder, rows
 
 
-def _tested(folder: Path, base: Mapping[str, Any]) -> list[dict[str, str]]:
+def tested(folder: Path) -> Rows:
     """The rows per image of a run on its test images; evaluated once."""
     import csv
 

@@ -87,6 +87,8 @@ def facts(found: Fingerprint) -> list[tuple[str, str]]:
         counts = ", ".join(f"{name} {count:,} ({found.units_of[name]:,})" for name, count in found.classes.items())
         rows.append(("classes (independent images)", counts))
         rows.append(("images without a class", f"{found.images - found.labelled:,}"))
+    for name, (yes, no) in found.findings.items():
+        rows.append((f"finding {name}", f"{yes:,} with it, {no:,} without"))
     if found.mask_channels or found.mask_classes:
         rows.append(("masks", f"{found.filled:,} with a lesion, {found.empty:,} empty, {found.missing:,} missing"))
     if not math.isnan(found.areas[1]):

@@ -6,12 +6,14 @@ from tandem.plan.rules.tasks import learnt
 
 
 def choose(found: Fingerprint) -> Choice:
-    """Fixed weights; the class counts half beside a lesion mask."""
+    """Fixed weights; answers about the whole image count half beside a mask."""
     tasks = learnt(found)
     if len(tasks) < 2:
         return Choice("one task")
-    why = f"{found.labelled} classes and {found.filled + found.empty} masks; a learnt weight needs more steps"
-    return Choice(why, {"balance.weights.classification": 0.5}, {"balance": "fixed"})
+    masked = {"segmentation", "semantic"} & set(tasks)
+    why = f"{found.many} images with a class or finding and {found.filled + found.empty} masks" if masked else "no mask"
+    halves = {f"balance.weights.{task}": 0.5 for task in tasks if masked and task not in masked}
+    return Choice(f"{why}; a learnt weight needs more steps", halves, {"balance": "fixed"})
 
 
 RULE = Rule(

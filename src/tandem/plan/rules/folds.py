@@ -3,7 +3,7 @@
 from tandem.plan.choice import Choice, Rule
 from tandem.plan.fingerprint import Fingerprint
 from tandem.plan.rules.image_size import FEWEST_EPOCHS, USED, epoch_seconds, side_of
-from tandem.plan.rules.tasks import LEAST_UNITS, learnt
+from tandem.plan.rules.tasks import LEAST_UNITS, clear_findings, learnt
 
 FOLDS = (5, 3)
 
@@ -22,6 +22,7 @@ def fold_count(found: Fingerprint) -> tuple[int, str]:
         return 1, "the data come with a split, which others use too"
     counts = list(found.units_of.values()) if "classification" in learnt(found) else []
     counts += [found.units_filled] if {"segmentation", "semantic"} & set(learnt(found)) else []
+    counts += clear_findings(found).values()
     rarest = min([count for count in counts if count >= LEAST_UNITS] or [0])
     if 0.15 * rarest >= PLENTY:
         return 1, f"a test split of 15 % has {0.15 * rarest:.0f} or more of each kind"

@@ -13,7 +13,7 @@ def choose(found: Fingerprint) -> Choice:
     """The task's own metric, or the loss where validation has few images."""
     tasks = learnt(found)
     share = found.splits.get("val", 0) / max(1, found.images) or 0.15
-    if "segmentation" in tasks:
+    if {"segmentation", "semantic"} & set(tasks):
         count, what = lesions_in_val(found), "independent lesion images"
     elif "classification" in tasks:
         count, what = share * min(found.units_of.values()), "independent images of the rarest class"

@@ -1,4 +1,4 @@
-"""Dropout and soft labels of the class task."""
+"""Dropout of answers about the whole image, soft labels of the class."""
 
 from tandem.plan.choice import Choice, Rule
 from tandem.plan.fingerprint import Fingerprint
@@ -10,12 +10,15 @@ FEW = 2000
 
 def choose(found: Fingerprint) -> Choice:
     """Both for few labelled images."""
-    if "classification" not in learnt(found):
-        return Choice("no class is learnt")
-    if found.labelled >= FEW:
-        return Choice(f"{found.labelled} labelled images, not fewer than {FEW}")
-    values = {"tasks.classification.dropout": 0.3, "tasks.classification.loss.label_smoothing": 0.1}
-    return Choice(f"{found.labelled} labelled images are few", values)
+    tasks = [task for task in learnt(found) if task in ("classification", "multilabel")]
+    if not tasks:
+        return Choice("no class or finding is learnt")
+    if found.many >= FEW:
+        return Choice(f"{found.many} labelled images, not fewer than {FEW}")
+    values = {f"tasks.{task}.dropout": 0.3 for task in tasks}
+    if "classification" in tasks:
+        values["tasks.classification.loss.label_smoothing"] = 0.1
+    return Choice(f"{found.many} labelled images are few", values)
 
 
 RULE = Rule(

@@ -16,9 +16,14 @@ def learnt(found: Fingerprint) -> tuple[str, ...]:
         tasks.append("classification")
     if found.units_filled >= LEAST_UNITS:
         tasks += ["semantic"] if found.mask_classes else ["segmentation"] if found.mask_channels else []
-    if found.findings and not tasks:
+    if clear_findings(found):
         tasks.append("multilabel")
     return tuple(tasks)
+
+
+def clear_findings(found: Fingerprint) -> dict[str, int]:
+    """Images with a yes, by finding, of the findings that can be learnt: enough images have them, and enough do not."""
+    return {name: yes for name, (yes, no) in found.findings.items() if min(yes, no) >= LEAST_UNITS}
 
 
 def why_not(found: Fingerprint) -> str:
@@ -34,6 +39,9 @@ def why_not(found: Fingerprint) -> str:
         return (
             f"all {found.empty} masks are empty, and there are no two classes: check the masks' grey values, or {ask}"
         )
+    if found.findings and not present and not masked:
+        counts = ", ".join(f"{name} {yes} yes, {no} no" for name, (yes, no) in list(found.findings.items())[:5])
+        return f"no finding has {LEAST_UNITS} images with a yes and as many with a no ({counts}): give more images"
     if len(present) == 1 and not masked:
         return f"all images have one class ({next(iter(present))}), and there are no masks: {ask}"
     if found.numbers and not present and not masked:
@@ -55,7 +63,7 @@ def choose(found: Fingerprint) -> Choice:
         "classification": f"{found.labelled} images have one of {len(found.present)} classes",
         "segmentation": f"{found.filled} images have a lesion",
         "semantic": f"{found.filled} images have a mask of {len(found.mask_classes)} classes",
-        "multilabel": f"the images have {found.findings} findings",
+        "multilabel": f"{len(clear_findings(found))} of {len(found.findings)} findings have {LEAST_UNITS} images",
     }
     if not tasks:
         return Choice(why_not(found))
