@@ -354,7 +354,7 @@ ADMITTED = {
     "strategy": "",
     "optimizer": "",
     "scheduler": "",
-    "refine": "Consistency",
+    "refine": "Consistency EmptyByProbability",
     "pruner": "Hyperband Median NoPruning",
 }
 """Which of tandem's classes each slot admits; those with dozens are looked at by their base class."""
