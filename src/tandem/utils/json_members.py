@@ -69,8 +69,9 @@ def made_of(node: Mapping[str, Any], key: str, make: Callable[[str, Any], Any], 
         name: passed to it; None: the key.
     """
     name = key if name is None else name
-    known = isinstance(node, Members) and key not in node.inner
-    return _made(make, name, node.texts[key]) if known else make(name, node[key])
+    if isinstance(node, Members) and key not in node.inner:
+        return _made(make, name, node.texts[key])
+    return make(name, node[key])
 
 
 @lru_cache(maxsize=CACHED)
