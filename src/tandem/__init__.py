@@ -93,9 +93,10 @@ def find_runs(
 
     Args:
         folders: a folder, a pattern such as `runs/focal_*`, or several.
-        name: the name that the runs were given.
+        name: the name that the runs were given, or a pattern.
         state: `finished`, `failed`, `interrupted`, `running`, `killed`, ...; None: all of them.
-        where: options that the runs have, typed or by default, as `["seed=0", "data=busi"]` or `{"seed": 0}`.
+        where: options that the runs have, typed or by default, as `["seed=0,1", "gamma=2"]` or `{"seed": 0}`;
+            the rule is that of `tandem-list-runs`: the end of a dotted key will do.
 
     Raises:
         ConfigError: there is no such folder, or a filter is not `key=value`.

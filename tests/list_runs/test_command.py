@@ -122,13 +122,13 @@ def test_each_run_tells_its_state_what_differs_and_its_best_value(list_runs: Com
 
 
 def test_the_results_of_a_run_are_read_once(list_runs: Command, runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    read, whole = [], Path.read_text
+    read, whole = [], Path.read_bytes
 
-    def noted(path: Path, *given: Any, **more: Any) -> str:
+    def noted(path: Path) -> bytes:
         read.append(path.resolve())
-        return whole(path, *given, **more)
+        return whole(path)
 
-    monkeypatch.setattr(Path, "read_text", noted)
+    monkeypatch.setattr(Path, "read_bytes", noted)
     list_runs()
     assert sorted(path for path in read if path.name == "results.json") == sorted(runs.rglob("results.json"))
 

@@ -17,6 +17,7 @@ from tandem.errors import ConfigError
 from tandem.list_runs.cleanup import check_states, removable, remove, size, why_not
 from tandem.list_runs.filters import Filters, keep, split_words
 from tandem.list_runs.found import ListedRun, differing, find
+from tandem.utils.lazy_imports import collection_paused
 
 log = logging.getLogger(__name__)
 
@@ -52,14 +53,15 @@ def list_job(config: Mapping[str, Any], filters: Filters) -> None:
     states = _words(config["delete"])
     check_states(states)
     root = Path(check_runs(config["runs"])).expanduser()
-    found = find(root)
-    listed = ordered(keep(found, config["name"], _words(config["state"]), filters), config["sort"])
-    if config["compare"] is not None:
-        write_comparison(compare(found, _words(config["compare"])), config["format"], config["full"])
-    elif states:
-        clean(listed, states, root)
-    else:
-        write_list(listed, differing(listed), config["format"], config["full"])
+    with collection_paused():
+        found = find(root)
+        listed = ordered(keep(found, config["name"], _words(config["state"]), filters), config["sort"])
+        if config["compare"] is not None:
+            write_comparison(compare(found, _words(config["compare"])), config["format"], config["full"])
+        elif states:
+            clean(listed, states, root)
+        else:
+            write_list(listed, differing(listed), config["format"], config["full"])
 
 
 def ordered(listed: Sequence[ListedRun], by: str) -> list[ListedRun]:

@@ -2,12 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from fnmatch import fnmatchcase
-from typing import Any
 
 from tandem.config.suggest import nearest
 from tandem.errors import ConfigError
 from tandem.list_runs.found import ListedRun
-from tandem.study.swept_params import show_value
+from tandem.study.run_filter import has_setting, is_end, split_filter
 
 Filters = Mapping[str, tuple[str, ...]]
 """Values that are accepted, by the key or the end of a key."""
@@ -24,7 +23,8 @@ def split_words(words: Sequence[str], own: Iterable[str]) -> tuple[list[str], di
         >>> split_words(["name=focal_grid", "seed=0,1", "--cfg", "job"], ["name"])
         (['name=focal_grid', '--cfg', 'job'], {'seed': ('0', '1')})
     """
-    mine, filters = [], {}
+    mine: list[str] = []
+    filters: dict[str, tuple[str, ...]] = {}
     for word in words:
         key, sign, value = word.partition("=")
         if key == "compare" and value.startswith("["):  # 0123 and 1e10 are hashes here, and no numbers
@@ -33,7 +33,7 @@ def split_words(words: Sequence[str], own: Iterable[str]) -> tuple[list[str], di
         if not sign or key.startswith(("-", "hydra")) or key.lstrip("+~") in own:
             mine.append(word)
         else:
-            filters[key.lstrip("+")] = tuple(part.strip() for part in value.split(","))
+            filters |= dict([split_filter(word)])
     return mine, filters
 
 
@@ -51,7 +51,7 @@ def keep(listed: Sequence[ListedRun], name: str | None, states: Sequence[str], f
     """
     known = {key for one in listed for key in _keys(one)}
     for key in filters:
-        if listed and not any(_ends(full, key) for full in known):
+        if listed and not any(is_end(full, key) for full in known):
             ends = {full.rpartition(".")[2] for full in known} | {"name", "state"}
             raise ConfigError(f"no run has a setting '{key}': {nearest(key, ends)}")
     there = {one.state for one in listed}
@@ -69,21 +69,5 @@ def _keys(one: ListedRun) -> set[str]:
     return {*one.settings, *(word.lstrip("+~").partition("=")[0] for word in one.overrides)}
 
 
-def _ends(full: str, key: str) -> bool:
-    return full == key or full.endswith(f".{key}")
-
-
 def _has(one: ListedRun, key: str, values: Sequence[str]) -> bool:
-    typed = [word.lstrip("+").partition("=")[::2] for word in one.overrides]
-    found = [value for full, value in typed if _ends(full, key)]
-    found += [show_value(value) for full, value in one.settings.items() if _ends(full, key)]
-    return any(_same(value, wanted) for value in found for wanted in values)
-
-
-def _same(value: Any, wanted: str) -> bool:
-    """Whether a setting is what was asked for: as a number, or as a word in any case; null is none."""
-    try:
-        return float(value) == float(wanted)
-    except ValueError:
-        one, other = (str(text).strip("'\"").casefold() for text in (value, wanted))
-        return one == ("none" if other == "null" else other)
+    return has_setting(key, values, one.overrides, one.settings, {} if one.run is None else one.run.config)

@@ -19,7 +19,6 @@ from tandem.study.swept_params import (
     swept_params,
 )
 from tandem.utils.artifacts import RESULTS
-from tandem.utils.lazy_imports import collection_paused
 from tandem.utils.walk import files_named
 
 
@@ -72,8 +71,7 @@ def find(root: Path) -> list[ListedRun]:
     if not root.is_dir():
         raise ConfigError(f"there is no folder {root}; give that of the runs, such as runs=runs")
     folders = dict.fromkeys(path.parent for path in files_named(root, RESULTS, STATUS))
-    with collection_paused():
-        return [listed for folder in folders if (listed := _listed(folder, root)) is not None]
+    return [listed for folder in folders if (listed := _listed(folder, root)) is not None]
 
 
 def _listed(folder: Path, root: Path) -> ListedRun | None:

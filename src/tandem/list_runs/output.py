@@ -15,8 +15,10 @@ from tandem.metrics.stored import agreed
 from tandem.utils.console import escape
 from tandem.utils.files import from_here
 from tandem.utils.names import as_cell, printable
+from tandem.utils.terminal_table import print_table
 
 if TYPE_CHECKING:
+    from rich.console import Console
     from rich.table import Table
 
 ROWS = 40
@@ -73,7 +75,7 @@ def write_list(listed: Sequence[ListedRun], differ: Differing, form: str, full: 
         _csv(columns, [[row[column] for column in columns] for row in rows])
     else:
         shown = listed if full else listed[:ROWS]
-        _print(_list_table(shown, differ))
+        print_table(_list_table(shown, differ), _console(), keep=3)
         if len(shown) < len(listed):
             sys.stdout.write(f"{len(shown)} of {len(listed)} runs; full=true shows all\n")
 
@@ -93,8 +95,12 @@ def write_comparison(found: Comparison, form: str, full: bool) -> None:
     elif form == "csv":
         _csv(("what", one, other), [*found.settings, *found.metrics])
     else:
-        _print(_settings_table(found) if found.settings else "no setting differs")
-        _print(_metrics_table(found, full))
+        console = _console()
+        if found.settings:
+            print_table(_settings_table(found), console)
+        else:
+            console.print("no setting differs")
+        print_table(_metrics_table(found, full), console)
 
 
 def _list_table(listed: Sequence[ListedRun], differ: Differing) -> "Table":
@@ -152,12 +158,10 @@ def _pair(head: str, found: Comparison, justify: Any = "left") -> "Table":
     return table
 
 
-def _print(what: Any) -> None:
+def _console() -> "Console":
     from rich.console import Console
 
-    wide = Console()
-    # in a pipe rich would fold everything to 80 columns
-    (wide if wide.is_terminal else Console(width=160)).print(what)
+    return Console()
 
 
 def _csv(head: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

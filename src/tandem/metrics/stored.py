@@ -8,6 +8,7 @@ from typing import Any
 
 from tandem.errors import DataError
 from tandem.metrics.catalogue import CATALOGUE, Direction, Quantity, metric_of
+from tandem.utils.json_members import made_of
 
 STORED = ("label", "direction", "group", "order", "format", "at_threshold")
 
@@ -27,10 +28,13 @@ def read_quantities(results: Mapping[str, Any]) -> dict[str, Quantity]:
     Raises:
         DataError: an entry has an invalid form.
     """
-    kept = results.get("quantities", {})
+    return dict(made_of(results, "quantities", _read_all)) if "quantities" in results else {}
+
+
+def _read_all(name: str, kept: Any) -> dict[str, Quantity]:
     if not isinstance(kept, Mapping):
-        raise DataError(f"results.json: quantities is {str(kept)[:80]}, but must be a dict; train the run again")
-    return {str(key): _read(f"quantities.{key}", value) for key, value in kept.items()}
+        raise DataError(f"results.json: {name} is {str(kept)[:80]}, but must be a dict; train the run again")
+    return {str(key): _read(f"{name}.{key}", value) for key, value in kept.items()}
 
 
 def _read(where: str, kept: Any) -> Quantity:

@@ -3,7 +3,7 @@
 import glob
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,9 @@ from tandem.python.run import Run
 from tandem.python.table import Table
 from tandem.reports.table import headline
 from tandem.runs.folders import FINISHED, UNREADABLE, is_run
+from tandem.study.run_filter import has_setting, split_filter
+from tandem.study.settings import flat_settings
+from tandem.study.swept_params import show_value
 from tandem.utils.artifacts import RESULTS
 from tandem.utils.walk import files_named
 
@@ -89,30 +92,21 @@ def _folders(given: Sequence[str | Path]) -> Iterator[Path]:
         yield from folders
 
 
-def _read(where: Sequence[str] | Mapping[str, Any]) -> dict[str, Any]:
-    """Options by dotted key, from `key=value` as one types them, or from a dict."""
+def _read(where: Sequence[str] | Mapping[str, Any]) -> dict[str, tuple[str, ...]]:
+    """Accepted values by dotted key, from `key=value` as one types them, or from a dict."""
     if isinstance(where, Mapping):
-        return dict(where)
+        return {key: (show_value(_plain(value)),) for key, value in where.items()}
     words = [where] if isinstance(where, str) else list(where)
-    if unread := [word for word in words if not _typed([word])]:
+    if unread := [word for word in words if not word.partition("=")[1]]:
         raise ConfigError(f"'{unread[0]}' is no filter; write key=value, such as seed=0 or data=busi")
-    return _typed(words)
+    return dict(map(split_filter, words))
 
 
-def _typed(words: Sequence[str]) -> dict[str, Any]:
-    """Values by key, as Hydra reads what is typed; what it cannot read is left out."""
-    from hydra.core.override_parser.overrides_parser import OverridesParser
-    from hydra.errors import HydraException
-
-    found = {}
-    for word in words:
-        with suppress(HydraException):
-            one = OverridesParser.create().parse_override(word)
-            found[one.get_key_element().lstrip("+~")] = None if one.is_sweep_override() else one.value()
-    return found
+def _plain(value: Any) -> Any:
+    return tuple(map(_plain, value)) if isinstance(value, list | tuple) else value
 
 
-def _fits(run: Run, name: str | None, state: str | None, wanted: Mapping[str, Any]) -> bool:
+def _fits(run: Run, name: str | None, state: str | None, wanted: Mapping[str, tuple[str, ...]]) -> bool:
     kept = run.state
     found = kept.state
     if state is not None and found != state:
@@ -120,27 +114,14 @@ def _fits(run: Run, name: str | None, state: str | None, wanted: Mapping[str, An
             log.warning("left out: %s is unreadable: %s", run.folder, kept.reason)
         return False
     try:
-        if name is not None and (run.name if found == FINISHED else run.folder.parent.name) != name:
+        if name is not None and not fnmatchcase(run.name if found == FINISHED else run.folder.parent.name, name):
             return False
-        return all(_has(run, key, value, found) for key, value in wanted.items())
+        config = run.config if wanted and found == FINISHED else {}
+        settings = flat_settings(config, list(config["tasks"])) if config else {}
+        return all(has_setting(key, values, run.overrides, settings, config) for key, values in wanted.items())
     except DataError as error:  # one damaged run hides no other
         log.warning("left out: %s", error)
         return False
-
-
-def _has(run: Run, key: str, value: Any, state: str) -> bool:
-    """Whether an option was typed with this value, or has it in the resolved configuration."""
-    typed = _typed(run.overrides)
-    if key in typed and typed[key] == value:
-        return True
-    if state != FINISHED:
-        return False
-    node: Any = run.config
-    for part in key.split("."):
-        if not isinstance(node, Mapping) or part not in node:
-            return False
-        node = node[part]
-    return bool(node == value)
 
 
 def _shown(run: Run) -> Iterator[str]:

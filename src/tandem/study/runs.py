@@ -2,7 +2,7 @@
 
 import csv
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +15,9 @@ from tandem.metrics.catalogue import Quantity
 from tandem.metrics.stored import agreed, read_quantities
 from tandem.runs.copies import check_copy, copy_line
 from tandem.runs.folders import what_else
-from tandem.study.settings import flat_settings
+from tandem.study.settings import INNER, flat_settings
 from tandem.utils.artifacts import IDENTITY, RESULTS, TRIALS, check_schema
-from tandem.utils.digests import read_artifact
+from tandem.utils.digests import read_members
 from tandem.utils.files import read_json
 from tandem.utils.lazy_imports import collection_paused
 from tandem.utils.walk import files_named
@@ -192,19 +192,42 @@ def read_run(path: Path) -> Run:
         ValueError: no JSON, or not what a run of this version leaves.
         DataError: quantities that tandem does not write.
     """
-    results = read_artifact(path)
-    whole = results if isinstance(results, dict) else {}
-    config = whole.get("config")
-    found = {"config": config, "config.tasks": config.get("tasks") if isinstance(config, dict) else None}
-    for key, value in {**found, "metrics": whole.get("metrics")}.items():
-        if not isinstance(value, dict):
+    results = read_members(path, ("metrics", "config", *(f"config.{key}" for key in INNER)))
+    whole = results if isinstance(results, Mapping) else {}
+    config, metrics = whole.get("config"), whole.get("metrics")
+    found = {"config": config, "config.tasks": config.get("tasks") if isinstance(config, Mapping) else None}
+    for key, value in {**found, "metrics": metrics}.items():
+        if not isinstance(value, Mapping):
             told = f"{RESULTS} has no '{key}': written by an older version of tandem? train it again"
             raise ValueError(told)  # noqa: TRY004 (what is wrong is a file)
     check_schema(whole.get("schema"), path)
-    metrics = {key: _number(value) for key, value in results["metrics"].items()}
-    run = Run(path.parent, results, metrics, _overrides(path.with_name(STATUS)))
+    assert isinstance(metrics, Mapping)
+    run = Run(path.parent, results, Numbers(metrics), _overrides(path.with_name(STATUS)))
     _ = run.quantities  # read here, so that what is wrong with them is said of this file
     return run
+
+
+class Numbers(Mapping[str, float | None]):
+    """Metrics, each read when it is asked for: a list of runs shows one of a hundred.
+
+    Args:
+        kept: as `results.json` has them; what is no finite number becomes None.
+    """
+
+    def __init__(self, kept: Mapping[str, Any]) -> None:
+        self.kept = kept
+        self.read: dict[str, float | None] = {}
+
+    def __getitem__(self, key: str) -> float | None:
+        if key not in self.read:
+            self.read[key] = _number(self.kept[key])
+        return self.read[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.kept)
+
+    def __len__(self) -> int:
+        return len(self.kept)
 
 
 def _number(value: Any) -> float | None:
@@ -222,5 +245,5 @@ def _status(path: Path) -> dict[str, Any]:
 
 
 def _overrides(path: Path) -> tuple[str, ...]:
-    typed = _status(path).get("overrides") if path.exists() else None
+    typed = _status(path).get("overrides")
     return tuple(map(str, typed)) if isinstance(typed, list) else ()

@@ -35,12 +35,9 @@ def settings_of(run: Run) -> Settings:
 
 def replicate_keys(runs: Iterable[Run]) -> list[str]:
     """The seed, and those other seeds and folds that have several values: what may differ within a cell or a pair."""
-    values: dict[str, set[Any]] = {"seed": set()}
-    for run in runs:
-        for key, value in settings_of(run).items():
-            if is_replicate(key):
-                values.setdefault(key, set()).add(value)
-    return [key for key, found in values.items() if key == "seed" or len(found) > 1]
+    settings = [settings_of(run) for run in runs]
+    keys = dict.fromkeys(["seed", *filter(is_replicate, dict.fromkeys(itertools.chain.from_iterable(settings)))])
+    return [key for key in keys if key == "seed" or len({flat[key] for flat in settings if key in flat}) > 1]
 
 
 def replicate_of(run: Run, keys: Iterable[str]) -> Replicate:
@@ -111,10 +108,10 @@ def order_of(value: Any) -> tuple[int, float, str]:
     return 1, 0.0, show_value(value)
 
 
-def _with_task(key: str, settings: Sequence[Settings]) -> list[Settings]:
+def _with_task(key: str, settings: Sequence[Settings]) -> Sequence[Settings]:
     """The runs among which a key is compared: all, or those that have its task."""
     match = re.match(r"(?:tasks|balance\.weights)\.([^.]+)", key)
-    return [flat for flat in settings if not match or match[1] in flat["tasks"].split("+")]
+    return settings if match is None else [flat for flat in settings if match[1] in flat["tasks"].split("+")]
 
 
 def _differs(key: str, settings: Sequence[Settings]) -> bool:

@@ -4,7 +4,7 @@ import hashlib
 import json
 import logging
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,8 @@ from typing import Any
 from tandem.errors import DataError
 from tandem.utils.artifacts import ARTIFACTS, DIGESTS, LAST, PREVIOUS
 from tandem.utils.atomic import before_replacing
-from tandem.utils.files import copy_whole, known_sha256, read_json, sha256, write_json
+from tandem.utils.files import copy_whole, known_sha256, read_bytes, read_json, sha256, write_json
+from tandem.utils.json_members import Members
 
 log = logging.getLogger(__name__)
 
@@ -74,10 +75,14 @@ def check_intact(path: Path) -> None:
     """
     noted = _read(path.parent).get(path.name)
     if noted and path.is_file() and known_sha256(path) not in noted:
-        raise DamagedError(
-            f"{path} is damaged: its SHA-256 is not the one in {path.parent / DIGESTS}; copy it back, or "
-            f"rerun the run's command, which writes it again where it can (if you changed it, delete {DIGESTS})"
-        )
+        raise _changed(path)
+
+
+def _changed(path: Path) -> DamagedError:
+    return DamagedError(
+        f"{path} is damaged: its SHA-256 is not the one in {path.parent / DIGESTS}; copy it back, or "
+        f"rerun the run's command, which writes it again where it can (if you changed it, delete {DIGESTS})"
+    )
 
 
 def read_artifact(path: Path) -> Any:
@@ -92,6 +97,28 @@ def read_artifact(path: Path) -> Any:
         return read_json(path)
     except ValueError as error:
         raise DamagedError(f"{path} is damaged ({error}); copy it back, or rerun the run's command") from error
+
+
+def read_members(path: Path, inner: Collection[str] = ()) -> Any:
+    """`read_artifact` for many files that are alike: members of the object are read when they are asked for.
+
+    This needs a digest, which tells that the text is that of `write_json`; a file of an older version, without one, is
+    read as a whole.
+
+    Args:
+        path: the file.
+        inner: dotted keys of members that are read by member too.
+
+    Raises:
+        DamagedError: it is not as it was written.
+        OSError: it cannot be read.
+    """
+    if not (noted := _read(path.parent).get(path.name)):
+        return read_artifact(path)
+    content = read_bytes(path)
+    if hashlib.sha256(content).hexdigest() not in noted:
+        raise _changed(path)
+    return Members(content.decode(), inner)
 
 
 def is_damaged(path: Path) -> bool:

@@ -6,12 +6,21 @@ import math
 import shutil
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
 from tandem.errors import DataError
 from tandem.utils.atomic import replacing
+
+NO_FILE = {
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
+"""What a file may not be, by the type in its mode."""
 
 LARGEST_JSON = 256_000_000
 """Bytes; what is read as JSON needs several times as much memory."""
@@ -63,18 +72,16 @@ def check_regular(path: Path) -> None:
     Raises:
         DataError: a named pipe, a device, a socket.
     """
-    try:
-        mode = path.stat().st_mode
-    except OSError:
-        return
-    kinds = {
-        stat.S_IFIFO: "a named pipe",
-        stat.S_IFSOCK: "a socket",
-        stat.S_IFCHR: "a device",
-        stat.S_IFBLK: "a device",
-    }
-    if (kind := kinds.get(stat.S_IFMT(mode))) is not None:
+    with suppress(OSError):
+        _size(path)
+
+
+def _size(path: Path) -> int:
+    """Bytes of a plain file, in one look at it."""
+    found = path.stat()
+    if (kind := NO_FILE.get(stat.S_IFMT(found.st_mode))) is not None:
         raise DataError(f"{str(path)!r} is {kind}, not a file: remove it")
+    return found.st_size
 
 
 def read_json(path: Path) -> Any:
@@ -84,11 +91,8 @@ def read_json(path: Path) -> Any:
         DataError: no plain file, or one too large.
         ValueError: no JSON, or lists in lists without an end.
     """
-    check_regular(path)
-    if (size := path.stat().st_size) > LARGEST_JSON:
-        raise DataError(f"{path} has {size:,} bytes, more than the {LARGEST_JSON:,} that are read: do not trust it")
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_bytes(path))
     except RecursionError:
         raise ValueError(f"{path} has lists in lists deeper than Python reads: do not trust it") from None
 
@@ -103,6 +107,17 @@ def sha256(path: Path) -> str:
     check_regular(path)
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def read_bytes(path: Path) -> bytes:
+    """Reads a whole file of JSON.
+
+    Raises:
+        DataError: no plain file, or one too large.
+    """
+    if (size := _size(path)) > LARGEST_JSON:
+        raise DataError(f"{path} has {size:,} bytes, more than the {LARGEST_JSON:,} that are read: do not trust it")
+    return path.read_bytes()
 
 
 def known_sha256(path: Path) -> str:

@@ -14,20 +14,55 @@ def walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
     Args:
         root: a folder, or a link to one.
     """
+    for place, names, files in _folders(root):
+        yield Path(place), names, sorted(files)
+
+
+def _folders(root: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    """`walk` with plain texts and unsorted files: thousands of folders take half of the time of a list of runs."""
     seen: set[str] = set()
-    links = [root]
-    while links:
-        top = str(links.pop(0))
+    tops = [str(root)]
+    while tops:
+        top = tops.pop(0)
         real_of = _real_below(top)
-        for place, names, files in os.walk(top):
-            if (real := real_of(place)) in seen:
-                names.clear()
+        places = [top]
+        while places:
+            place = places.pop()
+            if (real := real_of(place)) in seen or (found := _entries(place)) is None:
                 continue
             seen.add(real)
-            here = Path(place)
-            names.sort()
-            yield here, names, sorted(files)
-            links += [here / name for name in names if os.path.islink(f"{place}{os.sep}{name}")]  # noqa: PTH114  # quicker
+            names, links, files = found
+            yield place, names, files
+            tops += [_join(place, name) for name in names if name in links]
+            places += [_join(place, name) for name in reversed(names) if name not in links]
+
+
+def _entries(place: str) -> tuple[list[str], set[str], list[str]] | None:
+    """Sorted names of folders, those among them that are links, and files; None if the folder cannot be read."""
+    names, links, files = [], set(), []
+    try:
+        with os.scandir(place) as entries:
+            for entry in entries:
+                if not _is_folder(entry):
+                    files.append(entry.name)
+                    continue
+                names.append(entry.name)
+                if entry.is_symlink():
+                    links.add(entry.name)
+    except OSError:
+        return None
+    return sorted(names), links, files
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link in a loop
+        return False
+
+
+def _join(place: str, name: str) -> str:
+    return f"{place}{name}" if place.endswith(os.sep) else f"{place}{os.sep}{name}"
 
 
 def _real_below(top: str) -> Callable[[str], str]:
@@ -44,5 +79,5 @@ def _real_below(top: str) -> Callable[[str], str]:
 
 def files_named(root: Path, *names: str) -> Iterator[Path]:
     """Yields the files with these names in a folder and all folders below it, links to folders included."""
-    for here, _, files in walk(root):
-        yield from (here / name for name in names if name in files)
+    for place, _, files in _folders(root):
+        yield from (Path(place, name) for name in names if name in files)

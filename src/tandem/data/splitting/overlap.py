@@ -178,6 +178,8 @@ def _size(path: Path) -> int:
 def _ends(path: Path) -> bytes:
     with path.open("rb") as file:
         start = file.read(PART)
+        if len(start) < PART:  # that was the whole file
+            return hashlib.sha256(start).digest()
         file.seek(max(0, path.stat().st_size - PART))
         return hashlib.sha256(start + file.read(PART)).digest()
 
