@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from tandem.metrics import DiceSweep, compiled_counts, histogram, logit_thresholds
-from tandem.metrics.compiled_counts import CompiledCounts, compiled_loop, count_rows
+from tandem.metrics.compiled_counts import CompiledCounts, Loop, compiled_loop, count_rows
 from tandem.metrics.histogram import histograms
 from tandem.metrics.threshold_index import Buckets
 
@@ -62,8 +62,7 @@ def searched(p: Tensor, target: Tensor, grid: list[float]) -> list[list[list[int
             else:
                 bucket = sum(value >= edge for edge in edges)
             found[row, KINDS.get(truth, 3), bucket] += 1
-    counted: list[list[list[int]]] = found.tolist()
-    return counted
+    return found.tolist()
 
 
 @st.composite
@@ -170,12 +169,12 @@ def test_few_pixels_compile_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_many_pixels_compile_once(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[int] = []
 
-    def compile_it() -> Any:
+    def compiled_once() -> Loop:
         made.append(1)
         return count_rows
 
     monkeypatch.setattr(compiled_counts, "PAYS", 3)
-    monkeypatch.setattr(compiled_counts, "compiled_loop", compile_it)
+    monkeypatch.setattr(compiled_counts, "compiled_loop", compiled_once)
     counts = CompiledCounts()
     with np.errstate(over="ignore"):
         assert counted_by(counts, monkeypatch) == EXPECTED
