@@ -123,7 +123,7 @@ REFUSED: dict[str, tuple[Make, str]] = {
         "has 1 values",
     ),
     "backbone option": (lambda: make_network(1, False, "test_resnet", "unet", None, {"wide": 8}), "'wide'"),
-    "depth": (lambda: make_network(1, False, "resnet18", "unet", depth=7), r"depth should be in range \[1, 5\], got 7"),
+    "depth": (lambda: make_network(1, False, "resnet18", "unet", depth=7), r"set network\.depth=5"),
     "stride": (lambda: make_network(1, True, "resnet18", "unet", output_stride=8), "needs output_stride=32, not 8"),
     "dilation": (lambda: make_network(1, True, "small_cnn", "deeplabv3plus", output_stride=16), "cannot be dilated"),
     "patches": (lambda: make_network(1, True, "test_vit", "unet", size=50), "patches of 16 px; set data.size=48 or 64"),

@@ -29,7 +29,7 @@ def seconds_for(fold: int, folds: int, budget: float, spent: float, done: Sequen
 
     Example:
         >>> seconds_for(0, 2, 600, 40, [])
-        231.0
+        235.0
         >>> seconds_for(1, 2, 600, 320, [{"beside": 20.0}])
         248.0
     """
